@@ -1,0 +1,307 @@
+"""Event, version 1: what a unit reports. One pydantic model per kind, told apart by `kind`.
+
+One event is one Kafka record: UTF-8 JSON, at most 1 MiB. `parse_event` turns bytes into a checked event or one clear error. Types are strict: a number sent as
+text is refused rather than guessed at, an unknown field is refused rather than dropped (a mistyped `verification` must not pass as unverified).
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+
+from schemas.units import UNIT_CODE_PATTERN
+
+MAX_EVENT_BYTES = 1_048_576
+"""A larger record is rejected unread."""
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""No field tool reports from before this; an earlier date is a broken clock."""
+
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+
+
+def _instant(value: object, parse: ValidatorFunctionWrapHandler) -> datetime:
+    # pydantic alone also takes numbers in quotes and times without seconds
+    if not (isinstance(value, datetime) or (isinstance(value, str) and _RFC_3339.fullmatch(value))):
+        msg = "must be RFC 3339 with an offset, such as 2022-03-31T18:05:00+05:30"
+        raise ValueError(msg)
+    instant: datetime = parse(value)
+    if instant < EARLIEST:
+        msg = "lies before the year 2000: the device's clock was wrong"
+        raise ValueError(msg)
+    return instant
+
+
+UnitCode = Annotated[str, StringConstraints(pattern=UNIT_CODE_PATTERN)]
+_HASH_PATTERN = r"^[0-9a-fA-F]{64}$"
+KeyedHash = Annotated[str, StringConstraints(pattern=_HASH_PATTERN, to_lower=True)]
+"""HMAC-SHA256 of a person's identifier under the installation's key, 64 hex digits; never a phone number or a name."""
+Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
+"""A whole number of things; bounded so that 9 billion of the largest still fit a signed 64-bit sum."""
+Label = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^\S(.*\S)?$")]
+Instant = Annotated[AwareDatetime, Field(strict=False), WrapValidator(_instant)]
+"""RFC 3339 with an offset; its day is the day in Asia/Kolkata."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class Source(_Strict):
+    """Which tool sent it, and which installation of that tool."""
+
+    tool: Label
+    producer: Label
+
+
+class InchargeAppointedData(_Strict):
+    """An office was filled. Stock `incharges`; `active: false` ends it from that day on."""
+
+    role: Literal["head", "incharge", "committee_member"]
+    person: KeyedHash
+    active: bool = True
+
+
+class CommitteeFormedData(_Strict):
+    """A committee stands. Stocks `committees` and `committee_members`."""
+
+    members: Annotated[int, Field(ge=1, le=1_000_000_000)]
+    active: bool = True
+
+
+class TrainingHeldData(_Strict):
+    """A training took place. Flows `trainings` and `training_attendees`."""
+
+    programme: Label
+    attendees: Count
+    trained_units: Annotated[list[UnitCode], Field(max_length=20_000)] | None = None
+    """Codes at or below the reporting unit whose in-charges took part; one training covers many booths."""
+
+
+class MessagingGroupData(_Strict):
+    """A messaging group exists with so many members. Stocks `whatsapp_groups`, `broadcast_groups` and their `…_group_members`."""
+
+    group_type: Literal["whatsapp", "broadcast"]
+    members: Count
+    active: bool = True
+
+
+class SocialPostData(_Strict):
+    """Posts on a channel. Flows `posts_<platform>`, `reach_<platform>`, `engagements_<platform>`."""
+
+    platform: Literal["facebook", "twitter", "whatsapp"]
+    posts: Count
+    reach: Count | None = None
+    engagements: Count | None = None
+
+
+class MembershipData(_Strict):
+    """New members. Flows `members_manual` and `members_digital`."""
+
+    mode: Literal["manual", "digital"]
+    count: Count
+    member_keys: Annotated[list[KeyedHash], Field(max_length=10_000)] | None = None
+
+
+class TallyData(_Strict):
+    """A value of a metric that the metric dictionary declares, so a new indicator needs no code."""
+
+    metric: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    value: Annotated[int, Field(ge=0, le=1_000_000_000_000)]
+    """A whole number; an amount of money is told in paise."""
+
+
+class _Envelope(_Strict):
+    event_id: UUID
+    """This delivery's name; the same event sent again has the same one."""
+    entity: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    """What the event is about, stable across its corrections. Empty: `event_id`."""
+    version: Annotated[int, Field(ge=1, le=2**63 - 1)] = 1
+    """A higher version of an entity replaces the lower."""
+    unit: UnitCode
+    """Who reports."""
+    occurred_at: Instant
+    reported_at: Instant | None = None
+    source: Source
+    reporter: KeyedHash | None = None
+    evidence: Annotated[str, StringConstraints(max_length=2_000, pattern=r"^https?://\S+$")] | None = None
+    verification: Literal["unverified", "verified", "rejected"] = "unverified"
+
+    @property
+    def entity_name(self) -> str:
+        """`entity`, or its default `event_id`."""
+        return self.entity or str(self.event_id)
+
+
+class _Report(_Envelope):
+    op: Literal["report", "retract"] = "report"
+
+
+class InchargeAppointed(_Report):
+    """See `InchargeAppointedData`."""
+
+    kind: Literal["incharge_appointed"]
+    data: InchargeAppointedData
+
+
+class CommitteeFormed(_Report):
+    """See `CommitteeFormedData`."""
+
+    kind: Literal["committee_formed"]
+    data: CommitteeFormedData
+
+
+class TrainingHeld(_Report):
+    """See `TrainingHeldData`."""
+
+    kind: Literal["training_held"]
+    data: TrainingHeldData
+
+
+class MessagingGroup(_Report):
+    """See `MessagingGroupData`."""
+
+    kind: Literal["messaging_group"]
+    data: MessagingGroupData
+
+
+class SocialPost(_Report):
+    """See `SocialPostData`."""
+
+    kind: Literal["social_post"]
+    data: SocialPostData
+
+
+class Membership(_Report):
+    """See `MembershipData`."""
+
+    kind: Literal["membership"]
+    data: MembershipData
+
+
+class Tally(_Report):
+    """See `TallyData`."""
+
+    kind: Literal["tally"]
+    data: TallyData
+
+
+Kind = Literal["incharge_appointed", "committee_formed", "training_held", "messaging_group", "social_post", "membership", "tally"]
+
+
+class Retraction(_Envelope):
+    """Takes an entity out as if it had never been reported. It needs no `data`; what it carries there is ignored."""
+
+    op: Literal["retract"]
+    kind: Kind
+    data: dict[str, Any] | None = None
+
+
+Report = Annotated[
+    InchargeAppointed | CommitteeFormed | TrainingHeld | MessagingGroup | SocialPost | Membership | Tally,
+    Field(discriminator="kind"),
+]
+Event = Report | Retraction
+
+MODELS: dict[Kind, type[_Report]] = {
+    "incharge_appointed": InchargeAppointed,
+    "committee_formed": CommitteeFormed,
+    "training_held": TrainingHeld,
+    "messaging_group": MessagingGroup,
+    "social_post": SocialPost,
+    "membership": Membership,
+    "tally": Tally,
+}
+
+_REPORT: TypeAdapter[Report] = TypeAdapter(Report)
+_RETRACTION = TypeAdapter(Retraction)
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+"""The whole of event version 1, as the JSON Schema in `docs/` has it."""
+
+
+class EventError(ValueError):
+    """A record that is no event: a short `reason` for programs and a `detail` that tells a person what is wrong, where, and what to do."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        """Keep both; the message is `reason: detail`."""
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def parse_event(raw: bytes | None) -> Event:
+    """Check one record's value.
+
+    Raises:
+        EventError: with reason `empty`, `too_large`, `not_utf8`, `not_json` or `invalid`.
+    """
+    if not raw:
+        reason = "empty"
+        raise EventError(reason, f"the record's value is {'null' if raw is None else 'empty'}; send one JSON object per record")
+    if len(raw) > MAX_EVENT_BYTES:
+        reason = "too_large"
+        raise EventError(reason, f"the record has {len(raw):,} bytes, at most {MAX_EVENT_BYTES:,} are allowed; split the report")
+    try:
+        return _REPORT.validate_json(raw)
+    except ValidationError as error:
+        return _explain(raw, error)
+
+
+def _explain(raw: bytes, error: ValidationError) -> Event:
+    """Tell why `raw` is no report; give back the retraction if it is one without data."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as bad:
+        reason = "not_utf8"
+        raise EventError(reason, f"byte {bad.start} ({raw[bad.start]:#04x}) is not UTF-8; encode the JSON as UTF-8") from None
+    first = error.errors(include_url=False, include_context=False)[0]
+    if first["type"] == "json_invalid":
+        reason = "not_json"
+        raise EventError(reason, f"{first['msg']}; the text begins {text[:40]!r}") from None
+    try:
+        return _RETRACTION.validate_json(raw)
+    except ValidationError as not_retraction:
+        shown = not_retraction if _meant_as_retraction(not_retraction) else error
+        reason = "invalid"
+        raise EventError(reason, describe(shown)) from None
+
+
+def _meant_as_retraction(error: ValidationError) -> bool:
+    return not any(item["loc"] == ("op",) for item in error.errors(include_url=False, include_context=False, include_input=False))
+
+
+_HINTS = {
+    UNIT_CODE_PATTERN: "is not a unit code; expected for example CG, CG-D-NRP, CG-AC084 or CG-AC084-B0017",
+    _HASH_PATTERN: "must be 64 hex digits, the keyed hash of the person: never a name or a phone number",
+}
+_SHOWN = 60
+
+
+def describe(error: ValidationError, most: int = 5) -> str:
+    """What is wrong with an event, field by field, in one line a person understands. Never shows what stands where a keyed hash belongs."""
+    lines = []
+    for item in error.errors(include_url=False):
+        # the discriminator puts the kind into the path; the reader looks for the field
+        path = ".".join(str(part) for part in item["loc"] if part not in MODELS) or "event"
+        pattern = item.get("ctx", {}).get("pattern", "")
+        message: str = _HINTS.get(pattern, item["msg"].removeprefix("Value error, "))
+        given = item["input"]
+        if isinstance(given, (str, int, float)) and pattern != _HASH_PATTERN:
+            shown = repr(given)
+            message += f" (given: {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '…'})"
+        lines.append(f"{path}: {message}")
+    more = f"; and {len(lines) - most} more" if len(lines) > most else ""
+    return "; ".join(lines[:most]) + more

@@ -1,0 +1,140 @@
+"""The metric dictionary: what is counted, and how an event's data gives its amounts.
+
+A *flow* adds up over days (posts, new members). A *stock* is a level that holds from the day it was observed (groups that exist, committee members).
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from schemas.events import MODELS, Kind
+
+Amounts = dict[str, int]
+"""Metric → amount of one event: whole, not negative."""
+
+
+class Derivation(BaseModel):
+    """From which events a metric is fed, and which amount of theirs counts."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    kind: Kind
+    where: dict[str, str] = Field(default_factory=dict)
+    """Fields of `data` that must have this value."""
+    field: str | None = None
+    """The field of `data` that holds the amount; an event whose optional field is missing does not report the metric. Empty: each event counts 1."""
+
+
+class Metric(BaseModel):
+    """One entry of the dictionary."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    metric: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    type: Literal["flow", "stock"]
+    unit: Annotated[str, StringConstraints(min_length=1)]
+    """What is counted, in English: persons, groups, posts."""
+    name_en: Annotated[str, StringConstraints(min_length=1)]
+    name_hi: Annotated[str, StringConstraints(min_length=1)]
+    source: Derivation = Field(alias="from")
+
+
+class MetricError(ValueError):
+    """A metric dictionary that cannot be used; the message lists everything found."""
+
+
+class UnknownMetricError(ValueError):
+    """A tally of a metric that the dictionary does not declare."""
+
+
+class MetricDictionary:
+    """All metrics, ready to derive amounts from events."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        """Check the entries against each other and against the event models.
+
+        Raises:
+            MetricError: a metric twice, a field that the kind's data does not have, an amount that is no number, a kind that ends (`active`) as a flow.
+        """
+        self.metrics: dict[str, Metric] = {}
+        findings = []
+        for metric in metrics:
+            if metric.metric in self.metrics:
+                findings.append(f"{metric.metric}: declared twice")
+            self.metrics[metric.metric] = metric
+            findings += [f"{metric.metric}: {problem}" for problem in _problems(metric)]
+        if findings:
+            raise MetricError("; ".join(findings))
+        self.stocks = frozenset(name for name, metric in self.metrics.items() if metric.type == "stock")
+        self._selectors = {kind: sorted({key for metric in self.of_kind(kind) for key in metric.source.where}) for kind in MODELS}
+        self._selected: dict[tuple[str, ...], list[tuple[str, str | None]]] = {}
+
+    def of_kind(self, kind: Kind) -> list[Metric]:
+        """The metrics that events of a kind feed."""
+        return [metric for metric in self.metrics.values() if metric.source.kind == kind]
+
+    @classmethod
+    def from_toml(cls, text: str) -> "MetricDictionary":
+        """Read the dictionary's file format (`reference/metrics.toml`).
+
+        Raises:
+            MetricError: with everything that is wrong in it.
+        """
+        try:
+            entries = tomllib.loads(text).get("metric", [])
+        except tomllib.TOMLDecodeError as error:
+            raise MetricError(str(error)) from error
+        metrics, findings = [], []
+        for number, entry in enumerate(entries, start=1):
+            try:
+                metrics.append(Metric.model_validate(entry))
+            except ValidationError as error:
+                findings += [f"metric {number} ({entry.get('metric', '?')}): {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        if findings:
+            raise MetricError("; ".join(findings))
+        return cls(metrics)
+
+    def amounts(self, kind: Kind, data: Any) -> Amounts:  # noqa: ANN401 - the data model of whichever kind it is
+        """The amounts that one report gives, by metric; the unit and the day are the event's.
+
+        A stock observation that is not `active` gives 0: it ends what it is about.
+
+        Raises:
+            UnknownMetricError: a tally of an undeclared metric.
+        """
+        if kind == "tally":
+            metric = self.metrics.get(data.metric)
+            if metric is None or metric.source.kind != "tally":
+                declared = ", ".join(sorted(name for name, known in self.metrics.items() if known.source.kind == "tally"))
+                msg = f"data.metric: {data.metric!r} is no tally metric of the metric dictionary; declared are: {declared}"
+                raise UnknownMetricError(msg)
+            return {data.metric: data.value}
+        selector = (kind, *[getattr(data, key) for key in self._selectors[kind]])
+        rules = self._selected.get(selector)
+        if rules is None:
+            given = dict(zip(self._selectors[kind], selector[1:], strict=True))
+            rules = [(m.metric, m.source.field) for m in self.of_kind(kind) if m.source.where.items() <= given.items()]
+            self._selected[selector] = rules
+        active = getattr(data, "active", True)
+        amounts: Amounts = {}
+        for name, field in rules:
+            amount = 1 if field is None else getattr(data, field)
+            if amount is not None:
+                amounts[name] = amount if active else 0
+        return amounts
+
+
+def _problems(metric: Metric) -> Iterable[str]:
+    source = metric.source
+    fields: Mapping[str, Any] = MODELS[source.kind].model_fields["data"].annotation.model_fields  # type: ignore[union-attr]
+    if source.kind == "tally":
+        if source.where or source.field:
+            yield "a tally metric takes neither `where` nor `field`: its events name it and carry the value"
+        return
+    for name in (*source.where, *([source.field] if source.field else [])):
+        if name not in fields:
+            yield f"{source.kind} has no field {name!r}; it has {', '.join(fields)}"
+    if "active" in fields and metric.type == "flow":
+        yield f"{source.kind} is observed as a state (it has `active`): its metrics are stocks"

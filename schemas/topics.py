@@ -1,0 +1,10 @@
+"""Kafka's topics. Keys and values as `docs/asyncapi.yaml` describes them."""
+
+EVENTS = "activity.events"
+"""Events, keyed by `schemas.units.routing_key`; broker append time."""
+REJECTED = "activity.rejected"
+"""What counts nowhere, byte for byte as it came, with the headers `reason`, `detail`, `topic`, `partition`, `offset`."""
+ALERTS = "activity.alerts"
+"""What the control room must act on, keyed by unit code."""
+UNITS = "units"
+"""Registry entries, keyed by unit code; compacted."""

@@ -1,0 +1,83 @@
+"""The one settings class and its parts."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, JsonConfigSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+Role = Literal["writer", "grafana", "aicc"]
+
+
+class ClickHouseUser(BaseModel):
+    """A ClickHouse account; the password never shows in a `repr`, a log or an error."""
+
+    model_config = ConfigDict(frozen=True)
+
+    user: str
+    password: SecretStr
+
+
+class KafkaSettings(BaseModel):
+    """Where Kafka is and how to reach it: the local stack, or any cluster with SASL and TLS."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bootstrap_servers: str = Field(default="127.0.0.1:9092", description="host:port, several with commas")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    ca_file: Path | None = Field(default=None, description="PEM of the authority that signed the brokers' certificates; the system's if empty")
+    cert_file: Path | None = Field(default=None, description="PEM of this client's certificate, for mutual TLS")
+    key_file: Path | None = None
+    partitions: int = Field(default=12, ge=1, description="of activity.events, when it is created; later changes are a rebuild")
+    replication: int = Field(default=1, ge=1, description="replication factor of topics that Pravah creates")
+    retention_days: int = Field(default=30, ge=1, description="of activity.events: must exceed the longest outage")
+
+
+class ClickHouseSettings(BaseModel):
+    """Where ClickHouse is; the native port serves the writer and readers, the HTTP port Grafana and others."""
+
+    model_config = ConfigDict(frozen=True)
+
+    host: str = "127.0.0.1"
+    native_port: int = 9000
+    http_port: int = 8123
+    database: str = Field(default="pravah", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    cluster: str | None = Field(
+        default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="name for ON CLUSTER and Replicated engines; one server if empty"
+    )
+    secure: bool = Field(default=False, description="TLS on the native port")
+    ca_file: Path | None = None
+    users: dict[Role, ClickHouseUser] = Field(default_factory=dict)
+
+
+class Settings(BaseSettings):
+    """All settings. `Settings()` reads the environment and the running stack; arguments override."""
+
+    model_config = SettingsConfigDict(env_prefix="PRAVAH_", env_nested_delimiter="__", extra="ignore", frozen=True)
+
+    home: Path = Field(default=Path(".pravah"), description="where a stack keeps its data, logs and stack.json")
+    kafka: KafkaSettings = KafkaSettings()
+    clickhouse: ClickHouseSettings = ClickHouseSettings()
+
+    chunk_size: int = Field(default=20_000, ge=1, description="records: a partition's chunk ends when offset // chunk_size changes, or with the hour")
+    flush_seconds: float = Field(default=1.0, gt=0, description="how often a worker makes its open chunks durable")
+    max_future_hours: float = Field(default=24.0, ge=0, description="an event that occurred later than its arrival by more than this is rejected")
+    consumer_group: str = "pravah-rollup"
+    session_timeout_seconds: float = Field(default=10.0, gt=0, description="a silent worker's partitions go to another after this")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - no .env files: secrets come from the environment or the stack
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the running stack's endpoints below the environment and above the defaults."""
+        given = {**env_settings(), **init_settings()}
+        home = Path(str(given.get("home", cls.model_fields["home"].default)))
+        return init_settings, env_settings, JsonConfigSettingsSource(settings_cls, json_file=home / "stack.json")

@@ -1,0 +1,138 @@
+"""Connections to ClickHouse, and which of its errors are worth another try."""
+
+import logging
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from clickhouse_driver import Client
+from clickhouse_driver.errors import Error as DriverError
+from clickhouse_driver.errors import NetworkError, ServerException
+from tenacity import RetryCallState, Retrying, retry_if_exception, sleep_using_event, stop_when_event_set, wait_exponential_jitter
+
+from settings import ClickHouseSettings
+from settings.model import Role
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+RETRYABLE_CODES = frozenset({3, 107, 159, 164, 202, 203, 209, 210, 241, 242, 252, 285, 319, 425, 999})
+"""Server errors that pass by themselves: time-outs, memory and parts limits, readonly replicas, Keeper away. Others are ours and do not get better."""
+
+
+def connect(clickhouse: ClickHouseSettings, role: Role, *, database: str | None = None, **settings: Any) -> Client:  # noqa: ANN401
+    """A client of one account. Not thread-safe: one per thread, thrown away after any error.
+
+    Args:
+        clickhouse: where the server is.
+        role: `writer`, `grafana` or `aicc`.
+        database: another default database than the configured one, for the time before that exists.
+        settings: ClickHouse settings for every query of this client.
+
+    Raises:
+        LookupError: no such account is configured.
+    """
+    account = clickhouse.users.get(role)
+    if account is None:
+        msg = f"no ClickHouse account for {role!r}: start a stack with `pravah up`, or set PRAVAH_CLICKHOUSE__USERS"
+        raise LookupError(msg)
+    return Client(
+        clickhouse.host,
+        port=clickhouse.native_port,
+        database=clickhouse.database if database is None else database,
+        user=account.user,
+        password=account.password.get_secret_value(),
+        secure=clickhouse.secure,
+        ca_certs=str(clickhouse.ca_file) if clickhouse.ca_file else None,
+        client_name="pravah",
+        connect_timeout=10,
+        send_receive_timeout=120,
+        sync_request_timeout=10,
+        settings=settings,
+    )
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Whether the same call may succeed later: the network, a server that starts or is overloaded."""
+    if isinstance(error, NetworkError | EOFError | OSError):  # a broken connection arrives as a bare EOFError
+        return True
+    return isinstance(error, ServerException) and error.code in RETRYABLE_CODES
+
+
+class Session:
+    """A client that is made anew after every error, for one thread."""
+
+    def __init__(self, clickhouse: ClickHouseSettings, role: Role, **settings: Any) -> None:  # noqa: ANN401
+        """Connect at the first call, not here."""
+        self._connect = partial(connect, clickhouse, role, **settings)
+        self._client: Client | None = None
+
+    def run(self, call: Callable[[Client], T]) -> T:
+        """Make one call; the connection is thrown away if it fails."""
+        if self._client is None:
+            self._client = self._connect()
+        try:
+            return call(self._client)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Drop the connection; the next call makes another."""
+        client, self._client = self._client, None
+        if client is not None:
+            try:
+                client.disconnect()
+            except (OSError, EOFError, DriverError):
+                log.debug("closing a broken ClickHouse connection failed", exc_info=True)
+
+
+class StoppedError(RuntimeError):
+    """A retry was ended from outside, because the process stops."""
+
+
+class PatientSession(Session):
+    """A session that repeats what is worth it until it succeeds: while ClickHouse is away its caller waits and loses nothing."""
+
+    def __init__(self, clickhouse: ClickHouseSettings, role: Role, stop: threading.Event, **settings: Any) -> None:  # noqa: ANN401
+        """Wait at most until `stop` is set."""
+        super().__init__(clickhouse, role, **settings)
+        self._stop = stop
+        self.failing = 0
+        """How often the call that is going on has failed so far; 0 when all is well."""
+        self._retrying = Retrying(
+            retry=retry_if_exception(is_retryable),
+            wait=wait_exponential_jitter(initial=0.1, max=5, jitter=0.2),
+            stop=stop_when_event_set(stop),
+            sleep=sleep_using_event(stop),
+            before_sleep=self._failed,
+            reraise=True,
+        )
+
+    def run(self, call: Callable[[Client], T]) -> T:
+        """Make one call, repeated with growing pauses of up to 5 s while its error is retryable.
+
+        Raises:
+            StoppedError: `stop` was set before it succeeded.
+            Exception: the first error that is not worth a retry.
+        """
+        try:
+            return cast("T", self._retrying(super().run, call))
+        except Exception as error:
+            if self._stop.is_set() and is_retryable(error):
+                msg = "stopped while ClickHouse was away"
+                raise StoppedError(msg) from error
+            raise
+        finally:
+            self.failing = 0
+
+    def _failed(self, state: RetryCallState) -> None:
+        self.failing = state.attempt_number
+        error = state.outcome.exception() if state.outcome else None
+        log.warning("ClickHouse call failed (attempt %d), trying again: %s", state.attempt_number, first_line(error))
+
+
+def first_line(error: BaseException | None) -> str:
+    """An error without the server's stack trace."""
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'connection closed'}"

@@ -1,0 +1,51 @@
+"""The registry and the metric dictionary as tables, loaded whole and swapped in at once, so that no reader sees half of one."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from clickhouse_driver import Client
+
+from schemas.days import date_of
+from schemas.metrics import MetricDictionary
+from schemas.registry import Registry
+from sinks.migrate import Schema
+
+_BLOCK = 200_000
+
+
+def load_registry(client: Client, schema: Schema, registry: Registry) -> None:
+    """Replace `units` and `unit_ancestors` by what the registry says."""
+    _replace(
+        client,
+        schema,
+        "units",
+        ((u.code, u.level, u.name_en, u.name_hi, date_of(u.first), date_of(u.last), u.latitude, u.longitude) for u in registry.units.values()),
+    )
+    _replace(
+        client,
+        schema,
+        "unit_ancestors",
+        ((code, s.ancestor, s.level, date_of(s.first), date_of(s.last)) for code in registry.units for s in registry.spans(code)),
+    )
+
+
+def load_metrics(client: Client, schema: Schema, dictionary: MetricDictionary) -> None:
+    """Replace `metrics` by the dictionary; `position` keeps its order."""
+    metrics = dictionary.metrics.values()
+    _replace(client, schema, "metrics", ((m.metric, m.type, m.unit, m.name_en, m.name_hi, position) for position, m in enumerate(metrics)))
+
+
+def _replace(client: Client, schema: Schema, table: str, rows: Iterable[Sequence[Any]]) -> None:
+    target, following = f"{schema.database}.{table}", f"{schema.database}.{table}_next"
+    client.execute(f"DROP TABLE IF EXISTS {following}{schema.on_cluster} SYNC")
+    client.execute(f"CREATE TABLE {following}{schema.on_cluster} AS {target}")
+    block: list[Sequence[Any]] = []
+    for row in rows:
+        block.append(row)
+        if len(block) >= _BLOCK:
+            client.execute(f"INSERT INTO {following} VALUES", block)
+            block = []
+    if block:
+        client.execute(f"INSERT INTO {following} VALUES", block)
+    client.execute(f"EXCHANGE TABLES {target} AND {following}{schema.on_cluster}")
+    client.execute(f"DROP TABLE {following}{schema.on_cluster} SYNC")

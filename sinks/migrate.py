@@ -1,0 +1,143 @@
+"""Apply and undo the numbered migrations of the schema.
+
+A migration is a module `sinks/migrations/m<number>_<name>.py` with `forward(schema)` and `backward(schema)`, each giving SQL statements. Applied ones stand in the
+table `migrations`. A migration that was released is never edited: a change is a new one.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from clickhouse_driver import Client
+
+import sinks.migrations
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What a migration's SQL needs to know of the place where it runs: one server, or a named cluster with replicas and shards."""
+
+    database: str
+    cluster: str | None = None
+
+    @property
+    def on_cluster(self) -> str:
+        """` ON CLUSTER name`, or nothing on one server."""
+        return f" ON CLUSTER {self.cluster}" if self.cluster else ""
+
+    def create_table(self, name: str, columns: str, *, engine: str, order_by: str, shard_by: str | None = None, tail: str = "") -> list[str]:
+        """Statements for a table of the MergeTree family.
+
+        On a cluster the table is replicated. With `shard_by` it is also spread: the data stand in `<name>_local` and `<name>` is the Distributed table over
+        them; rows that replace each other must have equal `shard_by`. Without it every replica of every shard holds all rows.
+        """
+        local = f"{name}_local" if self.cluster and shard_by else name
+        kind, _, arguments = engine.partition("(")
+        if self.cluster:
+            # {uuid} gives each table its own path, also the one that is swapped in for another
+            path = f"'/clickhouse/tables/{{uuid}}/{'{shard}' if shard_by else 'all'}', '{{replica}}'"
+            arguments = f"{path}, {arguments}" if arguments.rstrip(")") else f"{path})"
+            kind = f"Replicated{kind}"
+        statements = [f"CREATE TABLE {self.database}.{local}{self.on_cluster} ({columns}) ENGINE = {kind}({arguments or ')'} ORDER BY ({order_by}) {tail}"]
+        if local != name:
+            distributed = f"Distributed('{self.cluster}', '{self.database}', '{local}', {shard_by})"
+            statements.append(f"CREATE TABLE {self.database}.{name}{self.on_cluster} AS {self.database}.{local} ENGINE = {distributed}")
+        return statements
+
+    def drop_table(self, name: str, *, sharded: bool = False) -> list[str]:
+        """Statements that undo `create_table`."""
+        local = [f"DROP TABLE IF EXISTS {self.database}.{name}_local{self.on_cluster} SYNC"] if self.cluster and sharded else []
+        return [f"DROP TABLE IF EXISTS {self.database}.{name}{self.on_cluster} SYNC", *local]
+
+    def create_view(self, name: str, select: str) -> str:
+        """One statement for a plain view."""
+        return f"CREATE VIEW {self.database}.{name}{self.on_cluster} AS {select}"
+
+    def drop_view(self, name: str) -> str:
+        """One statement that undoes `create_view`."""
+        return f"DROP VIEW IF EXISTS {self.database}.{name}{self.on_cluster} SYNC"
+
+
+class _Module(Protocol):
+    def forward(self, schema: Schema) -> Sequence[str]: ...
+
+    def backward(self, schema: Schema) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One numbered step of the schema."""
+
+    number: int
+    name: str
+    module: _Module
+
+
+def migrations() -> list[Migration]:
+    """All migrations in order.
+
+    Raises:
+        RuntimeError: the numbers do not run 1, 2, 3, ….
+    """
+    found = []
+    for info in pkgutil.iter_modules(sinks.migrations.__path__):
+        number, _, name = info.name.removeprefix("m").partition("_")
+        found.append(Migration(int(number), name, importlib.import_module(f"sinks.migrations.{info.name}")))
+    found.sort(key=lambda migration: migration.number)
+    if [migration.number for migration in found] != list(range(1, len(found) + 1)):
+        msg = f"migrations must be numbered 1, 2, 3, …; found {[migration.number for migration in found]}"
+        raise RuntimeError(msg)
+    return found
+
+
+def applied(client: Client, schema: Schema) -> int:
+    """The number of the newest applied migration, 0 for an empty server."""
+    if not client.execute("SELECT count() FROM system.tables WHERE database = %(database)s AND name = 'migrations'", {"database": schema.database})[0][0]:
+        return 0
+    return int(client.execute(f"SELECT argMax(number, at) FROM {schema.database}.migrations")[0][0])
+
+
+def migrate(client: Client, schema: Schema, to: int | None = None) -> Iterator[str]:
+    """Bring the schema to a migration, forward or backward; the newest by default.
+
+    Args:
+        client: the writer's, connected to a database that exists (`default`).
+        schema: where.
+        to: the number to end at; 0 removes everything but the empty database.
+
+    Yields:
+        One line a step, once it is done.
+
+    Raises:
+        ValueError: there is no such number, or the server is newer than this code.
+    """
+    known = migrations()
+    target = len(known) if to is None else to
+    if not 0 <= target <= len(known):
+        msg = f"there is no migration {target}; the newest is {len(known)}"
+        raise ValueError(msg)
+    client.execute(f"CREATE DATABASE IF NOT EXISTS {schema.database}{schema.on_cluster}")
+    at = applied(client, schema)
+    if at > len(known):
+        msg = f"the database is at migration {at}, this code knows {len(known)}: update Pravah"
+        raise ValueError(msg)
+    if at == 0 and target > 0:
+        columns = "number UInt32, name String, at DateTime64(6, 'UTC') DEFAULT now64(6)"
+        for statement in schema.create_table("migrations", columns, engine="MergeTree()", order_by="at"):
+            client.execute(statement.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1))
+    for migration in known[at:target]:
+        for statement in migration.module.forward(schema):
+            client.execute(statement)
+        _record(client, schema, migration.number, migration.name)
+        yield f"{migration.number:04} {migration.name}"
+    for migration in reversed(known[target:at]):
+        for statement in migration.module.backward(schema):
+            client.execute(statement)
+        _record(client, schema, migration.number - 1, f"undone: {migration.name}")
+        yield f"{migration.number:04} {migration.name} undone"
+
+
+def _record(client: Client, schema: Schema, number: int, name: str) -> None:
+    client.execute(f"INSERT INTO {schema.database}.migrations (number, name) VALUES", [(number, name)])

@@ -1,0 +1,1 @@
+"""The schema's numbered steps; `sinks.migrate` applies them."""

@@ -1,0 +1,107 @@
+"""What a roll-up worker reads and writes in ClickHouse. Every write is absolute and idempotent, so it may be repeated and may be cut short anywhere."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from clickhouse_driver import Client
+
+from settings import ClickHouseSettings
+from sinks.connection import PatientSession
+from sinks.tables import CHUNKS, JOURNAL, LEDGER, LEDGER_OUT, Rows, StoredEntry, StoredVersion
+
+_WRITE = {
+    "async_insert": 0,  # durable when it returns, not when the server finds time
+    "insert_distributed_sync": 1,  # the same on a cluster
+    "max_insert_block_size": 1_048_576,
+}
+
+
+class RollupStore:
+    """Ledger, journal and chunks. Waits while ClickHouse is away. Not thread-safe."""
+
+    def __init__(self, clickhouse: ClickHouseSettings, stop: threading.Event) -> None:
+        """Connect at the first call; `stop` ends the waiting for a ClickHouse that is away."""
+        self._session = PatientSession(clickhouse, "writer", stop)
+
+    @property
+    def failing(self) -> int:
+        """How often the call that is going on has failed so far; 0 when ClickHouse answers."""
+        return self._session.failing
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._session.close()
+
+    def versions(self, partition: int, before: int, entities: Sequence[tuple[str, str]]) -> list[StoredVersion]:
+        """All accepted versions of some entities at smaller offsets of their partition.
+
+        Args:
+            partition: the partition of the log.
+            before: versions at this offset and later are left out; the start of the open chunk.
+            entities: pairs of routing key and entity.
+        """
+        if not entities:
+            return []
+        wanted = [{"name": "wanted", "structure": [("key", "String"), ("entity", "String")], "data": [{"key": k, "entity": e} for k, e in entities]}]
+        query = """
+            SELECT key, entity, version, offset, op, unit, verification, toUnixTimestamp64Micro(occurred_at), toUInt16(day), metrics, amounts
+            FROM ledger FINAL
+            WHERE (key, entity) IN (SELECT key, entity FROM wanted) AND partition = %(partition)s AND offset < %(before)s
+        """
+        rows = self._session.run(lambda client: client.execute(query, {"partition": partition, "before": before}, external_tables=wanted))
+        return [StoredVersion(*row) for row in rows]
+
+    def covering_chunk(self, partition: int, offset: int) -> int | None:
+        """The start of an earlier chunk that reaches to or beyond `offset`, if there is one: then `offset` is no place where a chunk begins."""
+        query = "SELECT max(chunk) FROM chunks FINAL WHERE partition = %(partition)s AND chunk < %(offset)s AND last_offset >= %(offset)s HAVING count() > 0"
+        found = self._session.run(lambda client: client.execute(query, {"partition": partition, "offset": offset}))
+        return int(found[0][0]) if found else None
+
+    def other_attempts(self, partition: int, chunk: int, attempt: str) -> int:
+        """How many other attempts at a chunk have written something."""
+        query = "SELECT uniqExact(attempt) FROM chunks WHERE partition = %(partition)s AND chunk = %(chunk)s AND attempt != %(attempt)s"
+        found = self._session.run(lambda client: client.execute(query, {"partition": partition, "chunk": chunk, "attempt": attempt}))
+        return int(found[0][0])
+
+    def journal_of(self, partition: int, chunk: int) -> list[StoredEntry]:
+        """Every journal entry of a chunk, whoever wrote it."""
+        query = """
+            SELECT level, metric, unit, toUInt16(day), value, verified_value, reports, version
+            FROM journal FINAL WHERE partition = %(partition)s AND chunk = %(chunk)s
+        """
+        rows = self._session.run(lambda client: client.execute(query, {"partition": partition, "chunk": chunk}))
+        return [StoredEntry(*row) for row in rows]
+
+    def ledger_offsets(self, partition: int, first: int, last: int) -> dict[tuple[str, str, int, int], tuple[int, bool]]:
+        """What the ledger has of a stretch of the log: (key, entity, version, offset) → (number of its last correction, whether it is taken out)."""
+        query = """
+            SELECT key, entity, version, offset, max(correction), argMax(deleted, correction)
+            FROM ledger WHERE partition = %(partition)s AND offset BETWEEN %(first)s AND %(last)s
+            GROUP BY key, entity, version, offset
+        """
+        rows = self._session.run(lambda client: client.execute(query, {"partition": partition, "first": first, "last": last}))
+        return {(key, entity, version, offset): (correction, bool(deleted)) for key, entity, version, offset, correction, deleted in rows}
+
+    def write(self, *, chunks: Rows = (), journal: Rows = (), ledger: Rows = (), ledger_out: Rows = ()) -> None:
+        """Make rows durable, in this order: who attempts what, the figures, the versions behind them.
+
+        The order is for readers and for healing, exactness does not depend on it: a chunk's attempt is known before its entries, and a version in the ledger
+        is already in the figures.
+        """
+        self._insert("chunks", CHUNKS, chunks)
+        self._insert("journal", JOURNAL, journal)
+        self._insert("ledger", LEDGER, ledger)
+        self._insert("ledger", LEDGER_OUT, ledger_out)
+
+    def _insert(self, table: str, columns: Sequence[str], rows: Rows) -> None:
+        if not rows:
+            return
+        data: list[Sequence[Any]] = list(zip(*rows, strict=True))
+        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES"
+
+        def insert(client: Client) -> None:
+            # the driver turns values into their wire form in place: a repeat must start from the original
+            client.execute(statement, [list(column) for column in data], columnar=True, settings=_WRITE)
+
+        self._session.run(insert)

@@ -1,0 +1,60 @@
+"""The columns of what a roll-up worker writes, and in which shape they come.
+
+Instants are integers (microseconds or milliseconds since 1970-01-01T00:00Z): clickhouse-driver takes them as they are, while a `datetime` costs a time-zone conversion.
+Days are `datetime.date`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+LEDGER = (
+    *("key", "entity", "version", "partition", "offset", "event_id", "op", "unit", "kind", "occurred_at", "day", "reported_at", "tool", "producer"),
+    *("reporter", "evidence", "verification", "data", "metrics", "amounts", "appended_at", "correction", "deleted"),
+)
+"""`occurred_at`, `reported_at` in microseconds, `appended_at` in milliseconds; `metrics` and `amounts` are parallel lists."""
+
+LEDGER_OUT = ("key", "entity", "version", "partition", "offset", "correction", "deleted")
+"""Takes a row out: its identity, a higher `correction`, and `deleted` = 1."""
+
+JOURNAL = ("level", "metric", "unit", "day", "partition", "chunk", "value", "verified_value", "reports", "version")
+
+CHUNKS = (
+    *("partition", "chunk", "attempt", "worker", "registry", "last_offset", "closed"),
+    *("records", "accepted", "duplicates", "rejected", "forwarded", "opened_at", "updated_at"),
+)
+"""`opened_at` in milliseconds, `updated_at` in microseconds."""
+
+
+class StoredVersion(NamedTuple):
+    """One version of an entity as the ledger has it."""
+
+    key: str
+    entity: str
+    version: int
+    offset: int
+    op: str
+    unit: str
+    verification: str
+    occurred_at: int
+    """Microseconds since 1970-01-01T00:00Z."""
+    day: int
+    """Days since 1970-01-01."""
+    metrics: Sequence[str]
+    amounts: Sequence[int]
+
+
+class StoredEntry(NamedTuple):
+    """One journal entry of a chunk as the database has it."""
+
+    level: str
+    metric: str
+    unit: str
+    day: int
+    value: int
+    verified_value: int
+    reports: int
+    version: int
+
+
+Rows = Sequence[Sequence[Any]]
+"""Rows in the order of one of the column tuples above."""

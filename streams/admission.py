@@ -1,0 +1,156 @@
+"""Admission: one record of the log becomes an accepted version, a rejection with a reason, or something to send on.
+
+A pure function of the record, the registry and the metric dictionary: it looks at no clock, so a replay decides the same. "The future" is measured from the broker's
+append time.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+
+import orjson
+
+from schemas.days import date_of, day_of_micros, instant_micros
+from schemas.events import Event, EventError, Retraction, TrainingHeld, parse_event
+from schemas.metrics import MetricDictionary, UnknownMetricError
+from schemas.registry import Registry
+from schemas.units import routing_key
+from streams.chunks import Record
+from streams.contribution import Version
+
+Reason = Literal[
+    "empty",
+    "too_large",
+    "not_utf8",
+    "not_json",
+    "invalid",
+    "unknown_unit",
+    "closed_unit",
+    "far_future",
+    "unknown_metric",
+    "unknown_trained_unit",
+]
+"""Why a record is rejected; the header `reason` of `activity.rejected`."""
+
+
+class Accepted(NamedTuple):
+    """A record that is a version of an entity."""
+
+    key: str
+    entity: str
+    version: Version
+    event: Event
+    record: Record
+
+
+class Rejected(NamedTuple):
+    """A record that counts nowhere, with what a person needs to mend it."""
+
+    record: Record
+    reason: str
+    detail: str
+
+
+class Misrouted(NamedTuple):
+    """An event in a partition that its unit does not belong to."""
+
+    record: Record
+    key: str
+    partition: int
+
+
+class Admission:
+    """Decides about records, under one registry and one metric dictionary."""
+
+    def __init__(self, registry: Registry, dictionary: MetricDictionary, *, partition_of: Callable[[str], int], max_future_hours: float) -> None:
+        """Take what it decides by.
+
+        Args:
+            registry: the units.
+            dictionary: the metrics.
+            partition_of: the partition of `activity.events` that a routing key belongs to.
+            max_future_hours: an event may have occurred at most so much after its arrival.
+        """
+        self.registry = registry
+        self.dictionary = dictionary
+        self._partition_of = lru_cache(maxsize=None)(partition_of)
+        self._max_future_micros = int(max_future_hours * 3_600_000_000)
+
+    def admit(self, partition: int, record: Record) -> Accepted | Rejected | Misrouted:
+        """Decide about one record of a partition."""
+        try:
+            event = parse_event(record.value)
+            version = self._version(event, record)
+        except EventError as error:
+            return Rejected(record, error.reason, error.detail)
+        key = routing_key(event.unit)
+        belongs = self._partition_of(key)
+        return Accepted(key, event.entity_name, version, event, record) if belongs == partition else Misrouted(record, key, belongs)
+
+    def _version(self, event: Event, record: Record) -> Version:
+        occurred_at = instant_micros(event.occurred_at)
+        day = day_of_micros(occurred_at)
+        if occurred_at > record.timestamp * 1000 + self._max_future_micros:
+            reason = "far_future"
+            raise EventError(reason, f"occurred_at: {event.occurred_at.isoformat()} lies in the future of its arrival: the device's clock was wrong")
+        self._check_open(event.unit, day)
+        if isinstance(event, Retraction):
+            return Version(event.version, event.op, event.verification, event.unit, occurred_at, day, {})
+        if isinstance(event, TrainingHeld) and event.data.trained_units:
+            self._check_trained(event.unit, event.data.trained_units, day)
+        try:
+            amounts = {} if event.op == "retract" else self.dictionary.amounts(event.kind, event.data)
+        except UnknownMetricError as error:
+            reason = "unknown_metric"
+            raise EventError(reason, str(error)) from None
+        return Version(event.version, event.op, event.verification, event.unit, occurred_at, day, amounts)
+
+    def _check_open(self, code: str, day: int) -> None:
+        unit = self.registry.units.get(code)
+        if unit is None:
+            reason = "unknown_unit"
+            raise EventError(reason, f"unit: {code!r} is not in the registry; correct the code, or add the unit and replay")
+        if not unit.first <= day <= unit.last:
+            reason = "closed_unit"
+            when = f"from {date_of(unit.first)}" if day < unit.first else f"until {date_of(unit.last)}"
+            raise EventError(reason, f"unit: {code} exists only {when}, the event occurred on {date_of(day)} (Asia/Kolkata); report for the unit of that day")
+
+    def _check_trained(self, code: str, trained: list[str], day: int) -> None:
+        for unit in trained:
+            if not any(span.ancestor == code for span in (self.registry.ancestors(unit, day) if unit in self.registry.units else ())):
+                reason = "unknown_trained_unit"
+                raise EventError(reason, f"data.trained_units: {unit!r} is no unit at or below {code} on {date_of(day)}; correct or remove it")
+
+
+def ledger_row(accepted: Accepted, partition: int) -> tuple[Any, ...]:
+    """An accepted version as a row of the ledger (`sinks.tables.LEDGER`)."""
+    event, version, record = accepted.event, accepted.version, accepted.record
+    data = b"" if event.data is None else orjson.dumps(event.data if isinstance(event.data, dict) else event.data.model_dump(exclude_none=True))
+    return (
+        accepted.key,
+        accepted.entity,
+        version.version,
+        partition,
+        record.offset,
+        event.event_id,
+        version.op,
+        version.unit,
+        event.kind,
+        version.occurred_at,
+        _date(version.day),
+        None if event.reported_at is None else instant_micros(event.reported_at),
+        event.source.tool,
+        event.source.producer,
+        event.reporter or "",
+        event.evidence or "",
+        version.verification,
+        data.decode(),
+        list(version.amounts),
+        list(version.amounts.values()),
+        record.timestamp,
+        0,
+        0,
+    )
+
+
+_date = lru_cache(maxsize=10_000)(date_of)

@@ -1,0 +1,62 @@
+"""Chunks: how a partition's log is cut, by a pure function of the log.
+
+A new chunk begins at a record when `offset // size` or the hour of the broker's append time differs from those of the record before it. A chunk is named by the
+offset of its first record. A reader that starts where a chunk starts therefore finds the same chunks on every replay.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol, TypeVar
+
+HOUR_MS = 3_600_000
+
+
+class Record(Protocol):
+    """What the roll-up needs of a Kafka record."""
+
+    @property
+    def offset(self) -> int:
+        """Its place in the partition."""
+        ...
+
+    @property
+    def timestamp(self) -> int:
+        """The broker's append time, milliseconds since 1970-01-01T00:00Z."""
+        ...
+
+    @property
+    def key(self) -> bytes | None:
+        """As it came."""
+        ...
+
+    @property
+    def value(self) -> bytes | None:
+        """As it came."""
+        ...
+
+
+R = TypeVar("R", bound=Record)
+
+
+def begins_chunk(before: Record, record: Record, size: int) -> bool:
+    """Whether `record` begins a new chunk after `before`, the record that stands before it in the partition."""
+    return before.offset // size != record.offset // size or before.timestamp // HOUR_MS != record.timestamp // HOUR_MS
+
+
+def cut(before: Record | None, records: Sequence[R], size: int) -> Iterator[tuple[bool, Sequence[R]]]:
+    """Cut consecutive records of one partition into pieces of one chunk each.
+
+    Args:
+        before: the record that stands before them, or None where a reader starts, which is where a chunk starts.
+        records: in the order of their offsets.
+        size: the most offsets that one chunk spans.
+
+    Yields:
+        Whether the piece begins a new chunk, and its records.
+    """
+    start = 0
+    begins = before is None or begins_chunk(before, records[0], size)
+    for index in range(1, len(records)):
+        if begins_chunk(records[index - 1], records[index], size):
+            yield begins, records[start:index]
+            start, begins = index, True
+    yield begins, records[start:]

@@ -1,0 +1,84 @@
+"""The unit registry from the compacted topic `units`: read whole at the start, then followed for changes.
+
+A registry is published entry by entry, so a reader may see half of a change. It is taken once the topic has been quiet for a moment and what is there passes all checks.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from kafka import KafkaConsumer
+from pydantic import ValidationError
+
+from schemas.registry import Entry, Registry, RegistryError, registry_from_entries
+from schemas.topics import UNITS
+from settings import KafkaSettings
+from settings.kafka import client_options
+
+log = logging.getLogger(__name__)
+
+QUIET_SECONDS = 2.0
+
+
+class RegistryFeed:
+    """Reads the topic `units`. Not thread-safe."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        """Connect; nothing is committed, every reader reads all of it."""
+        self._consumer = KafkaConsumer(
+            UNITS, **client_options(kafka), auto_offset_reset="earliest", enable_auto_commit=False, group_id=None, consumer_timeout_ms=1000
+        )
+        self._entries: dict[str, Entry] = {}
+
+    def load(self, stop: threading.Event | None = None) -> Registry:
+        """Read to the present end of the topic.
+
+        Raises:
+            RegistryError: what is there is empty or does not pass the checks.
+        """
+        self._read_to_end(stop)
+        if not self._entries:
+            raise RegistryError([])
+        return registry_from_entries(self._entries.values())
+
+    def follow(self, changed: Callable[[Registry], None], stop: threading.Event) -> None:
+        """Wait for changes until `stop` is set; each consistent one is told once."""
+        last_change: float | None = None
+        while not stop.is_set():
+            if self._poll(timeout_ms=500):
+                last_change = time.monotonic()
+            elif last_change is not None and time.monotonic() - last_change > QUIET_SECONDS:
+                last_change = None
+                try:
+                    changed(registry_from_entries(self._entries.values()))
+                except RegistryError as error:
+                    log.warning("the topic %s holds no usable registry at present, keeping the old one: %s", UNITS, error)
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._consumer.close()
+
+    def _read_to_end(self, stop: threading.Event | None) -> None:
+        self._consumer.poll(timeout_ms=0)
+        while not self._consumer.assignment() and not (stop and stop.is_set()):
+            self._poll(timeout_ms=100)
+        partitions = list(self._consumer.assignment())
+        ends = self._consumer.end_offsets(partitions)
+        while any(self._consumer.position(tp) < ends[tp] for tp in partitions) and not (stop and stop.is_set()):
+            self._poll(timeout_ms=500)
+
+    def _poll(self, *, timeout_ms: int) -> int:
+        seen = 0
+        for records in self._consumer.poll(timeout_ms=timeout_ms, max_records=10_000).values():
+            for record in records:
+                seen += 1
+                code = (record.key or b"").decode(errors="replace")
+                if record.value is None:
+                    self._entries.pop(code, None)
+                    continue
+                try:
+                    self._entries[code] = Entry.model_validate_json(record.value)
+                except ValidationError as error:
+                    log.warning("%s at offset %d (%s) is no registry entry and is ignored: %s", UNITS, record.offset, code, error.errors()[0]["msg"])
+        return seen

@@ -1,0 +1,109 @@
+"""Faust's Kafka transport, changed in two ways: batches instead of single records, and offsets that are committed only when we say so.
+
+Batches. Faust spends two tasks and a queue on every record; one overridden method folds what was fetched of a partition into one message whose value is the tuple of
+its records.
+
+Commits. Acknowledging cannot express "everything below this offset is durable" (`docs/adr/0003-batched-faust-transport.md`): nothing of a batched topic is ever acknowledged. `App.release` keeps one number per partition, and
+only these numbers are committed; they are chunk boundaries and nothing else.
+
+Everything here leans on the inside of faust-streaming 0.15; `tests/test_faust_traps.py` fails when an upgrade changes what it leans on.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import faust
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+
+class Batch(NamedTuple):
+    """Consecutive records of one partition, looking to Faust like one record that ends at the last one's offset."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    timestamp_type: int
+    key: None
+    value: tuple[Any, ...]
+    """aiokafka's `ConsumerRecord`s, in order."""
+    headers: tuple[()] = ()
+    checksum: None = None
+    serialized_key_size: int = -1
+    serialized_value_size: int = -1
+
+
+def as_batch(records: list[Any]) -> Batch:
+    """Fold what was fetched of one partition."""
+    last = records[-1]
+    return Batch(last.topic, last.partition, last.offset, last.timestamp, last.timestamp_type, None, tuple(records))
+
+
+class BatchConsumer(driver.Consumer):
+    """Fetches batches; commits what was released; starts at the earliest record where nothing was committed."""
+
+    app: "BatchApp"
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ANN401, ASYNC109 - Faust's signature
+        fetched = await super()._getmany(active_partitions, timeout)
+        return {tp: [as_batch(records)] if tp.topic == self.app.batched_topic and records else records for tp, records in fetched.items()}
+
+    def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
+        others = super()._filter_committable_offsets([tp for tp in tps if tp.topic != self.app.batched_topic])
+        assigned = self.assignment()
+        released = {tp: offset for tp, offset in self.app.released.items() if tp in assigned and self._should_commit(tp, offset)}
+        return {**others, **released}
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        if tp.topic != self.app.batched_topic:  # between the ends of two batches there is no gap
+            await super()._add_gap(tp, offset_from, offset_to)
+
+    async def perform_seek(self) -> None:
+        """Go to the committed offsets, or to the earliest where there are none."""
+        await super().perform_seek()
+        # Faust leaves a partition without a committed offset where it happens to stand: what was fetched and dropped before the first commit would be lost
+        fresh = [tp for tp in self.assignment() if tp.topic == self.app.batched_topic and self._committed_offset[tp] is None]
+        for tp, offset in (await self.earliest_offsets(*fresh)).items() if fresh else ():
+            await self.seek(tp, offset)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Forget what was released: the next owner commits."""
+        for tp in revoked:
+            self.app.released.pop(tp, None)
+        await super().on_partitions_revoked(revoked)
+
+
+class BatchTransport(driver.Transport):
+    """The aiokafka transport with `BatchConsumer`."""
+
+    Consumer = BatchConsumer
+
+
+class RawBatchSchema(faust.Schema):
+    """Hands the records through as they came: a value that Faust fails to decode would be acknowledged and lost."""
+
+    def compile(self, app: Any, **_: Any) -> Any:  # noqa: ANN401
+        """Give Faust's decoder, which decodes nothing."""
+
+        async def decode(message: Any, *, propagate: bool = False) -> Any:  # noqa: ANN401, ARG001
+            return app.create_event(None, message.value, message.headers, message)
+
+        return decode
+
+
+class BatchApp(faust.App):
+    """A Faust app one of whose topics comes in batches and is committed by `release`."""
+
+    def __init__(self, *args: Any, batched_topic: str, **options: Any) -> None:  # noqa: ANN401
+        """Take Faust's arguments and the topic that comes in batches."""
+        super().__init__(*args, **options)
+        self.batched_topic = batched_topic
+        self.released: dict[TP, int] = {}
+
+    def release(self, partition: int, offset: int) -> None:
+        """Let Faust commit `offset` for a partition of the batched topic: everything below it is durable for good."""
+        self.released[TP(self.batched_topic, partition)] = offset
+
+    def _new_transport(self) -> BatchTransport:
+        return BatchTransport(self.conf.broker_consumer, self)
