@@ -41,6 +41,7 @@ def build(settings: Settings, registry: Registry, dictionary: MetricDictionary, 
     Returns:
         An app for `faust.Worker`. When it stops, what was not released is folded again by whoever has the partition next.
     """
+    settings.home.mkdir(parents=True, exist_ok=True)
     app = BatchApp(
         settings.consumer_group,
         batched_topic=EVENTS,
@@ -126,7 +127,7 @@ def _headers(partition: int, offset: int, **texts: str) -> list[tuple[str, bytes
     return [(name, text.encode()) for name, text in {**texts, **where}.items()]
 
 
-def _credentials(kafka: KafkaSettings) -> faust.Credentials | None:
+def _credentials(kafka: KafkaSettings) -> Any:  # noqa: ANN401 - one of Faust's credentials, or None
     context = None
     if kafka.security_protocol.endswith("SSL"):
         context = ssl.create_default_context(cafile=_path(kafka.ca_file))

@@ -51,9 +51,7 @@ class BatchConsumer(driver.Consumer):
 
     def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
         others = super()._filter_committable_offsets([tp for tp in tps if tp.topic != self.app.batched_topic])
-        assigned = self.assignment()
-        released = {tp: offset for tp, offset in self.app.released.items() if tp in assigned and self._should_commit(tp, offset)}
-        return {**others, **released}
+        return {**others, **{tp: offset for tp, offset in self.app.released.items() if self._should_commit(tp, offset)}}
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         if tp.topic != self.app.batched_topic:  # between the ends of two batches there is no gap

@@ -1,0 +1,180 @@
+"""What must hold for every log: the figures are those of the oracle, whatever the batches, the chunks, the crashes and the order of arrival."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import oracle
+import small_world
+from memory_store import MemoryStore
+from schemas.units import routing_key
+from streams.admission import Admission
+from streams.worker import LogError, Outgoing, Worker
+
+REGISTRY = small_world.registry()
+DICTIONARY = small_world.dictionary()
+HOUR = 3_600_000
+BASE = int(datetime.fromisoformat("2022-12-01T00:00:00+05:30").timestamp() * 1000)
+
+
+class LogRecord(NamedTuple):
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+
+
+@pytest.fixture(scope="module")
+def hierarchy(tmp_path_factory: pytest.TempPathFactory) -> oracle.Hierarchy:
+    return oracle.Hierarchy.read(small_world.write(tmp_path_factory.mktemp("small")))
+
+
+def log_of(events: Sequence[dict], hours: Sequence[int]) -> list[LogRecord]:
+    """One partition's log; `hours` says after how many hours each record was appended."""
+    records, at = [], BASE
+    for offset, (event, hour) in enumerate(zip(events, hours, strict=True)):
+        at += hour * HOUR
+        records.append(LogRecord(offset, at, routing_key(event["unit"]).encode(), json.dumps(event).encode()))
+    return records
+
+
+class Group:
+    """A consumer group over one partition: where the next worker starts, and what was sent elsewhere."""
+
+    def __init__(self, store: MemoryStore, chunk_size: int, registry=REGISTRY) -> None:
+        self.store, self.chunk_size, self.registry = store, chunk_size, registry
+        self.committed = 0
+        self.sent: list[Outgoing] = []
+
+    def worker(self) -> Worker:
+        async def send(outgoing: Outgoing) -> None:
+            self.sent.append(outgoing)
+
+        def release(_partition: int, offset: int) -> None:
+            assert offset > self.committed
+            self.committed = offset
+
+        admission = Admission(self.registry, DICTIONARY, partition_of=lambda _: 0, max_future_hours=24)
+        return Worker(store=self.store, admission=admission, chunk_size=self.chunk_size, send=send, release=release)
+
+    async def read(self, records: Sequence[LogRecord], batches: Sequence[int], *, flush: bool) -> None:
+        """One worker reads from the committed offset in batches of these sizes, the last of which repeats; then it is gone."""
+        worker = self.worker()
+        position, sizes = self.committed, list(batches)
+        while position < len(records):
+            size = sizes.pop(0) if len(sizes) > 1 else sizes[0]
+            await worker.take(0, records[position : position + size])
+            position += size
+            if flush:
+                await worker.flush()
+        worker.stop()
+
+
+logs = st.lists(small_world.event(), min_size=1, max_size=25).flatmap(
+    lambda events: st.tuples(st.just(events), st.lists(st.sampled_from([0, 0, 0, 1]), min_size=len(events), max_size=len(events)))
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(log=logs, batches=st.lists(st.integers(1, 9), min_size=1, max_size=4), chunk_size=st.integers(1, 12))
+def test_figures_are_the_oracles(hierarchy: oracle.Hierarchy, log, batches: list[int], chunk_size: int) -> None:
+    events, hours = log
+    group = Group(MemoryStore(), chunk_size)
+    asyncio.run(group.read(log_of(events, hours), batches, flush=True))
+    assert not any(outgoing.rejected for outgoing in group.sent)
+    assert group.store.figures(oracle.STOCKS) == oracle.figures(events, hierarchy)
+
+
+@settings(max_examples=200, deadline=None)
+@given(log=logs, chunk_size=st.integers(1, 8), cuts=st.lists(st.tuples(st.integers(0, 25), st.booleans()), max_size=5))
+def test_a_worker_that_dies_anywhere_changes_nothing(hierarchy: oracle.Hierarchy, log, chunk_size: int, cuts) -> None:
+    events, hours = log
+    records = log_of(events, hours)
+    group = Group(MemoryStore(), chunk_size)
+    for upto, flush in cuts:  # dies after reading so far, flushed or not
+        asyncio.run(group.read(records[:upto], [3], flush=flush))
+    asyncio.run(group.read(records, [4], flush=True))
+    assert group.store.figures(oracle.STOCKS) == oracle.figures(events, hierarchy)
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data(), log=logs)
+def test_any_order_of_arrival_gives_the_same_figures(hierarchy: oracle.Hierarchy, data: st.DataObject, log) -> None:
+    events = list({(event["entity"], event["version"]): event for event in log[0]}.values())
+    shuffled = data.draw(st.permutations(events))
+    expected = oracle.figures(events, hierarchy)
+    group = Group(MemoryStore(), 5)
+    asyncio.run(group.read(log_of(shuffled, [0] * len(shuffled)), [2], flush=True))
+    assert group.store.figures(oracle.STOCKS) == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(log=logs)
+def test_a_parent_is_the_sum_of_the_booths_and_units_below_it(log) -> None:
+    """A state's figure is the sum over all units of what they reported themselves."""
+    events, hours = log
+    group = Group(MemoryStore(), 6)
+    asyncio.run(group.read(log_of(events, hours), [5], flush=True))
+    stocks = oracle.STOCKS
+    flows = {key: value for key, value in group.store.figures(stocks).items() if key[3] not in stocks}
+    for (day, level, _unit, metric), value in flows.items():
+        if level == "national":
+            state = flows[day, "state", "CG", metric]
+            assert value == state
+
+
+@settings(max_examples=100, deadline=None)
+@given(log=logs, upto=st.integers(1, 25))
+def test_another_registry_in_mid_chunk_is_healed_at_its_close(hierarchy: oracle.Hierarchy, log, upto: int) -> None:
+    """A first worker knows an older registry, in which booth 3 lay in district A; what it wrote of an open chunk must not stay."""
+    older = small_world.PARENTS.replace("CG-AC001-B0003,CG-D-B", "CG-AC001-B0003,CG-D-A")
+    from schemas.registry import registry_from_csv  # noqa: PLC0415
+
+    earlier = registry_from_csv({"s.units.csv": small_world.UNITS.splitlines(), "s.parents.csv": older.splitlines()})
+    events, _ = log
+    records = log_of([*events, events[-1]], [0] * len(events) + [1])  # the last record closes the chunk
+    store = MemoryStore()
+    asyncio.run(Group(store, 1000, earlier).read(records[: min(upto, len(events))], [3], flush=True))
+    asyncio.run(Group(store, 1000).read(records, [4], flush=True))
+    assert store.figures(oracle.STOCKS) == oracle.figures(events, hierarchy)
+
+
+def test_a_hole_in_the_log_stops_the_worker() -> None:
+    group = Group(MemoryStore(), 100)
+    records = log_of([_post()] * 5, [0] * 5)
+
+    async def run() -> None:
+        worker = group.worker()
+        await worker.take(0, records[:2])
+        await worker.take(0, records[3:])
+
+    with pytest.raises(LogError, match="expected offset 2, got 3"):
+        asyncio.run(run())
+
+
+def test_a_start_in_the_middle_of_a_counted_chunk_stops_the_worker() -> None:
+    store = MemoryStore()
+    records = log_of([_post()] * 5, [0] * 5)
+    asyncio.run(Group(store, 100).read(records, [5], flush=True))
+    group = Group(store, 100)
+    group.committed = 2
+    with pytest.raises(LogError, match="would count twice"):
+        asyncio.run(group.read(records, [5], flush=True))
+
+
+def _post() -> dict:
+    return {
+        "event_id": "00000000-0000-4000-8000-000000000001",
+        "unit": "CG-AC001-B0001",
+        "kind": "social_post",
+        "occurred_at": "2022-03-05T10:00:00+05:30",
+        "source": {"tool": "test", "producer": "x"},
+        "data": {"platform": "facebook", "posts": 1},
+    }
