@@ -1,1 +1,14 @@
-"""The command `pravah`."""
+"""The command `pravah`: it puts the parts together, one module a command.
+
+| module | commands |
+| --- | --- |
+| `main` | the application; errors become one line and an exit code |
+| `stack` | `up`, `down`, `status` |
+| `prepare` | topics, schema, registry and metric dictionary, for `up`, `demo` and the tests |
+| `worker` | `worker` |
+| `units` | `units check`, `units load`, `units show` |
+| `emit`, `import_file`, `simulate` | `emit`, `import`, `simulate` |
+| `demo` | `demo` |
+
+Exit 0 for success, 1 for a finding, 2 for wrong use.
+"""

@@ -1,10 +1,8 @@
 """What a plan's milestones make happen in a campaign: who does what on which day.
 
-Work gathers before a deadline (the days ahead of it follow a gamma distribution, so the running total is an S-curve), stragglers come after it, and some never do.
-Districts differ in discipline, which is what a control room has to see.
+Work gathers before a deadline (the days ahead of it follow a gamma distribution, so the running total is an S-curve), stragglers come after it, and some
+never do. Districts differ in discipline, which is what a control room has to see.
 """
-
-# ruff: noqa: S311 - a simulation must be reproducible, not unpredictable
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -53,6 +51,9 @@ class Agenda:
         self._territory, self._plan, self._rng = territory, plan, rng
         self._discipline = {code: rng.uniform(0.55, 0.95) for code, unit in territory.units.items() if unit.level == "district"}
         self._done: dict[tuple[str, str], int] = {}
+        level = {milestone.milestone: milestone.level for milestone in plan.milestones}
+        self._before = {m.milestone: [name for name in m.prerequisites if level[name] == m.level] for m in plan.milestones}
+        """Milestone → those that the same unit must have met before."""
 
     def acts(self, first: int, last: int, room: int) -> list[Act]:
         """At most `room` acts on the days from `first` to `last`, in order of time.
@@ -71,7 +72,7 @@ class Agenda:
         for code, habit in self._territory.habits.items():
             if habit.weight:
                 active[self._territory.units[code].level].append(code)
-        own = {level: 0 for level in LEVELS}
+        own = dict.fromkeys(LEVELS, 0)
         for milestone in self._plan.milestones:
             if first - STRAGGLER_DAYS <= milestone.deadline_day <= last + sum(DAYS_AHEAD):
                 own[milestone.level] += sum(not condition.names_unit for condition in milestone.needs)
@@ -87,7 +88,7 @@ class Agenda:
             done = self._day(milestone, unit)
             if done is None:
                 continue
-            ready = max((self._done.get((name, unit), 0) for name in milestone.prerequisites), default=0)
+            ready = max((self._done.get((name, unit), 0) for name in self._before[milestone.milestone]), default=0)
             done = self._done[milestone.milestone, unit] = max(done, ready)
             for number, condition in enumerate(own):
                 day = done if number == 0 else max(ready, done - self._rng.randrange(5))
@@ -119,7 +120,7 @@ class Agenda:
         by_district = milestone.level == "booth" and self._rng.random() < COVERED_BY_DISTRICT
         present: dict[str, list[str]] = defaultdict(list)
         for unit in batch:
-            appointed = all(self._done.get((name, unit), day + 1) <= day for name in milestone.prerequisites)
+            appointed = all(self._done.get((name, unit), day + 1) <= day for name in self._before[milestone.milestone])
             if appointed and self._territory.is_open(unit, day):
                 holder = routing_key(unit) if milestone.level == "booth" and not by_district else self._above(unit, day)
                 if holder:

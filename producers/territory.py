@@ -1,7 +1,5 @@
 """The units that take part in a simulated campaign: how active each one is, which tool it uses, who stands below whom."""
 
-# ruff: noqa: S311 - a simulation must be reproducible, not unpredictable
-
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import accumulate

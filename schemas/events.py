@@ -284,7 +284,7 @@ def _meant_as_retraction(error: ValidationError) -> bool:
 
 
 _HINTS = {
-    UNIT_CODE_PATTERN: "is not a unit code; expected for example CG, CG-D-NRP, CG-AC084 or CG-AC084-B0017",
+    UNIT_CODE_PATTERN: "is not a unit code, such as CG, CG-D-NRP, CG-AC084 or CG-AC084-B0017",
     _HASH_PATTERN: "must be 64 hex digits, the keyed hash of the person: never a name or a phone number",
 }
 _SHOWN = 60

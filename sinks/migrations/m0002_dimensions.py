@@ -1,4 +1,7 @@
-"""The words that figures are read with: units, their dated ancestors, metrics. Loaded whole from the registry and the metric dictionary."""
+"""The words that figures are read with: units, their dated ancestors, metrics. Loaded whole from the registry and the metric dictionary.
+
+`deployment` holds what must not change under the figures, by name: the number of partitions that they were counted from, the registry in force.
+"""
 
 from sinks.migrate import Schema
 from sinks.migrations.m0001_ledger_and_journal import LEVEL
@@ -28,9 +31,15 @@ def forward(schema: Schema) -> list[str]:
             engine="MergeTree()",
             order_by="metric",
         ),
+        *schema.create_table(
+            "deployment",
+            "name String, value String, at DateTime64(6, 'UTC') DEFAULT now64(6)",
+            engine="ReplacingMergeTree(at)",
+            order_by="name",
+        ),
     ]
 
 
 def backward(schema: Schema) -> list[str]:
     """Drop them."""
-    return [statement for name in ("metrics", "unit_ancestors", "units") for statement in schema.drop_table(name)]
+    return [statement for name in ("deployment", "metrics", "unit_ancestors", "units") for statement in schema.drop_table(name)]

@@ -1,0 +1,65 @@
+"""Make Kafka and ClickHouse ready: topics, schema, registry, metric dictionary. Each step does nothing where it was done before."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import reference
+from producers.registry import publish_registry
+from schemas.metrics import MetricDictionary
+from schemas.registry import Registry, registry_from_csv
+from settings import Settings
+from sinks.connection import connect
+from sinks.deployment import REGISTRY, check_partitions, get_fact, set_fact
+from sinks.dimensions import load_metrics, load_registry
+from sinks.migrate import Schema, migrate
+from stack.topics import create_topics
+
+
+def default_dictionary() -> MetricDictionary:
+    """The metric dictionary that comes with Pravah."""
+    return MetricDictionary.from_toml(reference.metrics_file().read_text(encoding="utf-8"))
+
+
+def read_registry_files(paths: Iterable[Path]) -> Registry:
+    """Read and check registry files (`*.units.csv`, `*.parents.csv`).
+
+    Raises:
+        schemas.registry.RegistryError: with all findings.
+        OSError: a file cannot be read.
+    """
+    return registry_from_csv({str(path): path.read_text(encoding="utf-8").splitlines() for path in paths})
+
+
+def prepare(settings: Settings, say: Callable[[str], None], *, registry: Registry | None = None) -> None:
+    """Bring everything to the state in which events can be sent and folded.
+
+    Args:
+        settings: where Kafka and ClickHouse are.
+        say: is told each thing that was done.
+        registry: the units to load; by default those that come with Pravah, and only if none were loaded before.
+    """
+    create_topics(settings.kafka)
+    schema = Schema(settings.clickhouse.database, settings.clickhouse.cluster)
+    for step in migrate(connect(settings.clickhouse, "writer", database="default"), schema):
+        say(f"schema: {step}")
+    client = connect(settings.clickhouse, "writer")
+    check_partitions(client, settings.kafka.partitions)
+    load_metrics(client, schema, default_dictionary())
+    if registry is None and get_fact(client, REGISTRY) is not None:
+        return
+    registry = registry or read_registry_files(reference.registry_files())
+    install_registry(settings, registry)
+    say(f"registry: {len(registry):,} units")
+
+
+def install_registry(settings: Settings, registry: Registry) -> int:
+    """Put a checked registry into ClickHouse, where readers look, and into the topic `units`, where workers look.
+
+    Returns:
+        How many entries of the topic changed.
+    """
+    client = connect(settings.clickhouse, "writer")
+    load_registry(client, Schema(settings.clickhouse.database, settings.clickhouse.cluster), registry)
+    changed = publish_registry(settings.kafka, registry)
+    set_fact(client, REGISTRY, registry.fingerprint())
+    return changed

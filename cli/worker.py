@@ -1,0 +1,67 @@
+"""`pravah worker`: one roll-up worker in the foreground."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+
+import faust
+from kafka.admin import KafkaAdminClient
+
+from cli.prepare import default_dictionary
+from schemas.registry import Registry
+from schemas.topics import EVENTS
+from settings import Settings
+from settings.kafka import client_options
+from sinks.connection import connect
+from sinks.deployment import check_partitions
+from streams.app import build
+from streams.registry_feed import RegistryFeed
+
+log = logging.getLogger(__name__)
+
+
+def worker() -> None:
+    """Roll events up, until a signal.
+
+    Several workers may run; Kafka divides the partitions among them. A worker that is killed loses nothing: what it had not closed is folded again. A change of the
+    registry makes it start anew by itself, so that open chunks are folded under one registry.
+    """
+    settings = Settings()
+    partitions = _partitions(settings)
+    check_partitions(connect(settings.clickhouse, "writer"), partitions)
+    feed = RegistryFeed(settings.kafka)
+    registry = feed.load()
+    app = build(settings, registry, default_dictionary(), partitions=partitions)
+    stop, changed = threading.Event(), threading.Event()
+    follower = threading.Thread(target=_follow, args=(feed, registry, stop, changed), name="registry", daemon=True)
+    follower.start()
+    try:
+        faust.Worker(app, loglevel="info", redirect_stdouts=False).execute_from_commandline()
+    finally:
+        stop.set()
+        follower.join(timeout=5)
+        if changed.is_set():
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this very command
+
+
+def _follow(feed: RegistryFeed, registry: Registry, stop: threading.Event, changed: threading.Event) -> None:
+    known = registry.fingerprint()
+
+    def compare(now: Registry) -> None:
+        if now.fingerprint() != known and not changed.is_set():
+            log.warning("the registry changed: starting anew, to fold open chunks under it")
+            changed.set()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    feed.follow(compare, stop)
+    feed.close()
+
+
+def _partitions(settings: Settings) -> int:
+    admin = KafkaAdminClient(**client_options(settings.kafka))
+    try:
+        return len(admin.describe_topics([EVENTS])[0]["partitions"])
+    finally:
+        admin.close()

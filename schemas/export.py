@@ -1,0 +1,90 @@
+"""The event format for others: JSON Schema and AsyncAPI, written from the models so that they cannot differ from what is checked.
+
+`python -m schemas.export docs` writes `docs/event.schema.json`, `docs/registry-entry.schema.json` and `docs/asyncapi.json`; a test keeps them current.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from schemas.events import EVENT
+from schemas.registry import Entry
+from schemas.topics import ALERTS, EVENTS, REJECTED, UNITS
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def event_schema() -> dict[str, Any]:
+    """Event, version 1, as JSON Schema 2020-12."""
+    return {"$schema": _DIALECT, "title": "Pravah event, version 1", **EVENT.json_schema()}
+
+
+def entry_schema() -> dict[str, Any]:
+    """One entry of the unit registry as JSON Schema 2020-12."""
+    return {"$schema": _DIALECT, **Entry.model_json_schema()}
+
+
+def asyncapi() -> dict[str, Any]:
+    """The topics as AsyncAPI 3.0: who sends what, under which key."""
+
+    def channel(address: str, description: str, message: str) -> dict[str, Any]:
+        return {"address": address, "description": description, "messages": {message: {"$ref": f"#/components/messages/{message}"}}}
+
+    def operation(action: str, name: str, summary: str) -> dict[str, Any]:
+        return {"action": action, "channel": {"$ref": f"#/channels/{name}"}, "summary": summary}
+
+    def message(summary: str, key: str, payload: dict[str, Any], **more: object) -> dict[str, Any]:
+        keyed = {"kafka": {"key": {"type": "string", "description": key}}}
+        return {"contentType": "application/json", "summary": summary, "payload": payload, "bindings": keyed, **more}
+
+    where = {name: {"type": "string", "description": text} for name, text in _REJECTED_HEADERS.items()}
+    return {
+        "asyncapi": "3.0.0",
+        "info": {"title": "Pravah", "version": "1", "description": "Activity of a party's units, from the booth to national headquarters.", "license": {"name": "Apache-2.0"}},
+        "channels": {
+            "events": channel(EVENTS, "What units report. Broker append time; delivered at least once, counted once.", "event"),
+            "rejected": channel(REJECTED, "What counts nowhere, byte for byte as it came; mend and send it again.", "rejected"),
+            "alerts": channel(ALERTS, "What the control room must act on.", "alert"),
+            "units": channel(UNITS, "The unit registry; compacted.", "unit"),
+        },
+        "operations": {
+            "report": operation("receive", "events", "Field tools report; the roll-up counts."),
+            "reject": operation("send", "rejected", "The roll-up sets aside what it cannot count, with the reason."),
+            "alert": operation("send", "alerts", "The roll-up tells the control room."),
+            "load": operation("receive", "units", "The registry is loaded and changed."),
+        },
+        "components": {
+            "messages": {
+                "event": message("One event", "the assembly's code for booths and assemblies, else the unit's own", {"$ref": "event.schema.json"}),
+                "rejected": {
+                    "summary": "The original bytes, with headers that tell why and whence",
+                    "payload": {"description": "as it came; may be anything"},
+                    "headers": {"type": "object", "properties": where, "required": list(where)},
+                },
+                "alert": message("One alert", "the unit's code", {"type": "object"}),
+                "unit": message("One unit with its dated parents", "the unit's code", {"$ref": "registry-entry.schema.json"}),
+            }
+        },
+    }
+
+
+_REJECTED_HEADERS = {
+    "reason": "a word for programs: empty, too_large, not_utf8, not_json, invalid, unknown_unit, closed_unit, far_future, unknown_metric, unknown_trained_unit",
+    "detail": "what is wrong, where, and what to do, in English",
+    "topic": "where the record came from",
+    "partition": "its partition there",
+    "offset": "its offset there",
+}
+
+FILES = {"event.schema.json": event_schema, "registry-entry.schema.json": entry_schema, "asyncapi.json": asyncapi}
+
+
+def rendered(name: str) -> str:
+    """The text of one of `FILES`."""
+    return json.dumps(FILES[name](), indent=2, ensure_ascii=False, sort_keys=False) + "\n"
+
+
+if __name__ == "__main__":
+    for file in FILES:
+        Path(sys.argv[1], file).write_text(rendered(file), encoding="utf-8")
