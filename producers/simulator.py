@@ -174,7 +174,8 @@ class _Entity:
 class _Simulation:
     def __init__(self, registry: Registry, plan: Plan, options: SimulationOptions) -> None:
         self._options = options
-        self._rng = rng = Random(f"pravah {options.seed}")
+        # other options must give other entities too, or two simulations on one system would contradict each other
+        self._rng = rng = Random(options.model_dump_json())
         self._territory = Territory(registry, options.state, rng, options.silent)
         self._details = Details(rng)
         self._first, self._last = day_of(options.first), day_of(options.last)
@@ -336,7 +337,8 @@ class _Simulation:
     def _tell(self, entity: _Entity, sort: Sort) -> None:
         """Deliver what an entity now is, and what becomes of it."""
         delay = int(_DAY * self._rng.uniform(14.0, 42.0)) if self._late.hit() else self._within(entity.tool.median_minutes, days=10)
-        sent = entity.at + delay
+        at = entity.at  # a correction may change it
+        sent = at + delay
         self._deliver(entity, sent, sort)
         if self._corrections.hit():
             sent = self._correct(entity, sent)
@@ -347,7 +349,7 @@ class _Simulation:
         if self._retractions.hit():
             self._retract(entity, sent)
         if self._broken.hit():
-            self._break(entity)
+            self._break(entity, at)
 
     def _correct(self, entity: _Entity, sent: int) -> int:
         chance = self._rng.random()
@@ -463,11 +465,11 @@ class _Simulation:
 
     # --- what is broken -------------------------------------------------------------------------------------------------------------------------------
 
-    def _break(self, entity: _Entity) -> None:
-        """Send something broken about the time of an entity; every sort comes up before one comes again."""
+    def _break(self, entity: _Entity, at: int) -> None:
+        """Send something broken, made from an entity, about a time; every sort comes up before one comes again."""
         if not self._breakages:
             self._breakages = self._rng.sample(list(BREAKAGES), len(BREAKAGES))
-        sent = entity.at + self._within(entity.tool.median_minutes, days=10)
+        sent = at + self._within(entity.tool.median_minutes, days=10)
         name = f"{entity.tool.prefix}:broken:{self._rng.getrandbits(64):016x}"
         whole = {**self._event(entity, sent, "report", None), "event_id": str(event_id(name, 1)), "entity": name, "version": 1}
         value = BREAKAGES[self._breakages.pop()](whole, self._rng, self._around(entity.at))

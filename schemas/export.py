@@ -41,7 +41,12 @@ def asyncapi() -> dict[str, Any]:
     where = {name: {"type": "string", "description": text} for name, text in _REJECTED_HEADERS.items()}
     return {
         "asyncapi": "3.0.0",
-        "info": {"title": "Pravah", "version": "1", "description": "Activity of a party's units, from the booth to national headquarters.", "license": {"name": "Apache-2.0"}},
+        "info": {
+            "title": "Pravah",
+            "version": "1",
+            "description": "Activity of a party's units, from the booth to national headquarters.",
+            "license": {"name": "Apache-2.0"},
+        },
         "channels": {
             "events": channel(EVENTS, "What units report. Broker append time; delivered at least once, counted once.", "event"),
             "rejected": channel(REJECTED, "What counts nowhere, byte for byte as it came; mend and send it again.", "rejected"),

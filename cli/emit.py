@@ -1,0 +1,124 @@
+"""`pravah emit`: events as JSON lines, from a file or a pipe, to Kafka."""
+
+import base64
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import orjson
+import typer
+
+from cli.progress import progress
+from producers.sdk import EventProducer, ProducerError
+from schemas.events import EventError
+from settings import Settings
+
+SHOWN = 20
+"""So many refused lines are told one by one; all of them stand in the file of `--rejects`."""
+
+
+def emit(
+    source: Annotated[Path, typer.Argument(metavar="[FILE|-]", help="One JSON event on each line, UTF-8; - is standard input.")] = Path("-"),
+    *,
+    rejects: Annotated[Path | None, typer.Option(help="Write refused and undelivered lines here, with line number and reason, as JSON lines.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first refused line; what stands before it is sent.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False,
+) -> None:
+    """Check events line by line and send them.
+
+    A refused line stops nothing unless --strict is given. Sending a file again is safe: the same event counts once.
+    Exit 1 if a line was refused or not delivered.
+    """
+    outcome = _Outcome()
+    with _lines(source) as (lines, size), _writer(rejects) as out, progress("sending", size) as advance:
+        outcome.out = out
+        try:
+            with EventProducer(Settings().kafka) as producer:
+                for number, line in enumerate(lines, start=1):
+                    advance(len(line), f"{number:,} lines")
+                    text = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
+                    if not text:
+                        continue
+                    try:
+                        producer.send(text)
+                        outcome.accepted += 1
+                    except EventError as error:
+                        outcome.refuse(number, text, error.reason, error.detail)
+                        if strict:
+                            break
+        except ProducerError as error:
+            if not error.undelivered:
+                raise  # Kafka is not there, or does not keep up
+            for report in error.undelivered:
+                outcome.undelivered(report.value or b"", report.error)
+    outcome.tell(as_json=as_json)
+    raise typer.Exit(0 if not outcome.reasons else 1)
+
+
+class _Outcome:
+    """Counts, and tells what was refused."""
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self.reasons: Counter[str] = Counter()
+        self.out: IO[bytes] | None = None
+
+    def refuse(self, number: int, text: bytes, reason: str, detail: str) -> None:
+        self.reasons[reason] += 1
+        if self.reasons.total() <= SHOWN:
+            typer.echo(f"line {number}: {reason}: {detail}", err=True)
+        elif self.reasons.total() == SHOWN + 1:
+            typer.echo("… further refused lines are only counted; --rejects FILE keeps them all", err=True)
+        self._keep({"line": number, "reason": reason, "detail": detail}, text)
+
+    def undelivered(self, text: bytes, error: Exception | None) -> None:
+        self.accepted -= 1
+        self.reasons["undelivered"] += 1
+        if self.reasons["undelivered"] == 1:
+            typer.echo(f"Kafka did not confirm everything, send it again: {error}", err=True)
+        self._keep({"line": None, "reason": "undelivered", "detail": str(error)}, text)
+
+    def _keep(self, entry: dict[str, Any], text: bytes) -> None:
+        if self.out is None:
+            return
+        try:
+            entry["text"] = text.decode()
+        except UnicodeDecodeError:
+            entry["base64"] = base64.b64encode(text).decode()
+        self.out.write(orjson.dumps(entry) + b"\n")
+
+    def tell(self, *, as_json: bool) -> None:
+        refused = self.reasons.total() - self.reasons["undelivered"]
+        if as_json:
+            counts = {"sent": self.accepted, "refused": refused, "undelivered": self.reasons["undelivered"]}
+            typer.echo(orjson.dumps({**counts, "reasons": dict(self.reasons)}).decode())
+        else:
+            undelivered = f"; not delivered: {self.reasons['undelivered']:,}" if self.reasons["undelivered"] else ""
+            typer.echo(f"sent: {self.accepted:,}; refused: {refused:,}{undelivered}")
+
+
+@contextmanager
+def _lines(source: Path) -> Iterator[tuple[IO[bytes], int | None]]:
+    """The lines, and how many bytes there are, if known."""
+    if str(source) == "-":
+        yield sys.stdin.buffer, None
+        return
+    try:
+        lines = source.open("rb")
+    except OSError as error:
+        msg = f"{source}: {error.strerror}"
+        raise typer.BadParameter(msg, param_hint="FILE") from None
+    with lines:
+        yield lines, source.stat().st_size or None
+
+
+@contextmanager
+def _writer(path: Path | None) -> Iterator[IO[bytes] | None]:
+    if path is None:
+        yield None
+        return
+    with path.open("wb") as out:
+        yield out

@@ -1,0 +1,114 @@
+"""`pravah import`: a CSV or XLSX table to Kafka, by a mapping file."""
+
+import csv
+import os
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import orjson
+import typer
+
+from cli.progress import Advance, progress
+from producers.importer import Importer, ImportMapping, MappingError, Table, TableError, open_table
+from producers.registry import read_registry
+from producers.sdk import EventProducer, ProducerError
+from schemas.events import EventError
+from settings import Settings
+
+SHOWN = 20
+"""So many rejected rows are told one by one; all of them stand in the file of `--rejects`."""
+
+
+def import_file(
+    table: Annotated[Path, typer.Argument(metavar="FILE", help="A table: .csv (UTF-8), .tsv or .xlsx, with column names in its first row.")],
+    *,
+    mapping: Annotated[Path, typer.Option(help="How rows become events: a TOML file, see producers/examples/members.toml.")],
+    sheet: Annotated[str | None, typer.Option(help="The workbook's sheet; else the mapping's, else the first.")] = None,
+    as_version: Annotated[int | None, typer.Option(min=1, help="The version of every row: a corrected file needs a higher one than the file before.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check only, send nothing. Needs no Kafka; units are checked only by their form.")] = False,
+    rejects: Annotated[Path | None, typer.Option(help="Write rejected rows here as CSV: row number, reason, detail, then the row.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False,
+) -> None:
+    """Send every row of a table as an event.
+
+    Importing the same file again changes nothing. To correct rows, raise their version: by a version column in the mapping, or by --as-version 2 for the whole
+    file. Hashes of persons are made with the key in PRAVAH_PERSON_KEY. Exit 1 if a row was rejected or not delivered.
+    """
+    try:
+        how = ImportMapping.from_toml(mapping.read_text(encoding="utf-8"))
+        with open_table(table, sheet=sheet or how.sheet, delimiter=how.delimiter) as opened, progress("importing", opened.total) as advance:
+            key = os.environ.get("PRAVAH_PERSON_KEY")
+            kafka = Settings().kafka
+            registry = None if dry_run else read_registry(kafka)
+            importer = Importer(how, opened.columns, as_version=as_version, registry=registry, person_key=key.encode() if key else None)
+            with _Rejects(rejects, opened.columns) as rejected:
+                _send(opened, importer, None if dry_run else EventProducer(kafka), rejected, advance)
+    except (MappingError, TableError) as error:
+        raise typer.BadParameter(str(error), param_hint="--mapping" if isinstance(error, MappingError) else "FILE") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(str(error), param_hint="FILE") from None
+    rejected.tell(as_json=as_json, dry_run=dry_run)
+    raise typer.Exit(0 if not rejected.reasons else 1)
+
+
+def _send(opened: Table, importer: Importer, producer: EventProducer | None, rejected: "_Rejects", advance: Advance) -> None:
+    """Every row; `producer` is None for a dry run."""
+    try:
+        with ExitStack() as stack:
+            if producer is not None:
+                stack.enter_context(producer)
+            before = 1
+            for number, row in opened.rows:
+                advance(number - before, f"{rejected.accepted:,} rows, {rejected.reasons.total():,} rejected")
+                before = number
+                try:
+                    imported = importer.event(number, row)
+                    if producer is not None:
+                        producer.send(imported.value)
+                    rejected.accepted += 1
+                except EventError as error:
+                    rejected.add(number, error.reason, error.detail, row)
+    except ProducerError as error:
+        if not error.undelivered:
+            raise  # Kafka is not there, or does not keep up
+        rejected.accepted -= len(error.undelivered)
+        for report in error.undelivered:
+            rejected.add(importer.row_of(report.value or b""), "undelivered", f"Kafka did not confirm it, import again: {report.error}", [])
+
+
+class _Rejects:
+    """Counts rows, and keeps and tells the rejected ones."""
+
+    def __init__(self, path: Path | None, columns: list[str]) -> None:
+        self.accepted = 0
+        self.reasons: Counter[str] = Counter()
+        self._file = path.open("w", encoding="utf-8", newline="") if path else None
+        self._writer = csv.writer(self._file) if self._file else None
+        if self._writer:
+            self._writer.writerow(["row", "reason", "detail", *columns])
+
+    def add(self, number: int | None, reason: str, detail: str, row: list[Any]) -> None:
+        self.reasons[reason] += 1
+        if self.reasons.total() <= SHOWN:
+            typer.echo(f"row {number or '?'}: {reason}: {detail}", err=True)
+        elif self.reasons.total() == SHOWN + 1:
+            typer.echo("… further rejected rows are only counted; --rejects FILE keeps them all", err=True)
+        if self._writer:
+            self._writer.writerow([number, reason, detail, *row])
+
+    def tell(self, *, as_json: bool, dry_run: bool) -> None:
+        verb = "would be sent" if dry_run else "sent"
+        if as_json:
+            counts = {"sent": 0 if dry_run else self.accepted, "good": self.accepted, "rejected": self.reasons.total()}
+            typer.echo(orjson.dumps({**counts, "reasons": dict(self.reasons), "dry_run": dry_run}).decode())
+        else:
+            typer.echo(f"{verb}: {self.accepted:,}; rejected: {self.reasons.total():,}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file:
+            self._file.close()

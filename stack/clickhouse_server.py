@@ -1,0 +1,152 @@
+"""ClickHouse from libchdb, serving the native protocol and HTTP on loopback.
+
+libchdb's `query_stable_v2` is clickhouse-local's main. With `SYSTEM START LISTEN` and a query that never ends it serves like a server. It is given a pseudo-terminal and
+`--interactive`, because otherwise clickhouse-local aborts when any client resets its connection.
+
+`python -m stack serve-clickhouse LIBRARY CONFIG` is that process.
+"""
+
+import ctypes
+import hashlib
+import os
+import pty
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from settings.model import ClickHouseUser, Role
+from stack.install import Tools
+
+DATABASE = "pravah"
+
+_CONFIG = """\
+<clickhouse>
+    <logger><level>information</level><log>{log}</log><errorlog>{log}.err</errorlog><size>50M</size><count>2</count></logger>
+    <path>{data}/</path>
+    <tmp_path>{data}/tmp/</tmp_path>
+    <user_files_path>{data}/user_files/</user_files_path>
+    <listen_host>127.0.0.1</listen_host>
+    <tcp_port>{native_port}</tcp_port>
+    <http_port>{http_port}</http_port>
+    <timezone>UTC</timezone>
+    <mark_cache_size>268435456</mark_cache_size>
+    <user_directories><users_xml><path>{users}</path></users_xml></user_directories>
+    <!-- a user without a row policy of its own sees every row: rows are withheld by grants and by policies written for a user, never by forgetting one -->
+    <access_control_improvements><users_without_row_policies_can_read_rows>true</users_without_row_policies_can_read_rows></access_control_improvements>
+</clickhouse>
+"""
+
+_USERS = """\
+<clickhouse>
+    <profiles>
+        <default/>
+        <reader><readonly>2</readonly><max_memory_usage>4000000000</max_memory_usage></reader>
+    </profiles>
+    <quotas><default/></quotas>
+    <users>
+        <default>
+            <!-- the server's own session: it may listen and sleep, and sees no data -->
+            <password></password>
+            <networks><ip>127.0.0.1</ip></networks>
+            <profile>default</profile>
+            <quota>default</quota>
+            <grants><query>GRANT SYSTEM LISTEN ON *.*</query><query>GRANT SELECT ON system.numbers</query></grants>
+        </default>
+{accounts}
+    </users>
+</clickhouse>
+"""
+
+_ACCOUNT = """\
+        <{user}>
+            <password_sha256_hex>{digest}</password_sha256_hex>
+            <networks><ip>127.0.0.1</ip></networks>
+            <profile>{profile}</profile>
+            <quota>default</quota>
+            <grants>{grants}</grants>
+        </{user}>
+"""
+
+_GRANTS: dict[Role, tuple[str, ...]] = {
+    "writer": (
+        f"GRANT ALL ON {DATABASE}.*",
+        "GRANT SELECT ON system.*",
+        "GRANT CREATE TEMPORARY TABLE ON *.*",
+        "GRANT CLUSTER ON *.*",
+        "GRANT TABLE ENGINE ON *",
+    ),
+    "grafana": (f"GRANT SELECT, SHOW ON {DATABASE}.*",),
+    "aicc": (f"GRANT SELECT, SHOW ON {DATABASE}.*",),
+}
+
+_FOREVER = (
+    "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; "
+    "SELECT sleepEachRow(1) FROM system.numbers FORMAT Null "
+    "SETTINGS max_block_size = 1, function_sleep_max_microseconds_per_block = 0, max_threads = 1"
+)
+
+
+@dataclass(frozen=True)
+class ClickHouseServer:
+    """The ClickHouse of a stack."""
+
+    tools: Tools
+    home: Path
+    native_port: int
+    http_port: int
+    users: dict[Role, ClickHouseUser]
+
+    name = "clickhouse"
+
+    @property
+    def log_file(self) -> Path:
+        """Where the process's own output goes; ClickHouse's log is `clickhouse-server.log` beside it."""
+        return self.home / "logs" / "clickhouse.log"
+
+    def prepare(self) -> None:
+        """Write the configuration; the users file holds hashes and is readable by the owner only."""
+        data = self.home / "clickhouse"
+        for folder in (data / "tmp", data / "user_files"):
+            folder.mkdir(parents=True, exist_ok=True)
+        users = self.home / "clickhouse-users.xml"
+        users.touch(mode=0o600)
+        users.write_text(_USERS.format(accounts="".join(self._account(role) for role in self.users)), encoding="utf-8")
+        paths = {"data": data.resolve(), "users": users.resolve(), "log": (self.home / "logs" / "clickhouse-server.log").resolve()}
+        escaped = {name: escape(str(path)) for name, path in paths.items()}
+        self._config.write_text(_CONFIG.format(native_port=self.native_port, http_port=self.http_port, **escaped), encoding="utf-8")
+
+    def command(self) -> list[str]:
+        """The command that runs it in the foreground."""
+        return [sys.executable, "-m", "stack", "serve-clickhouse", str(self.tools.libchdb), str(self._config.resolve())]
+
+    def ready(self) -> bool:
+        """Whether it answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/ping", timeout=2) as answer:
+                return bool(answer.read().strip() == b"Ok.")
+        except (urllib.error.URLError, OSError):
+            return False
+
+    @property
+    def _config(self) -> Path:
+        return self.home / "clickhouse.xml"
+
+    def _account(self, role: Role) -> str:
+        account = self.users[role]
+        grants = "".join(f"<query>{grant}</query>" for grant in _GRANTS[role])
+        digest = hashlib.sha256(account.password.get_secret_value().encode()).hexdigest()
+        return _ACCOUNT.format(user=account.user, digest=digest, profile="default" if role == "writer" else "reader", grants=grants)
+
+
+def serve(library: str, config: str) -> None:
+    """Become the server. Returns when it is told to end."""
+    _, terminal = pty.openpty()
+    os.dup2(terminal, 0)
+    os.chdir(Path(config).parent)
+    arguments = ["clickhouse", "--interactive", f"--config-file={config}", "--query", _FOREVER]
+    main = ctypes.CDLL(library).query_stable_v2
+    main.restype = ctypes.c_void_p
+    main(len(arguments), (ctypes.c_char_p * len(arguments))(*[argument.encode() for argument in arguments]))

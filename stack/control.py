@@ -1,0 +1,185 @@
+"""Start, stop and look at the stack of a home folder."""
+
+import contextlib
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from settings import Settings
+from stack.errors import StackError
+from stack.supervisor import READY_SECONDS, STOP_SECONDS
+
+_SERVERS = {"kafka": "kafka.Kafka", "clickhouse": "stack serve-clickhouse"}
+
+
+@dataclass(frozen=True)
+class Running:
+    """One server of a stack that runs."""
+
+    name: str
+    pid: int
+    since: float
+    """Seconds since 1970-01-01T00:00Z."""
+    memory: int
+    """Resident bytes."""
+    address: str
+    log: Path
+
+
+@dataclass(frozen=True)
+class Status:
+    """A home's stack as it is now."""
+
+    home: Path
+    pid: int | None
+    """The supervisor's process, None if the stack is down."""
+    ready: bool
+    servers: tuple[Running, ...]
+
+
+def up(home: Path, say: Callable[[str], None]) -> Status:
+    """Start the stack of a home, or find that it runs; it stays when this process ends.
+
+    Raises:
+        StackError: it cannot start; the message says why and what to do.
+    """
+    _make_home(home)
+    with _only_one(home):
+        now = status(home)
+        if now.pid is None:
+            say("starting Kafka and ClickHouse …")
+            _spawn(home, parent=None)
+        _wait_until_ready(home)
+    return status(home)
+
+
+def down(home: Path) -> bool:
+    """Stop the stack of a home; its data stay.
+
+    Returns:
+        False if it was down.
+    """
+    now = status(home)
+    if now.pid is None:
+        return False
+    supervisor = psutil.Process(now.pid)
+    supervisor.terminate()
+    try:
+        supervisor.wait(STOP_SECONDS + 5)
+    except psutil.TimeoutExpired:
+        supervisor.kill()
+        supervisor.wait(5)
+    return True
+
+
+def status(home: Path) -> Status:
+    """What runs of a home's stack."""
+    supervisor = _supervisor(home)
+    if supervisor is None:
+        return Status(home, None, ready=False, servers=())
+    endpoints = _endpoints(home)
+    servers = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in supervisor.children(recursive=True):
+            command = " ".join(child.cmdline())
+            for name, mark in _SERVERS.items():
+                if mark in command and "stack become" not in command:
+                    log = home / "logs" / f"{name}.log"
+                    servers.append(Running(name, child.pid, child.create_time(), child.memory_info().rss, endpoints.get(name, "starting"), log))
+    return Status(home, supervisor.pid, ready=bool(endpoints), servers=tuple(servers))
+
+
+@contextlib.contextmanager
+def running(home: Path, say: Callable[[str], None] = lambda _: None) -> Iterator[Settings]:
+    """A stack that ends with the block, and with this process however that ends.
+
+    Raises:
+        StackError: it cannot start.
+    """
+    _make_home(home)
+    with _only_one(home):
+        if _supervisor(home) is not None:
+            msg = f"a stack runs in {home} already; stop it with `pravah down`, or choose another PRAVAH_HOME"
+            raise StackError(msg)
+        say("starting Kafka and ClickHouse …")
+        supervisor = _spawn(home, parent=os.getpid())
+        try:
+            _wait_until_ready(home)
+        except BaseException:
+            supervisor.terminate()
+            supervisor.wait()
+            raise
+    try:
+        yield Settings(home=home)
+    finally:
+        supervisor.terminate()
+        supervisor.wait()
+
+
+def _make_home(home: Path) -> None:
+    home.mkdir(parents=True, exist_ok=True)
+    home.chmod(0o700)
+    (home / "logs").mkdir(exist_ok=True)
+
+
+@contextlib.contextmanager
+def _only_one(home: Path) -> Iterator[None]:
+    """Let one process at a time start the stack of a home."""
+    with (home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _spawn(home: Path, *, parent: int | None) -> "subprocess.Popen[bytes]":
+    bound = [] if parent is None else [str(parent)]
+    (home / "stack.json").unlink(missing_ok=True)  # left by a stack that was killed
+    with (home / "logs" / "supervisor.log").open("wb") as log:
+        supervisor = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", "stack", "supervise", str(home), *bound], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+    known = {"pid": supervisor.pid, "started": psutil.Process(supervisor.pid).create_time()}
+    (home / "supervisor.json").write_text(json.dumps(known), encoding="utf-8")
+    return supervisor
+
+
+def _wait_until_ready(home: Path) -> None:
+    deadline = time.monotonic() + READY_SECONDS + 10
+    while not (home / "stack.json").exists():
+        if _supervisor(home) is None:
+            said = (home / "logs" / "supervisor.log").read_text(encoding="utf-8", errors="replace").strip()
+            raise StackError(said.rpartition("error: ")[2] or f"the stack ended while starting; see {home / 'logs'}")
+        if time.monotonic() > deadline:
+            msg = f"the stack was not ready in time; see {home / 'logs'}"
+            raise StackError(msg)
+        time.sleep(0.1)
+
+
+def _supervisor(home: Path) -> psutil.Process | None:
+    """The running supervisor of a home. A file left from before a reboot names no process, or one that started at another time."""
+    try:
+        known = json.loads((home / "supervisor.json").read_text(encoding="utf-8"))
+        process = psutil.Process(known["pid"])
+        alive = abs(process.create_time() - known["started"]) < 1 and process.status() != psutil.STATUS_ZOMBIE
+    except (OSError, ValueError, KeyError, psutil.NoSuchProcess):
+        return None
+    return process if alive else None
+
+
+def _endpoints(home: Path) -> dict[str, str]:
+    try:
+        known = json.loads((home / "stack.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    clickhouse = known["clickhouse"]
+    return {
+        "kafka": known["kafka"]["bootstrap_servers"],
+        "clickhouse": f"{clickhouse['host']}:{clickhouse['native_port']}, http {clickhouse['http_port']}",
+    }

@@ -1,0 +1,217 @@
+"""The process that has Kafka and ClickHouse as its children: they start together, end together, and never outlive it.
+
+`python -m stack supervise HOME [PARENT]` runs until it gets SIGTERM or SIGINT, until a server dies, or until the process PARENT ends. However it ends, by SIGKILL
+too, its children end with it: each asked the kernel for a signal at its parent's death before it became the server.
+"""
+
+import ctypes
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import get_args
+
+import psutil
+from pydantic import SecretStr
+
+from settings.model import ClickHouseUser, Role
+from stack.clickhouse_server import DATABASE, ClickHouseServer
+from stack.errors import StackError
+from stack.install import installed
+from stack.kafka_server import KafkaServer
+
+PORTS = {"kafka": 9092, "kafka_controller": 9093, "clickhouse_native": 9000, "clickhouse_http": 8123}
+READY_SECONDS = 90.0
+STOP_SECONDS = 20.0
+_NEEDED_MEMORY = 1200 * 1024 * 1024
+_NEEDED_DISK = 500 * 1024 * 1024
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass
+class Supervisor:
+    """Both servers of one home."""
+
+    home: Path
+    parent: int | None = None
+    _children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _ending: bool = False
+
+    def run(self) -> int:
+        """Start, serve, end.
+
+        Returns:
+            0 if it was told to end, 1 if a server died.
+
+        Raises:
+            StackError: it could not start.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end)
+        try:
+            _check_room(self.home)
+            ports = _choose_ports(self.home)
+            users = _accounts(self.home)
+            tools = installed(lambda text: print(text, flush=True))
+            servers: Sequence[KafkaServer | ClickHouseServer] = (
+                KafkaServer(tools, self.home, ports["kafka"], ports["kafka_controller"]),
+                ClickHouseServer(tools, self.home, ports["clickhouse_native"], ports["clickhouse_http"], users),
+            )
+            for server in servers:
+                server.prepare()
+                self._start(server)
+            self._wait_until_ready(servers)
+            if not self._ending:
+                _write_private(self.home / "stack.json", _endpoints(ports, users))
+            return self._serve()
+        finally:
+            (self.home / "stack.json").unlink(missing_ok=True)
+            self._stop()
+
+    def _end(self, _number: int, _frame: FrameType | None) -> None:
+        self._ending = True
+
+    def _start(self, server: KafkaServer | ClickHouseServer) -> None:
+        server.log_file.parent.mkdir(parents=True, exist_ok=True)
+        with server.log_file.open("ab") as log:
+            bound = [sys.executable, "-m", "stack", "become", str(os.getpid()), *server.command()]
+            self._children[server.name] = subprocess.Popen(bound, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)  # noqa: S603
+
+    def _wait_until_ready(self, servers: Sequence[KafkaServer | ClickHouseServer]) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        waiting = list(servers)
+        while waiting and not self._ending:
+            for server in list(waiting):
+                if (code := self._children[server.name].poll()) is not None:
+                    msg = f"{server.name} ended with {code} while starting; its log {server.log_file} ends:\n{_tail(server.log_file)}"
+                    raise StackError(msg)
+                if server.ready():
+                    waiting.remove(server)
+            if time.monotonic() > deadline:
+                msg = f"{waiting[0].name} did not answer within {READY_SECONDS:.0f} s; see {waiting[0].log_file}"
+                raise StackError(msg)
+            if waiting:
+                time.sleep(0.1)
+
+    def _serve(self) -> int:
+        while not self._ending:
+            for name, child in self._children.items():
+                if (code := child.poll()) is not None:
+                    print(f"{name} ended by itself with {code}: stopping the stack", flush=True)
+                    return 1
+            if self.parent is not None and not psutil.pid_exists(self.parent):
+                return 0
+            time.sleep(0.2)
+        return 0
+
+    def _stop(self) -> None:
+        for child in self._children.values():
+            if child.poll() is None:
+                child.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        for child in self._children.values():
+            try:
+                child.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+
+def die_with(parent: int) -> None:
+    """Ask the kernel to kill this process when its parent ends; end now if that happened already."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+def _check_room(home: Path) -> None:
+    memory, disk = psutil.virtual_memory().available, psutil.disk_usage(str(home)).free
+    if memory < _NEEDED_MEMORY:
+        msg = f"only {memory >> 20:,} MiB of memory are free, Kafka and ClickHouse need {_NEEDED_MEMORY >> 20:,}: end other programs, or use servers elsewhere"
+        raise StackError(msg)
+    if disk < _NEEDED_DISK:
+        msg = f"only {disk >> 20:,} MiB are free where {home} lies, at least {_NEEDED_DISK >> 20:,} are needed: set PRAVAH_HOME to a larger disk"
+        raise StackError(msg)
+
+
+def _choose_ports(home: Path) -> dict[str, int]:
+    """The ports of the last run if they are free, else the usual ones, else any; `PRAVAH_PORT_<NAME>` insists on one.
+
+    Raises:
+        StackError: a port that was asked for is taken.
+    """
+    remembered = home / "ports.json"
+    before: dict[str, int] = json.loads(remembered.read_text(encoding="utf-8")) if remembered.exists() else {}
+    ports: dict[str, int] = {}
+    for name, usual in PORTS.items():
+        variable = f"PRAVAH_PORT_{name.upper()}"
+        if asked := os.environ.get(variable):
+            if not _is_free(int(asked)):
+                msg = f"port {asked} ({variable}) is taken: free it, or leave {variable} unset and a free port is chosen"
+                raise StackError(msg)
+            ports[name] = int(asked)
+            continue
+        wanted = [port for port in (before.get(name), usual) if port and port not in ports.values() and _is_free(port)]
+        ports[name] = wanted[0] if wanted else _any_free()
+    remembered.write_text(json.dumps(ports), encoding="utf-8")
+    return ports
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _any_free() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _accounts(home: Path) -> dict[Role, ClickHouseUser]:
+    """The ClickHouse accounts: passwords are made once and kept."""
+    file = home / "credentials.json"
+    if not file.exists():
+        _write_private(file, {role: secrets.token_urlsafe(24) for role in get_args(Role)})
+    passwords: dict[Role, str] = json.loads(file.read_text(encoding="utf-8"))
+    return {role: ClickHouseUser(user=f"pravah_{role}", password=SecretStr(password)) for role, password in passwords.items()}
+
+
+def _endpoints(ports: dict[str, int], users: dict[Role, ClickHouseUser]) -> dict[str, object]:
+    accounts = {role: {"user": user.user, "password": user.password.get_secret_value()} for role, user in users.items()}
+    return {
+        "kafka": {"bootstrap_servers": f"127.0.0.1:{ports['kafka']}"},
+        "clickhouse": {
+            "host": "127.0.0.1",
+            "native_port": ports["clickhouse_native"],
+            "http_port": ports["clickhouse_http"],
+            "database": DATABASE,
+            "users": accounts,
+        },
+    }
+
+
+def _write_private(file: Path, content: object) -> None:
+    """Write JSON that only the owner can read, all of it or nothing."""
+    partial = file.with_suffix(".part")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        json.dump(content, out, indent=2)
+    partial.rename(file)
+
+
+def _tail(file: Path, lines: int = 5) -> str:
+    return "\n".join(file.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])

@@ -1,0 +1,46 @@
+"""Pravah's topics, on the embedded Kafka or any other."""
+
+from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import TopicAlreadyExistsError
+
+from schemas.topics import ALERTS, EVENTS, REJECTED, UNITS
+from settings import KafkaSettings
+from settings.kafka import client_options
+from stack.errors import StackError
+
+_DAY_MS = 86_400_000
+_REJECTED_DAYS = 90
+
+
+def create_topics(kafka: KafkaSettings) -> None:
+    """Make the topics that are not there; existing ones stay as they are.
+
+    `activity.events` takes the broker's append time, because chunks are cut by it. `activity.rejected` takes larger records, because it keeps what is too large.
+
+    Raises:
+        StackError: `activity.events` exists with another number of partitions than configured.
+    """
+    appended = {"message.timestamp.type": "LogAppendTime"}
+    topics = {
+        EVENTS: (kafka.partitions, {**appended, "max.message.bytes": str(4 << 20), "retention.ms": str(kafka.retention_days * _DAY_MS)}),
+        REJECTED: (kafka.partitions, {**appended, "max.message.bytes": str(8 << 20), "retention.ms": str(_REJECTED_DAYS * _DAY_MS)}),
+        ALERTS: (1, {**appended, "retention.ms": str(_REJECTED_DAYS * _DAY_MS)}),
+        UNITS: (1, {"cleanup.policy": "compact"}),
+    }
+    admin = KafkaAdminClient(**client_options(kafka))
+    try:
+        present = set(admin.list_topics())
+        missing = [NewTopic(name, count, kafka.replication, topic_configs=configs) for name, (count, configs) in topics.items() if name not in present]
+        if missing:
+            try:
+                admin.create_topics(missing)
+            except TopicAlreadyExistsError:
+                return create_topics(kafka)  # another process was faster; look again
+        if EVENTS in present:
+            found = len(admin.describe_topics([EVENTS])[0]["partitions"])
+            if found != kafka.partitions:
+                msg = f"{EVENTS} has {found} partitions, PRAVAH_KAFKA__PARTITIONS says {kafka.partitions}: set it to {found}; more partitions are a rebuild"
+                raise StackError(msg)
+    finally:
+        admin.close()
+    return None
