@@ -40,13 +40,14 @@ def prepare(settings: Settings, say: Callable[[str], None], *, registry: Registr
     """
     create_topics(settings.kafka)
     schema = Schema(settings.clickhouse.database, settings.clickhouse.cluster)
-    for step in migrate(connect(settings.clickhouse, "writer", database="default"), schema):
-        say(f"schema: {step}")
-    client = connect(settings.clickhouse, "writer")
-    check_partitions(client, settings.kafka.partitions)
-    load_metrics(client, schema, default_dictionary())
-    if registry is None and get_fact(client, REGISTRY) is not None:
-        return
+    with connect(settings.clickhouse, "writer", database="default") as client:
+        for step in migrate(client, schema):
+            say(f"schema: {step}")
+    with connect(settings.clickhouse, "writer") as client:
+        check_partitions(client, settings.kafka.partitions)
+        load_metrics(client, schema, default_dictionary())
+        if registry is None and get_fact(client, REGISTRY) is not None:
+            return
     registry = registry or read_registry_files(reference.registry_files())
     install_registry(settings, registry)
     say(f"registry: {len(registry):,} units")
@@ -58,8 +59,8 @@ def install_registry(settings: Settings, registry: Registry) -> int:
     Returns:
         How many entries of the topic changed.
     """
-    client = connect(settings.clickhouse, "writer")
-    load_registry(client, Schema(settings.clickhouse.database, settings.clickhouse.cluster), registry)
-    changed = publish_registry(settings.kafka, registry)
-    set_fact(client, REGISTRY, registry.fingerprint())
+    with connect(settings.clickhouse, "writer") as client:
+        load_registry(client, Schema(settings.clickhouse.database, settings.clickhouse.cluster), registry)
+        changed = publish_registry(settings.kafka, registry)
+        set_fact(client, REGISTRY, registry.fingerprint())
     return changed

@@ -30,7 +30,8 @@ def worker() -> None:
     """
     settings = Settings()
     partitions = _partitions(settings)
-    check_partitions(connect(settings.clickhouse, "writer"), partitions)
+    with connect(settings.clickhouse, "writer") as client:
+        check_partitions(client, partitions)
     feed = RegistryFeed(settings.kafka)
     registry = feed.load()
     app = build(settings, registry, default_dictionary(), partitions=partitions)

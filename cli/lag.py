@@ -1,0 +1,51 @@
+"""How far the roll-up is behind the log: the broker's end offsets against what workers have made durable."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from clickhouse_driver import Client
+from kafka import KafkaConsumer, TopicPartition
+
+from schemas.topics import EVENTS
+from settings import KafkaSettings
+from settings.kafka import client_options
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where log and figures stand, summed over partitions."""
+
+    end: int
+    """Records that the log has or had."""
+    durable: int
+    """Records up to which the figures stand."""
+
+    @property
+    def behind(self) -> int:
+        """Records that are not in the figures yet."""
+        return self.end - self.durable
+
+
+class Lag:
+    """Looks at the end of the log and at the table `chunks`."""
+
+    def __init__(self, kafka: KafkaSettings, clickhouse: Client) -> None:
+        """Connect to Kafka; `clickhouse` must be allowed to read `chunks`."""
+        self._consumer = KafkaConsumer(**client_options(kafka), group_id=None, enable_auto_commit=False)
+        self._partitions = [TopicPartition(EVENTS, number) for number in sorted(self._consumer.partitions_for_topic(EVENTS) or ())]
+        self._clickhouse = clickhouse
+
+    def position(self) -> Position:
+        """Where both stand now."""
+        durable = dict(self._clickhouse.execute("SELECT partition, max(last_offset) + 1 FROM chunks GROUP BY partition"))
+        # the log is looked at last: a record that was sent on to another partition stands there before its place of origin is durable
+        ends = self._consumer.end_offsets(self._partitions)
+        return Position(sum(ends.values()), sum(min(durable.get(tp.partition, 0), end) for tp, end in ends.items()))
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Disconnect from Kafka."""
+        self._consumer.close()

@@ -1,0 +1,61 @@
+"""The application: every command, and errors told as one line with an exit code."""
+
+import sys
+
+import typer
+from kafka.errors import KafkaError
+from pydantic import ValidationError
+
+from cli import stack as stack_commands
+from cli.demo import demo
+from cli.emit import emit
+from cli.import_file import import_file
+from cli.simulate import simulate_command
+from cli.units import units
+from cli.worker import worker
+from producers.importer import MappingError
+from producers.sdk import ProducerError
+from schemas.metrics import MetricError
+from schemas.plan import PlanError
+from schemas.registry import RegistryError
+from sinks.connection import first_line, is_retryable
+from sinks.deployment import PartitionsChangedError
+from stack import StackError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Pravah: activity of a party's units, from the booth to national headquarters, in exact figures.",
+)
+for command in (stack_commands.up, stack_commands.down, stack_commands.status, demo, worker, emit):
+    app.command()(command)
+app.command("import")(import_file)
+app.command("simulate")(simulate_command)
+app.add_typer(units, name="units")
+
+
+def main() -> None:
+    """Run a command. What a person can mend is told in one line, without a traceback: exit 1 for findings, 2 for wrong use."""
+    try:
+        app()
+    except (RegistryError, PlanError, MetricError, MappingError) as findings:
+        sys.exit(_told(findings, 1))
+    except ValidationError as error:
+        wrong = "; ".join(f"PRAVAH_{'__'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors(include_input=False))
+        sys.exit(_told(wrong, 2))
+    except (StackError, ProducerError, PartitionsChangedError, LookupError, KafkaError) as error:
+        sys.exit(_told(error, 1))
+    except Exception as error:
+        if not is_retryable(error):
+            raise
+        sys.exit(_told(f"a server does not answer ({first_line(error)}); `pravah status` shows what runs, `pravah up` starts it", 1))
+
+
+def _told(error: object, code: int) -> int:
+    typer.echo(f"error: {error}", err=True)
+    return code
+
+
+if __name__ == "__main__":
+    main()

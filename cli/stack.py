@@ -1,0 +1,79 @@
+"""`pravah up`, `pravah down`, `pravah status`: the stack on this machine."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import stack
+from cli.lag import Lag
+from cli.prepare import prepare
+from settings import Settings
+from sinks.connection import connect, first_line
+
+AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")]
+_KOLKATA = ZoneInfo("Asia/Kolkata")
+
+
+def up() -> None:
+    """Start Kafka and ClickHouse and make everything ready: topics, schema, registry, metric dictionary.
+
+    Data is kept in PRAVAH_HOME between runs. With PRAVAH_KAFKA__BOOTSTRAP_SERVERS and PRAVAH_CLICKHOUSE__HOST set, servers elsewhere are used and only made ready.
+    """
+    settings = Settings()
+    if is_embedded(settings):
+        stack.up(settings.home, lambda text: typer.echo(text, err=True))
+        settings = Settings()
+    prepare(settings, lambda text: typer.echo(text, err=True))
+    typer.echo(f"ready: Kafka {settings.kafka.bootstrap_servers}, ClickHouse {settings.clickhouse.host}:{settings.clickhouse.native_port}")
+    typer.echo("next: `pravah worker` rolls events up, `pravah simulate` sends some, `pravah status` shows how it goes, `pravah down` ends it")
+
+
+def down() -> None:
+    """Stop Kafka and ClickHouse; their data stay."""
+    typer.echo("stopped" if stack.down(Settings().home) else "nothing was running")
+
+
+def status(*, as_json: AsJson = False) -> None:
+    """Show the servers, and how far the figures are behind the log. Exit 1 if the stack is down."""
+    settings = Settings()
+    now = stack.status(settings.home)
+    ready = now.ready or not is_embedded(settings)
+    position = None
+    problem = ""
+    if ready:
+        try:
+            with connect(settings.clickhouse, "writer") as client, Lag(settings.kafka, client) as lag:
+                position = lag.position()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the person at the screen wants to see the rest and this
+            problem = first_line(error)
+    if as_json:
+        servers = [{**asdict(server), "log": str(server.log)} for server in now.servers]
+        figures = None if position is None else {**asdict(position), "behind": position.behind}
+        typer.echo(orjson.dumps({"home": str(now.home), "ready": ready, "servers": servers, "figures": figures, "problem": problem or None}).decode())
+        raise typer.Exit(0 if ready and not problem else 1)
+    console = Console()
+    if now.servers:
+        table = Table("server", "address", "pid", "memory", "since", "log")
+        for server in now.servers:
+            since = datetime.fromtimestamp(server.since, UTC).astimezone(_KOLKATA)
+            table.add_row(server.name, server.address, str(server.pid), f"{server.memory >> 20} MiB", f"{since:%Y-%m-%d %H:%M}", str(server.log))
+        console.print(table)
+    elif is_embedded(settings):
+        typer.echo(f"no stack runs in {settings.home}; `pravah up` starts one")
+    if position is not None:
+        typer.echo(f"{position.durable:,} of {position.end:,} records are in the figures, {position.behind:,} are not yet")
+    if problem:
+        typer.echo(f"figures: {problem}")
+    raise typer.Exit(0 if ready and not problem else 1)
+
+
+def is_embedded(settings: Settings) -> bool:
+    """Whether the servers are those of the home folder: nothing in the environment names others."""
+    named = {"kafka", "clickhouse"} & settings.from_environment()
+    return not named

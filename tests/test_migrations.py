@@ -1,0 +1,42 @@
+"""The schema goes forward and backward, and can be told for a cluster."""
+
+import pytest
+from clickhouse_driver import Client
+
+from sinks.migrate import Schema, applied, migrate, migrations
+
+
+def _shape(writer: Client, database: str) -> list:
+    return writer.execute("SELECT name, engine, create_table_query FROM system.tables WHERE database = %(d)s AND name != 'migrations' ORDER BY name", {"d": database})
+
+
+def test_each_step_forward_is_undone_by_its_step_backward(writer: Client) -> None:
+    writer.execute("DROP DATABASE IF EXISTS pravah SYNC")
+    schema = Schema("pravah")
+    shapes = [[]]
+    for number in range(1, len(migrations()) + 1):
+        assert len(list(migrate(writer, schema, number))) == 1
+        shapes.append(_shape(writer, "pravah"))
+    assert shapes[-1] != shapes[0]
+    for number in range(len(migrations()) - 1, -1, -1):
+        assert len(list(migrate(writer, schema, number))) == 1
+        assert applied(writer, schema) == number
+        assert _shape(writer, "pravah") == shapes[number]
+    list(migrate(writer, schema))
+    assert _shape(writer, "pravah") == shapes[-1]
+    assert not list(migrate(writer, schema)), "a second run finds nothing to do"
+
+
+def test_an_unknown_number_is_refused(writer: Client) -> None:
+    with pytest.raises(ValueError, match="there is no migration 99"):
+        list(migrate(writer, Schema("pravah"), 99))
+
+
+def test_for_a_cluster_every_statement_names_it_and_tables_are_replicated(writer: Client) -> None:
+    schema = Schema("pravah", cluster="india")
+    for migration in migrations():
+        for statement in [*migration.module.forward(schema), *migration.module.backward(schema)]:
+            assert "ON CLUSTER india" in statement
+            assert writer.execute(f"EXPLAIN AST {statement}"), "ClickHouse parses it"
+            if statement.startswith("CREATE TABLE"):
+                assert "ENGINE = Replicated" in statement or "ENGINE = Distributed('india'" in statement
