@@ -104,12 +104,6 @@ class EventProducer:
         self._closed = False
         self.delivered = 0
         """Records that Kafka has confirmed."""
-        clients: list[Any] = []
-
-        def client(**options: Any) -> Any:  # noqa: ANN401 - kafka-python ships no types
-            clients.append(KafkaProducer.DEFAULT_CONFIG["kafka_client"](**options))
-            return clients[-1]
-
         try:
             self._producer = KafkaProducer(
                 **client_options(kafka),
@@ -126,11 +120,8 @@ class EventProducer:
                 bootstrap_timeout_ms=int(connect_seconds * 1000),
                 allow_auto_create_topics=False,
                 metrics_enabled=False,
-                kafka_client=client,
             )
         except KafkaError as error:
-            for unconnected in clients:  # kafka-python leaves its sockets open if it cannot connect
-                unconnected.close()
             msg = (
                 f"no Kafka answers at {kafka.bootstrap_servers} within {connect_seconds:g} s ({error}); "
                 "start one with `pravah up`, or set PRAVAH_KAFKA__BOOTSTRAP_SERVERS"
