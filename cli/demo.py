@@ -21,6 +21,7 @@ from rich.table import Table
 import reference
 import stack
 from cli.lag import Lag
+from cli.memory import collect_seldom
 from cli.prepare import prepare, read_registry_files
 from cli.workers import StalledError, StallWatch, last_lines, working
 from producers.sdk import EventProducer
@@ -32,7 +33,7 @@ from sinks.connection import connect
 from sinks.recount import Recount, recount
 
 FIRST, LAST = date(2022, 2, 1), date(2022, 9, 30)
-PROBES = 20
+PROBES = 10
 """Single events whose way to a queryable figure is timed."""
 
 _SITUATION = """
@@ -78,6 +79,7 @@ def demo(
     shutil.rmtree(home, ignore_errors=True)
     began = time.monotonic()
     registry = read_registry_files(reference.registry_files())
+    collect_seldom()
     with ExitStack() as opened:
         settings = opened.enter_context(stack.running(home, lambda text: console.print(f"[dim]{text}")))
         prepare(settings, lambda text: console.print(f"[dim]{text}"), registry=registry)

@@ -9,6 +9,7 @@ import threading
 import faust
 from kafka.admin import KafkaAdminClient
 
+from cli.memory import collect_seldom
 from cli.prepare import default_dictionary
 from schemas.registry import Registry
 from schemas.topics import EVENTS
@@ -35,6 +36,7 @@ def worker() -> None:
     feed = RegistryFeed(settings.kafka)
     registry = feed.load()
     app = build(settings, registry, default_dictionary(), partitions=partitions)
+    collect_seldom()
     stop, changed = threading.Event(), threading.Event()
     follower = threading.Thread(target=_follow, args=(feed, registry, stop, changed), name="registry", daemon=True)
     follower.start()

@@ -1,13 +1,15 @@
-"""Real units and the default plan and metric dictionary, as data files."""
+"""Real units, the default plan and the metric dictionary, as data files beside this one. `SOURCES.md` says where they come from and how sure they are."""
 
 from pathlib import Path
+
+__all__ = ["metrics_file", "plan_file", "registry_files", "states_file"]
 
 _HERE = Path(__file__).parent
 
 
 def registry_files() -> list[Path]:
-    """The files of the default registry: India's states, Chhattisgarh's units, its booths."""
-    return sorted((_HERE / "registry").glob("*.csv"))
+    """The files of the default registry, sorted: India's states, Chhattisgarh's units, its booths; for each `….units.csv` and `….parents.csv`."""
+    return sorted([*(_HERE / "registry").glob("*.units.csv"), *(_HERE / "registry").glob("*.parents.csv")])
 
 
 def metrics_file() -> Path:
@@ -16,5 +18,19 @@ def metrics_file() -> Path:
 
 
 def plan_file(name: str = "2022") -> Path:
-    """A programme plan."""
-    return _HERE / f"plan-{name}.toml"
+    """A programme plan.
+
+    Raises:
+        ValueError: there is no plan of that name.
+    """
+    path = _HERE / f"plan-{name}.toml"
+    if not path.is_file():
+        names = ", ".join(sorted(found.stem.removeprefix("plan-") for found in _HERE.glob("plan-*.toml")))
+        msg = f"there is no plan {name!r} among those that come with Pravah; there are: {names}. A plan of your own is given by its path."
+        raise ValueError(msg)
+    return path
+
+
+def states_file() -> Path:
+    """India's 36 states and territories with codes, constituencies and polling stations (`SOURCES.md` names the columns)."""
+    return _HERE / "sources" / "states.csv"

@@ -1,8 +1,8 @@
 """Make the default registry from the collected sources: `python -m reference.build` writes `reference/registry/*.csv` anew.
 
 The sources and how far they can be trusted stand in `reference/SOURCES.md`. Units, districts, divisions and their dated moves are real. Booths are generated: per
-constituency as many as reported, in the districts in which they are reported to lie. Which booth number lies in which district is not known; numbers are given out in
-blocks, the nominal district first.
+constituency as many as reported, in the districts in which they are reported to lie. Which booth number lies in which district is known for a few
+(`booth_districts.csv`); the other numbers are given out in blocks, the nominal district first.
 """
 
 import csv
@@ -124,19 +124,28 @@ def _booths() -> Part:
     for row in source("ac_district_overlap"):
         overlaps[row["ac_no"]].append(row)
     names = {(row["ac_no"], int(row["booth_no"])): row["name_hi"] for row in source("booth_samples")}
+    located: dict[str, dict[int, str]] = defaultdict(dict)
+    for row in source("booth_districts"):
+        located[row["ac_no"]][int(row["booth_no"])] = row["district_lgd"]
     units, parents = [], []
     for assembly in source("assemblies"):
-        number = 0
-        for lgd, count in _shares(assembly, overlaps[assembly["ac_no"]]).items():
-            edges = list(_edges(districts, history[assembly["ac_no"]], lgd))
-            for _ in range(count):
-                number += 1
-                code = f"{assembly_code(assembly)}-B{number:04}"
-                known = names.get((assembly["ac_no"], number))
-                units.append(Unit(code, "booth", f"Booth {number}", f"{known} ({number})" if known else f"मतदान केंद्र {number}"))
-                parents.append(Parent(code, assembly_code(assembly)))
-                parents += [Parent(code, district, first, last) for district, first, last in edges]
+        shares = _shares(assembly, overlaps[assembly["ac_no"]])
+        edges = {lgd: list(_edges(districts, history[assembly["ac_no"]], lgd)) for lgd in shares}
+        for number, lgd in enumerate(_numbered(shares, located[assembly["ac_no"]]), start=1):
+            code = f"{assembly_code(assembly)}-B{number:04}"
+            known = names.get((assembly["ac_no"], number))
+            units.append(Unit(code, "booth", f"Booth {number}", f"{known} ({number})" if known else f"मतदान केंद्र {number}"))
+            parents.append(Parent(code, assembly_code(assembly)))
+            parents += [Parent(code, district, first, last) for district, first, last in edges[lgd]]
     return units, parents
+
+
+def _numbered(shares: dict[str, int], located: dict[int, str]) -> Iterator[str]:
+    """The district of booth 1, 2, …: where it is known to lie, else block by block. Every district keeps its count."""
+    taken = list(located.values())
+    blocks = iter([lgd for lgd, count in shares.items() for _ in range(count - taken.count(lgd))])
+    for number in range(1, sum(shares.values()) + 1):
+        yield located[number] if number in located else next(blocks)
 
 
 def _shares(assembly: Row, overlaps: list[Row]) -> dict[str, int]:

@@ -41,6 +41,14 @@ class Metric(BaseModel):
     source: Derivation = Field(alias="from")
 
 
+def _data_fields(kind: Kind) -> Mapping[str, Any]:
+    return MODELS[kind].model_fields["data"].annotation.model_fields  # type: ignore[union-attr,no-any-return]
+
+
+_OBSERVED = frozenset(kind for kind in MODELS if "active" in _data_fields(kind))
+"""Kinds that are looked at again and again, and may have ended."""
+
+
 class MetricError(ValueError):
     """A metric dictionary that cannot be used; the message lists everything found."""
 
@@ -117,7 +125,7 @@ class MetricDictionary:
             given = dict(zip(self._selectors[kind], selector[1:], strict=True))
             rules = [(m.metric, m.source.field) for m in self.of_kind(kind) if m.source.where.items() <= given.items()]
             self._selected[selector] = rules
-        active = getattr(data, "active", True)
+        active = data.active if kind in _OBSERVED else True
         amounts: Amounts = {}
         for name, field in rules:
             amount = 1 if field is None else getattr(data, field)
@@ -128,7 +136,7 @@ class MetricDictionary:
 
 def _problems(metric: Metric) -> Iterable[str]:
     source = metric.source
-    fields: Mapping[str, Any] = MODELS[source.kind].model_fields["data"].annotation.model_fields  # type: ignore[union-attr]
+    fields = _data_fields(source.kind)
     if source.kind == "tally":
         if source.where or source.field:
             yield "a tally metric takes neither `where` nor `field`: its events name it and carry the value"
@@ -136,5 +144,5 @@ def _problems(metric: Metric) -> Iterable[str]:
     for name in (*source.where, *([source.field] if source.field else [])):
         if name not in fields:
             yield f"{source.kind} has no field {name!r}; it has {', '.join(fields)}"
-    if "active" in fields and metric.type == "flow":
+    if source.kind in _OBSERVED and metric.type == "flow":
         yield f"{source.kind} is observed as a state (it has `active`): its metrics are stocks"

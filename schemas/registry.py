@@ -19,7 +19,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.days import FIRST_DAY, LAST_DAY, date_of, day_of
-from schemas.units import RANK, Level, level_of, state_of
+from schemas.units import LEVELS, RANK, Level, level_of, state_of
 
 
 class Span(NamedTuple):
@@ -103,14 +103,32 @@ class Entry(BaseModel):
     parents: tuple[EntryParent, ...] = Field(default=())
 
 
+class Line(NamedTuple):
+    """The ancestors above a unit on a stretch of days, nearest first: `head`, and those above it. Equal lines are one object, so they can be counted together."""
+
+    level: Level
+    head: str
+    rest: "Line | None"
+
+
+class Stretch(NamedTuple):
+    """Days, both inclusive, on which nothing above a unit changes."""
+
+    first: int
+    last: int
+    line: Line | None
+    """None above the nation."""
+
+
 class Registry:
-    """All units. Immutable; look-ups of ancestors are remembered."""
+    """All units. Immutable; what was found about a unit's ancestors is remembered."""
 
     def __init__(self, units: Iterable[Unit]) -> None:
         """Take units that were checked; `registry_from_csv` and `registry_from_entries` check."""
         self.units: dict[str, Unit] = {unit.code: unit for unit in units}
-        self._spans: dict[str, tuple[Span, ...]] = {}
-        self._ancestors: dict[tuple[str, int], tuple[Span, ...]] = {}
+        # units with the same parents on the same days have the same ancestors: some hundred cases serve a million booths
+        self._stretches: dict[tuple[int, int, tuple[Edge, ...]], tuple[Stretch, ...]] = {}
+        self._lines: dict[Line, Line] = {}
 
     def __len__(self) -> int:
         """How many units there are, closed ones included."""
@@ -121,21 +139,89 @@ class Registry:
         unit = self.units.get(code)
         return unit is not None and unit.first <= day <= unit.last
 
+    def stretches(self, code: str) -> tuple[Stretch, ...]:
+        """The unit's days, in order, cut where anything above it changes."""
+        unit = self.units[code]
+        case = (unit.first, unit.last, unit.parents)
+        found = self._stretches.get(case)
+        if found is None:
+            found = self._stretches[case] = tuple(self._cut(unit))
+        return found
+
     def spans(self, code: str) -> tuple[Span, ...]:
         """Every ancestor of a unit with its days, the unit itself included; touching days of one ancestor are one span."""
-        spans = self._spans.get(code)
-        if spans is None:
-            spans = self._spans[code] = tuple(_spans(self.units, code))
-        return spans
+        unit = self.units[code]
+        done = [Span(code, unit.level, unit.first, unit.last)]
+        current: dict[str, Span] = {}
+        for stretch in self.stretches(code):
+            line = stretch.line
+            while line is not None:
+                earlier = current.get(line.head)
+                if earlier is not None and earlier.last == stretch.first - 1:
+                    current[line.head] = earlier._replace(last=stretch.last)
+                else:
+                    if earlier is not None:
+                        done.append(earlier)
+                    current[line.head] = Span(line.head, line.level, stretch.first, stretch.last)
+                line = line.rest
+        return (*done, *current.values())
+
+    def above(self, code: str, day: int) -> Line | None:
+        """The ancestors above a unit on a day on which it is open."""
+        stretches = self.stretches(code)
+        if len(stretches) == 1:
+            return stretches[0].line
+        return next((stretch.line for stretch in stretches if stretch.first <= day <= stretch.last), None)
+
+    def is_settled(self, code: str, day: int) -> bool:
+        """Whether nothing above the unit changes after a day on which it is open, and it stays open."""
+        last = self.stretches(code)[-1]
+        return last.first <= day and last.last == LAST_DAY
+
+    def is_at_or_below(self, code: str, ancestor: str, day: int) -> bool:
+        """Whether a unit is open on a day and is `ancestor`, or stands below it on that day; False for an unknown unit."""
+        if not self.is_open(code, day):
+            return False
+        line = self.above(code, day)
+        while line is not None and line.head != ancestor:
+            line = line.rest
+        return code == ancestor or line is not None
 
     def ancestors(self, code: str, day: int) -> tuple[Span, ...]:
         """The spans of a unit that hold on a day: at most one a level, itself included; empty if it is not open."""
-        found = self._ancestors.get((code, day))
-        if found is None:
-            if len(self._ancestors) >= _REMEMBERED:
-                self._ancestors.clear()
-            found = self._ancestors[code, day] = tuple(span for span in self.spans(code) if span.first <= day <= span.last)
-        return found
+        return tuple(span for span in self.spans(code) if span.first <= day <= span.last)
+
+    def _cut(self, unit: Unit) -> Iterator[Stretch]:
+        cuts = {unit.first}
+        above, waiting = {unit.code}, [unit.code]
+        while waiting:
+            for edge in self.units[waiting.pop()].parents:
+                cuts.update((edge.first, edge.last + 1))
+                if edge.parent not in above:
+                    above.add(edge.parent)
+                    waiting.append(edge.parent)
+        ordered = sorted(cut for cut in cuts if unit.first <= cut <= unit.last)
+        before: Stretch | None = None
+        for first, following in zip(ordered, [*ordered[1:], unit.last + 1], strict=True):
+            line = self._line(unit.code, first)
+            if before is not None and before.line is line:
+                before = before._replace(last=following - 1)
+                continue
+            if before is not None:
+                yield before
+            before = Stretch(first, following - 1, line)
+        if before is not None:
+            yield before
+
+    def _line(self, code: str, day: int) -> Line | None:
+        """The one object for the ancestors above a unit on a day."""
+        found = _ancestors_on(self.units, code, day)
+        line: Line | None = None
+        for level in LEVELS:  # from the top down, so that each line stands on the one above it
+            if level in found and found[level] != code:
+                line = Line(level, found[level], line)
+                line = self._lines.setdefault(line, line)
+        return line
 
     def entries(self) -> Iterator[Entry]:
         """Every unit as the topic `units` carries it, parents before children."""
@@ -163,37 +249,8 @@ class Registry:
         return digest.hexdigest()
 
 
-_REMEMBERED = 1_000_000
-"""(unit, day) pairs whose ancestors are remembered, some 200 bytes each; beyond that they are found anew."""
-
-
 def _open_date(day: int, open_day: int) -> date | None:
     return None if day == open_day else date_of(day)
-
-
-def _spans(units: Mapping[str, Unit], code: str) -> Iterator[Span]:
-    """Cut time where anything above the unit changes, find the ancestors in each piece, and join what touches."""
-    unit = units[code]
-    cuts = {unit.first}
-    above, waiting = {code}, [code]
-    while waiting:
-        for edge in units[waiting.pop()].parents:
-            cuts.update((edge.first, edge.last + 1))
-            if edge.parent not in above:
-                above.add(edge.parent)
-                waiting.append(edge.parent)
-    ordered = sorted(cut for cut in cuts if unit.first <= cut <= unit.last)
-    open_spans: dict[str, Span] = {}
-    for first, following in zip(ordered, [*ordered[1:], unit.last + 1], strict=True):
-        for ancestor in _ancestors_on(units, code, first).values():
-            earlier = open_spans.get(ancestor)
-            if earlier is not None and earlier.last == first - 1:
-                open_spans[ancestor] = earlier._replace(last=following - 1)
-            else:
-                if earlier is not None:
-                    yield earlier
-                open_spans[ancestor] = Span(ancestor, units[ancestor].level, first, following - 1)
-    yield from open_spans.values()
 
 
 def _ancestors_on(units: Mapping[str, Unit], code: str, day: int) -> dict[Level, str]:

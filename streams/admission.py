@@ -117,7 +117,7 @@ class Admission:
 
     def _check_trained(self, code: str, trained: list[str], day: int) -> None:
         for unit in trained:
-            if not any(span.ancestor == code for span in (self.registry.ancestors(unit, day) if unit in self.registry.units else ())):
+            if not self.registry.is_at_or_below(unit, code, day):
                 reason = "unknown_trained_unit"
                 raise EventError(reason, f"data.trained_units: {unit!r} is no unit at or below {code} on {date_of(day)}; correct or remove it")
 
@@ -125,7 +125,10 @@ class Admission:
 def ledger_row(accepted: Accepted, partition: int) -> tuple[Any, ...]:
     """An accepted version as a row of the ledger (`sinks.tables.LEDGER`)."""
     event, version, record = accepted.event, accepted.version, accepted.record
-    data = b"" if event.data is None else orjson.dumps(event.data if isinstance(event.data, dict) else event.data.model_dump(exclude_none=True))
+    if isinstance(event, Retraction):
+        data = "" if event.data is None else orjson.dumps(event.data).decode()
+    else:
+        data = event.data.model_dump_json(exclude_none=True)
     return (
         accepted.key,
         accepted.entity,
@@ -144,7 +147,7 @@ def ledger_row(accepted: Accepted, partition: int) -> tuple[Any, ...]:
         event.reporter or "",
         event.evidence or "",
         version.verification,
-        data.decode(),
+        data,
         list(version.amounts),
         list(version.amounts.values()),
         record.timestamp,

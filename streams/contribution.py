@@ -10,7 +10,7 @@ The rules are the contract's (`docs/events.md`):
 An entity belongs to one routing key, so all its versions pass one partition.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import Literal, NamedTuple
 
 from schemas.metrics import Amounts
@@ -50,6 +50,9 @@ def contribution(versions: Collection[Version], stocks: Collection[str]) -> Cont
     """
     if not versions:
         return NOTHING
+    if len(versions) == 1:
+        (only,) = versions
+        return _of_one(only)
     highest = max(versions, key=_number)
     if highest.op == "retract" or highest.verification == "rejected":
         return NOTHING
@@ -67,8 +70,19 @@ def contribution(versions: Collection[Version], stocks: Collection[str]) -> Cont
     return {cell: (amount, amount if verified else 0) for cell, amount in cells.items()}
 
 
+def _of_one(version: Version) -> Contribution:
+    """The same for an entity with one version, which nearly all have: a first observation's change is its amount."""
+    if version.op == "retract" or version.verification == "rejected":
+        return NOTHING
+    verified = version.verification == "verified"
+    unit, day = version.unit, version.day
+    return {(metric, unit, day): (amount, amount if verified else 0) for metric, amount in version.amounts.items()}
+
+
 def change(before: Contribution, after: Contribution) -> Contribution:
     """What must be added to `before` to make it `after`; cells that stay as they are are left out."""
+    if not before:
+        return after
     changed = {cell: amounts for cell, amounts in after.items() if cell not in before}
     for cell, (value, verified) in before.items():
         new_value, new_verified = after.get(cell, (0, 0))
@@ -89,7 +103,3 @@ def _observations(versions: Iterable[Version]) -> list[Version]:
 
 def _add(cells: dict[Cell, int], cell: Cell, amount: int) -> None:
     cells[cell] = cells.get(cell, 0) + amount
-
-
-Entities = Mapping[tuple[str, str], Mapping[int, Version]]
-"""(routing key, entity) → version number → version."""

@@ -78,9 +78,8 @@ class OpenChunk:
             return False
         before = contribution(known.values(), self._stocks) if known else NOTHING
         known[version.version] = version
-        if version.op == "report":
-            self._rollup.report(version.unit, version.day, version.amounts)
-        self._rollup.fold(change(before, contribution(known.values(), self._stocks)))
+        reported = [(metric, version.unit, version.day) for metric in version.amounts]
+        self._rollup.fold(change(before, contribution(known.values(), self._stocks)), reported)
         row = ledger_row(item, self.partition)
         self._ledger.append(row)
         self._accepted[item.key, item.entity, version.version, item.record.offset] = row
@@ -102,13 +101,14 @@ class OpenChunk:
         Returns:
             Journal rows with a version above the stored one: strays of an earlier attempt as zero, differing ones as they should be, missing ones.
         """
+        entries = self._rollup.entries
         rows, seen = [], set()
         for key, amounts, version in stored:
             seen.add(key)
-            wanted = self._rollup.entries.get(key, [0, 0, 0])
+            wanted = entries.get(key, [0, 0, 0])
             if list(amounts) != wanted:
                 rows.append(self._journal_row(key, wanted, version + 1))
-        rows += [self._journal_row(key, entry, self.last_offset) for key, entry in self._rollup.entries.items() if key not in seen]
+        rows += [self._journal_row(key, entry, self.last_offset) for key, entry in entries.items() if key not in seen]
         return rows
 
     def mended_ledger(self, stored: dict[tuple[str, str, int, int], tuple[int, bool]]) -> tuple[list[tuple[str, str, int, int, int]], list[tuple[Any, ...]]]:

@@ -4,14 +4,13 @@ A *flow* belongs to the ancestors of its day. A *stock* follows its unit: a chan
 stand above the unit, and leaves it on the day after it ended to. The map is linear, so entries of any origin can be added up.
 """
 
-from collections.abc import Collection, Iterable
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
 from schemas.days import LAST_DAY
-from schemas.metrics import Amounts
-from schemas.registry import Registry
+from schemas.registry import Line, Registry
 from schemas.units import Level
-from streams.contribution import Contribution
+from streams.contribution import Cell, Contribution
 
 EntryKey = tuple[Level, str, str, int]
 """Level, metric, unit, day."""
@@ -31,48 +30,82 @@ class Rollup:
 
     def __init__(self, registry: Registry, stocks: Collection[str]) -> None:
         """Start at nothing; `stocks` are the metrics that are stocks."""
-        self.entries: dict[EntryKey, list[int]] = {}
-        self._changed: set[EntryKey] = set()
         self._registry = registry
         self._stocks = stocks
-        self._targets: dict[tuple[str, int], list[Target]] = {}
+        self._entries: dict[EntryKey, list[int]] = {}
+        self._changed: set[EntryKey] = set()
+        self._own: dict[Cell, list[int]] = {}
+        """What units reported themselves since the last climb."""
 
-    def report(self, unit: str, day: int, amounts: Amounts) -> None:
-        """Note that a unit reported these metrics on a day: their rows exist from now on, also where the figure is 0."""
-        for span in self._registry.ancestors(unit, day):
-            for metric in amounts:
-                self._add((span.level, metric, span.ancestor, day), 0, 0, 1)
-
-    def fold(self, change: Contribution) -> None:
-        """Add a change of a unit's contributions to all its ancestors."""
-        for (metric, unit, day), (value, verified) in change.items():
-            if metric in self._stocks:
-                for target in self._stock_targets(unit, day):
-                    self._add((target.level, metric, target.unit, target.day), target.sign * value, target.sign * verified, 0)
+    def fold(self, change: Contribution, reported: Iterable[Cell]) -> None:
+        """Add a change of contributions, and note what was reported: its rows exist from now on, also where the figure is 0."""
+        own = self._own
+        for cell, (value, verified) in change.items():
+            amounts = own.get(cell)
+            if amounts is None:
+                own[cell] = [value, verified, 0]
             else:
-                for span in self._registry.ancestors(unit, day):
-                    self._add((span.level, metric, span.ancestor, day), value, verified, 0)
+                amounts[0] += value
+                amounts[1] += verified
+        for cell in reported:
+            amounts = own.get(cell)
+            if amounts is None:
+                own[cell] = [0, 0, 1]
+            else:
+                amounts[2] += 1
 
-    def take_changed(self) -> Iterable[tuple[EntryKey, list[int]]]:
+    @property
+    def entries(self) -> dict[EntryKey, list[int]]:
+        """All entries of the chunk so far."""
+        self._climb()
+        return self._entries
+
+    def take_changed(self) -> list[tuple[EntryKey, list[int]]]:
         """The entries that changed since the last call."""
+        self._climb()
         changed, self._changed = self._changed, set()
-        return [(key, self.entries[key]) for key in changed]
+        return [(key, self._entries[key]) for key in changed]
 
-    def _add(self, key: EntryKey, value: int, verified: int, reports: int) -> None:
-        entry = self.entries.get(key)
-        if entry is None:
-            self.entries[key] = [value, verified, reports]
-        else:
-            entry[0] += value
-            entry[1] += verified
-            entry[2] += reports
+    def _climb(self) -> None:
+        """Carry what units reported up to the nation, level by level: what has the same ancestors above it is added up first and carried once."""
+        own, self._own = self._own, {}
+        rising: dict[tuple[Line, str, int], list[int]] = {}
+        for (metric, unit, day), amounts in own.items():
+            carried = amounts
+            if metric in self._stocks and not self._registry.is_settled(unit, day):
+                for target in stock_targets(self._registry, unit, day):
+                    self._add((target.level, metric, target.unit, target.day), [target.sign * amounts[0], target.sign * amounts[1], 0])
+                carried = [0, 0, amounts[2]]  # reports stay with the ancestors of their day
+                if not amounts[2]:
+                    continue
+            self._add((self._registry.units[unit].level, metric, unit, day), carried)
+            line = self._registry.above(unit, day)
+            if line is not None:
+                _sum(rising, (line, metric, day), carried)
+        while rising:
+            higher: dict[tuple[Line, str, int], list[int]] = {}
+            for (line, metric, day), amounts in rising.items():
+                self._add((line.level, metric, line.head, day), amounts)
+                if line.rest is not None:
+                    _sum(higher, (line.rest, metric, day), amounts)
+            rising = higher
+
+    def _add(self, key: EntryKey, amounts: Sequence[int]) -> None:
+        _sum(self._entries, key, amounts)
         self._changed.add(key)
 
-    def _stock_targets(self, unit: str, day: int) -> list[Target]:
-        targets = self._targets.get((unit, day))
-        if targets is None:
-            targets = self._targets[unit, day] = list(stock_targets(self._registry, unit, day))
-        return targets
+
+K = TypeVar("K")
+
+
+def _sum(sums: dict[K, list[int]], key: K, amounts: Sequence[int]) -> None:
+    known = sums.get(key)
+    if known is None:
+        sums[key] = list(amounts)
+    else:
+        known[0] += amounts[0]
+        known[1] += amounts[1]
+        known[2] += amounts[2]
 
 
 def stock_targets(registry: Registry, unit: str, day: int) -> Iterable[Target]:
