@@ -8,7 +8,6 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-
 _REDRAW = 0.1
 """Seconds between two drawings."""
 

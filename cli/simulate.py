@@ -4,7 +4,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -44,7 +44,7 @@ def simulate_command(
     seed: Annotated[int, typer.Option(help="Equal seeds and options give equal deliveries.")] = _DEFAULTS.seed,
     state: Annotated[str, typer.Option(help="The state whose units report; IN for all.")] = "CG",
     speed: Annotated[float, typer.Option(min=0.0, help="Deliveries a second; 0 is as fast as possible.")] = 0.0,
-    live: Annotated[bool, typer.Option("--live", help="Events occur now, --speed a second (14 if not given), until tomorrow night.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Events occur now, --speed a second (14 if not given), until Ctrl-C or tomorrow night.")] = False,
     out: Annotated[Path | None, typer.Option(help="JSON lines to this file (- is standard output), not to Kafka; leaves out what is no line of text.")] = None,
     repeats: Annotated[float, Share] = _DEFAULTS.repeats,
     corrections: Annotated[float, Share] = _DEFAULTS.corrections,
@@ -74,7 +74,8 @@ def simulate_command(
     programme = Plan.from_toml((plan or reference.plan_file()).read_text(encoding="utf-8"))
     counts: Counter[str] = Counter()
     pace = _when_due if live else _every(speed)
-    with _sink(out) as sink, progress("simulating", options.events, quiet=str(out) == "-") as advance:
+    ends_live = suppress(KeyboardInterrupt) if live else nullcontext()
+    with _sink(out) as sink, progress("simulating", options.events, quiet=str(out) == "-") as advance, ends_live:
         for delivery in simulate(units, programme, options):
             if live and delivery.sent_at < now:
                 advance(1)

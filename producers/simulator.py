@@ -53,7 +53,7 @@ class SimulationOptions(BaseModel):
     wrong_key: Share = Field(default=0.002, description="under a key that is not the unit's")
     checks: Share = Field(default=0.02, description="a higher version after a back-check: verified, or rejected")
     silent: Share = Field(default=0.05, description="of the booths: never report")
-    steady: bool = Field(default=False, description="without the rhythm of hours and weekdays, for a live show at any hour")
+    steady: bool = Field(default=False, description="for a live show at any hour: no rhythm of hours and weekdays, every tool is online")
 
     @model_validator(mode="after")
     def _possible(self) -> "SimulationOptions":
@@ -100,6 +100,8 @@ def simulate(registry: Registry, plan: Plan, options: SimulationOptions) -> Iter
 _DAY = 86_400
 _SLICE = 300
 """Seconds of campaign that are made up at a time."""
+_ONLINE = 2.0
+"""Median minutes until delivery where there is a network."""
 _WEEKDAYS = (1.0, 0.92, 0.92, 0.98, 1.05, 1.3, 1.5)
 """Monday to Sunday: meetings are held when people are off work."""
 _LASTING: frozenset[Kind] = frozenset({"messaging_group", "committee_formed", "incharge_appointed"})
@@ -336,7 +338,7 @@ class _Simulation:
 
     def _tell(self, entity: _Entity, sort: Sort) -> None:
         """Deliver what an entity now is, and what becomes of it."""
-        delay = int(_DAY * self._rng.uniform(14.0, 42.0)) if self._late.hit() else self._within(entity.tool.median_minutes, days=10)
+        delay = int(_DAY * self._rng.uniform(14.0, 42.0)) if self._late.hit() else self._sync(entity.tool)
         at = entity.at  # a correction may change it
         sent = at + delay
         self._deliver(entity, sent, sort)
@@ -411,6 +413,10 @@ class _Simulation:
         else:
             entity.gone = True
 
+    def _sync(self, tool: Tool) -> int:
+        """Seconds until a tool has delivered."""
+        return self._within(min(tool.median_minutes, _ONLINE) if self._options.steady else tool.median_minutes, days=10)
+
     def _within(self, median_minutes: float, days: int) -> int:
         """Seconds of a delay, lognormal with that median."""
         return int(min(60 * median_minutes * self._rng.lognormvariate(0, 1.1), days * _DAY))
@@ -469,7 +475,7 @@ class _Simulation:
         """Send something broken, made from an entity, about a time; every sort comes up before one comes again."""
         if not self._breakages:
             self._breakages = self._rng.sample(list(BREAKAGES), len(BREAKAGES))
-        sent = at + self._within(entity.tool.median_minutes, days=10)
+        sent = at + self._sync(entity.tool)
         name = f"{entity.tool.prefix}:broken:{self._rng.getrandbits(64):016x}"
         whole = {**self._event(entity, sent, "report", None), "event_id": str(event_id(name, 1)), "entity": name, "version": 1}
         value = BREAKAGES[self._breakages.pop()](whole, self._rng, self._around(entity.at))

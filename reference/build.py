@@ -109,10 +109,10 @@ def _chhattisgarh() -> Part:
         units.append(Unit(district_code(row), "district", row["name_en"], row["name_hi"], begins, "", row["lat"], row["lon"]))
         parents.append(Parent(district_code(row), f"{STATE}-V-{row['division_code']}", begins))
     districts = {row["lgd_code"]: district_code(row) for row in source("districts")}
-    for row in source("assemblies"):
-        units.append(Unit(assembly_code(row), "assembly", row["name_en"], row["name_hi"], "", "", row["lat"], row["lon"]))
-    for row in source("assembly_district_history"):
-        parents.append(Parent(assembly_code(row), districts[row["district_lgd"]], _open(row["valid_from"]), row["valid_to"]))
+    units += [Unit(assembly_code(row), "assembly", row["name_en"], row["name_hi"], "", "", row["lat"], row["lon"]) for row in source("assemblies")]
+    parents += [
+        Parent(assembly_code(row), districts[row["district_lgd"]], _open(row["valid_from"]), row["valid_to"]) for row in source("assembly_district_history")
+    ]
     return units, parents
 
 

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from types import FrameType
 from typing import get_args
@@ -43,6 +44,7 @@ class Supervisor:
     home: Path
     parent: int | None = None
     _children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _reservations: list[socket.socket] = field(default_factory=list)
     _ending: bool = False
 
     def run(self) -> int:
@@ -58,7 +60,7 @@ class Supervisor:
             signal.signal(number, self._end)
         try:
             _check_room(self.home)
-            ports = _choose_ports(self.home)
+            ports = self._choose_ports()
             users = _accounts(self.home)
             tools = installed(lambda text: print(text, flush=True))
             servers: Sequence[KafkaServer | ClickHouseServer] = (
@@ -75,6 +77,42 @@ class Supervisor:
         finally:
             (self.home / "stack.json").unlink(missing_ok=True)
             self._stop()
+
+    def _choose_ports(self) -> dict[str, int]:
+        """The ports of the last run if they are free, else the usual ones, else any; `PRAVAH_PORT_<NAME>` insists on one.
+
+        Raises:
+            StackError: a port that was asked for is taken.
+        """
+        remembered = self.home / "ports.json"
+        before: dict[str, int] = json.loads(remembered.read_text(encoding="utf-8")) if remembered.exists() else {}
+        ports: dict[str, int] = {}
+        for name, usual in PORTS.items():
+            variable = f"PRAVAH_PORT_{name.upper()}"
+            if asked := os.environ.get(variable):
+                if not self._reserve(int(asked)):
+                    msg = f"port {asked} ({variable}) is taken: free it, or leave {variable} unset and a free port is chosen"
+                    raise StackError(msg)
+                ports[name] = int(asked)
+                continue
+            wanted = [port for port in (before.get(name), usual) if port]
+            ports[name] = next(port for port in chain(wanted, iter(_any_free, 0)) if self._reserve(port))
+        remembered.write_text(json.dumps(ports), encoding="utf-8")
+        return ports
+
+    def _reserve(self, port: int) -> bool:
+        """Take a port for this stack if nobody has it. Another stack that is starting may have chosen it and not opened it yet, so stacks tell each other."""
+        reservation = socket.socket(socket.AF_UNIX)
+        try:
+            reservation.bind(f"\0pravah-port-{port}")  # an abstract name: gone with this process
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            reservation.close()
+            return False
+        self._reservations.append(reservation)
+        return True
 
     def _end(self, _number: int, _frame: FrameType | None) -> None:
         self._ending = True
@@ -140,39 +178,6 @@ def _check_room(home: Path) -> None:
     if disk < _NEEDED_DISK:
         msg = f"only {disk >> 20:,} MiB are free where {home} lies, at least {_NEEDED_DISK >> 20:,} are needed: set PRAVAH_HOME to a larger disk"
         raise StackError(msg)
-
-
-def _choose_ports(home: Path) -> dict[str, int]:
-    """The ports of the last run if they are free, else the usual ones, else any; `PRAVAH_PORT_<NAME>` insists on one.
-
-    Raises:
-        StackError: a port that was asked for is taken.
-    """
-    remembered = home / "ports.json"
-    before: dict[str, int] = json.loads(remembered.read_text(encoding="utf-8")) if remembered.exists() else {}
-    ports: dict[str, int] = {}
-    for name, usual in PORTS.items():
-        variable = f"PRAVAH_PORT_{name.upper()}"
-        if asked := os.environ.get(variable):
-            if not _is_free(int(asked)):
-                msg = f"port {asked} ({variable}) is taken: free it, or leave {variable} unset and a free port is chosen"
-                raise StackError(msg)
-            ports[name] = int(asked)
-            continue
-        wanted = [port for port in (before.get(name), usual) if port and port not in ports.values() and _is_free(port)]
-        ports[name] = wanted[0] if wanted else _any_free()
-    remembered.write_text(json.dumps(ports), encoding="utf-8")
-    return ports
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
 
 
 def _any_free() -> int:

@@ -1,5 +1,6 @@
 """The Faust app: one agent that folds the batches of `activity.events`, a timer that flushes, and what happens when partitions come and go."""
 
+import asyncio
 import logging
 import os
 import socket
@@ -71,15 +72,17 @@ def build(settings: Settings, registry: Registry, dictionary: MetricDictionary, 
     admission = Admission(registry, dictionary, partition_of=lambda key: partition_of(key, partitions), max_future_hours=settings.max_future_hours)
 
     async def send(outgoing: Outgoing) -> None:
-        # a failed produce is only logged by Faust, so each one is awaited before anything below it is released
+        waiting = []
         for rejected in outgoing.rejected:
             record = rejected.record
             headers = _headers(outgoing.partition, record.offset, reason=rejected.reason, detail=rejected.detail)
-            await app.producer.send_and_wait(REJECTED, record.key, record.value, None, None, headers)
+            waiting.append(await app.producer.send(REJECTED, record.key, record.value, None, None, headers))
         for misrouted in outgoing.misrouted:
             record = misrouted.record
             headers = _headers(outgoing.partition, record.offset)
-            await app.producer.send_and_wait(EVENTS, misrouted.key.encode(), record.value, misrouted.partition, None, headers)
+            waiting.append(await app.producer.send(EVENTS, misrouted.key.encode(), record.value, misrouted.partition, None, headers))
+        # a failed produce is only logged by Faust, so each one is awaited before anything below it is released
+        await asyncio.gather(*waiting)
 
     worker = Worker(
         store=store,

@@ -72,6 +72,11 @@ class Deployment:
                 assert time.monotonic() < deadline, f"not rolled up within {seconds:.0f} s; the newest worker's log ends:\n{self.log_end()}"
                 time.sleep(0.1)
 
+    def durable(self) -> int:
+        """How many records of the log are in the figures."""
+        with Lag(self.settings.kafka, self.clickhouse) as lag:
+            return lag.position().durable
+
     def log_end(self) -> str:
         return last_lines(self._logs / f"worker-{len(self._workers) - 1}.log", 8) if self._workers else "(no worker)"
 

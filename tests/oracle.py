@@ -102,7 +102,7 @@ def _amounts(event: dict) -> dict[str, int]:
     return {data["metric"]: data["value"]}
 
 
-def _key(unit: str) -> str:
+def routing_key(unit: str) -> str:
     return unit.rsplit("-B", 1)[0] if unit[2:5] == "-AC" else unit
 
 
@@ -115,7 +115,7 @@ def figures(events: Iterable[dict], hierarchy: Hierarchy) -> Figures:
     """
     entities: dict[tuple[str, str], dict[int, dict]] = defaultdict(dict)
     for event in events:
-        entities[_key(event["unit"]), event.get("entity") or event["event_id"]].setdefault(event.get("version", 1), dict(event))
+        entities[routing_key(event["unit"]), event.get("entity") or event["event_id"]].setdefault(event.get("version", 1), dict(event))
 
     changes: dict[tuple[date, str, str, str], list[int]] = defaultdict(lambda: [0, 0])
     reported: set[tuple[date, str, str, str]] = set()

@@ -76,7 +76,7 @@ def state() -> Registry:
         parents.append(f"CG-D-D{district},CG-V-{'A' if district in '12' else 'B'},,")
     for assembly in range(1, 9):
         code, district = f"CG-AC{assembly:03}", f"CG-D-D{1 + assembly % 3}"
-        moves = assembly == 3  # noqa: PLR2004
+        moves = assembly == 3
         above = [(district, "", str(SPLIT - timedelta(1))), ("CG-D-D9", str(SPLIT), "")] if moves else [(district, "", "")]
         units.append(f"{code},assembly,A,A,,,,")
         parents += [f"{code},{parent},{first},{last}" for parent, first, last in above]
@@ -262,7 +262,7 @@ def test_every_way_to_break_an_event_is_refused(breakage: str) -> None:
     check = admission(small_world.registry())
     around = Surroundings(("CG-AC999",), "CG-AC002-B0005")
     for seed in range(30):
-        value = BREAKAGES[breakage](good, Random(seed), around)
+        value = BREAKAGES[breakage](good, Random(seed), around)  # noqa: S311 - reproducible
         assert isinstance(check.admit(0, Arrived(0, 1_646_500_000_000, None, value)), Rejected), value
     assert not isinstance(check.admit(0, Arrived(0, 1_646_500_000_000, None, orjson.dumps(good))), Rejected)
 
