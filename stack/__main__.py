@@ -25,8 +25,8 @@ def main(task: str, *arguments: str) -> int:
             case "become", (parent, *command):
                 die_with(int(parent))
                 os.execv(command[0], command)  # noqa: S606 - a server's command
-            case "serve-clickhouse", (library, config, log):
-                serve(library, config, log)
+            case "serve-clickhouse", (library, config):
+                serve(library, config)
             case _:
                 print(__doc__)
                 return 2

@@ -3,7 +3,7 @@
 libchdb's `query_stable_v2` is clickhouse-local's main. With `SYSTEM START LISTEN` and a query that never ends it serves like a server. It is given a pseudo-terminal and
 `--interactive`, because otherwise clickhouse-local aborts when any client resets its connection.
 
-`python -m stack serve-clickhouse LIBRARY CONFIG LOG` is that process.
+`python -m stack serve-clickhouse LIBRARY CONFIG` is that process.
 """
 
 import ctypes
@@ -24,6 +24,7 @@ DATABASE = "pravah"
 
 _CONFIG = """\
 <clickhouse>
+    <logger><console>false</console><log>{log}</log><size>50M</size><count>2</count></logger>
     <path>{data}/</path>
     <tmp_path>{data}/tmp/</tmp_path>
     <user_files_path>{data}/user_files/</user_files_path>
@@ -118,13 +119,13 @@ class ClickHouseServer:
         users = self.home / "clickhouse-users.xml"
         users.touch(mode=0o600)
         users.write_text(_USERS.format(accounts="".join(self._account(role) for role in self.users)), encoding="utf-8")
-        paths = {"data": data.resolve(), "users": users.resolve()}
+        paths = {"data": data.resolve(), "users": users.resolve(), "log": self.server_log.resolve()}
         escaped = {name: escape(str(path)) for name, path in paths.items()}
         self._config.write_text(_CONFIG.format(native_port=self.native_port, http_port=self.http_port, **escaped), encoding="utf-8")
 
     def command(self) -> list[str]:
         """The command that runs it in the foreground."""
-        return [sys.executable, "-m", "stack", "serve-clickhouse", str(self.tools.libchdb), str(self._config.resolve()), str(self.server_log.resolve())]
+        return [sys.executable, "-m", "stack", "serve-clickhouse", str(self.tools.libchdb), str(self._config.resolve())]
 
     def ready(self) -> bool:
         """Whether it answers."""
@@ -145,13 +146,12 @@ class ClickHouseServer:
         return _ACCOUNT.format(user=account.user, digest=digest, profile="default" if role == "writer" else "reader", grants=grants)
 
 
-def serve(library: str, config: str, log: str) -> None:
+def serve(library: str, config: str) -> None:
     """Become the server. Returns when it is told to end."""
     _, terminal = pty.openpty()
     os.dup2(terminal, 0)
     os.chdir(Path(config).parent)
-    arguments = ["clickhouse", "--interactive", f"--config-file={config}", "--query", _FOREVER]
-    arguments += ["--", f"--logger.log={log}", "--logger.level=information"]
+    arguments = ["clickhouse", "--interactive", f"--config-file={config}", "--log-level=information", "--query", _FOREVER]
     main = ctypes.CDLL(library).query_stable_v2
     main.restype = ctypes.c_void_p
     main(len(arguments), (ctypes.c_char_p * len(arguments))(*[argument.encode() for argument in arguments]))

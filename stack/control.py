@@ -20,6 +20,10 @@ from stack.supervisor import READY_SECONDS, STOP_SECONDS
 _SERVERS = {"kafka": "kafka.Kafka", "clickhouse": "stack serve-clickhouse"}
 
 
+_LEFT_RUNNING: list["subprocess.Popen[bytes]"] = []
+"""Supervisors that are to outlive this process; Python would warn about them were they forgotten."""
+
+
 @dataclass(frozen=True)
 class Running:
     """One server of a stack that runs."""
@@ -56,7 +60,7 @@ def up(home: Path, say: Callable[[str], None]) -> Status:
         now = status(home)
         if now.pid is None:
             say("starting Kafka and ClickHouse …")
-            _spawn(home, parent=None)
+            _LEFT_RUNNING.append(_spawn(home, parent=None))
         _wait_until_ready(home)
     return status(home)
 

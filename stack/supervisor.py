@@ -32,6 +32,7 @@ from stack.kafka_server import KafkaServer
 PORTS = {"kafka": 9092, "kafka_controller": 9093, "clickhouse_native": 9000, "clickhouse_http": 8123}
 READY_SECONDS = 90.0
 STOP_SECONDS = 20.0
+RESTARTS, RESTART_WINDOW_SECONDS = 5, 60.0
 _NEEDED_MEMORY = 1200 * 1024 * 1024
 _NEEDED_DISK = 500 * 1024 * 1024
 _PR_SET_PDEATHSIG = 1
@@ -51,7 +52,7 @@ class Supervisor:
         """Start, serve, end.
 
         Returns:
-            0 if it was told to end, 1 if a server died.
+            0 if it was told to end, 1 if a server kept dying.
 
         Raises:
             StackError: it could not start.
@@ -73,7 +74,7 @@ class Supervisor:
             self._wait_until_ready(servers)
             if not self._ending:
                 _write_private(self.home / "stack.json", _endpoints(ports, users))
-            return self._serve()
+            return self._serve(servers)
         finally:
             (self.home / "stack.json").unlink(missing_ok=True)
             self._stop()
@@ -139,12 +140,19 @@ class Supervisor:
             if waiting:
                 time.sleep(0.1)
 
-    def _serve(self) -> int:
+    def _serve(self, servers: Sequence[KafkaServer | ClickHouseServer]) -> int:
+        """Wait for the end. A server that dies is started again, unless it keeps dying: both keep their data through that."""
+        died: list[float] = []
         while not self._ending:
-            for name, child in self._children.items():
-                if (code := child.poll()) is not None:
-                    print(f"{name} ended by itself with {code}: stopping the stack", flush=True)
-                    return 1
+            for server in servers:
+                if (code := self._children[server.name].poll()) is not None:
+                    now = time.monotonic()
+                    died = [*(at for at in died if now - at < RESTART_WINDOW_SECONDS), now]
+                    if len(died) > RESTARTS:
+                        print(f"{server.name} keeps ending, now with {code}: stopping the stack; see {server.log_file}", flush=True)
+                        return 1
+                    print(f"{server.name} ended by itself with {code}: starting it again", flush=True)
+                    self._start(server)
             if self.parent is not None and not psutil.pid_exists(self.parent):
                 return 0
             time.sleep(0.2)
