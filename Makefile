@@ -44,7 +44,7 @@ format: install ## put the code into its form
 
 .PHONY: docs
 docs: install ## write the JSON Schema and AsyncAPI descriptions anew
-	$(BIN)/python -m schemas.export docs
+	$(BIN)/python -m cli.export docs
 
 .PHONY: bench
 bench: install ## throughput of one worker against a table-per-event Faust app, on the same topic in the same run

@@ -39,10 +39,10 @@ def import_file(
     try:
         how = ImportMapping.from_toml(mapping.read_text(encoding="utf-8"))
         with open_table(table, sheet=sheet or how.sheet, delimiter=how.delimiter) as opened, progress("importing", opened.total) as advance:
-            key = os.environ.get("PRAVAH_PERSON_KEY")
+            key = Settings().person_key
             kafka = Settings().kafka
             registry = None if dry_run else read_registry(kafka)
-            importer = Importer(how, opened.columns, as_version=as_version, registry=registry, person_key=key.encode() if key else None)
+            importer = Importer(how, opened.columns, as_version=as_version, registry=registry, person_key=key.get_secret_value().encode() if key else None)
             with _Rejects(rejects, opened.columns) as rejected:
                 _send(opened, importer, None if dry_run else EventProducer(kafka), rejected, advance)
     except (MappingError, TableError) as error:

@@ -68,7 +68,7 @@ def booths_by_state() -> dict[str, int]:
     return {_code(row): found.get(_code(row), chhattisgarh if _code(row) == STATE else 0) for row in states}
 
 
-def generate(directory: Path, seed: int = 1, progress: Progress | None = None) -> dict[str, int]:
+def generate(directory: Path, *, seed: int = 1, progress: Progress | None = None) -> dict[str, int]:
     """Write the registry: the files of the default one, and `generated.units.csv` and `generated.parents.csv` for the other states.
 
     Args:
@@ -201,7 +201,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="another seed gives other districts, moves and booth counts (default: 1)")
     arguments = parser.parse_args()
     try:
-        booths = generate(arguments.directory, arguments.seed, _show)
+        booths = generate(arguments.directory, seed=arguments.seed, progress=_show)
     except OSError as error:
         sys.stderr.write(f"cannot write the registry to {arguments.directory}: {error}\n")
         return 2

@@ -4,22 +4,13 @@ One event is one Kafka record: UTF-8 JSON, at most 1 MiB. `parse_event` turns by
 text is refused rather than guessed at, an unknown field is refused rather than dropped (a mistyped `verification` must not pass as unverified).
 """
 
-import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    TypeAdapter,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-)
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints, TypeAdapter, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from schemas.units import UNIT_CODE_PATTERN
 
@@ -30,19 +21,24 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """No field tool reports from before this; an earlier date is a broken clock."""
 
 
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+_RFC_3339 = r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$"
 
 
-def _instant(value: object, parse: ValidatorFunctionWrapHandler) -> datetime:
-    # pydantic alone also takes numbers in quotes and times without seconds
-    if not (isinstance(value, datetime) or (isinstance(value, str) and _RFC_3339.fullmatch(value))):
-        msg = "must be RFC 3339 with an offset, such as 2022-03-31T18:05:00+05:30"
-        raise ValueError(msg)
-    instant: datetime = parse(value)
-    if instant < EARLIEST:
-        msg = "lies before the year 2000: the device's clock was wrong"
-        raise ValueError(msg)
-    return instant
+class _Instant:
+    """RFC 3339 text with an offset, from the year 2000 on. Pydantic alone would also take numbers in quotes and times without seconds."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        instant = core_schema.datetime_schema(tz_constraint="aware", ge=EARLIEST, strict=False)
+        return core_schema.json_or_python_schema(
+            json_schema=core_schema.chain_schema([core_schema.str_schema(pattern=_RFC_3339, strict=True), instant]),
+            python_schema=core_schema.datetime_schema(tz_constraint="aware", ge=EARLIEST, strict=True),
+            serialization=core_schema.to_string_ser_schema(when_used="json"),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "format": "date-time", "pattern": _RFC_3339}
 
 
 UnitCode = Annotated[str, StringConstraints(pattern=UNIT_CODE_PATTERN)]
@@ -52,7 +48,7 @@ KeyedHash = Annotated[str, StringConstraints(pattern=_HASH_PATTERN, to_lower=Tru
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 """A whole number of things; bounded so that 9 billion of the largest still fit a signed 64-bit sum."""
 Label = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^\S(.*\S)?$")]
-Instant = Annotated[AwareDatetime, Field(strict=False), WrapValidator(_instant)]
+Instant = Annotated[datetime, _Instant]
 """RFC 3339 with an offset; its day is the day in Asia/Kolkata."""
 
 
@@ -283,8 +279,11 @@ def _meant_as_retraction(error: ValidationError) -> bool:
     return not any(item["loc"] == ("op",) for item in error.errors(include_url=False, include_context=False, include_input=False))
 
 
+_NO_INSTANT = "must be RFC 3339 with an offset, such as 2022-03-31T18:05:00+05:30"
+_INSTANT_HINTS = {"string_type": _NO_INSTANT, "greater_than_equal": "lies before the year 2000: the device's clock was wrong"}
 _HINTS = {
     UNIT_CODE_PATTERN: "is not a unit code, such as CG, CG-D-NRP, CG-AC084 or CG-AC084-B0017",
+    _RFC_3339: _NO_INSTANT,
     _HASH_PATTERN: "must be 64 hex digits, the keyed hash of the person: never a name or a phone number",
 }
 _SHOWN = 60
@@ -297,7 +296,8 @@ def describe(error: ValidationError, most: int = 5) -> str:
         # the discriminator puts the kind into the path; the reader looks for the field
         path = ".".join(str(part) for part in item["loc"] if part not in MODELS) or "event"
         pattern = item.get("ctx", {}).get("pattern", "")
-        message: str = _HINTS.get(pattern, item["msg"].removeprefix("Value error, "))
+        hint = _HINTS.get(pattern) or (_INSTANT_HINTS.get(item["type"]) if path in {"occurred_at", "reported_at"} else None)
+        message = hint or item["msg"]
         given = item["input"]
         if isinstance(given, (str, int, float)) and pattern != _HASH_PATTERN:
             shown = repr(given)

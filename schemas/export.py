@@ -1,11 +1,9 @@
 """The event format for others: JSON Schema and AsyncAPI, written from the models so that they cannot differ from what is checked.
 
-`python -m schemas.export docs` writes `docs/event.schema.json`, `docs/registry-entry.schema.json` and `docs/asyncapi.json`; a test keeps them current.
+`make docs` writes them to `docs/`; a test keeps them current.
 """
 
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 from schemas.events import EVENT
@@ -88,8 +86,3 @@ FILES = {"event.schema.json": event_schema, "registry-entry.schema.json": entry_
 def rendered(name: str) -> str:
     """The text of one of `FILES`."""
     return json.dumps(FILES[name](), indent=2, ensure_ascii=False, sort_keys=False) + "\n"
-
-
-if __name__ == "__main__":
-    for file in FILES:
-        Path(sys.argv[1], file).write_text(rendered(file), encoding="utf-8")

@@ -50,9 +50,6 @@ def contribution(versions: Collection[Version], stocks: Collection[str]) -> Cont
     """
     if not versions:
         return NOTHING
-    if len(versions) == 1:
-        (only,) = versions
-        return _of_one(only)
     highest = max(versions, key=_number)
     if highest.op == "retract" or highest.verification == "rejected":
         return NOTHING
@@ -68,15 +65,6 @@ def contribution(versions: Collection[Version], stocks: Collection[str]) -> Cont
             _add(cells, (metric, observation.unit, observation.day), amount)
         level, held_by = following, observation.unit
     return {cell: (amount, amount if verified else 0) for cell, amount in cells.items()}
-
-
-def _of_one(version: Version) -> Contribution:
-    """The same for an entity with one version, which nearly all have: a first observation's change is its amount."""
-    if version.op == "retract" or version.verification == "rejected":
-        return NOTHING
-    verified = version.verification == "verified"
-    unit, day = version.unit, version.day
-    return {(metric, unit, day): (amount, amount if verified else 0) for metric, amount in version.amounts.items()}
 
 
 def change(before: Contribution, after: Contribution) -> Contribution:

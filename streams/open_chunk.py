@@ -12,7 +12,7 @@ from typing import Any
 from schemas.days import date_of
 from schemas.registry import Registry
 from streams.admission import Accepted, ledger_row
-from streams.contribution import NOTHING, Version, change, contribution
+from streams.contribution import Version, change, contribution
 from streams.rollup import EntryKey, Rollup
 
 Entity = tuple[str, str]
@@ -76,10 +76,14 @@ class OpenChunk:
         if version.version in known:
             self.counts.duplicates += 1
             return False
-        before = contribution(known.values(), self._stocks) if known else NOTHING
-        known[version.version] = version
-        reported = [(metric, version.unit, version.day) for metric in version.amounts]
-        self._rollup.fold(change(before, contribution(known.values(), self._stocks)), reported)
+        if known:
+            before = contribution(known.values(), self._stocks)
+            known[version.version] = version
+            reported = [(metric, version.unit, version.day) for metric in version.amounts]
+            self._rollup.fold(change(before, contribution(known.values(), self._stocks)), reported)
+        else:
+            known[version.version] = version
+            self._rollup.fold_first(version)
         row = ledger_row(item, self.partition)
         self._ledger.append(row)
         self._accepted[item.key, item.entity, version.version, item.record.offset] = row
@@ -88,7 +92,11 @@ class OpenChunk:
 
     def take_unwritten(self) -> Unwritten:
         """The rows that changed since the last call: absolute journal entries as of `last_offset`, and new ledger rows."""
-        journal = [self._journal_row(key, entry, self.last_offset) for key, entry in self._rollup.take_changed()]
+        partition, start, version = self.partition, self.start, self.last_offset
+        journal = [
+            (level, metric, unit, _date(day), partition, start, value, verified, reports, version)
+            for (level, metric, unit, day), (value, verified, reports) in self._rollup.take_changed().items()
+        ]
         ledger, self._ledger = self._ledger, []
         return Unwritten(journal, ledger)
 

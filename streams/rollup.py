@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 from schemas.days import LAST_DAY
 from schemas.registry import Line, Registry
 from schemas.units import Level
-from streams.contribution import Cell, Contribution
+from streams.contribution import Cell, Contribution, Version
 
 EntryKey = tuple[Level, str, str, int]
 """Level, metric, unit, day."""
@@ -33,7 +33,7 @@ class Rollup:
         self._registry = registry
         self._stocks = stocks
         self._entries: dict[EntryKey, list[int]] = {}
-        self._changed: set[EntryKey] = set()
+        self._changed: dict[EntryKey, list[int]] = {}
         self._own: dict[Cell, list[int]] = {}
         """What units reported themselves since the last climb."""
 
@@ -54,17 +54,31 @@ class Rollup:
             else:
                 amounts[2] += 1
 
+    def fold_first(self, version: Version) -> None:
+        """The same for the first version of an entity, which nearly all are: what it reports is what it contributes."""
+        own, unit, day = self._own, version.unit, version.day
+        counts = version.op == "report" and version.verification != "rejected"
+        verified = counts and version.verification == "verified"
+        for metric, amount in version.amounts.items():
+            amounts = own.get((metric, unit, day))
+            if amounts is None:
+                own[metric, unit, day] = [amount if counts else 0, amount if verified else 0, 1]
+            else:
+                amounts[0] += amount if counts else 0
+                amounts[1] += amount if verified else 0
+                amounts[2] += 1
+
     @property
     def entries(self) -> dict[EntryKey, list[int]]:
         """All entries of the chunk so far."""
         self._climb()
         return self._entries
 
-    def take_changed(self) -> list[tuple[EntryKey, list[int]]]:
+    def take_changed(self) -> dict[EntryKey, list[int]]:
         """The entries that changed since the last call."""
         self._climb()
-        changed, self._changed = self._changed, set()
-        return [(key, self._entries[key]) for key in changed]
+        changed, self._changed = self._changed, {}
+        return changed
 
     def _climb(self) -> None:
         """Carry what units reported up to the nation, level by level: what has the same ancestors above it is added up first and carried once."""
@@ -91,8 +105,14 @@ class Rollup:
             rising = higher
 
     def _add(self, key: EntryKey, amounts: Sequence[int]) -> None:
-        _sum(self._entries, key, amounts)
-        self._changed.add(key)
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = self._entries[key] = list(amounts)
+        else:
+            entry[0] += amounts[0]
+            entry[1] += amounts[1]
+            entry[2] += amounts[2]
+        self._changed[key] = entry
 
 
 K = TypeVar("K")
