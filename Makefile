@@ -34,7 +34,7 @@ test: install ## all tests, against a real Kafka and ClickHouse on free ports
 check: install ## linters, types, and which room may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy .
+	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
 .PHONY: format

@@ -124,9 +124,7 @@ _NEXT = """Try next:
   pravah status                      how far the figures are behind the log"""
 
 
-def _campaign(
-    settings: Settings, clickhouse: Client, registry: Registry, console: Console, options: SimulationOptions
-) -> tuple[Counter[str], float]:
+def _campaign(settings: Settings, clickhouse: Client, registry: Registry, console: Console, options: SimulationOptions) -> tuple[Counter[str], float]:
     """Send the campaign while the worker rolls it up; both are shown.
 
     Returns:

@@ -1,7 +1,6 @@
 """`pravah import`: a CSV or XLSX table to Kafka, by a mapping file."""
 
 import csv
-import os
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path

@@ -1,1 +1,10 @@
-"""."""
+"""Where events come from: the SDK, imports from tables, and a simulator.
+
+| module | what it is |
+| --- | --- |
+| `sdk` | `EventProducer`: sends events to Kafka so that none is lost, by kafka-python |
+| `importer` | rows of CSV and XLSX become events, by a mapping file |
+| `registry` | the unit registry, published to the compacted topic `units` |
+| `simulator` | a believable campaign; `territory`, `agenda`, `details` and `breakage` are its parts |
+| `identity` | names for events that are the same at every try |
+"""

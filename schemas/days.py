@@ -14,7 +14,6 @@ LAST_DAY = 65_535
 
 _EPOCH = date(1970, 1, 1)
 _EPOCH_INSTANT = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def day_of(day: date) -> int:
@@ -29,7 +28,8 @@ def date_of(day: int) -> date:
 
 def instant_micros(instant: datetime) -> int:
     """An aware instant as microseconds since 1970-01-01T00:00Z, exactly."""
-    return (instant - _EPOCH_INSTANT) // _MICROSECOND
+    since = instant - _EPOCH_INSTANT
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def day_of_micros(micros: int) -> int:

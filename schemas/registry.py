@@ -128,6 +128,7 @@ class Registry:
         self.units: dict[str, Unit] = {unit.code: unit for unit in units}
         # units with the same parents on the same days have the same ancestors: some hundred cases serve a million booths
         self._stretches: dict[tuple[int, int, tuple[Edge, ...]], tuple[Stretch, ...]] = {}
+        self._known: dict[str, tuple[Stretch, ...]] = {}
         self._lines: dict[Line, Line] = {}
 
     def __len__(self) -> int:
@@ -141,11 +142,14 @@ class Registry:
 
     def stretches(self, code: str) -> tuple[Stretch, ...]:
         """The unit's days, in order, cut where anything above it changes."""
-        unit = self.units[code]
-        case = (unit.first, unit.last, unit.parents)
-        found = self._stretches.get(case)
+        found = self._known.get(code)
         if found is None:
-            found = self._stretches[case] = tuple(self._cut(unit))
+            unit = self.units[code]
+            case = (unit.first, unit.last, unit.parents)
+            found = self._stretches.get(case)
+            if found is None:
+                found = self._stretches[case] = tuple(self._cut(unit))
+            self._known[code] = found
         return found
 
     def spans(self, code: str) -> tuple[Span, ...]:

@@ -66,7 +66,9 @@ class Settings(BaseSettings):
     chunk_size: int = Field(default=20_000, ge=1, description="records: a partition's chunk ends when offset // chunk_size changes, or with the hour")
     flush_seconds: float = Field(default=1.0, gt=0, description="how often a worker makes its open chunks durable")
     max_future_hours: float = Field(default=24.0, ge=0, description="an event that occurred later than its arrival by more than this is rejected")
-    person_key: SecretStr | None = Field(default=None, min_length=16, description="keys the hashes that stand for persons; the same everywhere in an installation")
+    person_key: SecretStr | None = Field(
+        default=None, min_length=16, description="keys the hashes that stand for persons; the same everywhere in an installation"
+    )
     consumer_group: str = "pravah-rollup"
     session_timeout_seconds: float = Field(default=10.0, gt=0, description="a silent worker's partitions go to another after this")
 

@@ -125,10 +125,6 @@ class Admission:
 def ledger_row(accepted: Accepted, partition: int) -> tuple[Any, ...]:
     """An accepted version as a row of the ledger (`sinks.tables.LEDGER`)."""
     event, version, record = accepted.event, accepted.version, accepted.record
-    if isinstance(event, Retraction):
-        data = "" if event.data is None else orjson.dumps(event.data).decode()
-    else:
-        data = event.data.model_dump_json(exclude_none=True)
     return (
         accepted.key,
         accepted.entity,
@@ -147,13 +143,19 @@ def ledger_row(accepted: Accepted, partition: int) -> tuple[Any, ...]:
         event.reporter or "",
         event.evidence or "",
         version.verification,
-        data,
+        _data(event),
         list(version.amounts),
         list(version.amounts.values()),
         record.timestamp,
         0,
         0,
     )
+
+
+def _data(event: Event) -> str:
+    if isinstance(event, Retraction):
+        return "" if event.data is None else orjson.dumps(event.data).decode()
+    return event.data.model_dump_json(exclude_none=True)
 
 
 _date = lru_cache(maxsize=10_000)(date_of)

@@ -68,7 +68,6 @@ def build(settings: Settings, registry: Registry, dictionary: MetricDictionary, 
         web_enabled=False,
     )
     stop = threading.Event()
-    store = RollupStore(settings.clickhouse, stop)
     admission = Admission(registry, dictionary, partition_of=lambda key: partition_of(key, partitions), max_future_hours=settings.max_future_hours)
 
     async def send(outgoing: Outgoing) -> None:
@@ -85,7 +84,8 @@ def build(settings: Settings, registry: Registry, dictionary: MetricDictionary, 
         await asyncio.gather(*waiting)
 
     worker = Worker(
-        store=store,
+        store=RollupStore(settings.clickhouse, stop),
+        writer=RollupStore(settings.clickhouse, stop),
         admission=admission,
         chunk_size=settings.chunk_size,
         send=send,

@@ -88,6 +88,7 @@ class Worker:
         self,
         *,
         store: Store,
+        writer: Store,
         admission: Admission,
         chunk_size: int,
         send: Callable[[Outgoing], Awaitable[None]],
@@ -98,6 +99,7 @@ class Worker:
 
         Args:
             store: where figures are kept; called on one thread only.
+            writer: the same place by a connection of its own, for the writes that go on beside folding.
             admission: decides about records.
             chunk_size: the most offsets of one chunk.
             send: sends records elsewhere and returns when they are durable there.
@@ -105,6 +107,7 @@ class Worker:
             name: tells this worker from others in the table `chunks`.
         """
         self._store = store
+        self._writer = writer
         self._admission = admission
         self._registry = admission.registry.fingerprint()
         self._chunk_size = chunk_size
@@ -113,6 +116,8 @@ class Worker:
         self._name = name
         self._open: dict[int, _Open] = {}
         self._turn = asyncio.Lock()
+        self._writing: asyncio.Future[None] | None = None
+        self._writer_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="write")
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fold")
 
     async def take(self, partition: int, records: Sequence[Record]) -> None:
@@ -144,9 +149,12 @@ class Worker:
                     return
 
     async def flush(self) -> None:
-        """Make what was folded durable, in one write for all partitions."""
+        """Make what was folded durable, in one write for all partitions. Folding goes on while the rows are on their way."""
+        await self._written()
         async with self._turn:
-            await self._in_thread(self._flush, list(self._open.values()))
+            rows = await self._in_thread(self._unwritten, list(self._open.values()))
+            self._writing = asyncio.ensure_future(asyncio.get_running_loop().run_in_executor(self._writer_thread, lambda: self._writer.write(**rows)))
+        await self._written()
 
     def drop(self, partitions: Iterable[int]) -> None:
         """Forget open chunks of partitions that were taken away; whoever has them next folds them from their start."""
@@ -154,7 +162,8 @@ class Worker:
             self._open.pop(partition, None)
 
     def stop(self) -> None:
-        """Release the thread; open chunks stay open in the log."""
+        """Release the threads; open chunks stay open in the log."""
+        self._writer_thread.shutdown(wait=False, cancel_futures=True)
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _begin(self, partition: int, offset: int) -> _Open:
@@ -169,8 +178,14 @@ class Worker:
         opened = self._open[partition] = _Open(chunk, self._registry)
         return opened
 
+    async def _written(self) -> None:
+        """Wait for the write that is on its way; its error is everybody's."""
+        if self._writing is not None:
+            await asyncio.shield(self._writing)
+
     async def _close(self, partition: int, opened: _Open) -> bool:
         """Make a chunk durable for good; False if its partition was taken away meanwhile."""
+        await self._written()
         await self._in_thread(self._finish, opened)
         if self._open.get(partition) is not opened:
             return False
@@ -206,7 +221,8 @@ class Worker:
         chunk.last_offset = records[-1].offset
         return outgoing
 
-    def _flush(self, opened: Iterable[_Open]) -> None:
+    def _unwritten(self, opened: Iterable[_Open]) -> dict[str, Rows]:
+        """What `Store.write` takes: the rows of some chunks that changed since they were last taken."""
         chunks, journal, ledger = [], [], []
         for one in opened:
             unwritten = one.chunk.take_unwritten()
@@ -215,11 +231,11 @@ class Worker:
             if one.chunk.last_offset != one.flushed:
                 chunks.append(self._chunk_row(one, closed=False))
                 one.flushed = one.chunk.last_offset
-        self._store.write(chunks=chunks, journal=journal, ledger=ledger)
+        return {"chunks": chunks, "journal": journal, "ledger": ledger}
 
     def _finish(self, opened: _Open) -> None:
         chunk = opened.chunk
-        self._flush([opened])
+        self._store.write(**self._unwritten([opened]))
         if self._store.other_attempts(chunk.partition, chunk.start, str(opened.attempt)):
             stored = self._store.journal_of(chunk.partition, chunk.start)
             journal = chunk.mended_journal(((e.level, e.metric, e.unit, e.day), e[4:7], e.version) for e in stored)  # type: ignore[misc]

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import small_world
 from clickhouse_driver import Client
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from kafka.admin import KafkaAdminClient
 
-import small_world
 import stack
 from cli.lag import Lag
 from cli.prepare import prepare

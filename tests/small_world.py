@@ -95,7 +95,9 @@ DATA = st.one_of(
     ),
     st.tuples(
         st.just("social_post"),
-        st.builds(lambda p, n, r: {"platform": p, "posts": n, **r}, st.sampled_from(["facebook", "twitter"]), st.integers(0, 9), st.sampled_from([{}, {"reach": 7}])),
+        st.builds(
+            lambda p, n, r: {"platform": p, "posts": n, **r}, st.sampled_from(["facebook", "twitter"]), st.integers(0, 9), st.sampled_from([{}, {"reach": 7}])
+        ),
     ),
     st.tuples(st.just("membership"), st.builds(lambda n: {"mode": "digital", "count": n}, st.integers(0, 9))),
     st.tuples(st.just("tally"), st.builds(lambda m, n: {"metric": m, "value": n}, st.sampled_from(["volunteers", "doors_visited"]), st.integers(0, 9))),

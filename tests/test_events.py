@@ -3,10 +3,10 @@
 import json
 
 import pytest
+import small_world
 from hypothesis import given
 from hypothesis import strategies as st
 
-import small_world
 from schemas.events import MAX_EVENT_BYTES, EventError, Retraction, SocialPost, parse_event
 
 POST = {

@@ -6,13 +6,13 @@ import signal
 from collections.abc import Callable, Iterable
 from datetime import date
 
-import pytest
-
 import oracle
+import pytest
+from conftest import Deployment, until
+
 import reference
 import stack
 from cli.prepare import read_registry_files
-from conftest import Deployment, until
 from producers.sdk import EventProducer
 from producers.simulator import Delivery, SimulationOptions, simulate
 from schemas.plan import Plan
@@ -146,8 +146,7 @@ def test_units_count_where_they_belong_on_that_day(deploy: Callable[..., Deploym
     moved = next(
         code
         for code in chhattisgarh.units
-        if code.startswith("CG-AC043-B")
-        and any(span.ancestor == "CG-D-SBG" for span in chhattisgarh.ancestors(code, chhattisgarh_day("2022-10-15")))
+        if code.startswith("CG-AC043-B") and any(span.ancestor == "CG-D-SBG" for span in chhattisgarh.ancestors(code, chhattisgarh_day("2022-10-15")))
     )
     events = [event(code, "2022-03-15", number) for number, code in enumerate(by_district.values())]
     events += [event(moved, "2022-03-15", 10), event(moved, "2022-10-15", 11), event("CG-AC043", "2022-03-15", 12), event("CG-AC043", "2022-10-15", 13)]

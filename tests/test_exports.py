@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+import small_world
 from hypothesis import given
 from jsonschema import Draft202012Validator
 
-import small_world
 from schemas.events import parse_event
 from schemas.export import FILES, event_schema, rendered
 

@@ -7,7 +7,9 @@ from sinks.migrate import Schema, applied, migrate, migrations
 
 
 def _shape(writer: Client, database: str) -> list:
-    return writer.execute("SELECT name, engine, create_table_query FROM system.tables WHERE database = %(d)s AND name != 'migrations' ORDER BY name", {"d": database})
+    return writer.execute(
+        "SELECT name, engine, create_table_query FROM system.tables WHERE database = %(d)s AND name != 'migrations' ORDER BY name", {"d": database}
+    )
 
 
 def test_each_step_forward_is_undone_by_its_step_backward(writer: Client) -> None:

@@ -3,14 +3,15 @@
 import csv
 from collections import defaultdict
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+import oracle
 import pytest
+import small_world
 from hypothesis import given
 from hypothesis import strategies as st
 
-import oracle
-import small_world
 from schemas.days import LAST_DAY, date_of, day_of, day_of_micros, instant_micros
 from schemas.registry import Entry, RegistryError, registry_from_csv, registry_from_entries
 from schemas.units import level_of, routing_key
@@ -82,7 +83,7 @@ def oracle_hierarchy() -> oracle.Hierarchy:
 @given(st.sampled_from(sorted(REGISTRY.units)))
 def test_spans_of_one_ancestor_neither_touch_nor_overlap(unit: str) -> None:
     spans = sorted(REGISTRY.spans(unit), key=lambda span: (span.ancestor, span.first))
-    for earlier, later in zip(spans, spans[1:], strict=False):
+    for earlier, later in pairwise(spans):
         assert earlier.ancestor != later.ancestor or earlier.last + 1 < later.first
 
 
@@ -118,7 +119,11 @@ BASE_PARENTS = [row for row in PARENT_LINES[1:] if not row.startswith("CG-AC00")
     ("unit", "parents", "says"),
     [
         ("CG-AC1,assembly,One,एक,,,,", [], "a.units.csv:10: 'CG-AC1' is not a unit code"),
-        ("CG-AC001,district,One,एक,,,,", ["CG-AC001,CG-D-A,,"], "a.units.csv:10: CG-AC001: level is 'district', but its code is that of a unit of level 'assembly'"),
+        (
+            "CG-AC001,district,One,एक,,,,",
+            ["CG-AC001,CG-D-A,,"],
+            "a.units.csv:10: CG-AC001: level is 'district', but its code is that of a unit of level 'assembly'",
+        ),
         ("CG-D-A,district,A,अ,,,,", [], "a.units.csv:10: CG-D-A: listed a second time; first at a.units.csv:6"),
         ("CG-AC001,assembly,One,,,,,", ["CG-AC001,CG-D-A,,"], "CG-AC001: name_hi is empty"),
         ("CG-AC001,assembly,One,एक,2022-05-01,2022-04-01,,", [], "valid_from 2022-05-01 lies after valid_to 2022-04-01"),
@@ -137,8 +142,16 @@ BASE_PARENTS = [row for row in PARENT_LINES[1:] if not row.startswith("CG-AC00")
             ["CG-AC001,CG-D-A,,2022-04-30", "CG-AC001,CG-D-C,2022-04-02,"],
             "a.parents.csv:11: CG-AC001: two parents of level 'district' from 2022-04-02 to 2022-04-30: CG-D-A and CG-D-C",
         ),
-        ("CG-AC001,assembly,One,एक,,,,", ["CG-AC001,CG-D-D,,"], "its parent CG-D-D exists only from 2022-03-31 to ever, the edge says from the beginning to ever"),
-        ("CG-AC001,assembly,One,एक,,,,", ["CG-AC001,CG-D-A,,", "CG-D-A,CG-AC001,,"], "CG-D-A: its parent CG-AC001 is of level 'assembly', which is not above 'district'"),
+        (
+            "CG-AC001,assembly,One,एक,,,,",
+            ["CG-AC001,CG-D-D,,"],
+            "its parent CG-D-D exists only from 2022-03-31 to ever, the edge says from the beginning to ever",
+        ),
+        (
+            "CG-AC001,assembly,One,एक,,,,",
+            ["CG-AC001,CG-D-A,,", "CG-D-A,CG-AC001,,"],
+            "CG-D-A: its parent CG-AC001 is of level 'assembly', which is not above 'district'",
+        ),
         ("CG-AC001,assembly,One,एक,,,,", ["CG-AC001,CG-D-A,,", "CG-D-A,CG-AC001,,"], "a circle: "),
         ("CG-AC001-B0001,booth,B,ब,,,,", ["CG-AC001-B0001,CG-D-A,,"], "CG-AC001-B0001: an orphan: no parent of level assembly"),
         ("CG-AC001,assembly,One,एक,,2022-04-01,,", ["CG-AC001,CG-D-A,,", "CG-AC001,CG-D-C,2022-05-01,"], "lies outside the days on which CG-AC001 exists"),

@@ -4,16 +4,15 @@ import asyncio
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import NamedTuple
 
+import oracle
 import pytest
+import small_world
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-import oracle
-import small_world
 from memory_store import MemoryStore
+
 from schemas.units import routing_key
 from streams.admission import Admission
 from streams.worker import LogError, Outgoing, Worker
@@ -62,7 +61,7 @@ class Group:
             self.committed = offset
 
         admission = Admission(self.registry, DICTIONARY, partition_of=lambda _: 0, max_future_hours=24)
-        return Worker(store=self.store, admission=admission, chunk_size=self.chunk_size, send=send, release=release)
+        return Worker(store=self.store, writer=self.store, admission=admission, chunk_size=self.chunk_size, send=send, release=release)
 
     async def read(self, records: Sequence[LogRecord], batches: Sequence[int], *, flush: bool) -> None:
         """One worker reads from the committed offset in batches of these sizes, the last of which repeats; then it is gone."""

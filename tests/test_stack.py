@@ -13,10 +13,10 @@ import psutil
 import pytest
 from clickhouse_driver import Client
 from clickhouse_driver.errors import ServerException
+from conftest import Deployment, until
 from kafka import KafkaConsumer
 
 import stack
-from conftest import Deployment, until
 from producers.sdk import EventProducer
 from schemas.topics import EVENTS
 from settings import Settings
@@ -29,11 +29,8 @@ from stack.topics import create_topics
 
 def family(home: Path) -> list[psutil.Process]:
     """Every process that has to do with a home."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if any(str(home) in part for part in process.info["cmdline"] or []) and process.pid != os.getpid():
-            found.append(process)
-    return found
+    everything = psutil.process_iter(["cmdline"])
+    return [process for process in everything if process.pid != os.getpid() and any(str(home) in part for part in process.info["cmdline"] or [])]
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +92,7 @@ def test_a_server_that_dies_is_started_again(own_home: Path) -> None:
         try:
             with connect(settings.clickhouse, "writer") as client:
                 return client.execute("SELECT n FROM kept") == [(7,)]
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             assert is_retryable(error)
             return False
 
@@ -143,7 +140,7 @@ def test_a_missing_tool_is_told_with_its_debian_package(name: str, package: str,
     for other in {"java", "mvn", "npm"} - {name}:
         fake = tmp_path / "bin" / other
         fake.parent.mkdir(exist_ok=True)
-        fake.write_text('#!/bin/sh\necho \'openjdk version "17.0.1"\' >&2\n')
+        fake.write_text("#!/bin/sh\necho 'openjdk version \"17.0.1\"' >&2\n")
         fake.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     with pytest.raises(StackError, match=f"{name} is missing; on Debian: apt-get install {package}"):
@@ -155,7 +152,12 @@ def test_readers_cannot_write_and_default_sees_nothing(deployment: Deployment) -
     for role in ("grafana", "aicc"):
         with connect(settings.clickhouse, role) as reader:  # type: ignore[arg-type]
             assert reader.execute("SELECT count() FROM rollups") == [(0,)]
-            for statement in ("INSERT INTO metrics (metric) VALUES ('x')", "CREATE TABLE x (n UInt8) ENGINE = Memory", "DROP TABLE journal", "TRUNCATE TABLE ledger"):
+            for statement in (
+                "INSERT INTO metrics (metric) VALUES ('x')",
+                "CREATE TABLE x (n UInt8) ENGINE = Memory",
+                "DROP TABLE journal",
+                "TRUNCATE TABLE ledger",
+            ):
                 with pytest.raises(ServerException, match="Not enough privileges"):
                     reader.execute(statement)
     default = Client("127.0.0.1", port=settings.clickhouse.native_port)

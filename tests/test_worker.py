@@ -3,12 +3,12 @@
 import json
 from collections.abc import Callable
 
-import pytest
-from kafka import KafkaConsumer, TopicPartition
-
 import oracle
+import pytest
 import small_world
 from conftest import Deployment
+from kafka import KafkaConsumer, TopicPartition
+
 from producers.sdk import EventProducer
 from schemas.topics import REJECTED
 from settings.kafka import client_options
