@@ -59,7 +59,7 @@ class Deployment:
         self._logs = logs
         self._workers: list = []
 
-    def start_worker(self):  # noqa: ANN201
+    def start_worker(self):
         process = start_worker(self.settings, self._logs / f"worker-{len(self._workers)}.log")
         self._workers.append(process)
         return process
