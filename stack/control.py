@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import psutil
 
 from settings import Settings
 from stack.errors import StackError
+from stack.install import installed
 from stack.supervisor import READY_SECONDS, STOP_SECONDS
 
 _SERVERS = {"kafka": "kafka.Kafka", "clickhouse": "stack serve-clickhouse"}
@@ -59,6 +61,7 @@ def up(home: Path, say: Callable[[str], None]) -> Status:
     with _only_one(home):
         now = status(home)
         if now.pid is None:
+            installed(say)  # here and not in the supervisor: a download is told, and takes as long as it takes
             say("starting Kafka and ClickHouse …")
             _LEFT_RUNNING.append(_spawn(home, parent=None))
         _wait_until_ready(home)
@@ -66,13 +69,14 @@ def up(home: Path, say: Callable[[str], None]) -> Status:
 
 
 def down(home: Path) -> bool:
-    """Stop the stack of a home; its data stay.
+    """Stop the stack of a home; its data stay, `stack.json` goes.
 
     Returns:
         False if it was down.
     """
     now = status(home)
     if now.pid is None:
+        (home / "stack.json").unlink(missing_ok=True)  # left by a stack that was killed
         return False
     supervisor = psutil.Process(now.pid)
     supervisor.terminate()
@@ -81,6 +85,7 @@ def down(home: Path) -> bool:
     except psutil.TimeoutExpired:
         supervisor.kill()
         supervisor.wait(5)
+        (home / "stack.json").unlink(missing_ok=True)
     return True
 
 
@@ -113,6 +118,7 @@ def running(home: Path, say: Callable[[str], None] = lambda _: None) -> Iterator
         if _supervisor(home) is not None:
             msg = f"a stack runs in {home} already; stop it with `pravah down`, or choose another PRAVAH_HOME"
             raise StackError(msg)
+        installed(say)
         say("starting Kafka and ClickHouse …")
         supervisor = _spawn(home, parent=os.getpid())
         try:
@@ -149,7 +155,7 @@ def _spawn(home: Path, *, parent: int | None) -> "subprocess.Popen[bytes]":
         supervisor = subprocess.Popen(  # noqa: S603 - our own module
             [sys.executable, "-m", "stack", "supervise", str(home), *bound], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
-    known = {"pid": supervisor.pid, "started": psutil.Process(supervisor.pid).create_time()}
+    known = {"pid": supervisor.pid, "started": _started(supervisor.pid)}
     (home / "supervisor.json").write_text(json.dumps(known), encoding="utf-8")
     return supervisor
 
@@ -159,7 +165,8 @@ def _wait_until_ready(home: Path) -> None:
     while not (home / "stack.json").exists():
         if _supervisor(home) is None:
             said = (home / "logs" / "supervisor.log").read_text(encoding="utf-8", errors="replace").strip()
-            raise StackError(said.rpartition("error: ")[2] or f"the stack ended while starting; see {home / 'logs'}")
+            told = re.search(r"(?ms)^error: (.*)", said)
+            raise StackError(told[1] if told else f"the stack ended while starting; see {home / 'logs' / 'supervisor.log'}")
         if time.monotonic() > deadline:
             msg = f"the stack was not ready in time; see {home / 'logs'}"
             raise StackError(msg)
@@ -171,10 +178,17 @@ def _supervisor(home: Path) -> psutil.Process | None:
     try:
         known = json.loads((home / "supervisor.json").read_text(encoding="utf-8"))
         process = psutil.Process(known["pid"])
-        alive = abs(process.create_time() - known["started"]) < 1 and process.status() != psutil.STATUS_ZOMBIE
+        alive = _started(process.pid) == known["started"] and process.status() != psutil.STATUS_ZOMBIE
     except (OSError, ValueError, KeyError, psutil.NoSuchProcess):
         return None
     return process if alive else None
+
+
+def _started(pid: int) -> str:
+    """When a process started: which boot, and how long after it. Not the time of day, which a machine may set right while a stack runs."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    after_name = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    return f"{boot} {after_name[19]}"  # proc(5): field 22, in clock ticks since boot; the name, field 2, may hold blanks
 
 
 def _endpoints(home: Path) -> dict[str, str]:

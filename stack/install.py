@@ -32,7 +32,7 @@ class Tools:
 
 def tools_folder() -> Path:
     """The folder of what is installed: `PRAVAH_TOOLS`, or `.tools` beside the packages."""
-    return Path(os.environ.get("PRAVAH_TOOLS", HERE.parent / ".tools"))
+    return Path(os.environ.get("PRAVAH_TOOLS") or HERE.parent / ".tools").absolute()  # ClickHouse and Maven look from folders of their own
 
 
 def installed(say: Callable[[str], None] = lambda _: None) -> Tools:

@@ -35,6 +35,7 @@ STOP_SECONDS = 20.0
 RESTARTS, RESTART_WINDOW_SECONDS = 5, 60.0
 _NEEDED_MEMORY = 1200 * 1024 * 1024
 _NEEDED_DISK = 500 * 1024 * 1024
+_PORTS_FROM, _PORTS_TO = 1024, 65535
 _PR_SET_PDEATHSIG = 1
 
 
@@ -47,6 +48,7 @@ class Supervisor:
     _children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _reservations: list[socket.socket] = field(default_factory=list)
     _ending: bool = False
+    _parent_process: psutil.Process | None = None
 
     def run(self) -> int:
         """Start, serve, end.
@@ -59,6 +61,11 @@ class Supervisor:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
+        if self.parent is not None:
+            try:
+                self._parent_process = psutil.Process(self.parent)
+            except psutil.NoSuchProcess:
+                return 0
         try:
             _check_room(self.home)
             ports = self._choose_ports()
@@ -72,7 +79,7 @@ class Supervisor:
                 server.prepare()
                 self._start(server)
             self._wait_until_ready(servers)
-            if not self._ending:
+            if not self._is_over():
                 _write_private(self.home / "stack.json", _endpoints(ports, users))
             return self._serve(servers)
         finally:
@@ -83,22 +90,25 @@ class Supervisor:
         """The ports of the last run if they are free, else the usual ones, else any; `PRAVAH_PORT_<NAME>` insists on one.
 
         Raises:
-            StackError: a port that was asked for is taken.
+            StackError: a port that was asked for is taken, or is no port.
         """
         remembered = self.home / "ports.json"
-        before: dict[str, int] = json.loads(remembered.read_text(encoding="utf-8")) if remembered.exists() else {}
+        try:
+            before: dict[str, int] = json.loads(remembered.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            before = {}  # the first run, or a file cut short by a power failure: the usual ports will do
         ports: dict[str, int] = {}
         for name, usual in PORTS.items():
             variable = f"PRAVAH_PORT_{name.upper()}"
             if asked := os.environ.get(variable):
-                if not self._reserve(int(asked)):
+                ports[name] = _port(asked, variable)
+                if not self._reserve(ports[name]):
                     msg = f"port {asked} ({variable}) is taken: free it, or leave {variable} unset and a free port is chosen"
                     raise StackError(msg)
-                ports[name] = int(asked)
                 continue
             wanted = [port for port in (before.get(name), usual) if port]
             ports[name] = next(port for port in chain(wanted, iter(_any_free, 0)) if self._reserve(port))
-        remembered.write_text(json.dumps(ports), encoding="utf-8")
+        _write_private(remembered, ports)
         return ports
 
     def _reserve(self, port: int) -> bool:
@@ -118,6 +128,15 @@ class Supervisor:
     def _end(self, _number: int, _frame: FrameType | None) -> None:
         self._ending = True
 
+    def _is_over(self) -> bool:
+        """Whether it is time to end: a signal came, or the parent ended. A parent that nobody has waited for yet has ended too."""
+        if self._parent_process is not None and not self._ending:
+            try:
+                self._ending = not self._parent_process.is_running() or self._parent_process.status() == psutil.STATUS_ZOMBIE
+            except psutil.NoSuchProcess:
+                self._ending = True
+        return self._ending
+
     def _start(self, server: KafkaServer | ClickHouseServer) -> None:
         server.log_file.parent.mkdir(parents=True, exist_ok=True)
         with server.log_file.open("ab") as log:
@@ -127,7 +146,7 @@ class Supervisor:
     def _wait_until_ready(self, servers: Sequence[KafkaServer | ClickHouseServer]) -> None:
         deadline = time.monotonic() + READY_SECONDS
         waiting = list(servers)
-        while waiting and not self._ending:
+        while waiting and not self._is_over():
             for server in list(waiting):
                 if (code := self._children[server.name].poll()) is not None:
                     msg = f"{server.name} ended with {code} while starting; its log {server.log_file} ends:\n{_tail(server.log_file)}"
@@ -143,7 +162,7 @@ class Supervisor:
     def _serve(self, servers: Sequence[KafkaServer | ClickHouseServer]) -> int:
         """Wait for the end. A server that dies is started again, unless it keeps dying: both keep their data through that."""
         died: list[float] = []
-        while not self._ending:
+        while not self._is_over():
             for server in servers:
                 if (code := self._children[server.name].poll()) is not None:
                     now = time.monotonic()
@@ -153,8 +172,6 @@ class Supervisor:
                         return 1
                     print(f"{server.name} ended by itself with {code}: starting it again", flush=True)
                     self._start(server)
-            if self.parent is not None and not psutil.pid_exists(self.parent):
-                return 0
             time.sleep(0.2)
         return 0
 
@@ -188,6 +205,13 @@ def _check_room(home: Path) -> None:
         raise StackError(msg)
 
 
+def _port(text: str, variable: str) -> int:
+    if not (text.isascii() and text.isdecimal() and _PORTS_FROM <= int(text) <= _PORTS_TO):
+        msg = f"{variable} is {text!r}: give a port from {_PORTS_FROM} to {_PORTS_TO}, or leave it unset and a free port is chosen"
+        raise StackError(msg)
+    return int(text)
+
+
 def _any_free() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -195,11 +219,19 @@ def _any_free() -> int:
 
 
 def _accounts(home: Path) -> dict[Role, ClickHouseUser]:
-    """The ClickHouse accounts: passwords are made once and kept."""
+    """The ClickHouse accounts: passwords are made once and kept.
+
+    Raises:
+        StackError: the file that keeps them is broken.
+    """
     file = home / "credentials.json"
     if not file.exists():
         _write_private(file, {role: secrets.token_urlsafe(24) for role in get_args(Role)})
-    passwords: dict[Role, str] = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        passwords: dict[Role, str] = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        msg = f"{file} is broken: bring it back from a copy, or delete it and new passwords are made, which Grafana and others must then be told"
+        raise StackError(msg) from None
     return {role: ClickHouseUser(user=f"pravah_{role}", password=SecretStr(password)) for role, password in passwords.items()}
 
 

@@ -1,5 +1,6 @@
 """The stack on one machine: what it keeps, who may see what, and that nothing outlives it."""
 
+import json
 import os
 import signal
 import socket
@@ -23,7 +24,7 @@ from settings import Settings
 from settings.kafka import client_options
 from sinks.connection import connect, is_retryable
 from stack.errors import StackError
-from stack.install import installed
+from stack.install import installed, tools_folder
 from stack.topics import create_topics
 
 
@@ -82,11 +83,12 @@ def test_what_holds_secrets_is_the_owners_alone(own_home: Path) -> None:
     assert all(password not in " ".join(process.cmdline()) for process in family(own_home))
 
 
-def test_a_server_that_dies_is_started_again(own_home: Path) -> None:
-    settings = Settings(home=own_home)
-    dead = {server.name: server.pid for server in stack.status(own_home).servers}
-    os.kill(dead["clickhouse"], signal.SIGKILL)
-    until(lambda: dead["clickhouse"] not in [server.pid for server in stack.status(own_home).servers], "it is gone")
+def kill_clickhouse(home: Path) -> None:
+    """Kill it, and wait until it is back."""
+    settings = Settings(home=home)
+    dead = next(server.pid for server in stack.status(home).servers if server.name == "clickhouse")
+    os.kill(dead, signal.SIGKILL)
+    until(lambda: dead not in [server.pid for server in stack.status(home).servers], "it is gone")
 
     def answers() -> bool:
         try:
@@ -97,6 +99,23 @@ def test_a_server_that_dies_is_started_again(own_home: Path) -> None:
             return False
 
     until(answers, "ClickHouse is back")
+
+
+def test_a_server_that_dies_is_started_again(own_home: Path) -> None:
+    kill_clickhouse(own_home)
+
+
+def test_a_row_filter_binds_its_user_and_nobody_else(own_home: Path) -> None:
+    users = own_home / "clickhouse-users.xml"
+    before, end, after = users.read_text(encoding="utf-8").partition("</pravah_aicc>")
+    users.write_text(f"{before}<databases><pravah><kept><filter>n = 0</filter></kept></pravah></databases>{end}{after}", encoding="utf-8")
+    kill_clickhouse(own_home)  # the users file is read at the start
+    settings = Settings(home=own_home)
+    seen = {}
+    for role in ("writer", "grafana", "aicc"):
+        with connect(settings.clickhouse, role) as client:  # type: ignore[arg-type]
+            seen[role] = client.execute("SELECT n FROM kept")
+    assert seen == {"writer": [(7,)], "grafana": [(7,)], "aicc": []}
 
 
 def test_two_stacks_started_at_once_do_not_share_a_port(own_home: Path, services: Settings) -> None:
@@ -111,6 +130,8 @@ def test_a_killed_supervisor_leaves_no_process(own_home: Path) -> None:
     os.kill(supervisor, signal.SIGKILL)
     until(lambda: family(own_home) == [], "all of it ends")
     assert stack.status(own_home).pid is None
+    assert not stack.down(own_home)
+    assert not (own_home / "stack.json").exists(), "nobody is sent to servers that are gone"
 
 
 def test_a_killed_parent_leaves_no_process(tmp_path: Path) -> None:
@@ -121,7 +142,20 @@ def test_a_killed_parent_leaves_no_process(tmp_path: Path) -> None:
         assert parent.stdout.readline() == b"up\n"
         assert len(family(home)) >= 3
         parent.kill()
-    until(lambda: family(home) == [], "all of it ends")
+        until(lambda: family(home) == [], "all of it ends, though nobody has waited for the parent yet")
+
+
+def test_a_process_of_an_earlier_boot_is_not_taken_for_the_stack(tmp_path: Path) -> None:
+    (tmp_path / "supervisor.json").write_text(json.dumps({"pid": os.getpid(), "started": "an-earlier-boot 4711"}), encoding="utf-8")
+    assert stack.status(tmp_path).pid is None
+    assert not stack.down(tmp_path)
+
+
+def test_a_broken_file_of_passwords_is_told_and_broken_ports_do_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "ports.json").write_text('{"kafka": 90', encoding="utf-8")
+    (tmp_path / "credentials.json").touch()
+    with pytest.raises(StackError, match=r"^\S+/credentials\.json is broken: bring it back from a copy, or delete it[^\n]*$"):
+        stack.up(tmp_path, lambda _: None)
 
 
 def test_a_port_that_is_asked_for_and_taken_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,6 +166,22 @@ def test_a_port_that_is_asked_for_and_taken_is_told(tmp_path: Path, monkeypatch:
         monkeypatch.setenv("PRAVAH_PORT_KAFKA", str(port))
         with pytest.raises(StackError, match=rf"port {port} \(PRAVAH_PORT_KAFKA\) is taken: free it"):
             stack.up(tmp_path / "home", lambda _: None)
+
+
+@pytest.mark.parametrize("port", ["kafka", "70000"])
+def test_what_is_no_port_is_told(port: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRAVAH_PORT_KAFKA", port)
+    with pytest.raises(StackError, match=rf"^PRAVAH_PORT_KAFKA is '{port}': give a port from 1024 to 65535[^\n]*$"):
+        stack.up(tmp_path / "home", lambda _: None)
+
+
+def test_the_tools_folder_may_be_named_from_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tools").symlink_to(tools_folder())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PRAVAH_TOOLS", "tools")
+    tools = installed()
+    assert tools.libchdb.is_relative_to(tmp_path / "tools")
+    assert tools.libchdb.is_file()
 
 
 @pytest.mark.parametrize(("name", "package"), [("java", "openjdk-17-jre-headless"), ("mvn", "maven"), ("npm", "npm")])
