@@ -37,7 +37,7 @@ class Lag:
 
     def position(self) -> Position:
         """Where both stand now."""
-        durable = dict(self._clickhouse.execute("SELECT partition, max(last_offset) + 1 FROM chunks GROUP BY partition"))
+        durable = dict(self._clickhouse.execute("SELECT partition, max(next_offset) FROM chunks GROUP BY partition"))
         # the log is looked at last: a record that was sent on to another partition stands there before its place of origin is durable
         ends = self._consumer.end_offsets(self._partitions)
         return Position(sum(ends.values()), sum(min(durable.get(tp.partition, 0), end) for tp, end in ends.items()))

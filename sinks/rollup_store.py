@@ -54,7 +54,7 @@ class RollupStore:
 
     def covering_chunk(self, partition: int, offset: int) -> int | None:
         """The start of an earlier chunk that reaches to or beyond `offset`, if there is one: then `offset` is no place where a chunk begins."""
-        query = "SELECT max(chunk) FROM chunks FINAL WHERE partition = %(partition)s AND chunk < %(offset)s AND last_offset >= %(offset)s HAVING count() > 0"
+        query = "SELECT max(chunk) FROM chunks FINAL WHERE partition = %(partition)s AND chunk < %(offset)s AND next_offset > %(offset)s HAVING count() > 0"
         found = self._session.run(lambda client: client.execute(query, {"partition": partition, "offset": offset}))
         return int(found[0][0]) if found else None
 
@@ -83,16 +83,17 @@ class RollupStore:
         rows = self._session.run(lambda client: client.execute(query, {"partition": partition, "first": first, "last": last}))
         return {(key, entity, version, offset): (correction, bool(deleted)) for key, entity, version, offset, correction, deleted in rows}
 
-    def write(self, *, chunks: Rows = (), journal: Rows = (), ledger: Rows = (), ledger_out: Rows = ()) -> None:
-        """Make rows durable, in this order: who attempts what, the figures, the versions behind them.
+    def write(self, *, opened: Rows = (), journal: Rows = (), ledger: Rows = (), ledger_out: Rows = (), chunks: Rows = ()) -> None:
+        """Make rows durable, in this order: who attempts what, the figures, the versions behind them, how far a chunk has come.
 
-        The order is for readers and for healing, exactness does not depend on it: a chunk's attempt is known before its entries, and a version in the ledger
-        is already in the figures.
+        A chunk's attempt is known before its entries, so that a later attempt knows what may be stray. How far it has come is told last, so that whoever reads
+        `chunks` finds the figures up to there.
         """
-        self._insert("chunks", CHUNKS, chunks)
+        self._insert("chunks", CHUNKS, opened)
         self._insert("journal", JOURNAL, journal)
         self._insert("ledger", LEDGER, ledger)
         self._insert("ledger", LEDGER_OUT, ledger_out)
+        self._insert("chunks", CHUNKS, chunks)
 
     def _insert(self, table: str, columns: Sequence[str], rows: Rows) -> None:
         if not rows:

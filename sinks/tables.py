@@ -19,10 +19,10 @@ LEDGER_OUT = ("key", "entity", "version", "partition", "offset", "correction", "
 JOURNAL = ("level", "metric", "unit", "day", "partition", "chunk", "value", "verified_value", "reports", "version")
 
 CHUNKS = (
-    *("partition", "chunk", "attempt", "worker", "registry", "last_offset", "closed"),
+    *("partition", "chunk", "attempt", "worker", "registry", "next_offset", "closed"),
     *("records", "accepted", "duplicates", "rejected", "forwarded", "opened_at", "updated_at"),
 )
-"""`opened_at` in milliseconds, `updated_at` in microseconds."""
+"""Everything of the chunk below `next_offset` is durable. `opened_at` in milliseconds, `updated_at` in microseconds."""
 
 
 class StoredVersion(NamedTuple):

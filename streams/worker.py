@@ -51,7 +51,7 @@ class Store(Protocol):
         """The ledger's rows of a stretch of the log, with their last correction and whether they are taken out."""
         ...
 
-    def write(self, *, chunks: Rows = (), journal: Rows = (), ledger: Rows = (), ledger_out: Rows = ()) -> None:
+    def write(self, *, opened: Rows = (), journal: Rows = (), ledger: Rows = (), ledger_out: Rows = (), chunks: Rows = ()) -> None:
         """Make rows durable, in this order."""
         ...
 
@@ -69,6 +69,9 @@ class LogError(RuntimeError):
     """The log does not continue where it should: folding on would count wrongly, so the worker stops."""
 
 
+_NEVER = -1
+
+
 @dataclass(slots=True)
 class _Open:
     """An open chunk, and what the shell must remember of it."""
@@ -76,7 +79,7 @@ class _Open:
     chunk: OpenChunk
     registry: str
     last: Record | None = None
-    flushed: int = -1
+    flushed: int = _NEVER
     attempt: UUID = field(default_factory=uuid4)
     opened_at: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
@@ -223,15 +226,17 @@ class Worker:
 
     def _unwritten(self, opened: Iterable[_Open]) -> dict[str, Rows]:
         """What `Store.write` takes: the rows of some chunks that changed since they were last taken."""
-        chunks, journal, ledger = [], [], []
+        opening, chunks, journal, ledger = [], [], [], []
         for one in opened:
             unwritten = one.chunk.take_unwritten()
             journal += unwritten.journal
             ledger += unwritten.ledger
             if one.chunk.last_offset != one.flushed:
-                chunks.append(self._chunk_row(one, closed=False))
+                if one.flushed == _NEVER:
+                    opening.append(self._chunk_row(one, one.chunk.start, closed=False))
+                chunks.append(self._chunk_row(one, one.chunk.last_offset + 1, closed=False))
                 one.flushed = one.chunk.last_offset
-        return {"chunks": chunks, "journal": journal, "ledger": ledger}
+        return {"opened": opening, "journal": journal, "ledger": ledger, "chunks": chunks}
 
     def _finish(self, opened: _Open) -> None:
         chunk = opened.chunk
@@ -246,13 +251,13 @@ class Worker:
                     *(chunk.partition, chunk.start, len(journal), len(stray) + len(missing)),
                 )
                 self._store.write(journal=journal, ledger=missing, ledger_out=[(*row[:3], chunk.partition, *row[3:], 1) for row in stray])
-        self._store.write(chunks=[self._chunk_row(opened, closed=True)])
+        self._store.write(chunks=[self._chunk_row(opened, chunk.last_offset + 1, closed=True)])
 
-    def _chunk_row(self, opened: _Open, *, closed: bool) -> tuple[Any, ...]:
+    def _chunk_row(self, opened: _Open, next_offset: int, *, closed: bool) -> tuple[Any, ...]:
         chunk, counts = opened.chunk, opened.chunk.counts
         now = time.time_ns() // 1_000
         return (
-            *(chunk.partition, chunk.start, opened.attempt, self._name, opened.registry, chunk.last_offset, int(closed)),
+            *(chunk.partition, chunk.start, opened.attempt, self._name, opened.registry, next_offset, int(closed)),
             *(counts.records, counts.accepted, counts.duplicates, counts.rejected, counts.forwarded, opened.opened_at, now),
         )
 

@@ -32,7 +32,7 @@ class MemoryStore:
         ]
 
     def covering_chunk(self, partition: int, offset: int) -> int | None:
-        found = [r["chunk"] for r in self.chunks.values() if r["partition"] == partition and r["chunk"] < offset <= r["last_offset"]]
+        found = [r["chunk"] for r in self.chunks.values() if r["partition"] == partition and r["chunk"] < offset < r["next_offset"]]
         return max(found, default=None)
 
     def other_attempts(self, partition: int, chunk: int, attempt: str) -> int:
@@ -52,11 +52,12 @@ class MemoryStore:
             if r["partition"] == partition and first <= r["offset"] <= last
         }
 
-    def write(self, *, chunks: Rows = (), journal: Rows = (), ledger: Rows = (), ledger_out: Rows = ()) -> None:
-        self._put(self.chunks, CHUNKS, chunks, ("partition", "chunk", "attempt"), "updated_at")
+    def write(self, *, opened: Rows = (), journal: Rows = (), ledger: Rows = (), ledger_out: Rows = (), chunks: Rows = ()) -> None:
+        self._put(self.chunks, CHUNKS, opened, ("partition", "chunk", "attempt"), "updated_at")
         self._put(self.journal, JOURNAL, journal, ("level", "metric", "unit", "day", "partition", "chunk"), "version")
         self._put(self.ledger, LEDGER, ledger, ("key", "entity", "version", "partition", "offset"), "correction")
         self._put(self.ledger, LEDGER_OUT, ledger_out, ("key", "entity", "version", "partition", "offset"), "correction")
+        self._put(self.chunks, CHUNKS, chunks, ("partition", "chunk", "attempt"), "updated_at")
 
     @staticmethod
     def _put(table: dict, columns: Sequence[str], rows: Rows, key: Sequence[str], version: str) -> None:

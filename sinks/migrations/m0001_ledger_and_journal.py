@@ -44,7 +44,7 @@ def forward(schema: Schema) -> list[str]:
         *schema.create_table(
             "chunks",
             """
-            partition Int32, chunk UInt64, attempt UUID, worker String, registry String, last_offset UInt64, closed UInt8,
+            partition Int32, chunk UInt64, attempt UUID, worker String, registry String, next_offset UInt64, closed UInt8,
             records UInt64, accepted UInt64, duplicates UInt64, rejected UInt64, forwarded UInt64,
             opened_at DateTime64(3, 'Asia/Kolkata'), updated_at DateTime64(6, 'Asia/Kolkata')
             """,
