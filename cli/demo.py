@@ -33,6 +33,8 @@ from sinks.connection import connect
 from sinks.recount import Recount, recount
 
 FIRST, LAST = date(2022, 2, 1), date(2022, 9, 30)
+WIDE = 150
+"""Columns that the whole situation table needs; on a narrower screen it shows the most important ones."""
 PROBES = 10
 """Single events whose way to a queryable figure is timed."""
 
@@ -63,6 +65,8 @@ _COLUMNS = (
     ("verified", "सत्यापित"),
 )
 
+_ON_A_NARROW_SCREEN = (0, 1, 2, 5, 6)
+
 
 def demo(
     *,
@@ -75,6 +79,8 @@ def demo(
     Starts Kafka and ClickHouse in PRAVAH_HOME/demo, afresh each time and only for this run. Exit 1 if a figure is not what the ledger says.
     """
     console = Console(stderr=as_json)
+    if not console.is_terminal:
+        console = Console(stderr=as_json, width=WIDE)
     home = Settings().home / "demo"
     shutil.rmtree(home, ignore_errors=True)
     began = time.monotonic()
@@ -199,17 +205,23 @@ def _show_situation(clickhouse: Client, console: Console) -> None:
     rows = {row[1]: row for row in clickhouse.execute(_SITUATION)}
     divisions = dict(clickhouse.execute(_ABOVE))
     table = Table(title="Chhattisgarh छत्तीसगढ़", caption="Flows stay with the districts of their day; stocks follow their units into today's districts.")
-    table.add_column("unit\nइकाई", no_wrap=True)
-    for english, hindi in _COLUMNS:
-        table.add_column(f"{english}\n{hindi}", justify="right")
+    shown = range(len(_COLUMNS)) if console.width >= WIDE else _ON_A_NARROW_SCREEN
+    table.add_column("unit\nइकाई")
+    for number in shown:
+        table.add_column("\n".join(_COLUMNS[number]), justify="right", min_width=6)
+
+    def cells(row: tuple[Any, ...], indent: str) -> list[str]:
+        name, *figures = _cells(row, indent)
+        return [name, *(figures[number] for number in shown)]
+
     state = rows.get("CG")
     for division in sorted((row for row in rows.values() if row[0] == "division"), key=lambda row: row[2]):
-        table.add_row(*_cells(division, ""), style="bold")
+        table.add_row(*cells(division, ""), style="bold")
         for district in sorted((r for r in rows.values() if r[0] == "district" and divisions.get(r[1]) == division[1]), key=lambda row: row[2]):
-            table.add_row(*_cells(district, "  "))
+            table.add_row(*cells(district, "  "))
         table.add_section()
     if state:
-        table.add_row(*_cells(state, ""), style="bold")
+        table.add_row(*cells(state, ""), style="bold")
     console.print(table)
 
 

@@ -1,5 +1,6 @@
 """`pravah up`, `pravah down`, `pravah status`: the stack on this machine."""
 
+import os
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
@@ -26,7 +27,7 @@ def up() -> None:
     Data is kept in PRAVAH_HOME between runs. With PRAVAH_KAFKA__BOOTSTRAP_SERVERS and PRAVAH_CLICKHOUSE__HOST set, servers elsewhere are used and only made ready.
     """
     settings = Settings()
-    if is_embedded(settings):
+    if is_embedded():
         stack.up(settings.home, lambda text: typer.echo(text, err=True))
         settings = Settings()
     prepare(settings, lambda text: typer.echo(text, err=True))
@@ -43,7 +44,7 @@ def status(*, as_json: AsJson = False) -> None:
     """Show the servers, and how far the figures are behind the log. Exit 1 if the stack is down."""
     settings = Settings()
     now = stack.status(settings.home)
-    ready = now.ready or not is_embedded(settings)
+    ready = now.ready or not is_embedded()
     position = None
     problem = ""
     if ready:
@@ -64,7 +65,7 @@ def status(*, as_json: AsJson = False) -> None:
             since = datetime.fromtimestamp(server.since, UTC).astimezone(_KOLKATA)
             table.add_row(server.name, server.address, str(server.pid), f"{server.memory >> 20} MiB", f"{since:%Y-%m-%d %H:%M}", str(server.log))
         console.print(table)
-    elif is_embedded(settings):
+    elif is_embedded():
         typer.echo(f"no stack runs in {settings.home}; `pravah up` starts one")
     if position is not None:
         typer.echo(f"{position.durable:,} of {position.end:,} records are in the figures, {position.behind:,} are not yet")
@@ -73,7 +74,9 @@ def status(*, as_json: AsJson = False) -> None:
     raise typer.Exit(0 if ready and not problem else 1)
 
 
-def is_embedded(settings: Settings) -> bool:
-    """Whether the servers are those of the home folder: nothing in the environment names others."""
-    named = {"kafka", "clickhouse"} & settings.from_environment()
-    return not named
+_ELSEWHERE = ("PRAVAH_KAFKA__BOOTSTRAP_SERVERS", "PRAVAH_CLICKHOUSE__HOST")
+
+
+def is_embedded() -> bool:
+    """Whether the servers are those of the home folder: no environment variable names others."""
+    return not any(name in os.environ for name in _ELSEWHERE)

@@ -1,7 +1,7 @@
 """Days: everything that Pravah counts belongs to a day in Asia/Kolkata.
 
 Inside, a day is an integer: days since 1970-01-01. India has kept UTC+05:30 without daylight saving since 1945 (IANA tz database, Asia/Kolkata), so the day
-of an instant is one division; `tests/test_days.py` holds it against the zone's own data.
+of an instant is one division; `tests/test_registry.py` holds it against the zone's own data.
 """
 
 from datetime import UTC, date, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Kafka's topics. Keys and values as `docs/asyncapi.yaml` describes them."""
+"""Kafka's topics. Keys and values as `docs/asyncapi.json` describes them."""
 
 EVENTS = "activity.events"
 """Events, keyed by `schemas.units.routing_key`; broker append time."""

@@ -1,6 +1,5 @@
 """The one settings class and its parts."""
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -71,12 +70,6 @@ class Settings(BaseSettings):
     )
     consumer_group: str = "pravah-rollup"
     session_timeout_seconds: float = Field(default=10.0, gt=0, description="a silent worker's partitions go to another after this")
-
-    @staticmethod
-    def from_environment() -> set[str]:
-        """The fields that environment variables set, whole or in part."""
-        given = {name.upper() for name in os.environ}
-        return {name for name in Settings.model_fields if any(f"PRAVAH_{name}".upper() in (key, key.split("__")[0]) for key in given)}
 
     @classmethod
     def settings_customise_sources(
