@@ -33,6 +33,6 @@ def check_partitions(client: Client, partitions: int) -> None:
     elif int(known) != partitions:
         msg = (
             f"activity.events has {partitions} partitions, but the figures were counted from {known}. More partitions move units to other partitions, "
-            "which would count them twice: rebuild with `pravah replay`"
+            "which would count them twice: rebuild the figures from the log, as docs/operations.md says"
         )
         raise PartitionsChangedError(msg)

@@ -174,7 +174,7 @@ class Worker:
         if covering is not None:
             msg = (
                 f"partition {partition}: offset {offset} lies within the chunk that began at {covering}, so counting from here would count twice. "
-                "The committed offset was changed, or the topic lost records to its retention: rebuild with `pravah replay`"
+                "The committed offset was changed, or the topic lost records to its retention: rebuild the figures from the log, as docs/operations.md says"
             )
             raise LogError(msg)
         chunk = OpenChunk(partition, offset, registry=self._admission.registry, stocks=self._admission.dictionary.stocks)
