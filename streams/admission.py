@@ -8,8 +8,6 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-import orjson
-
 from schemas.days import date_of, day_of_micros, instant_micros
 from schemas.events import Event, EventError, Retraction, TrainingHeld, parse_event
 from schemas.metrics import MetricDictionary, UnknownMetricError
@@ -153,9 +151,8 @@ def ledger_row(accepted: Accepted, partition: int) -> tuple[Any, ...]:
 
 
 def _data(event: Event) -> str:
-    if isinstance(event, Retraction):
-        return "" if event.data is None else orjson.dumps(event.data).decode()
-    return event.data.model_dump_json(exclude_none=True)
+    """The event's checked data as JSON; a retraction's is ignored, whatever it is."""
+    return "" if isinstance(event, Retraction) else event.data.model_dump_json(exclude_none=True)
 
 
 _date = lru_cache(maxsize=10_000)(date_of)

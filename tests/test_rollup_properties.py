@@ -9,7 +9,7 @@ from typing import NamedTuple
 import oracle
 import pytest
 import small_world
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from memory_store import MemoryStore
 
@@ -177,3 +177,24 @@ def _post() -> dict:
         "source": {"tool": "test", "producer": "x"},
         "data": {"platform": "facebook", "posts": 1},
     }
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from([10**30, -(10**30)]) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=500, deadline=None)
+@example(event=None, field="data", value={"x": 10**30})
+@given(event=small_world.event(), field=st.sampled_from(["data", "data", "unit", "version", "entity", "reported_at", "source", "verification"]), value=ANY_JSON)
+def test_no_record_stops_the_worker(event: dict, field: str, value: object) -> None:
+    """Whatever stands in a field, the record is counted or rejected, and the one behind it is counted."""
+    first = {**(event or {**_post(), "event_id": "00000000-0000-4000-8000-000000000002", "op": "retract"}), field: value}
+    records = [LogRecord(offset, BASE, None, json.dumps(one).encode()) for offset, one in enumerate([first, _post()])]
+    group = Group(MemoryStore(), 100)
+    asyncio.run(group.read(records, [2], flush=True))
+    accepted = {row["entity"] for row in group.store.ledger.values()}
+    assert _post()["event_id"] in accepted
+    assert len(accepted) + sum(len(outgoing.rejected) for outgoing in group.sent) == 2
