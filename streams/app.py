@@ -96,11 +96,11 @@ def build(settings: Settings, registry: Registry, dictionary: MetricDictionary, 
 
     @app.agent(topic, name="roll-up", concurrency=1, supervisor_strategy=CrashingSupervisor)
     async def roll_up(stream: Any) -> None:  # noqa: ANN401
-        async for event in stream.noack().events():
-            message = event.message
-            if message.generation_id != app.consumer_generation_id:
-                continue  # fetched before a rebalance; whoever has the partition now reads it again
-            with suppress(StoppedError):
+        with suppress(StoppedError):
+            async for event in stream.noack().events():
+                message = event.message
+                if message.generation_id != app.consumer_generation_id:
+                    continue  # fetched before a rebalance; whoever has the partition now reads it again
                 await worker.take(message.partition, message.value)
 
     @app.timer(settings.flush_seconds, name="flush")

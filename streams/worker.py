@@ -13,6 +13,7 @@ The life of a chunk, step by step; a crash between any two of them loses nothing
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -118,6 +119,9 @@ class Worker:
         self._release = release
         self._name = name
         self._open: dict[int, _Open] = {}
+        self._lost: Counter[int] = Counter()
+        """How often each partition was taken away: what began before the last time is not ours to go on with."""
+        self._failed = False
         self._turn = asyncio.Lock()
         self._writing: asyncio.Future[None] | None = None
         self._writer_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="write")
@@ -127,29 +131,48 @@ class Worker:
         """Fold a batch of consecutive records of a partition.
 
         Raises:
-            LogError: the batch does not continue the log.
+            LogError: the batch does not continue the log, or an earlier one failed.
         """
+        times_lost = self._lost[partition]
         async with self._turn:
-            now = self._open.get(partition)
-            before = now.last if now else None
-            if before is not None and records[0].offset != before.offset + 1:
-                if records[0].offset > before.offset:
-                    msg = f"partition {partition}: expected offset {before.offset + 1}, got {records[0].offset}: records are missing from the log"
-                    raise LogError(msg)
-                # the consumer went back to the committed offset, where a chunk starts: fold it again from there
-                log.info("partition %d: back from offset %d to %d", partition, before.offset + 1, records[0].offset)
-                self._open.pop(partition, None)
-                now = before = None
-            for begins, piece in cut(before, records, self._chunk_size):
-                if begins:
-                    if now is not None and not await self._close(partition, now):
+            if self._failed:
+                msg = f"partition {partition}: a batch failed before; what follows it must not be folded without it"
+                raise LogError(msg)
+            try:
+                await self._take(partition, records, times_lost)
+            except BaseException:
+                self._failed = True
+                raise
+
+    async def _take(self, partition: int, records: Sequence[Record], times_lost: int) -> None:
+        now = self._open.get(partition)
+        before = now.last if now else None
+        if before is not None and records[0].offset != before.offset + 1:
+            if records[0].offset > before.offset:
+                msg = f"partition {partition}: expected offset {before.offset + 1}, got {records[0].offset}: records are missing from the log"
+                raise LogError(msg)
+            # the consumer went back to the committed offset, where a chunk starts: fold it again from there
+            log.info("partition %d: back from offset %d to %d", partition, before.offset + 1, records[0].offset)
+            del self._open[partition]
+            now = before = None
+        for begins, piece in cut(before, records, self._chunk_size):
+            if self._lost[partition] != times_lost:  # taken away while we waited: another worker has it
+                return
+            if begins:
+                if now is not None:
+                    await self._written()
+                    await self._in_thread(self._finish, now)
+                    if self._lost[partition] != times_lost:
                         return
-                    now = await self._begin(partition, piece[0].offset)
-                outgoing = await self._in_thread(self._fold, now, piece)
-                await self._send(outgoing)
-                now.last = piece[-1]  # type: ignore[union-attr]
-                if self._open.get(partition) is not now:  # revoked meanwhile: another worker has it
+                    del self._open[partition]
+                    self._release(partition, now.chunk.last_offset + 1)
+                now = await self._begin(partition, piece[0].offset)
+                if self._lost[partition] != times_lost:
                     return
+                self._open[partition] = now
+            outgoing = await self._in_thread(self._fold, now, piece)
+            await self._send(outgoing)
+            now.last = piece[-1]  # type: ignore[union-attr]
 
     async def flush(self) -> None:
         """Make what was folded durable, in one write for all partitions. Folding goes on while the rows are on their way."""
@@ -163,6 +186,7 @@ class Worker:
         """Forget open chunks of partitions that were taken away; whoever has them next folds them from their start."""
         for partition in partitions:
             self._open.pop(partition, None)
+            self._lost[partition] += 1
 
     def stop(self) -> None:
         """Release the threads; open chunks stay open in the log."""
@@ -178,23 +202,12 @@ class Worker:
             )
             raise LogError(msg)
         chunk = OpenChunk(partition, offset, registry=self._admission.registry, stocks=self._admission.dictionary.stocks)
-        opened = self._open[partition] = _Open(chunk, self._registry)
-        return opened
+        return _Open(chunk, self._registry)
 
     async def _written(self) -> None:
         """Wait for the write that is on its way; its error is everybody's."""
         if self._writing is not None:
             await asyncio.shield(self._writing)
-
-    async def _close(self, partition: int, opened: _Open) -> bool:
-        """Make a chunk durable for good; False if its partition was taken away meanwhile."""
-        await self._written()
-        await self._in_thread(self._finish, opened)
-        if self._open.get(partition) is not opened:
-            return False
-        del self._open[partition]
-        self._release(partition, opened.chunk.last_offset + 1)
-        return True
 
     async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)

@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
 from typing import NamedTuple
 
 import oracle
@@ -13,7 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from memory_store import MemoryStore
 
+from schemas.registry import registry_from_csv
 from schemas.units import routing_key
+from sinks.connection import StoppedError
 from streams.admission import Admission
 from streams.worker import LogError, Outgoing, Worker
 
@@ -116,17 +118,30 @@ def test_any_order_of_arrival_gives_the_same_figures(hierarchy: oracle.Hierarchy
 
 @settings(max_examples=100, deadline=None)
 @given(log=logs)
-def test_a_parent_is_the_sum_of_the_booths_and_units_below_it(log) -> None:
-    """A state's figure is the sum over all units of what they reported themselves."""
-    events, hours = log
+def test_a_parent_is_the_sum_over_the_units_below_it_on_that_day(hierarchy: oracle.Hierarchy, log) -> None:
+    """Where booths alone report, every figure is the sum over the booths that stand below it that day."""
+    events = [event for event in log[0] if hierarchy.levels[event["unit"]] == "booth"]
     group = Group(MemoryStore(), 6)
-    asyncio.run(group.read(log_of(events, hours), [5], flush=True))
-    stocks = oracle.STOCKS
-    flows = {key: value for key, value in group.store.figures(stocks).items() if key[3] not in stocks}
-    for (day, level, _unit, metric), value in flows.items():
-        if level == "national":
-            state = flows[day, "state", "CG", metric]
-            assert value == state
+    asyncio.run(group.read(log_of(events, [0] * len(events)), [5], flush=True))
+    figures = group.store.figures(oracle.STOCKS)
+    booths = [unit for unit, level in hierarchy.levels.items() if level == "booth"]
+    for (day, level, unit, metric), value in figures.items():
+        below = [booth for booth in booths if hierarchy.ancestors(booth, day).get(level) == unit]
+        assert value == _sum(_on(figures, booth, metric, day) for booth in below)
+
+
+def _on(figures: dict, booth: str, metric: str, day: date) -> tuple[int, int]:
+    """A booth's figure on a day: a flow of that day, a stock as of that day."""
+    days = [on for on, level, unit, name in figures if (level, unit, name) == ("booth", booth, metric) and on <= day]
+    last = max(days, default=None) if metric in oracle.STOCKS else day
+    return figures.get((last, "booth", booth, metric), (0, 0))
+
+
+def _sum(values: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    total = (0, 0)
+    for value, verified in values:
+        total = (total[0] + value, total[1] + verified)
+    return total
 
 
 @settings(max_examples=100, deadline=None)
@@ -134,8 +149,6 @@ def test_a_parent_is_the_sum_of_the_booths_and_units_below_it(log) -> None:
 def test_another_registry_in_mid_chunk_is_healed_at_its_close(hierarchy: oracle.Hierarchy, log, upto: int) -> None:
     """A first worker knows an older registry, in which booth 3 lay in district A; what it wrote of an open chunk must not stay."""
     older = small_world.PARENTS.replace("CG-AC001-B0003,CG-D-B", "CG-AC001-B0003,CG-D-A")
-    from schemas.registry import registry_from_csv  # noqa: PLC0415
-
     earlier = registry_from_csv({"s.units.csv": small_world.UNITS.splitlines(), "s.parents.csv": older.splitlines()})
     events, _ = log
     records = log_of([*events, events[-1]], [0] * len(events) + [1])  # the last record closes the chunk
@@ -166,6 +179,58 @@ def test_a_start_in_the_middle_of_a_counted_chunk_stops_the_worker() -> None:
     group.committed = 2
     with pytest.raises(LogError, match="would count twice"):
         asyncio.run(group.read(records, [5], flush=True))
+
+
+def test_a_batch_that_failed_is_not_skipped() -> None:
+    """The next batch of the partition must not be folded as if the failed one had been."""
+
+    class Failing(MemoryStore):
+        def versions(self, *_: object) -> list:
+            msg = "ClickHouse is away, and we are told to stop"
+            raise StoppedError(msg)
+
+    group = Group(Failing(), 100)
+    records = log_of([_post()] * 4, [0] * 4)
+
+    async def run() -> None:
+        worker = group.worker()
+        with pytest.raises(StoppedError):
+            await worker.take(0, records[:2])
+        with pytest.raises(LogError, match="failed before"):
+            await worker.take(0, records[2:])
+
+    asyncio.run(run())
+    assert group.committed == 0
+    assert not group.store.journal
+
+
+@pytest.mark.parametrize("moment", ["covering_chunk", "versions"])
+def test_a_partition_that_is_taken_away_is_left_alone(moment: str) -> None:
+    """It is taken away while a batch is on its way: nothing of it stays open here, and what waits for its turn is not folded."""
+
+    class Watched(MemoryStore):
+        def covering_chunk(self, *arguments: int) -> int | None:
+            if moment == "covering_chunk":
+                worker.drop([0])
+            return super().covering_chunk(*arguments)
+
+        def versions(self, *arguments) -> list:
+            if moment == "versions":
+                worker.drop([0])
+            return super().versions(*arguments)
+
+    group = Group(Watched(), 100)
+    records = log_of([{**_post(), "event_id": f"00000000-0000-4000-8000-{number:012d}"} for number in range(4)], [0] * 4)
+
+    async def run() -> None:
+        nonlocal worker
+        worker = group.worker()
+        await worker.take(0, records[:2])
+        await worker.flush()
+        assert not group.store.journal, "no longer ours to write"
+
+    worker: Worker
+    asyncio.run(run())
 
 
 def _post() -> dict:
