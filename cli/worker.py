@@ -58,8 +58,14 @@ def _follow(feed: RegistryFeed, registry: Registry, stop: threading.Event, chang
             changed.set()
             os.kill(os.getpid(), signal.SIGTERM)
 
-    feed.follow(compare, stop)
-    feed.close()
+    try:
+        feed.follow(compare, stop)
+    except Exception:
+        log.exception("the topic of the registry can no longer be followed: starting anew")
+        changed.set()
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        feed.close()
 
 
 def _partitions(settings: Settings) -> int:

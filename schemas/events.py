@@ -286,7 +286,8 @@ _HINTS = {
     _RFC_3339: _NO_INSTANT,
     _HASH_PATTERN: "must be 64 hex digits, the keyed hash of the person: never a name or a phone number",
 }
-_SHOWN = 60
+_SHOWN, _TOLD = 60, 300
+"""So many characters are shown of what was given, and told about one field: a reason travels in a record's header."""
 
 
 def describe(error: ValidationError, most: int = 5) -> str:
@@ -302,6 +303,6 @@ def describe(error: ValidationError, most: int = 5) -> str:
         if isinstance(given, (str, int, float)) and pattern != _HASH_PATTERN:
             shown = repr(given)
             message += f" (given: {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '…'})"
-        lines.append(f"{path}: {message}")
+        lines.append(f"{path[:_SHOWN]}: {message[:_TOLD]}")
     more = f"; and {len(lines) - most} more" if len(lines) > most else ""
     return "; ".join(lines[:most]) + more

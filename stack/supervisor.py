@@ -1,7 +1,7 @@
 """The process that has Kafka and ClickHouse as its children: they start together, end together, and never outlive it.
 
-`python -m stack supervise HOME [PARENT]` runs until it gets SIGTERM or SIGINT, until a server dies, or until the process PARENT ends. However it ends, by SIGKILL
-too, its children end with it: each asked the kernel for a signal at its parent's death before it became the server.
+`python -m stack supervise HOME [PARENT]` runs until it gets SIGTERM or SIGINT, until the process PARENT ends, or until a server keeps dying; one that dies is started
+again. However it ends, by SIGKILL too, its children end with it: each asked the kernel for a signal at its parent's death before it became the server.
 """
 
 import ctypes
@@ -85,6 +85,7 @@ class Supervisor:
         finally:
             (self.home / "stack.json").unlink(missing_ok=True)
             self._stop()
+            self.give_ports_back()
 
     def _choose_ports(self) -> dict[str, int]:
         """The ports of the last run if they are free, else the usual ones, else any; `PRAVAH_PORT_<NAME>` insists on one.
@@ -102,16 +103,16 @@ class Supervisor:
             variable = f"PRAVAH_PORT_{name.upper()}"
             if asked := os.environ.get(variable):
                 ports[name] = _port(asked, variable)
-                if not self._reserve(ports[name]):
+                if not self.reserve(ports[name]):
                     msg = f"port {asked} ({variable}) is taken: free it, or leave {variable} unset and a free port is chosen"
                     raise StackError(msg)
                 continue
             wanted = [port for port in (before.get(name), usual) if port]
-            ports[name] = next(port for port in chain(wanted, iter(_any_free, 0)) if self._reserve(port))
+            ports[name] = next(port for port in chain(wanted, iter(_any_free, 0)) if self.reserve(port))
         _write_private(remembered, ports)
         return ports
 
-    def _reserve(self, port: int) -> bool:
+    def reserve(self, port: int) -> bool:
         """Take a port for this stack if nobody has it. Another stack that is starting may have chosen it and not opened it yet, so stacks tell each other."""
         reservation = socket.socket(socket.AF_UNIX)
         try:
@@ -124,6 +125,11 @@ class Supervisor:
             return False
         self._reservations.append(reservation)
         return True
+
+    def give_ports_back(self) -> None:
+        """Let other stacks have the ports again."""
+        while self._reservations:
+            self._reservations.pop().close()
 
     def _end(self, _number: int, _frame: FrameType | None) -> None:
         self._ending = True

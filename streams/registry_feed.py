@@ -26,20 +26,20 @@ class RegistryFeed:
 
     def __init__(self, kafka: KafkaSettings) -> None:
         """Connect; nothing is committed, every reader reads all of it."""
-        self._consumer = KafkaConsumer(
-            UNITS, **client_options(kafka), auto_offset_reset="earliest", enable_auto_commit=False, group_id=None, consumer_timeout_ms=1000
-        )
+        self._consumer = KafkaConsumer(UNITS, **client_options(kafka), auto_offset_reset="earliest", enable_auto_commit=False, group_id=None)
         self._entries: dict[str, Entry] = {}
 
-    def load(self, stop: threading.Event | None = None) -> Registry:
+    def load(self) -> Registry:
         """Read to the present end of the topic.
 
         Raises:
-            RegistryError: what is there is empty or does not pass the checks.
+            LookupError: the topic is empty.
+            RegistryError: what is there does not pass the checks.
         """
-        self._read_to_end(stop)
+        self._read_to_end()
         if not self._entries:
-            raise RegistryError([])
+            msg = f"the topic {UNITS!r} holds no units: `pravah up` loads the registry that comes with Pravah, `pravah units load FOLDER` your own"
+            raise LookupError(msg)
         return registry_from_entries(self._entries.values())
 
     def follow(self, changed: Callable[[Registry], None], stop: threading.Event) -> None:
@@ -59,13 +59,12 @@ class RegistryFeed:
         """Disconnect."""
         self._consumer.close()
 
-    def _read_to_end(self, stop: threading.Event | None) -> None:
-        self._consumer.poll(timeout_ms=0)
-        while not self._consumer.assignment() and not (stop and stop.is_set()):
+    def _read_to_end(self) -> None:
+        while not self._consumer.assignment():
             self._poll(timeout_ms=100)
         partitions = list(self._consumer.assignment())
         ends = self._consumer.end_offsets(partitions)
-        while any(self._consumer.position(tp) < ends[tp] for tp in partitions) and not (stop and stop.is_set()):
+        while any(self._consumer.position(tp) < ends[tp] for tp in partitions):
             self._poll(timeout_ms=500)
 
     def _poll(self, *, timeout_ms: int) -> int:

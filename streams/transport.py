@@ -3,8 +3,8 @@
 Batches. Faust spends two tasks and a queue on every record; one overridden method folds what was fetched of a partition into one message whose value is the tuple of
 its records.
 
-Commits. Acknowledging cannot express "everything below this offset is durable" (`docs/adr/0003-batched-faust-transport.md`): nothing of a batched topic is ever acknowledged. `App.release` keeps one number per partition, and
-only these numbers are committed; they are chunk boundaries and nothing else.
+Commits. Acknowledging cannot express "everything below this offset is durable" (`docs/adr/0003-batched-faust-transport.md`): nothing of a batched topic is ever
+acknowledged. `BatchApp.release` keeps one number per partition, and only these numbers are committed; they are chunk boundaries and nothing else.
 
 Everything here leans on the inside of faust-streaming 0.15; `tests/test_exactness.py` and `tests/test_worker.py` fail when an upgrade changes what it leans on.
 """

@@ -104,6 +104,15 @@ def test_a_phone_number_in_place_of_a_keyed_hash_is_not_repeated_in_the_reason()
     assert "98765" not in caught.value.detail
 
 
+def test_a_reason_stays_short_whatever_was_given() -> None:
+    with pytest.raises(EventError) as caught:
+        parse(**{"x" * 100_000: "y" * 100_000, "kind": "social_post", "unit": "z" * 100_000})
+    assert len(caught.value.detail) < 2_000
+    with pytest.raises(EventError) as caught:
+        parse(kind="k" * 100_000)
+    assert len(caught.value.detail) < 2_000
+
+
 def test_several_mistakes_are_told_at_once() -> None:
     with pytest.raises(EventError) as caught:
         parse(version=-1, unit="x", data={"platform": "facebook"})

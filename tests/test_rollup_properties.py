@@ -256,7 +256,7 @@ ANY_JSON = st.recursive(
 @given(event=small_world.event(), field=st.sampled_from(["data", "data", "unit", "version", "entity", "reported_at", "source", "verification"]), value=ANY_JSON)
 def test_no_record_stops_the_worker(event: dict, field: str, value: object) -> None:
     """Whatever stands in a field, the record is counted or rejected, and the one behind it is counted."""
-    first = {**(event or {**_post(), "event_id": "00000000-0000-4000-8000-000000000002", "op": "retract"}), field: value}
+    first = {**(event or {**_post(), "op": "retract"}), "event_id": "00000000-0000-4000-8000-000000000002", field: value}
     records = [LogRecord(offset, BASE, None, json.dumps(one).encode()) for offset, one in enumerate([first, _post()])]
     group = Group(MemoryStore(), 100)
     asyncio.run(group.read(records, [2], flush=True))

@@ -25,6 +25,7 @@ from settings.kafka import client_options
 from sinks.connection import connect, is_retryable
 from stack.errors import StackError
 from stack.install import installed, tools_folder
+from stack.supervisor import Supervisor
 from stack.topics import create_topics
 
 
@@ -118,10 +119,22 @@ def test_a_row_filter_binds_its_user_and_nobody_else(own_home: Path) -> None:
     assert seen == {"writer": [(7,)], "grafana": [(7,)], "aicc": []}
 
 
-def test_two_stacks_started_at_once_do_not_share_a_port(own_home: Path, services: Settings) -> None:
+def test_two_stacks_do_not_share_a_port(own_home: Path, services: Settings) -> None:
     mine, theirs = Settings(home=own_home), services
     assert mine.kafka.bootstrap_servers != theirs.kafka.bootstrap_servers
     assert mine.clickhouse.native_port != theirs.clickhouse.native_port
+
+
+def test_a_stack_that_starts_takes_no_port_that_another_has_chosen_and_not_opened_yet(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    first, second = Supervisor(tmp_path / "first"), Supervisor(tmp_path / "second")
+    assert first.reserve(port)
+    assert not second.reserve(port)
+    first.give_ports_back()
+    assert second.reserve(port)
+    second.give_ports_back()
 
 
 def test_a_killed_supervisor_leaves_no_process(own_home: Path) -> None:
