@@ -46,6 +46,11 @@ class Schema:
             statements.append(f"CREATE TABLE {self.database}.{name}{self.on_cluster} AS {self.database}.{local} ENGINE = {distributed}")
         return statements
 
+    def alter_table(self, name: str, change: str, *, sharded: bool = False) -> list[str]:
+        """Statements that change a table's columns."""
+        tables = [f"{name}_local", name] if self.cluster and sharded else [name]
+        return [f"ALTER TABLE {self.database}.{table}{self.on_cluster} {change}" for table in tables]
+
     def drop_table(self, name: str, *, sharded: bool = False) -> list[str]:
         """Statements that undo `create_table`."""
         local = [f"DROP TABLE IF EXISTS {self.database}.{name}_local{self.on_cluster} SYNC"] if self.cluster and sharded else []
