@@ -19,7 +19,7 @@ from schemas.metrics import MetricError
 from schemas.plan import PlanError
 from schemas.registry import RegistryError
 from sinks.connection import first_line, is_retryable
-from sinks.deployment import PartitionsChangedError
+from sinks.deployment import LogChangedError
 from stack import StackError
 
 app = typer.Typer(
@@ -44,7 +44,7 @@ def main() -> None:
     except ValidationError as error:
         wrong = "; ".join(f"PRAVAH_{'__'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors(include_input=False))
         sys.exit(_told(wrong, 2))
-    except (StackError, ProducerError, PartitionsChangedError, LookupError, KafkaError) as error:
+    except (StackError, ProducerError, LogChangedError, LookupError, KafkaError) as error:
         sys.exit(_told(error, 1))
     except Exception as error:
         if not is_retryable(error):

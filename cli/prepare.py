@@ -9,10 +9,10 @@ from schemas.metrics import MetricDictionary
 from schemas.registry import Registry, registry_from_csv
 from settings import Settings
 from sinks.connection import connect
-from sinks.deployment import REGISTRY, check_partitions, get_fact, set_fact
+from sinks.deployment import REGISTRY, check_log, get_fact, set_fact
 from sinks.dimensions import load_metrics, load_registry
 from sinks.migrate import Schema, migrate
-from stack.topics import create_topics
+from stack.topics import create_topics, identify
 
 
 def default_dictionary() -> MetricDictionary:
@@ -39,12 +39,13 @@ def prepare(settings: Settings, say: Callable[[str], None], *, registry: Registr
         registry: the units to load; by default those that come with Pravah, and only if none were loaded before.
     """
     create_topics(settings.kafka)
+    identity, partitions = identify(settings.kafka)
     schema = Schema(settings.clickhouse.database, settings.clickhouse.cluster)
     with connect(settings.clickhouse, "writer", database="default") as client:
         for step in migrate(client, schema):
             say(f"schema: {step}")
     with connect(settings.clickhouse, "writer") as client:
-        check_partitions(client, settings.kafka.partitions)
+        check_log(client, topic=identity, partitions=partitions)
         load_metrics(client, schema, default_dictionary())
         if registry is None and get_fact(client, REGISTRY) is not None:
             return

@@ -7,16 +7,14 @@ import sys
 import threading
 
 import faust
-from kafka.admin import KafkaAdminClient
 
 from cli.memory import collect_seldom
 from cli.prepare import default_dictionary
 from schemas.registry import Registry
-from schemas.topics import EVENTS
 from settings import Settings
-from settings.kafka import client_options
 from sinks.connection import connect
-from sinks.deployment import check_partitions
+from sinks.deployment import check_log
+from stack.topics import identify
 from streams.app import build
 from streams.registry_feed import RegistryFeed
 
@@ -30,9 +28,9 @@ def worker() -> None:
     registry makes it start anew by itself, so that open chunks are folded under one registry.
     """
     settings = Settings()
-    partitions = _partitions(settings)
+    identity, partitions = identify(settings.kafka)
     with connect(settings.clickhouse, "writer") as client:
-        check_partitions(client, partitions)
+        check_log(client, topic=identity, partitions=partitions)
     feed = RegistryFeed(settings.kafka)
     registry = feed.load()
     app = build(settings, registry, default_dictionary(), partitions=partitions)
@@ -66,11 +64,3 @@ def _follow(feed: RegistryFeed, registry: Registry, stop: threading.Event, chang
         os.kill(os.getpid(), signal.SIGTERM)
     finally:
         feed.close()
-
-
-def _partitions(settings: Settings) -> int:
-    admin = KafkaAdminClient(**client_options(settings.kafka))
-    try:
-        return len(admin.describe_topics([EVENTS])[0]["partitions"])
-    finally:
-        admin.close()

@@ -63,12 +63,17 @@ class Settings(BaseSettings):
     clickhouse: ClickHouseSettings = ClickHouseSettings()
 
     chunk_size: int = Field(default=20_000, ge=1, description="records: a partition's chunk ends when offset // chunk_size changes, or with the hour")
+    filter_bits: int = Field(
+        default=28, ge=16, le=32, description="of the fingerprints in the filter before the ledger: a partition's takes at most 2^bits / 8 bytes"
+    )
     flush_seconds: float = Field(default=1.0, gt=0, description="how often a worker makes its open chunks durable")
     max_future_hours: float = Field(default=24.0, ge=0, description="an event that occurred later than its arrival by more than this is rejected")
     person_key: SecretStr | None = Field(
         default=None, min_length=16, description="keys the hashes that stand for persons; the same everywhere in an installation"
     )
     consumer_group: str = "pravah-rollup"
+    worker_host: str = Field(default="127.0.0.1", description="where a worker answers /healthz, /readyz and /metrics")
+    worker_port: int = Field(default=0, ge=0, le=65_535, description="its port; 0 takes a free one, which the log tells")
     session_timeout_seconds: float = Field(default=10.0, gt=0, description="a silent worker's partitions go to another after this")
 
     @classmethod

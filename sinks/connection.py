@@ -17,8 +17,8 @@ from settings.model import Role
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-RETRYABLE_CODES = frozenset({3, 107, 159, 164, 202, 203, 209, 210, 241, 242, 252, 285, 319, 425, 999})
-"""Server errors that pass by themselves: time-outs, memory and parts limits, readonly replicas, Keeper away. Others are ours and do not get better."""
+RETRYABLE_CODES = frozenset({3, 107, 159, 164, 202, 203, 209, 210, 241, 242, 243, 252, 285, 319, 425, 999})
+"""Server errors that pass by themselves: time-outs, memory and parts limits, a full disk, readonly replicas, Keeper away. Others are ours and do not get better."""
 
 
 def connect(clickhouse: ClickHouseSettings, role: Role, *, database: str | None = None, **settings: Any) -> Client:  # noqa: ANN401

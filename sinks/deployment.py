@@ -3,6 +3,7 @@
 from clickhouse_driver import Client
 
 EVENTS_PARTITIONS = "events_partitions"
+EVENTS_TOPIC = "events_topic"
 REGISTRY = "registry"
 
 
@@ -13,26 +14,44 @@ def get_fact(client: Client, name: str) -> str | None:
 
 
 def set_fact(client: Client, name: str, value: str) -> None:
-    """Set a fact; the newest counts."""
-    client.execute("INSERT INTO deployment (name, value) VALUES", [(name, value)])
+    """Set a fact; the one that was set last counts, also if the server's clock was set back in between."""
+    client.execute(
+        "INSERT INTO deployment (name, value, at) "
+        "SELECT %(name)s, %(value)s, greatest(now64(6), (SELECT max(at) FROM deployment WHERE name = %(name)s) + toIntervalMicrosecond(1))",
+        {"name": name, "value": value},
+    )
 
 
-class PartitionsChangedError(RuntimeError):
-    """The topic has another number of partitions than the figures were counted from, so units would lie in other partitions than their ledger."""
+class LogChangedError(RuntimeError):
+    """The topic is not the one that the figures were counted from: units would lie in other partitions than their ledger, or offsets mean other records."""
 
 
-def check_partitions(client: Client, partitions: int) -> None:
-    """Remember the number of partitions of `activity.events` the first time, and refuse any other from then on.
+def check_log(client: Client, *, topic: str, partitions: int) -> None:
+    """Remember the identity of `activity.events` and the number of its partitions the first time, and refuse any other from then on.
+
+    Args:
+        client: the writer's.
+        topic: the identity that Kafka gave the topic when it was made.
+        partitions: how many it has.
 
     Raises:
-        PartitionsChangedError: it is another one.
+        LogChangedError: one of them is another.
     """
-    known = get_fact(client, EVENTS_PARTITIONS)
-    if known is None:
-        set_fact(client, EVENTS_PARTITIONS, str(partitions))
-    elif int(known) != partitions:
+    remedy = "rebuild the figures from the log: `pravah replay log`"
+    found = {EVENTS_PARTITIONS: str(partitions), EVENTS_TOPIC: topic}
+    known = {name: get_fact(client, name) for name in found}
+    if known[EVENTS_PARTITIONS] not in {None, found[EVENTS_PARTITIONS]}:
         msg = (
-            f"activity.events has {partitions} partitions, but the figures were counted from {known}. More partitions move units to other partitions, "
-            "which would count them twice: rebuild the figures from the log, as docs/operations.md says"
+            f"activity.events has {partitions} partitions, but the figures were counted from {known[EVENTS_PARTITIONS]}. More partitions move units to other partitions, "
+            f"which would count them twice: {remedy}"
         )
-        raise PartitionsChangedError(msg)
+        raise LogChangedError(msg)
+    if known[EVENTS_TOPIC] not in {None, topic}:
+        msg = (
+            f"activity.events was made anew (its identity is {topic}; the figures were counted from {known[EVENTS_TOPIC]}), so its offsets name other records. "
+            f"Bring the old topic back, or {remedy}"
+        )
+        raise LogChangedError(msg)
+    for name, value in found.items():
+        if known[name] is None:
+            set_fact(client, name, value)

@@ -1,13 +1,16 @@
 """What a roll-up worker reads and writes in ClickHouse. Every write is absolute and idempotent, so it may be repeated and may be cut short anywhere."""
 
 import threading
-from collections.abc import Sequence
+import time
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from clickhouse_driver import Client
 
 from settings import ClickHouseSettings
 from sinks.connection import PatientSession
+from sinks.deployment import REGISTRY, get_fact
 from sinks.tables import CHUNKS, JOURNAL, LEDGER, LEDGER_OUT, Rows, StoredEntry, StoredVersion
 
 _WRITE = {
@@ -15,14 +18,22 @@ _WRITE = {
     "insert_distributed_sync": 1,  # the same on a cluster
     "max_insert_block_size": 1_048_576,
 }
+_BLOCK = 65_536
 
 
 class RollupStore:
     """Ledger, journal and chunks. Waits while ClickHouse is away. Not thread-safe."""
 
-    def __init__(self, clickhouse: ClickHouseSettings, stop: threading.Event) -> None:
-        """Connect at the first call; `stop` ends the waiting for a ClickHouse that is away."""
+    def __init__(self, clickhouse: ClickHouseSettings, stop: threading.Event, inserted: Callable[[str, int, float], None] = lambda *_: None) -> None:
+        """Connect at the first call.
+
+        Args:
+            clickhouse: where.
+            stop: ends the waiting for a ClickHouse that is away.
+            inserted: is told table, rows and seconds of each insert that succeeded.
+        """
         self._session = PatientSession(clickhouse, "writer", stop)
+        self._inserted = inserted
 
     @property
     def failing(self) -> int:
@@ -57,6 +68,29 @@ class RollupStore:
         query = "SELECT max(chunk) FROM chunks FINAL WHERE partition = %(partition)s AND chunk < %(offset)s AND next_offset > %(offset)s HAVING count() > 0"
         found = self._session.run(lambda client: client.execute(query, {"partition": partition, "offset": offset}))
         return int(found[0][0]) if found else None
+
+    def counted_to(self) -> dict[int, int]:
+        """Partition → the offset behind its last closed chunk: everything below it was counted for good."""
+        query = "SELECT partition, max(next_offset) FROM chunks FINAL WHERE closed GROUP BY partition"
+        return dict(self._session.run(lambda client: client.execute(query)))
+
+    def registry_in_force(self) -> str | None:
+        """The fingerprint of the registry under which chunks may be closed now; None if none was ever loaded."""
+        return self._session.run(lambda client: get_fact(client, REGISTRY))
+
+    def fingerprints(self, partition: int, first: int, bits: int) -> Iterator[Sequence[int]]:
+        """The fingerprints of a partition's entities from an offset on, in blocks, as `streams.filter.EntityFilter` makes them; some may come twice."""
+        query = """
+            SELECT bitAnd(CRC32(concat(key, '\n', entity)), %(mask)s) AS fingerprint
+            FROM ledger WHERE partition = %(partition)s AND offset >= %(first)s
+        """
+        wanted = {"partition": partition, "first": first, "mask": (1 << bits) - 1}
+
+        def read(client: Client) -> list[Sequence[int]]:
+            rows = client.execute_iter(query, wanted, chunk_size=_BLOCK)
+            return [array("I", (row[0] for row in block)) for block in rows]
+
+        return iter(self._session.run(read))
 
     def other_attempts(self, partition: int, chunk: int, attempt: str) -> int:
         """How many other attempts at a chunk have written something."""
@@ -105,4 +139,6 @@ class RollupStore:
             # the driver turns values into their wire form in place: a repeat must start from the original
             client.execute(statement, [list(column) for column in data], columnar=True, settings=_WRITE)
 
+        began = time.monotonic()
         self._session.run(insert)
+        self._inserted(table, len(rows), time.monotonic() - began)

@@ -20,9 +20,9 @@ JOURNAL = ("level", "metric", "unit", "day", "partition", "chunk", "value", "ver
 
 CHUNKS = (
     *("partition", "chunk", "attempt", "worker", "registry", "next_offset", "closed"),
-    *("records", "accepted", "duplicates", "rejected", "forwarded", "opened_at", "updated_at"),
+    *("records", "accepted", "duplicates", "rejected", "forwarded", "first_appended_at", "last_appended_at", "opened_at", "updated_at"),
 )
-"""Everything of the chunk below `next_offset` is durable. `opened_at` in milliseconds, `updated_at` in microseconds."""
+"""Everything of the chunk below `next_offset` is durable. `opened_at` and the append times in milliseconds, `updated_at` in microseconds."""
 
 
 class StoredVersion(NamedTuple):

@@ -12,6 +12,23 @@ _DAY_MS = 86_400_000
 _REJECTED_DAYS = 90
 
 
+def identify(kafka: KafkaSettings) -> tuple[str, int]:
+    """The identity that Kafka gave `activity.events` when it was made, and the number of its partitions.
+
+    Raises:
+        StackError: there is no such topic.
+    """
+    admin = KafkaAdminClient(**client_options(kafka))
+    try:
+        topic = admin.describe_topics([EVENTS])[0]
+    finally:
+        admin.close()
+    if topic["error_code"]:
+        msg = f"Kafka at {kafka.bootstrap_servers} has no topic {EVENTS!r}; `pravah up` makes it"
+        raise StackError(msg)
+    return str(topic["topic_id"]), len(topic["partitions"])
+
+
 def create_topics(kafka: KafkaSettings) -> None:
     """Make the topics that are not there; existing ones stay as they are.
 

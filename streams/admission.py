@@ -13,7 +13,7 @@ from schemas.events import Event, EventError, Retraction, TrainingHeld, parse_ev
 from schemas.metrics import MetricDictionary, UnknownMetricError
 from schemas.registry import Registry
 from schemas.units import routing_key
-from streams.chunks import Record
+from streams.chunks import Record, is_tick
 from streams.contribution import Version
 
 Reason = Literal[
@@ -57,6 +57,12 @@ class Misrouted(NamedTuple):
     partition: int
 
 
+class Tick(NamedTuple):
+    """A record that only ends a quiet partition's chunk."""
+
+    record: Record
+
+
 class Admission:
     """Decides about records, under one registry and one metric dictionary."""
 
@@ -74,8 +80,10 @@ class Admission:
         self._partition_of = lru_cache(maxsize=None)(partition_of)
         self._max_future_micros = int(max_future_hours * 3_600_000_000)
 
-    def admit(self, partition: int, record: Record) -> Accepted | Rejected | Misrouted:
+    def admit(self, partition: int, record: Record) -> Accepted | Rejected | Misrouted | Tick:
         """Decide about one record of a partition."""
+        if is_tick(record):
+            return Tick(record)
         try:
             event = parse_event(record.value)
             version = self._version(event, record)

@@ -1,4 +1,4 @@
-"""The Faust app: one agent that folds the batches of `activity.events`, a timer that flushes, and what happens when partitions come and go."""
+"""The Faust app: one agent that folds the batches of `activity.events`, timers that flush and tick, what happens when partitions come and go, and health."""
 
 import asyncio
 import logging
@@ -6,6 +6,8 @@ import os
 import socket
 import ssl
 import threading
+import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,11 +23,18 @@ from settings import KafkaSettings, Settings
 from sinks.connection import StoppedError
 from sinks.rollup_store import RollupStore
 from streams.admission import Admission
+from streams.chunks import TICK_KEY
+from streams.health import Server, serve
+from streams.telemetry import Telemetry
 from streams.transport import BatchApp, RawBatchSchema
+from streams.watch import Watch
 from streams.worker import Outgoing, Worker
 
 log = logging.getLogger(__name__)
 
+_TICK_SECONDS = 20.0
+_ASK_SECONDS = 5.0
+"""So long a rebalance waits for ClickHouse; the worker checks where it begins in any case."""
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 """The largest record we send: a rejected one with its headers."""
 
@@ -42,10 +51,55 @@ def build(settings: Settings, registry: Registry, dictionary: MetricDictionary, 
     Returns:
         An app for `faust.Worker`. When it stops, what was not released is folded again by whoever has the partition next.
     """
+
+    async def counted_to() -> dict[int, int]:
+        try:
+            return await asyncio.wait_for(worker.counted_to(), _ASK_SECONDS)
+        except TimeoutError:
+            log.warning("ClickHouse does not say where the figures stand; going on from the committed offsets")
+            return {}
+
+    async def send(outgoing: Outgoing) -> None:
+        await _send(app, outgoing)
+
+    app = _app(settings, counted_to)
+    stop = threading.Event()
+    telemetry = Telemetry()
+
+    def inserted(table: str, rows: int, seconds: float) -> None:
+        telemetry.rows_written_total.labels(table).inc(rows)
+        telemetry.insert_seconds.labels(table).observe(seconds)
+
+    store, writer = RollupStore(settings.clickhouse, stop, inserted), RollupStore(settings.clickhouse, stop, inserted)
+    worker = Worker(
+        store=store,
+        writer=writer,
+        admission=Admission(registry, dictionary, partition_of=lambda key: partition_of(key, partitions), max_future_hours=settings.max_future_hours),
+        chunk_size=settings.chunk_size,
+        filter_bits=settings.filter_bits,
+        send=send,
+        release=app.release,
+        name=f"{socket.gethostname()}:{os.getpid()}",
+        telemetry=telemetry,
+    )
+    _roll_up(app, worker, settings.flush_seconds)
+
+    @app.on_before_shutdown.connect
+    async def release_threads(_app: Any, **_: Any) -> None:  # noqa: ANN401
+        stop.set()
+        worker.stop()
+
+    watch = Watch(app, worker, failing=lambda: max(store.failing, writer.failing), registry=registry.fingerprint())
+    _tell_health(app, watch, telemetry, settings)
+    return app
+
+
+def _app(settings: Settings, counted_to: Callable[[], Awaitable[dict[int, int]]]) -> BatchApp:
     settings.home.mkdir(parents=True, exist_ok=True)
-    app = BatchApp(
+    return BatchApp(
         settings.consumer_group,
         batched_topic=EVENTS,
+        counted_to=counted_to,
         broker=[f"aiokafka://{server}" for server in settings.kafka.bootstrap_servers.split(",")],
         broker_credentials=_credentials(settings.kafka),
         broker_commit_interval=1.0,
@@ -67,31 +121,10 @@ def build(settings: Settings, registry: Registry, dictionary: MetricDictionary, 
         datadir=str(settings.home / "faust"),
         web_enabled=False,
     )
-    stop = threading.Event()
-    admission = Admission(registry, dictionary, partition_of=lambda key: partition_of(key, partitions), max_future_hours=settings.max_future_hours)
 
-    async def send(outgoing: Outgoing) -> None:
-        waiting = []
-        for rejected in outgoing.rejected:
-            record = rejected.record
-            headers = _headers(outgoing.partition, record.offset, reason=rejected.reason, detail=rejected.detail)
-            waiting.append(await app.producer.send(REJECTED, record.key, record.value, None, None, headers))
-        for misrouted in outgoing.misrouted:
-            record = misrouted.record
-            headers = _headers(outgoing.partition, record.offset)
-            waiting.append(await app.producer.send(EVENTS, misrouted.key.encode(), record.value, misrouted.partition, None, headers))
-        # a failed produce is only logged by Faust, so each one is awaited before anything below it is released
-        await asyncio.gather(*waiting)
 
-    worker = Worker(
-        store=RollupStore(settings.clickhouse, stop),
-        writer=RollupStore(settings.clickhouse, stop),
-        admission=admission,
-        chunk_size=settings.chunk_size,
-        send=send,
-        release=app.release,
-        name=f"{socket.gethostname()}:{os.getpid()}",
-    )
+def _roll_up(app: BatchApp, worker: Worker, flush_seconds: float) -> None:
+    """Let the app feed the worker."""
     topic = app.topic(EVENTS, schema=RawBatchSchema(), internal=False)
 
     @app.agent(topic, name="roll-up", concurrency=1, supervisor_strategy=CrashingSupervisor)
@@ -103,21 +136,59 @@ def build(settings: Settings, registry: Registry, dictionary: MetricDictionary, 
                     continue  # fetched before a rebalance; whoever has the partition now reads it again
                 await worker.take(message.partition, message.value)
 
-    @app.timer(settings.flush_seconds, name="flush")
+    @app.timer(flush_seconds, name="flush")
     async def flush() -> None:
         with suppress(StoppedError):
             await worker.flush()
+
+    @app.timer(_TICK_SECONDS, name="tick")
+    async def tick() -> None:
+        for partition in worker.quiet(time.time_ns() // 1_000_000):
+            await app.producer.send(EVENTS, TICK_KEY, None, partition, None, [])
 
     @app.on_partitions_revoked.connect
     async def forget(_app: Any, revoked: set[Any], **_: Any) -> None:  # noqa: ANN401
         worker.drop(tp.partition for tp in revoked if tp.topic == EVENTS)
 
-    @app.on_before_shutdown.connect
-    async def release_thread(_app: Any, **_: Any) -> None:  # noqa: ANN401
-        stop.set()
-        worker.stop()
 
-    return app
+async def _send(app: BatchApp, outgoing: Outgoing) -> None:
+    """Send records elsewhere; returns when they are durable there."""
+    waiting = []
+    for rejected in outgoing.rejected:
+        record = rejected.record
+        headers = _headers(outgoing.partition, record.offset, reason=rejected.reason, detail=rejected.detail)
+        waiting.append(await app.producer.send(REJECTED, record.key, record.value, None, None, headers))
+    for misrouted in outgoing.misrouted:
+        record = misrouted.record
+        headers = _headers(outgoing.partition, record.offset)
+        waiting.append(await app.producer.send(EVENTS, misrouted.key.encode(), record.value, misrouted.partition, None, headers))
+    # a failed produce is only logged by Faust, so each one is awaited before anything below it is released
+    await asyncio.gather(*waiting)
+
+
+def _tell_health(app: BatchApp, watch: Watch, telemetry: Telemetry, settings: Settings) -> None:
+    """Answer `/healthz`, `/readyz` and `/metrics` while the app runs."""
+    servers: list[Server] = []
+
+    @app.on_worker_init.connect
+    def begin(_app: Any, **_: Any) -> None:  # noqa: ANN401
+        watch.started = time.time()
+
+    @app.on_partitions_assigned.connect
+    async def assigned(_app: Any, assigned: set[Any], **_: Any) -> None:  # noqa: ANN401, ARG001
+        watch.assigned = True
+        telemetry.rebalances_total.inc()
+
+    @app.task
+    async def answer() -> None:
+        server = await serve(watch.state, telemetry, host=settings.worker_host, port=settings.worker_port)
+        servers.append(server)
+        log.info("health and metrics: http://%s:%d/healthz /readyz /metrics", settings.worker_host, server.port)
+
+    @app.on_before_shutdown.connect
+    async def end(_app: Any, **_: Any) -> None:  # noqa: ANN401
+        for server in servers:
+            await server.stop()
 
 
 def partition_of(key: str, partitions: int) -> int:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeVar
 
 HOUR_MS = 3_600_000
+TICK_KEY = b"pravah.tick"
+"""The key of a record without a value that says nothing but that time goes on: it ends the chunk of a quiet partition. It counts nowhere."""
 
 
 class Record(Protocol):
@@ -35,6 +37,11 @@ class Record(Protocol):
 
 
 R = TypeVar("R", bound=Record)
+
+
+def is_tick(record: Record) -> bool:
+    """Whether a record is a tick."""
+    return record.value is None and record.key == TICK_KEY
 
 
 def begins_chunk(before: Record, record: Record, size: int) -> bool:

@@ -13,10 +13,8 @@ from schemas.days import date_of
 from schemas.registry import Registry
 from streams.admission import Accepted, ledger_row
 from streams.contribution import Version, change, contribution
+from streams.filter import Entity
 from streams.rollup import EntryKey, Rollup
-
-Entity = tuple[str, str]
-"""Routing key and entity."""
 
 
 @dataclass(slots=True)
@@ -25,6 +23,8 @@ class Counts:
 
     records: int = 0
     accepted: int = 0
+    corrections: int = 0
+    """Of the accepted ones, those whose entity had a version before."""
     duplicates: int = 0
     rejected: int = 0
     forwarded: int = 0
@@ -77,6 +77,7 @@ class OpenChunk:
             self.counts.duplicates += 1
             return False
         if known:
+            self.counts.corrections += 1
             before = contribution(known.values(), self._stocks)
             known[version.version] = version
             reported = [(metric, version.unit, version.day) for metric in version.amounts]

@@ -9,7 +9,7 @@ acknowledged. `BatchApp.release` keeps one number per partition, and only these 
 Everything here leans on the inside of faust-streaming 0.15; `tests/test_exactness.py` and `tests/test_worker.py` fail when an upgrade changes what it leans on.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple
 
 import faust
@@ -58,12 +58,20 @@ class BatchConsumer(driver.Consumer):
             await super()._add_gap(tp, offset_from, offset_to)
 
     async def perform_seek(self) -> None:
-        """Go to the committed offsets, or to the earliest where there are none."""
+        """Go to where the figures stand; where they say nothing, to the committed offsets, or to the earliest.
+
+        The figures know better than Kafka: a committed offset may have expired, and a database restored from a backup stands further back.
+        """
         await super().perform_seek()
+        ours = [tp for tp in self.assignment() if tp.topic == self.app.batched_topic]
+        counted = await self.app.counted_to() if ours else {}
         # Faust leaves a partition without a committed offset where it happens to stand: what was fetched and dropped before the first commit would be lost
-        fresh = [tp for tp in self.assignment() if tp.topic == self.app.batched_topic and self._committed_offset[tp] is None]
-        for tp, offset in (await self.earliest_offsets(*fresh)).items() if fresh else ():
+        fresh = [tp for tp in ours if tp.partition not in counted and self._committed_offset[tp] is None]
+        begins = await self.earliest_offsets(*fresh) if fresh else {}
+        begins.update({tp: counted[tp.partition] for tp in ours if tp.partition in counted})
+        for tp, offset in begins.items():
             await self.seek(tp, offset)
+        self.app.begun = {tp: begins.get(tp, self._committed_offset[tp]) for tp in ours}
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Forget what was released: the next owner commits."""
@@ -90,14 +98,21 @@ class RawBatchSchema(faust.Schema):
         return decode
 
 
+async def _nothing_counted() -> dict[int, int]:
+    return {}
+
+
 class BatchApp(faust.App):
     """A Faust app one of whose topics comes in batches and is committed by `release`."""
 
-    def __init__(self, *args: Any, batched_topic: str, **options: Any) -> None:  # noqa: ANN401
-        """Take Faust's arguments and the topic that comes in batches."""
+    def __init__(self, *args: Any, batched_topic: str, counted_to: Callable[[], Awaitable[dict[int, int]]] = _nothing_counted, **options: Any) -> None:  # noqa: ANN401
+        """Take Faust's arguments, the topic that comes in batches, and who knows up to which offset its partitions were counted."""
         super().__init__(*args, **options)
         self.batched_topic = batched_topic
+        self.counted_to = counted_to
         self.released: dict[TP, int] = {}
+        self.begun: dict[TP, int] = {}
+        """Where the last rebalance made us begin."""
 
     def release(self, partition: int, offset: int) -> None:
         """Let Faust commit `offset` for a partition of the batched topic: everything below it is durable for good."""

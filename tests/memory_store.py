@@ -4,7 +4,8 @@
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from zlib import crc32
 
 from schemas.days import day_of
 from sinks.tables import CHUNKS, JOURNAL, LEDGER, LEDGER_OUT, Rows, StoredEntry, StoredVersion
@@ -34,6 +35,20 @@ class MemoryStore:
     def covering_chunk(self, partition: int, offset: int) -> int | None:
         found = [r["chunk"] for r in self.chunks.values() if r["partition"] == partition and r["chunk"] < offset < r["next_offset"]]
         return max(found, default=None)
+
+    def counted_to(self) -> dict[int, int]:
+        result: dict[int, int] = {}
+        for row in self.chunks.values():
+            if row["closed"]:
+                result[row["partition"]] = max(row["next_offset"], result.get(row["partition"], 0))
+        return result
+
+    def registry_in_force(self) -> str | None:
+        return None
+
+    def fingerprints(self, partition: int, first: int, bits: int) -> Iterator[Sequence[int]]:
+        mask = (1 << bits) - 1
+        yield [crc32(f"{r['key']}\n{r['entity']}".encode()) & mask for r in self.ledger.values() if r["partition"] == partition and r["offset"] >= first]
 
     def other_attempts(self, partition: int, chunk: int, attempt: str) -> int:
         return len({r["attempt"] for r in self.chunks.values() if (r["partition"], r["chunk"]) == (partition, chunk) and str(r["attempt"]) != attempt})

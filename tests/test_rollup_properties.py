@@ -185,7 +185,7 @@ def test_a_batch_that_failed_is_not_skipped() -> None:
     """The next batch of the partition must not be folded as if the failed one had been."""
 
     class Failing(MemoryStore):
-        def versions(self, *_: object) -> list:
+        def counted_to(self) -> dict:
             msg = "ClickHouse is away, and we are told to stop"
             raise StoppedError(msg)
 
@@ -204,33 +204,45 @@ def test_a_batch_that_failed_is_not_skipped() -> None:
     assert not group.store.journal
 
 
-@pytest.mark.parametrize("moment", ["covering_chunk", "versions"])
+@pytest.mark.parametrize("moment", ["covering_chunk", "versions", "other_attempts"])
 def test_a_partition_that_is_taken_away_is_left_alone(moment: str) -> None:
     """It is taken away while a batch is on its way: nothing of it stays open here, and what waits for its turn is not folded."""
 
     class Watched(MemoryStore):
+        away = False
+
         def covering_chunk(self, *arguments: int) -> int | None:
-            if moment == "covering_chunk":
-                worker.drop([0])
+            self.take_away("covering_chunk")
             return super().covering_chunk(*arguments)
 
         def versions(self, *arguments) -> list:
-            if moment == "versions":
-                worker.drop([0])
+            self.take_away("versions")
             return super().versions(*arguments)
 
-    group = Group(Watched(), 100)
-    records = log_of([{**_post(), "event_id": f"00000000-0000-4000-8000-{number:012d}"} for number in range(4)], [0] * 4)
+        def other_attempts(self, *arguments) -> int:
+            self.take_away("other_attempts")
+            return super().other_attempts(*arguments)
+
+        def take_away(self, now: str) -> None:
+            if now == moment:
+                self.away = True
+                worker.drop([0])
+
+    group = Group(Watched(), 2)
+    events = [{**_post(), "event_id": f"00000000-0000-4000-8000-{number:012d}"} for number in (0, 1, 0, 2)]  # the third repeats the first, in another chunk
+    records = log_of(events, [0] * 4)
 
     async def run() -> None:
         nonlocal worker
         worker = group.worker()
-        await worker.take(0, records[:2])
+        await worker.take(0, records)
         await worker.flush()
-        assert not group.store.journal, "no longer ours to write"
 
     worker: Worker
     asyncio.run(run())
+    assert group.store.away
+    assert not any(row["chunk"] == 2 for row in group.store.journal.values()), "no longer ours to write"
+    assert group.committed == (2 if moment == "versions" else 0)
 
 
 def _post() -> dict:
