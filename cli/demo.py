@@ -23,6 +23,7 @@ import stack
 from cli.lag import Lag
 from cli.memory import collect_seldom
 from cli.prepare import prepare, read_registry_files
+from cli.reconcile import differences_table
 from cli.workers import StalledError, StallWatch, last_lines, working
 from producers.sdk import EventProducer
 from producers.simulator import SimulationOptions, simulate
@@ -30,7 +31,7 @@ from schemas.plan import Plan
 from schemas.registry import Registry
 from settings import Settings
 from sinks.connection import connect
-from sinks.recount import Recount, recount
+from sinks.recount import Recount, durable_cut, recount
 
 FIRST, LAST = date(2022, 2, 1), date(2022, 9, 30)
 WIDE = 150
@@ -110,7 +111,7 @@ def demo(
         if not as_json:
             _show_situation(clickhouse, console)
             _show_result(result, console)
-        outcome = recount(clickhouse)
+        outcome = recount(clickhouse, durable_cut(clickhouse))
         result["recount"] = {"figures": outcome.figures, "different": outcome.different}
         result["seconds"] = round(time.monotonic() - began, 1)
     if as_json:
@@ -248,6 +249,5 @@ def _show_recount(outcome: Recount, console: Console) -> None:
             f"[green]✓ {outcome.figures:,} figures, every level, metric and day, equal an independent recount from the ledger / स्वतंत्र पुनर्गणना के बराबर"
         )
         return
-    console.print(f"[red]✗ {outcome.different:,} of {outcome.figures:,} figures differ from the recount; the first:")
-    for difference in outcome.examples:
-        console.print(f"  {difference.day} {difference.unit} {difference.metric}: ledger {difference.expected}, rollups {difference.found}")
+    console.print(f"[red]✗ {outcome.different:,} of {outcome.figures:,} figures differ from the recount")
+    console.print(differences_table(outcome))

@@ -39,8 +39,12 @@ class Lag:
         """Where both stand now."""
         durable = dict(self._clickhouse.execute("SELECT partition, max(next_offset) FROM chunks GROUP BY partition"))
         # the log is looked at last: a record that was sent on to another partition stands there before its place of origin is durable
-        ends = self._consumer.end_offsets(self._partitions)
-        return Position(sum(ends.values()), sum(min(durable.get(tp.partition, 0), end) for tp, end in ends.items()))
+        ends = self.ends()
+        return Position(sum(ends.values()), sum(min(durable.get(partition, 0), end) for partition, end in ends.items()))
+
+    def ends(self) -> dict[int, int]:
+        """Partition → the offset behind its last record."""
+        return {tp.partition: int(end) for tp, end in self._consumer.end_offsets(self._partitions).items()}
 
     def __enter__(self) -> Self:
         """Itself."""

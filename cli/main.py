@@ -10,6 +10,7 @@ from cli import stack as stack_commands
 from cli.demo import demo
 from cli.emit import emit
 from cli.import_file import import_file
+from cli.reconcile import reconcile
 from cli.simulate import simulate_command
 from cli.units import units
 from cli.worker import worker
@@ -20,6 +21,7 @@ from schemas.plan import PlanError
 from schemas.registry import RegistryError
 from sinks.connection import first_line, is_retryable
 from sinks.deployment import LogChangedError
+from sinks.repair import RepairRunningError
 from stack import StackError
 
 app = typer.Typer(
@@ -28,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Pravah: activity of a party's units, from the booth to national headquarters, in exact figures.",
 )
-for command in (stack_commands.up, stack_commands.down, stack_commands.status, demo, worker, emit):
+for command in (stack_commands.up, stack_commands.down, stack_commands.status, demo, worker, emit, reconcile):
     app.command()(command)
 app.command("import")(import_file)
 app.command("simulate")(simulate_command)
@@ -44,7 +46,7 @@ def main() -> None:
     except ValidationError as error:
         wrong = "; ".join(f"PRAVAH_{'__'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors(include_input=False))
         sys.exit(_told(wrong, 2))
-    except (StackError, ProducerError, LogChangedError, LookupError, KafkaError) as error:
+    except (StackError, ProducerError, LogChangedError, RepairRunningError, LookupError, KafkaError) as error:
         sys.exit(_told(error, 1))
     except Exception as error:
         if not is_retryable(error):

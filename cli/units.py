@@ -11,12 +11,15 @@ from rich.table import Table
 
 import reference
 from cli.prepare import install_registry, read_registry_files
+from cli.units_apply import apply
 from schemas.days import FIRST_DAY, LAST_DAY, date_of, day_of
 from schemas.registry import Registry
 from schemas.units import LEVELS
 from settings import Settings
 
 units = typer.Typer(no_args_is_help=True, help="The unit registry: check files, load them, look at a unit.")
+
+units.command()(apply)
 
 Folder = Annotated[Path | None, typer.Argument(metavar="[FOLDER]", help="With *.units.csv and *.parents.csv; by default the registry that comes with Pravah.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")]
@@ -37,7 +40,7 @@ def check(folder: Folder = None, *, as_json: AsJson = False) -> None:
 def load(folder: Folder = None) -> None:
     """Check registry files and make them the registry in force: for readers at once, for workers within seconds.
 
-    Figures of past days are not moved by this: it is for what holds from now on.
+    Figures of past days are not moved by this: it is for what holds from now on. `pravah units apply` moves them too.
     """
     registry = _read(folder)
     changed = install_registry(Settings(), registry)

@@ -19,7 +19,7 @@ from kafka.partitioner import murmur2
 from pydantic import BaseModel
 
 from schemas.events import MAX_EVENT_BYTES, Event, EventError, parse_event
-from schemas.topics import EVENTS
+from schemas.topics import EVENTS, TICK_KEY
 from schemas.units import routing_key
 from settings import KafkaSettings
 from settings.kafka import client_options
@@ -180,7 +180,9 @@ class EventProducer:
         if value is None and key is None:
             msg = "a record needs a key or a value"
             raise ValueError(msg)
-        partition = None if key is None else self._partition(key)
+        self._send(value, key, None if key is None else self._partition(key))
+
+    def _send(self, value: bytes | None, key: str | None, partition: int | None) -> None:
         number = self._reserve(_Waiting(key, value, partition, len(value or b"") + len(key or "")))
         try:
             future = self._producer.send(self._topic, value, None if key is None else key.encode(), partition=partition)
@@ -191,6 +193,15 @@ class EventProducer:
             raise ProducerError(msg, [DeliveryReport(key, value, partition, None, error)]) from error
         future.add_callback(partial(self._confirmed, number))
         future.add_errback(partial(self._refused, number))
+
+    def tick(self) -> None:
+        """Send a tick into every partition of `activity.events`: it ends the open chunk, and counts nowhere.
+
+        Raises:
+            ProducerError: as for `send_raw`.
+        """
+        for partition in range(self._count):
+            self._send(None, TICK_KEY.decode(), partition)
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until Kafka has confirmed or refused everything sent so far.

@@ -230,20 +230,7 @@ class Registry:
     def entries(self) -> Iterator[Entry]:
         """Every unit as the topic `units` carries it, parents before children."""
         for unit in sorted(self.units.values(), key=lambda unit: (RANK[unit.level], unit.code)):
-            yield Entry(
-                unit=unit.code,
-                level=unit.level,
-                name_en=unit.name_en,
-                name_hi=unit.name_hi,
-                valid_from=_open_date(unit.first, FIRST_DAY),
-                valid_to=_open_date(unit.last, LAST_DAY),
-                latitude=unit.latitude,
-                longitude=unit.longitude,
-                parents=tuple(
-                    EntryParent(unit=edge.parent, valid_from=_open_date(edge.first, FIRST_DAY), valid_to=_open_date(edge.last, LAST_DAY))
-                    for edge in unit.parents
-                ),
-            )
+            yield entry_of(unit)
 
     def fingerprint(self) -> str:
         """16 hex digits that are equal for equal registries, whatever the order they were read in."""
@@ -253,8 +240,23 @@ class Registry:
         return digest.hexdigest()
 
 
-def _open_date(day: int, open_day: int) -> date | None:
-    return None if day == open_day else date_of(day)
+def entry_of(unit: Unit) -> Entry:
+    """A unit as the topic `units` carries it."""
+    return Entry(
+        unit=unit.code,
+        level=unit.level,
+        name_en=unit.name_en,
+        name_hi=unit.name_hi,
+        valid_from=_open_date(unit.first),
+        valid_to=_open_date(unit.last),
+        latitude=unit.latitude,
+        longitude=unit.longitude,
+        parents=tuple(EntryParent(unit=edge.parent, valid_from=_open_date(edge.first), valid_to=_open_date(edge.last)) for edge in unit.parents),
+    )
+
+
+def _open_date(day: int) -> date | None:
+    return None if day in {FIRST_DAY, LAST_DAY} else date_of(day)
 
 
 def _ancestors_on(units: Mapping[str, Unit], code: str, day: int) -> dict[Level, str]:
@@ -294,7 +296,7 @@ class _Draft:
         code, level = row.get("unit") or "", row.get("level") or ""
         try:
             by_code = level_of(code)
-            first, last = _days(row)
+            first, last = days_of_row(row)
             latitude, longitude = (float(row[name] or "nan") if row.get(name) else None for name in ("lat", "lon"))
         except ValueError as error:
             return self.finding(place, str(error))
@@ -309,7 +311,7 @@ class _Draft:
 
     def add_edge(self, place: _Place, row: Mapping[str, str | None]) -> None:
         try:
-            edge = Edge(row.get("parent") or "", *_days(row))
+            edge = Edge(row.get("parent") or "", *days_of_row(row))
         except ValueError as error:
             return self.finding(place, str(error))
         unit = row.get("unit") or ""
@@ -388,7 +390,7 @@ class _Draft:
                     days = _shown(later.first, min(earlier.last, later.last))
                     self.finding(self.edge_places[unit.code, later], f"{unit.code}: two parents of level {level!r} {days}: {earlier.parent} and {later.parent}")
         place = self.unit_places[unit.code]
-        for choice in _REQUIRED[unit.level]:
+        for choice in REQUIRED_PARENTS[unit.level]:
             found = sorted((edge for level in choice for edge in by_level.get(level, [])), key=lambda edge: edge.first)
             if not found:
                 self.finding(place, f"{unit.code}: an orphan: no parent of level {' or '.join(choice)}")
@@ -402,7 +404,7 @@ class _Draft:
                 self.finding(place, f"{unit.code}: a gap: no parent of level {' or '.join(choice)} {_shown(uncovered, unit.last)}")
 
 
-_REQUIRED: dict[Level, tuple[tuple[Level, ...], ...]] = {
+REQUIRED_PARENTS: dict[Level, tuple[tuple[Level, ...], ...]] = {
     "national": (),
     "state": (("national",),),
     "division": (("state",),),
@@ -413,7 +415,12 @@ _REQUIRED: dict[Level, tuple[tuple[Level, ...], ...]] = {
 """For each level, the parents that a unit must have on every day: one of each group."""
 
 
-def _days(row: Mapping[str, str | None]) -> tuple[int, int]:
+def days_of_row(row: Mapping[str, str | None]) -> tuple[int, int]:
+    """The days from `valid_from` to `valid_to` of a row of a registry file, both inclusive; an empty one is open.
+
+    Raises:
+        ValueError: a date cannot be read, lies outside 1970-01-01 to 2149-06-06, or the two are in the wrong order.
+    """
     first, last = (date.fromisoformat(row[name] or "") if row.get(name) else None for name in ("valid_from", "valid_to"))
     days = (FIRST_DAY if first is None else day_of(first), LAST_DAY if last is None else day_of(last))
     if days[0] > days[1]:

@@ -8,3 +8,6 @@ ALERTS = "activity.alerts"
 """What the control room must act on, keyed by unit code."""
 UNITS = "units"
 """Registry entries, keyed by unit code; compacted."""
+
+TICK_KEY = b"pravah.tick"
+"""In `activity.events`, the key of a record without a value. It says nothing, but ends the chunk it is in, so that this chunk's figures can be compared and stay as they are."""

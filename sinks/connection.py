@@ -21,13 +21,14 @@ RETRYABLE_CODES = frozenset({3, 107, 159, 164, 202, 203, 209, 210, 241, 242, 243
 """Server errors that pass by themselves: time-outs, memory and parts limits, a full disk, readonly replicas, Keeper away. Others are ours and do not get better."""
 
 
-def connect(clickhouse: ClickHouseSettings, role: Role, *, database: str | None = None, **settings: Any) -> Client:  # noqa: ANN401
+def connect(clickhouse: ClickHouseSettings, role: Role, *, database: str | None = None, send_receive_timeout: int = 120, **settings: Any) -> Client:  # noqa: ANN401
     """A client of one account. Not thread-safe: one per thread, thrown away after any error.
 
     Args:
         clickhouse: where the server is.
         role: `writer`, `grafana` or `aicc`.
         database: another default database than the configured one, for the time before that exists.
+        send_receive_timeout: seconds without a word from the server after which a query has failed.
         settings: ClickHouse settings for every query of this client.
 
     Raises:
@@ -47,7 +48,7 @@ def connect(clickhouse: ClickHouseSettings, role: Role, *, database: str | None 
         ca_certs=str(clickhouse.ca_file) if clickhouse.ca_file else None,
         client_name="pravah",
         connect_timeout=10,
-        send_receive_timeout=120,
+        send_receive_timeout=send_receive_timeout,
         sync_request_timeout=10,
         settings=settings,
     )

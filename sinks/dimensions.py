@@ -1,6 +1,7 @@
 """The registry and the metric dictionary as tables, loaded whole and swapped in at once, so that no reader sees half of one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from clickhouse_driver import Client
@@ -21,12 +22,18 @@ def load_registry(client: Client, schema: Schema, registry: Registry) -> None:
         "units",
         ((u.code, u.level, u.name_en, u.name_hi, date_of(u.first), date_of(u.last), u.latitude, u.longitude) for u in registry.units.values()),
     )
-    _replace(
-        client,
-        schema,
-        "unit_ancestors",
-        ((code, s.ancestor, s.level, date_of(s.first), date_of(s.last)) for code in registry.units for s in registry.spans(code)),
-    )
+    _replace(client, schema, "unit_ancestors", _ancestors(registry))
+
+
+@contextmanager
+def proposed(client: Client, schema: Schema, registry: Registry) -> Iterator[str]:
+    """A table of the dated ancestors of a registry that is not in force, for the length of a block; gives its name."""
+    name = f"unit_ancestors_proposed_{registry.fingerprint()}"
+    try:
+        _fill(client, schema, "unit_ancestors", name, _ancestors(registry))
+        yield name
+    finally:
+        client.execute(f"DROP TABLE IF EXISTS {schema.database}.{name}{schema.on_cluster} SYNC")
 
 
 def load_metrics(client: Client, schema: Schema, dictionary: MetricDictionary) -> None:
@@ -35,10 +42,22 @@ def load_metrics(client: Client, schema: Schema, dictionary: MetricDictionary) -
     _replace(client, schema, "metrics", ((m.metric, m.type, m.unit, m.name_en, m.name_hi, position) for position, m in enumerate(metrics)))
 
 
+def _ancestors(registry: Registry) -> Iterator[Sequence[Any]]:
+    return ((code, s.ancestor, s.level, date_of(s.first), date_of(s.last)) for code in registry.units for s in registry.spans(code))
+
+
 def _replace(client: Client, schema: Schema, table: str, rows: Iterable[Sequence[Any]]) -> None:
     target, following = f"{schema.database}.{table}", f"{schema.database}.{table}_next"
+    _fill(client, schema, table, f"{table}_next", rows)
+    client.execute(f"EXCHANGE TABLES {target} AND {following}{schema.on_cluster}")
+    client.execute(f"DROP TABLE {following}{schema.on_cluster} SYNC")
+
+
+def _fill(client: Client, schema: Schema, like: str, name: str, rows: Iterable[Sequence[Any]]) -> None:
+    """Make a table like another, with these rows."""
+    following = f"{schema.database}.{name}"
     client.execute(f"DROP TABLE IF EXISTS {following}{schema.on_cluster} SYNC")
-    client.execute(f"CREATE TABLE {following}{schema.on_cluster} AS {target}")
+    client.execute(f"CREATE TABLE {following}{schema.on_cluster} AS {schema.database}.{like}")
     block: list[Sequence[Any]] = []
     for row in rows:
         block.append(row)
@@ -47,5 +66,3 @@ def _replace(client: Client, schema: Schema, table: str, rows: Iterable[Sequence
             block = []
     if block:
         client.execute(f"INSERT INTO {following} VALUES", block)
-    client.execute(f"EXCHANGE TABLES {target} AND {following}{schema.on_cluster}")
-    client.execute(f"DROP TABLE {following}{schema.on_cluster} SYNC")

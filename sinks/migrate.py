@@ -51,6 +51,11 @@ class Schema:
         tables = [f"{name}_local", name] if self.cluster and sharded else [name]
         return [f"ALTER TABLE {self.database}.{table}{self.on_cluster} {change}" for table in tables]
 
+    def exchange_tables(self, one: str, other: str, *, sharded: bool = False) -> str:
+        """One statement that gives each of two tables the other's data and form."""
+        suffix = "_local" if self.cluster and sharded else ""
+        return f"EXCHANGE TABLES {self.database}.{one}{suffix} AND {self.database}.{other}{suffix}{self.on_cluster}"
+
     def drop_table(self, name: str, *, sharded: bool = False) -> list[str]:
         """Statements that undo `create_table`."""
         local = [f"DROP TABLE IF EXISTS {self.database}.{name}_local{self.on_cluster} SYNC"] if self.cluster and sharded else []

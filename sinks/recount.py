@@ -2,24 +2,32 @@
 
 It shares nothing with the fold. Python folds changes, chunk by chunk; here ClickHouse looks at each entity's versions at once, gives every stock the days on which it
 held, and joins the dated ancestors. Both must come to the same.
+
+Ledger and journal are compared at a *cut*, one offset a partition: what the log has below it. So it can be done while workers go on.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from clickhouse_driver import Client
 
 _EXPECTED = """
+    accepted AS (
+        SELECT key, entity, version, op, unit, day, occurred_at, verification, metrics, amounts FROM ledger FINAL
+        WHERE offset < CAST(mapFromArrays(%(partitions)s, %(offsets)s), 'Map(Int32, UInt64)')[partition]
+    ),
     -- what each entity comes to, by its highest version and its highest retraction
     entities AS (
         SELECT key, entity, max(version) AS highest, maxIf(version, op = 'retract') AS retracted,
                argMax(op, version) = 'report' AND argMax(verification, version) != 'rejected' AS counts,
                argMax(verification, version) = 'verified' AS verified
-        FROM events GROUP BY key, entity
+        FROM accepted GROUP BY key, entity
     ),
     live AS (
         SELECT key, entity, version, version = highest AS is_highest, verified, unit, day, occurred_at, metrics, amounts
-        FROM events INNER JOIN entities USING (key, entity)
+        FROM accepted INNER JOIN entities USING (key, entity)
         WHERE counts AND version > retracted
     ),
     -- a flow counts with the highest version, for the ancestors of its day
@@ -27,7 +35,7 @@ _EXPECTED = """
         SELECT toString(a.ancestor_level) AS level, a.ancestor AS unit, metric, f.day AS day, toInt64(amount) AS value, toInt64(amount * verified) AS verified_value
         FROM (SELECT unit, day, verified, metric, amount FROM live ARRAY JOIN metrics AS metric, amounts AS amount
               WHERE is_highest AND metric NOT IN (SELECT metric FROM metrics WHERE type = 'stock')) AS f
-        INNER JOIN unit_ancestors AS a ON a.unit = f.unit
+        INNER JOIN {ancestors} AS a ON a.unit = f.unit
         WHERE f.day BETWEEN a.valid_from AND a.valid_to
     ),
     -- a stock holds from its observation to the day before the next one, and for an ancestor only while that stands above the unit
@@ -48,7 +56,7 @@ _EXPECTED = """
                greatest(h.first, a.valid_from) AS first, least(if(h.following <= h.first, toDate('2149-06-06'), h.following - 1), a.valid_to) AS last
         FROM (SELECT unit, verified, first, following, metric, amount FROM held ARRAY JOIN metrics AS metric, amounts AS amount
               WHERE metric IN (SELECT metric FROM metrics WHERE type = 'stock')) AS h
-        INNER JOIN unit_ancestors AS a ON a.unit = h.unit
+        INNER JOIN {ancestors} AS a ON a.unit = h.unit
         WHERE first <= last
     ),
     stocks AS (
@@ -57,66 +65,100 @@ _EXPECTED = """
         SELECT level, unit, metric, last + 1 AS day, toInt64(-amount), toInt64(-amount * verified) FROM spans WHERE last < toDate('2149-06-06')
     ),
     reported AS (
-        SELECT DISTINCT toString(a.ancestor_level) AS level, a.ancestor AS unit, metric, r.day AS day
-        FROM (SELECT unit, day, metric FROM events ARRAY JOIN metrics AS metric WHERE op = 'report') AS r
-        INNER JOIN unit_ancestors AS a ON a.unit = r.unit
+        SELECT toString(a.ancestor_level) AS level, a.ancestor AS unit, metric, r.day AS day, toInt64(count()) AS reports
+        FROM (SELECT unit, day, metric FROM accepted ARRAY JOIN metrics AS metric WHERE op = 'report') AS r
+        INNER JOIN {ancestors} AS a ON a.unit = r.unit
         WHERE r.day BETWEEN a.valid_from AND a.valid_to
-    ),
-    changes AS (
-        SELECT level, unit, metric, day, sum(value) AS total, sum(verified_value) AS verified_total, max(was_reported) AS is_reported
-        FROM (
-            SELECT level, unit, metric, day, value, verified_value, 0 AS was_reported FROM flows
-            UNION ALL SELECT level, unit, metric, day, value, verified_value, 0 FROM stocks
-            UNION ALL SELECT level, unit, metric, day, 0, 0, 1 FROM reported
-        )
         GROUP BY level, unit, metric, day
-        HAVING total != 0 OR verified_total != 0 OR is_reported
-    ),
-    expected AS (
-        SELECT day, level, unit, metric, total AS value, verified_total AS verified_value FROM changes
-        WHERE metric NOT IN (SELECT metric FROM metrics WHERE type = 'stock')
-        UNION ALL
-        SELECT day, level, unit, metric, sum(total) OVER running, sum(verified_total) OVER running FROM changes
-        WHERE metric IN (SELECT metric FROM metrics WHERE type = 'stock')
-        WINDOW running AS (PARTITION BY level, unit, metric ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
     )
 """
 
 _COMPARED = """
     compared AS (
-        SELECT day, level, unit, metric,
-               sumIf(value, side = 1) AS expected_value, sumIf(verified_value, side = 1) AS expected_verified, countIf(side = 1) AS expected_rows,
-               sumIf(value, side = 2) AS found_value, sumIf(verified_value, side = 2) AS found_verified, countIf(side = 2) AS found_rows
+        SELECT level, metric, unit, day,
+               sumIf(value, is_expected) AS expected_value, sumIf(verified_value, is_expected) AS expected_verified, sumIf(reports, is_expected) AS expected_reports,
+               sumIf(value, NOT is_expected) AS found_value, sumIf(verified_value, NOT is_expected) AS found_verified, sumIf(reports, NOT is_expected) AS found_reports
         FROM (
-            SELECT day, level, unit, metric, value, verified_value, 1 AS side FROM expected
-            UNION ALL
-            SELECT day, toString(level) AS level, unit, metric, value, verified_value, 2 AS side FROM rollups
+            SELECT level, unit, metric, day, value, verified_value, 0 AS reports, true AS is_expected FROM flows
+            UNION ALL SELECT level, unit, metric, day, value, verified_value, 0, true FROM stocks
+            UNION ALL SELECT level, unit, metric, day, 0, 0, reports, true FROM reported
+            UNION ALL SELECT toString(level), unit, metric, day, value, verified_value, reports, false FROM journal FINAL
+            WHERE partition = -1 OR chunk < CAST(mapFromArrays(%(partitions)s, %(offsets)s), 'Map(Int32, UInt64)')[partition]
         )
-        GROUP BY day, level, unit, metric
+        GROUP BY level, metric, unit, day
+        HAVING (expected_value, expected_verified, expected_reports) != (0, 0, 0) OR (found_value, found_verified, found_reports) != (0, 0, 0)
     )
 """
+
+_DIFFER = "(expected_value, expected_verified, expected_reports) != (found_value, found_verified, found_reports)"
+
+_SPARING = {"max_bytes_before_external_group_by": 2_000_000_000, "max_bytes_before_external_sort": 2_000_000_000}
+"""Beyond this a query goes on on the disk."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Up to where the log is looked at: everything below one offset of each partition."""
+
+    offsets: Mapping[int, int]
+
+    @property
+    def records(self) -> int:
+        """How many records of the log lie below it."""
+        return sum(self.offsets.values())
+
+
+def closed_cut(client: Client) -> Cut:
+    """Behind the last closed chunk of each partition. What lies below changes no more, whatever workers do."""
+    return Cut(dict(client.execute("SELECT partition, max(next_offset) FROM chunks FINAL WHERE closed GROUP BY partition")))
+
+
+def durable_cut(client: Client) -> Cut:
+    """As far as the figures go, open chunks included. It is consistent while no worker writes."""
+    return Cut(dict(client.execute("SELECT partition, max(next_offset) FROM chunks FINAL GROUP BY partition")))
+
+
+def is_at_rest(client: Client, cut: Cut) -> bool:
+    """Whether nothing beyond a durable cut has been written, so that the comparison at that cut was of one moment."""
+    beyond = "CAST(mapFromArrays(%(partitions)s, %(offsets)s), 'Map(Int32, UInt64)')[partition]"
+    counts = client.execute(
+        f"SELECT (SELECT count() FROM journal WHERE partition >= 0 AND version >= {beyond}) + (SELECT count() FROM ledger WHERE offset >= {beyond})",
+        _parameters(cut),
+    )
+    return durable_cut(client) == cut and not counts[0][0]
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """What was added to a figure on a day. A flow's figure is its value; a stock's is the sum of the values up to that day."""
+
+    value: int
+    verified_value: int
+    reports: int
+    """How often something was reported, accepted versions that no longer count included: where it is not 0 a row stands, also for a figure of 0."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A figure that is not what the ledger says. A missing row has None."""
+    """An entry that is not what the ledger says."""
 
-    day: date
     level: str
-    unit: str
     metric: str
-    expected: tuple[int, int] | None
-    """All and verified, recounted from the ledger."""
-    found: tuple[int, int] | None
-    """All and verified, as `rollups` has them."""
+    unit: str
+    day: date
+    expected: Amounts
+    """Recounted from the ledger."""
+    found: Amounts
+    """The sum over the journal's origins."""
 
 
 @dataclass(frozen=True)
 class Recount:
     """The outcome of a recount."""
 
+    cut: Cut
     figures: int
-    """How many rows were compared, over every level, metric and day."""
+    """How many were compared, over every level, metric and day."""
     different: int
     examples: tuple[Difference, ...]
     """The first differences, at most as many as asked for."""
@@ -127,22 +169,89 @@ class Recount:
         return self.different == 0
 
 
-def recount(client: Client, examples: int = 20) -> Recount:
-    """Recount all figures from the ledger and compare them with `rollups`.
+ANCESTORS = "unit_ancestors"
+"""The registry in force as a table."""
 
-    The ledger and the figures must be at rest: while a worker writes, the two are a moment apart.
+
+def recount(client: Client, cut: Cut, *, ancestors: str = ANCESTORS, examples: int = 20) -> Recount:
+    """Recount all figures from the ledger and compare them with the journal, both below a cut.
 
     Args:
-        client: of an account that reads all views.
+        client: the writer's.
+        cut: of closed chunks, or at rest.
+        ancestors: the table of dated ancestors to count under.
         examples: how many differences to bring.
     """
-    differ = "(expected_value, expected_verified, expected_rows) != (found_value, found_verified, found_rows)"
-    with_tables = f"WITH {_EXPECTED}, {_COMPARED}"
-    ((figures, different),) = client.execute(f"{with_tables} SELECT count(), countIf({differ}) FROM compared")
-    rows = client.execute(f"{with_tables} SELECT * FROM compared WHERE {differ} ORDER BY level, unit, metric, day LIMIT {examples}") if different else []
-    return Recount(figures, different, tuple(_difference(row) for row in rows))
+    ((figures, different),) = client.execute(f"{_query(ancestors)} SELECT count(), countIf({_DIFFER}) FROM compared", _parameters(cut), settings=_SPARING)
+    found = differences(client, cut, ancestors=ancestors, most=examples) if different else ()
+    return Recount(cut, figures, different, tuple(found))
 
 
-def _difference(row: tuple[date, str, str, str, int, int, int, int, int, int]) -> Difference:
-    day, level, unit, metric, value, verified, rows, found_value, found_verified, found_rows = row
-    return Difference(day, level, unit, metric, (value, verified) if rows else None, (found_value, found_verified) if found_rows else None)
+def differences(client: Client, cut: Cut, *, ancestors: str = ANCESTORS, most: int | None = None) -> Iterator[Difference]:
+    """What differs at a cut, in the order of level, unit, metric and day."""
+    limit = "" if most is None else f"LIMIT {most}"
+    query = f"{_query(ancestors)} SELECT * FROM compared WHERE {_DIFFER} ORDER BY level, unit, metric, day {limit}"
+    for level, metric, unit, day, *amounts in client.execute_iter(query, _parameters(cut), settings=_SPARING):
+        yield Difference(level, metric, unit, day, Amounts(*amounts[:3]), Amounts(*amounts[3:]))
+
+
+@dataclass(frozen=True)
+class Movement:
+    """How much of a metric a unit gains or loses, all days together."""
+
+    level: str
+    unit: str
+    metric: str
+    figures: int
+    """How many days' entries change."""
+    value: int
+    verified_value: int
+
+
+def movements(client: Client, cut: Cut, *, ancestors: str) -> list[Movement]:
+    """What a repair at a cut would move, were the registry that of a table of ancestors; from the top level down, the largest first."""
+    query = f"""
+        {_query(ancestors)}
+        SELECT level, unit, metric, count(), sum(expected_value - found_value) AS gained, sum(expected_verified - found_verified)
+        FROM compared WHERE {_DIFFER} GROUP BY level, unit, metric
+        ORDER BY indexOf(['national', 'state', 'division', 'district', 'assembly', 'booth'], level), abs(gained) DESC, unit, metric
+    """
+    return [Movement(*row) for row in client.execute(query, _parameters(cut), settings=_SPARING)]
+
+
+def record_reconciliation(client: Client, outcome: Recount, *, repair: int, registry: str, seconds: float) -> None:
+    """Keep the outcome, for those who ask when the figures were last proved.
+
+    Args:
+        client: the writer's.
+        outcome: after the repair, if there was one.
+        repair: its number, else 0.
+        registry: the fingerprint of the registry in force.
+        seconds: how long it took.
+    """
+    row = (dict(outcome.cut.offsets), outcome.cut.records, outcome.figures, outcome.different, repair, registry, seconds)
+    client.execute("INSERT INTO reconciliations (cut, records, figures, different, repair, registry, seconds) VALUES", [row])
+
+
+def insert_differences(client: Client, cut: Cut, repair: int) -> None:
+    """Write what is missing at a cut as entries of a repair: afterwards the journal sums up to what the ledger says."""
+    client.execute(
+        f"""
+        INSERT INTO journal (level, metric, unit, day, partition, chunk, value, verified_value, reports, version)
+        {_query(ANCESTORS)}
+        SELECT level, metric, unit, day, -1, %(repair)s,
+               expected_value - found_value, expected_verified - found_verified, expected_reports - found_reports, 1
+        FROM compared WHERE {_DIFFER}
+        """,
+        {**_parameters(cut), "repair": repair},
+        settings={**_SPARING, "insert_distributed_sync": 1},
+    )
+
+
+def _query(ancestors: str) -> str:
+    return f"WITH {_EXPECTED.format(ancestors=ancestors)}, {_COMPARED}"
+
+
+def _parameters(cut: Cut) -> dict[str, Any]:
+    # never empty: the type of an empty array is unknown
+    return {"partitions": [-2, *cut.offsets], "offsets": [0, *cut.offsets.values()]}

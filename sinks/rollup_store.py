@@ -56,12 +56,19 @@ class RollupStore:
             return []
         wanted = [{"name": "wanted", "structure": [("key", "String"), ("entity", "String")], "data": [{"key": k, "entity": e} for k, e in entities]}]
         query = """
-            SELECT key, entity, version, offset, op, unit, verification, toUnixTimestamp64Micro(occurred_at), toUInt16(day), metrics, amounts
-            FROM ledger FINAL
-            WHERE (key, entity) IN (SELECT key, entity FROM wanted) AND partition = %(partition)s AND offset < %(before)s
+            SELECT key, entity, version, offset, op, unit, verification, toUnixTimestamp64Micro(occurred_at), toUInt16(day), metrics, amounts, correction, deleted
+            FROM ledger
+            PREWHERE (key, entity) IN (SELECT key, entity FROM wanted)
+            WHERE partition = %(partition)s AND offset < %(before)s
         """
         rows = self._session.run(lambda client: client.execute(query, {"partition": partition, "before": before}, external_tables=wanted))
-        return [StoredVersion(*row) for row in rows]
+        # what FINAL would do, at half its cost: of each row the last correction, if that does not take it out
+        newest: dict[tuple[str, str, int, int], tuple[Any, ...]] = {}
+        for row in rows:
+            known = newest.get(row[:4])
+            if known is None or row[-2] >= known[-2]:
+                newest[row[:4]] = row
+        return [StoredVersion(*row[:-2]) for row in newest.values() if not row[-1]]
 
     def covering_chunk(self, partition: int, offset: int) -> int | None:
         """The start of an earlier chunk that reaches to or beyond `offset`, if there is one: then `offset` is no place where a chunk begins."""

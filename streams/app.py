@@ -18,12 +18,11 @@ from mode.supervisors import CrashingSupervisor
 
 from schemas.metrics import MetricDictionary
 from schemas.registry import Registry
-from schemas.topics import EVENTS, REJECTED
+from schemas.topics import EVENTS, REJECTED, TICK_KEY
 from settings import KafkaSettings, Settings
 from sinks.connection import StoppedError
 from sinks.rollup_store import RollupStore
 from streams.admission import Admission
-from streams.chunks import TICK_KEY
 from streams.health import Server, serve
 from streams.telemetry import Telemetry
 from streams.transport import BatchApp, RawBatchSchema

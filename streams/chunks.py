@@ -1,15 +1,15 @@
 """Chunks: how a partition's log is cut, by a pure function of the log.
 
-A new chunk begins at a record when `offset // size` or the hour of the broker's append time differs from those of the record before it. A chunk is named by the
-offset of its first record. A reader that starts where a chunk starts therefore finds the same chunks on every replay.
+A new chunk begins at a record when `offset // size` or the hour of the broker's append time differs from those of the record before it, and behind a tick. A chunk is named by
+the offset of its first record. A reader that starts where a chunk starts therefore finds the same chunks on every replay.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeVar
 
+from schemas.topics import TICK_KEY
+
 HOUR_MS = 3_600_000
-TICK_KEY = b"pravah.tick"
-"""The key of a record without a value that says nothing but that time goes on: it ends the chunk of a quiet partition. It counts nowhere."""
 
 
 class Record(Protocol):
@@ -40,13 +40,13 @@ R = TypeVar("R", bound=Record)
 
 
 def is_tick(record: Record) -> bool:
-    """Whether a record is a tick."""
+    """Whether a record is a tick: it counts nowhere, and ends its chunk."""
     return record.value is None and record.key == TICK_KEY
 
 
 def begins_chunk(before: Record, record: Record, size: int) -> bool:
     """Whether `record` begins a new chunk after `before`, the record that stands before it in the partition."""
-    return before.offset // size != record.offset // size or before.timestamp // HOUR_MS != record.timestamp // HOUR_MS
+    return is_tick(before) or before.offset // size != record.offset // size or before.timestamp // HOUR_MS != record.timestamp // HOUR_MS
 
 
 def cut(before: Record | None, records: Sequence[R], size: int) -> Iterator[tuple[bool, Sequence[R]]]:

@@ -24,7 +24,7 @@ from uuid import UUID, uuid4
 
 from sinks.tables import Rows, StoredEntry, StoredVersion
 from streams.admission import Accepted, Admission, Misrouted, Rejected
-from streams.chunks import HOUR_MS, Record, cut
+from streams.chunks import HOUR_MS, Record, cut, is_tick
 from streams.contribution import Version
 from streams.filter import Entity, EntityFilter
 from streams.open_chunk import Counts, OpenChunk
@@ -116,8 +116,6 @@ class _Open:
     registry: str
     first_appended_at: int
     last: Record | None = None
-    counts_something: bool = False
-    """Whether anything but ticks is in it."""
     flushed: int = _NEVER
     attempt: UUID = field(default_factory=uuid4)
     opened_at: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
@@ -172,6 +170,8 @@ class Worker:
         self._release = release
         self._name = name
         self._open: dict[int, _Open] = {}
+        self._next: dict[int, int] = {}
+        """The offset that must come next, of partitions that were begun here."""
         self._lost: Counter[int] = Counter()
         """How often each partition was taken away: what began before the last time is not ours to go on with."""
         self._turn = asyncio.Lock()
@@ -197,42 +197,53 @@ class Worker:
                 raise
 
     async def _take(self, partition: int, records: Sequence[Record], times_lost: int) -> None:
-        now = self._open.get(partition)
-        before = now.last if now else None
-        if before is not None and records[0].offset != before.offset + 1:
-            if records[0].offset > before.offset:
-                msg = f"partition {partition}: expected offset {before.offset + 1}, got {records[0].offset}: records are missing from the log"
+        now, expected = self._open.get(partition), self._next.get(partition)
+        if expected is not None and records[0].offset != expected:
+            if records[0].offset > expected:
+                msg = f"partition {partition}: expected offset {expected}, got {records[0].offset}: records are missing from the log"
                 raise LogError(msg)
-            # the consumer went back to the committed offset, where a chunk starts: fold it again from there
-            log.info("partition %d: back from offset %d to %d", partition, before.offset + 1, records[0].offset)
-            del self._open[partition]
-            now = before = None
-        for begins, piece in cut(before, records, self._chunk_size):
+            # the consumer went back to where a chunk starts: fold it again from there
+            log.info("partition %d: back from offset %d to %d", partition, expected, records[0].offset)
+            self._forget(partition)
+            now = expected = None
+        for begins, piece in cut(now.last if now else None, records, self._chunk_size):
             if self._lost[partition] != times_lost:  # taken away while we waited: another worker has it
                 return
             if begins:
-                if now is not None:
-                    await self._written()
-                    await self._in_force(partition, times_lost)
-                    if self._lost[partition] != times_lost:
-                        return
-                    await self._in_thread(self._finish, now)
-                    if self._lost[partition] != times_lost:
-                        return
-                    del self._open[partition]
-                    self._closed(partition, now.chunk.last_offset + 1)
-                now = await self._begin(partition, piece[0], continues=now is not None)
+                if now is not None and not await self._close(now, times_lost):
+                    return
+                now = await self._begin(partition, piece[0], continues=expected is not None)
                 if self._lost[partition] != times_lost:
                     return
                 self._open[partition] = now
                 self.progress.setdefault(partition, Progress()).opened_at = now.opened_at
+            assert now is not None  # noqa: S101 - the first piece of a partition begins a chunk
             progress = self.progress[partition]
             if progress.unwritten_since is None:
                 progress.unwritten_since = piece[0].timestamp
             outgoing = await self._in_thread(self._fold, now, piece)
             await self._send(outgoing)
-            now.last = piece[-1]  # type: ignore[union-attr]
+            now.last = piece[-1]
+            expected = self._next[partition] = piece[-1].offset + 1
             self.last_progress = time.time()
+            if is_tick(piece[-1]):  # nothing can follow in this chunk
+                if self._lost[partition] != times_lost or not await self._close(now, times_lost):
+                    return
+                now = None
+
+    async def _close(self, now: _Open, times_lost: int) -> bool:
+        """Close a complete chunk; False if the partition was taken away meanwhile."""
+        partition = now.chunk.partition
+        await self._written()
+        await self._in_force(partition, times_lost)
+        if self._lost[partition] != times_lost:
+            return False
+        await self._in_thread(self._finish, now)
+        if self._lost[partition] != times_lost:
+            return False
+        del self._open[partition]
+        self._closed(partition, now.chunk.last_offset + 1)
+        return True
 
     def _closed(self, partition: int, offset: int) -> None:
         """Everything of a partition below an offset is durable for good."""
@@ -269,9 +280,13 @@ class Worker:
     def drop(self, partitions: Iterable[int]) -> None:
         """Forget open chunks of partitions that were taken away; whoever has them next folds them from their start."""
         for partition in partitions:
-            self._open.pop(partition, None)
-            self.progress.pop(partition, None)
+            self._forget(partition)
             self._lost[partition] += 1
+
+    def _forget(self, partition: int) -> None:
+        self._open.pop(partition, None)
+        self._next.pop(partition, None)
+        self.progress.pop(partition, None)
 
     async def counted_to(self) -> dict[int, int]:
         """Partition → where its last closed chunk ended, which is where a reader begins."""
@@ -286,10 +301,7 @@ class Worker:
         return [
             partition
             for partition, opened in self._open.items()
-            if opened.counts_something
-            and opened.last is not None
-            and now // HOUR_MS > opened.last.timestamp // HOUR_MS
-            and now - opened.last.timestamp > _QUIET_MS
+            if opened.last is not None and now // HOUR_MS > opened.last.timestamp // HOUR_MS and now - opened.last.timestamp > _QUIET_MS
         ]
 
     def stop(self) -> None:
@@ -384,7 +396,6 @@ class Worker:
         chunk.counts.rejected += len(outgoing.rejected)
         chunk.counts.forwarded += len(outgoing.misrouted)
         chunk.last_offset = records[-1].offset
-        opened.counts_something |= ticks < len(records)
         self._tell(before, chunk.counts, outgoing, ticks)
         return outgoing
 

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,7 @@ class Deployment:
         with Lag(self.settings.kafka, self.clickhouse) as lag:
             deadline = time.monotonic() + seconds
             while lag.position().behind:
+                assert not self._workers or any(one.poll() is None for one in self._workers), f"no worker is left; the newest one's log ends:\n{self.log_end()}"
                 assert time.monotonic() < deadline, f"not rolled up within {seconds:.0f} s; the newest worker's log ends:\n{self.log_end()}"
                 time.sleep(0.1)
 
@@ -80,12 +82,17 @@ class Deployment:
     def log_end(self) -> str:
         return last_lines(self._logs / f"worker-{len(self._workers) - 1}.log", 8) if self._workers else "(no worker)"
 
-    def rollups(self) -> dict:
-        """(day, level, unit, metric) → (value, verified value)."""
-        rows = self.clickhouse.execute("SELECT day, toString(level), unit, metric, value, verified_value FROM rollups")
+    def rollups(self, as_of: datetime | None = None) -> dict:
+        """(day, level, unit, metric) → (value, verified value); as they were known at an instant, if one is given."""
+        source = f"rollups_as_known(as_of = fromUnixTimestamp64Milli({int(as_of.timestamp() * 1000)}))" if as_of else "rollups"
+        rows = self.clickhouse.execute(f"SELECT day, toString(level), unit, metric, value, verified_value FROM {source}")
         figures = {row[:4]: row[4:] for row in rows}
         assert len(figures) == len(rows), "a figure stands twice"
         return figures
+
+    def environment(self) -> dict[str, str]:
+        """For a command that is to work on this deployment."""
+        return {**os.environ, "PRAVAH_HOME": str(self.settings.home.resolve()), "PRAVAH_CONSUMER_GROUP": self.settings.consumer_group}
 
     def stop(self) -> None:
         for process in self._workers:

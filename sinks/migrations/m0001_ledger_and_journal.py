@@ -10,22 +10,24 @@ from sinks.migrate import Schema
 
 LEVEL = "Enum8('national' = 1, 'state' = 2, 'division' = 3, 'district' = 4, 'assembly' = 5, 'booth' = 6)"
 
+LEDGER = """
+    key LowCardinality(String), entity String CODEC(ZSTD(1)), version UInt64, partition Int32, offset UInt64,
+    event_id UUID, op Enum8('report' = 1, 'retract' = 2), unit LowCardinality(String), kind LowCardinality(String),
+    occurred_at DateTime64(6, 'Asia/Kolkata'), day Date, reported_at Nullable(DateTime64(6, 'Asia/Kolkata')),
+    tool LowCardinality(String), producer LowCardinality(String), reporter String, evidence String,
+    verification Enum8('unverified' = 1, 'verified' = 2, 'rejected' = 3), data String CODEC(ZSTD(1)),
+    metrics Array(LowCardinality(String)), amounts Array(Int64),
+    appended_at DateTime64(3, 'Asia/Kolkata'), written_at DateTime64(3, 'Asia/Kolkata') DEFAULT now64(3),
+    correction UInt32 DEFAULT 0, deleted UInt8 DEFAULT 0
+"""
+
 
 def forward(schema: Schema) -> list[str]:
     """Make the three tables."""
     return [
         *schema.create_table(
             "ledger",
-            """
-            key LowCardinality(String), entity String CODEC(ZSTD(1)), version UInt64, partition Int32, offset UInt64,
-            event_id UUID, op Enum8('report' = 1, 'retract' = 2), unit LowCardinality(String), kind LowCardinality(String),
-            occurred_at DateTime64(6, 'Asia/Kolkata'), day Date, reported_at Nullable(DateTime64(6, 'Asia/Kolkata')),
-            tool LowCardinality(String), producer LowCardinality(String), reporter String, evidence String,
-            verification Enum8('unverified' = 1, 'verified' = 2, 'rejected' = 3), data String CODEC(ZSTD(1)),
-            metrics Array(LowCardinality(String)), amounts Array(Int64),
-            appended_at DateTime64(3, 'Asia/Kolkata'), written_at DateTime64(3, 'Asia/Kolkata') DEFAULT now64(3),
-            correction UInt32 DEFAULT 0, deleted UInt8 DEFAULT 0
-            """,
+            LEDGER,
             engine="ReplacingMergeTree(correction, deleted)",
             order_by="key, entity, version, partition, offset",
             shard_by="partition",

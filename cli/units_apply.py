@@ -1,0 +1,167 @@
+"""`pravah units apply`: a change of the registry that also moves the figures of past days."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from clickhouse_driver import Client
+from rich.console import Console
+from rich.table import Table
+
+from cli.cut import close_chunks
+from cli.prepare import install_registry, read_registry_files
+from cli.reconcile import author
+from producers.registry import read_registry
+from schemas.days import FIRST_DAY, LAST_DAY, date_of
+from schemas.moves import Difference, compare, move_units
+from schemas.registry import Registry, Unit
+from schemas.units import LEVELS
+from settings import Settings
+from sinks.connection import connect
+from sinks.dimensions import proposed
+from sinks.migrate import Schema
+from sinks.recount import Cut, Movement, closed_cut, movements, recount
+from sinks.repair import repair
+
+Source = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE|FOLDER",
+        help="Moves as CSV (unit,parent,valid_from,valid_to), or a whole registry: a folder with *.units.csv and *.parents.csv.",
+        exists=True,
+    ),
+]
+
+
+def apply(
+    source: Source,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it. Without this it is a dry run: it shows what would change and changes nothing.")] = False,
+    reason: Annotated[str, typer.Option(help="Why, for those who ask later why a figure moved; by default the file's name.")] = "",
+    limit: Annotated[int, typer.Option(min=0, help="How many units and figures to show.")] = 20,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds without progress after which open chunks are left out.")] = 15.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False,
+) -> None:
+    """Move units to other parents, also with effect from a past day, and move the figures with them.
+
+    In a moves file each row gives a unit another parent from a day on; the parent of the same kind that it had on those days goes. Figures are moved by entries of their own, with
+    this reason: `rollups` shows them as they are now, `rollups_as_known(as_of = …)` as they were known before. Workers may go on meanwhile.
+
+    Exit 1 if there is something to mend first.
+    """
+    settings = Settings()
+    say: Callable[[str], None] = lambda text: typer.echo(text, err=True)  # noqa: E731
+    present = read_registry(settings.kafka)
+    if present is None:
+        msg = "no registry is loaded: `pravah up` loads the one that comes with Pravah, `pravah units load FOLDER` your own"
+        raise LookupError(msg)
+    following = _read(source, present)
+    units = compare(present, following)
+    with connect(settings.clickhouse, "writer", send_receive_timeout=3_600) as clickhouse:
+        closing = close_chunks(settings, clickhouse, wait=wait, say=say)
+        if not closing.complete:
+            say(
+                "no worker closes the open chunks: what lies in them will be folded under the new registry, and what was known of it before cannot be told then"
+            )
+        _check_equal(clickhouse, closing.cut)
+        with proposed(clickhouse, Schema(settings.clickhouse.database, settings.clickhouse.cluster), following) as ancestors:
+            figures = movements(clickhouse, closing.cut, ancestors=ancestors)
+        done = _apply(settings, clickhouse, following, reason or source.name, say) if yes and units else None
+    if as_json:
+        result = {
+            "applied": done is not None,
+            "units": [{"unit": one.unit, "before": _told(one.before), "after": _told(one.after)} for one in units],
+            "figures": [asdict(one) for one in figures],
+            "repairs": [] if done is None else done,
+        }
+        typer.echo(orjson.dumps(result).decode())
+        return
+    _show(units, figures, limit, Console(), following)
+    if done is not None:
+        moved = " and ".join(f"repair {one['number']} ({one['entries']:,} entries)" for one in done)
+        typer.echo(f"applied: {len(units):,} units changed; figures moved by {moved or 'nothing'}")
+    elif units:
+        typer.echo("a dry run: nothing was changed. Add --yes to do it")
+
+
+def _read(source: Path, present: Registry) -> Registry:
+    if source.is_file():
+        return move_units(present, source.name, source.read_text(encoding="utf-8-sig").splitlines())
+    paths = sorted([*source.glob("*.units.csv"), *source.glob("*.parents.csv")])
+    if not paths:
+        msg = f"{source} has neither *.units.csv nor *.parents.csv"
+        raise typer.BadParameter(msg)
+    return read_registry_files(paths)
+
+
+def _check_equal(clickhouse: Client, cut: Cut) -> None:
+    """Refuse to mix a move with what was wrong before."""
+    before = recount(clickhouse, cut, examples=0)
+    if not before.equal:
+        msg = f"{before.different:,} figures differ from the ledger already: run `pravah reconcile --repair` first, so that this move's reason stands for this move alone"
+        raise LookupError(msg)
+
+
+def _apply(settings: Settings, clickhouse: Client, following: Registry, reason: str, say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Put the registry in force and move the figures; gives the repairs that it took."""
+    install_registry(settings, following)
+    say("the registry is in force; moving figures …")
+    repairs = []
+    # from now on no chunk is closed under the old registry, but one may have been on its way: then a second look finds it
+    for _ in range(3):
+        cut = closed_cut(clickhouse)
+        if recount(clickhouse, cut, examples=0).equal:
+            break
+        repairs.append(asdict(repair(clickhouse, cut, kind="units", reason=reason, author=author(), registry=following.fingerprint())))
+    return repairs
+
+
+def _show(units: list[Difference], figures: list[Movement], limit: int, console: Console, following: Registry) -> None:
+    if not units:
+        console.print("the registry is this already: nothing changes / कोई बदलाव नहीं")
+        return
+    table = Table("unit / इकाई", "name", "नाम", "before / पहले", "after / बाद", title=f"{len(units):,} units change / इकाइयाँ बदलती हैं")
+    for one in units[:limit]:
+        shown = one.after or one.before
+        table.add_row(one.unit, shown.name_en if shown else "", shown.name_hi if shown else "", _brief(one.before, one.after), _brief(one.after, one.before))
+    if len(units) > limit:
+        table.caption = f"the first {limit} of {len(units):,}"
+    console.print(table)
+    counts = {level: sum(figure.figures for figure in figures if figure.level == level) for level in LEVELS}
+    console.print("figures that move / बदलने वाले आँकड़े: " + (", ".join(f"{count:,} {level}" for level, count in counts.items() if count) or "none / कोई नहीं"))
+    if not figures:
+        return
+    table = Table("level", "unit / इकाई", "name", "metric / माप", "days / दिन", "all / कुल", "verified / सत्यापित")
+    for figure in figures[:limit]:
+        name = following.units[figure.unit].name_en if figure.unit in following.units else ""
+        table.add_row(figure.level, figure.unit, name, figure.metric, f"{figure.figures:,}", f"{figure.value:+,}", f"{figure.verified_value:+,}")
+    if len(figures) > limit:
+        table.caption = f"the first {limit} of {len(figures):,}, from the top level down"
+    console.print(table)
+
+
+def _brief(unit: Unit | None, other: Unit | None) -> str:
+    """What of a unit is not as in the other registry."""
+    if unit is None:
+        return "-"
+    lines = []
+    if other is None or (unit.first, unit.last) != (other.first, other.last):
+        lines.append(_days(unit.first, unit.last))
+    if other is not None and (unit.name_en, unit.name_hi) != (other.name_en, other.name_hi):
+        lines.append(f"{unit.name_en} {unit.name_hi}")
+    lines += [f"{edge.parent} {_days(edge.first, edge.last)}" for edge in unit.parents if other is None or edge not in other.parents]
+    return "\n".join(lines)
+
+
+def _days(first: int, last: int) -> str:
+    return f"{'' if first == FIRST_DAY else date_of(first)}…{'' if last == LAST_DAY else date_of(last)}"
+
+
+def _told(unit: Unit | None) -> dict[str, Any] | None:
+    if unit is None:
+        return None
+    parents = [{"unit": edge.parent, "valid_from": date_of(edge.first), "valid_to": date_of(edge.last)} for edge in unit.parents]
+    return {"name_en": unit.name_en, "name_hi": unit.name_hi, "valid_from": date_of(unit.first), "valid_to": date_of(unit.last), "parents": parents}
