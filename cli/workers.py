@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,10 +14,19 @@ from settings import Settings
 STOP_SECONDS = 15.0
 
 
-def start_worker(settings: Settings, log: Path) -> "subprocess.Popen[bytes]":
-    """Start a worker on the stack of `settings.home`; the kernel kills it when this process ends."""
+def start_worker(
+    settings: Settings, log: Path, *, program: tuple[str, ...] = ("-m", "cli.main", "worker"), environment: Mapping[str, str] | None = None
+) -> "subprocess.Popen[bytes]":
+    """Start a worker on the stack of `settings.home`; the kernel kills it when this process ends.
+
+    Args:
+        settings: group, chunk size and time-outs are handed on.
+        log: what it says is added here.
+        program: what Python runs.
+        environment: further variables.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "stack", "become", str(os.getpid()), sys.executable, "-m", "cli.main", "worker"]
+    command = [sys.executable, "-m", "stack", "become", str(os.getpid()), sys.executable, *program]
     given = {
         "PRAVAH_HOME": str(settings.home.resolve()),
         "PRAVAH_CONSUMER_GROUP": settings.consumer_group,
@@ -26,7 +35,7 @@ def start_worker(settings: Settings, log: Path) -> "subprocess.Popen[bytes]":
         "PRAVAH_SESSION_TIMEOUT_SECONDS": str(settings.session_timeout_seconds),
     }
     with log.open("ab") as out:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={**os.environ, **given})  # noqa: S603
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={**os.environ, **given, **(environment or {})})  # noqa: S603
 
 
 def stop_worker(process: "subprocess.Popen[bytes]") -> int:

@@ -135,5 +135,7 @@ class PatientSession(Session):
 
 
 def first_line(error: BaseException | None) -> str:
-    """An error without the server's stack trace."""
+    """An error in one line, without the server's stack trace."""
+    if isinstance(error, ServerException):
+        return f"ClickHouse error {error.code}: {str(error.message).strip().partition(' Stack trace:')[0].splitlines()[0].removeprefix('DB::Exception: ')}"
     return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'connection closed'}"

@@ -107,7 +107,7 @@ def deploy(services: Settings, tmp_path: Path) -> Iterator[Callable[..., Deploym
     made: list[Deployment] = []
 
     def make(registry: Registry | None = None, **changes: object) -> Deployment:
-        _empty(services)
+        empty(services)
         settings = services.model_copy(update={"consumer_group": f"test-{time.time_ns()}", "session_timeout_seconds": 6.0, **changes})
         prepare(settings, lambda _: None, registry=registry or small_world.registry())
         made.append(Deployment(settings, tmp_path))
@@ -124,7 +124,8 @@ def deployment(deploy: Callable[..., Deployment]) -> Deployment:
     return deploy()
 
 
-def _empty(services: Settings) -> None:
+def empty(services: Settings) -> None:
+    """No topics, no tables."""
     admin = KafkaAdminClient(**client_options(services.kafka))
     wanted = [name for name in (EVENTS, REJECTED, ALERTS, UNITS) if name in admin.list_topics()]
     if wanted:

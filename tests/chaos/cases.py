@@ -1,0 +1,260 @@
+"""The cases of the fault suite. Each is one fault while events flow; `world.check` compares everything afterwards."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+
+import oracle
+import small_world
+from conftest import until
+from kafka import KafkaProducer, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+
+import stack
+from chaos.proxy import CuttingProxy
+from chaos.world import World, other_registry
+from cli.prepare import install_registry
+from schemas.topics import EVENTS, TICK_KEY
+from settings.kafka import client_options
+from sinks.deployment import REGISTRY, get_fact
+from sinks.recount import closed_cut
+from sinks.repair import repair
+
+EVENTS_A_RUN = 400
+
+CRASH_POINTS = [
+    *("look-up", "filter", "send", "write.chunks", "write.journal", "write.ledger", "close", "release", "commit"),
+]
+"""Every step between the poll of a batch and the commit of its offsets; each with before and after."""
+
+
+def crash_points(world: World) -> None:
+    """Two workers in a row die at a step chosen by the seed."""
+    world.send(EVENTS_A_RUN // 2)
+    for _ in range(2):
+        point = f"{world.choose.choice(['before', 'after'])}:{world.choose.choice(CRASH_POINTS)}:{world.choose.choice([1, 1, 2, 5])}"
+        for worker in world.alive():
+            worker.kill()
+            worker.wait()
+        worker = world.start("tests/chaos/crashing_worker.py", point)
+        world.send(EVENTS_A_RUN // 4)
+        until(lambda worker=worker: worker.poll() is not None or not world.behind(), f"the worker dies at {point}, or does not come to it", 90)
+
+
+def killed(world: World) -> None:
+    """SIGKILL at random moments."""
+    for _ in range(3):
+        (worker, *_) = world.ensure()
+        before = world.durable()
+        world.send(EVENTS_A_RUN // 3)
+        if world.choose.random() < 0.7:
+            world.wait_for(before + world.choose.randrange(1, EVENTS_A_RUN // 3))
+        worker.kill()
+        worker.wait()
+
+
+def frozen_worker(world: World) -> None:
+    """SIGSTOP beyond the session time-out: another takes over, then the first one goes on with what it had prepared."""
+    first, *_ = world.ensure(2)
+    world.send(EVENTS_A_RUN // 2)
+    world.wait_for(world.durable() + 1)
+    os.kill(first.pid, signal.SIGSTOP)
+    try:
+        world.send(EVENTS_A_RUN // 4)
+        until(lambda: not world.behind(), "the other worker takes over", 90)
+    finally:
+        os.kill(first.pid, signal.SIGCONT)
+    world.send(EVENTS_A_RUN // 4)
+
+
+def storm(world: World) -> None:
+    """Three workers come and go, asked or killed."""
+    for _ in range(5):
+        world.ensure(3)
+        world.send(EVENTS_A_RUN // 5)
+        worker = world.choose.choice(world.alive())
+        worker.send_signal(world.choose.choice([signal.SIGKILL, signal.SIGTERM]))
+        if world.choose.random() < 0.5:
+            worker.wait()
+
+
+def _restarted(world: World, name: str) -> None:
+    server = world.server(name)
+    os.kill(server.pid, signal.SIGKILL)
+    until(lambda: any(one.name == name and one.pid != server.pid for one in stack.status(world.settings.home).servers), f"{name} is started again", 60)
+
+
+def broker_killed(world: World) -> None:
+    """The broker dies and is started again."""
+    world.ensure()
+    world.send(EVENTS_A_RUN // 2)
+    if world.choose.random() < 0.7:
+        world.wait_for(world.durable() + 1)
+    _restarted(world, "kafka")
+    until(lambda: _answers(lambda: world.send(EVENTS_A_RUN // 2)), "the broker answers", 60)
+
+
+def _answers(call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except Exception:  # noqa: BLE001 - away is away
+        return False
+    return True
+
+
+def clickhouse_killed(world: World) -> None:
+    """ClickHouse dies in mid stream and is started again."""
+    world.ensure()
+    world.send(EVENTS_A_RUN // 2)
+    world.wait_for(world.durable() + world.choose.randrange(1, 100))
+    world.clickhouse.disconnect()
+    _restarted(world, "clickhouse")
+    world.send(EVENTS_A_RUN // 2)
+    until(lambda: _answers(lambda: world.clickhouse.execute("SELECT 1")), "ClickHouse answers", 60)
+
+
+def clickhouse_frozen(world: World) -> None:
+    """ClickHouse stands still for longer than a session, and keeps its ports."""
+    world.ensure()
+    world.send(EVENTS_A_RUN // 2)
+    world.wait_for(world.durable() + 1)
+    world.clickhouse.disconnect()
+    server = world.server("clickhouse")
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        world.send(EVENTS_A_RUN // 2)
+        began = time.monotonic()
+        until(lambda: time.monotonic() - began > world.settings.session_timeout_seconds * 1.2, "more than a session passes")
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+def connection_cut(world: World) -> None:
+    """Connections to ClickHouse break in the middle of inserts."""
+    for worker in world.alive():
+        worker.kill()
+        worker.wait()
+    proxy = CuttingProxy(world.settings.clickhouse.native_port, world.choose.getrandbits(32))
+    worker = world.start(environment={"PRAVAH_CLICKHOUSE__NATIVE_PORT": str(proxy.port)})
+    try:
+        until(lambda: worker.poll() is not None or "Worker ready" in worker.log.read_text(encoding="utf-8"), "the worker is up", 60)
+        proxy.cutting.set()
+        world.send(EVENTS_A_RUN)
+        until(lambda: proxy.cuts > 2 or worker.poll() is not None, "connections are cut", 60)
+        proxy.cutting.clear()
+        world.drain()
+    finally:
+        worker.kill()
+        worker.wait()
+        proxy.close()
+
+
+@contextmanager
+def _refusing(world: World, table: str, setting: str, value: int):
+    world.clickhouse.execute(f"SYSTEM STOP MERGES {table}")
+    world.clickhouse.execute(f"ALTER TABLE {table} MODIFY SETTING {setting} = {value}")
+    try:
+        yield
+    finally:
+        world.clickhouse.execute(f"ALTER TABLE {table} RESET SETTING {setting}")
+        world.clickhouse.execute(f"SYSTEM START MERGES {table}")
+
+
+def _refused(world: World, setting: str, value: int, said: str) -> None:
+    table = world.choose.choice(["journal", "ledger", "chunks"])
+    (worker, *_) = world.ensure()
+    seen = worker.log.stat().st_size
+    with _refusing(world, table, setting, value):
+        world.send(EVENTS_A_RUN)
+        until(lambda: said in worker.log.read_text(encoding="utf-8")[seen // 2 :], f"ClickHouse refuses: {said}", 60)
+    assert worker.poll() is None, "the worker waits"
+
+
+def too_many_parts(world: World) -> None:
+    """ClickHouse refuses inserts: TOO_MANY_PARTS."""
+    _refused(world, "parts_to_throw_insert", 1, "Too many parts")
+
+
+def full_disk(world: World) -> None:
+    """ClickHouse refuses inserts: no space is left."""
+    _refused(world, "min_free_disk_bytes_to_perform_insert", 10**15, "enough free space")
+
+
+def small_retention(world: World) -> None:
+    """The log loses what was counted for good, and a new worker comes."""
+    world.ensure()
+    world.send(EVENTS_A_RUN // 2)
+    world.drain()
+    until(lambda: sum(closed_cut(world.clickhouse).offsets.values()) > 0, "chunks are closed")
+    admin = KafkaAdminClient(**client_options(world.settings.kafka))
+    admin.delete_records({TopicPartition(EVENTS, partition): offset for partition, offset in closed_cut(world.clickhouse).offsets.items()})
+    admin.close()
+    for worker in world.alive():
+        worker.kill()
+        worker.wait()
+    world.ensure()
+    world.send(EVENTS_A_RUN // 2)
+
+
+def clock_jump(world: World) -> None:
+    """The broker's clock jumps by hours, forward and back: the topic takes the times that the sender makes up."""
+    admin = KafkaAdminClient(**client_options(world.settings.kafka))
+    admin.alter_configs(
+        [ConfigResource(ConfigResourceType.TOPIC, EVENTS, configs={"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": str(2**60)})]
+    )
+    admin.close()
+    world.ensure()
+    now = int(time.time() * 1000)
+    producer = KafkaProducer(**client_options(world.settings.kafka), linger_ms=20, max_request_size=8 << 20)
+    for value, key in world.deliveries(EVENTS_A_RUN):
+        if world.choose.random() < 0.05:
+            now += world.choose.choice([-5, -1, 1, 3]) * 3_600_000
+        producer.send(EVENTS, value, key.encode(), timestamp_ms=now)
+    producer.close()
+
+
+def poison(world: World) -> None:
+    """Half of what comes is broken."""
+    world.ensure()
+    world.send(EVENTS_A_RUN, broken=0.5)
+
+
+def ticks(world: World) -> None:
+    """Chunks are closed by ticks at random moments."""
+    world.ensure()
+    producer = KafkaProducer(**client_options(world.settings.kafka))
+    for _ in range(6):
+        world.send(EVENTS_A_RUN // 6)
+        for partition in range(world.choose.randrange(4)):
+            producer.send(EVENTS, None, TICK_KEY, partition=min(partition, 2))
+        producer.flush()
+    producer.close()
+
+
+def registry_change(world: World) -> None:
+    """Another registry is loaded while events flow; a repair then moves what was closed before."""
+    world.ensure(2)
+    world.send(EVENTS_A_RUN // 2)
+    world.wait_for(world.durable() + 1)
+    changed, parents = other_registry()
+    following = world.registry if get_fact(world.clickhouse, REGISTRY) == changed.fingerprint() else changed
+    install_registry(world.settings, following)
+    (world.folder / "small.parents.csv").write_text(parents if following is changed else small_world.PARENTS, encoding="utf-8")
+    world.hierarchy = oracle.Hierarchy.read(world.folder)
+    world.send(EVENTS_A_RUN // 2)
+    world.drain()
+    # until each chunk that is open is one of the new registry; the old one's worker is started anew
+    query = "SELECT count() FROM (SELECT partition, argMax(registry, updated_at) AS r, argMax(closed, updated_at) AS c FROM chunks GROUP BY partition, chunk) WHERE NOT c AND r != %(r)s"
+    until(lambda: not world.clickhouse.execute(query, {"r": following.fingerprint()})[0][0] and not world.behind(), "open chunks are folded anew", 90)
+    repair(world.clickhouse, closed_cut(world.clickhouse), kind="units", reason="chaos", author="chaos", registry=following.fingerprint())
+
+
+CASES: dict[str, Callable[[World], None]] = {
+    case.__name__: case
+    for case in (
+        *(crash_points, killed, frozen_worker, storm, broker_killed, clickhouse_killed, clickhouse_frozen, connection_cut, too_many_parts, full_disk),
+        *(small_retention, clock_jump, poison, ticks, registry_change),
+    )
+}

@@ -1,0 +1,243 @@
+"""What a case of the fault suite works on: a deployment with the small world, random deliveries, workers, and the check of every invariant against the oracle.
+
+Within a case the deployment lives on from run to run: each run adds its own events and its own fault, and after each everything that was ever sent is compared.
+"""
+
+import json
+import random
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import oracle
+import small_world
+from conftest import Deployment, empty, until
+from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import KafkaAdminClient
+
+import stack
+from cli.prepare import prepare
+from cli.workers import last_lines, start_worker
+from producers.sdk import EventProducer
+from schemas.registry import Registry, registry_from_csv
+from schemas.topics import EVENTS, REJECTED
+from settings import Settings
+from settings.kafka import client_options
+from sinks.recount import durable_cut, recount
+
+PARTITIONS = 3
+BROKEN = [b"", b"hello", b"\xff\xfe", b"[1]", b'{"unit": ', b"\x00" * 50, b"x" * 1_048_577, b'{"unit": "CG-AC001"}']
+KINDS = ["incharge_appointed", "committee_formed", "messaging_group", "social_post", "membership", "tally"]
+
+
+def random_event(choose: random.Random, run: int, entities: int = 40) -> dict:
+    """An event of few entities, so that versions meet, on a day on which its unit is open."""
+    key = choose.choice(sorted(small_world.KEYS))
+    unit = choose.choice(small_world.KEYS[key])
+    kind = choose.choice(KINDS)
+    first, last = {"CG-AC001-B0004": (0, 40), "CG-AC002-B0005": (25, 60)}.get(unit, (0, 60))
+    data = {
+        "incharge_appointed": {"role": "incharge", "person": "a" * 64, "active": choose.random() < 0.8},
+        "committee_formed": {"members": choose.randrange(1, 9), "active": choose.random() < 0.8},
+        "messaging_group": {"group_type": choose.choice(["whatsapp", "broadcast"]), "members": choose.randrange(99), "active": choose.random() < 0.8},
+        "social_post": {"platform": choose.choice(["facebook", "twitter"]), "posts": choose.randrange(9), "reach": choose.randrange(99)},
+        "membership": {"mode": choose.choice(["manual", "digital"]), "count": choose.randrange(9)},
+        "tally": {"metric": choose.choice(["volunteers", "doors_visited"]), "value": choose.randrange(99)},
+    }[kind]
+    return {
+        "event_id": f"{choose.getrandbits(32):08x}-0000-4000-8000-{choose.getrandbits(48):012x}",
+        "entity": f"{key}:{run}:{choose.randrange(entities)}",
+        "version": choose.randrange(1, 6),
+        "op": "retract" if choose.random() < 0.1 else "report",
+        "unit": unit,
+        "kind": kind,
+        "occurred_at": f"{small_world.on(choose.randrange(first, last + 1))}T{choose.choice(['00:00:00', '12:00:00', '23:59:59.999999'])}+05:30",
+        "source": {"tool": "test", "producer": "chaos"},
+        "verification": choose.choice(["unverified", "unverified", "verified", "rejected"]),
+        "data": data,
+    }
+
+
+@dataclass
+class Outcome:
+    """What one run came to."""
+
+    events: int = 0
+    repeats: int = 0
+    figures: int = 0
+    differences: list[str] = field(default_factory=list)
+
+
+class World:
+    """One case's deployment."""
+
+    def __init__(self, services: Settings, folder: Path, **changes: object) -> None:
+        empty(services)
+        kafka = services.kafka.model_copy(update={"partitions": PARTITIONS})
+        update = {
+            "kafka": kafka,
+            "consumer_group": f"chaos-{time.time_ns()}",
+            "chunk_size": 60,
+            "flush_seconds": 0.2,
+            "session_timeout_seconds": 2.0,
+            **changes,
+        }
+        self.settings = services.model_copy(update=update)
+        self.registry: Registry = small_world.registry()
+        self.folder = Path(tempfile.mkdtemp(dir=folder))
+        self.hierarchy = oracle.Hierarchy.read(small_world.write(self.folder))
+        prepare(self.settings, lambda _: None, registry=self.registry)
+        self.deployment = Deployment(self.settings, self.folder)
+        self.clickhouse = self.deployment.clickhouse
+        self.workers: list = []
+        self.run = 0
+        self.choose = random.Random(0)
+        self.sent: list[dict] = []
+        self.broken = 0
+        self.outcome = Outcome()
+
+    def begin(self, run: int, seed: int) -> None:
+        self.run, self.choose, self.outcome = run, random.Random(seed), Outcome()
+
+    # --- events -----------------------------------------------------------------------------------------------------------------------------------------
+
+    def deliveries(self, count: int, broken: float = 0.03) -> list[tuple[bytes | None, str]]:
+        """Random deliveries: a fifth are repeats."""
+        found: list[tuple[bytes | None, str]] = []
+        mine: list[dict] = []
+        for _ in range(count):
+            draw = self.choose.random()
+            if draw < broken:
+                found.append((self.choose.choice(BROKEN), self.choose.choice(sorted(small_world.KEYS))))
+                self.broken += 1
+                continue
+            if mine and draw < 0.2:
+                event = self.choose.choice(mine)
+                self.outcome.repeats += 1
+            else:
+                event = random_event(self.choose, self.run)
+                mine.append(event)
+            self.sent.append(event)
+            found.append((json.dumps(event).encode(), oracle.routing_key(event["unit"])))
+        self.outcome.events += count
+        return found
+
+    def send(self, count: int, **options: float) -> None:
+        with EventProducer(self.settings.kafka) as producer:
+            for value, key in self.deliveries(count, **options):
+                producer.send_raw(value, key)
+
+    # --- workers ----------------------------------------------------------------------------------------------------------------------------------------
+
+    def start(self, *program: str, settings: Settings | None = None, environment: dict[str, str] | None = None):
+        log = self.folder / f"worker-{len(self.workers)}.log"
+        given = {"environment": environment, **({"program": program} if program else {})}
+        process = start_worker(settings or self.settings, log, **given)
+        process.log = log
+        self.workers.append(process)
+        return process
+
+    def alive(self) -> list:
+        return [worker for worker in self.workers if worker.poll() is None]
+
+    def ensure(self, count: int = 1) -> list:
+        """At least so many workers."""
+        while len(self.alive()) < count:
+            self.start()
+        return self.alive()
+
+    def log_end(self) -> str:
+        return last_lines(self.workers[-1].log, 12) if self.workers else "(no worker)"
+
+    def said(self, text: str) -> bool:
+        return any(text in worker.log.read_text(encoding="utf-8", errors="replace") for worker in self.alive())
+
+    def durable(self) -> int:
+        return self.deployment.durable()
+
+    def wait_for(self, records: int) -> None:
+        """Until so many records of the log are durable."""
+        until(lambda: self.durable() >= records, "the workers get on", 90)
+
+    def server(self, name: str):
+        return next(server for server in stack.status(self.settings.home).servers if server.name == name)
+
+    def drain(self) -> None:
+        """With the workers that are left, or one new one, until all is rolled up."""
+        deadline = time.monotonic() + 120
+        while self.behind():
+            self.ensure()
+            assert time.monotonic() < deadline, f"not rolled up; the newest worker's log ends:\n{self.log_end()}"
+            time.sleep(0.05)
+
+    def behind(self) -> int:
+        from cli.lag import Lag  # noqa: PLC0415
+
+        with Lag(self.settings.kafka, self.clickhouse) as lag:
+            return lag.position().behind
+
+    def stop(self) -> None:
+        for worker in self.alive():
+            worker.kill()
+            worker.wait()
+        self.clickhouse.disconnect()
+
+    # --- invariants -------------------------------------------------------------------------------------------------------------------------------------
+
+    def check(self) -> Outcome:
+        """Every invariant, for everything that was ever sent into this deployment."""
+        found, expected = self.deployment.rollups(), oracle.figures(self.sent, self.hierarchy)
+        self.outcome.figures = len(expected.keys() | found.keys())
+        wrong = [
+            f"{key}: expected {expected.get(key)}, found {found.get(key)}" for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)
+        ]
+        self._expect(wrong, "recount", recount(self.clickhouse, durable_cut(self.clickhouse)).different, 0)
+        versions = {(oracle.routing_key(one["unit"]), one["entity"], one["version"]) for one in self.sent}
+        self._expect(wrong, "versions in the ledger", self.clickhouse.execute("SELECT count() FROM events")[0][0], len(versions))
+        self._expect(wrong, "records set aside", len(self._rejected()), self.broken)
+        boundaries: dict[int, set[int]] = {}
+        for partition, chunk, offset, closed in self.clickhouse.execute("SELECT partition, chunk, next_offset, closed FROM chunks FINAL"):
+            boundaries.setdefault(partition, {0}).update({chunk, offset} if closed else {chunk})
+        for partition, committed in self._committed().items():
+            if committed not in boundaries.get(partition, {0}):
+                wrong.append(f"partition {partition}: committed offset {committed} is no chunk boundary")
+        self.outcome.differences = wrong
+        return self.outcome
+
+    @staticmethod
+    def _expect(wrong: list[str], what: str, found: int, expected: int) -> None:
+        if found != expected:
+            wrong.append(f"{what}: expected {expected}, found {found}")
+
+    def _committed(self) -> dict[int, int]:
+        admin = KafkaAdminClient(**client_options(self.settings.kafka))
+        try:
+            offsets = admin.list_group_offsets(self.settings.consumer_group)
+        finally:
+            admin.close()
+        found = offsets.get(self.settings.consumer_group, offsets)
+        return {tp.partition: meta.offset for tp, meta in found.items() if tp.topic == EVENTS and meta.offset >= 0}
+
+    def _rejected(self) -> set[tuple[bytes, bytes]]:
+        """Where the records of `activity.rejected` came from, each once."""
+        consumer = KafkaConsumer(**client_options(self.settings.kafka), group_id=None, max_partition_fetch_bytes=8 << 20, fetch_max_bytes=64 << 20)
+        partitions = [TopicPartition(REJECTED, number) for number in consumer.partitions_for_topic(REJECTED)]
+        consumer.assign(partitions)
+        consumer.seek_to_beginning()
+        ends, found = consumer.end_offsets(partitions), set()
+        while any(consumer.position(tp) < ends[tp] for tp in partitions):
+            for records in consumer.poll(timeout_ms=200).values():
+                found |= {(dict(record.headers)["partition"], dict(record.headers)["offset"]) for record in records}
+        consumer.close()
+        return found
+
+
+Case = Callable[[World], None]
+
+
+def other_registry() -> tuple[Registry, str]:
+    """The small world with booth 3 in district A instead of B, and its parents file."""
+    parents = small_world.PARENTS.replace("CG-AC001-B0003,CG-D-B", "CG-AC001-B0003,CG-D-A")
+    return registry_from_csv({"small.units.csv": small_world.UNITS.splitlines(), "small.parents.csv": parents.splitlines()}), parents
