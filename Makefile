@@ -46,6 +46,14 @@ format: install ## put the code into its form
 docs: install ## write the JSON Schema and AsyncAPI descriptions anew
 	$(BIN)/python -m cli.export docs
 
+.PHONY: chaos
+chaos: install ## the fault suite: every fault many times with random seeds, and a table; takes an hour
+	$(BIN)/python tests/chaos/run.py
+
+.PHONY: soak
+soak: install ## ten million events: flat memory, bounded parts, exact figures
+	$(BIN)/python benchmarks/soak.py --events 10000000 --workers 1
+
 .PHONY: bench
 bench: install ## throughput of one worker against a table-per-event Faust app, on the same topic in the same run
 	$(BIN)/python benchmarks/throughput.py

@@ -8,6 +8,7 @@ also compared with the tests' oracle, which reads what was sent and no table.
 """
 
 import argparse
+import importlib
 import json
 import random
 import sys
@@ -90,6 +91,7 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=2_000_000)
     parser.add_argument("--days", type=int, default=42)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--chunk-size", type=int, default=20_000, help="a worker must live long enough to fold the open chunks of its partitions")
     parser.add_argument("--kill-every", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--oracle", action="store_true", help="compare with the tests' oracle too; takes a gigabyte of memory a million events")
     parser.add_argument("--seed", type=int, default=1)
@@ -97,7 +99,7 @@ def main() -> int:
     registry = read_registry_files(reference.registry_files())
     collect_seldom()
     with tempfile.TemporaryDirectory(prefix="pravah-soak-") as folder, stack.running(Path(folder) / "home") as running:
-        settings = running.model_copy(update={"session_timeout_seconds": 2.0})
+        settings = running.model_copy(update={"session_timeout_seconds": 2.0, "chunk_size": options.chunk_size})
         prepare(settings, lambda _: None, registry=registry)
         with connect(settings.clickhouse, "writer", send_receive_timeout=3_600) as clickhouse:
             return _run(options, settings, registry, clickhouse, Path(folder) / "logs")
@@ -171,12 +173,11 @@ def _tell(durable: int, end: int, workers: list[Any], clickhouse: Client, second
 
 def _against_oracle(clickhouse: Client, kept: list[dict[str, Any]]) -> int:
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-    import oracle  # noqa: PLC0415 - of the tests; only when asked for
-
+    oracle = importlib.import_module("oracle")  # of the tests; only when asked for
     expected = oracle.figures(kept, oracle.Hierarchy.read(reference.registry_files()[0].parent))
     rows = clickhouse.execute("SELECT day, toString(level), unit, metric, value, verified_value FROM rollups")
     found = {row[:4]: row[4:] for row in rows}
-    different = sum(expected.get(key) != found.get(key) for key in expected.keys() | found.keys())
+    different: int = sum(expected.get(key) != found.get(key) for key in expected.keys() | found.keys())
     print(f"oracle from what was sent: {len(expected):,} figures, {different:,} differences")
     return different
 

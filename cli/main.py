@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from cli import stack as stack_commands
 from cli.demo import demo
+from cli.doctor import doctor
 from cli.emit import emit
 from cli.import_file import import_file
 from cli.reconcile import reconcile
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Pravah: activity of a party's units, from the booth to national headquarters, in exact figures.",
 )
-for command in (stack_commands.up, stack_commands.down, stack_commands.status, demo, worker, emit, reconcile):
+for command in (stack_commands.up, stack_commands.down, stack_commands.status, demo, worker, emit, reconcile, doctor):
     app.command()(command)
 app.command("import")(import_file)
 app.command("simulate")(simulate_command)

@@ -262,7 +262,7 @@ def test_every_way_to_break_an_event_is_refused(breakage: str) -> None:
     check = admission(small_world.registry())
     around = Surroundings(("CG-AC999",), "CG-AC002-B0005")
     for seed in range(30):
-        value = BREAKAGES[breakage](good, Random(seed), around)  # noqa: S311 - reproducible
+        value = BREAKAGES[breakage](good, Random(seed), around)
         assert isinstance(check.admit(0, Arrived(0, 1_646_500_000_000, None, value)), Rejected), value
     assert not isinstance(check.admit(0, Arrived(0, 1_646_500_000_000, None, orjson.dumps(good))), Rejected)
 
