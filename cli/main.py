@@ -10,6 +10,7 @@ from cli import stack as stack_commands
 from cli.demo import demo
 from cli.doctor import doctor
 from cli.emit import emit
+from cli.explain import explain
 from cli.import_file import import_file
 from cli.reconcile import reconcile
 from cli.simulate import simulate_command
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Pravah: activity of a party's units, from the booth to national headquarters, in exact figures.",
 )
-for command in (stack_commands.up, stack_commands.down, stack_commands.status, demo, worker, emit, reconcile, doctor):
+for command in (stack_commands.up, stack_commands.down, stack_commands.status, demo, worker, emit, reconcile, explain, doctor):
     app.command()(command)
 app.command("import")(import_file)
 app.command("simulate")(simulate_command)

@@ -57,7 +57,7 @@ def contribution(versions: Collection[Version], stocks: Collection[str]) -> Cont
     cells: dict[Cell, int] = {(metric, highest.unit, highest.day): amount for metric, amount in highest.amounts.items() if metric not in stocks}
     level: dict[str, int] = {}
     held_by = ""
-    for observation in _observations(versions):
+    for observation in observations(versions):
         following = {metric: amount for metric, amount in observation.amounts.items() if metric in stocks}
         for metric, amount in level.items():
             _add(cells, (metric, held_by, observation.day), -amount)
@@ -83,7 +83,7 @@ def _number(version: Version) -> int:
     return version.version
 
 
-def _observations(versions: Iterable[Version]) -> list[Version]:
+def observations(versions: Iterable[Version]) -> list[Version]:
     """The versions above the highest retraction, in the order in which they hold."""
     retracted = max((version.version for version in versions if version.op == "retract"), default=0)
     return sorted((version for version in versions if version.version > retracted), key=lambda version: (version.occurred_at, version.version))

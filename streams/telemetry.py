@@ -64,7 +64,8 @@ class _Defined(Generic[M]):
 
     def make(self, telemetry: "Telemetry") -> None:
         """Register it for one worker; from then on the instance's own attribute hides this one."""
-        made = self._kind(PREFIX + self._name, self._text, self._labels, registry=telemetry.registry, **self._options)
+        name = (PREFIX + self._name).removesuffix("_info")  # an Info puts it there itself
+        made = self._kind(name, self._text, self._labels, registry=telemetry.registry, **self._options)
         for value in self._values:
             made.labels(value)
         telemetry.__dict__[self._name] = made

@@ -4,7 +4,7 @@ import gc
 from collections.abc import Iterator
 
 import pytest
-from chaos.cases import CASES, CRASH_POINTS
+from chaos.cases import CASES
 from chaos.world import World
 from conftest import until
 from kafka import TopicPartition
@@ -43,20 +43,6 @@ def test_a_fault_changes_no_figure(world: World, case: str) -> None:
     assert outcome.differences == []
 
 
-@pytest.mark.parametrize("step", CRASH_POINTS)
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_worker_that_dies_at_any_step_changes_no_figure(world: World, when: str, step: str) -> None:
-    world.begin(100 + len(world.workers), SEED)
-    for worker in world.alive():
-        worker.kill()
-        worker.wait()
-    dying = world.start("tests/chaos/crashing_worker.py", f"{when}:{step}:1")
-    world.send(150)
-    until(lambda: dying.poll() is not None or not world.behind(), f"the worker dies {when} {step}, or does not come to it", 90)
-    world.drain()
-    assert world.check().differences == []
-
-
 def test_records_that_are_gone_before_they_were_counted_stop_the_worker(services: Settings, tmp_path) -> None:
     """It must not go on behind them as if they had never been; it says which are gone, and what to do."""
     world = World(services, tmp_path)
@@ -74,7 +60,6 @@ def test_records_that_are_gone_before_they_were_counted_stop_the_worker(services
         admin = KafkaAdminClient(**client_options(world.settings.kafka))
         admin.delete_records({TopicPartition(EVENTS, partition): counted[partition] + 7})
         admin.close()
-        before = world.deployment.rollups()
         worker = world.start()
         until(lambda: worker.poll() is not None, "the worker stops", 60)
         assert worker.returncode != 0
@@ -82,6 +67,5 @@ def test_records_that_are_gone_before_they_were_counted_stop_the_worker(services
         assert (
             f"partition {partition}: the figures stand at offset {counted[partition]}, the log begins at {counted[partition] + 7}: 7 records are gone" in said
         )
-        assert {key for key in before if key not in world.deployment.rollups()} == set()
     finally:
         world.stop()

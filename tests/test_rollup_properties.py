@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from memory_store import MemoryStore
 
 from schemas.registry import registry_from_csv
+from schemas.topics import TICK_KEY
 from schemas.units import routing_key
 from sinks.connection import StoppedError
 from streams.admission import Admission
@@ -275,3 +276,73 @@ def test_no_record_stops_the_worker(event: dict, field: str, value: object) -> N
     accepted = {row["entity"] for row in group.store.ledger.values()}
     assert _post()["event_id"] in accepted
     assert len(accepted) + sum(len(outgoing.rejected) for outgoing in group.sent) == 2
+
+
+@settings(max_examples=150, deadline=None)
+@given(log=logs, ticks=st.lists(st.integers(0, 25), max_size=4), batches=st.lists(st.integers(1, 9), min_size=1, max_size=4), cut_at=st.integers(0, 25))
+def test_ticks_close_chunks_and_count_nowhere(hierarchy: oracle.Hierarchy, log, ticks: list[int], batches: list[int], cut_at: int) -> None:
+    events, hours = log
+    records = log_of(events, hours)
+    for place in ticks:
+        at = min(place, len(records))
+        records.insert(at, LogRecord(0, records[max(0, at - 1)].timestamp, TICK_KEY, None))
+    records = [record._replace(offset=offset) for offset, record in enumerate(records)]
+    group = Group(MemoryStore(), 6)
+    asyncio.run(group.read(records[:cut_at], [3], flush=False))  # a worker that dies there
+    asyncio.run(group.read(records, batches, flush=True))
+    assert not any(outgoing.rejected for outgoing in group.sent)
+    assert group.store.figures(oracle.STOCKS) == oracle.figures(events, hierarchy)
+    for record in records:
+        if record.key == TICK_KEY:
+            assert group.committed > record.offset, "the chunk that a tick ends is closed at once"
+
+
+def test_a_quiet_partition_is_sent_a_tick_once_its_hour_is_over() -> None:
+    group = Group(MemoryStore(), 100)
+    (record,) = log_of([_post()], [0])
+
+    async def run() -> None:
+        worker = group.worker()
+        await worker.take(0, [record])
+        assert worker.quiet(record.timestamp + 20 * 60_000) == [], "its hour goes on"
+        assert worker.quiet(record.timestamp + HOUR + 60_001) == [0]
+        await worker.take(0, [LogRecord(1, record.timestamp + HOUR + 60_001, TICK_KEY, None)])
+        assert group.committed == 2
+        assert worker.quiet(record.timestamp + 9 * HOUR) == [], "nothing is open"
+        worker.stop()
+
+    asyncio.run(run())
+
+
+def test_a_chunk_is_closed_under_the_registry_in_force_only() -> None:
+    class Ruled(MemoryStore):
+        force: str | None = "another"
+
+        def registry_in_force(self) -> str | None:
+            return self.force
+
+    group = Group(Ruled(), 100)
+    (record,) = log_of([_post()], [0])
+
+    async def run() -> None:
+        worker = group.worker()
+        taking = asyncio.ensure_future(worker.take(0, [record, LogRecord(1, record.timestamp, TICK_KEY, None)]))
+        done, _ = await asyncio.wait([taking], timeout=0.5)
+        assert not done
+        assert group.committed == 0
+        group.store.force = REGISTRY.fingerprint()
+        await taking
+        assert group.committed == 2
+        worker.stop()
+
+    asyncio.run(run())
+
+
+def test_records_that_are_gone_before_they_were_counted_stop_the_worker() -> None:
+    store = MemoryStore()
+    records = log_of([_post()] * 5, [0, 0, 1, 0, 1])
+    asyncio.run(Group(store, 100).read(records, [5], flush=True))
+    later = [record._replace(offset=record.offset + 5) for record in records]
+    group = Group(store, 100)
+    with pytest.raises(LogError, match="the figures stand at offset 4, the log begins at 5: 1 records are gone"):
+        asyncio.run(group.worker().take(0, later))

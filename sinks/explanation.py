@@ -1,0 +1,146 @@
+"""What is read to explain one figure: itself, its origins in the journal, and every version of the entities that may count in it."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from clickhouse_driver import Client
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The figure that is asked for."""
+
+    unit: str
+    level: str
+    unit_en: str
+    unit_hi: str
+    metric: str
+    is_stock: bool
+    metric_en: str
+    metric_hi: str
+    day: date
+
+
+@dataclass(frozen=True)
+class Origin:
+    """One part of a figure: what a chunk of the log, or a repair, added."""
+
+    partition: int
+    """-1 for a repair."""
+    chunk: int
+    """The chunk's first offset, or the repair's number."""
+    value: int
+    verified_value: int
+    told: str
+    """Who wrote it and when, or why."""
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """One accepted version, as the ledger has it."""
+
+    key: str
+    entity: str
+    version: int
+    op: str
+    verification: str
+    unit: str
+    occurred_at: datetime
+    day: int
+    amounts: dict[str, int]
+    event_id: str
+    tool: str
+    producer: str
+    partition: int
+    offset: int
+    appended_at: datetime
+
+
+def subject(client: Client, unit: str, metric: str, day: date) -> Subject:
+    """Look the unit and the metric up.
+
+    Raises:
+        LookupError: there is no such unit, or no such metric.
+    """
+    units = client.execute("SELECT toString(level), name_en, name_hi FROM units WHERE unit = %(unit)s", {"unit": unit})
+    if not units:
+        msg = f"unit {unit!r} is not in the registry; `pravah units show` looks at one"
+        raise LookupError(msg)
+    metrics = client.execute("SELECT type = 'stock', name_en, name_hi FROM metrics WHERE metric = %(metric)s", {"metric": metric})
+    if not metrics:
+        known = ", ".join(row[0] for row in client.execute("SELECT metric FROM metrics ORDER BY position"))
+        msg = f"metric {metric!r} is not in the metric dictionary; it has {known}"
+        raise LookupError(msg)
+    level, unit_en, unit_hi = units[0]
+    return Subject(unit, level, unit_en, unit_hi, metric, bool(metrics[0][0]), metrics[0][1], metrics[0][2], day)
+
+
+def figure(client: Client, about: Subject) -> tuple[date, int, int] | None:
+    """The figure as `rollups` has it: its row's day (for a stock the last one up to the day), all, verified. None: nothing was reported."""
+    query = f"""
+        SELECT day, value, verified_value FROM rollups
+        WHERE level = %(level)s AND unit = %(unit)s AND metric = %(metric)s AND day {"<=" if about.is_stock else "="} %(day)s ORDER BY day DESC LIMIT 1
+    """
+    rows = client.execute(query, _parameters(about))
+    return (rows[0][0], int(rows[0][1]), int(rows[0][2])) if rows else None
+
+
+def origins(client: Client, about: Subject) -> list[Origin]:
+    """What each chunk and each repair added; of a stock, all changes up to the day."""
+    query = f"""
+        SELECT j.partition, j.chunk, j.value, j.verified_value, c.worker, c.closed, c.first_at, c.last_at, r.kind, r.reason, r.author, r.at
+        FROM (
+            SELECT partition, chunk, sum(value) AS value, sum(verified_value) AS verified_value FROM journal FINAL
+            WHERE level = %(level)s AND unit = %(unit)s AND metric = %(metric)s AND day {"<=" if about.is_stock else "="} %(day)s
+            GROUP BY partition, chunk HAVING (value, verified_value) != (0, 0)
+        ) AS j
+        LEFT JOIN (
+            SELECT partition, chunk, argMax(worker, updated_at) AS worker, max(closed) AS closed, argMax(first_appended_at, updated_at) AS first_at,
+                   max(last_appended_at) AS last_at
+            FROM chunks GROUP BY partition, chunk
+        ) AS c ON c.partition = j.partition AND c.chunk = j.chunk
+        LEFT JOIN (SELECT toInt32(-1) AS partition, repair, toString(kind) AS kind, reason, author, at FROM repairs FINAL) AS r
+            ON r.partition = j.partition AND r.repair = j.chunk
+        ORDER BY j.partition, j.chunk
+    """
+    return [Origin(row[0], row[1], row[2], row[3], _told(row)) for row in client.execute(query, _parameters(about))]
+
+
+def _told(row: tuple[Any, ...]) -> str:
+    partition, worker, closed, first, last, kind, reason, author, at = row[0], *row[4:]
+    if partition < 0:
+        return f"repair ({kind}) by {author}, {at:%Y-%m-%d %H:%M:%S}: {reason}" if author else "a repair of which nothing is recorded"
+    return f"records of {first:%Y-%m-%d %H:%M:%S} to {last:%H:%M:%S}, {'closed' if closed else 'still open'}, by {worker}"
+
+
+def spans(client: Client, about: Subject) -> dict[str, list[tuple[int, int]]]:
+    """Unit → the days (since 1970-01-01, both inclusive) on which it stands below the figure's unit, or is it."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    query = "SELECT unit, toUInt16(valid_from), toUInt16(valid_to) FROM unit_ancestors WHERE ancestor = %(unit)s"
+    for unit, first, last in client.execute(query, {"unit": about.unit}):
+        found.setdefault(unit, []).append((first, last))
+    return found
+
+
+def versions(client: Client, about: Subject) -> dict[tuple[str, str], list[StoredEvent]]:
+    """Every version of each entity that may count, or once did: (routing key, entity) → versions."""
+    query = f"""
+        SELECT key, entity, version, op, verification, unit, occurred_at, toUInt16(day), metrics, amounts, toString(event_id), tool, producer, partition, offset, appended_at
+        FROM events
+        WHERE (key, entity) IN (
+            SELECT key, entity FROM events
+            WHERE has(metrics, %(metric)s) AND day {"<=" if about.is_stock else "="} %(day)s AND unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = %(unit)s)
+        )
+        ORDER BY key, entity, version
+    """
+    found: dict[tuple[str, str], list[StoredEvent]] = {}
+    for row in client.execute(query, _parameters(about)):
+        metrics, amounts = row[8:10]
+        event = StoredEvent(*row[:8], *(dict(zip(metrics, amounts, strict=True)), *row[10:]))
+        found.setdefault((event.key, event.entity), []).append(event)
+    return found
+
+
+def _parameters(about: Subject) -> dict[str, Any]:
+    return {"level": about.level, "unit": about.unit, "metric": about.metric, "day": about.day}

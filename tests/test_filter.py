@@ -1,0 +1,57 @@
+"""The filter before the ledger: it never forgets, its memory is bounded, and ClickHouse makes the same fingerprints."""
+
+import threading
+
+import pytest
+from conftest import Deployment
+from hypothesis import given
+from hypothesis import strategies as st
+from test_reconcile import post
+
+from producers.sdk import EventProducer
+from sinks.rollup_store import RollupStore
+from streams.filter import EntityFilter
+
+entities = st.tuples(st.text(max_size=8), st.text(max_size=30))
+
+
+@given(seen=st.lists(entities), others=st.lists(entities), bits=st.integers(16, 32))
+def test_what_was_seen_is_always_found(seen: list[tuple[str, str]], others: list[tuple[str, str]], bits: int) -> None:
+    known = EntityFilter(bits)
+    known.add(seen[: len(seen) // 2])
+    known.add(seen[len(seen) // 2 :])
+    found = known.seen([*seen, *others])
+    assert set(seen) <= set(found)
+    assert set(found) <= {*seen, *others}
+
+
+def test_what_was_not_seen_is_seldom_found() -> None:
+    known = EntityFilter(28)
+    known.add([("CG-AC001", f"seen-{number}") for number in range(100_000)])
+    found = known.seen([("CG-AC001", f"new-{number}") for number in range(100_000)])
+    assert len(found) < 200, "100,000 of 2^28: 37 are to be expected"
+
+
+@pytest.mark.parametrize("bits", [16, 18])
+def test_memory_is_bounded_whatever_is_put_in(bits: int) -> None:
+    known = EntityFilter(bits)
+    known.add([("CG-AC001", str(number)) for number in range(400_000)])
+    assert known.size <= 2**bits / 8
+    assert len(known) > 0.7 * 2**bits
+
+
+def test_clickhouse_makes_the_same_fingerprints(deployment: Deployment) -> None:
+    """So that the filter of a partition can be filled from the ledger when it is assigned."""
+    names = ["plain", "कोंडागाँव", "a\nb", "", "x" * 200]
+    with EventProducer(deployment.settings.kafka) as producer:
+        for number, name in enumerate(names):
+            producer.send({**post("CG-AC001-B0001", 3, number), **({"entity": name} if name else {})})
+    deployment.start_worker()
+    deployment.wait_until_rolled_up()
+    stored = deployment.clickhouse.execute("SELECT key, entity, partition FROM ledger")
+    assert len(stored) == len(names)
+    filled = EntityFilter(28)
+    for block in RollupStore(deployment.settings.clickhouse, threading.Event()).fingerprints(stored[0][2], 0, 28):
+        filled.add_fingerprints(block)
+    assert len(filled) == len(names)
+    assert len(filled.seen([(key, entity) for key, entity, _ in stored])) == len(names)
