@@ -980,7 +980,7 @@ def _show(checks: Sequence[Check]) -> None:
     if not console.is_terminal:
         console = Console(width=_WIDE)
     table = Table()
-    table.add_column("check\nजाँच", ratio=2)
+    table.add_column("check\nजाँच", max_width=26)
     table.add_column("verdict\nनतीजा", no_wrap=True)
     table.add_column("found\nक्या मिला", ratio=5)
     table.add_column("what to do\nक्या करें", ratio=5)
@@ -993,4 +993,4 @@ def _show(checks: Sequence[Check]) -> None:
         table.add_section()
     console.print(table)
     count = Counter(check.verdict for check in checks)
-    console.print(f"{count['ok']} ok ठीक, {count['warning']} warnings चेतावनियाँ, {count['failure']} failures ख़राबियाँ", highlight=False)
+    console.print(f"ok ठीक: {count['ok']}, warning चेतावनी: {count['warning']}, failure ख़राबी: {count['failure']}", highlight=False)

@@ -13,6 +13,7 @@ from cli.emit import emit
 from cli.explain import explain
 from cli.import_file import import_file
 from cli.reconcile import reconcile
+from cli.replay import replay
 from cli.simulate import simulate_command
 from cli.units import units
 from cli.worker import worker
@@ -37,6 +38,7 @@ for command in (stack_commands.up, stack_commands.down, stack_commands.status, d
 app.command("import")(import_file)
 app.command("simulate")(simulate_command)
 app.add_typer(units, name="units")
+app.add_typer(replay, name="replay")
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ REGISTRY = "registry"
 
 
 def get_fact(client: Client, name: str) -> str | None:
-    """A fact, or None if it was never set."""
-    rows = client.execute("SELECT value FROM deployment FINAL WHERE name = %(name)s", {"name": name})
+    """A fact, or None if it was never set, or forgotten."""
+    rows = client.execute("SELECT value FROM deployment FINAL WHERE name = %(name)s AND value != ''", {"name": name})
     return str(rows[0][0]) if rows else None
 
 
@@ -20,6 +20,11 @@ def set_fact(client: Client, name: str, value: str) -> None:
         "SELECT %(name)s, %(value)s, greatest(now64(6), (SELECT max(at) FROM deployment WHERE name = %(name)s) + toIntervalMicrosecond(1))",
         {"name": name, "value": value},
     )
+
+
+def forget_fact(client: Client, name: str) -> None:
+    """As if it had never been set."""
+    set_fact(client, name, "")
 
 
 class LogChangedError(RuntimeError):

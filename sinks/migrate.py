@@ -56,6 +56,10 @@ class Schema:
         suffix = "_local" if self.cluster and sharded else ""
         return f"EXCHANGE TABLES {self.database}.{one}{suffix} AND {self.database}.{other}{suffix}{self.on_cluster}"
 
+    def truncate_table(self, name: str, *, sharded: bool = False) -> str:
+        """One statement that takes all rows out of a table."""
+        return f"TRUNCATE TABLE {self.database}.{name}{'_local' if self.cluster and sharded else ''}{self.on_cluster} SYNC"
+
     def drop_table(self, name: str, *, sharded: bool = False) -> list[str]:
         """Statements that undo `create_table`."""
         local = [f"DROP TABLE IF EXISTS {self.database}.{name}_local{self.on_cluster} SYNC"] if self.cluster and sharded else []

@@ -2,6 +2,7 @@
 
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import TopicAlreadyExistsError
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from schemas.topics import ALERTS, EVENTS, REJECTED, UNITS
 from settings import KafkaSettings
@@ -10,6 +11,7 @@ from stack.errors import StackError
 
 _DAY_MS = 86_400_000
 _REJECTED_DAYS = 90
+_KNOWN_SECONDS = 5.0
 
 
 def identify(kafka: KafkaSettings) -> tuple[str, int]:
@@ -20,12 +22,14 @@ def identify(kafka: KafkaSettings) -> tuple[str, int]:
     """
     admin = KafkaAdminClient(**client_options(kafka))
     try:
-        topic = admin.describe_topics([EVENTS])[0]
+        # a topic that was just made is not known to every broker at once
+        patiently = Retrying(retry=retry_if_result(lambda found: found["error_code"]), stop=stop_after_delay(_KNOWN_SECONDS), wait=wait_fixed(0.1))
+        topic = patiently(lambda: admin.describe_topics([EVENTS])[0])
+    except RetryError as error:
+        msg = f"Kafka at {kafka.bootstrap_servers} has no topic {EVENTS!r}; `pravah up` makes it"
+        raise StackError(msg) from error
     finally:
         admin.close()
-    if topic["error_code"]:
-        msg = f"Kafka at {kafka.bootstrap_servers} has no topic {EVENTS!r}; `pravah up` makes it"
-        raise StackError(msg)
     return str(topic["topic_id"]), len(topic["partitions"])
 
 

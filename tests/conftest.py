@@ -61,7 +61,7 @@ class Deployment:
         self._workers: list = []
 
     def start_worker(self):
-        process = start_worker(self.settings, self._logs / f"worker-{len(self._workers)}.log")
+        process = start_worker(self.settings, self._logs / f"worker-{time.time_ns()}.log")
         self._workers.append(process)
         return process
 
@@ -80,7 +80,7 @@ class Deployment:
             return lag.position().durable
 
     def log_end(self) -> str:
-        return last_lines(self._logs / f"worker-{len(self._workers) - 1}.log", 8) if self._workers else "(no worker)"
+        return last_lines(max(self._logs.glob("worker-*.log")), 8) if self._workers else "(no worker)"
 
     def rollups(self, as_of: datetime | None = None) -> dict:
         """(day, level, unit, metric) → (value, verified value); as they were known at an instant, if one is given."""
@@ -94,10 +94,14 @@ class Deployment:
         """For a command that is to work on this deployment."""
         return {**os.environ, "PRAVAH_HOME": str(self.settings.home.resolve()), "PRAVAH_CONSUMER_GROUP": self.settings.consumer_group}
 
-    def stop(self) -> None:
+    def stop_workers(self) -> None:
         for process in self._workers:
             if process.poll() is None:
                 stop_worker(process)
+        self._workers = [process for process in self._workers if process.poll() is None]
+
+    def stop(self) -> None:
+        self.stop_workers()
         self.clickhouse.disconnect()
 
 

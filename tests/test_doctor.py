@@ -325,6 +325,14 @@ def test_records_lost_are_measured_from_the_last_closed_chunk_else_the_open_one_
     assert "450 records were deleted before any worker read them, in partitions 3, 4, 5" in unread.found
 
 
+@pytest.mark.parametrize(("appended_ago", "written_ago"), [(300, 1), (1, 300), (1, 1)])
+def test_a_partition_that_is_being_written_or_has_just_been_sent_something_does_not_stand_still(appended_ago: int, written_ago: int) -> None:
+    waiting = dataclasses.replace(KAFKA, ends={**KAFKA.ends, HOME: 140}, sample=(KAFKA.sample[0]._replace(timestamp=NOW - appended_ago * 1000),))
+    at_work = dataclasses.replace(TABLES, still_seconds={**TABLES.still_seconds, HOME: written_ago})
+    [told] = [check for check in diagnose(facts(kafka_or_why=waiting, tables_or_why=at_work)) if check.name == "workers"]
+    assert (told.verdict, told.found) == ("ok", "1 run; 40 records wait")
+
+
 def test_a_remedy_never_puts_a_password_into_an_argument() -> None:
     secured = KafkaSettings(**SASL, username="pravah", password=SecretStr("hush-hush-hush"))
     ill = dataclasses.replace(events(**{"message.timestamp.type": "CreateTime"}), settings=WELL.settings.model_copy(update={"kafka": secured}))

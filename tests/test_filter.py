@@ -51,7 +51,9 @@ def test_clickhouse_makes_the_same_fingerprints(deployment: Deployment) -> None:
     stored = deployment.clickhouse.execute("SELECT key, entity, partition FROM ledger")
     assert len(stored) == len(names)
     filled = EntityFilter(28)
-    for block in RollupStore(deployment.settings.clickhouse, threading.Event()).fingerprints(stored[0][2], 0, 28):
+    store = RollupStore(deployment.settings.clickhouse, threading.Event())
+    for block in store.fingerprints(stored[0][2], 0, 28):
         filled.add_fingerprints(block)
+    store.close()
     assert len(filled) == len(names)
     assert len(filled.seen([(key, entity) for key, entity, _ in stored])) == len(names)
