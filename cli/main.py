@@ -18,6 +18,7 @@ from cli.simulate import simulate_command
 from cli.units import units
 from cli.worker import worker
 from producers.importer import MappingError
+from producers.rejected import MendedFileError
 from producers.sdk import ProducerError
 from schemas.metrics import MetricError
 from schemas.plan import PlanError
@@ -45,7 +46,7 @@ def main() -> None:
     """Run a command. What a person can mend is told in one line, without a traceback: exit 1 for findings, 2 for wrong use."""
     try:
         app()
-    except (RegistryError, PlanError, MetricError, MappingError) as findings:
+    except (RegistryError, PlanError, MetricError, MappingError, MendedFileError) as findings:
         sys.exit(_told(findings, 1))
     except ValidationError as error:
         wrong = "; ".join(f"PRAVAH_{'__'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors(include_input=False))

@@ -41,10 +41,19 @@ class Schema:
             arguments = f"{path}, {arguments}" if arguments.rstrip(")") else f"{path})"
             kind = f"Replicated{kind}"
         statements = [f"CREATE TABLE {self.database}.{local}{self.on_cluster} ({columns}) ENGINE = {kind}({arguments or ')'} ORDER BY ({order_by}) {tail}"]
-        if local != name:
-            distributed = f"Distributed('{self.cluster}', '{self.database}', '{local}', {shard_by})"
-            statements.append(f"CREATE TABLE {self.database}.{name}{self.on_cluster} AS {self.database}.{local} ENGINE = {distributed}")
-        return statements
+        return [*statements, *self._distributed(name, local, shard_by)]
+
+    def create_table_like(self, name: str, like: str, *, shard_by: str | None = None) -> list[str]:
+        """Statements for an empty table of the same form as one that `create_table` made."""
+        suffix = "_local" if self.cluster and shard_by else ""
+        copy = f"CREATE TABLE {self.database}.{name}{suffix}{self.on_cluster} AS {self.database}.{like}{suffix}"
+        return [copy, *self._distributed(name, f"{name}{suffix}", shard_by)]
+
+    def _distributed(self, name: str, local: str, shard_by: str | None) -> list[str]:
+        if local == name:
+            return []
+        engine = f"Distributed('{self.cluster}', '{self.database}', '{local}', {shard_by})"
+        return [f"CREATE TABLE {self.database}.{name}{self.on_cluster} AS {self.database}.{local} ENGINE = {engine}"]
 
     def alter_table(self, name: str, change: str, *, sharded: bool = False) -> list[str]:
         """Statements that change a table's columns."""

@@ -107,12 +107,12 @@ def _app(settings: Settings, counted_to: Callable[[], Awaitable[dict[int, int]]]
         broker_max_poll_interval=300.0,
         broker_max_poll_records=20_000,
         consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=4 * 1024 * 1024,
+        consumer_max_fetch_size=1024 * 1024,
         consumer_connections_max_idle_ms=540_000,
         producer_acks=-1,
         producer_linger_ms=5,
         producer_max_request_size=MAX_REQUEST_BYTES,
-        stream_buffer_maxsize=32,  # batches, not records
+        stream_buffer_maxsize=4,  # batches, not records
         stream_wait_empty=False,  # waiting can hang a rebalance while ClickHouse is away
         topic_allow_declare=False,
         topic_disable_leader=True,

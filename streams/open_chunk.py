@@ -11,6 +11,7 @@ from typing import Any
 
 from schemas.days import date_of
 from schemas.registry import Registry
+from sinks.tables import StoredVersion
 from streams.admission import Accepted, ledger_row
 from streams.contribution import Version, change, contribution
 from streams.filter import Entity
@@ -54,9 +55,9 @@ class OpenChunk:
         self._ledger: list[tuple[Any, ...]] = []
         self._accepted: dict[tuple[str, str, int, int], tuple[Any, ...]] = {}
 
-    def unknown(self, batch: Iterable[Accepted]) -> list[Entity]:
-        """The entities of a batch whose earlier versions this chunk has not been told yet; each once."""
-        return list({(item.key, item.entity): None for item in batch if (item.key, item.entity) not in self._versions})
+    def unknown(self, entities: Iterable[Entity]) -> list[Entity]:
+        """Those entities whose earlier versions this chunk has not been told yet; each once."""
+        return list({entity: None for entity in entities if entity not in self._versions})
 
     def tell(self, entities: Iterable[Entity], versions: Iterable[tuple[Entity, Version]]) -> None:
         """Take the ledger's answer about some entities: all their versions at offsets before this chunk."""
@@ -66,16 +67,25 @@ class OpenChunk:
             self._versions[entity][version.version] = version
 
     def fold(self, item: Accepted) -> bool:
-        """Fold one accepted version; its entity must be known by `tell`.
+        """Fold one admitted version, and keep its row for the ledger; its entity must be known by `tell`.
 
         Returns:
             False for a duplicate, which changes nothing: the first version with a number stands.
         """
-        known = self._versions[item.key, item.entity]
-        version = item.version
+        if not self.count((item.key, item.entity), item.version):
+            return False
+        row = ledger_row(item, self.partition)
+        self._ledger.append(row)
+        self._accepted[item.key, item.entity, item.version.version, item.record.offset] = row
+        return True
+
+    def count(self, entity: Entity, version: Version) -> bool:
+        """Let the figures follow a version; False if its entity has one with this number, which stands."""
+        known = self._versions[entity]
         if version.version in known:
             self.counts.duplicates += 1
             return False
+        self.counts.accepted += 1
         if known:
             self.counts.corrections += 1
             before = contribution(known.values(), self._stocks)
@@ -85,10 +95,6 @@ class OpenChunk:
         else:
             known[version.version] = version
             self._rollup.fold_first(version)
-        row = ledger_row(item, self.partition)
-        self._ledger.append(row)
-        self._accepted[item.key, item.entity, version.version, item.record.offset] = row
-        self.counts.accepted += 1
         return True
 
     def take_unwritten(self) -> Unwritten:
@@ -137,6 +143,12 @@ class OpenChunk:
     def _journal_row(self, key: EntryKey, entry: Sequence[int], version: int) -> tuple[Any, ...]:
         level, metric, unit, day = key
         return (level, metric, unit, _date(day), self.partition, self.start, *entry, version)
+
+
+def version_of(row: StoredVersion) -> Version:
+    """A version as the ledger has it."""
+    amounts = dict(zip(row.metrics, row.amounts, strict=True))
+    return Version(row.version, row.op, row.verification, row.unit, row.occurred_at, row.day, amounts)  # type: ignore[arg-type]
 
 
 _date = lru_cache(maxsize=10_000)(date_of)

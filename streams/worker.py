@@ -25,9 +25,8 @@ from uuid import UUID, uuid4
 from sinks.tables import Rows, StoredEntry, StoredVersion
 from streams.admission import Accepted, Admission, Misrouted, Rejected
 from streams.chunks import HOUR_MS, Record, cut, is_tick
-from streams.contribution import Version
 from streams.filter import Entity, EntityFilter
-from streams.open_chunk import Counts, OpenChunk
+from streams.open_chunk import Counts, OpenChunk, version_of
 from streams.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
@@ -387,8 +386,8 @@ class Worker:
                 outgoing.misrouted.append(decision)
             else:
                 ticks += 1
-        unknown = chunk.unknown(accepted)
-        chunk.tell(unknown, (((row.key, row.entity), _version(row)) for row in self._look_up(chunk, unknown)))
+        unknown = chunk.unknown((item.key, item.entity) for item in accepted)
+        chunk.tell(unknown, (((row.key, row.entity), version_of(row)) for row in self._look_up(chunk, unknown)))
         before = replace(chunk.counts)
         for item in accepted:
             chunk.fold(item)
@@ -469,8 +468,3 @@ class Worker:
             *(counts.records, counts.accepted, counts.duplicates, counts.rejected, counts.forwarded),
             *(opened.first_appended_at, last, opened.opened_at, self._stamp),
         )
-
-
-def _version(row: StoredVersion) -> Version:
-    amounts = dict(zip(row.metrics, row.amounts, strict=True))
-    return Version(row.version, row.op, row.verification, row.unit, row.occurred_at, row.day, amounts)  # type: ignore[arg-type]

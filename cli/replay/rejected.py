@@ -1,0 +1,141 @@
+"""`pravah replay rejected`: what was rejected, sent again once it can be counted."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.prepare import default_dictionary
+from cli.progress import progress
+from cli.replay.log_at_rest import ReplayRefusedError
+from producers.registry import read_registry
+from producers.rejected import RejectedRecord, read_mended, read_rejected, to_line
+from producers.sdk import EventProducer
+from settings import Settings
+from sinks.connection import connect
+from sinks.lookup import counted_events
+from streams.admission import Accepted
+from streams.second_look import SecondLook, SecondLooks, identity_of
+
+_BATCH = 2_000
+_EXAMPLES = 10
+_COLUMNS = {
+    "send": "can be counted / गिने जा सकते हैं",
+    "counted": "counted already / गिने जा चुके",
+    "repeat": "repeats / दोहराव",
+    "superseded": "version taken / संस्करण मौजूद",
+    "rejected": "still rejected / अब भी अस्वीकृत",
+}
+
+
+@dataclass
+class _Outcome:
+    """What came of all records."""
+
+    records: int = 0
+    sent: int = 0
+    outcomes: dict[str, Counter[str]] = field(default_factory=dict)
+    """The reason for which a record was rejected → what becomes of it now → how many."""
+    examples: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, record: RejectedRecord, look: SecondLook) -> None:
+        """Note one."""
+        self.records += 1
+        self.outcomes.setdefault(record.reason or "-", Counter())[look.outcome] += 1
+        if look.outcome in {"rejected", "superseded"} and len(self.examples) < _EXAMPLES:
+            self.examples.append({"where": record.where, "outcome": look.outcome, "reason": look.reason, "detail": look.detail})
+
+    def count(self, outcome: str) -> int:
+        """How many came to this."""
+        return sum(some[outcome] for some in self.outcomes.values())
+
+
+def rejected(
+    *,
+    reason: Annotated[list[str] | None, typer.Option(help="Only those rejected for this reason; may be given more than once.")] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="Write those that still cannot be counted to this file, one JSON object a line, to be mended.", dir_okay=False)
+    ] = None,
+    mended: Annotated[
+        Path | None, typer.Option("--from", help="Take the records of such a file, as people mended them, instead of the topic's.", exists=True, dir_okay=False)
+    ] = None,
+    send: Annotated[bool, typer.Option("--send", help="Send those that can be counted. Without this it only shows them.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False,
+) -> None:
+    """Look again at what was rejected, and send what can be counted now: because the registry has the unit by now, or because people mended it.
+
+    What the ledger has already is not sent; a record that workers have not come to yet may be sent twice, and counts once. Exit code 1 if a mended record still cannot be counted.
+    """
+    if to and mended and to.resolve() == mended.resolve():
+        msg = f"{to}: --to would empty the file that --from reads; name another one"
+        raise ReplayRefusedError(msg)
+    settings = Settings()
+    registry = read_registry(settings.kafka)
+    if registry is None:
+        msg = "no registry is loaded: `pravah units load` first"
+        raise ReplayRefusedError(msg)
+    looks = SecondLooks(registry, default_dictionary(), max_future_hours=settings.max_future_hours, now=time.time_ns() // 1_000_000)
+    total, records = (None, read_mended(mended)) if mended else read_rejected(settings.kafka)
+    outcome = _Outcome()
+    with ExitStack() as open_now:
+        clickhouse = open_now.enter_context(connect(settings.clickhouse, "writer"))
+        producer = open_now.enter_context(EventProducer(settings.kafka)) if send else None
+        file = open_now.enter_context(to.open("wb")) if to else None
+        advance = open_now.enter_context(progress("rejected records / अस्वीकृत", total, quiet=as_json))
+        while batch := list(islice(records, _BATCH)):
+            chosen = [record for record in batch if not reason or record.reason in reason]
+            decided = [(record, looks.decide(record.value)) for record in chosen]
+            known = counted_events(clickhouse, [identity_of(decision) for _, decision in decided if isinstance(decision, Accepted)])
+            for record, decision in decided:
+                look = looks.conclude(decision, known)
+                outcome.add(record, look)
+                if look.outcome == "send" and producer:
+                    producer.send_raw(record.value, look.key)
+                if look.outcome in {"rejected", "superseded"} and file:
+                    file.write(to_line(record))
+            advance(len(batch))
+        if producer:
+            producer.flush()
+            outcome.sent = producer.delivered
+    _tell(outcome, send=send, to=to, as_json=as_json)
+    if mended and (outcome.count("rejected") or outcome.count("superseded")):
+        raise typer.Exit(1)
+
+
+def _tell(outcome: _Outcome, *, send: bool, to: Path | None, as_json: bool) -> None:
+    if as_json:
+        shown = {**vars(outcome), "outcomes": {reason: dict(some) for reason, some in outcome.outcomes.items()}}
+        typer.echo(orjson.dumps({**shown, **{name: outcome.count(name) for name in _COLUMNS}}).decode())
+        return
+    if not outcome.records:
+        typer.echo("nothing was rejected / कुछ भी अस्वीकृत नहीं")
+        return
+    table = Table("reason / कारण", *_COLUMNS.values())
+    for reason, some in sorted(outcome.outcomes.items()):
+        table.add_row(reason, *(f"{some[name]:,}" for name in _COLUMNS))
+    Console().print(table)
+    for example in outcome.examples:
+        typer.echo(f"{example['where']}: {example['reason'] or example['outcome']}: {example['detail']}")
+    for line in _next_steps(outcome, send=send, to=to):
+        typer.echo(line)
+
+
+def _next_steps(outcome: _Outcome, *, send: bool, to: Path | None) -> Iterator[str]:
+    waiting, left = outcome.count("send"), outcome.count("rejected") + outcome.count("superseded")
+    if send:
+        yield f"{outcome.sent:,} records sent"
+    elif waiting:
+        yield f"nothing was sent; --send sends {waiting:,} records"
+    if left and to:
+        yield f"{left:,} records written to {to}: mend `event` in each line, then `pravah replay rejected --from {to} --send`"
+    elif left:
+        yield f"{left:,} records cannot be counted as they are; --to FILE writes them where they can be mended"

@@ -1,0 +1,80 @@
+"""The journal from the ledger alone: what was accepted is folded again, chunk by chunk, by the same rule as when it came.
+
+Nothing is decided anew: no event is admitted or refused here. A chunk keeps its name and its span, so that the figures keep their origins.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from schemas.metrics import MetricDictionary
+from schemas.registry import Registry
+from sinks.tables import StoredVersion
+from streams.filter import Entity, EntityFilter
+from streams.open_chunk import OpenChunk, version_of
+
+
+class Span(NamedTuple):
+    """A chunk of a partition, as far as it is durable."""
+
+    start: int
+    next_offset: int
+
+
+class UnknownSpanError(LookupError):
+    """The ledger has a version of which no chunk is known, so that its figures could have no origin."""
+
+    def __init__(self, partition: int, offset: int) -> None:
+        """Say which."""
+        super().__init__(
+            f"partition {partition}: the ledger has a version at offset {offset}, of which `chunks` says nothing; rebuild from the log: `pravah replay log --discard`"
+        )
+
+
+def refold(
+    partition: int,
+    spans: Sequence[Span],
+    rows: Iterable[StoredVersion],
+    earlier: Callable[[int, Sequence[Entity]], Iterable[StoredVersion]],
+    *,
+    registry: Registry,
+    dictionary: MetricDictionary,
+    filter_bits: int = 28,
+) -> Iterator[OpenChunk]:
+    """Fold a partition's part of the ledger again; holds one chunk at a time.
+
+    Args:
+        partition: its number.
+        spans: its chunks in the order of the log, without overlaps; what the last one has beyond its span is left to the worker that goes on with it.
+        rows: its accepted versions in the order of their offsets.
+        earlier: (offset, entities) → the ledger's versions of these entities at smaller offsets.
+        registry: the units to count under.
+        dictionary: says which metrics are stocks.
+        filter_bits: see `EntityFilter`; it spares the ledger from being asked about entities that are new.
+
+    Yields:
+        Each chunk, folded to its end.
+
+    Raises:
+        UnknownSpanError: a row lies in no span.
+    """
+    known = EntityFilter(filter_bits)
+    waiting = iter(rows)
+    row = next(waiting, None)
+    for span in spans:
+        inside: list[StoredVersion] = []
+        while row is not None and row.offset < span.next_offset:
+            if row.offset < span.start:
+                raise UnknownSpanError(partition, row.offset)
+            inside.append(row)
+            row = next(waiting, None)
+        chunk = OpenChunk(partition, span.start, registry=registry, stocks=dictionary.stocks)
+        chunk.last_offset = span.next_offset - 1
+        entities = chunk.unknown((one.key, one.entity) for one in inside)
+        asked = known.seen(entities)
+        chunk.tell(entities, (((one.key, one.entity), version_of(one)) for one in (earlier(span.start, asked) if asked else ())))
+        for one in inside:
+            chunk.count((one.key, one.entity), version_of(one))
+        known.add(entities)
+        yield chunk
+    if row is not None and not spans:
+        raise UnknownSpanError(partition, row.offset)

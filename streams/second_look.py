@@ -1,0 +1,85 @@
+"""A second look at rejected records: under the registry and the dictionary of now, or after people mended them, some of them can be counted. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+from schemas.metrics import MetricDictionary
+from schemas.registry import Registry
+from streams.admission import Accepted, Admission, Rejected
+
+Outcome = Literal["send", "counted", "superseded", "repeat", "rejected"]
+"""
+- `send`: it can be counted now.
+- `counted`: the ledger has this very event.
+- `superseded`: the ledger has another event with this entity and version, which stands; a mended one needs a higher version.
+- `repeat`: it is the same event as an earlier one of these records.
+- `rejected`: it still cannot be counted.
+"""
+
+Identity = tuple[str, str, int]
+"""Routing key, entity, version."""
+
+
+class SecondLook(NamedTuple):
+    """What came of one record."""
+
+    outcome: Outcome
+    reason: str = ""
+    """Why it is still rejected."""
+    detail: str = ""
+    """What a person can do."""
+    key: str = ""
+    """The routing key to send it under, if it can be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Arriving:
+    """A record as it would arrive now."""
+
+    timestamp: int
+    value: bytes | None
+    offset: int = 0
+    key: bytes | None = None
+
+
+class SecondLooks:
+    """Looks at one record after the other, and remembers which events it let through."""
+
+    def __init__(self, registry: Registry, dictionary: MetricDictionary, *, max_future_hours: float, now: int) -> None:
+        """Take what decides, and the time at which the records would arrive, milliseconds since 1970-01-01T00:00Z."""
+        self._admission = Admission(registry, dictionary, partition_of=lambda _: 0, max_future_hours=max_future_hours)
+        self._now = now
+        self._seen: set[Identity] = set()
+
+    def decide(self, value: bytes | None) -> Accepted | Rejected:
+        """Decide about a record as if it arrived now; the ledger is not asked."""
+        decision = self._admission.admit(0, _Arriving(self._now, value))
+        assert isinstance(decision, Accepted | Rejected)  # noqa: S101 - there is one partition, and a tick has a key
+        return decision
+
+    def conclude(self, decision: Accepted | Rejected, ledger: Mapping[Identity, UUID]) -> SecondLook:
+        """Say what becomes of it.
+
+        Args:
+            decision: about the record.
+            ledger: which event counts as a version, at least for the decision's own.
+        """
+        if isinstance(decision, Rejected):
+            return SecondLook("rejected", decision.reason, decision.detail)
+        identity = identity_of(decision)
+        counted = ledger.get(identity)
+        if counted == decision.event.event_id:
+            return SecondLook("counted")
+        if counted is not None:
+            return SecondLook("superseded", detail=f"event {counted} counts as version {identity[2]} of {identity[1]}: give this one a higher version")
+        if identity in self._seen:
+            return SecondLook("repeat")
+        self._seen.add(identity)
+        return SecondLook("send", key=decision.key)
+
+
+def identity_of(accepted: Accepted) -> Identity:
+    """By what the ledger tells versions apart."""
+    return accepted.key, accepted.entity, accepted.version.version
