@@ -20,6 +20,24 @@ from streams.registry_feed import RegistryFeed
 
 log = logging.getLogger(__name__)
 
+_SHUTDOWN_SECONDS = 30
+
+
+class _Worker(faust.Worker):  # type: ignore[misc]
+    """Faust's worker, which ends in any case: one that hangs on its way out looks alive, and nobody starts another."""
+
+    async def stop(self) -> None:
+        """Stop within a limited time."""
+        timer = threading.Timer(_SHUTDOWN_SECONDS, self._end)
+        timer.daemon = True
+        timer.start()
+        await super().stop()
+
+    @staticmethod
+    def _end() -> None:
+        log.error("not stopped within %d s: ending at once; nothing is lost by that", _SHUTDOWN_SECONDS)
+        os._exit(1)
+
 
 def worker() -> None:
     """Roll events up, until a signal.
@@ -39,7 +57,7 @@ def worker() -> None:
     follower = threading.Thread(target=_follow, args=(feed, registry, stop, changed), name="registry", daemon=True)
     follower.start()
     try:
-        faust.Worker(app, loglevel="info", redirect_stdouts=False).execute_from_commandline()
+        _Worker(app, loglevel="info", redirect_stdouts=False).execute_from_commandline()
     finally:
         stop.set()
         follower.join(timeout=5)

@@ -9,12 +9,15 @@ acknowledged. `BatchApp.release` keeps one number per partition, and only these 
 Everything here leans on the inside of faust-streaming 0.15; `tests/test_exactness.py` and `tests/test_worker.py` fail when an upgrade changes what it leans on.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import faust
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+
+_COMMIT_SECONDS = 10
 
 
 class Batch(NamedTuple):
@@ -52,6 +55,14 @@ class BatchConsumer(driver.Consumer):
     def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
         others = super()._filter_committable_offsets([tp for tp in tps if tp.topic != self.app.batched_topic])
         return {**others, **{tp: offset for tp, offset in self.app.released.items() if self._should_commit(tp, offset)}}
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit, if Faust's consumer thread still listens: where it ended first, as in a crash, a call to it would never return, and the process would not end."""
+        try:
+            return await asyncio.wait_for(super()._commit(offsets), _COMMIT_SECONDS)
+        except TimeoutError:
+            self.log.warning("no answer to a commit within %d s: going on without it", _COMMIT_SECONDS)
+            return False
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         if tp.topic != self.app.batched_topic:  # between the ends of two batches there is no gap

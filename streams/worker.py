@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, cast
 from uuid import UUID, uuid4
 
+from sinks.connection import StoppedError
 from sinks.tables import Rows, StoredEntry, StoredVersion
 from streams.admission import Accepted, Admission, Misrouted, Rejected
 from streams.chunks import HOUR_MS, Record, cut, is_tick
@@ -173,6 +174,7 @@ class Worker:
         """The offset that must come next, of partitions that were begun here."""
         self._lost: Counter[int] = Counter()
         """How often each partition was taken away: what began before the last time is not ours to go on with."""
+        self._stopped = False
         self._turn = asyncio.Lock()
         self._writing: asyncio.Future[None] | None = None
         self._writer_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="write")
@@ -263,6 +265,8 @@ class Worker:
             async with self._turn:
                 written = [(self.progress[partition], opened.chunk.last_offset + 1) for partition, opened in self._open.items()]
                 rows = await self._in_thread(self._unwritten, list(self._open.values()))
+                if self._stopped:
+                    return
                 for progress, _ in written:
                     progress.writing_since, progress.unwritten_since = progress.unwritten_since, None
                 self._writing = asyncio.ensure_future(asyncio.get_running_loop().run_in_executor(self._writer_thread, lambda: self._writer.write(**rows)))
@@ -304,7 +308,8 @@ class Worker:
         ]
 
     def stop(self) -> None:
-        """Release the threads; open chunks stay open in the log."""
+        """Release the threads; open chunks stay open in the log. What is asked for afterwards raises `StoppedError`."""
+        self._stopped = True
         self._writer_thread.shutdown(wait=False, cancel_futures=True)
         self._thread.shutdown(wait=False, cancel_futures=True)
 
@@ -337,6 +342,9 @@ class Worker:
             await asyncio.shield(self._writing)
 
     async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401
+        if self._stopped:
+            msg = "the worker was stopped"
+            raise StoppedError(msg)
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
 
     # --- on the thread ---------------------------------------------------------------------------------------------------------------------------------
