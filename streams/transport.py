@@ -6,7 +6,7 @@ its records.
 Commits. Acknowledging cannot express "everything below this offset is durable" (`docs/adr/0003-batched-faust-transport.md`): nothing of a batched topic is ever
 acknowledged. `BatchApp.release` keeps one number per partition, and only these numbers are committed; they are chunk boundaries and nothing else.
 
-Everything here leans on the inside of faust-streaming 0.15; `tests/test_exactness.py` and `tests/test_worker.py` fail when an upgrade changes what it leans on.
+Everything here leans on the inside of faust-streaming 0.15; `tests/test_faust_traps.py` fails when an upgrade changes what it leans on.
 """
 
 import asyncio

@@ -1,7 +1,4 @@
-"""A store in memory that keeps the promises of `streams.worker.Store`, for properties over far more orders than real parts can run.
-
-`tests/test_rollup_store.py` holds it and the ClickHouse store against the same statements.
-"""
+"""A store in memory that keeps the promises of `streams.worker.Store`, for properties over far more orders than real parts can run."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
