@@ -1,0 +1,198 @@
+"""What an event costs when the ledger has 1, 10 and 50 million rows: with the filter, without it, and what filling the filter takes.
+
+    python benchmarks/ledger_size.py [--rows 1000000 10000000 50000000] [--json]
+
+A real worker folds batches of one partition into a real ClickHouse; four fifths of the events are about new entities, a fifth repeats what the ledger has somewhere. Kafka has no part in it.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from clickhouse_driver import Client
+from rich.console import Console
+from rich.table import Table
+
+import reference
+import stack
+from cli.prepare import default_dictionary, prepare, read_registry_files
+from schemas.registry import Registry
+from settings import Settings
+from sinks.connection import connect
+from sinks.rollup_store import RollupStore
+from streams.admission import Admission
+from streams.filter import EntityFilter
+from streams.worker import Outgoing, Worker
+
+PARTITIONS = 12
+FIRST_OFFSET = 1_000_000_000
+"""Of what is folded here: behind everything that the ledger has."""
+BATCH, BATCHES = 2_000, 15
+UNIT, KEY = "CG-AC001-B0001", "CG-AC001"
+STEP = 5_000_000
+
+
+@dataclass
+class Record:
+    """What the worker needs of a Kafka record."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+
+
+@dataclass
+class Measured:
+    """At one size of the ledger. Microseconds an event are medians over batches."""
+
+    rows: int
+    micros_with_filter: float
+    micros_without_filter: float
+    asked_for: int
+    """Entities for which the ledger was asked, with the filter, of all that were new to their chunk."""
+    entities: int
+    filter_fill_seconds: float
+    filter_mib: float
+
+
+def fill(client: Client, first: int, behind: int) -> None:
+    """Add rows to the ledger: entities of random names, spread over keys and partitions."""
+    for begin in range(first, behind, STEP):
+        client.execute(
+            f"""
+            INSERT INTO ledger (key, entity, version, partition, offset, event_id, op, unit, kind, occurred_at, day, tool, producer, verification, data, metrics, amounts, appended_at)
+            SELECT concat('CG-AC', leftPad(toString(number % {PARTITIONS} + 1), 3, '0')), hex(sipHash128(number)), 1, number % {PARTITIONS}, number, generateUUIDv4(), 'report', '{UNIT}',
+                   'social_post', toDateTime64('2022-09-01 10:00:00', 6, 'Asia/Kolkata'), '2022-09-01', 'bench', 'x', 'unverified', '{{"platform":"facebook","posts":3}}', ['posts_facebook'], [3], now64(3)
+            FROM numbers({begin}, {min(STEP, behind - begin)})
+            """
+        )
+
+
+def known_entities(client: Client, rows: int, choose: random.Random, count: int) -> list[str]:
+    """Some of partition 0."""
+    numbers = [choose.randrange(rows // PARTITIONS) * PARTITIONS for _ in range(count)]
+    return [row[0] for row in client.execute("SELECT hex(sipHash128(arrayJoin(%(numbers)s)))", {"numbers": [numbers[0] + 2**33, *numbers]})][1:]
+
+
+def batches(repeats: list[str], choose: random.Random, at: int) -> list[list[Record]]:
+    """Batches of one chunk each, so that nothing is known from an open one."""
+    made = []
+    waiting = iter(repeats)
+    now = time.time_ns() // 1_000_000
+    for number in range(BATCHES):
+        records = []
+        for index in range(BATCH):
+            entity = next(waiting) if index % 5 == 0 else f"{choose.getrandbits(128):032X}"
+            event = {
+                "event_id": f"00000000-0000-4000-8000-{choose.getrandbits(48):012x}",
+                "entity": entity,
+                "version": 1,
+                "unit": UNIT,
+                "kind": "social_post",
+                "occurred_at": "2022-09-01T10:00:00+05:30",
+                "source": {"tool": "bench", "producer": "x"},
+                "data": {"platform": "facebook", "posts": 3},
+            }
+            records.append(Record(at + number * BATCH + index, now, KEY.encode(), json.dumps(event).encode()))
+        made.append(records)
+    return made
+
+
+async def fold(settings: Settings, registry: Registry, work: list[list[Record]]) -> tuple[list[float], Worker]:
+    """Seconds of each batch, and the worker."""
+    stop = threading.Event()
+
+    async def send(_: Outgoing) -> None:
+        return None
+
+    worker = Worker(
+        store=RollupStore(settings.clickhouse, stop),
+        writer=RollupStore(settings.clickhouse, stop),
+        admission=Admission(registry, default_dictionary(), partition_of=lambda _: 0, max_future_hours=24 * 10_000),
+        chunk_size=BATCH,
+        send=send,
+        release=lambda *_: None,
+    )
+    took = []
+    for records in work:
+        began = time.perf_counter()
+        await worker.take(0, records)
+        took.append(time.perf_counter() - began)
+    worker.stop()
+    return took[1:], worker  # the first one fills the filter
+
+
+def measure(settings: Settings, registry: Registry, client: Client, rows: int, at: int) -> Measured:
+    """Measure at one size; the filter is left out last, by a filter that takes everything for seen."""
+    client.execute("TRUNCATE TABLE chunks")  # else the open chunk of the last size would have to be folded first
+    choose = random.Random(rows)  # noqa: S311 - reproducible, not secret
+    needed = BATCH * BATCHES // 5
+    with_filter, worker = asyncio.run(fold(settings, registry, batches(known_entities(client, rows, choose, needed), choose, at)))
+    metrics = {sample.name: sample.value for family in worker._telemetry.registry.collect() for sample in family.samples if not sample.labels}  # noqa: SLF001
+    client.execute("TRUNCATE TABLE chunks")
+    seen = EntityFilter.seen
+    EntityFilter.seen = lambda _self, entities: list(entities)  # type: ignore[method-assign]
+    try:
+        without, _ = asyncio.run(fold(settings, registry, batches(known_entities(client, rows, choose, needed), choose, at + BATCH * BATCHES)))
+    finally:
+        EntityFilter.seen = seen  # type: ignore[method-assign]
+    (known,) = worker._filters.values()  # noqa: SLF001
+    return Measured(
+        rows,
+        statistics.median(with_filter) / BATCH * 1e6,
+        statistics.median(without) / BATCH * 1e6,
+        int(metrics["pravah_ledger_lookups_total"]),
+        BATCH * BATCHES,
+        metrics["pravah_filter_build_seconds_sum"],
+        known.size / 2**20,
+    )
+
+
+def main() -> int:
+    """Measure at growing sizes and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 10_000_000, 50_000_000])
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    registry = read_registry_files(reference.registry_files())
+    found: list[Measured] = []
+    with tempfile.TemporaryDirectory(prefix="pravah-ledger-") as folder, stack.running(Path(folder) / "home") as settings:
+        prepare(settings, lambda _: None, registry=registry)
+        with connect(settings.clickhouse, "writer", send_receive_timeout=3_600) as client:
+            have = 0
+            for number, rows in enumerate(sorted(options.rows)):
+                fill(client, have, rows)
+                have = rows
+                found.append(measure(settings, registry, client, rows, FIRST_OFFSET + number * 10 * BATCH * BATCHES))
+                print(found[-1], file=sys.stderr, flush=True)
+    if options.json:
+        print(json.dumps([asdict(one) for one in found]))
+        return 0
+    table = Table("ledger rows", "µs an event", "ratio", "without filter", "ratio", "ledger asked for", "of entities", "filter filled in s", "filter MiB")
+    for one in found:
+        table.add_row(
+            f"{one.rows:,}",
+            f"{one.micros_with_filter:.0f}",
+            f"{one.micros_with_filter / found[0].micros_with_filter:.2f}",
+            f"{one.micros_without_filter:.0f}",
+            f"{one.micros_without_filter / one.micros_with_filter:.2f}",
+            f"{one.asked_for:,}",
+            f"{one.entities:,}",
+            f"{one.filter_fill_seconds:.1f}",
+            f"{one.filter_mib:.1f}",
+        )
+    Console().print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
