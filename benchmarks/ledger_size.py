@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from settings import Settings
 from sinks.connection import connect
 from sinks.rollup_store import RollupStore
 from streams.admission import Admission
-from streams.filter import EntityFilter
+from streams.filter import Entity, EntityFilter
 from streams.worker import Outgoing, Worker
 
 PARTITIONS = 12
@@ -62,6 +63,8 @@ class Measured:
     entities: int
     filter_fill_seconds: float
     filter_mib: float
+    parts: int
+    """Of the ledger's table: every look-up asks each of them."""
 
 
 def fill(client: Client, first: int, behind: int) -> None:
@@ -131,6 +134,16 @@ async def fold(settings: Settings, registry: Registry, work: list[list[Record]])
     return took[1:], worker  # the first one fills the filter
 
 
+def _seen_all(_: EntityFilter, entities: Sequence[Entity]) -> list[Entity]:
+    return list(entities)
+
+
+def settle(client: Client) -> None:
+    """Wait until the server has merged what it wants to merge."""
+    while client.execute("SELECT count() FROM system.merges WHERE database = currentDatabase()")[0][0]:
+        time.sleep(0.5)
+
+
 def measure(settings: Settings, registry: Registry, client: Client, rows: int, at: int) -> Measured:
     """Measure at one size; the filter is left out last, by a filter that takes everything for seen."""
     client.execute("TRUNCATE TABLE chunks")  # else the open chunk of the last size would have to be folded first
@@ -140,7 +153,7 @@ def measure(settings: Settings, registry: Registry, client: Client, rows: int, a
     metrics = {sample.name: sample.value for family in worker._telemetry.registry.collect() for sample in family.samples if not sample.labels}  # noqa: SLF001
     client.execute("TRUNCATE TABLE chunks")
     seen = EntityFilter.seen
-    EntityFilter.seen = lambda _self, entities: list(entities)  # type: ignore[method-assign]
+    EntityFilter.seen = _seen_all  # type: ignore[method-assign]
     try:
         without, _ = asyncio.run(fold(settings, registry, batches(known_entities(client, rows, choose, needed), choose, at + BATCH * BATCHES)))
     finally:
@@ -154,6 +167,7 @@ def measure(settings: Settings, registry: Registry, client: Client, rows: int, a
         BATCH * BATCHES,
         metrics["pravah_filter_build_seconds_sum"],
         known.size / 2**20,
+        client.execute("SELECT count() FROM system.parts WHERE active AND database = currentDatabase() AND table = 'ledger'")[0][0],
     )
 
 
@@ -171,13 +185,16 @@ def main() -> int:
             have = 0
             for number, rows in enumerate(sorted(options.rows)):
                 fill(client, have, rows)
+                settle(client)
                 have = rows
                 found.append(measure(settings, registry, client, rows, FIRST_OFFSET + number * 10 * BATCH * BATCHES))
                 print(found[-1], file=sys.stderr, flush=True)
     if options.json:
         print(json.dumps([asdict(one) for one in found]))
         return 0
-    table = Table("ledger rows", "µs an event", "ratio", "without filter", "ratio", "ledger asked for", "of entities", "filter filled in s", "filter MiB")
+    table = Table(
+        "ledger rows", "µs an event", "ratio", "without filter", "ratio", "ledger asked for", "of entities", "filter filled in s", "filter MiB", "parts"
+    )
     for one in found:
         table.add_row(
             f"{one.rows:,}",
@@ -189,6 +206,7 @@ def main() -> int:
             f"{one.entities:,}",
             f"{one.filter_fill_seconds:.1f}",
             f"{one.filter_mib:.1f}",
+            f"{one.parts}",
         )
     Console().print(table)
     return 0

@@ -6,8 +6,10 @@
 | `stack` | `up`, `down`, `status` |
 | `prepare` | topics, schema, registry and metric dictionary, for `up`, `demo` and the tests |
 | `worker` | `worker` |
-| `units` | `units check`, `units load`, `units show` |
+| `units`, `units_apply` | `units check`, `units load`, `units show`, `units apply` |
 | `emit`, `import_file`, `simulate` | `emit`, `import`, `simulate` |
+| `reconcile`, `explain`, `doctor` | `reconcile`, `explain`, `doctor` |
+| `replay` | `replay rejected`, `replay log`, `replay ledger`, `replay lost` |
 | `demo` | `demo` |
 
 Exit 0 for success, 1 for a finding, 2 for wrong use.

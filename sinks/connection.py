@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -17,6 +18,8 @@ from settings.model import Role
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+_UNANSWERED_SECONDS = 10.0
+"""A call that takes longer is told as one that fails: a server that stands still refuses nothing."""
 RETRYABLE_CODES = frozenset({3, 107, 159, 164, 202, 203, 209, 210, 241, 242, 243, 252, 285, 319, 425, 999})
 """Server errors that pass by themselves: time-outs, memory and parts limits, a full disk, readonly replicas, Keeper away. Others are ours and do not get better."""
 
@@ -100,8 +103,10 @@ class PatientSession(Session):
         """Wait at most until `stop` is set."""
         super().__init__(clickhouse, role, **settings)
         self._stop = stop
-        self.failing = 0
-        """How often the call that is going on has failed so far; 0 when all is well."""
+        self._failed_attempts = 0
+        self._attempt_since: float | None = None
+        self.recovered_at = 0.0
+        """When a call last succeeded that had failed before, or had gone unanswered for long; seconds since 1970-01-01T00:00Z."""
         self._retrying = Retrying(
             retry=retry_if_exception(is_retryable),
             wait=wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.2),
@@ -119,17 +124,30 @@ class PatientSession(Session):
             Exception: the first error that is not worth a retry.
         """
         try:
-            return cast("T", self._retrying(super().run, call))
+            return cast("T", self._retrying(self._attempt, call))
         except Exception as error:
             if self._stop.is_set() and is_retryable(error):
                 msg = "stopped while ClickHouse was away"
                 raise StoppedError(msg) from error
             raise
         finally:
-            self.failing = 0
+            self._failed_attempts, self._attempt_since = 0, None
+
+    @property
+    def failing(self) -> int:
+        """How often the call that is going on has failed so far, one that has gone unanswered for long included; 0 when all is well. May be asked from any thread."""
+        since = self._attempt_since
+        return self._failed_attempts + (since is not None and time.monotonic() - since > _UNANSWERED_SECONDS)
+
+    def _attempt(self, call: Callable[[Client], T]) -> T:
+        self._attempt_since = time.monotonic()
+        result = super().run(call)
+        if self.failing:
+            self.recovered_at = time.time()
+        return result
 
     def _failed(self, state: RetryCallState) -> None:
-        self.failing = state.attempt_number
+        self._failed_attempts, self._attempt_since = state.attempt_number, None
         error = state.outcome.exception() if state.outcome else None
         log.warning("ClickHouse call failed (attempt %d), trying again: %s", state.attempt_number, first_line(error))
 

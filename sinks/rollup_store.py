@@ -40,6 +40,11 @@ class RollupStore:
         """How often the call that is going on has failed so far; 0 when ClickHouse answers."""
         return self._session.failing
 
+    @property
+    def recovered_at(self) -> float:
+        """When ClickHouse last answered after it had not; seconds since 1970-01-01T00:00Z."""
+        return self._session.recovered_at
+
     def close(self) -> None:
         """Drop the connection."""
         self._session.close()

@@ -88,7 +88,13 @@ def build(settings: Settings, registry: Registry, dictionary: MetricDictionary, 
         stop.set()
         worker.stop()
 
-    watch = Watch(app, worker, failing=lambda: max(store.failing, writer.failing), registry=registry.fingerprint())
+    watch = Watch(
+        app,
+        worker,
+        failing=lambda: max(store.failing, writer.failing),
+        recovered_at=lambda: max(store.recovered_at, writer.recovered_at),
+        registry=registry.fingerprint(),
+    )
     _tell_health(app, watch, telemetry, settings)
     return app
 
@@ -172,6 +178,10 @@ def _tell_health(app: BatchApp, watch: Watch, telemetry: Telemetry, settings: Se
     @app.on_worker_init.connect
     def begin(_app: Any, **_: Any) -> None:  # noqa: ANN401
         watch.started = time.time()
+
+    @app.on_partitions_revoked.connect
+    async def revoked(_app: Any, revoked: set[Any], **_: Any) -> None:  # noqa: ANN401, ARG001
+        watch.assigned = False
 
     @app.on_partitions_assigned.connect
     async def assigned(_app: Any, assigned: set[Any], **_: Any) -> None:  # noqa: ANN401, ARG001

@@ -13,16 +13,17 @@ from streams.worker import Progress, Worker
 class Watch:
     """Looks at the app and the worker without waiting for either."""
 
-    def __init__(self, app: BatchApp, worker: Worker, *, failing: Callable[[], int], registry: str) -> None:
+    def __init__(self, app: BatchApp, worker: Worker, *, failing: Callable[[], int], recovered_at: Callable[[], float], registry: str) -> None:
         """Begin.
 
         Args:
             app: knows the assigned partitions and the end of the log.
             worker: knows how far it has come.
             failing: attempts of the ClickHouse call in progress that failed.
+            recovered_at: when ClickHouse last answered after it had not, epoch seconds.
             registry: fingerprint of the registry that the worker folds under.
         """
-        self._app, self._worker, self._failing, self._registry = app, worker, failing, registry
+        self._app, self._worker, self._failing, self._recovered_at, self._registry = app, worker, failing, recovered_at, registry
         self.started = time.time()
         self.assigned = False
         """Whether Kafka has assigned partitions, be it none."""
@@ -39,7 +40,7 @@ class Watch:
             assigned=self.assigned,
             partitions=tuple(self._partition(tp, now) for tp in ours),
             clickhouse_failing=self._failing(),
-            last_progress=self._worker.last_progress,
+            last_progress=max(self._worker.last_progress, self._recovered_at()),
             failure=self._worker.failure,
             registry=self._registry,
         )

@@ -325,6 +325,7 @@ class Worker:
                     "no chunk is closed under registry %s: %s is in force. If this goes on, load the registry again: `pravah units load`", self._registry, known
                 )
             waited += 1
+            self.last_progress = time.time()  # a restart would not help
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
     async def _begin(self, partition: int, first: Record, *, continues: bool) -> _Open:

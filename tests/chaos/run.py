@@ -43,7 +43,11 @@ def run_case(services: Settings, folder: Path, name: str, runs: int, seed: int, 
     """Run a case so many times in one deployment; after each run everything is compared."""
     row = Row(name)
     began = time.monotonic()
-    world = World(services, folder)
+    try:
+        world = World(services, folder)
+    except Exception as error:  # noqa: BLE001 - the case before may have left the stack in pieces; the table is told all the same
+        row.failures.append(f"no deployment: {type(error).__name__}: {error}")
+        return row
     try:
         for number in range(runs):
             world.begin(number, seed + number)
