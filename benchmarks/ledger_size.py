@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from unittest import mock
 
 from clickhouse_driver import Client
 from rich.console import Console
@@ -152,12 +153,8 @@ def measure(settings: Settings, registry: Registry, client: Client, rows: int, a
     with_filter, worker = asyncio.run(fold(settings, registry, batches(known_entities(client, rows, choose, needed), choose, at)))
     metrics = {sample.name: sample.value for family in worker._telemetry.registry.collect() for sample in family.samples if not sample.labels}  # noqa: SLF001
     client.execute("TRUNCATE TABLE chunks")
-    seen = EntityFilter.seen
-    EntityFilter.seen = _seen_all  # type: ignore[method-assign]
-    try:
+    with mock.patch.object(EntityFilter, "seen", _seen_all):
         without, _ = asyncio.run(fold(settings, registry, batches(known_entities(client, rows, choose, needed), choose, at + BATCH * BATCHES)))
-    finally:
-        EntityFilter.seen = seen  # type: ignore[method-assign]
     (known,) = worker._filters.values()  # noqa: SLF001
     return Measured(
         rows,

@@ -1,10 +1,14 @@
-"""`python -m cli.export FOLDER`: write the published descriptions of the format (`make docs`)."""
+"""`python -m cli.export FOLDER`: write the published descriptions of the format, and the table of metrics (`make docs`)."""
 
 import sys
 from pathlib import Path
 
 from schemas.export import FILES, rendered
+from streams.telemetry import with_catalogue
 
 if __name__ == "__main__":
+    folder = Path(sys.argv[1])
     for file in FILES:
-        Path(sys.argv[1], file).write_text(rendered(file), encoding="utf-8")
+        (folder / file).write_text(rendered(file), encoding="utf-8")
+    metrics = folder / "metrics.md"
+    metrics.write_text(with_catalogue(metrics.read_text(encoding="utf-8")), encoding="utf-8")

@@ -27,6 +27,7 @@ from sinks.connection import first_line, is_retryable
 from sinks.deployment import LogChangedError
 from sinks.repair import RepairRunningError
 from stack import StackError
+from streams.health import ListenError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -51,7 +52,7 @@ def main() -> None:
     except ValidationError as error:
         wrong = "; ".join(f"PRAVAH_{'__'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors(include_input=False))
         sys.exit(_told(wrong, 2))
-    except (StackError, ProducerError, LogChangedError, RepairRunningError, LookupError, KafkaError) as error:
+    except (StackError, ProducerError, LogChangedError, RepairRunningError, ListenError, LookupError, KafkaError) as error:
         sys.exit(_told(error, 1))
     except Exception as error:
         if not is_retryable(error):

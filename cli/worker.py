@@ -16,6 +16,7 @@ from sinks.connection import connect
 from sinks.deployment import check_log
 from stack.topics import identify
 from streams.app import build
+from streams.health import check_listen
 from streams.registry_feed import RegistryFeed
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ def worker() -> None:
     registry makes it start anew by itself, so that open chunks are folded under one registry.
     """
     settings = Settings()
+    check_listen(settings.worker_host, settings.worker_port)
     identity, partitions = identify(settings.kafka)
     with connect(settings.clickhouse, "writer") as client:
         check_log(client, topic=identity, partitions=partitions)

@@ -4,6 +4,7 @@ Two questions, as Kubernetes and others ask them. *Alive*: false only if a resta
 is away a worker is alive and not ready: it waits, and a restart would only fold everything again.
 """
 
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -206,12 +207,29 @@ async def serve(state: Callable[[], WorkerState], telemetry: "Telemetry", *, hos
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
         await runner.cleanup()
-        msg = (
-            f"the worker cannot listen on {host}:{port} for /healthz, /readyz and /metrics: {_reason(error)}. "
-            "Set PRAVAH_WORKER_PORT to a port that is free (0 takes any), or PRAVAH_WORKER_HOST to an address of this machine"
-        )
-        raise ListenError(msg) from error
+        raise _listen_error(host, port, error) from error
     return Server(runner)
+
+
+def check_listen(host: str, port: int) -> None:
+    """See whether an address can be had, before anything else is begun.
+
+    Raises:
+        ListenError: the address is taken, or is none of this machine's.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.create_server((host, port), family=family):
+            pass
+    except OSError as error:
+        raise _listen_error(host, port, error) from error
+
+
+def _listen_error(host: str, port: int, error: OSError) -> ListenError:
+    return ListenError(
+        f"the worker cannot listen on {host}:{port} for /healthz, /readyz and /metrics: {_reason(error)}. "
+        "Set PRAVAH_WORKER_PORT to a port that is free (0 takes any), or PRAVAH_WORKER_HOST to an address of this machine"
+    )
 
 
 def _reason(error: OSError) -> str:

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import socket
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +16,11 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from settings import ClickHouseSettings
+from sinks import connection
+from sinks.connection import PatientSession
 from streams.admission import Reason
-from streams.health import STALL_SECONDS, ListenError, PartitionState, WorkerState, judge, serve
+from streams.health import STALL_SECONDS, ListenError, PartitionState, WorkerState, check_listen, judge, serve
 from streams.telemetry import CATALOGUE, Telemetry, with_catalogue
 
 NOW = 1_650_000_000.0
@@ -433,3 +438,30 @@ def test_a_port_that_is_taken_is_told_in_one_line_with_the_setting_to_change() -
 def test_an_address_of_another_machine_is_told_with_the_setting_to_change() -> None:
     with pytest.raises(ListenError, match="PRAVAH_WORKER_HOST"):
         asyncio.run(serve(worker, Telemetry(), host="192.0.2.1", port=0))  # an address for documentation, RFC 5737
+
+
+def test_a_port_that_is_taken_is_said_before_anything_begins() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ListenError, match="PRAVAH_WORKER_PORT"):
+            check_listen("127.0.0.1", port)
+    check_listen("127.0.0.1", port)
+
+
+def test_a_clickhouse_that_stands_still_is_told_as_failing_until_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It refuses nothing, so no attempt fails: the worker would look as if it hung, and a restart would not help."""
+    session = PatientSession(ClickHouseSettings(), "writer", threading.Event())
+    monkeypatch.setattr(session, "_connect", lambda: None)
+    seen = []
+
+    def call(_: object) -> int:
+        seen.append(session.failing)
+        monkeypatch.setattr(connection, "_UNANSWERED_SECONDS", -1.0)  # the call takes longer than that from here on
+        seen.append(session.failing)
+        return 7
+
+    assert session.recovered_at == 0
+    assert session.run(call) == 7
+    assert seen == [0, 1]
+    assert session.failing == 0
+    assert session.recovered_at > 0

@@ -21,6 +21,7 @@ from settings.kafka import client_options
 from sinks.deployment import REGISTRY, get_fact
 from sinks.recount import closed_cut
 from sinks.repair import repair
+from stack.supervisor import RESTART_WINDOW_SECONDS, RESTARTS
 
 EVENTS_A_RUN = 400
 
@@ -58,8 +59,9 @@ def killed(world: World) -> None:
 def frozen_worker(world: World) -> None:
     """SIGSTOP beyond the session time-out: another takes over, then the first one goes on with what it had prepared."""
     first, *_ = world.ensure(2)
+    before = world.durable()
     world.send(EVENTS_A_RUN // 2)
-    world.wait_for(world.durable() + 1)
+    world.wait_for(before + 1)
     os.kill(first.pid, signal.SIGSTOP)
     try:
         world.send(EVENTS_A_RUN // 4)
@@ -81,6 +83,13 @@ def storm(world: World) -> None:
 
 
 def _restarted(world: World, name: str) -> None:
+    recent = world.killed_servers
+    until(
+        lambda: sum(time.monotonic() - at < RESTART_WINDOW_SECONDS for at in recent) < RESTARTS - 1,
+        "the supervisor takes another death",
+        RESTART_WINDOW_SECONDS + 5,
+    )
+    recent.append(time.monotonic())
     server = world.server(name)
     os.kill(server.pid, signal.SIGKILL)
     until(lambda: any(one.name == name and one.pid != server.pid for one in stack.status(world.settings.home).servers), f"{name} is started again", 60)
@@ -89,9 +98,10 @@ def _restarted(world: World, name: str) -> None:
 def broker_killed(world: World) -> None:
     """The broker dies and is started again."""
     world.ensure()
+    before = world.durable()
     world.send(EVENTS_A_RUN // 2)
     if world.choose.random() < 0.7:
-        world.wait_for(world.durable() + 1)
+        world.wait_for(before + 1)
     _restarted(world, "kafka")
     until(lambda: _answers(lambda: world.send(EVENTS_A_RUN // 2)), "the broker answers", 60)
 
@@ -107,8 +117,9 @@ def _answers(call: Callable[[], object]) -> bool:
 def clickhouse_killed(world: World) -> None:
     """ClickHouse dies in mid stream and is started again."""
     world.ensure()
+    before = world.durable()
     world.send(EVENTS_A_RUN // 2)
-    world.wait_for(world.durable() + world.choose.randrange(1, 100))
+    world.wait_for(before + world.choose.randrange(1, 100))
     world.clickhouse.disconnect()
     _restarted(world, "clickhouse")
     world.send(EVENTS_A_RUN // 2)
@@ -118,8 +129,9 @@ def clickhouse_killed(world: World) -> None:
 def clickhouse_frozen(world: World) -> None:
     """ClickHouse stands still for longer than a session, and keeps its ports."""
     world.ensure()
+    before = world.durable()
     world.send(EVENTS_A_RUN // 2)
-    world.wait_for(world.durable() + 1)
+    world.wait_for(before + 1)
     world.clickhouse.disconnect()
     server = world.server("clickhouse")
     os.kill(server.pid, signal.SIGSTOP)
@@ -236,8 +248,9 @@ def ticks(world: World) -> None:
 def registry_change(world: World) -> None:
     """Another registry is loaded while events flow; a repair then moves what was closed before."""
     world.ensure(2)
+    before = world.durable()
     world.send(EVENTS_A_RUN // 2)
-    world.wait_for(world.durable() + 1)
+    world.wait_for(before + 1)
     changed, parents = other_registry()
     following = world.registry if get_fact(world.clickhouse, REGISTRY) == changed.fingerprint() else changed
     install_registry(world.settings, following)

@@ -96,6 +96,8 @@ class World:
         self.choose = random.Random(0)
         self.sent: list[dict] = []
         self.broken = 0
+        self.killed_servers: list[float] = []
+        """When a server was killed, by the monotonic clock: a supervisor gives up one that keeps dying."""
         self.outcome = Outcome()
 
     def begin(self, run: int, seed: int) -> None:
