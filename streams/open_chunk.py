@@ -11,7 +11,6 @@ from typing import Any
 
 from schemas.days import date_of
 from schemas.registry import Registry
-from sinks.tables import StoredVersion
 from streams.admission import Accepted, ledger_row
 from streams.contribution import Version, change, contribution
 from streams.filter import Entity
@@ -143,12 +142,6 @@ class OpenChunk:
     def _journal_row(self, key: EntryKey, entry: Sequence[int], version: int) -> tuple[Any, ...]:
         level, metric, unit, day = key
         return (level, metric, unit, _date(day), self.partition, self.start, *entry, version)
-
-
-def version_of(row: StoredVersion) -> Version:
-    """A version as the ledger has it."""
-    amounts = dict(zip(row.metrics, row.amounts, strict=True))
-    return Version(row.version, row.op, row.verification, row.unit, row.occurred_at, row.day, amounts)  # type: ignore[arg-type]
 
 
 _date = lru_cache(maxsize=10_000)(date_of)

@@ -10,7 +10,8 @@ from schemas.metrics import MetricDictionary
 from schemas.registry import Registry
 from sinks.tables import StoredVersion
 from streams.filter import Entity, EntityFilter
-from streams.open_chunk import OpenChunk, version_of
+from streams.open_chunk import OpenChunk
+from streams.stored import version_of
 
 
 class Span(NamedTuple):

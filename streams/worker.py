@@ -27,7 +27,8 @@ from sinks.tables import Rows, StoredEntry, StoredVersion
 from streams.admission import Accepted, Admission, Misrouted, Rejected
 from streams.chunks import HOUR_MS, Record, cut, is_tick
 from streams.filter import Entity, EntityFilter
-from streams.open_chunk import Counts, OpenChunk, version_of
+from streams.open_chunk import Counts, OpenChunk
+from streams.stored import version_of
 from streams.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
