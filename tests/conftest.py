@@ -79,8 +79,9 @@ class Deployment:
         with Lag(self.settings.kafka, self.clickhouse) as lag:
             return lag.position().durable
 
-    def log_end(self) -> str:
-        return last_lines(max(self._logs.glob("worker-*.log")), 8) if self._workers else "(no worker)"
+    def log_end(self, lines: int = 8) -> str:
+        """The end of the newest worker's log."""
+        return last_lines(max(self._logs.glob("worker-*.log")), lines) if self._workers else "(no worker)"
 
     def rollups(self, as_of: datetime | None = None) -> dict:
         """(day, level, unit, metric) → (value, verified value); as they were known at an instant, if one is given."""

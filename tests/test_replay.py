@@ -174,7 +174,7 @@ def test_records_that_are_lost_are_said_to_be_and_counting_goes_on(deployment: D
     worker = deployment.start_worker()
     until(lambda: worker.poll() is not None, "the worker stops rather than skip")
     assert worker.returncode != 0
-    assert f"the figures stand at offset {counted[partition]}, the log begins at {counted[partition] + 5}: 5 records are gone" in deployment.log_end()
+    assert f"the figures stand at offset {counted[partition]}, the log begins at {counted[partition] + 5}: 5 records are gone" in deployment.log_end(1000)
     stop_workers(deployment)
     shown = pravah(deployment, "replay", "lost", "--reason", "a test", "--json")
     assert json.loads(shown.stdout) == {"lost": [{"partition": partition, "first": counted[partition], "behind": counted[partition] + 5}], "said": False}
