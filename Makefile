@@ -43,7 +43,7 @@ format: install ## put the code into its form
 	$(BIN)/ruff format .
 
 .PHONY: docs
-docs: install ## write the JSON Schema and AsyncAPI descriptions anew
+docs: install ## write the JSON Schema and AsyncAPI descriptions, and the table of metrics, anew
 	$(BIN)/python -m cli.export docs
 
 .PHONY: chaos

@@ -2,14 +2,11 @@
 
 from collections.abc import Mapping
 
-from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
-
-from producers.sdk import EventProducer, ProducerError
+from producers.sdk import EventProducer
+from producers.topic import whole_topic
 from schemas.registry import Entry, Registry, registry_from_entries
 from schemas.topics import UNITS
 from settings import KafkaSettings
-from settings.kafka import client_options
 
 
 def publish_registry(kafka: KafkaSettings, registry: Registry, previous: Mapping[str, bytes] | None = None, *, topic: str = UNITS) -> int:
@@ -58,32 +55,12 @@ def read_entries(kafka: KafkaSettings, *, topic: str = UNITS) -> dict[str, bytes
     Raises:
         ProducerError: Kafka does not answer or has no such topic.
     """
-    try:
-        consumer = KafkaConsumer(**client_options(kafka), group_id=None, enable_auto_commit=False, allow_auto_create_topics=False, bootstrap_timeout_ms=15_000)
-    except KafkaError as error:
-        msg = f"no Kafka answers at {kafka.bootstrap_servers} ({error}); start one with `pravah up`, or set PRAVAH_KAFKA__BOOTSTRAP_SERVERS"
-        raise ProducerError(msg) from error
-    try:
-        numbers = consumer.partitions_for_topic(topic)
-        if not numbers:
-            msg = f"Kafka at {kafka.bootstrap_servers} has no topic {topic!r}; `pravah up` makes it"
-            raise ProducerError(msg)
-        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
-        consumer.assign(partitions)
-        consumer.seek_to_beginning()
-        ends = consumer.end_offsets(partitions)
-        entries: dict[str, bytes] = {}
-        while any(consumer.position(partition) < ends[partition] for partition in partitions):
-            for records in consumer.poll(timeout_ms=500, max_records=10_000).values():
-                for record in records:
-                    code = (record.key or b"").decode(errors="replace")
-                    if record.value is None:
-                        entries.pop(code, None)
-                    else:
-                        entries[code] = record.value
-    except KafkaError as error:
-        msg = f"the topic {topic!r} at {kafka.bootstrap_servers} cannot be read: {error}"
-        raise ProducerError(msg) from error
-    finally:
-        consumer.close()
+    entries: dict[str, bytes] = {}
+    with whole_topic(kafka, topic) as (_, records):
+        for record in records:
+            code = (record.key or b"").decode(errors="replace")
+            if record.value is None:
+                entries.pop(code, None)
+            else:
+                entries[code] = record.value
     return entries

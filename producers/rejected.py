@@ -3,16 +3,16 @@
 import base64
 import binascii
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
-from kafka import KafkaConsumer, TopicPartition
 
+from producers.topic import whole_topic
 from schemas.topics import REJECTED
 from settings import KafkaSettings
-from settings.kafka import client_options
 
 
 class MendedFileError(ValueError):
@@ -24,11 +24,10 @@ class RejectedRecord:
     """A record that counts nowhere."""
 
     partition: int
-    """Of `activity.events`, where it stood."""
+    """Of `activity.events`, where it stood; of `activity.rejected`, if it does not say."""
     offset: int
     reason: str
     detail: str
-    key: bytes | None
     value: bytes | None
     """Byte for byte as it came."""
     line: int = 0
@@ -40,33 +39,34 @@ class RejectedRecord:
         return f"line {self.line}" if self.line else f"partition {self.partition}, offset {self.offset}"
 
 
-def read_rejected(kafka: KafkaSettings) -> tuple[int, Iterator[RejectedRecord]]:
-    """The records that the topic holds now, each once however often it was rejected: a chunk that is folded again rejects the same ones again.
+@contextmanager
+def read_rejected(kafka: KafkaSettings) -> Iterator[tuple[int, Iterator[RejectedRecord]]]:
+    """The records that the topic holds now, for the length of a block. Each comes once however often it was rejected: a chunk that is folded again rejects the same ones again.
 
-    Returns:
+    Gives:
         How many entries the topic has, repeats included; and the records, read as they are taken.
+
+    Raises:
+        ProducerError: Kafka does not answer, or has no such topic.
     """
-    consumer = KafkaConsumer(**client_options(kafka), group_id=None, enable_auto_commit=False, max_partition_fetch_bytes=8 << 20)
-    partitions = [TopicPartition(REJECTED, number) for number in sorted(consumer.partitions_for_topic(REJECTED) or ())]
-    begins, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
-    consumer.assign(partitions)
-    consumer.seek_to_beginning()
-    return sum(ends[tp] - begins[tp] for tp in partitions), _read(consumer, {tp: end for tp, end in ends.items() if end > begins[tp]})
+    with whole_topic(kafka, REJECTED) as (count, records):
+        yield count, _once(records)
 
 
-def _read(consumer: KafkaConsumer, ends: dict[TopicPartition, int]) -> Iterator[RejectedRecord]:
-    seen: set[tuple[int, int]] = set()
-    try:
-        while any(consumer.position(tp) < end for tp, end in ends.items()):
-            for tp, records in consumer.poll(timeout_ms=1_000).items():
-                for record in records:
-                    headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
-                    place = (int(headers.get("partition", -1)), int(headers.get("offset", record.offset)))
-                    if record.offset < ends.get(tp, 0) and place not in seen:
-                        seen.add(place)
-                        yield RejectedRecord(*place, headers.get("reason", ""), headers.get("detail", ""), record.key, record.value)
-    finally:
-        consumer.close()
+def _once(records: Iterator[Any]) -> Iterator[RejectedRecord]:
+    seen: set[tuple[str, int, int]] = set()
+    for record in records:
+        headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
+        place = (headers.get("topic", ""), _number(headers.get("partition")), _number(headers.get("offset")))
+        if -1 in place:  # not from a worker: it stands for itself
+            place = (REJECTED, record.partition, record.offset)
+        if place not in seen:
+            seen.add(place)
+            yield RejectedRecord(*place[1:], headers.get("reason", ""), headers.get("detail", ""), record.value)
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text is not None and text.isdecimal() else -1
 
 
 def to_line(record: RejectedRecord) -> bytes:
@@ -107,7 +107,7 @@ def read_mended(path: Path) -> Iterator[RejectedRecord]:
                 msg = f'{path}:{number}: an object with one of "event", "value" and "value_base64" is expected'
                 raise MendedFileError(msg)
             yield RejectedRecord(
-                _whole(shown.get("partition")), _whole(shown.get("offset")), str(shown.get("reason", "")), "", None, _value(shown, path, number), number
+                _whole(shown.get("partition")), _whole(shown.get("offset")), str(shown.get("reason", "")), "", _value(shown, path, number), number
             )
 
 

@@ -54,7 +54,7 @@ def build(settings: Settings, registry: Registry, dictionary: MetricDictionary, 
     async def counted_to() -> dict[int, int]:
         try:
             return await asyncio.wait_for(worker.counted_to(), _ASK_SECONDS)
-        except TimeoutError:
+        except (TimeoutError, StoppedError):
             log.warning("ClickHouse does not say where the figures stand; going on from the committed offsets")
             return {}
 

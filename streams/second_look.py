@@ -13,7 +13,7 @@ Outcome = Literal["send", "counted", "superseded", "repeat", "rejected"]
 """
 - `send`: it can be counted now.
 - `counted`: the ledger has this very event.
-- `superseded`: the ledger has another event with this entity and version, which stands; a mended one needs a higher version.
+- `superseded`: another event with this entity and version is in the ledger, or comes before it here, and stands; a mended one needs a higher version.
 - `repeat`: it is the same event as an earlier one of these records.
 - `rejected`: it still cannot be counted.
 """
@@ -51,7 +51,7 @@ class SecondLooks:
         """Take what decides, and the time at which the records would arrive, milliseconds since 1970-01-01T00:00Z."""
         self._admission = Admission(registry, dictionary, partition_of=lambda _: 0, max_future_hours=max_future_hours)
         self._now = now
-        self._seen: set[Identity] = set()
+        self._seen: dict[Identity, UUID] = {}
 
     def decide(self, value: bytes | None) -> Accepted | Rejected:
         """Decide about a record as if it arrived now; the ledger is not asked."""
@@ -68,16 +68,14 @@ class SecondLooks:
         """
         if isinstance(decision, Rejected):
             return SecondLook("rejected", decision.reason, decision.detail)
-        identity = identity_of(decision)
-        counted = ledger.get(identity)
-        if counted == decision.event.event_id:
-            return SecondLook("counted")
-        if counted is not None:
-            return SecondLook("superseded", detail=f"event {counted} counts as version {identity[2]} of {identity[1]}: give this one a higher version")
-        if identity in self._seen:
-            return SecondLook("repeat")
-        self._seen.add(identity)
-        return SecondLook("send", key=decision.key)
+        identity, event = identity_of(decision), decision.event.event_id
+        standing = ledger.get(identity, self._seen.get(identity))
+        if standing is None:
+            self._seen[identity] = event
+            return SecondLook("send", key=decision.key)
+        if standing != event:
+            return SecondLook("superseded", detail=f"event {standing} counts as version {identity[2]} of {identity[1]}: give this one a higher version")
+        return SecondLook("counted" if identity in ledger else "repeat")
 
 
 def identity_of(accepted: Accepted) -> Identity:

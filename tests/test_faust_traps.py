@@ -3,6 +3,9 @@
 import asyncio
 import inspect
 import json
+import re
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -146,8 +149,30 @@ def test_a_batch_looks_to_faust_like_its_last_record() -> None:
     ]
     batch = as_batch(records)
     assert (batch.offset, batch.partition, batch.timestamp, batch.value) == (7, 2, 70, tuple(records))
-    needed = set(inspect.getsource(driver.Consumer._to_message).split("record.")[1:])  # noqa: SLF001
-    assert all(hasattr(batch, text.split(",")[0].split(")")[0].split("\n")[0].split(" ")[0].strip()) for text in needed)
+    read = re.findall(r"record\.(\w+)", inspect.getsource(driver.Consumer._to_message))  # noqa: SLF001
+    assert "serialized_value_size" in read
+    assert all(hasattr(batch, name) for name in read)
+
+
+HANGING = """
+import faust
+import cli.worker
+
+async def hang(_self):
+    import asyncio
+    await asyncio.Event().wait()
+
+faust.Worker.stop = hang
+cli.worker._SHUTDOWN_SECONDS = 0.2
+import asyncio
+asyncio.run(cli.worker._Worker.stop(cli.worker._Worker.__new__(cli.worker._Worker)))
+"""
+
+
+def test_a_worker_that_hangs_on_its_way_out_is_ended() -> None:
+    done = subprocess.run([sys.executable, "-c", HANGING], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "ending at once" in done.stderr
 
 
 # --- with a real Kafka ----------------------------------------------------------------------------------------------------------------------------------------

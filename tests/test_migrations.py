@@ -34,6 +34,13 @@ def test_an_unknown_number_is_refused(writer: Client) -> None:
         list(migrate(writer, Schema("pravah"), 99))
 
 
+def test_a_table_like_another_is_on_a_cluster_what_that_one_is() -> None:
+    assert Schema("pravah").create_table_like("next", "journal", shard_by="partition") == ["CREATE TABLE pravah.next AS pravah.journal"]
+    copy, spread = Schema("pravah", cluster="india").create_table_like("next", "journal", shard_by="partition")
+    assert copy == "CREATE TABLE pravah.next_local ON CLUSTER india AS pravah.journal_local"
+    assert spread == "CREATE TABLE pravah.next ON CLUSTER india AS pravah.next_local ENGINE = Distributed('india', 'pravah', 'next_local', partition)"
+
+
 def test_for_a_cluster_every_statement_names_it_and_tables_are_replicated(writer: Client) -> None:
     schema = Schema("pravah", cluster="india")
     for migration in migrations():

@@ -20,6 +20,7 @@ from producers.sdk import EventProducer
 from schemas.registry import registry_from_csv
 from schemas.topics import EVENTS
 from settings.kafka import client_options
+from streams.second_look import SecondLooks, identity_of
 
 
 def send(deployment: Deployment, seed: int, count: int = 150) -> list[dict]:
@@ -40,14 +41,19 @@ def stop_workers(deployment: Deployment) -> None:
     admin.close()
 
 
+def stop_after_a_refusal(deployment: Deployment, source: str) -> None:
+    """A rebuild beside running workers is refused; then they are stopped."""
+    refused = pravah(deployment, "replay", source)
+    assert refused.returncode == 1
+    assert "stop them first" in refused.stderr
+    stop_workers(deployment)
+
+
 def test_a_rebuild_from_the_log_equals_the_original(deployment: Deployment, tmp_path: Path) -> None:
     events = send(deployment, 1)
     deployment.start_worker()
     deployment.wait_until_rolled_up()
-    refused = pravah(deployment, "replay", "log")
-    assert refused.returncode == 1
-    assert "stop them first" in refused.stderr
-    stop_workers(deployment)
+    stop_after_a_refusal(deployment, "log")
     before, ledger = deployment.rollups(), deployment.clickhouse.execute("SELECT key, entity, version, partition, offset FROM events ORDER BY ALL")
     refused = pravah(deployment, "replay", "log")
     assert refused.returncode == 1
@@ -79,10 +85,7 @@ def test_a_rebuild_from_the_ledger_equals_the_original(deploy: Callable[..., Dep
     worker.wait()
     deployment.start_worker()
     deployment.wait_until_rolled_up()
-    refused = pravah(deployment, "replay", "ledger")
-    assert refused.returncode == 1
-    assert "stop them first" in refused.stderr
-    stop_workers(deployment)
+    stop_after_a_refusal(deployment, "ledger")
     before, journal = deployment.rollups(), deployment.clickhouse.execute(JOURNAL)
     assert len(journal) > 1000
     deployment.clickhouse.execute("TRUNCATE TABLE journal")
@@ -196,3 +199,16 @@ def test_a_log_without_its_beginning_is_counted_only_when_told_to(deployment: De
     done = pravah(deployment, "replay", "log", *(["--from-what-is-left"] if left else []))
     assert done.returncode == (0 if left else 1), done.stdout + done.stderr
     assert "lost 3 records" in done.stderr or left
+
+
+def test_of_two_rejects_with_one_version_the_first_stands_and_the_second_is_told() -> None:
+    """A different event must not pass for a repeat: it would vanish without a word."""
+    looks = SecondLooks(small_world.registry(), small_world.dictionary(), max_future_hours=24, now=2**41)
+    event = {**random_event(random.Random(9), 9), "unit": "CG-AC001-B0001", "occurred_at": f"{small_world.on(5)}T10:00:00+05:30"}
+    other = {**event, "event_id": str(UUID(int=7))}
+    outcomes = [looks.conclude(looks.decide(json.dumps(one).encode()), {}) for one in (event, event, other)]
+    assert [look.outcome for look in outcomes] == ["send", "repeat", "superseded"]
+    assert event["event_id"] in outcomes[-1].detail
+    identity = identity_of(looks.decide(json.dumps(event).encode()))
+    known = [looks.conclude(looks.decide(json.dumps(one).encode()), {identity: UUID(event["event_id"])}) for one in (event, other)]
+    assert [look.outcome for look in known] == ["counted", "superseded"]

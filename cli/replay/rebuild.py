@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import closing
 from typing import Annotated
 
 import orjson
@@ -74,7 +75,7 @@ def from_log(
 
 
 def from_ledger(*, as_json: AsJson = False) -> None:
-    """Rebuild journal and figures from the ledger alone, under the registry in force.
+    """Rebuild journal and figures from ledger and chunks, without the log, under the registry in force.
 
     Stop all workers first. What was accepted is folded again, chunk by chunk; the new journal takes the old one's place when it is complete, so whoever reads figures meanwhile finds the old
     ones. Repairs are not needed afterwards and are not kept: what was known before a change of the registry cannot be told after a rebuild.
@@ -88,7 +89,7 @@ def from_ledger(*, as_json: AsJson = False) -> None:
             raise ReplayRefusedError(msg)
         spans, versions = chunk_spans(writer), ledger_partitions(writer)
         store = RollupStore(settings.clickhouse, threading.Event())
-        with next_journal(writer, schema) as journal, progress("from the ledger / खाते से", sum(versions.values()), quiet=as_json) as advance:
+        with closing(store), next_journal(writer, schema) as journal, progress("from the ledger / खाते से", sum(versions.values()), quiet=as_json) as advance:
             for partition in sorted(spans.keys() | versions.keys()):
                 chunks = refold(
                     partition,
@@ -102,7 +103,6 @@ def from_ledger(*, as_json: AsJson = False) -> None:
                 for chunk in chunks:
                     journal.write(chunk.take_unwritten().journal)
                     advance(chunk.counts.accepted)
-        store.close()
     seconds = round(time.monotonic() - began, 1)
     if as_json:
         typer.echo(orjson.dumps({"versions": sum(versions.values()), "entries": journal.entries, "seconds": seconds}).decode())

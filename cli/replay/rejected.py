@@ -84,9 +84,9 @@ def rejected(
         msg = "no registry is loaded: `pravah units load` first"
         raise ReplayRefusedError(msg)
     looks = SecondLooks(registry, default_dictionary(), max_future_hours=settings.max_future_hours, now=time.time_ns() // 1_000_000)
-    total, records = (None, read_mended(mended)) if mended else read_rejected(settings.kafka)
     outcome = _Outcome()
     with ExitStack() as open_now:
+        total, records = (None, read_mended(mended)) if mended else open_now.enter_context(read_rejected(settings.kafka))
         clickhouse = open_now.enter_context(connect(settings.clickhouse, "writer"))
         producer = open_now.enter_context(EventProducer(settings.kafka)) if send else None
         file = open_now.enter_context(to.open("wb")) if to else None
