@@ -79,6 +79,17 @@ class Group:
         worker.stop()
 
 
+def _post() -> dict:
+    return {
+        "event_id": "00000000-0000-4000-8000-000000000001",
+        "unit": "CG-AC001-B0001",
+        "kind": "social_post",
+        "occurred_at": "2022-03-05T10:00:00+05:30",
+        "source": {"tool": "test", "producer": "x"},
+        "data": {"platform": "facebook", "posts": 1},
+    }
+
+
 logs = st.lists(small_world.event(), min_size=1, max_size=25).flatmap(
     lambda events: st.tuples(st.just(events), st.lists(st.sampled_from([0, 0, 0, 1]), min_size=len(events), max_size=len(events)))
 )
@@ -146,6 +157,9 @@ def _sum(values: Iterable[tuple[int, int]]) -> tuple[int, int]:
 
 
 @settings(max_examples=100, deadline=None)
+@example(
+    log=([{**_post(), "unit": "CG-AC001-B0003", "entity": "e"}], [0]), upto=1
+)  # random events are seldom that booth's: without this one the mending could be missing unseen
 @given(log=logs, upto=st.integers(1, 25))
 def test_another_registry_in_mid_chunk_is_healed_at_its_close(hierarchy: oracle.Hierarchy, log, upto: int) -> None:
     """A first worker knows an older registry, in which booth 3 lay in district A; what it wrote of an open chunk must not stay."""
@@ -244,17 +258,6 @@ def test_a_partition_that_is_taken_away_is_left_alone(moment: str) -> None:
     assert group.store.away
     assert not any(row["chunk"] == 2 for row in group.store.journal.values()), "no longer ours to write"
     assert group.committed == (2 if moment == "versions" else 0)
-
-
-def _post() -> dict:
-    return {
-        "event_id": "00000000-0000-4000-8000-000000000001",
-        "unit": "CG-AC001-B0001",
-        "kind": "social_post",
-        "occurred_at": "2022-03-05T10:00:00+05:30",
-        "source": {"tool": "test", "producer": "x"},
-        "data": {"platform": "facebook", "posts": 1},
-    }
 
 
 ANY_JSON = st.recursive(
