@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from typing import NoReturn
 
 import faust
 
@@ -27,6 +28,9 @@ _SHUTDOWN_SECONDS = 30
 class _Worker(faust.Worker):  # type: ignore[misc]
     """Faust's worker, which ends in any case: one that hangs on its way out looks alive, and nobody starts another."""
 
+    changed: threading.Event
+    """Set when it is to start anew."""
+
     async def stop(self) -> None:
         """Stop within a limited time."""
         timer = threading.Timer(_SHUTDOWN_SECONDS, self._end)
@@ -34,10 +38,15 @@ class _Worker(faust.Worker):  # type: ignore[misc]
         timer.start()
         await super().stop()
 
-    @staticmethod
-    def _end() -> None:
+    def _end(self) -> None:
         log.error("not stopped within %d s: ending at once; nothing is lost by that", _SHUTDOWN_SECONDS)
+        if self.changed.is_set():
+            _start_anew()
         os._exit(1)
+
+
+def _start_anew() -> NoReturn:
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this very command
 
 
 def worker() -> None:
@@ -46,6 +55,7 @@ def worker() -> None:
     Several workers may run; Kafka divides the partitions among them. A worker that is killed loses nothing: what it had not closed is folded again. A change of the
     registry makes it start anew by itself, so that open chunks are folded under one registry.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # until Faust has its own handler: a changed registry may be noticed before that
     settings = Settings()
     check_listen(settings.worker_host, settings.worker_port)
     identity, partitions = identify(settings.kafka)
@@ -58,13 +68,15 @@ def worker() -> None:
     stop, changed = threading.Event(), threading.Event()
     follower = threading.Thread(target=_follow, args=(feed, registry, stop, changed), name="registry", daemon=True)
     follower.start()
+    program = _Worker(app, loglevel="info", redirect_stdouts=False)
+    program.changed = changed
     try:
-        _Worker(app, loglevel="info", redirect_stdouts=False).execute_from_commandline()
+        program.execute_from_commandline()
     finally:
         stop.set()
         follower.join(timeout=5)
         if changed.is_set():
-            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this very command
+            _start_anew()
 
 
 def _follow(feed: RegistryFeed, registry: Registry, stop: threading.Event, changed: threading.Event) -> None:

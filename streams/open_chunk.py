@@ -50,20 +50,21 @@ class OpenChunk:
         self.counts = Counts()
         self._stocks = stocks
         self._rollup = Rollup(registry, stocks)
-        self._versions: dict[Entity, dict[int, Version]] = {}
+        self.versions: dict[Entity, dict[int, Version]] = {}
+        """Of the entities that occurred in it: all versions up to `last_offset`, those before the chunk included."""
         self._ledger: list[tuple[Any, ...]] = []
         self._accepted: dict[tuple[str, str, int, int], tuple[Any, ...]] = {}
 
     def unknown(self, entities: Iterable[Entity]) -> list[Entity]:
         """Those entities whose earlier versions this chunk has not been told yet; each once."""
-        return list({entity: None for entity in entities if entity not in self._versions})
+        return list({entity: None for entity in entities if entity not in self.versions})
 
     def tell(self, entities: Iterable[Entity], versions: Iterable[tuple[Entity, Version]]) -> None:
         """Take the ledger's answer about some entities: all their versions at offsets before this chunk."""
         for entity in entities:
-            self._versions[entity] = {}
+            self.versions[entity] = {}
         for entity, version in versions:
-            self._versions[entity][version.version] = version
+            self.versions[entity][version.version] = version
 
     def fold(self, item: Accepted) -> bool:
         """Fold one admitted version, and keep its row for the ledger; its entity must be known by `tell`.
@@ -80,7 +81,7 @@ class OpenChunk:
 
     def count(self, entity: Entity, version: Version) -> bool:
         """Let the figures follow a version; False if its entity has one with this number, which stands."""
-        known = self._versions[entity]
+        known = self.versions[entity]
         if version.version in known:
             self.counts.duplicates += 1
             return False

@@ -28,6 +28,7 @@ from streams.admission import Accepted, Admission, Misrouted, Rejected
 from streams.chunks import HOUR_MS, Record, cut, is_tick
 from streams.filter import Entity, EntityFilter
 from streams.open_chunk import Counts, OpenChunk
+from streams.recent import RecentEntities
 from streams.stored import version_of
 from streams.telemetry import Telemetry
 
@@ -116,6 +117,7 @@ class _Open:
     chunk: OpenChunk
     registry: str
     first_appended_at: int
+    recent: RecentEntities
     last: Record | None = None
     flushed: int = _NEVER
     attempt: UUID = field(default_factory=uuid4)
@@ -170,6 +172,8 @@ class Worker:
         self._send = send
         self._release = release
         self._name = name
+        self._recent: dict[int, RecentEntities] = {}
+        """Of partitions that were begun here: what their chunks that were closed here knew."""
         self._open: dict[int, _Open] = {}
         self._next: dict[int, int] = {}
         """The offset that must come next, of partitions that were begun here."""
@@ -289,6 +293,7 @@ class Worker:
 
     def _forget(self, partition: int) -> None:
         self._open.pop(partition, None)
+        self._recent.pop(partition, None)
         self._next.pop(partition, None)
         self.progress.pop(partition, None)
 
@@ -334,9 +339,10 @@ class Worker:
         if not continues:
             await self._in_thread(self._check_begin, partition, offset)
             await self._in_thread(self._fill_filter, partition, offset)
+            self._recent[partition] = RecentEntities(self._chunk_size)
         self._filters[partition].complete_to = offset
         chunk = OpenChunk(partition, offset, registry=self._admission.registry, stocks=self._admission.dictionary.stocks)
-        return _Open(chunk, self._registry, first.timestamp)
+        return _Open(chunk, self._registry, first.timestamp, self._recent[partition])
 
     async def _written(self) -> None:
         """Wait for the write that is on its way; its error is everybody's."""
@@ -397,6 +403,10 @@ class Worker:
             else:
                 ticks += 1
         unknown = chunk.unknown((item.key, item.entity) for item in accepted)
+        recent = opened.recent.find(unknown)
+        if recent:
+            chunk.versions.update(recent)
+            unknown = chunk.unknown(unknown)
         chunk.tell(unknown, (((row.key, row.entity), version_of(row)) for row in self._look_up(chunk, unknown)))
         before = replace(chunk.counts)
         for item in accepted:
@@ -467,6 +477,7 @@ class Worker:
                 )
                 self._store.write(journal=journal, ledger=missing, ledger_out=[(*row[:3], chunk.partition, *row[3:], 1) for row in stray])
         self._store.write(chunks=[self._chunk_row(opened, chunk.last_offset + 1, closed=True)])
+        opened.recent.keep(chunk.versions)
 
     def _chunk_row(self, opened: _Open, next_offset: int, *, closed: bool) -> tuple[Any, ...]:
         chunk, counts = opened.chunk, opened.chunk.counts

@@ -60,8 +60,9 @@ class Deployment:
         self._logs = logs
         self._workers: list = []
 
-    def start_worker(self):
-        process = start_worker(self.settings, self._logs / f"worker-{time.time_ns()}.log")
+    def start_worker(self, *program: str):
+        """`pravah worker`, or another program for Python."""
+        process = start_worker(self.settings, self._logs / f"worker-{time.time_ns()}.log", **({"program": program} if program else {}))
         self._workers.append(process)
         return process
 

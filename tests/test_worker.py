@@ -6,9 +6,11 @@ from collections.abc import Callable
 import oracle
 import pytest
 import small_world
-from conftest import Deployment
+from chaos.world import other_registry
+from conftest import Deployment, until
 from kafka import KafkaConsumer, TopicPartition
 
+from cli.prepare import install_registry
 from producers.sdk import EventProducer
 from schemas.topics import REJECTED
 from settings.kafka import client_options
@@ -117,3 +119,40 @@ def test_repeats_count_once_across_chunks_and_workers(deploy: Callable[..., Depl
     hierarchy = oracle.Hierarchy.read(small_world.write(tmp_path))
     assert deployment.rollups() == oracle.figures(events, hierarchy)
     assert deployment.clickhouse.execute("SELECT count() FROM events") == [(120,)]
+
+
+RUNNING = """
+import cli.worker
+cli.worker.worker()
+"""
+STILL_STARTING = """
+import time
+import cli.worker
+
+def never_ready(self):
+    print("Worker ready", flush=True)
+    time.sleep(600)
+
+cli.worker._Worker.execute_from_commandline = never_ready
+cli.worker.worker()
+"""
+HANGING_ON_ITS_WAY_OUT = """
+import asyncio
+import cli.worker
+
+async def hang(self):
+    await asyncio.sleep(600)
+
+cli.worker.faust.Worker.stop = hang
+cli.worker._SHUTDOWN_SECONDS = 0.5
+cli.worker.worker()
+"""
+
+
+@pytest.mark.parametrize("program", [RUNNING, STILL_STARTING, HANGING_ON_ITS_WAY_OUT])
+def test_another_registry_makes_a_worker_start_anew_whatever_it_is_at(deployment: Deployment, program: str) -> None:
+    worker = deployment.start_worker("-c", program)
+    until(lambda: deployment.log_end(1000).count("Worker ready") == 1, "the worker is up")
+    install_registry(deployment.settings, other_registry()[0])
+    until(lambda: deployment.log_end(1000).count("Worker ready") == 2, "it is up again")
+    assert worker.poll() is None

@@ -16,6 +16,7 @@ import stack
 from chaos.proxy import CuttingProxy
 from chaos.world import World, other_registry
 from cli.prepare import install_registry
+from cli.workers import last_lines
 from schemas.topics import EVENTS, TICK_KEY
 from settings.kafka import client_options
 from sinks.deployment import REGISTRY, get_fact
@@ -258,9 +259,21 @@ def registry_change(world: World) -> None:
     world.hierarchy = oracle.Hierarchy.read(world.folder)
     world.send(EVENTS_A_RUN // 2)
     world.drain()
-    # until each chunk that is open is one of the new registry; the old one's worker is started anew
-    query = "SELECT count() FROM (SELECT partition, argMax(registry, updated_at) AS r, argMax(closed, updated_at) AS c FROM chunks GROUP BY partition, chunk) WHERE NOT c AND r != %(r)s"
-    until(lambda: not world.clickhouse.execute(query, {"r": following.fingerprint()})[0][0] and not world.behind(), "open chunks are folded anew", 90)
+    # until each chunk that is open is one of the new registry; the old one's worker starts anew
+    query = """
+        SELECT partition, chunk, argMax(registry, updated_at) AS registry, argMax(worker, updated_at) AS worker
+        FROM chunks GROUP BY partition, chunk HAVING NOT max(closed) AND registry != %(registry)s
+    """
+
+    def folded_under_the_old() -> list[tuple]:
+        return world.clickhouse.execute(query, {"registry": following.fingerprint()})
+
+    try:
+        until(lambda: not folded_under_the_old() and not world.behind(), "open chunks are folded anew", 90)
+    except AssertionError as error:
+        logs = "\n".join(last_lines(worker.log, 40) for worker in world.workers[-4:])
+        msg = f"{error}: {folded_under_the_old()}, {len(world.alive())} workers alive; the newest logs end:\n{logs}"
+        raise AssertionError(msg) from error
     repair(world.clickhouse, closed_cut(world.clickhouse), kind="units", reason="chaos", author="chaos", registry=following.fingerprint())
 
 
