@@ -64,7 +64,7 @@ class Settings(BaseSettings):
 
     chunk_size: int = Field(default=20_000, ge=1, description="records: a partition's chunk ends when offset // chunk_size changes, or with the hour")
     filter_bits: int = Field(
-        default=28, ge=16, le=32, description="of the fingerprints in the filter before the ledger: a partition's takes at most 2^bits / 8 bytes"
+        default=32, ge=16, le=32, description="of the fingerprints in the filter before the ledger: a partition's takes at most 2^bits / 8 bytes"
     )
     flush_seconds: float = Field(default=1.0, gt=0, description="how often a worker makes its open chunks durable")
     max_future_hours: float = Field(default=24.0, ge=0, description="an event that occurred later than its arrival by more than this is rejected")

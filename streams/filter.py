@@ -3,7 +3,8 @@
 Nearly every event is about an entity that is new. The filter says so from memory, so that ClickHouse is asked only about the others. It is a set of fingerprints: an entity that
 was seen is always found, one that was not is found by chance with a probability of (entities seen) / 2^bits, and then the ledger decides. So it never changes a figure.
 
-Memory is bounded: a roaring bitmap of numbers below 2^bits takes about 2 bytes an entity, and never more than 2^bits / 8 bytes (32 MiB for 28 bits) a partition.
+Memory is bounded: a roaring bitmap of numbers below 2^bits takes about 2 bytes an entity, some 7 MiB besides with 32 bits (3 with 28), and never more than 2^bits / 8 bytes:
+512 MiB a partition with 32 bits, which takes 268 million entities in one partition.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

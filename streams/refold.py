@@ -39,7 +39,7 @@ def refold(
     *,
     registry: Registry,
     dictionary: MetricDictionary,
-    filter_bits: int = 28,
+    filter_bits: int = 32,
 ) -> Iterator[OpenChunk]:
     """Fold a partition's part of the ledger again; holds one chunk at a time.
 

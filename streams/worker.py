@@ -134,7 +134,7 @@ class Worker:
         writer: Store,
         admission: Admission,
         chunk_size: int,
-        filter_bits: int = 28,
+        filter_bits: int = 32,
         send: Callable[[Outgoing], Awaitable[None]],
         release: Callable[[int, int], None],
         name: str = "worker",
