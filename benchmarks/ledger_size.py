@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,6 +40,8 @@ PARTITIONS = 12
 FIRST_OFFSET = 1_000_000_000
 """Of what is folded here: behind everything that the ledger has."""
 BATCH, BATCHES = 2_000, 15
+ROUNDS = 5
+"""Of all four sorts of work, one after the other."""
 UNIT, KEY = "CG-AC001-B0001", "CG-AC001"
 STEP = 5_000_000
 
@@ -55,7 +58,7 @@ class Record:
 
 @dataclass
 class Measured:
-    """At one size of the ledger. Microseconds an event are medians over batches."""
+    """At one size of the ledger. Microseconds an event are medians over the batches of all rounds."""
 
     rows: int
     micros_new: float
@@ -160,29 +163,33 @@ def settle(client: Client) -> None:
 
 
 def measure(settings: Settings, registry: Registry, client: Client, rows: int, at: int) -> Measured:
-    """Measure at one size; the filter is left out last, by a filter that takes everything for seen."""
+    """Measure at one size, in rounds; the filter is left out by one that takes everything for seen."""
     choose = random.Random(rows)  # noqa: S311 - reproducible, not secret
     needed = BATCH * BATCHES // 5
+    micros: dict[str, list[float]] = defaultdict(list)
 
-    def run(number: int, repeats: Iterable[str] = (), *, recent: bool = False) -> tuple[float, Worker]:
+    def run(what: str, repeats: Iterable[str] = (), *, recent: bool = False) -> Worker:
+        nonlocal at
         client.execute("TRUNCATE TABLE chunks")  # else the open chunk of the run before would have to be folded first
-        work = batches(choose, at + number * BATCH * BATCHES, repeats, recent=recent)
-        took, worker = asyncio.run(fold(settings, registry, work))
-        return statistics.median(took) / BATCH * 1e6, worker
+        took, worker = asyncio.run(fold(settings, registry, batches(choose, at, repeats, recent=recent)))
+        at += BATCH * BATCHES
+        micros[what] += [seconds / BATCH * 1e6 for seconds in took]
+        return worker
 
-    new, _ = run(0)
-    lately, _ = run(1, recent=True)
-    mixed, worker = run(2, known_entities(client, rows, choose, needed))
+    for _ in range(ROUNDS):
+        run("new")
+        run("recent", recent=True)
+        worker = run("any", known_entities(client, rows, choose, needed))
+        with mock.patch.object(EntityFilter, "seen", _seen_all):
+            run("without filter", known_entities(client, rows, choose, needed))
     metrics = {sample.name: sample.value for family in worker._telemetry.registry.collect() for sample in family.samples if not sample.labels}  # noqa: SLF001
-    with mock.patch.object(EntityFilter, "seen", _seen_all):
-        without, _ = run(3, known_entities(client, rows, choose, needed))
     (known,) = worker._filters.values()  # noqa: SLF001
     return Measured(
         rows,
-        new,
-        lately,
-        mixed,
-        without,
+        statistics.median(micros["new"]),
+        statistics.median(micros["recent"]),
+        statistics.median(micros["any"]),
+        statistics.median(micros["without filter"]),
         int(metrics["pravah_ledger_lookups_total"]),
         BATCH * BATCHES,
         metrics["pravah_filter_build_seconds_sum"],
@@ -207,7 +214,7 @@ def main() -> int:
                 fill(client, have, rows)
                 settle(client)
                 have = rows
-                found.append(measure(settings, registry, client, rows, FIRST_OFFSET + number * 10 * BATCH * BATCHES))
+                found.append(measure(settings, registry, client, rows, FIRST_OFFSET + number * 4 * ROUNDS * BATCH * BATCHES))
                 print(found[-1], file=sys.stderr, flush=True)
     if options.json:
         print(json.dumps([asdict(one) for one in found]))
