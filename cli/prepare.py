@@ -1,4 +1,4 @@
-"""Make Kafka and ClickHouse ready: topics, schema, registry, metric dictionary. Each step does nothing where it was done before."""
+"""Make Kafka and ClickHouse ready: topics, schema, registry, metric dictionary, plan. Each step does nothing where it was done before."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -6,18 +6,25 @@ from pathlib import Path
 import reference
 from producers.registry import publish_registry
 from schemas.metrics import MetricDictionary
+from schemas.plan import Plan
 from schemas.registry import Registry, registry_from_csv
 from settings import Settings
 from sinks.connection import connect
 from sinks.deployment import REGISTRY, check_log, get_fact, set_fact
 from sinks.dimensions import load_metrics, load_registry
 from sinks.migrate import Schema, migrate
+from sinks.plan import load_plan, loaded_fingerprint
 from stack.topics import create_topics, identify
 
 
 def default_dictionary() -> MetricDictionary:
     """The metric dictionary that comes with Pravah."""
     return MetricDictionary.from_toml(reference.metrics_file().read_text(encoding="utf-8"))
+
+
+def default_plan() -> Plan:
+    """The plan that comes with Pravah."""
+    return Plan.from_toml(reference.plan_file().read_text(encoding="utf-8"))
 
 
 def read_registry_files(paths: Iterable[Path]) -> Registry:
@@ -47,6 +54,10 @@ def prepare(settings: Settings, say: Callable[[str], None], *, registry: Registr
     with connect(settings.clickhouse, "writer") as client:
         check_log(client, topic=identity, partitions=partitions)
         load_metrics(client, schema, default_dictionary())
+        plan = default_plan()
+        if loaded_fingerprint(client, plan.state) is None:
+            load_plan(client, schema, plan, author="pravah", reason="the plan that comes with Pravah")
+            say(f"plan of {plan.state}: {len(plan.milestones)} milestones")
         if registry is None and get_fact(client, REGISTRY) is not None:
             return
     registry = registry or read_registry_files(reference.registry_files())

@@ -4,6 +4,7 @@ A milestone is met by a unit once every one of its conditions is met by an entit
 occurred on it is on time.
 """
 
+import hashlib
 import tomllib
 from collections.abc import Iterable, Iterator
 from datetime import date
@@ -68,6 +69,10 @@ class Plan(_Strict):
 
     state: Annotated[str, StringConstraints(pattern=f"^{PATTERNS['state']}$")]
     milestones: tuple[Milestone, ...]
+
+    def fingerprint(self) -> str:
+        """16 hex digits that stand for all it says."""
+        return hashlib.blake2b(self.model_dump_json().encode(), digest_size=8).hexdigest()
 
     @classmethod
     def from_toml(cls, text: str) -> "Plan":

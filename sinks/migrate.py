@@ -74,6 +74,12 @@ class Schema:
         local = [f"DROP TABLE IF EXISTS {self.database}.{name}_local{self.on_cluster} SYNC"] if self.cluster and sharded else []
         return [f"DROP TABLE IF EXISTS {self.database}.{name}{self.on_cluster} SYNC", *local]
 
+    def create_feed(self, name: str, source: str, target: str, select: str) -> str:
+        """One statement for a materialized view that copies rows of one table spread over shards to another as they arrive, each shard its own; `{source}` stands for the table."""
+        suffix = "_local" if self.cluster else ""
+        query = select.format(source=f"{self.database}.{source}{suffix}")
+        return f"CREATE MATERIALIZED VIEW {self.database}.{name}{self.on_cluster} TO {self.database}.{target}{suffix} AS {query}"
+
     def create_view(self, name: str, select: str) -> str:
         """One statement for a plain view."""
         return f"CREATE VIEW {self.database}.{name}{self.on_cluster} AS {select}"

@@ -14,26 +14,21 @@ Versions = dict[int, Version]
 
 
 class RecentEntities:
-    """Of one partition, in two generations: what is found in the older one moves to the younger, and the older one goes when the younger is full."""
+    """Of one partition."""
 
     def __init__(self, limit: int) -> None:
-        """Begin empty; a generation has at most `limit` entities, or those of one chunk if these are more."""
+        """Begin empty; at most `limit` entities are known, or those of one chunk if these are more."""
         self._limit = limit
-        self._young: dict[Entity, Versions] = {}
-        self._old: dict[Entity, Versions] = {}
-
-    def __len__(self) -> int:
-        """How many entities it knows."""
-        return len(self._young.keys() | self._old.keys())
+        self._versions: dict[Entity, Versions] = {}
 
     def keep(self, versions: dict[Entity, Versions]) -> None:
-        """Take over what a chunk knew when it was closed: all versions of its entities below the offset where the next chunk begins."""
-        if len(self._young) + len(versions) > self._limit:
-            self._old, self._young = self._young, versions
+        """Take over what a chunk knew when it was closed: all versions of its entities below the offset where the next chunk begins. When it is too much, what was known before goes."""
+        if len(self._versions) + len(versions) > self._limit:
+            self._versions = versions
         else:
-            self._young.update(versions)
+            self._versions.update(versions)
 
     def find(self, entities: Iterable[Entity]) -> dict[Entity, Versions]:
         """Those of these entities that it knows. The chunk that asks adds to their versions, so if it is given up, all of this must be."""
-        young, old = self._young, self._old
-        return {entity: known for entity in entities if (known := young.get(entity) or old.get(entity)) is not None}
+        known = self._versions
+        return {entity: known[entity] for entity in entities if entity in known}

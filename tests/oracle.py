@@ -178,3 +178,99 @@ def _stock(observed: list[dict], hierarchy: Hierarchy, add) -> None:
             if amount:
                 add(day, unit, level, metric, amount)
         before = now
+
+
+def _is_appointment(event: dict) -> bool:
+    return event["kind"] == "incharge_appointed" and event["data"]["role"] in {"incharge", "head"}
+
+
+def _is_training(event: dict) -> bool:
+    return event["kind"] == "training_held" and event["data"]["programme"] == "incharge"
+
+
+STATES = ("done_on_time", "done_late", "overdue", "due")
+
+FULFILS = {
+    "state_appointed": [lambda e: e["kind"] == "incharge_appointed" and e["data"]["role"] == "head", lambda e: e["kind"] == "committee_formed"],
+    "state_trained": [_is_training],
+    "district_appointed": [_is_appointment],
+    "district_trained": [_is_training],
+    "assembly_appointed": [_is_appointment],
+    "assembly_trained": [_is_training],
+    "booth_appointed": [_is_appointment],
+    "booth_trained": [_is_training],
+    "booth_groups": [
+        lambda e: e["kind"] == "messaging_group" and e["data"]["group_type"] == "whatsapp",
+        lambda e: e["kind"] == "messaging_group" and e["data"]["group_type"] == "broadcast",
+    ],
+}
+"""The default plan's conditions, from the contract."""
+
+DEADLINES = {
+    "state_appointed": date(2022, 2, 28),
+    "state_trained": date(2022, 3, 15),
+    "district_appointed": date(2022, 3, 31),
+    "district_trained": date(2022, 4, 15),
+    "assembly_appointed": date(2022, 4, 30),
+    "assembly_trained": date(2022, 5, 15),
+    "booth_appointed": date(2022, 5, 31),
+    "booth_trained": date(2022, 6, 15),
+    "booth_groups": date(2022, 6, 30),
+}
+
+
+def done(events: Iterable[dict]) -> dict[tuple[str, str], date]:
+    """(milestone, unit) → the first day on which every condition had been met, for accepted events in the order of their partition's log."""
+    entities: dict[tuple[str, str], dict[int, dict]] = defaultdict(dict)
+    for event in events:
+        entities[routing_key(event["unit"]), event.get("entity") or event["event_id"]].setdefault(event.get("version", 1), event)
+    first: dict[tuple[str, str, int], date] = {}
+    for versions in entities.values():
+        highest = versions[max(versions)]
+        if highest.get("op") == "retract" or highest.get("verification") == "rejected":
+            continue
+        retracted = max((number for number, event in versions.items() if event.get("op") == "retract"), default=0)
+        # of one moment the highest version says what held
+        moments = {datetime.fromisoformat(versions[number]["occurred_at"]): versions[number] for number in sorted(versions) if number > retracted}
+        for at, event in moments.items():
+            is_stock = any(metric in STOCKS for metric in _amounts(event))
+            if (not is_stock and event is not highest) or not event["data"].get("active", True):
+                continue
+            for milestone, conditions in FULFILS.items():
+                named = (event["data"].get("trained_units") or []) if milestone.endswith("_trained") else []
+                for number, fits in enumerate(conditions):
+                    if fits(event):
+                        for unit in [event["unit"], *named]:
+                            cell = (milestone, unit, number)
+                            first[cell] = min(first.get(cell, LAST), at.astimezone(KOLKATA).date())
+    return {
+        (milestone, unit): max(first[milestone, unit, number] for number in range(len(FULFILS[milestone])))
+        for milestone, unit in {(milestone, unit) for milestone, unit, _ in first}
+        if all((milestone, unit, number) in first for number in range(len(FULFILS[milestone])))
+    }
+
+
+def plan_status(met: dict[tuple[str, str], date], hierarchy: Hierarchy, on: date) -> dict[tuple[str, str], tuple[str, date | None]]:
+    """(milestone, unit) → (state, day on which it was done), for every unit that is expected to have it on a day; `met` is what `done` gives."""
+    found = {}
+    for milestone, deadline in DEADLINES.items():
+        for unit, level in hierarchy.levels.items():
+            if level != milestone.partition("_")[0] or not unit.startswith("CG") or not hierarchy.is_open(unit, on):
+                continue
+            day = met.get((milestone, unit))
+            if day is not None and day > on:
+                day = None
+            if day is None:
+                found[milestone, unit] = ("overdue" if on > deadline else "due", None)
+            else:
+                found[milestone, unit] = ("done_on_time" if day <= deadline else "done_late", day)
+    return found
+
+
+def plan_progress(status: dict[tuple[str, str], tuple[str, date | None]], hierarchy: Hierarchy, on: date) -> dict[tuple[str, str], dict[str, int]]:
+    """(milestone, ancestor) → how many units in each state, as a dict of `STATES`."""
+    found: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: dict.fromkeys(STATES, 0))
+    for (milestone, unit), (state, _) in status.items():
+        for ancestor in hierarchy.ancestors(unit, on).values():
+            found[milestone, ancestor][state] += 1
+    return dict(found)

@@ -1,0 +1,125 @@
+"""Plans in ClickHouse: load one, see what its deadlines were before, and how far the units are."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from clickhouse_driver import Client
+
+from schemas.plan import Condition, Plan
+from sinks.migrate import Schema
+from sinks.migrations.m0006_plan import COPIED
+
+_COLUMNS = "plan, author, reason, fingerprint, position, milestone, level, name_en, name_hi, deadline, responsible, prerequisites, needs"
+_LOOK_AGAIN_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class MovedDeadline:
+    """A milestone's deadline in one load of a plan, where it differs from the load before; `None` stands for a milestone that was taken out."""
+
+    plan: str
+    milestone: str
+    deadline: date | None
+    before: date | None
+    """None for a milestone that is new."""
+    loaded_at: datetime
+    """Asia/Kolkata."""
+    author: str
+    reason: str
+
+
+def loaded_fingerprint(client: Client, state: str) -> str | None:
+    """Which plan of a state is in force; None if none was ever loaded."""
+    rows = client.execute("SELECT argMax(fingerprint, loaded_at) FROM plans WHERE plan = %(plan)s HAVING count() > 0", {"plan": state})
+    return str(rows[0][0]) if rows else None
+
+
+def load_plan(client: Client, schema: Schema, plan: Plan, *, author: str, reason: str) -> bool:
+    """Put a plan in force for its state. The one before stays in the history; figures of any day follow the new one at once.
+
+    Args:
+        client: the writer's.
+        schema: where the tables are.
+        plan: a checked plan.
+        author: who says so.
+        reason: why, for the history.
+
+    Returns:
+        False if this very plan is in force already.
+    """
+    fingerprint = plan.fingerprint()
+    if loaded_fingerprint(client, plan.state) == fingerprint:
+        return False
+    _feed(client, schema, {condition.kind for milestone in plan.milestones for condition in milestone.needs})
+    rows = [
+        (
+            *(plan.state, author, reason, fingerprint, position, m.milestone, m.level, m.name_en, m.name_hi, m.deadline, m.responsible, list(m.prerequisites)),
+            [_need(condition) for condition in m.needs],
+        )
+        for position, m in enumerate(plan.milestones)
+    ]
+    # later than any load before, also if the server's clock was set back
+    (newest,) = client.execute("SELECT greatest(now64(6), max(loaded_at) + toIntervalMicrosecond(1)) FROM plans WHERE plan = %(plan)s", {"plan": plan.state})[0]
+    client.execute(f"INSERT INTO plans ({_COLUMNS}, loaded_at) VALUES", [(*row, newest) for row in rows])
+    return True
+
+
+def _need(condition: Condition) -> tuple[str, int, list[str], list[list[str]]]:
+    return (condition.kind, int(condition.names_unit), list(condition.where), [[json.dumps(value) for value in values] for values in condition.where.values()])
+
+
+def _feed(client: Client, schema: Schema, kinds: set[str]) -> None:
+    """Let `plan_events` have these kinds from now on, and all that the ledger has of them."""
+    new = sorted(kinds - {row[0] for row in client.execute("SELECT kind FROM plan_kinds")})
+    if not new:
+        return
+    client.execute("INSERT INTO plan_kinds (kind) VALUES", [(kind,) for kind in new])
+    # an insert that began before this may still go by the old kinds; what it brings is copied below
+    running = _inserts(client)
+    while running & _inserts(client):
+        time.sleep(_LOOK_AGAIN_SECONDS)
+    client.execute(
+        f"INSERT INTO plan_events ({COPIED}) SELECT {COPIED} FROM {schema.database}.ledger WHERE kind IN %(kinds)s OR version > 1 OR deleted", {"kinds": new}
+    )
+
+
+def _inserts(client: Client) -> set[str]:
+    return {row[0] for row in client.execute("SELECT query_id FROM system.processes WHERE query_kind = 'Insert' AND query ILIKE '%%INTO ledger%%'")}
+
+
+def moved_deadlines(client: Client) -> list[MovedDeadline]:
+    """Every deadline that a load of a plan set, moved or took away after the plan's first load, oldest first."""
+    found: list[MovedDeadline] = []
+    known: dict[str, Mapping[str, date]] = {}
+    query = """
+        SELECT plan, loaded_at, any(author), any(reason), groupArray(milestone), groupArray(deadline)
+        FROM (SELECT * FROM plans ORDER BY position) GROUP BY plan, loaded_at ORDER BY loaded_at, plan
+    """
+    for plan, loaded_at, author, reason, milestones, deadlines in client.execute(query):
+        now = dict(zip(milestones, deadlines, strict=True))
+        before = known.get(plan)
+        if before is not None:
+            found += [
+                MovedDeadline(plan, name, now.get(name), before.get(name), loaded_at, author, reason)
+                for name in [*now, *(gone for gone in before if gone not in now)]
+                if now.get(name) != before.get(name)
+            ]
+        known[plan] = now
+    return found
+
+
+def progress(client: Client, unit: str, as_of: datetime) -> Sequence[Mapping[str, Any]]:
+    """How far the units below a unit are with each milestone, in the order of the plan: one row of `plan_progress_at` each, with names and deadline."""
+    query = """
+        SELECT m.milestone, m.level, m.name_en, m.name_hi, m.deadline, p.expected, p.done_on_time, p.done_late, p.overdue, p.due, p.known_late
+        FROM plan_progress_at(as_of = fromUnixTimestamp64Milli(%(as_of)s)) AS p
+        INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m ON m.milestone = p.milestone
+        WHERE p.unit = %(unit)s ORDER BY m.position
+    """
+    names = ("milestone", "level", "name_en", "name_hi", "deadline", "expected", "done_on_time", "done_late", "overdue", "due", "known_late")
+    rows = client.execute(query, {"unit": unit, "as_of": int(as_of.timestamp() * 1000)})
+    return [dict(zip(names, row, strict=True)) for row in rows]
