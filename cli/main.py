@@ -12,6 +12,7 @@ from cli.doctor import doctor
 from cli.emit import emit
 from cli.explain import explain
 from cli.import_file import import_file
+from cli.plan import plan
 from cli.reconcile import reconcile
 from cli.replay import replay
 from cli.simulate import simulate_command
@@ -20,6 +21,7 @@ from cli.worker import worker
 from producers.importer import MappingError
 from producers.rejected import MendedFileError
 from producers.sdk import ProducerError
+from schemas.contacts import ContactsError
 from schemas.metrics import MetricError
 from schemas.plan import PlanError
 from schemas.registry import RegistryError
@@ -40,6 +42,7 @@ for command in (stack_commands.up, stack_commands.down, stack_commands.status, d
 app.command("import")(import_file)
 app.command("simulate")(simulate_command)
 app.add_typer(units, name="units")
+app.add_typer(plan, name="plan")
 app.add_typer(replay, name="replay")
 
 
@@ -47,7 +50,7 @@ def main() -> None:
     """Run a command. What a person can mend is told in one line, without a traceback: exit 1 for findings, 2 for wrong use."""
     try:
         app()
-    except (RegistryError, PlanError, MetricError, MappingError, MendedFileError) as findings:
+    except (RegistryError, PlanError, ContactsError, MetricError, MappingError, MendedFileError) as findings:
         sys.exit(_told(findings, 1))
     except ValidationError as error:
         wrong = "; ".join(f"PRAVAH_{'__'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors(include_input=False))

@@ -4,9 +4,10 @@ Inside, a day is an integer: days since 1970-01-01. India has kept UTC+05:30 wit
 of an instant is one division; `tests/test_registry.py` holds it against the zone's own data.
 """
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 
 KOLKATA_OFFSET_SECONDS = 19_800
+KOLKATA = timezone(timedelta(seconds=KOLKATA_OFFSET_SECONDS), "Asia/Kolkata")
 FIRST_DAY = 0
 """1970-01-01: what an empty `valid_from` means. The first day of ClickHouse's `Date`."""
 LAST_DAY = 65_535

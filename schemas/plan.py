@@ -70,6 +70,10 @@ class Plan(_Strict):
     state: Annotated[str, StringConstraints(pattern=f"^{PATTERNS['state']}$")]
     milestones: tuple[Milestone, ...]
 
+    def waits_for(self, milestone: str) -> set[str]:
+        """Every milestone that must come before one, those before its prerequisites included."""
+        return _behind(milestone, {one.milestone: one.prerequisites for one in self.milestones})
+
     def fingerprint(self) -> str:
         """16 hex digits that stand for all it says."""
         return hashlib.blake2b(self.model_dump_json().encode(), digest_size=8).hexdigest()

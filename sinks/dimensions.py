@@ -16,13 +16,13 @@ _BLOCK = 200_000
 
 def load_registry(client: Client, schema: Schema, registry: Registry) -> None:
     """Replace `units` and `unit_ancestors` by what the registry says."""
-    _replace(
+    replace_table(
         client,
         schema,
         "units",
         ((u.code, u.level, u.name_en, u.name_hi, date_of(u.first), date_of(u.last), u.latitude, u.longitude) for u in registry.units.values()),
     )
-    _replace(client, schema, "unit_ancestors", _ancestors(registry))
+    replace_table(client, schema, "unit_ancestors", _ancestors(registry))
 
 
 @contextmanager
@@ -36,17 +36,23 @@ def proposed(client: Client, schema: Schema, registry: Registry) -> Iterator[str
         client.execute(f"DROP TABLE IF EXISTS {schema.database}.{name}{schema.on_cluster} SYNC")
 
 
+def known_units(client: Client) -> set[str]:
+    """The codes of all units of the registry in force, whenever they are open."""
+    return {row[0] for row in client.execute("SELECT unit FROM units")}
+
+
 def load_metrics(client: Client, schema: Schema, dictionary: MetricDictionary) -> None:
     """Replace `metrics` by the dictionary; `position` keeps its order."""
     metrics = dictionary.metrics.values()
-    _replace(client, schema, "metrics", ((m.metric, m.type, m.unit, m.name_en, m.name_hi, position) for position, m in enumerate(metrics)))
+    replace_table(client, schema, "metrics", ((m.metric, m.type, m.unit, m.name_en, m.name_hi, position) for position, m in enumerate(metrics)))
 
 
 def _ancestors(registry: Registry) -> Iterator[Sequence[Any]]:
     return ((code, s.ancestor, s.level, date_of(s.first), date_of(s.last)) for code in registry.units for s in registry.spans(code))
 
 
-def _replace(client: Client, schema: Schema, table: str, rows: Iterable[Sequence[Any]]) -> None:
+def replace_table(client: Client, schema: Schema, table: str, rows: Iterable[Sequence[Any]]) -> None:
+    """Give a table these rows and no others, at once."""
     target, following = f"{schema.database}.{table}", f"{schema.database}.{table}_next"
     _fill(client, schema, table, f"{table}_next", rows)
     client.execute(f"EXCHANGE TABLES {target} AND {following}{schema.on_cluster}")

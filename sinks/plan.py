@@ -2,10 +2,8 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 from clickhouse_driver import Client
 
@@ -13,7 +11,7 @@ from schemas.plan import Condition, Plan
 from sinks.migrate import Schema
 from sinks.migrations.m0006_plan import COPIED
 
-_COLUMNS = "plan, author, reason, fingerprint, position, milestone, level, name_en, name_hi, deadline, responsible, prerequisites, needs"
+_COLUMNS = "plan, author, reason, fingerprint, position, milestone, level, name_en, name_hi, deadline, responsible, prerequisites, waits_for, needs"
 _LOOK_AGAIN_SECONDS = 0.05
 
 
@@ -57,7 +55,8 @@ def load_plan(client: Client, schema: Schema, plan: Plan, *, author: str, reason
     _feed(client, schema, {condition.kind for milestone in plan.milestones for condition in milestone.needs})
     rows = [
         (
-            *(plan.state, author, reason, fingerprint, position, m.milestone, m.level, m.name_en, m.name_hi, m.deadline, m.responsible, list(m.prerequisites)),
+            *(plan.state, author, reason, fingerprint, position, m.milestone, m.level, m.name_en, m.name_hi, m.deadline, m.responsible),
+            *(list(m.prerequisites), sorted(plan.waits_for(m.milestone))),
             [_need(condition) for condition in m.needs],
         )
         for position, m in enumerate(plan.milestones)
@@ -94,7 +93,7 @@ def _inserts(client: Client) -> set[str]:
 def moved_deadlines(client: Client) -> list[MovedDeadline]:
     """Every deadline that a load of a plan set, moved or took away after the plan's first load, oldest first."""
     found: list[MovedDeadline] = []
-    known: dict[str, Mapping[str, date]] = {}
+    known: dict[str, dict[str, date]] = {}
     query = """
         SELECT plan, loaded_at, any(author), any(reason), groupArray(milestone), groupArray(deadline)
         FROM (SELECT * FROM plans ORDER BY position) GROUP BY plan, loaded_at ORDER BY loaded_at, plan
@@ -110,16 +109,3 @@ def moved_deadlines(client: Client) -> list[MovedDeadline]:
             ]
         known[plan] = now
     return found
-
-
-def progress(client: Client, unit: str, as_of: datetime) -> Sequence[Mapping[str, Any]]:
-    """How far the units below a unit are with each milestone, in the order of the plan: one row of `plan_progress_at` each, with names and deadline."""
-    query = """
-        SELECT m.milestone, m.level, m.name_en, m.name_hi, m.deadline, p.expected, p.done_on_time, p.done_late, p.overdue, p.due, p.known_late
-        FROM plan_progress_at(as_of = fromUnixTimestamp64Milli(%(as_of)s)) AS p
-        INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m ON m.milestone = p.milestone
-        WHERE p.unit = %(unit)s ORDER BY m.position
-    """
-    names = ("milestone", "level", "name_en", "name_hi", "deadline", "expected", "done_on_time", "done_late", "overdue", "due", "known_late")
-    rows = client.execute(query, {"unit": unit, "as_of": int(as_of.timestamp() * 1000)})
-    return [dict(zip(names, row, strict=True)) for row in rows]

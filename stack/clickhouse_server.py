@@ -67,7 +67,7 @@ _ACCOUNT = """\
             <profile>{profile}</profile>
             <quota>default</quota>
             <grants>{grants}</grants>
-        </{user}>
+{filters}        </{user}>
 """
 
 _GRANTS: dict[Role, tuple[str, ...]] = {
@@ -81,6 +81,9 @@ _GRANTS: dict[Role, tuple[str, ...]] = {
     "grafana": (f"GRANT SELECT, SHOW ON {DATABASE}.*",),
     "aicc": (f"GRANT SELECT, SHOW ON {DATABASE}.*",),
 }
+
+_NO_PERSONS = f"            <databases><{DATABASE}><contacts><filter>0</filter></contacts></{DATABASE}></databases>\n"
+"""For headquarters no row of the one table with names and phone numbers. A users file cannot revoke; on a server with SQL accounts, `REVOKE SELECT` does the same."""
 
 _FOREVER = (
     "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; "
@@ -143,7 +146,8 @@ class ClickHouseServer:
         account = self.users[role]
         grants = "".join(f"<query>{grant}</query>" for grant in _GRANTS[role])
         digest = hashlib.sha256(account.password.get_secret_value().encode()).hexdigest()
-        return _ACCOUNT.format(user=account.user, digest=digest, profile="default" if role == "writer" else "reader", grants=grants)
+        profile, filters = "default" if role == "writer" else "reader", _NO_PERSONS if role == "aicc" else ""
+        return _ACCOUNT.format(user=account.user, digest=digest, profile=profile, grants=grants, filters=filters)
 
 
 def serve(library: str, config: str) -> None:

@@ -1,6 +1,7 @@
 """The programme's plan, and how far each unit is with it.
 
 - `plans`: one row per milestone and load of a plan; the last load of each plan is in force, earlier ones are its history. A load is one insert, so nobody sees half of it.
+  `waits_for` has the prerequisites of its prerequisites as well.
 - `plan_kinds`: the kinds of events that any load ever waited for.
 - `plan_events`: what of the ledger these conditions need, copied by the materialized view `plan_events_feed` as rows arrive: rows of those kinds, and every version above the first,
   since a correction may take an entity to another kind. It replaces as the ledger does, so a chunk that is folded again changes nothing.
@@ -30,7 +31,7 @@ def forward(schema: Schema) -> list[str]:
             "plans",
             f"""
             plan LowCardinality(String), loaded_at DateTime64(6, 'Asia/Kolkata'), author String, reason String, fingerprint String, position UInt16,
-            milestone String, level {LEVEL}, name_en String, name_hi String, deadline Date, responsible String, prerequisites Array(String),
+            milestone String, level {LEVEL}, name_en String, name_hi String, deadline Date, responsible String, prerequisites Array(String), waits_for Array(String),
             needs Array(Tuple(kind String, names_unit UInt8, fields Array(String), options Array(Array(String))))
             """,
             engine="MergeTree()",
@@ -53,7 +54,7 @@ def forward(schema: Schema) -> list[str]:
         schema.create_view(
             "milestones",
             f"""
-            SELECT plan, milestone, level, name_en, name_hi, deadline, responsible, prerequisites, needs, position, loaded_at FROM {database}.plans
+            SELECT plan, milestone, level, name_en, name_hi, deadline, responsible, prerequisites, waits_for, needs, position, loaded_at FROM {database}.plans
             WHERE (plan, loaded_at) IN (SELECT plan, max(loaded_at) FROM {database}.plans GROUP BY plan)
             """,
         ),

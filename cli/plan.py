@@ -1,0 +1,158 @@
+"""`pravah plan`: what must be in place by when, how far the units are, and who is overdue."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from rich.console import Console
+from rich.table import Table
+
+import reference
+from cli.reconcile import author
+from schemas.contacts import Language
+from schemas.days import KOLKATA
+from schemas.plan import Plan
+from settings import Settings
+from sinks.connection import connect
+from sinks.control_room import Call, Defaulter, MilestoneProgress, calls, defaulters, milestone_progress
+from sinks.migrate import Schema
+from sinks.plan import load_plan, moved_deadlines
+
+plan = typer.Typer(no_args_is_help=True, help="The programme's plan: check a file, load it, see how far the units are and who is overdue.")
+
+File = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A plan as TOML; by default the one of 2022 that comes with Pravah.")]
+Unit = Annotated[str, typer.Option(help="A unit code: what is at or below it.")]
+On = Annotated[str | None, typer.Option("--date", metavar="DAY", help="As on the evening of this day, such as 2022-06-30; today by default.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")]
+
+TEXTS = Environment(loader=PackageLoader("cli"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)  # noqa: S701 - plain text for a messenger
+SHOWN_IN_A_TEXT = 10
+
+
+@plan.command()
+def check(file: File = None) -> None:
+    """Check a plan file: fields, levels, prerequisites, conditions that no event can meet. All findings at once; exit 1 if there are any."""
+    found = _read(file)
+    typer.echo(f"plan of {found.state}: {len(found.milestones)} milestones, no findings")
+
+
+@plan.command()
+def load(
+    file: File = None,
+    *,
+    reason: Annotated[str, typer.Option(help="Why, for those who ask later why a deadline moved.")] = "loaded by hand",
+) -> None:
+    """Check a plan file and put it in force for its state. The plan before it stays in the history."""
+    found, settings = _read(file), Settings()
+    with connect(settings.clickhouse, "writer") as client:
+        before = len(moved_deadlines(client))
+        if not load_plan(client, Schema(settings.clickhouse.database, settings.clickhouse.cluster), found, author=author(), reason=reason):
+            typer.echo(f"this plan of {found.state} is in force already")
+            return
+        moved = moved_deadlines(client)[before:]
+    typer.echo(f"plan of {found.state} loaded: {len(found.milestones)} milestones")
+    for one in moved:
+        typer.echo(f"  {one.milestone}: {one.before or 'new'} → {one.deadline or 'taken out'}")
+
+
+@plan.command()
+def history(*, as_json: AsJson = False) -> None:
+    """Show which deadlines were moved, when, by whom and why."""
+    with connect(Settings().clickhouse, "grafana") as client:
+        moved = moved_deadlines(client)
+    if as_json:
+        typer.echo(orjson.dumps([asdict(one) for one in moved]).decode())
+        return
+    table = Table("plan", "milestone", "before", "after", "loaded", "by", "why")
+    for one in moved:
+        cells = (str(one.before or "new"), str(one.deadline or "taken out"), f"{one.loaded_at:%Y-%m-%d %H:%M}", one.author, one.reason)
+        table.add_row(one.plan, one.milestone, *cells)
+    Console().print(table if moved else "no deadline was ever moved")
+
+
+@plan.command()
+def status(*, unit: Unit = "IN", on: On = None, as_json: AsJson = False) -> None:
+    """Show how far the units at or below a unit are with each milestone."""
+    as_of = evening(on)
+    with connect(Settings().clickhouse, "grafana") as client:
+        found = milestone_progress(client, unit, as_of)
+    if as_json:
+        typer.echo(orjson.dumps({"unit": unit, "as_of": as_of.isoformat(), "milestones": [asdict(one) for one in found]}).decode())
+        return
+    Console().print(_progress_table(found, unit, as_of) if found else f"no milestone is expected at or below {unit} on {as_of.date()}")
+
+
+@plan.command("defaulters")
+def show_defaulters(
+    *,
+    unit: Unit = "IN",
+    milestone: Annotated[str | None, typer.Option(help="Only this milestone.")] = None,
+    on: On = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    text: Annotated[Language | None, typer.Option(help="As a text to send: hi or en.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show who is overdue, those first that most waits for: how long, what it blocks, the last sign of life, whom to call."""
+    as_of = evening(on)
+    with connect(Settings().clickhouse, "grafana") as client:
+        found = defaulters(client, unit, as_of, milestone=milestone, limit=limit)
+        whom = calls(client, found)
+    if as_json:
+        rows = [{**asdict(one), "call": asdict(call) if call else None} for one, call in zip(found, whom, strict=True)]
+        typer.echo(orjson.dumps({"unit": unit, "as_of": as_of.isoformat(), "defaulters": rows}).decode())
+    elif text:
+        typer.echo(defaulters_text(found, whom, unit, as_of, text))
+    else:
+        Console().print(_defaulters_table(found, whom) if found else f"nobody at or below {unit} is overdue on {as_of.date()}")
+
+
+def defaulters_text(found: Sequence[Defaulter], whom: Sequence[Call | None], unit: str, as_of: datetime, language: Language) -> str:
+    """Defaulters as a text for a messenger, in Hindi or English."""
+    shown = list(zip(found, whom, strict=True))[:SHOWN_IN_A_TEXT]
+    return TEXTS.get_template(f"defaulters.{language}.txt").render(shown=shown, more=len(found) - len(shown), unit=unit, day=as_of.date()).strip()
+
+
+def evening(day: str | None) -> datetime:
+    """The last second of a day in Asia/Kolkata, or now.
+
+    Raises:
+        typer.BadParameter: it is no day.
+    """
+    if day is None:
+        return datetime.now(KOLKATA)
+    try:
+        return datetime.combine(date.fromisoformat(day) + timedelta(days=1), time(), KOLKATA) - timedelta(seconds=1)
+    except ValueError as error:
+        msg = f"--date {day!r}: {error}; a day is written 2022-06-30"
+        raise typer.BadParameter(msg) from None
+
+
+def _read(file: Path | None) -> Plan:
+    return Plan.from_toml((file or reference.plan_file()).read_text(encoding="utf-8"))
+
+
+def _progress_table(found: Sequence[MilestoneProgress], unit: str, as_of: datetime) -> Table:
+    table = Table(title=f"{unit} · {as_of.date()}")
+    for name in ("milestone", "लक्ष्य", "deadline"):
+        table.add_column(name)
+    for name in ("expected", "on time समय पर", "late देर से", "overdue बकाया", "due शेष", "done %"):
+        table.add_column(name, justify="right")
+    for one in found:
+        share = 100 * (one.done_on_time + one.done_late) / one.expected
+        counts = (one.expected, one.done_on_time, one.done_late, one.overdue, one.due)
+        table.add_row(one.name_en, one.name_hi, str(one.deadline), *(f"{count:,}" for count in counts), f"{share:.1f}")
+    return table
+
+
+def _defaulters_table(found: Sequence[Defaulter], whom: Sequence[Call | None]) -> Table:
+    table = Table("unit", "name", "नाम", "milestone", "लक्ष्य", "days overdue", "blocks", "last report", "responsible", "call")
+    for one, call in zip(found, whom, strict=True):
+        counts = (f"{one.days_overdue:,}", f"{one.blocks:,}", str(one.last_report or "never"))
+        answers = f"{one.responsible} · {one.responsible_en}" if one.responsible_unit else one.responsible
+        table.add_row(one.unit, one.name_en, one.name_hi, one.milestone_en, one.milestone_hi, *counts, answers, f"{call.name} {call.phone}" if call else "")
+    return table

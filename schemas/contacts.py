@@ -1,0 +1,75 @@
+"""Who holds which office in which unit, and how to reach them: the one place where names and phone numbers stand. Events carry keyed hashes alone."""
+
+import csv
+from collections.abc import Container, Iterable
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from schemas.units import LEVELS, UNIT_CODE_PATTERN, Level
+
+Language = Literal["hi", "en"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+
+COLUMNS = ("unit", "role", "name", "phone", "language")
+
+
+class Contact(BaseModel):
+    """One line of a contacts file."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    unit: Annotated[str, StringConstraints(pattern=UNIT_CODE_PATTERN)]
+    role: Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
+    """The office without its level, as in a plan's `responsible`: `in-charge`, `president`."""
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+    phone: Annotated[str, StringConstraints(pattern=r"^\+[1-9]\d{7,14}$")]
+    """With country code, as `+919876543210` (E.164)."""
+    language: Language
+
+
+class ContactsError(ValueError):
+    """A contacts file that cannot be used, with everything found wrong in it; it never repeats a name or a number."""
+
+    def __init__(self, findings: list[str]) -> None:
+        """Keep the findings; the message has one line each."""
+        self.findings = findings
+        super().__init__("\n".join([f"{len(findings)} findings in the contacts:", *findings]))
+
+
+def contacts_from_csv(lines: Iterable[str], units: Container[str]) -> list[Contact]:
+    """Read a contacts file: CSV with the columns unit, role, name, phone, language.
+
+    Args:
+        lines: of the file.
+        units: the codes that exist.
+
+    Raises:
+        ContactsError: with everything found wrong, by line.
+    """
+    reader = csv.DictReader(lines)
+    if tuple(reader.fieldnames or ()) != COLUMNS:
+        raise ContactsError([f"line 1: the columns must be {','.join(COLUMNS)}"])
+    findings, found = [], []
+    seen: set[tuple[str, str]] = set()
+    for number, row in enumerate(reader, start=2):
+        try:
+            contact = Contact.model_validate(row)
+        except ValidationError as error:
+            findings += [f"line {number}: {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_url=False, include_input=False)]
+            continue
+        if contact.unit not in units:
+            findings.append(f"line {number}: unit {contact.unit} is not in the registry")
+        elif (contact.unit, contact.role) in seen:
+            findings.append(f"line {number}: {contact.unit} has a {contact.role} already")
+        seen.add((contact.unit, contact.role))
+        found.append(contact)
+    if findings:
+        raise ContactsError(findings)
+    return found
+
+
+def office(responsible: str) -> tuple[Level, str] | None:
+    """The level and the role that a plan's `responsible` names, as in `district in-charge`; None if it begins with no level."""
+    level, _, role = responsible.partition(" ")
+    return next(((known, role) for known in LEVELS if known == level and role), None)

@@ -1,0 +1,146 @@
+"""What the control room asks: how far the programme is, who is overdue, who can be called."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from clickhouse_driver import Client
+
+from schemas.contacts import Contact, Language, office
+from sinks.dimensions import replace_table
+from sinks.migrate import Schema
+
+SILENT_DAYS = 14
+"""A unit that reported nothing for so long is called silent, where nobody says otherwise."""
+
+
+@dataclass(frozen=True)
+class MilestoneProgress:
+    """How far the units below a unit are with one milestone; the four states add up to `expected`."""
+
+    milestone: str
+    level: str
+    name_en: str
+    name_hi: str
+    deadline: date
+    expected: int
+    done_on_time: int
+    done_late: int
+    overdue: int
+    due: int
+    known_late: int
+    """Of those done on time, how many were told of only after the deadline."""
+
+
+@dataclass(frozen=True)
+class Defaulter:
+    """A unit that is overdue with a milestone."""
+
+    milestone: str
+    milestone_en: str
+    milestone_hi: str
+    level: str
+    unit: str
+    name_en: str
+    name_hi: str
+    deadline: date
+    days_overdue: int
+    blocks: int
+    """How often a later milestone, its own or of a unit below it, waits for this."""
+    last_report: date | None
+    """The last day on which it, or a unit below it, reported anything."""
+    responsible: str
+    """The office, as the plan says it."""
+    responsible_unit: str
+    """Where that office is; empty if the plan names no level."""
+    responsible_en: str
+    responsible_hi: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """Whom to call about a defaulter."""
+
+    name: str
+    phone: str
+    language: Language
+
+
+def milestone_progress(client: Client, unit: str, as_of: datetime) -> list[MilestoneProgress]:
+    """How far the units below a unit, itself included, are with each milestone, in the order of the plan."""
+    query = """
+        SELECT m.milestone, toString(m.level), m.name_en, m.name_hi, m.deadline, p.expected, p.done_on_time, p.done_late, p.overdue, p.due, p.known_late
+        FROM plan_progress_at(as_of = fromUnixTimestamp64Milli(%(as_of)s)) AS p
+        INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m ON m.milestone = p.milestone
+        WHERE p.unit = %(unit)s ORDER BY m.position
+    """
+    return [MilestoneProgress(*row) for row in client.execute(query, {"unit": unit, "as_of": millis(as_of)})]
+
+
+def defaulters(client: Client, unit: str, as_of: datetime, *, milestone: str | None = None, limit: int = 1_000, offset: int = 0) -> list[Defaulter]:
+    """The overdue at or below a unit, those first that most waits for, then the longest overdue.
+
+    Args:
+        client: of any account.
+        unit: a code.
+        as_of: an instant; its day in Asia/Kolkata is what counts.
+        milestone: only this one.
+        limit: at most so many.
+        offset: leave out so many first.
+    """
+    query = """
+        WITH toDate(fromUnixTimestamp64Milli(%(as_of)s), 'Asia/Kolkata') AS on_day
+        SELECT d.milestone, d.milestone_en, d.milestone_hi, toString(d.level), d.unit, u.name_en, u.name_hi, d.deadline, d.days_overdue, d.blocks, act.last_report,
+               d.responsible, r.ancestor AS responsible_unit, above.name_en, above.name_hi
+        FROM (
+            SELECT d.*, m.name_en AS milestone_en, m.name_hi AS milestone_hi, m.position AS position, splitByChar(' ', d.responsible)[1] AS responsible_level
+            FROM defaulters_at(as_of = fromUnixTimestamp64Milli(%(as_of)s)) AS d
+            INNER JOIN milestones AS m ON m.plan = d.plan AND m.milestone = d.milestone
+            WHERE (%(milestone)s = '' OR d.milestone = %(milestone)s)
+              AND d.unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = %(unit)s AND on_day BETWEEN valid_from AND valid_to)
+            ORDER BY d.blocks DESC, d.days_overdue DESC, position, d.unit LIMIT %(limit)s OFFSET %(offset)s
+        ) AS d
+        INNER JOIN units AS u ON u.unit = d.unit
+        LEFT JOIN (
+            SELECT unit, ancestor, toString(ancestor_level) AS ancestor_level FROM unit_ancestors WHERE on_day BETWEEN valid_from AND valid_to
+        ) AS r ON r.unit = d.unit AND r.ancestor_level = d.responsible_level
+        LEFT JOIN units AS above ON above.unit = r.ancestor
+        LEFT JOIN unit_activity(as_of = fromUnixTimestamp64Milli(%(as_of)s), days = %(days)s) AS act ON act.unit = d.unit
+        ORDER BY d.blocks DESC, d.days_overdue DESC, d.position, d.unit
+    """
+    wanted = {"unit": unit, "as_of": millis(as_of), "milestone": milestone or "", "limit": limit, "offset": offset, "days": SILENT_DAYS}
+    return [Defaulter(*row) for row in client.execute(query, wanted)]
+
+
+def calls(client: Client, about: Sequence[Defaulter]) -> list[Call | None]:
+    """Whom to call about each of these, as far as the contacts say. Only the writer's account and the state's own may ask."""
+    offices = [(one.responsible_unit, known[1]) if (known := office(one.responsible)) else ("", "") for one in about]
+    rows = client.execute("SELECT unit, role, name, phone, language FROM contacts WHERE (unit, role) IN %(offices)s", {"offices": [*{*offices, ("", "")}]})
+    found = {row[:2]: Call(*row[2:]) for row in rows}
+    return [found.get(wanted) for wanted in offices]
+
+
+def load_contacts(client: Client, schema: Schema, contacts: Iterable[Contact]) -> None:
+    """Replace all contacts."""
+    replace_table(client, schema, "contacts", ((c.unit, c.role, c.name, c.phone, c.language) for c in contacts))
+
+
+def activity(client: Client, unit: str, as_of: datetime, *, days: int = SILENT_DAYS, state: str = "silent") -> list[dict[str, Any]]:
+    """The units at or below a unit that are `silent`, `zero` or `active` in the last days, the longest silent first."""
+    query = """
+        SELECT a.unit, toString(a.level), u.name_en, u.name_hi, a.last_report, a.days_since
+        FROM unit_activity(as_of = fromUnixTimestamp64Milli(%(as_of)s), days = %(days)s) AS a INNER JOIN units AS u ON u.unit = a.unit
+        WHERE a.state = %(state)s AND a.unit IN (
+            SELECT unit FROM unit_ancestors
+            WHERE ancestor = %(unit)s AND toDate(fromUnixTimestamp64Milli(%(as_of)s), 'Asia/Kolkata') BETWEEN valid_from AND valid_to
+        )
+        ORDER BY a.days_since DESC NULLS FIRST, a.unit
+    """
+    names = ("unit", "level", "name_en", "name_hi", "last_report", "days_since")
+    return [dict(zip(names, row, strict=True)) for row in client.execute(query, {"unit": unit, "as_of": millis(as_of), "days": days, "state": state})]
+
+
+def millis(instant: datetime) -> int:
+    """Milliseconds since 1970-01-01T00:00Z."""
+    return int(instant.timestamp() * 1000)

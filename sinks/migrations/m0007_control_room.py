@@ -1,0 +1,71 @@
+"""What the control room acts on: who is overdue and what waits for it, who is silent, whom to call.
+
+- `contacts`: who holds which office in which unit, and how to reach them. The one table with names and phone numbers: no account but the writer's and the state's own may read it.
+- `unit_activity(as_of, days)`: for each open unit the last day it reported anything, and whether it was silent in the last `days` days, or reported nothing but zeros, which is another thing.
+- `defaulters_at(as_of)`: every overdue unit and milestone. `blocks` is how many units, itself and those below it, cannot have a later milestone of theirs before this one.
+"""
+
+from sinks.migrate import Schema
+
+_AS_OF = "{as_of:DateTime64(3)}"
+
+
+def forward(schema: Schema) -> list[str]:
+    """Make the table and the views."""
+    database = schema.database
+    return [
+        *schema.create_table(
+            "contacts",
+            "unit String, role LowCardinality(String), name String, phone String, language Enum8('hi' = 1, 'en' = 2)",
+            engine="MergeTree()",
+            order_by="unit, role",
+        ),
+        schema.create_view("unit_activity", _activity(database)),
+        schema.create_view("defaulters_at", _defaulters(database, _AS_OF)),
+        schema.create_view("defaulters", _defaulters(database, "now64(3)")),
+    ]
+
+
+def _activity(database: str) -> str:
+    return f"""
+        WITH toDate({_AS_OF}, 'Asia/Kolkata') AS on_day, on_day - {{days:UInt16}} AS before
+        SELECT u.unit AS unit, u.level AS level,
+               nullIf(r.last_day, toDate(0)) AS last_report, if(r.last_day = toDate(0), NULL, toInt32(on_day - r.last_day)) AS days_since,
+               CAST(multiIf(r.recent = 0, 1, r.amount = 0, 2, 3) AS Enum8('silent' = 1, 'zero' = 2, 'active' = 3)) AS state
+        FROM {database}.units AS u
+        LEFT JOIN (
+            SELECT level, unit, max(day) AS last_day, sumIf(reports, day > before) AS recent, sumIf(amount, day > before) AS amount
+            FROM (
+                -- a stock that was reported is no zero report, whether it changed or not
+                SELECT level, unit, metric, day, sum(reports) AS reports,
+                       if(metric IN (SELECT metric FROM {database}.metrics WHERE type = 'stock'), reports, toInt64(abs(sum(value)))) AS amount
+                FROM {database}.journal FINAL WHERE day <= on_day GROUP BY level, unit, metric, day HAVING reports > 0
+            )
+            GROUP BY level, unit
+        ) AS r ON r.unit = u.unit AND r.level = u.level
+        WHERE on_day BETWEEN u.valid_from AND u.valid_to
+    """
+
+
+def _defaulters(database: str, as_of: str) -> str:
+    at = "" if as_of == "now64(3)" else f"_at(as_of = {as_of})"
+    return f"""
+        SELECT s.milestone AS milestone, s.level AS level, s.unit AS unit, s.deadline AS deadline, s.days_overdue AS days_overdue, s.responsible AS responsible,
+               s.plan AS plan, b.blocks AS blocks
+        FROM {database}.plan_status{at} AS s
+        LEFT JOIN (
+            SELECT milestone, unit, sum(open) AS blocks
+            FROM (
+                SELECT p.unit AS unit, p.overdue + p.due AS open, arrayJoin(m.waits_for) AS milestone
+                FROM {database}.plan_progress{at} AS p INNER JOIN {database}.milestones AS m ON m.milestone = p.milestone
+                WHERE startsWith(p.unit, m.plan)
+            )
+            GROUP BY milestone, unit
+        ) AS b ON b.milestone = s.milestone AND b.unit = s.unit
+        WHERE s.state = 'overdue'
+    """
+
+
+def backward(schema: Schema) -> list[str]:
+    """Drop them."""
+    return [*(schema.drop_view(name) for name in ("defaulters", "defaulters_at", "unit_activity")), *schema.drop_table("contacts")]
