@@ -28,8 +28,8 @@ _SHUTDOWN_SECONDS = 30
 class _Worker(faust.Worker):  # type: ignore[misc]
     """Faust's worker, which ends in any case: one that hangs on its way out looks alive, and nobody starts another."""
 
-    changed: threading.Event
-    """Set when it is to start anew."""
+    changed = threading.Event()
+    """Set when it is to start anew; by default it never is."""
 
     async def stop(self) -> None:
         """Stop within a limited time."""

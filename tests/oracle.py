@@ -267,10 +267,23 @@ def plan_status(met: dict[tuple[str, str], date], hierarchy: Hierarchy, on: date
     return found
 
 
+_LINES: dict[tuple[int, str, frozenset], dict[str, str]] = {}
+
+
+def _line(hierarchy: Hierarchy, unit: str, on: date, changed: frozenset) -> dict[str, str]:
+    """The unit's ancestors; the same on all days between two changes of the hierarchy."""
+    key = (id(hierarchy), unit, changed)
+    if key not in _LINES:
+        _LINES[key] = hierarchy.ancestors(unit, on)
+    return _LINES[key]
+
+
 def plan_progress(status: dict[tuple[str, str], tuple[str, date | None]], hierarchy: Hierarchy, on: date) -> dict[tuple[str, str], dict[str, int]]:
     """(milestone, ancestor) → how many units in each state, as a dict of `STATES`."""
     found: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: dict.fromkeys(STATES, 0))
+    spans = [span for edges in hierarchy.edges.values() for _, *span in edges] + list(hierarchy.days.values())
+    changed = frozenset({day for first, last in spans for day in (first, last + timedelta(days=1) if last < LAST else FIRST) if day <= on})
     for (milestone, unit), (state, _) in status.items():
-        for ancestor in hierarchy.ancestors(unit, on).values():
+        for ancestor in _line(hierarchy, unit, on, changed).values():
             found[milestone, ancestor][state] += 1
     return dict(found)
