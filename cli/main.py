@@ -7,6 +7,7 @@ from kafka.errors import KafkaError
 from pydantic import ValidationError
 
 from cli import stack as stack_commands
+from cli.api import api
 from cli.demo import demo
 from cli.doctor import doctor
 from cli.emit import emit
@@ -25,6 +26,7 @@ from schemas.contacts import ContactsError
 from schemas.metrics import MetricError
 from schemas.plan import PlanError
 from schemas.registry import RegistryError
+from sinks.api_tokens import TokenError
 from sinks.connection import first_line, is_retryable
 from sinks.deployment import LogChangedError
 from sinks.repair import RepairRunningError
@@ -43,6 +45,7 @@ app.command("import")(import_file)
 app.command("simulate")(simulate_command)
 app.add_typer(units, name="units")
 app.add_typer(plan, name="plan")
+app.add_typer(api, name="api")
 app.add_typer(replay, name="replay")
 
 
@@ -55,7 +58,7 @@ def main() -> None:
     except ValidationError as error:
         wrong = "; ".join(f"PRAVAH_{'__'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors(include_input=False))
         sys.exit(_told(wrong, 2))
-    except (StackError, ProducerError, LogChangedError, RepairRunningError, ListenError, LookupError, KafkaError) as error:
+    except (StackError, ProducerError, LogChangedError, RepairRunningError, ListenError, TokenError, LookupError, KafkaError) as error:
         sys.exit(_told(error, 1))
     except Exception as error:
         if not is_retryable(error):

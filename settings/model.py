@@ -74,6 +74,9 @@ class Settings(BaseSettings):
     consumer_group: str = "pravah-rollup"
     worker_host: str = Field(default="127.0.0.1", description="where a worker answers /healthz, /readyz and /metrics")
     worker_port: int = Field(default=0, ge=0, le=65_535, description="its port; 0 takes a free one, which the log tells")
+    api_rate: str = Field(
+        default="600/minute", pattern=r"^\d+/(second|minute|hour|day)$", description="requests of one token to the API; more are answered with 429"
+    )
     session_timeout_seconds: float = Field(default=10.0, gt=0, description="a silent worker's partitions go to another after this")
 
     @classmethod

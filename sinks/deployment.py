@@ -1,10 +1,14 @@
 """What must not change under the figures: facts about this deployment, by name."""
 
+from uuid import uuid4
+
 from clickhouse_driver import Client
 
 EVENTS_PARTITIONS = "events_partitions"
 EVENTS_TOPIC = "events_topic"
 REGISTRY = "registry"
+REBUILT = "rebuilt"
+"""Another value after the figures were rebuilt: who follows their changes must begin anew."""
 
 
 def get_fact(client: Client, name: str) -> str | None:
@@ -20,6 +24,11 @@ def set_fact(client: Client, name: str, value: str) -> None:
         "SELECT %(name)s, %(value)s, greatest(now64(6), (SELECT max(at) FROM deployment WHERE name = %(name)s) + toIntervalMicrosecond(1))",
         {"name": name, "value": value},
     )
+
+
+def tell_rebuilt(client: Client) -> None:
+    """Whoever follows the changes of figures must take them all anew."""
+    set_fact(client, REBUILT, uuid4().hex)
 
 
 def forget_fact(client: Client, name: str) -> None:

@@ -13,10 +13,12 @@ from typing import Any
 
 from clickhouse_driver import Client
 
-_EXPECTED = """
+_BELOW_THE_CUT = "WHERE offset < CAST(mapFromArrays(%(partitions)s, %(offsets)s), 'Map(Int32, UInt64)')[partition]"
+
+_EXPECTED = f"""
     accepted AS (
         SELECT key, entity, version, op, unit, day, occurred_at, verification, metrics, amounts FROM ledger FINAL
-        WHERE offset < CAST(mapFromArrays(%(partitions)s, %(offsets)s), 'Map(Int32, UInt64)')[partition]
+        {_BELOW_THE_CUT}
     ),
     -- what each entity comes to, by its highest version and its highest retraction
     entities AS (
@@ -35,7 +37,7 @@ _EXPECTED = """
         SELECT toString(a.ancestor_level) AS level, a.ancestor AS unit, metric, f.day AS day, toInt64(amount) AS value, toInt64(amount * verified) AS verified_value
         FROM (SELECT unit, day, verified, metric, amount FROM live ARRAY JOIN metrics AS metric, amounts AS amount
               WHERE is_highest AND metric NOT IN (SELECT metric FROM metrics WHERE type = 'stock')) AS f
-        INNER JOIN {ancestors} AS a ON a.unit = f.unit
+        INNER JOIN {{ancestors}} AS a ON a.unit = f.unit
         WHERE f.day BETWEEN a.valid_from AND a.valid_to
     ),
     -- a stock holds from its observation to the day before the next one, and for an ancestor only while that stands above the unit
@@ -56,7 +58,7 @@ _EXPECTED = """
                greatest(h.first, a.valid_from) AS first, least(if(h.following <= h.first, toDate('2149-06-06'), h.following - 1), a.valid_to) AS last
         FROM (SELECT unit, verified, first, following, metric, amount FROM held ARRAY JOIN metrics AS metric, amounts AS amount
               WHERE metric IN (SELECT metric FROM metrics WHERE type = 'stock')) AS h
-        INNER JOIN {ancestors} AS a ON a.unit = h.unit
+        INNER JOIN {{ancestors}} AS a ON a.unit = h.unit
         WHERE first <= last
     ),
     stocks AS (
@@ -67,7 +69,7 @@ _EXPECTED = """
     reported AS (
         SELECT toString(a.ancestor_level) AS level, a.ancestor AS unit, metric, r.day AS day, toInt64(count()) AS reports
         FROM (SELECT unit, day, metric FROM accepted ARRAY JOIN metrics AS metric WHERE op = 'report') AS r
-        INNER JOIN {ancestors} AS a ON a.unit = r.unit
+        INNER JOIN {{ancestors}} AS a ON a.unit = r.unit
         WHERE r.day BETWEEN a.valid_from AND a.valid_to
         GROUP BY level, unit, metric, day
     )
@@ -89,6 +91,33 @@ _COMPARED = """
         HAVING (expected_value, expected_verified, expected_reports) != (0, 0, 0) OR (found_value, found_verified, found_reports) != (0, 0, 0)
     )
 """
+
+
+def figures_by(ancestors: str) -> str:
+    """The SQL of rows like those of `rollups`, from the ledger, for another hierarchy.
+
+    Args:
+        ancestors: a relation with the columns of `unit_ancestors`.
+    """
+    expected = _EXPECTED.format(ancestors=ancestors).replace(_BELOW_THE_CUT, "")
+    running = "PARTITION BY level, metric, unit ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
+    return f"""
+        WITH {expected},
+        changes AS (
+            SELECT level, metric, unit, day, sum(value) AS value, sum(verified_value) AS verified_value, sum(reports) AS reports
+            FROM (
+                SELECT level, unit, metric, day, value, verified_value, 0 AS reports FROM flows
+                UNION ALL SELECT level, unit, metric, day, value, verified_value, 0 FROM stocks
+                UNION ALL SELECT level, unit, metric, day, 0, 0, reports FROM reported
+            )
+            GROUP BY level, metric, unit, day HAVING reports != 0 OR value != 0 OR verified_value != 0
+        )
+        SELECT day, level, unit, metric, value, verified_value FROM changes WHERE metric NOT IN (SELECT metric FROM metrics WHERE type = 'stock')
+        UNION ALL
+        SELECT day, level, unit, metric, sum(value) OVER running AS value, sum(verified_value) OVER running AS verified_value
+        FROM changes WHERE metric IN (SELECT metric FROM metrics WHERE type = 'stock') WINDOW running AS ({running})
+    """
+
 
 _DIFFER = "(expected_value, expected_verified, expected_reports) != (found_value, found_verified, found_reports)"
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from clickhouse_driver import Client
 
+from sinks.deployment import tell_rebuilt
 from sinks.migrate import Schema
 from sinks.tables import JOURNAL, StoredVersion
 
@@ -69,6 +70,7 @@ def next_journal(client: Client, schema: Schema) -> Iterator[NextJournal]:
         yield NextJournal(client)
         client.execute(schema.exchange_tables("journal", _NEXT, sharded=True))
         client.execute(schema.truncate_table("repairs"))  # their entries are in no journal any more
+        tell_rebuilt(client)
     finally:
         for statement in schema.drop_table(_NEXT, sharded=True):
             client.execute(statement)

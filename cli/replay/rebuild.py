@@ -17,7 +17,7 @@ from cli.workers import StallWatch, working
 from producers.registry import read_registry
 from settings import Settings
 from sinks.connection import connect
-from sinks.deployment import EVENTS_PARTITIONS, EVENTS_TOPIC, REGISTRY, check_log, forget_fact, get_fact
+from sinks.deployment import EVENTS_PARTITIONS, EVENTS_TOPIC, REGISTRY, check_log, forget_fact, get_fact, tell_rebuilt
 from sinks.migrate import Schema
 from sinks.refold import accepted_versions, chunk_spans, ledger_partitions, next_journal
 from sinks.rollup_store import RollupStore
@@ -123,3 +123,4 @@ def _empty(clickhouse: Client, settings: Settings, *, discard: bool) -> None:
     clickhouse.execute(schema.truncate_table("repairs"))
     for fact in (EVENTS_TOPIC, EVENTS_PARTITIONS):
         forget_fact(clickhouse, fact)
+    tell_rebuilt(clickhouse)

@@ -1,0 +1,402 @@
+"""The AICC's interface: read-only, over HTTP, from the figures as they stand.
+
+Every path needs a token, which says which unit's subtree and which kinds of data its holder may see. An answer comes as JSON in pages, or whole as NDJSON, CSV, Parquet or Arrow.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from http import HTTPStatus
+from typing import Annotated, cast
+
+import orjson
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from limits import parse
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import MovingWindowRateLimiter
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from pydantic import AwareDatetime, StringConstraints
+from starlette_compress import CompressMiddleware
+
+from api import changes as feed
+from api import problems
+from api import query as queries
+from api.clickhouse import Reader
+from api.formats import CLICKHOUSE_FORMATS, MEDIA_TYPES, Format, begun, chosen
+from api.problems import Problem
+from api.tokens import Tokens, require
+from schemas.access import Scope
+from schemas.days import KOLKATA
+from schemas.units import UNIT_CODE_PATTERN, Level
+from settings import Settings
+
+audit = logging.getLogger("pravah.audit")
+
+PAGE, LARGEST_PAGE = 1_000, 100_000
+MOST_UNITS = 1_000
+
+Code = Annotated[str, StringConstraints(pattern=UNIT_CODE_PATTERN)]
+Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+
+UnitFilter = Annotated[list[Code], Query(max_length=MOST_UNITS, description="Unit codes; the token's unit if there are none.", examples=[["CG-D-NRP"]])]
+LevelFilter = Annotated[Level | None, Query(description="Rows of this level below the units, by the hierarchy of each row's day.", examples=["district"])]
+MetricFilter = Annotated[list[Word], Query(max_length=200, description="Metrics; all if there are none.", examples=[["members_digital"]])]
+MilestoneFilter = Annotated[list[Word], Query(max_length=200, description="Milestones; all if there are none.", examples=[["booth_groups"]])]
+First = Annotated[date | None, Query(alias="from", description="The first day, Asia/Kolkata.", examples=["2022-06-01"])]
+Last = Annotated[date | None, Query(alias="to", description="The last day, Asia/Kolkata.", examples=["2022-06-30"])]
+On = Annotated[date | None, Query(alias="date", description="As on the evening of this day, Asia/Kolkata; now by default.", examples=["2022-06-30"])]
+Limit = Annotated[
+    int | None, Query(ge=1, le=LARGEST_PAGE, description=f"Rows of a page; {PAGE:,} by default for JSON. Other formats come whole if it is not given.")
+]
+After = Annotated[str | None, Query(max_length=8_192, description="`next` of the page before.")]
+AskedFormat = Annotated[Format | None, Query(alias="format", description="Wins over `Accept`.")]
+
+
+@dataclass
+class Parts:
+    """What the paths work with."""
+
+    reader: Reader
+    tokens: Tokens
+    limiter: MovingWindowRateLimiter
+    rate: str
+
+
+class _Metrics:
+    """The service's own metrics."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter("pravah_api_requests", "Requests by path and status.", ["path", "status"], registry=self.registry)
+        self.seconds = Histogram("pravah_api_request_seconds", "Until the answer was sent.", ["path"], registry=self.registry)
+
+
+def _parts(request: Request) -> Parts:
+    return cast("Parts", request.app.state.parts)
+
+
+async def _holder(request: Request, authorization: Annotated[str | None, Header()] = None) -> Scope:
+    """Who asks; counted against their rate."""
+    parts = _parts(request)
+    scope = await parts.tokens.scope(authorization)
+    request.state.holder = scope.name
+    rate = parse(parts.rate)
+    if not await parts.limiter.hit(rate, scope.name):
+        window = await parts.limiter.get_window_stats(rate, scope.name)
+        wait = max(1, int(window.reset_time - time.time()) + 1)
+        raise Problem(HTTPStatus.TOO_MANY_REQUESTS, f"more than {parts.rate}; wait {wait} s", headers={"Retry-After": str(wait)})
+    return scope
+
+
+Holder = Annotated[Scope, Depends(_holder)]
+router = APIRouter(prefix="/v1", responses=problems.RESPONSES)
+
+
+@router.get("/rollups")
+async def rollups(  # noqa: PLR0913 - its filters
+    request: Request,
+    holder: Holder,
+    *,
+    unit: UnitFilter = [],  # noqa: B006 - FastAPI copies it
+    level: LevelFilter = None,
+    metric: MetricFilter = [],  # noqa: B006
+    first: First = None,
+    last: Last = None,
+    grain: Annotated[queries.Grain, Query(description="A week is named by its Monday, a month by its first day.")] = "day",
+    boundaries: Annotated[queries.Boundaries, Query(description="Who stands above whom: on the figure's day, or today.")] = "then",
+    as_of: Annotated[AwareDatetime | None, Query(description="As it was known at the end of the hour before this instant.")] = None,
+    limit: Limit = None,
+    cursor: After = None,
+    asked: AskedFormat = None,
+) -> Response:
+    """Figures by day, week or month, or to date: a flow's amount, a stock's value at the end."""
+    require(holder, "figures")
+    if as_of is not None and boundaries == "now":
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "as_of: what was known then is kept with the boundaries of then; leave out `boundaries`")
+    if first and last and last < first:
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"to: {last} lies before {first}")
+    selection = await _selected(request, holder, unit, level, metric, first, last)
+    return await _answer(request, queries.rollups(selection, grain=grain, boundaries=boundaries, as_of=as_of), limit, cursor, asked)
+
+
+@router.get("/totals")
+async def totals(
+    request: Request,
+    holder: Holder,
+    *,
+    unit: UnitFilter = [],  # noqa: B006
+    level: LevelFilter = None,
+    metric: MetricFilter = [],  # noqa: B006
+    limit: Limit = None,
+    cursor: After = None,
+    asked: AskedFormat = None,
+) -> Response:
+    """Flows to date and stocks now."""
+    require(holder, "figures")
+    return await _answer(request, queries.totals(await _selected(request, holder, unit, level, metric)), limit, cursor, asked)
+
+
+@router.get("/changes")
+async def changes(
+    request: Request,
+    holder: Holder,
+    *,
+    level: LevelFilter = None,
+    metric: MetricFilter = [],  # noqa: B006
+    cursor: Annotated[str | None, Query(max_length=16_384, description="`next` of the answer before; without it, everything.")] = None,
+    limit: Annotated[int, Query(ge=1, le=1_000_000)] = 10_000,
+    asked: AskedFormat = None,
+) -> Response:
+    """Every figure that changed since a cursor, once, in order. `deleted` = 1: the row is gone, drop yours.
+
+    `next` (or the header `Pravah-Next`) is the cursor of the next page or, when `more` (`Pravah-More`) is false, of what changes from now on.
+    """
+    require(holder, "figures")
+    reader = _parts(request).reader
+    at = await feed.begin(reader, feed.Cursor.from_text(cursor) if cursor else None)
+    selection = await _selected(request, holder, [], level or None, metric, everything=level is None)
+    query = feed.changes(at, selection).page(limit + 1, at.after)
+    rows = await reader.rows(f"SELECT {', '.join(query.columns)} FROM ({query.sql})", query.parameters)
+    more, rows = len(rows) > limit, rows[:limit]
+    last = [str(rows[-1][feed.COLUMNS.index(name)]) for name in feed.SORTED_BY] if more else None
+    following = feed.following(at, last).text()
+    headers = {"Pravah-Next": following, "Pravah-More": str(more).lower()}
+    output = chosen(asked, request.headers.get("accept", ""))
+    named = [dict(zip(query.columns, row, strict=True)) for row in rows]
+    if output == "json":
+        return Response(orjson.dumps({"data": named, "next": following, "more": more}), headers=headers, media_type=MEDIA_TYPES["json"])
+    if output == "ndjson":
+        return Response(b"".join(orjson.dumps(row) + b"\n" for row in named), headers=headers, media_type=MEDIA_TYPES["ndjson"])
+    raise Problem(HTTPStatus.NOT_ACCEPTABLE, "changes come as JSON or NDJSON")
+
+
+@router.get("/plan")
+async def plan(  # noqa: PLR0913
+    request: Request,
+    holder: Holder,
+    *,
+    unit: UnitFilter = [],  # noqa: B006
+    level: LevelFilter = None,
+    milestone: MilestoneFilter = [],  # noqa: B006
+    on: On = None,
+    detail: Annotated[bool, Query(description="Each unit's status instead of how many units are how far.")] = False,
+    limit: Limit = None,
+    cursor: After = None,
+    asked: AskedFormat = None,
+) -> Response:
+    """How far units are with each milestone; `done_on_time`, `done_late`, `overdue` and `due` add up to `expected`."""
+    require(holder, "plan")
+    selection = await _selected(request, holder, unit, level, [])
+    build = queries.plan_status if detail else queries.plan_progress
+    return await _answer(request, build(selection, _evening(on), tuple(milestone)), limit, cursor, asked)
+
+
+@router.get("/defaulters")
+async def defaulters(  # noqa: PLR0913
+    request: Request,
+    holder: Holder,
+    *,
+    unit: UnitFilter = [],  # noqa: B006
+    level: LevelFilter = None,
+    milestone: MilestoneFilter = [],  # noqa: B006
+    on: On = None,
+    limit: Limit = None,
+    cursor: After = None,
+    asked: AskedFormat = None,
+) -> Response:
+    """Who is overdue, since when, what waits for it, and when it last reported. No names of persons."""
+    require(holder, "plan")
+    selection = await _selected(request, holder, unit, level, [])
+    return await _answer(request, queries.defaulters(selection, _evening(on), tuple(milestone)), limit, cursor, asked)
+
+
+@router.get("/units")
+async def units(
+    request: Request,
+    holder: Holder,
+    *,
+    unit: UnitFilter = [],  # noqa: B006
+    level: LevelFilter = None,
+    limit: Limit = None,
+    cursor: After = None,
+    asked: AskedFormat = None,
+) -> Response:
+    """The units that are or ever were at or below the chosen ones."""
+    require(holder, "registry")
+    return await _answer(request, queries.units(await _selected(request, holder, unit, level, [])), limit, cursor, asked)
+
+
+@router.get("/metrics")
+async def metrics(request: Request, holder: Holder, limit: Limit = None, cursor: After = None, asked: AskedFormat = None) -> Response:
+    """The metric dictionary."""
+    require(holder, "registry")
+    return await _answer(request, queries.metrics(), limit, cursor, asked)
+
+
+@router.get("/freshness")
+async def freshness(request: Request, holder: Holder) -> Response:
+    """How current and how well proved the figures are: per state, and of the whole deployment. For tokens of a state or of the nation."""
+    require(holder, "figures")
+    reader = _parts(request).reader
+    if len(holder.unit) > len("CG"):
+        raise Problem(HTTPStatus.FORBIDDEN, "freshness is of whole states; this token's unit lies below one")
+    own = "" if holder.unit == "IN" else "WHERE state = {unit:String}"
+    states = await reader.rows(f"SELECT * FROM ({_STATES}) {own} ORDER BY state", {"unit": holder.unit})
+    names = ("state", "last_occurred_at", "last_appended_at", "events", "tools")
+    deployment = await reader.rows("SELECT max(last_appended_at), max(updated_at), sum(records), sum(rejected), sum(duplicates) FROM chunks FINAL")
+    reconciled = await reader.rows("SELECT at, records, figures, different, repair FROM reconciliations ORDER BY at DESC LIMIT 1")
+    last_appended, updated, records, rejected, duplicates = deployment[0]
+    body = {
+        "states": [dict(zip(names, row, strict=True)) for row in states],
+        "deployment": {
+            "newest_record_appended_at": last_appended,
+            "figures_updated_at": updated,
+            "records": records,
+            "rejected": rejected,
+            "duplicates": duplicates,
+        },
+        "reconciled": dict(zip(("at", "records", "figures", "different", "repair"), reconciled[0], strict=True)) if reconciled else None,
+        "at": datetime.now(KOLKATA).isoformat(timespec="seconds"),
+    }
+    return Response(orjson.dumps(body), media_type=MEDIA_TYPES["json"])
+
+
+_STATES = """
+    SELECT splitByChar('-', key)[1] AS state, max(occurred_at) AS last_occurred_at, max(appended_at) AS last_appended_at, count() AS events,
+           sumMap(map(tool, 1)) AS tools
+    FROM ledger GROUP BY state
+"""
+
+
+def _evening(day: date | None) -> datetime:
+    now = datetime.now(KOLKATA)
+    return now if day is None else datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=KOLKATA)
+
+
+async def _selected(
+    request: Request,
+    holder: Scope,
+    units: list[str],
+    level: Level | None,
+    metrics: list[str],
+    first: date | None = None,
+    last: date | None = None,
+    *,
+    everything: bool = False,
+) -> queries.Selection:
+    """What is asked for, within what may be seen.
+
+    Raises:
+        Problem: 404, a unit or metric that is not known; 403, a unit that never was at or below the token's.
+    """
+    reader = _parts(request).reader
+    if units:
+        rows = await reader.rows(
+            """
+            SELECT unit, unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = {scope:String}) FROM units WHERE unit IN {units:Array(String)}
+            """,
+            {"units": units, "scope": holder.unit},
+        )
+        known = {row[0]: row[1] for row in rows}
+        allowed = holder.unit == "IN"
+        # whether a unit exists outside one's own is not told either
+        wrong = [unit for unit in units if unit not in known or not (allowed or known[unit])]
+        if wrong and allowed:
+            raise Problem(HTTPStatus.NOT_FOUND, f"unit: {', '.join(wrong[:5])} not in the registry")
+        if wrong:
+            raise Problem(HTTPStatus.FORBIDDEN, f"unit: {', '.join(wrong[:5])} not at or below {holder.unit}")
+    if metrics:
+        rows = await reader.rows("SELECT metric FROM metrics WHERE metric IN {metrics:Array(String)}", {"metrics": metrics})
+        unknown = sorted(set(metrics) - {row[0] for row in rows})
+        if unknown:
+            raise Problem(HTTPStatus.NOT_FOUND, f"metric: {', '.join(unknown[:5])} not in the metric dictionary; `/v1/metrics` lists it")
+    return queries.Selection(holder.unit, tuple(units), level, tuple(metrics), first, last, everything)
+
+
+async def _answer(request: Request, query: queries.Query, limit: int | None, cursor: str | None, asked: Format | None) -> Response:
+    """Send the rows of a query: JSON in pages, other formats whole or as one page."""
+    reader = _parts(request).reader
+    output = chosen(asked, request.headers.get("accept", ""))
+    tag = await _tag(reader, request, output)
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
+    after = queries.cursor_values(cursor, len(query.sorted_by)) if cursor else None
+    headers = {"ETag": tag, "Vary": "Accept, Authorization", "Cache-Control": "private, no-cache"}
+    columns = ", ".join(query.columns)
+    if output != "json":
+        part = query.page(limit, after) if limit else query.behind(after)
+        pieces = await begun(reader.stream(f"SELECT {columns} FROM ({part.sql})", part.parameters, CLICKHOUSE_FORMATS[output]))
+        return StreamingResponse(pieces, headers=headers, media_type=MEDIA_TYPES[output])
+    limit = limit or PAGE
+    page = query.page(limit + 1, after)
+    rows = await reader.rows(f"SELECT {columns} FROM ({page.sql})", page.parameters)
+    more, rows = len(rows) > limit, rows[:limit]
+    following = queries.cursor_text([str(rows[-1][query.columns.index(name)]) for name in query.sorted_by]) if more else None
+    body = {"data": [dict(zip(query.columns, row, strict=True)) for row in rows], "next": following}
+    return Response(orjson.dumps(body), headers=headers, media_type=MEDIA_TYPES["json"])
+
+
+async def _tag(reader: Reader, request: Request, output: Format) -> str:
+    """An entity tag: another one as soon as any figure, the plan or the registry may be another, and with every day."""
+    at = await feed.position(reader)
+    rest = await reader.rows("SELECT (SELECT max(loaded_at) FROM plans), (SELECT groupArray((name, value)) FROM deployment FINAL), today()")
+    state = f"{at.model_dump_json()} {rest} {request.url.path}?{request.url.query} {output} {request.state.holder}"
+    return f'W/"{hashlib.blake2b(state.encode(), digest_size=12).hexdigest()}"'
+
+
+def build(settings: Settings) -> FastAPI:
+    """The application."""
+    own = _Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        reader = Reader(settings.clickhouse)
+        app.state.parts = Parts(reader, Tokens(reader), MovingWindowRateLimiter(MemoryStorage()), settings.api_rate)
+        yield
+        await reader.close()
+
+    app = FastAPI(
+        title="Pravah",
+        version="1",
+        description="Rolled-up figures of a party's units, from the booth to national headquarters: exact, current, explained.",
+        lifespan=lifespan,
+    )
+    app.add_middleware(CompressMiddleware)
+    problems.install(app)
+    app.include_router(router)
+
+    @app.middleware("http")
+    async def _told(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+        """One line of the audit log for each pull, and the metrics. Never a token."""
+        began = time.monotonic()
+        request.state.holder = None
+        response = await call(request)
+        seconds = time.monotonic() - began
+        route = request.scope.get("route")
+        path = getattr(route, "path", "(none)")
+        own.requests.labels(path, response.status_code).inc()
+        own.seconds.labels(path).observe(seconds)
+        if path.startswith("/v1/"):
+            line = {"at": datetime.now(KOLKATA).isoformat(), "holder": request.state.holder, "path": request.url.path, "query": request.url.query}
+            audit.info(orjson.dumps({**line, "status": response.status_code, "seconds": round(seconds, 3)}).decode())
+        return response
+
+    @app.get("/healthz", include_in_schema=False)
+    async def healthz() -> JSONResponse:
+        return JSONResponse({"alive": True})
+
+    @app.get("/readyz", include_in_schema=False)
+    async def readyz(request: Request) -> JSONResponse:
+        await _parts(request).reader.rows("SELECT 1")
+        return JSONResponse({"ready": True})
+
+    @app.get("/metrics", include_in_schema=False)
+    async def prometheus() -> Response:
+        return Response(generate_latest(own.registry), media_type="text/plain; version=0.0.4")
+
+    return app

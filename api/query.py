@@ -1,0 +1,240 @@
+"""The queries behind the paths, as SQL with bound parameters: pure, so that they can be read and tested by themselves.
+
+Whatever is asked, `restricted` leaves only what lies at or below the token's unit, by the hierarchy of the row's own day.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from http import HTTPStatus
+from typing import Literal
+
+import orjson
+
+from api.clickhouse import Value
+from api.problems import Problem
+from schemas.days import KOLKATA
+from schemas.units import Level
+from sinks.recount import figures_by
+
+Grain = Literal["day", "week", "month", "to_date"]
+Boundaries = Literal["then", "now"]
+
+_TODAY = "toDate(now(), 'Asia/Kolkata')"
+_STOCKS = "(SELECT metric FROM metrics WHERE type = 'stock')"
+
+
+@dataclass(frozen=True)
+class Query:
+    """SQL, its parameters, the columns of the answer, and those of them by which it is sorted: each row has its own."""
+
+    sql: str
+    parameters: Mapping[str, Value]
+    columns: tuple[str, ...]
+    sorted_by: tuple[str, ...]
+
+    def page(self, limit: int, after: Sequence[str] | None) -> "Query":
+        """At most so many rows, behind the one with these values of `sorted_by`."""
+        behind = self.behind(after)
+        return replace(behind, sql=f"{behind.sql} LIMIT {{page_limit:UInt64}}", parameters={**behind.parameters, "page_limit": limit})
+
+    def behind(self, after: Sequence[str] | None) -> "Query":
+        """All rows in order, behind the one with these values of `sorted_by`. Every key is compared as text, which is also how it is sorted."""
+        order = ", ".join(map(_text, self.sorted_by))
+        if after is None:
+            return replace(self, sql=f"SELECT * FROM ({self.sql}) ORDER BY {order}")
+        values = ", ".join(f"{{after_{number}:String}}" for number in range(len(after)))
+        parameters = {**self.parameters, **{f"after_{number}": value for number, value in enumerate(after)}}
+        return replace(self, sql=f"SELECT * FROM ({self.sql}) WHERE ({order}) > ({values}) ORDER BY {order}", parameters=parameters)
+
+
+def cursor_text(values: Sequence[str]) -> str:
+    """A row's `sorted_by` as it stands in a URL."""
+    return base64.urlsafe_b64encode(orjson.dumps(values)).decode().rstrip("=")
+
+
+def cursor_values(text: str, count: int) -> list[str]:
+    """Back.
+
+    Raises:
+        Problem: it is none of ours, or of another path.
+    """
+    try:
+        values = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (binascii.Error, ValueError):
+        values = None
+    if not isinstance(values, list) or len(values) != count or not all(isinstance(value, str) for value in values):
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "cursor: it was not given out for this path, or was cut off; begin without one")
+    return values
+
+
+def _text(column: str) -> str:
+    return f"toString({column})"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which figures."""
+
+    scope: str
+    """The token's unit."""
+    units: tuple[str, ...] = ()
+    """These, or what is below them if `level` says so; the token's unit if there are none."""
+    level: Level | None = None
+    metrics: tuple[str, ...] = ()
+    """All if there are none."""
+    first: date | None = None
+    last: date | None = None
+    everything: bool = False
+    """All that is at or below the units, of every level."""
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The units asked about."""
+        return self.units or (self.scope,)
+
+
+_FIGURES = ("day", "level", "unit", "metric", "value", "verified_value")
+_NOW = f"""
+    (SELECT a.unit AS unit, a.ancestor AS ancestor, a.ancestor_level AS ancestor_level, u.valid_from AS valid_from, u.valid_to AS valid_to
+     FROM unit_ancestors AS a INNER JOIN units AS u ON u.unit = a.unit
+     WHERE greatest(least({_TODAY}, u.valid_to), u.valid_from) BETWEEN a.valid_from AND a.valid_to)
+"""
+"""Who stands above whom today, for all days of a unit; above a unit that was closed, who stood there on its last day."""
+
+
+def rollups(selection: Selection, *, grain: Grain = "day", boundaries: Boundaries = "then", as_of: datetime | None = None) -> Query:
+    """Figures by day, week (its Monday), month (its first day), or one row to date.
+
+    A week's or month's flow is the sum of its days, a stock's the value at its end. To date, a flow is the sum up to the last day asked for (today), a stock its value then.
+    With the boundaries of now, every unit counts for those who stand above it today.
+    """
+    parameters: dict[str, Value] = {}
+    source = "rollups"
+    if as_of is not None:
+        source = "rollups_as_known(as_of = {as_of:DateTime64(3)})"
+        parameters["as_of"] = f"{as_of.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{as_of.microsecond // 1000:03}"
+    if boundaries == "now":
+        source = f"({figures_by(_NOW)})"
+    conditions = []
+    if selection.first and grain != "to_date":
+        conditions.append("day >= {first:Date}")
+        parameters["first"] = selection.first
+    if selection.last or grain == "to_date":
+        conditions.append(f"day <= {'{last:Date}' if selection.last else _TODAY}")
+        parameters |= {"last": selection.last} if selection.last else {}
+    inner, more = restricted(source, selection, conditions, hierarchy=_NOW if boundaries == "now" else "unit_ancestors")
+    if grain == "day":
+        sql = f"SELECT day, toString(level) AS level, unit, metric, value, verified_value FROM ({inner})"
+    else:
+        begin = {"week": "toMonday(day)", "month": "toStartOfMonth(day)", "to_date": "{last:Date}" if selection.last else _TODAY}[grain]
+        sql = f"""
+            SELECT begin AS day, level, unit, metric,
+                   if(metric IN {_STOCKS}, argMax(value, of_day), sum(value)) AS value, if(metric IN {_STOCKS}, argMax(verified_value, of_day), sum(verified_value)) AS verified_value
+            FROM (SELECT {begin} AS begin, day AS of_day, toString(level) AS level, unit, metric, value, verified_value FROM ({inner}))
+            GROUP BY begin, level, unit, metric
+        """
+    return Query(sql, {**parameters, **more}, _FIGURES, ("day", "level", "unit", "metric"))
+
+
+def totals(selection: Selection) -> Query:
+    """Flows to date and stocks now, by today's hierarchy."""
+    inner, parameters = restricted(f"(SELECT *, {_TODAY} AS day FROM totals)", selection, [])
+    sql = f"SELECT toString(level) AS level, unit, metric, value, verified_value FROM ({inner})"
+    return Query(sql, parameters, ("level", "unit", "metric", "value", "verified_value"), ("level", "unit", "metric"))
+
+
+def plan_progress(selection: Selection, as_of: datetime, milestones: tuple[str, ...] = ()) -> Query:
+    """How far the units below each unit are, as on the day of an instant."""
+    source = """(
+        SELECT p.*, m.name_en AS name_en, m.name_hi AS name_hi, m.deadline AS deadline, {on:Date} AS day, p.milestone AS metric
+        FROM plan_progress_at(as_of = {as_of:DateTime64(3)}) AS p
+        INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m ON m.milestone = p.milestone
+    )"""
+    inner, parameters = restricted(source, replace(selection, metrics=milestones), [])
+    columns = ("milestone", "name_en", "name_hi", "deadline", "level", "unit", "expected", "done_on_time", "done_late", "overdue", "due", "known_late")
+    sql = f"SELECT {', '.join('toString(level) AS level' if name == 'level' else name for name in columns)} FROM ({inner})"
+    return Query(sql, {**parameters, **_instant(as_of)}, columns, ("unit", "milestone"))
+
+
+def plan_status(selection: Selection, as_of: datetime, milestones: tuple[str, ...] = ()) -> Query:
+    """Each unit at or below the chosen ones with each milestone, as on the day of an instant."""
+    source = "(SELECT s.*, {on:Date} AS day, s.milestone AS metric FROM plan_status_at(as_of = {as_of:DateTime64(3)}) AS s)"
+    inner, parameters = restricted(source, replace(selection, metrics=milestones, everything=True), [])
+    columns = ("milestone", "level", "unit", "deadline", "state", "done_at", "days_overdue", "known_at")
+    sql = f"SELECT milestone, toString(level) AS level, unit, deadline, toString(state) AS state, done_at, days_overdue, known_at FROM ({inner})"
+    return Query(sql, {**parameters, **_instant(as_of)}, columns, ("unit", "milestone"))
+
+
+def defaulters(selection: Selection, as_of: datetime, milestones: tuple[str, ...] = ()) -> Query:
+    """Who is overdue; without names of persons."""
+    source = "(SELECT d.*, {on:Date} AS day, d.milestone AS metric FROM defaulters_at(as_of = {as_of:DateTime64(3)}) AS d)"
+    inner, parameters = restricted(source, replace(selection, metrics=milestones, everything=True), [])
+    columns = ("unit", "level", "name_en", "name_hi", "milestone", "deadline", "days_overdue", "blocks", "responsible", "last_report")
+    sql = f"""
+        SELECT d.unit AS unit, toString(d.level) AS level, u.name_en AS name_en, u.name_hi AS name_hi, d.milestone AS milestone, d.deadline AS deadline,
+               d.days_overdue AS days_overdue, d.blocks AS blocks, d.responsible AS responsible, a.last_report AS last_report
+        FROM ({inner}) AS d INNER JOIN units AS u ON u.unit = d.unit
+        LEFT JOIN unit_activity(as_of = {{as_of:DateTime64(3)}}, days = 14) AS a ON a.unit = d.unit
+    """
+    return Query(sql, {**parameters, **_instant(as_of)}, columns, ("unit", "milestone"))
+
+
+def units(selection: Selection) -> Query:
+    """Units that were ever at or below the chosen ones, with their ancestors' codes and days."""
+    below = "SELECT unit FROM unit_ancestors WHERE ancestor IN {chosen:Array(String)}"
+    allowed = "" if selection.scope == "IN" else "AND unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = {scope:String})"
+    level = "AND toString(level) = {level:String}" if selection.level else ""
+    columns = ("unit", "level", "name_en", "name_hi", "valid_from", "valid_to", "latitude", "longitude")
+    sql = f"""
+        SELECT unit, toString(level) AS level, name_en, name_hi, nullIf(valid_from, toDate(0)) AS valid_from, nullIf(valid_to, toDate('2149-06-06')) AS valid_to,
+               latitude, longitude
+        FROM units WHERE unit IN ({below}) {allowed} {level}
+    """
+    parameters: dict[str, Value] = {"chosen": selection.chosen, "scope": selection.scope, **({"level": selection.level} if selection.level else {})}
+    return Query(sql, parameters, columns, ("unit",))
+
+
+def metrics() -> Query:
+    """The metric dictionary."""
+    columns = ("metric", "type", "unit", "name_en", "name_hi")
+    return Query("SELECT metric, toString(type) AS type, unit, name_en, name_hi FROM metrics", {}, columns, ("metric",))
+
+
+def _instant(as_of: datetime) -> dict[str, Value]:
+    return {"as_of": f"{as_of.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{as_of.microsecond // 1000:03}", "on": as_of.astimezone(KOLKATA).date()}
+
+
+def restricted(source: str, selection: Selection, conditions: list[str], *, hierarchy: str = "unit_ancestors") -> tuple[str, dict[str, Value]]:
+    """Rows of a relation with `day`, `level`, `unit` and `metric`, of the chosen units or of a level below them, and never from outside the scope.
+
+    Who is below whom is decided by the hierarchy of the row's day. A unit's own rows are within its scope on every day.
+    """
+    chosen, scope = selection.chosen, selection.scope
+    parameters: dict[str, Value] = {"chosen": chosen}
+    joins = []
+    conditions = list(conditions)
+    if selection.level is None and not selection.everything:
+        conditions.append("unit IN {chosen:Array(String)}")
+    else:
+        if selection.level is not None:
+            conditions.append("toString(level) = {level:String}")
+            parameters["level"] = selection.level
+        if chosen != ("IN",):
+            conditions.append(f"unit IN (SELECT unit FROM {hierarchy} WHERE ancestor IN {{chosen:Array(String)}})")
+            joins.append(f"SELECT unit, valid_from, valid_to FROM {hierarchy} WHERE ancestor IN {{chosen:Array(String)}}")
+    if scope != "IN" and (chosen != (scope,)):
+        conditions.append(f"unit IN (SELECT unit FROM {hierarchy} WHERE ancestor = {{scope:String}})")
+        joins.append(f"SELECT unit, valid_from, valid_to FROM {hierarchy} WHERE ancestor = {{scope:String}}")
+        parameters["scope"] = scope
+    if selection.metrics:
+        conditions.append("metric IN {metrics:Array(String)}")
+        parameters["metrics"] = selection.metrics
+    sql = f"SELECT * FROM {source}" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
+    for number, join in enumerate(joins):
+        spans = f"s{number}"
+        on = f"{spans}.unit = r.unit AND r.day >= {spans}.valid_from AND r.day <= {spans}.valid_to"
+        sql = f"SELECT r.* FROM ({sql}) AS r SEMI LEFT JOIN ({join}) AS {spans} ON {on}"
+    return sql, parameters

@@ -1,0 +1,243 @@
+"""What headquarters pulls: the same figures as `rollups`, in every form, and nothing beyond a token's scope."""
+
+import csv
+import io
+import json
+import random
+from collections.abc import Iterator
+from datetime import date
+
+import httpx2
+import oracle
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import small_world
+from conftest import Deployment, empty, until
+from fastapi.testclient import TestClient
+from folding import fold
+from test_plan import any_event
+
+from api.app import build
+from cli.prepare import prepare
+from schemas.access import DATA_KINDS
+from settings import Settings
+from sinks.api_tokens import create_token, revoke_token
+
+FIELDS = ("day", "level", "unit", "metric", "value", "verified_value")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def deployment(services: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """One with random events in it, for all tests here: they only read."""
+    empty(services)
+    prepare(services, lambda _: None, registry=small_world.registry())
+    choose = random.Random(11)
+    fold(services.clickhouse, small_world.registry(), [any_event(choose) for _ in range(600)])
+    made = Deployment(services, tmp_path_factory.mktemp("api"))
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def client(deployment: Deployment) -> Iterator[TestClient]:
+    settings = deployment.settings.model_copy(update={"api_rate": "100000/minute"})
+    with TestClient(build(settings), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def secrets(deployment: Deployment) -> dict[str, str]:
+    """Unit → the secret of a token for it."""
+    return {
+        unit: create_token(deployment.clickhouse, name=f"of {unit}", unit=unit, kinds=DATA_KINDS, days=1)
+        for unit in ("IN", "CG", "CG-D-A", "CG-D-B", "CG-AC001-B0002")
+    }
+
+
+def get(client: TestClient, path: str, secret: str, **parameters: object) -> httpx2.Response:
+    return client.get(path, params=parameters, headers={"Authorization": f"Bearer {secret}"})
+
+
+def pages(client: TestClient, path: str, secret: str, **parameters: object) -> list[dict]:
+    rows: list[dict] = []
+    cursor = None
+    while True:
+        answer = get(client, path, secret, **parameters, **({"cursor": cursor} if cursor else {}))
+        assert answer.status_code == 200, answer.text
+        rows += answer.json()["data"]
+        cursor = answer.json()["next"]
+        if cursor is None:
+            return rows
+
+
+def tuples(rows: list[dict]) -> list[tuple]:
+    return [tuple(row[name] for name in FIELDS) for row in rows]
+
+
+def every_figure(deployment: Deployment) -> set[tuple]:
+    return {(str(day), level, unit, metric, *figure) for (day, level, unit, metric), figure in deployment.rollups().items()}
+
+
+def test_all_levels_together_are_the_rollups_page_by_page(deployment: Deployment, client: TestClient, secrets: dict[str, str]) -> None:
+    found: list[tuple] = []
+    for level in oracle.LEVEL_ORDER:
+        found += tuples(pages(client, "/v1/rollups", secrets["IN"], level=level, limit=37))
+    assert len(found) == len(set(found))
+    assert set(found) == every_figure(deployment)
+
+
+def test_every_format_says_the_same(client: TestClient, secrets: dict[str, str]) -> None:
+    parameters = {"level": "booth", "from": small_world.on(3), "to": small_world.on(35)}
+    expected = tuples(pages(client, "/v1/rollups", secrets["IN"], **parameters))
+    assert len(expected) > 50
+    lines = get(client, "/v1/rollups", secrets["IN"], **parameters, format="ndjson").text.splitlines()
+    assert tuples([json.loads(line) for line in lines]) == expected
+    rows = list(csv.DictReader(io.StringIO(get(client, "/v1/rollups", secrets["IN"], **parameters, format="csv").text)))
+    assert [(row["day"], row["level"], row["unit"], row["metric"], int(row["value"]), int(row["verified_value"])) for row in rows] == expected
+    parquet = pq.read_table(io.BytesIO(get(client, "/v1/rollups", secrets["IN"], **parameters, format="parquet").content))
+    headers = {"Authorization": f"Bearer {secrets['IN']}", "Accept": "application/vnd.apache.arrow.stream"}
+    arrow = pa.ipc.open_stream(client.get("/v1/rollups", params=parameters, headers=headers).content).read_all()
+    for table in (parquet, arrow):
+        assert [(str(date(1970, 1, 1) + (row["day"] - date(1970, 1, 1))), *tuple(row.values())[1:]) for row in table.to_pylist()] == expected
+
+
+@pytest.mark.parametrize("unit", ["CG", "CG-D-A", "CG-D-B", "CG-AC001-B0002"])
+def test_a_token_sees_its_subtree_of_each_day_and_nothing_else(
+    deployment: Deployment, client: TestClient, secrets: dict[str, str], unit: str, tmp_path
+) -> None:
+    hierarchy = oracle.Hierarchy.read(small_world.write(tmp_path))
+    expected = {row for row in every_figure(deployment) if unit in hierarchy.ancestors(row[2], date.fromisoformat(row[0])).values()}
+    found: set[tuple] = set()
+    for level in oracle.LEVEL_ORDER:
+        for output in ("json", "ndjson"):
+            answer = get(client, "/v1/rollups", secrets[unit], level=level, format=output, limit=100_000)
+            rows = answer.json()["data"] if output == "json" else [json.loads(line) for line in answer.text.splitlines()]
+            found |= set(tuples(rows))
+    assert expected
+    assert found == expected
+    changed = get(client, "/v1/changes", secrets[unit], limit=100_000).json()["data"]
+    assert set(tuples(changed)) == expected
+    for path in ("/v1/rollups", "/v1/totals", "/v1/plan", "/v1/defaulters", "/v1/units"):
+        outside = get(client, path, secrets[unit], unit="IN")
+        assert outside.status_code == 403, path
+        assert outside.headers["content-type"] == "application/problem+json"
+
+
+def test_what_lies_below_a_district_follows_the_day_or_todays_boundaries(client: TestClient, secrets: dict[str, str]) -> None:
+    """Booth 2 stood in district A until day 29 and stands in D since."""
+    then = pages(client, "/v1/rollups", secrets["IN"], unit="CG-D-A", level="booth")
+    now = pages(client, "/v1/rollups", secrets["IN"], unit="CG-D-D", level="booth", boundaries="now")
+    booth = pages(client, "/v1/rollups", secrets["IN"], unit="CG-AC001-B0002")
+    days = {row["day"] for row in booth}
+    assert {row["day"] for row in then if row["unit"] == "CG-AC001-B0002"} == {day for day in days if day < small_world.on(30)}
+    assert tuples(now) == tuples(booth)
+    of_now = pages(client, "/v1/rollups", secrets["IN"], unit="CG-D-D", boundaries="now", metric=["posts_facebook"])
+    assert [(row["day"], row["value"]) for row in of_now] == [(row["day"], row["value"]) for row in booth if row["metric"] == "posts_facebook"]
+
+
+def test_grains_add_flows_up_and_take_a_stocks_last_value(deployment: Deployment, client: TestClient, secrets: dict[str, str]) -> None:
+    figures = deployment.rollups()
+    posts = {day: value for (day, _, unit, metric), (value, _) in figures.items() if (unit, metric) == ("CG", "posts_facebook")}
+    held = {day: value for (day, _, unit, metric), (value, _) in figures.items() if (unit, metric) == ("CG", "incharges")}
+    for grain, begins in (("week", lambda day: date.fromordinal(day.toordinal() - day.weekday())), ("month", lambda day: day.replace(day=1))):
+        found = pages(client, "/v1/rollups", secrets["IN"], unit="CG", metric=["posts_facebook", "incharges"], grain=grain)
+        flows, stocks = ({row["day"]: row["value"] for row in found if row["metric"] == metric} for metric in ("posts_facebook", "incharges"))
+        assert flows == {str(begin): sum(value for day, value in posts.items() if begins(day) == begin) for begin in {begins(day) for day in posts}}
+        assert stocks == {str(begin): held[max(day for day in held if begins(day) == begin)] for begin in {begins(day) for day in held}}
+    (to_date,) = pages(client, "/v1/rollups", secrets["IN"], unit="CG", metric=["posts_facebook"], grain="to_date", to=small_world.on(20))
+    assert to_date["value"] == sum(value for day, value in posts.items() if str(day) <= small_world.on(20))
+    totals = {row["metric"]: row["value"] for row in pages(client, "/v1/totals", secrets["IN"], unit="CG")}
+    assert totals["posts_facebook"] == sum(posts.values())
+    assert totals["incharges"] == held[max(held)]
+
+
+def test_the_plan_and_its_defaulters_are_those_of_the_views(client: TestClient, secrets: dict[str, str]) -> None:
+    on = "2022-07-10"
+    progress = pages(client, "/v1/plan", secrets["IN"], unit="CG", date=on)
+    assert len(progress) == 9
+    assert all(row["expected"] == row["done_on_time"] + row["done_late"] + row["overdue"] + row["due"] for row in progress)
+    detail = pages(client, "/v1/plan", secrets["IN"], unit="CG", detail=True, date=on)
+    assert len(detail) == sum(row["expected"] for row in progress)
+    late = pages(client, "/v1/defaulters", secrets["IN"], unit="CG", date=on, limit=5)
+    assert len(late) == sum(row["overdue"] for row in progress)
+    assert not {"name", "phone"} & {name for row in late for name in row}
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters", "status", "said"),
+    [
+        ("/v1/rollups", {"unit": "CG-D-ZZ"}, 404, "CG-D-ZZ"),
+        ("/v1/rollups", {"unit": "booth 7"}, 422, "unit"),
+        ("/v1/rollups", {"metric": "moonshots"}, 404, "moonshots"),
+        ("/v1/rollups", {"from": "2022-06-30", "to": "2022-06-01"}, 422, "lies before"),
+        ("/v1/rollups", {"as_of": "2022-06-30T10:00:00Z", "boundaries": "now"}, 422, "as_of"),
+        ("/v1/rollups", {"cursor": "nonsense"}, 422, "cursor"),
+        ("/v1/rollups", {"cursor": "WyJhIl0"}, 422, "cursor"),
+        ("/v1/changes", {"cursor": "nonsense"}, 422, "cursor"),
+        ("/v1/changes", {"format": "parquet"}, 406, "NDJSON"),
+        ("/v1/nothing", {}, 404, ""),
+    ],
+)
+def test_a_mistake_is_answered_with_a_problem_that_says_which(
+    client: TestClient, secrets: dict[str, str], path: str, parameters: dict, status: int, said: str
+) -> None:
+    answer = get(client, path, secrets["IN"], **parameters)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == status
+    assert said in answer.json()["detail"]
+
+
+def test_tokens_are_needed_scoped_expiring_and_revocable(deployment: Deployment, client: TestClient) -> None:
+    assert client.get("/v1/rollups").status_code == 401
+    assert get(client, "/v1/rollups", "pravah_wrong").status_code == 401
+    figures = create_token(deployment.clickhouse, name="figures only", unit="IN", kinds=["figures"], days=1)
+    assert get(client, "/v1/rollups", figures).status_code == 200
+    assert get(client, "/v1/plan", figures).status_code == 403
+    deployment.clickhouse.execute(
+        "INSERT INTO api_tokens (hash, name, unit, kinds, created_at, expires_at, revoked) SELECT hash, name, unit, kinds, created_at, now64(3), 0 FROM api_tokens FINAL WHERE name = 'figures only'"
+    )
+    until(lambda: get(client, "/v1/rollups", figures).status_code == 401, "an expired token is refused", 30)
+    other = create_token(deployment.clickhouse, name="another", unit="IN", kinds=["figures"], days=1)
+    assert get(client, "/v1/rollups", other).status_code == 200
+    revoke_token(deployment.clickhouse, "another")
+    until(lambda: get(client, "/v1/rollups", other).status_code == 401, "a revoked token is refused", 30)
+    stored = deployment.clickhouse.execute("SELECT * FROM api_tokens")
+    assert other not in str(stored)
+
+
+def test_a_token_that_asks_too_often_is_told_to_wait(deployment: Deployment, secrets: dict[str, str]) -> None:
+    with TestClient(build(deployment.settings.model_copy(update={"api_rate": "3/minute"}))) as client:
+        answers = [get(client, "/v1/metrics", secrets["IN"]) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert int(answers[-1].headers["retry-after"]) > 0
+
+
+def test_an_answer_that_has_not_changed_is_not_sent_again(client: TestClient, secrets: dict[str, str]) -> None:
+    headers = {"Authorization": f"Bearer {secrets['IN']}"}
+    first = client.get("/v1/totals", headers=headers)
+    again = client.get("/v1/totals", headers={**headers, "If-None-Match": first.headers["etag"]})
+    assert again.status_code == 304
+    assert again.content == b""
+    other = client.get("/v1/totals", params={"unit": "CG"}, headers={**headers, "If-None-Match": first.headers["etag"]})
+    assert other.status_code == 200
+    assert client.get("/v1/totals", headers={**headers, "Accept-Encoding": "zstd"}).headers["content-encoding"] == "zstd"
+
+
+def test_freshness_says_how_current_and_proved_the_figures_are(client: TestClient, secrets: dict[str, str]) -> None:
+    answer = get(client, "/v1/freshness", secrets["CG"]).json()
+    (state,) = answer["states"]
+    assert state["state"] == "CG"
+    assert state["tools"] == {"test": state["events"]}
+    assert answer["deployment"]["records"] == 600
+    assert get(client, "/v1/freshness", secrets["CG-D-A"]).status_code == 403
+
+
+def test_a_database_that_is_away_is_a_503_and_one_that_fails_midway_breaks_the_answer(deployment: Deployment) -> None:
+    away = deployment.settings.clickhouse.model_copy(update={"http_port": 1})
+    with TestClient(build(deployment.settings.model_copy(update={"clickhouse": away})), raise_server_exceptions=False) as client:
+        answer = get(client, "/v1/metrics", "pravah_x")
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"]
