@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from api.app import audit, build
-from schemas.access import DataKind
+from schemas.access import DATA_KINDS
 from settings import Settings
 from sinks.api_tokens import create_token, revoke_token, tokens
 from sinks.connection import connect
@@ -55,7 +55,7 @@ def create(
     name: Annotated[str, typer.Argument(help="Who holds it.")],
     *,
     unit: Annotated[str, typer.Option(help="It and everything below it may be seen.")] = "IN",
-    kind: Annotated[list[DataKind], typer.Option(help="Kinds of data; may be repeated.")] = ["figures", "plan", "registry"],  # noqa: B006
+    kind: Annotated[list[str], typer.Option(help=f"Kinds of data: {', '.join(DATA_KINDS)}; may be repeated.")] = ["figures", "plan", "registry"],  # noqa: B006
     days: Annotated[int, typer.Option(min=1, max=3_660, help="Until it expires.")] = 365,
 ) -> None:
     """Make a token and show its secret, this once."""

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from clickhouse_driver import Client
 
-from schemas.access import DataKind, hashed, new_secret
+from schemas.access import DATA_KINDS, hashed, new_secret
 
 _COLUMNS = "hash, name, unit, kinds, created_at, expires_at, revoked"
 
@@ -28,19 +28,23 @@ class TokenError(ValueError):
     """A token that cannot be made or revoked."""
 
 
-def create_token(client: Client, *, name: str, unit: str, kinds: Iterable[DataKind], days: int) -> str:
+def create_token(client: Client, *, name: str, unit: str, kinds: Iterable[str], days: int) -> str:
     """Make a token and give its secret, which nobody can read again.
 
     Args:
         client: the writer's.
         name: of its holder, unique among tokens that are valid.
         unit: it and everything below it may be seen.
-        kinds: of data.
+        kinds: of data, as `schemas.access.DATA_KINDS` has them.
         days: until it expires.
 
     Raises:
-        TokenError: a valid token has this name, or there is no such unit.
+        TokenError: a valid token has this name, or there is no such unit or kind of data.
     """
+    wanted = sorted(set(kinds))
+    if not wanted or set(wanted) - set(DATA_KINDS):
+        msg = f"kinds of data are {', '.join(DATA_KINDS)}; got {', '.join(wanted) or 'none'}"
+        raise TokenError(msg)
     if any(token.name == name for token in tokens(client) if not token.revoked):
         msg = f"a token named {name!r} is valid already: revoke it first, or choose another name"
         raise TokenError(msg)
@@ -50,7 +54,7 @@ def create_token(client: Client, *, name: str, unit: str, kinds: Iterable[DataKi
     secret = new_secret()
     client.execute(
         f"INSERT INTO api_tokens ({_COLUMNS}) SELECT %(hash)s, %(name)s, %(unit)s, %(kinds)s, now64(3), now64(3) + toIntervalDay(%(days)s), 0",
-        {"hash": hashed(secret), "name": name, "unit": unit, "kinds": sorted(kinds), "days": days},
+        {"hash": hashed(secret), "name": name, "unit": unit, "kinds": wanted, "days": days},
     )
     return secret
 

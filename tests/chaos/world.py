@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import oracle
 import small_world
@@ -73,6 +74,9 @@ class Outcome:
 class World:
     """One case's deployment."""
 
+    killed_servers: ClassVar[list[float]] = []
+    """When a server was killed, by the monotonic clock and in whichever case: a supervisor gives up when its servers keep dying."""
+
     def __init__(self, services: Settings, folder: Path, **changes: object) -> None:
         empty(services)
         kafka = services.kafka.model_copy(update={"partitions": PARTITIONS})
@@ -96,8 +100,6 @@ class World:
         self.choose = random.Random(0)
         self.sent: list[dict] = []
         self.broken = 0
-        self.killed_servers: list[float] = []
-        """When a server was killed, by the monotonic clock: a supervisor gives up one that keeps dying."""
         self.outcome = Outcome()
 
     def begin(self, run: int, seed: int) -> None:
