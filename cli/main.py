@@ -14,6 +14,7 @@ from cli.emit import emit
 from cli.explain import explain
 from cli.import_file import import_file
 from cli.plan import plan
+from cli.pull import pull
 from cli.reconcile import reconcile
 from cli.replay import replay
 from cli.simulate import simulate_command
@@ -26,6 +27,7 @@ from schemas.contacts import ContactsError
 from schemas.metrics import MetricError
 from schemas.plan import PlanError
 from schemas.registry import RegistryError
+from settings.sources import SourcesError
 from sinks.api_tokens import TokenError
 from sinks.connection import first_line, is_retryable
 from sinks.deployment import LogChangedError
@@ -42,6 +44,7 @@ app = typer.Typer(
 for command in (stack_commands.up, stack_commands.down, stack_commands.status, demo, worker, emit, reconcile, explain, doctor):
     app.command()(command)
 app.command("import")(import_file)
+app.command()(pull)
 app.command("simulate")(simulate_command)
 app.add_typer(units, name="units")
 app.add_typer(plan, name="plan")
@@ -53,7 +56,7 @@ def main() -> None:
     """Run a command. What a person can mend is told in one line, without a traceback: exit 1 for findings, 2 for wrong use."""
     try:
         app()
-    except (RegistryError, PlanError, ContactsError, MetricError, MappingError, MendedFileError) as findings:
+    except (RegistryError, PlanError, ContactsError, SourcesError, MetricError, MappingError, MendedFileError) as findings:
         sys.exit(_told(findings, 1))
     except ValidationError as error:
         wrong = "; ".join(f"PRAVAH_{'__'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors(include_input=False))
