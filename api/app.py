@@ -31,7 +31,7 @@ from api.formats import CLICKHOUSE_FORMATS, MEDIA_TYPES, Format, begun, chosen
 from api.problems import Problem
 from api.tokens import Tokens, require
 from schemas.access import Scope
-from schemas.days import KOLKATA
+from schemas.days import FIRST_DAY, KOLKATA, LAST_DAY, date_of
 from schemas.units import UNIT_CODE_PATTERN, Level
 from settings import Settings
 
@@ -47,9 +47,13 @@ UnitFilter = Annotated[list[Code], Query(max_length=MOST_UNITS, description="Uni
 LevelFilter = Annotated[Level | None, Query(description="Rows of this level below the units, by the hierarchy of each row's day.", examples=["district"])]
 MetricFilter = Annotated[list[Word], Query(max_length=200, description="Metrics; all if there are none.", examples=[["members_digital"]])]
 MilestoneFilter = Annotated[list[Word], Query(max_length=200, description="Milestones; all if there are none.", examples=[["booth_groups"]])]
-First = Annotated[date | None, Query(alias="from", description="The first day, Asia/Kolkata.", examples=["2022-06-01"])]
-Last = Annotated[date | None, Query(alias="to", description="The last day, Asia/Kolkata.", examples=["2022-06-30"])]
-On = Annotated[date | None, Query(alias="date", description="As on the evening of this day, Asia/Kolkata; now by default.", examples=["2022-06-30"])]
+_FIRST, _LAST = date_of(FIRST_DAY), date_of(LAST_DAY)
+_FIRST_INSTANT, _LAST_INSTANT = (datetime(day.year, day.month, day.day, tzinfo=KOLKATA) for day in (_FIRST, _LAST))
+First = Annotated[date | None, Query(alias="from", ge=_FIRST, le=_LAST, description="The first day, Asia/Kolkata.", examples=["2022-06-01"])]
+Last = Annotated[date | None, Query(alias="to", ge=_FIRST, le=_LAST, description="The last day, Asia/Kolkata.", examples=["2022-06-30"])]
+On = Annotated[
+    date | None, Query(alias="date", ge=_FIRST, le=_LAST, description="As on the evening of this day, Asia/Kolkata; now by default.", examples=["2022-06-30"])
+]
 Limit = Annotated[
     int | None, Query(ge=1, le=LARGEST_PAGE, description=f"Rows of a page; {PAGE:,} by default for JSON. Other formats come whole if it is not given.")
 ]
@@ -109,7 +113,9 @@ async def rollups(  # noqa: PLR0913 - its filters
     last: Last = None,
     grain: Annotated[queries.Grain, Query(description="A week is named by its Monday, a month by its first day.")] = "day",
     boundaries: Annotated[queries.Boundaries, Query(description="Who stands above whom: on the figure's day, or today.")] = "then",
-    as_of: Annotated[AwareDatetime | None, Query(description="As it was known at the end of the hour before this instant.")] = None,
+    as_of: Annotated[
+        AwareDatetime | None, Query(ge=_FIRST_INSTANT, le=_LAST_INSTANT, description="As it was known at the end of the hour before this instant.")
+    ] = None,
     limit: Limit = None,
     cursor: After = None,
     asked: AskedFormat = None,
