@@ -1,1 +1,1 @@
-"""The AICC's room: what headquarters pulls over HTTP. Nothing is in it yet; the README says what is planned."""
+"""The AICC's room: what headquarters pulls over HTTP, and the client that pulls it. `app` has the paths, `query` the SQL behind them, `changes` the feed."""
