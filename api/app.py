@@ -350,7 +350,7 @@ async def _answer(request: Request, query: queries.Query, limit: int | None, cur
 async def _tag(reader: Reader, request: Request, output: Format) -> str:
     """An entity tag: another one as soon as any figure, the plan or the registry may be another, and with every day."""
     at = await feed.position(reader)
-    rest = await reader.rows("SELECT (SELECT max(loaded_at) FROM plans), (SELECT groupArray((name, value)) FROM deployment FINAL), today()")
+    rest = await reader.rows("SELECT (SELECT max(loaded_at) FROM plans), (SELECT arraySort(groupArray((name, value))) FROM deployment FINAL), today()")
     state = f"{at.model_dump_json()} {rest} {request.url.path}?{request.url.query} {output} {request.state.holder}"
     return f'W/"{hashlib.blake2b(state.encode(), digest_size=12).hexdigest()}"'
 

@@ -1,6 +1,8 @@
 """`pravah api`: serve the AICC's interface, and say who may use it."""
 
 import logging
+import signal
+import sys
 from dataclasses import asdict
 from typing import Annotated
 
@@ -48,6 +50,7 @@ def serve(
     audit.addHandler(handler)
     audit.setLevel(logging.INFO)
     audit.propagate = False
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn ends in good order, then hands the signal on
     typer.echo(f"serving http://{host}:{port}/docs; pulls are written to {log}")
     uvicorn.run(build(settings), host=host, port=port, log_level="warning", access_log=False, server_header=False)
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import random
+import socket
 from collections.abc import Iterator
 from datetime import date
 
@@ -17,9 +18,12 @@ from conftest import Deployment, empty, until
 from fastapi.testclient import TestClient
 from folding import fold
 from test_plan import any_event
+from typer.testing import CliRunner
 
 from api.app import build
+from cli.main import app
 from cli.prepare import prepare
+from cli.workers import start_worker, stop_worker
 from schemas.access import DATA_KINDS
 from settings import Settings
 from sinks.api_tokens import create_token, revoke_token
@@ -241,3 +245,40 @@ def test_a_database_that_is_away_is_a_503_and_one_that_fails_midway_breaks_the_a
         answer = get(client, "/v1/metrics", "pravah_x")
     assert answer.status_code == 503
     assert answer.headers["retry-after"]
+
+
+def test_the_command_serves_and_writes_down_who_pulled_what_and_never_a_token(deployment: Deployment, tmp_path) -> None:
+    run = CliRunner(env={**deployment.environment(), "COLUMNS": "200"})
+    made = run.invoke(app, ["api", "token", "create", "by hand", "--unit", "CG-D-A", "--kind", "figures"])
+    assert made.exit_code == 0, made.output
+    secret = made.stdout.strip().splitlines()[-1]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path / "api.log"
+    process = start_worker(deployment.settings, log, program=("-m", "cli.main", "api", "--port", str(port)))
+    try:
+        base = f"http://127.0.0.1:{port}"
+        until(lambda: process.poll() is not None or is_served(base), "it serves", 30)
+        assert is_served(base), log.read_text()
+        answer = httpx2.get(f"{base}/v1/rollups", params={"level": "booth", "limit": 3}, headers={"Authorization": f"Bearer {secret}"})
+        assert answer.status_code == 200
+        assert len(answer.json()["data"]) == 3
+        assert httpx2.get(f"{base}/v1/rollups").status_code == 401
+        assert "/v1/changes" in httpx2.get(f"{base}/openapi.json").json()["paths"]
+        assert 'pravah_api_requests_total{path="/v1/rollups",status="200"} 1.0' in httpx2.get(f"{base}/metrics").text
+    finally:
+        assert stop_worker(process) == 0
+    lines = [json.loads(line) for line in (deployment.settings.home / "logs" / "api-audit.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [(line["holder"], line["path"], line["status"]) for line in lines] == [("by hand", "/v1/rollups", 200), (None, "/v1/rollups", 401)]
+    assert secret not in str(lines) + log.read_text()
+    assert "by hand" in run.invoke(app, ["api", "token", "list"]).output
+    assert run.invoke(app, ["api", "token", "revoke", "by hand"]).exit_code == 0
+    assert run.invoke(app, ["api", "token", "create", "x", "--kind", "secrets"]).exception is not None
+
+
+def is_served(base: str) -> bool:
+    try:
+        return httpx2.get(f"{base}/readyz").status_code == 200
+    except httpx2.TransportError:
+        return False
