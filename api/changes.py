@@ -76,7 +76,9 @@ class Cursor(BaseModel):
 async def position(reader: Reader) -> Position:
     """How far the figures have come now."""
     epoch = await reader.rows("SELECT value FROM deployment FINAL WHERE name = 'rebuilt'")
-    chunks = await reader.rows("SELECT partition, max(next_offset), maxIf(toInt64(chunk), closed = 1), max(closed) FROM chunks FINAL GROUP BY partition ORDER BY partition")
+    chunks = await reader.rows(
+        "SELECT partition, max(next_offset), maxIf(toInt64(chunk), closed = 1), max(closed) FROM chunks FINAL GROUP BY partition ORDER BY partition"
+    )
     repairs = await reader.rows("SELECT max(repair) FROM repairs FINAL WHERE complete")
     return Position(
         epoch=epoch[0][0] if epoch else "",
