@@ -19,7 +19,7 @@ from schemas.days import KOLKATA
 from schemas.plan import Plan
 from settings import Settings
 from sinks.connection import connect
-from sinks.control_room import Call, Defaulter, MilestoneProgress, calls, defaulters, milestone_progress
+from sinks.control_room import Call, Defaulter, MilestoneProgress, calls, defaulters, milestone_progress, unit_name
 from sinks.migrate import Schema
 from sinks.plan import load_plan, moved_deadlines
 
@@ -102,19 +102,20 @@ def show_defaulters(
     with connect(Settings().clickhouse, "grafana") as client:
         found = defaulters(client, unit, as_of, milestone=milestone, limit=limit)
         whom = calls(client, found)
+        title = unit_name(client, unit, text or "en")
     if as_json:
         rows = [{**asdict(one), "call": asdict(call) if call else None} for one, call in zip(found, whom, strict=True)]
         typer.echo(orjson.dumps({"unit": unit, "as_of": as_of.isoformat(), "defaulters": rows}).decode())
     elif text:
-        typer.echo(defaulters_text(found, whom, unit, as_of, text))
+        typer.echo(defaulters_text(found, whom, title, as_of, text))
     else:
         Console().print(_defaulters_table(found, whom) if found else f"nobody at or below {unit} is overdue on {as_of.date()}")
 
 
-def defaulters_text(found: Sequence[Defaulter], whom: Sequence[Call | None], unit: str, as_of: datetime, language: Language) -> str:
+def defaulters_text(found: Sequence[Defaulter], whom: Sequence[Call | None], title: str, as_of: datetime, language: Language) -> str:
     """Defaulters as a text for a messenger, in Hindi or English."""
     shown = list(zip(found, whom, strict=True))[:SHOWN_IN_A_TEXT]
-    return TEXTS.get_template(f"defaulters.{language}.txt").render(shown=shown, more=len(found) - len(shown), unit=unit, day=as_of.date()).strip()
+    return TEXTS.get_template(f"defaulters.{language}.txt").render(shown=shown, more=len(found) - len(shown), title=title, day=as_of.date()).strip()
 
 
 def evening(day: str | None) -> datetime:

@@ -44,7 +44,8 @@ class Milestone(_Strict):
     deadline: date
     """The last day in Asia/Kolkata that is on time."""
     responsible: Name
-    """Whom the control room calls when the milestone is overdue."""
+    """Whom the control room calls when the milestone is overdue: a level and an office, such as `district in-charge`."""
+    responsible_hi: Name
     prerequisites: tuple[str, ...] = Field(default=(), strict=False)
     """Milestones that come before this one."""
     needs: Annotated[tuple[Condition, ...], Field(min_length=1, strict=False)]

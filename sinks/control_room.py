@@ -52,6 +52,7 @@ class Defaulter:
     """The last day on which it, or a unit below it, reported anything."""
     responsible: str
     """The office, as the plan says it."""
+    office_hi: str
     responsible_unit: str
     """Where that office is; empty if the plan names no level."""
     responsible_en: str
@@ -92,9 +93,9 @@ def defaulters(client: Client, unit: str, as_of: datetime, *, milestone: str | N
     query = """
         WITH toDate(fromUnixTimestamp64Milli(%(as_of)s), 'Asia/Kolkata') AS on_day
         SELECT d.milestone, d.milestone_en, d.milestone_hi, toString(d.level), d.unit, u.name_en, u.name_hi, d.deadline, d.days_overdue, d.blocks, act.last_report,
-               d.responsible, r.ancestor AS responsible_unit, above.name_en, above.name_hi
+               d.responsible, d.office_hi, r.ancestor AS responsible_unit, above.name_en, above.name_hi
         FROM (
-            SELECT d.*, m.name_en AS milestone_en, m.name_hi AS milestone_hi, m.position AS position, splitByChar(' ', d.responsible)[1] AS responsible_level
+            SELECT d.*, m.name_en AS milestone_en, m.name_hi AS milestone_hi, m.responsible_hi AS office_hi, m.position AS position, splitByChar(' ', d.responsible)[1] AS responsible_level
             FROM defaulters_at(as_of = fromUnixTimestamp64Milli(%(as_of)s)) AS d
             INNER JOIN milestones AS m ON m.plan = d.plan AND m.milestone = d.milestone
             WHERE (%(milestone)s = '' OR d.milestone = %(milestone)s)
@@ -111,6 +112,12 @@ def defaulters(client: Client, unit: str, as_of: datetime, *, milestone: str | N
     """
     wanted = {"unit": unit, "as_of": millis(as_of), "milestone": milestone or "", "limit": limit, "offset": offset, "days": SILENT_DAYS}
     return [Defaulter(*row) for row in client.execute(query, wanted)]
+
+
+def unit_name(client: Client, unit: str, language: Language) -> str:
+    """A unit's name, or its code if there is no such unit."""
+    rows = client.execute(f"SELECT name_{language} FROM units WHERE unit = %(unit)s", {"unit": unit})
+    return str(rows[0][0]) if rows else unit
 
 
 def calls(client: Client, about: Sequence[Defaulter]) -> list[Call | None]:

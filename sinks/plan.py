@@ -11,7 +11,9 @@ from schemas.plan import Condition, Plan
 from sinks.migrate import Schema
 from sinks.migrations.m0006_plan import COPIED
 
-_COLUMNS = "plan, author, reason, fingerprint, position, milestone, level, name_en, name_hi, deadline, responsible, prerequisites, waits_for, needs"
+_COLUMNS = (
+    "plan, author, reason, fingerprint, position, milestone, level, name_en, name_hi, deadline, responsible, responsible_hi, prerequisites, waits_for, needs"
+)
 _LOOK_AGAIN_SECONDS = 0.05
 
 
@@ -55,7 +57,7 @@ def load_plan(client: Client, schema: Schema, plan: Plan, *, author: str, reason
     _feed(client, schema, {condition.kind for milestone in plan.milestones for condition in milestone.needs})
     rows = [
         (
-            *(plan.state, author, reason, fingerprint, position, m.milestone, m.level, m.name_en, m.name_hi, m.deadline, m.responsible),
+            *(plan.state, author, reason, fingerprint, position, m.milestone, m.level, m.name_en, m.name_hi, m.deadline, m.responsible, m.responsible_hi),
             *(list(m.prerequisites), sorted(plan.waits_for(m.milestone))),
             [_need(condition) for condition in m.needs],
         )

@@ -172,6 +172,7 @@ def test_a_plan_that_waits_for_another_kind_of_event_sees_those_that_came_before
         name_hi = "फेसबुक पर पहला पोस्ट"
         deadline = 2022-03-10
         responsible = "booth in-charge"
+        responsible_hi = "बूथ प्रभारी"
         needs = [{ kind = "social_post", where = { platform = ["facebook", "twitter"] } }]
     """)
     load_plan(client, schema, plan, author="test", reason="another plan")

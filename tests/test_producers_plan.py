@@ -13,6 +13,7 @@ name_en = "Booth in-charges trained"
 name_hi = "बूथ प्रभारी प्रशिक्षित"
 deadline = 2022-06-15
 responsible = "assembly in-charge"
+responsible_hi = "प्रभारी"
 needs = [{ kind = "training_held", where = { programme = ["incharge"] }, names_unit = true }]
 """
 

@@ -33,6 +33,7 @@ name_en = "State head appointed"
 name_hi = "राज्य प्रमुख नियुक्त"
 deadline = 2022-03-10
 responsible = "AICC"
+responsible_hi = "प्रभारी"
 needs = [{ kind = "incharge_appointed", where = { role = ["head"] } }, { kind = "committee_formed" }]
 
 [[milestone]]
@@ -42,6 +43,7 @@ name_en = "Booth in-charges appointed"
 name_hi = "बूथ प्रभारी नियुक्त"
 deadline = 2022-05-31
 responsible = "assembly in-charge"
+responsible_hi = "प्रभारी"
 needs = [{ kind = "incharge_appointed", where = { role = ["incharge", "head"] } }]
 
 [[milestone]]
@@ -51,6 +53,7 @@ name_en = "Booth in-charges trained"
 name_hi = "बूथ प्रभारी प्रशिक्षित"
 deadline = 2022-06-15
 responsible = "assembly in-charge"
+responsible_hi = "प्रभारी"
 prerequisites = ["booth_appointed"]
 needs = [{ kind = "training_held", where = { programme = ["incharge"] }, names_unit = true }]
 """

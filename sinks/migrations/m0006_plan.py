@@ -31,7 +31,8 @@ def forward(schema: Schema) -> list[str]:
             "plans",
             f"""
             plan LowCardinality(String), loaded_at DateTime64(6, 'Asia/Kolkata'), author String, reason String, fingerprint String, position UInt16,
-            milestone String, level {LEVEL}, name_en String, name_hi String, deadline Date, responsible String, prerequisites Array(String), waits_for Array(String),
+            milestone String, level {LEVEL}, name_en String, name_hi String, deadline Date, responsible String, responsible_hi String,
+            prerequisites Array(String), waits_for Array(String),
             needs Array(Tuple(kind String, names_unit UInt8, fields Array(String), options Array(Array(String))))
             """,
             engine="MergeTree()",
@@ -54,7 +55,8 @@ def forward(schema: Schema) -> list[str]:
         schema.create_view(
             "milestones",
             f"""
-            SELECT plan, milestone, level, name_en, name_hi, deadline, responsible, prerequisites, waits_for, needs, position, loaded_at FROM {database}.plans
+            SELECT plan, milestone, level, name_en, name_hi, deadline, responsible, responsible_hi, prerequisites, waits_for, needs,
+                   position, loaded_at FROM {database}.plans
             WHERE (plan, loaded_at) IN (SELECT plan, max(loaded_at) FROM {database}.plans GROUP BY plan)
             """,
         ),
