@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, cast
 
@@ -39,6 +39,7 @@ audit = logging.getLogger("pravah.audit")
 
 PAGE, LARGEST_PAGE = 1_000, 100_000
 MOST_UNITS = 1_000
+MOST_DAYS = 400
 
 Code = Annotated[str, StringConstraints(pattern=UNIT_CODE_PATTERN)]
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
@@ -219,6 +220,31 @@ async def defaulters(  # noqa: PLR0913
     require(holder, "plan")
     selection = await _selected(request, holder, unit, level, [])
     return await _answer(request, queries.defaulters(selection, _evening(on), tuple(milestone)), limit, cursor, asked)
+
+
+@router.get("/completeness")
+async def completeness(  # noqa: PLR0913
+    request: Request,
+    holder: Holder,
+    *,
+    unit: UnitFilter = [],  # noqa: B006
+    level: LevelFilter = None,
+    first: First = None,
+    last: Last = None,
+    reporting_level: Annotated[Level, Query(description="The units that are to report.")] = "booth",
+    days: Annotated[int, Query(ge=0, le=365, description="In time is what arrived by the end of so many days after the day.")] = 1,
+    limit: Limit = None,
+    cursor: After = None,
+    asked: AskedFormat = None,
+) -> Response:
+    """Reporting rates as DHIS2 has them: of the units that were open on each day, how many reported anything for it, and how many in time. The last seven days by default."""
+    require(holder, "figures")
+    last = last or datetime.now(KOLKATA).date()
+    first = first or max(last - timedelta(days=6), _FIRST)
+    if not 0 <= (last - first).days < MOST_DAYS:
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"from, to: from 1 to {MOST_DAYS} days can be asked for at once")
+    selection = await _selected(request, holder, unit, level, [], first, last)
+    return await _answer(request, queries.completeness(selection, reporting_level=reporting_level, days=days), limit, cursor, asked)
 
 
 @router.get("/units")

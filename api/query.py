@@ -182,6 +182,18 @@ def defaulters(selection: Selection, as_of: datetime, milestones: tuple[str, ...
     return Query(sql, {**parameters, **_instant(as_of)}, columns, ("unit", "milestone"))
 
 
+def completeness(selection: Selection, *, reporting_level: Level, days: int) -> Query:
+    """How many units reported for each day from `first` to `last`, of those that were open, and how many of them in time."""
+    source = "(SELECT *, '' AS metric FROM reporting_rates(reporting_level = {reporting_level:String}, first = {first:Date}, last = {last:Date}, days = {days:UInt16}))"
+    inner, parameters = restricted(source, selection, [])
+    columns = ("day", "level", "unit", "expected", "reported", "on_time", "reporting_rate", "on_time_rate")
+    sql = f"SELECT {', '.join('toString(level) AS level' if name == 'level' else name for name in columns)} FROM ({inner})"
+    assert selection.first is not None  # noqa: S101 - the path has defaults
+    assert selection.last is not None  # noqa: S101
+    bound: dict[str, Value] = {"reporting_level": reporting_level, "first": selection.first, "last": selection.last, "days": days}
+    return Query(sql, {**parameters, **bound}, columns, ("day", "level", "unit"))
+
+
 def units(selection: Selection) -> Query:
     """Units that were ever at or below the chosen ones, with their ancestors' codes and days."""
     below = "SELECT unit FROM unit_ancestors WHERE ancestor IN {chosen:Array(String)}"

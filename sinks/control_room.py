@@ -8,6 +8,7 @@ from typing import Any
 from clickhouse_driver import Client
 
 from schemas.contacts import Contact, Language, office
+from schemas.units import Level
 from sinks.dimensions import replace_table
 from sinks.migrate import Schema
 
@@ -146,6 +147,38 @@ def activity(client: Client, unit: str, as_of: datetime, *, days: int = SILENT_D
     """
     names = ("unit", "level", "name_en", "name_hi", "last_report", "days_since")
     return [dict(zip(names, row, strict=True)) for row in client.execute(query, {"unit": unit, "as_of": millis(as_of), "days": days, "state": state})]
+
+
+@dataclass(frozen=True)
+class ReportingRate:
+    """Completeness and timeliness of one day below one unit."""
+
+    day: date
+    level: str
+    unit: str
+    expected: int
+    """Units of the level that were open."""
+    reported: int
+    on_time: int
+
+
+def reporting_rates(client: Client, units: Sequence[str], first: date, last: date, *, level: Level = "booth", days: int = 1) -> list[ReportingRate]:
+    """Which share of the units of a level reported for each day, and which by the end of so many days after it.
+
+    Args:
+        client: of any account.
+        units: below each of these.
+        first: day, Asia/Kolkata.
+        last: day, included.
+        level: of the units that report.
+        days: how late is still on time.
+    """
+    query = """
+        SELECT day, toString(level), unit, expected, reported, on_time
+        FROM reporting_rates(reporting_level = %(level)s, first = %(first)s, last = %(last)s, days = %(days)s)
+        WHERE unit IN %(units)s ORDER BY unit, day
+    """
+    return [ReportingRate(*row) for row in client.execute(query, {"level": level, "first": first, "last": last, "days": days, "units": list(units)})]
 
 
 def millis(instant: datetime) -> int:

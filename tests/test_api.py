@@ -6,7 +6,7 @@ import json
 import random
 import socket
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 
 import httpx2
 import oracle
@@ -27,6 +27,7 @@ from cli.workers import start_worker, stop_worker
 from schemas.access import DATA_KINDS
 from settings import Settings
 from sinks.api_tokens import create_token, revoke_token
+from sinks.control_room import reporting_rates
 
 FIELDS = ("day", "level", "unit", "metric", "value", "verified_value")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -167,6 +168,18 @@ def test_the_plan_and_its_defaulters_are_those_of_the_views(client: TestClient, 
     late = pages(client, "/v1/defaulters", secrets["IN"], unit="CG", date=on, limit=5)
     assert len(late) == sum(row["overdue"] for row in progress)
     assert not {"name", "phone"} & {name for row in late for name in row}
+
+
+def test_completeness_is_that_of_the_view(deployment: Deployment, client: TestClient, secrets: dict[str, str]) -> None:
+    first, last = small_world.FIRST_DAY, small_world.FIRST_DAY + timedelta(days=40)
+    rows = pages(client, "/v1/completeness", secrets["IN"], level="district", **{"from": first, "to": last}, limit=50)
+    districts = ["CG-D-A", "CG-D-B", "CG-D-C", "CG-D-D"]
+    expected = {(str(one.day), one.unit): (one.expected, one.reported, one.on_time) for one in reporting_rates(deployment.clickhouse, districts, first, last)}
+    assert {(row["day"], row["unit"]): (row["expected"], row["reported"], row["on_time"]) for row in rows} == expected
+    assert all(row["reporting_rate"] == row["reported"] / row["expected"] <= 1 for row in rows)
+    own = pages(client, "/v1/completeness", secrets["CG-D-B"], **{"from": first, "to": last})
+    assert {row["unit"] for row in own} == {"CG-D-B"}
+    assert get(client, "/v1/completeness", secrets["IN"], **{"from": "2020-01-01", "to": last}).status_code == 422
 
 
 @pytest.mark.parametrize(

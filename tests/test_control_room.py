@@ -1,5 +1,6 @@
 """Who is overdue, who is silent, whom to call: as the control room asks it."""
 
+import random
 from datetime import date, datetime, time, timedelta
 
 import oracle
@@ -8,13 +9,14 @@ import small_world
 from clickhouse_driver.errors import ServerException
 from conftest import Deployment
 from folding import fold
+from test_plan import any_event
 from typer.testing import CliRunner
 
 from cli.main import app
 from cli.plan import defaulters_text
 from schemas.contacts import ContactsError, contacts_from_csv
 from sinks.connection import connect
-from sinks.control_room import activity, calls, defaulters, load_contacts, milestone_progress
+from sinks.control_room import activity, calls, defaulters, load_contacts, milestone_progress, reporting_rates
 from sinks.migrate import Schema
 
 PHONE = "+919876543210"
@@ -135,3 +137,31 @@ def test_a_contacts_file_is_checked_whole_and_no_number_is_repeated_in_a_message
         contacts_from_csv(["unit,role,name,phone,language", *line.splitlines()], {"CG-AC001"})
     assert PHONE not in str(caught.value)
     assert "98765" not in str(caught.value)
+
+
+def test_reporting_rates_count_who_was_open_that_day_and_never_pass_one(deployment: Deployment, tmp_path) -> None:
+    """Any mix of reports, repeats, versions and retractions; what the broker took in on day 45 is late for most days."""
+    choose = random.Random(21)
+    events = [any_event(choose) for _ in range(500)]
+    arrived = small_world.FIRST_DAY + timedelta(days=45)
+    fold(deployment.settings.clickhouse, small_world.registry(), events, appended_at=int(datetime.combine(arrived, time(9), oracle.KOLKATA).timestamp() * 1000))
+    hierarchy = oracle.Hierarchy.read(small_world.write(tmp_path))
+    first: dict[tuple, dict] = {}
+    for one in events:  # of two with the same version the first one stands
+        first.setdefault((oracle.routing_key(one["unit"]), one["entity"], one["version"]), one)
+    reported = {(one["unit"], datetime.fromisoformat(one["occurred_at"]).date()) for one in first.values() if one["op"] == "report"}
+    expected: dict[tuple, list[int]] = {}
+    for number in range(61):
+        day = small_world.FIRST_DAY + timedelta(days=number)
+        for unit, level in hierarchy.levels.items():
+            if level == "booth":
+                for ancestor in hierarchy.ancestors(unit, day).values():
+                    counts = expected.setdefault((day, ancestor), [0, 0, 0])
+                    came = (unit, day) in reported
+                    counts[0] += 1
+                    counts[1] += came
+                    counts[2] += came and arrived <= day + timedelta(days=7)
+    found = reporting_rates(deployment.clickhouse, [*hierarchy.levels], small_world.FIRST_DAY, small_world.FIRST_DAY + timedelta(days=60), days=7)
+    assert {(one.day, one.unit): [one.expected, one.reported, one.on_time] for one in found} == expected
+    assert all(one.on_time <= one.reported <= one.expected for one in found)
+    assert {one.reported for one in found} > {0, 1, 2}

@@ -2,6 +2,8 @@
 
 - `contacts`: who holds which office in which unit, and how to reach them. The one table with names and phone numbers: no account but the writer's and the state's own may read it.
 - `unit_activity(as_of, days)`: for each open unit the last day it reported anything, and whether it was silent in the last `days` days, or reported nothing but zeros, which is another thing.
+- `reporting_rates(reporting_level, first, last, days)`: completeness and timeliness as DHIS2 has them, for each day and ancestor: how many units of a level were open, how many of them reported anything
+  for that day, and how many did so by the end of the `days`-th day after it. A unit is counted where it stood on that day, and only while it was open, so no rate passes 1.
 - `defaulters_at(as_of)`: every overdue unit and milestone. `blocks` is how many units, itself and those below it, cannot have a later milestone of theirs before this one.
 """
 
@@ -21,6 +23,7 @@ def forward(schema: Schema) -> list[str]:
             order_by="unit, role",
         ),
         schema.create_view("unit_activity", _activity(database)),
+        schema.create_view("reporting_rates", _rates(database)),
         schema.create_view("defaulters_at", _defaulters(database, _AS_OF)),
         schema.create_view("defaulters", _defaulters(database, "now64(3)")),
     ]
@@ -47,6 +50,34 @@ def _activity(database: str) -> str:
     """
 
 
+def _rates(database: str) -> str:
+    level = "{reporting_level:String}"
+    first, last = "{first:Date}", "{last:Date}"
+    days = f"arrayMap(offset -> {first} + offset, range(toUInt32(greatest(0, {last} - {first} + 1))))"
+    return f"""
+        SELECT e.day AS day, e.level AS level, e.unit AS unit, e.expected AS expected, r.reported AS reported, r.on_time AS on_time,
+               r.reported / e.expected AS reporting_rate, r.on_time / e.expected AS on_time_rate
+        FROM (
+            SELECT day, a.ancestor_level AS level, a.ancestor AS unit, count() AS expected
+            FROM {database}.unit_ancestors AS a ARRAY JOIN {days} AS day
+            WHERE a.unit IN (SELECT u.unit FROM {database}.units AS u WHERE toString(u.level) = {level}) AND day BETWEEN a.valid_from AND a.valid_to
+            GROUP BY day, level, unit
+        ) AS e
+        LEFT JOIN (
+            SELECT s.day AS day, a.ancestor AS unit, count() AS reported, countIf(s.arrived <= s.day + {{days:UInt16}}) AS on_time
+            FROM (
+                SELECT l.unit AS unit, l.day AS day, min(toDate(l.appended_at, 'Asia/Kolkata')) AS arrived
+                FROM {database}.ledger AS l FINAL
+                WHERE l.op = 'report' AND l.day BETWEEN {first} AND {last} AND l.unit IN (SELECT u.unit FROM {database}.units AS u WHERE toString(u.level) = {level})
+                GROUP BY unit, day
+            ) AS s
+            INNER JOIN {database}.unit_ancestors AS a ON a.unit = s.unit
+            WHERE s.day BETWEEN a.valid_from AND a.valid_to
+            GROUP BY day, unit
+        ) AS r ON r.day = e.day AND r.unit = e.unit
+    """
+
+
 def _defaulters(database: str, as_of: str) -> str:
     at = "" if as_of == "now64(3)" else f"_at(as_of = {as_of})"
     return f"""
@@ -68,4 +99,4 @@ def _defaulters(database: str, as_of: str) -> str:
 
 def backward(schema: Schema) -> list[str]:
     """Drop them."""
-    return [*(schema.drop_view(name) for name in ("defaulters", "defaulters_at", "unit_activity")), *schema.drop_table("contacts")]
+    return [*(schema.drop_view(name) for name in ("defaulters", "defaulters_at", "reporting_rates", "unit_activity")), *schema.drop_table("contacts")]
