@@ -109,7 +109,7 @@ def main() -> int:
             )
         total = [sum(getattr(row, name) for row in rows) for name in ("runs", "events", "repeats", "figures", "differences")]
         table.add_row("all", *(f"{number:,}" for number in total), f"{sum(row.seconds for row in rows):.0f}", style="bold")
-        Console().print(table)
+        Console(width=None if sys.stdout.isatty() else 120).print(table)
     return 1 if any(row.failures for row in rows) else 0
 
 
