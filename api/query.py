@@ -139,6 +139,24 @@ def rollups(selection: Selection, *, grain: Grain = "day", boundaries: Boundarie
     return Query(sql, {**parameters, **more}, _FIGURES, ("day", "level", "unit", "metric"))
 
 
+_PERIODS: dict[Grain, str] = {
+    "day": "formatDateTime(day, '%Y%m%d')",
+    "week": "concat(toString(toISOYear(day)), 'W', toString(toISOWeek(day)))",
+    "month": "formatDateTime(day, '%Y%m')",
+}
+"""DHIS2's names of periods: `20220630`, `2022W26` (ISO), `202206`."""
+
+
+def data_values(figures: Query, grain: Grain) -> Query:
+    """Figures as DHIS2's data values: a data element for all, and one with `_verified` for what was verified."""
+    columns = ("dataElement", "period", "orgUnit", "value")
+    sql = f"""
+        SELECT element.1 AS dataElement, {_PERIODS[grain]} AS period, unit AS orgUnit, toString(element.2) AS value
+        FROM (SELECT day, unit, arrayJoin([(toString(metric), value), (concat(metric, '_verified'), verified_value)]) AS element FROM ({figures.sql}))
+    """
+    return Query(sql, figures.parameters, columns, ("period", "orgUnit", "dataElement"))
+
+
 def totals(selection: Selection) -> Query:
     """Flows to date and stocks now, by today's hierarchy."""
     inner, parameters = restricted(f"(SELECT *, {_TODAY} AS day FROM totals)", selection, [])

@@ -170,6 +170,24 @@ def test_the_plan_and_its_defaulters_are_those_of_the_views(client: TestClient, 
     assert not {"name", "phone"} & {name for row in late for name in row}
 
 
+@pytest.mark.parametrize("grain", ["day", "week", "month"])
+def test_dhis2_gets_the_same_figures_by_its_own_names(client: TestClient, secrets: dict[str, str], grain: str) -> None:
+    figures = pages(client, "/v1/rollups", secrets["CG"], level="district", grain=grain)
+    answer = get(client, "/v1/dataValueSets", secrets["CG"], level="district", grain=grain)
+    assert answer.status_code == 200, answer.text
+    values = {(one["dataElement"], one["period"], one["orgUnit"]): one["value"] for one in answer.json()["dataValues"]}
+    names = {"day": lambda day: f"{day:%Y%m%d}", "week": lambda day: f"{day.isocalendar().year}W{day.isocalendar().week}", "month": lambda day: f"{day:%Y%m}"}
+    expected = {}
+    for row in figures:
+        period = names[grain](date.fromisoformat(row["day"]))
+        expected[row["metric"], period, row["unit"]] = str(row["value"])
+        expected[row["metric"] + "_verified", period, row["unit"]] = str(row["verified_value"])
+    assert len(expected) > 20
+    assert values == expected
+    nothing = get(client, "/v1/dataValueSets", secrets["CG"], **{"from": "2019-01-01", "to": "2019-01-02"})
+    assert nothing.json() == {"dataValues": []}
+
+
 def test_completeness_is_that_of_the_view(deployment: Deployment, client: TestClient, secrets: dict[str, str]) -> None:
     first, last = small_world.FIRST_DAY, small_world.FIRST_DAY + timedelta(days=40)
     rows = pages(client, "/v1/completeness", secrets["IN"], level="district", **{"from": first, "to": last}, limit=50)
