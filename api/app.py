@@ -67,6 +67,9 @@ class Parts:
     """What the paths work with."""
 
     reader: Reader
+    """The AICC's account."""
+    state_reader: Reader | None
+    """The state's own, which may read contacts, for tokens that reach persons; None: where it is not configured nobody is told of persons."""
     tokens: Tokens
     limiter: MovingWindowRateLimiter
     rate: str
@@ -244,10 +247,12 @@ async def defaulters(  # noqa: PLR0913
     cursor: After = None,
     asked: AskedFormat = None,
 ) -> Response:
-    """Who is overdue, since when, what waits for it, and when it last reported. No names of persons."""
+    """Who is overdue, since when, what waits for it, and when it last reported. Whom to call only for tokens that reach persons."""
     require(holder, "plan")
     selection = await _selected(request, holder, unit, level, [])
-    return await _answer(request, queries.defaulters(selection, _evening(on), tuple(milestone)), limit, cursor, asked)
+    by = _parts(request).state_reader if "persons" in holder.kinds else None
+    query = queries.defaulters(selection, _evening(on), tuple(milestone), persons=by is not None)
+    return await _answer(request, query, limit, cursor, asked, by=by)
 
 
 @router.get("/completeness")
@@ -378,9 +383,9 @@ async def _selected(
     return queries.Selection(holder.unit, tuple(units), level, tuple(metrics), first, last, everything)
 
 
-async def _answer(request: Request, query: queries.Query, limit: int | None, cursor: str | None, asked: Format | None) -> Response:
-    """Send the rows of a query: JSON in pages, other formats whole or as one page."""
-    reader = _parts(request).reader
+async def _answer(request: Request, query: queries.Query, limit: int | None, cursor: str | None, asked: Format | None, *, by: Reader | None = None) -> Response:
+    """Send the rows of a query: JSON in pages, other formats whole or as one page; asked by the AICC's account or another."""
+    reader = by or _parts(request).reader
     output = chosen(asked, request.headers.get("accept", ""))
     tag = await _tag(reader, request, output)
     if tag in request.headers.get("if-none-match", ""):
@@ -416,9 +421,12 @@ def build(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         reader = Reader(settings.clickhouse)
-        app.state.parts = Parts(reader, Tokens(reader), MovingWindowRateLimiter(MemoryStorage()), settings.api_rate)
+        state_reader = Reader(settings.clickhouse, "grafana") if "grafana" in settings.clickhouse.users else None
+        app.state.parts = Parts(reader, state_reader, Tokens(reader), MovingWindowRateLimiter(MemoryStorage()), settings.api_rate)
         yield
         await reader.close()
+        if state_reader is not None:
+            await state_reader.close()
 
     app = FastAPI(
         title="Pravah",

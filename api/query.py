@@ -186,17 +186,31 @@ def plan_status(selection: Selection, as_of: datetime, milestones: tuple[str, ..
     return Query(sql, {**parameters, **_instant(as_of)}, columns, ("unit", "milestone"))
 
 
-def defaulters(selection: Selection, as_of: datetime, milestones: tuple[str, ...] = ()) -> Query:
-    """Who is overdue; without names of persons."""
+def defaulters(selection: Selection, as_of: datetime, milestones: tuple[str, ...] = (), *, persons: bool = False) -> Query:
+    """Who is overdue; with `persons` also whom to call, which only an account that may read `contacts` can ask."""
     source = "(SELECT d.*, {on:Date} AS day, d.milestone AS metric FROM defaulters_at(as_of = {as_of:DateTime64(3)}) AS d)"
     inner, parameters = restricted(source, replace(selection, metrics=milestones, everything=True), [])
-    columns = ("unit", "level", "name_en", "name_hi", "milestone", "deadline", "days_overdue", "blocks", "responsible", "last_report")
+    columns: tuple[str, ...] = ("unit", "level", "name_en", "name_hi", "milestone", "deadline", "days_overdue", "blocks", "responsible", "last_report")
     sql = f"""
         SELECT d.unit AS unit, toString(d.level) AS level, u.name_en AS name_en, u.name_hi AS name_hi, d.milestone AS milestone, d.deadline AS deadline,
                d.days_overdue AS days_overdue, d.blocks AS blocks, d.responsible AS responsible, a.last_report AS last_report
         FROM ({inner}) AS d INNER JOIN units AS u ON u.unit = d.unit
         LEFT JOIN unit_activity(as_of = {{as_of:DateTime64(3)}}, days = 14) AS a ON a.unit = d.unit
     """
+    if persons:
+        columns += ("call_name", "call_phone", "call_language")
+        # the office is a level and a role, as in `district in-charge`
+        sql = f"""
+            SELECT o.*, c.name AS call_name, c.phone AS call_phone, toString(c.language) AS call_language
+            FROM (
+                SELECT w.*, s.ancestor AS office_unit
+                FROM (SELECT *, splitByChar(' ', responsible)[1] AS office_level, substring(responsible, length(office_level) + 2) AS office_role FROM ({sql})) AS w
+                LEFT JOIN (
+                    SELECT unit, ancestor, toString(ancestor_level) AS ancestor_level FROM unit_ancestors WHERE {{on:Date}} BETWEEN valid_from AND valid_to
+                ) AS s ON s.unit = w.unit AND s.ancestor_level = w.office_level
+            ) AS o
+            LEFT JOIN contacts AS c ON c.unit = o.office_unit AND c.role = o.office_role
+        """
     return Query(sql, {**parameters, **_instant(as_of)}, columns, ("unit", "milestone"))
 
 
