@@ -108,8 +108,8 @@ def test_a_server_that_dies_is_started_again(own_home: Path) -> None:
 
 def test_a_row_filter_binds_its_user_and_nobody_else(own_home: Path) -> None:
     users = own_home / "clickhouse-users.xml"
-    before, end, after = users.read_text(encoding="utf-8").partition("</pravah_aicc>")
-    users.write_text(f"{before}<databases><pravah><kept><filter>n = 0</filter></kept></pravah></databases>{end}{after}", encoding="utf-8")
+    before, contacts, after = users.read_text(encoding="utf-8").partition("<contacts>")
+    users.write_text(f"{before}<kept><filter>n = 0</filter></kept>{contacts}{after}", encoding="utf-8")
     kill_clickhouse(own_home)  # the users file is read at the start
     settings = Settings(home=own_home)
     seen = {}
