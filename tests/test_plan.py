@@ -101,7 +101,7 @@ def test_the_campaign_of_2022_at_twenty_dates(deploy: Callable[..., Deployment])
     """Every unit and milestone of Chhattisgarh, before, on and after the deadlines and the days on which districts were made."""
     registry = read_registry_files(reference.registry_files())
     deployment = deploy(registry)
-    options = SimulationOptions(seed=5, first=date(2022, 2, 1), last=date(2022, 10, 15), events=30_000)
+    options = SimulationOptions(seed=5, first=date(2022, 2, 1), last=date(2022, 10, 15), events=20_000)
     events = [json.loads(one.value or b"") for one in simulate(registry, default_plan(), options) if one.sort != "broken"]
     fold(deployment.settings.clickhouse, registry, events)
     hierarchy, met = oracle.Hierarchy.read(reference.registry_files()[0].parent), oracle.done(events)
@@ -120,7 +120,7 @@ def test_the_campaign_of_2022_at_twenty_dates(deploy: Callable[..., Deployment])
     assert len(dates) == 20
     for on in dates:
         expected = oracle.plan_status(met, hierarchy, on)
-        if on.month in {3, 6, 9}:  # every unit; the others through their ancestors, themselves included
+        if on.month in {6, 9}:  # every unit; the others through their ancestors, themselves included
             found = found_status(deployment.clickhouse, on)
             assert len(found) > 70_000
             assert [(key, expected.get(key), found.get(key)) for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)][:5] == []
