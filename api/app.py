@@ -187,7 +187,7 @@ async def changes(
     level: LevelFilter = None,
     metric: MetricFilter = [],  # noqa: B006
     cursor: Annotated[str | None, Query(max_length=16_384, description="`next` of the answer before; without it, everything.")] = None,
-    limit: Annotated[int, Query(ge=1, le=1_000_000)] = 10_000,
+    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 10_000,
     asked: AskedFormat = None,
 ) -> Response:
     """Every figure that changed since a cursor, once, in order. `deleted` = 1: the row is gone, drop yours.
@@ -197,7 +197,7 @@ async def changes(
     require(holder, "figures")
     reader = _parts(request).reader
     at = await feed.begin(reader, feed.Cursor.from_text(cursor) if cursor else None)
-    selection = await _selected(request, holder, [], level or None, metric, everything=level is None)
+    selection = await _selected(request, holder, [], level, metric, everything=level is None)
     query = feed.changes(at, selection).page(limit + 1, at.after)
     rows = await reader.rows(f"SELECT {', '.join(query.columns)} FROM ({query.sql})", query.parameters)
     more, rows = len(rows) > limit, rows[:limit]
@@ -387,11 +387,12 @@ async def _answer(request: Request, query: queries.Query, limit: int | None, cur
     """Send the rows of a query: JSON in pages, other formats whole or as one page; asked by the AICC's account or another."""
     reader = by or _parts(request).reader
     output = chosen(asked, request.headers.get("accept", ""))
-    tag = await _tag(reader, request, output)
-    if tag in request.headers.get("if-none-match", ""):
+    # contacts have no version that a tag could name
+    tag = "" if by else await _tag(reader, request, output)
+    if tag and tag in request.headers.get("if-none-match", ""):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
     after = queries.cursor_values(cursor, len(query.sorted_by)) if cursor else None
-    headers = {"ETag": tag, "Vary": "Accept, Authorization", "Cache-Control": "private, no-cache"}
+    headers = {**({"ETag": tag} if tag else {}), "Vary": "Accept, Authorization", "Cache-Control": "private, no-cache"}
     columns = ", ".join(query.columns)
     if output != "json":
         part = query.page(limit, after) if limit else query.behind(after)
@@ -443,16 +444,19 @@ def build(settings: Settings) -> FastAPI:
         """One line of the audit log for each pull, and the metrics. Never a token."""
         began = time.monotonic()
         request.state.holder = None
-        response = await call(request)
-        seconds = time.monotonic() - began
-        route = request.scope.get("route")
-        path = getattr(route, "path", "(none)")
-        own.requests.labels(path, response.status_code).inc()
-        own.seconds.labels(path).observe(seconds)
-        if path.startswith("/v1/"):
-            line = {"at": datetime.now(KOLKATA).isoformat(), "holder": request.state.holder, "path": request.url.path, "query": request.url.query}
-            audit.info(orjson.dumps({**line, "status": response.status_code, "seconds": round(seconds, 3)}).decode())
-        return response
+        status = int(HTTPStatus.INTERNAL_SERVER_ERROR)  # what is answered if the call raises
+        try:
+            response = await call(request)
+            status = response.status_code
+            return response
+        finally:
+            seconds = time.monotonic() - began
+            path = getattr(request.scope.get("route"), "path", "(none)")
+            own.requests.labels(path, status).inc()
+            own.seconds.labels(path).observe(seconds)
+            if path.startswith("/v1/"):
+                line = {"at": datetime.now(KOLKATA).isoformat(), "holder": request.state.holder, "path": request.url.path, "query": request.url.query}
+                audit.info(orjson.dumps({**line, "status": status, "seconds": round(seconds, 3)}).decode())
 
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> JSONResponse:

@@ -1,5 +1,6 @@
 """What headquarters pulls: the same figures as `rollups`, in every form, and nothing beyond a token's scope."""
 
+import asyncio
 import csv
 import io
 import json
@@ -21,6 +22,7 @@ from test_plan import any_event
 from typer.testing import CliRunner
 
 from api.app import build
+from api.clickhouse import BrokenAnswerError, Reader
 from cli.main import app
 from cli.prepare import prepare
 from cli.workers import start_worker, stop_worker
@@ -282,12 +284,31 @@ def test_freshness_says_how_current_and_proved_the_figures_are(client: TestClien
     assert get(client, "/v1/freshness", secrets["CG-D-A"]).status_code == 403
 
 
-def test_a_database_that_is_away_is_a_503_and_one_that_fails_midway_breaks_the_answer(deployment: Deployment) -> None:
+def test_a_database_that_is_away_is_a_503(deployment: Deployment) -> None:
     away = deployment.settings.clickhouse.model_copy(update={"http_port": 1})
     with TestClient(build(deployment.settings.model_copy(update={"clickhouse": away})), raise_server_exceptions=False) as client:
         answer = get(client, "/v1/metrics", "pravah_x")
     assert answer.status_code == 503
     assert answer.headers["retry-after"]
+
+
+def test_a_database_that_fails_midway_breaks_the_answer_off(deployment: Deployment) -> None:
+    """Else a client would take the part for the whole."""
+
+    async def read() -> int:
+        reader, size = Reader(deployment.settings.clickhouse), 0
+        try:
+            query = "SELECT throwIf(number = 3000000), number FROM numbers(4000000) SETTINGS max_threads = 1"
+            async for piece in reader.stream(query, {}, "JSONEachRow"):
+                size += len(piece)
+                assert b"__exception__" not in piece
+        except BrokenAnswerError:
+            return size
+        finally:
+            await reader.close()
+        return -1
+
+    assert asyncio.run(read()) > 1_000_000
 
 
 def test_the_command_serves_and_writes_down_who_pulled_what_and_never_a_token(deployment: Deployment, tmp_path) -> None:
