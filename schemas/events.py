@@ -47,6 +47,7 @@ KeyedHash = Annotated[str, StringConstraints(pattern=_HASH_PATTERN, to_lower=Tru
 """HMAC-SHA256 of a person's identifier under the installation's key, 64 hex digits; never a phone number or a name."""
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 """A whole number of things; bounded so that 9 billion of the largest still fit a signed 64-bit sum."""
+Verification = Literal["unverified", "verified", "rejected"]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^\S(.*\S)?$")]
 Instant = Annotated[datetime, _Instant]
 """RFC 3339 with an offset; its day is the day in Asia/Kolkata."""
@@ -134,7 +135,7 @@ class _Envelope(_Strict):
     source: Source
     reporter: KeyedHash | None = None
     evidence: Annotated[str, StringConstraints(max_length=2_000, pattern=r"^https?://\S+$")] | None = None
-    verification: Literal["unverified", "verified", "rejected"] = "unverified"
+    verification: Verification = "unverified"
 
     @property
     def entity_name(self) -> str:
