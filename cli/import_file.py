@@ -11,6 +11,7 @@ import typer
 
 from cli.progress import Advance, progress
 from producers.importer import Importer, ImportMapping, MappingError, Table, TableError, open_table
+from producers.persons import PersonKeys
 from producers.registry import read_registry
 from producers.sdk import EventProducer, ProducerError
 from schemas.events import EventError
@@ -38,10 +39,9 @@ def import_file(
     try:
         how = ImportMapping.from_toml(mapping.read_text(encoding="utf-8"))
         with open_table(table, sheet=sheet or how.sheet, delimiter=how.delimiter) as opened, progress("importing", opened.total) as advance:
-            key = Settings().person_key
             kafka = Settings().kafka
             registry = None if dry_run else read_registry(kafka)
-            importer = Importer(how, opened.columns, as_version=as_version, registry=registry, person_key=key.get_secret_value().encode() if key else None)
+            importer = Importer(how, opened.columns, as_version=as_version, registry=registry, persons=PersonKeys.of(Settings()))
             with _Rejects(rejects, opened.columns) as rejected:
                 _send(opened, importer, None if dry_run else EventProducer(kafka), rejected, advance)
     except (MappingError, TableError) as error:

@@ -5,95 +5,52 @@ column, or another `[version] value`.
 """
 
 import csv
-import hashlib
-import hmac
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 from zipfile import BadZipFile
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import openpyxl
 import orjson
 from openpyxl.utils.exceptions import InvalidFileException
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, model_validator
 
+from producers.fields import Cell, Conversion, ConversionError, MappingError, Strict, TimeReading, entity_name, impossible, integer, mapping_from_toml, text_of
 from producers.identity import event_id
+from producers.persons import PersonKeys
 from schemas.days import date_of, day_of_micros, instant_micros
-from schemas.events import MODELS, Event, EventError, Kind, Label, parse_event
+from schemas.events import Event, EventError, Kind, Label, parse_event
 from schemas.registry import Registry
 
-Cell = object
-"""A text, or what a spreadsheet's cell holds: number, boolean, date, None."""
-
-_LONGEST_ENTITY = 200
-_TRUE = frozenset({"true", "yes", "y", "1", "हाँ", "हां", "हा"})
-_FALSE = frozenset({"false", "no", "n", "0", "नहीं", "नही"})
-
-
-class MappingError(ValueError):
-    """A mapping that cannot be used with this table, with everything found wrong."""
-
-    def __init__(self, findings: list[str]) -> None:
-        """Keep the findings; the message has one line each."""
-        self.findings = findings
-        super().__init__("\n".join([f"{len(findings)} findings in the mapping:", *findings]))
+__all__ = ["ImportMapping", "Imported", "Importer", "MappingError", "Table", "TableError", "open_table"]
 
 
 class TableError(ValueError):
     """A file that cannot be read as a table."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-
-class FieldMapping(_Strict):
+class FieldMapping(Conversion):
     """Where a field comes from and what it is."""
 
     column: str
-    type: Literal["text", "integer", "boolean", "hash"] = "text"
-    """`integer` takes 1,234 and Devanagari digits; `boolean` yes/no in English and Hindi; `hash` makes the keyed hash of a person from a name or number."""
-    values: dict[str, str | int | bool] | None = None
-    """What the column says → what the event is to say; anything else in the column is refused."""
-    optional: bool = False
-    """An empty cell leaves the field out; else it is refused."""
 
 
-class UnitMapping(_Strict):
+class UnitMapping(Strict):
     """The column with the unit's code, or with names that `values` turns into codes."""
 
     column: str
     values: dict[str, str] | None = None
 
 
-class TimeMapping(_Strict):
+class TimeMapping(TimeReading):
     """The column with the day or the instant."""
 
     column: str
-    format: str | None = None
-    """As for Python's `strptime`, such as `%d/%m/%Y`; empty: a spreadsheet's date cell, `2022-03-31`, or RFC 3339."""
-    zone: str = "Asia/Kolkata"
-    """Where the clock stood, if the column does not say."""
-    time: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "12:00"
-    """The time of day, if the column has only the day."""
-
-    @field_validator("zone")
-    @classmethod
-    def _known(cls, zone: str) -> str:
-        try:
-            ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            msg = f"{zone!r} is no time zone; expected for example Asia/Kolkata"
-            raise ValueError(msg) from None
-        return zone
 
 
-class EntityMapping(_Strict):
+class EntityMapping(Strict):
     """What makes a row one thing: its columns must not change when the row is corrected."""
 
     prefix: Annotated[str, Field(min_length=1, max_length=100)]
@@ -101,7 +58,7 @@ class EntityMapping(_Strict):
     columns: Annotated[list[str], Field(min_length=1)]
 
 
-class VersionMapping(_Strict):
+class VersionMapping(Strict):
     """A column, or one value for all rows."""
 
     column: str | None = None
@@ -115,7 +72,7 @@ class VersionMapping(_Strict):
         return self
 
 
-class ImportMapping(_Strict):
+class ImportMapping(Strict):
     """How the rows of one table become events; `producers/examples/members.toml` explains every part."""
 
     kind: Kind
@@ -141,16 +98,8 @@ class ImportMapping(_Strict):
         Raises:
             MappingError: with everything that is wrong in it, also what cannot give an event of that kind.
         """
-        try:
-            content = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise MappingError([f"not TOML: {error}"]) from None
-        try:
-            mapping = cls.model_validate(content)
-        except ValidationError as error:
-            findings = [f"{'.'.join(map(str, item['loc'])) or 'mapping'}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors()]
-            raise MappingError(findings) from None
-        if findings := list(_impossible(mapping)):
+        mapping = mapping_from_toml(cls, text)
+        if findings := list(impossible(mapping.kind, mapping.constants, mapping.fields)):
             raise MappingError(findings)
         return mapping
 
@@ -163,25 +112,6 @@ class ImportMapping(_Strict):
             yield "version", self.version.column
         yield from ((f"fields.{name}", field.column) for name, field in self.fields.items())
         yield from ((f"envelope.{name}", field.column) for name, field in self.envelope.items())
-
-
-def _impossible(mapping: ImportMapping) -> Iterator[str]:
-    model: type[BaseModel] = MODELS[mapping.kind].model_fields["data"].annotation  # type: ignore[assignment]
-    given: dict[str, list[object]] = {name: [value] for name, value in mapping.constants.items()}
-    given |= {name: list((field.values or {}).values()) for name, field in mapping.fields.items()}
-    yield from (f"{name}: stands under both constants and fields" for name in mapping.constants.keys() & mapping.fields.keys())
-    for name, values in given.items():
-        if name not in model.model_fields:
-            yield f"{name}: {mapping.kind} has no such field; it has {', '.join(model.model_fields)}"
-            continue
-        for value in values:
-            try:
-                model.model_validate({name: value})
-            except ValidationError as error:  # other fields are missing here, which is no matter
-                yield from (f"{name}: {mapping.kind} can never have {value!r}: {item['msg']}" for item in error.errors() if item["loc"][0] == name)
-    yield from (
-        f"{name}: {mapping.kind} needs it; add [fields.{name}] or a constant" for name, f in model.model_fields.items() if f.is_required() and name not in given
-    )
 
 
 # --- reading tables ---------------------------------------------------------------------------------------------------------------------------------------
@@ -245,11 +175,11 @@ def _csv_rows(path: Path, reader: Iterator[list[str]]) -> Iterator[list[Cell]]:
 
 def _table(path: Path, rows: Iterator[list[Cell]], total: int | None) -> Table:
     header = next(rows, None)
-    if header is None or not any(_text(cell) for cell in header):
+    if header is None or not any(text_of(cell) for cell in header):
         msg = f"{path}: the first row must name the columns, and is empty"
         raise TableError(msg)
-    filled = ((number, row) for number, row in enumerate(rows, start=2) if any(_text(cell) for cell in row))
-    return Table([_text(cell) for cell in header], filled, total)
+    filled = ((number, row) for number, row in enumerate(rows, start=2) if any(text_of(cell) for cell in row))
+    return Table([text_of(cell) for cell in header], filled, total)
 
 
 # --- rows into events -------------------------------------------------------------------------------------------------------------------------------------
@@ -272,7 +202,7 @@ class Importer:
         *,
         as_version: int | None = None,
         registry: Registry | None = None,
-        person_key: bytes | None = None,
+        persons: PersonKeys | None = None,
     ) -> None:
         """Check that mapping and table fit.
 
@@ -281,7 +211,7 @@ class Importer:
             columns: the table's column names in order.
             as_version: the version of every row, instead of what the mapping says.
             registry: units are checked against it; None: only the form of their codes.
-            person_key: the installation's key for hashes of persons.
+            persons: makes the hashes of persons.
 
         Raises:
             MappingError: columns that are missing or double, or a hash without a key.
@@ -289,14 +219,12 @@ class Importer:
         names = list(columns)
         findings = [f"{where}: the table has no column {column!r}; it has {', '.join(names)}" for where, column in mapping.columns() if column not in names]
         findings += [f"{where}: the table has {names.count(column)} columns {column!r}" for where, column in mapping.columns() if names.count(column) > 1]
-        if person_key is None and any(field.type == "hash" for field in (*mapping.fields.values(), *mapping.envelope.values())):
+        if persons is None and any(field.personal for field in (*mapping.fields.values(), *mapping.envelope.values())):
             findings.append("type = 'hash' needs the installation's key: set PRAVAH_PERSON_KEY")
         if findings:
             raise MappingError(findings)
-        self._mapping, self._as_version, self._registry, self._person_key = mapping, as_version, registry, person_key
+        self._mapping, self._as_version, self._registry, self._persons = mapping, as_version, registry, persons
         self._place = {name: number for number, name in enumerate(names)}
-        self._zone = ZoneInfo(mapping.occurred_at.zone)
-        self._time = time.fromisoformat(mapping.occurred_at.time)
         self._rows: dict[int, int] = {}
 
     def event(self, number: int, row: list[Cell]) -> Imported:
@@ -345,14 +273,11 @@ class Importer:
     def _entity(self, row: list[Cell], problems: list[str]) -> str:
         parts = []
         for column in self._mapping.entity.columns:
-            text = _text(self._cell(row, column))
+            text = text_of(self._cell(row, column))
             if not text:
                 problems.append(f"{column}: is empty, but part of what makes the row one thing")
-            parts.append(text.replace("%", "%25").replace(":", "%3A"))
-        entity = ":".join([self._mapping.entity.prefix, *parts])
-        if len(entity) <= _LONGEST_ENTITY:
-            return entity
-        return f"{self._mapping.entity.prefix}:{hashlib.blake2b(entity.encode(), digest_size=32).hexdigest()}"
+            parts.append(text)
+        return entity_name(self._mapping.entity.prefix, parts)
 
     def _version(self, row: list[Cell], problems: list[str]) -> int:
         if self._as_version is not None:
@@ -361,13 +286,13 @@ class Importer:
             return self._mapping.version.value
         column = self._mapping.version.column or ""
         try:
-            return _integer(self._cell(row, column))
-        except ValueError as error:
-            problems.append(f"{column}: {error}")
+            return integer(self._cell(row, column))
+        except ConversionError as error:
+            problems.append(f"{column}: {_shown(self._cell(row, column))} {error}")
             return 1
 
     def _unit(self, row: list[Cell], problems: list[str]) -> str:
-        text, values = _text(self._cell(row, self._mapping.unit.column)), self._mapping.unit.values
+        text, values = text_of(self._cell(row, self._mapping.unit.column)), self._mapping.unit.values
         if not text:
             problems.append(f"{self._mapping.unit.column}: is empty; it must say which unit reports")
         elif values is not None and text not in values:
@@ -376,70 +301,29 @@ class Importer:
 
     def _instant(self, row: list[Cell], problems: list[str]) -> str:
         column = self._mapping.occurred_at.column
-        try:
-            return self._moment(self._cell(row, column)).isoformat()
-        except ValueError as error:
-            problems.append(f"{column}: {error}")
+        cell = self._cell(row, column)
+        if not text_of(cell):
+            problems.append(f"{column}: is empty; it must say when it happened")
             return ""
-
-    def _moment(self, cell: Cell) -> datetime:
-        """A cell as an aware instant."""
-        form = self._mapping.occurred_at.format
-        moment: date
-        if isinstance(cell, date):  # a datetime too
-            moment = cell
-        elif not (text := _text(cell)):
-            msg = "is empty; it must say when it happened"
-            raise ValueError(msg)
-        elif form is None:
-            try:
-                moment = date.fromisoformat(text) if len(text) == len("2022-03-31") else datetime.fromisoformat(text)
-            except ValueError:
-                msg = f"{text!r} is neither a day such as 2022-03-31 nor RFC 3339; say occurred_at.format if it is written otherwise"
-                raise ValueError(msg) from None
-        else:
-            try:
-                parsed = datetime.strptime(text, form)  # noqa: DTZ007 - the zone is put on below
-            except ValueError:
-                msg = f"{text!r} is not written as {form}"
-                raise ValueError(msg) from None
-            moment = parsed if any(sign in form for sign in ("%H", "%I", "%c", "%X", "%T")) else parsed.date()
-        if not isinstance(moment, datetime):
-            moment = datetime.combine(moment, self._time)
-        elif isinstance(cell, datetime) and moment.time() == time.min:
-            moment = datetime.combine(moment.date(), self._time)  # a spreadsheet's day is its midnight
-        return moment if moment.tzinfo else moment.replace(tzinfo=self._zone)
+        try:
+            return self._mapping.occurred_at.moment(cell).isoformat()
+        except ConversionError as error:
+            problems.append(f"{column}: {_shown(cell)} {error}")
+            return ""
 
     def _fields(self, row: list[Cell], fields: Mapping[Any, FieldMapping], problems: list[str]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for name, field in fields.items():
             cell = self._cell(row, field.column)
-            if not _text(cell):
+            if not text_of(cell):
                 if not field.optional:
                     problems.append(f"{field.column}: is empty")
                 continue
             try:
-                found[name] = self._converted(field, cell)
-            except ValueError as error:
-                problems.append(f"{field.column}: {error}")
+                found[name] = field.convert(cell, self._persons)
+            except ConversionError as error:
+                problems.append(f"{field.column}: {'' if field.personal else f'{_shown(cell)} '}{error}")
         return found
-
-    def _converted(self, field: FieldMapping, cell: Cell) -> str | int | bool:
-        text = _text(cell)
-        if field.values is not None:
-            if text not in field.values:
-                msg = f"{text!r} is not among its values: {', '.join(field.values)}"
-                raise ValueError(msg)
-            return field.values[text]
-        match field.type:
-            case "integer":
-                return _integer(cell)
-            case "boolean":
-                return _boolean(cell)
-            case "hash":
-                return hmac.new(self._person_key or b"", text.casefold().encode(), hashlib.sha256).hexdigest()
-            case _:
-                return text
 
 
 def _check_unit(event: Event, registry: Registry) -> None:
@@ -452,31 +336,5 @@ def _check_unit(event: Event, registry: Registry) -> None:
         raise EventError(reason, f"unit: {event.unit} does not exist on {date_of(day)} (Asia/Kolkata)")
 
 
-def _text(cell: Cell) -> str:
-    """A cell as it reads; a spreadsheet's 12.0 reads 12."""
-    if cell is None:
-        return ""
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return str(cell).strip()
-
-
-def _integer(cell: Cell) -> int:
-    if isinstance(cell, bool):
-        msg = f"{cell!r} is not a whole number"
-        raise ValueError(msg)  # noqa: TRY004 - all that is wrong with a row is a ValueError
-    try:
-        return int(_text(cell).replace(",", ""))
-    except ValueError:
-        msg = f"{_text(cell)!r} is not a whole number"
-        raise ValueError(msg) from None
-
-
-def _boolean(cell: Cell) -> bool:
-    text = _text(cell).casefold()
-    if text in _TRUE:
-        return True
-    if text in _FALSE:
-        return False
-    msg = f"{text!r} is neither yes nor no"
-    raise ValueError(msg)
+def _shown(cell: Cell) -> str:
+    return repr(cell) if isinstance(cell, bool) else repr(text_of(cell))

@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     person_key: SecretStr | None = Field(
         default=None, min_length=16, description="keys the hashes that stand for persons; the same everywhere in an installation"
     )
+    person_keys_old: tuple[SecretStr, ...] = Field(
+        default=(), description="keys that person_key followed, the newest first: whoever has a hash under one of them keeps it"
+    )
     consumer_group: str = "pravah-rollup"
     worker_host: str = Field(default="127.0.0.1", description="where a worker answers /healthz, /readyz and /metrics")
     worker_port: int = Field(default=0, ge=0, le=65_535, description="its port; 0 takes a free one, which the log tells")

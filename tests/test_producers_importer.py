@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import producers
 from producers.importer import Importer, ImportMapping, MappingError, TableError, open_table
+from producers.persons import PersonKeys
 from schemas.events import EventError, Membership, Report
 
 EXAMPLES = Path(producers.__file__).parent / "examples"
@@ -206,7 +207,7 @@ def test_a_person_is_hashed_under_the_installations_key_and_never_sent() -> None
     text = MAPPING.replace('kind = "membership"', 'kind = "incharge_appointed"').replace("[fields.mode]", "[fields.role]")
     text = text.replace('"Paper" = "manual", "App" = "digital"', '"Paper" = "head", "App" = "incharge"')
     text = text.replace('[fields.count]\ncolumn = "New"\ntype = "integer"', '[fields.person]\ncolumn = "New"\ntype = "hash"')
-    one, other = (Importer(mapping(text), COLUMNS, person_key=key).event(2, row(New="9000000000")) for key in (b"one", b"other"))
+    one, other = (Importer(mapping(text), COLUMNS, persons=PersonKeys([key])).event(2, row(New="9000000000")) for key in (b"one", b"other"))
     assert b"9000000000" not in one.value
     assert one.event.data != other.event.data
     with pytest.raises(MappingError, match="PRAVAH_PERSON_KEY"):
