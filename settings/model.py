@@ -80,6 +80,16 @@ class Settings(BaseSettings):
     api_rate: str = Field(
         default="600/minute", pattern=r"^\d+/(second|minute|hour|day)$", description="requests of one token to the API; more are answered with 429"
     )
+    gateway_sources: Path = Field(default=Path("sources"), description="the folder with a TOML file for each source that may send to the gateway")
+    gateway_aliases: Path | None = Field(
+        default=None, description="a folder of CSV files with what people call units, for mappings that look units up by alias"
+    )
+    gateway_archive_days: float = Field(default=90.0, gt=0, description="so long the gateway keeps received bodies, refused ones as well")
+    gateway_archive_bytes: int = Field(default=8 * 1024**3, ge=1_024, description="of kept bodies, as they are packed; beyond it the oldest go first")
+    gateway_memory_days: float = Field(default=400.0, gt=0, description="so long the gateway knows under which unit a ready event's entity was last reported")
+    outbox_rows: int = Field(default=5_000_000, ge=1, description="events that may wait for Kafka in an outbox; more are refused")
+    outbox_bytes: int = Field(default=4 * 1024**3, ge=1_048_576, description="the same in bytes")
+    outbox_memory_days: float = Field(default=30.0, gt=0, description="so long an outbox knows the event ids it was given, so that each is handed over once")
     session_timeout_seconds: float = Field(default=10.0, gt=0, description="a silent worker's partitions go to another after this")
 
     @classmethod
