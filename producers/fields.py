@@ -140,18 +140,23 @@ class Conversion(Strict):
             case "boolean":
                 return boolean(cell)
             case "hash" | "phone":
-                return self._hash(text_of(cell), persons)
+                return self.hashes([text_of(cell)], persons)[0]
             case _:
                 return text_of(cell)
 
-    def _hash(self, text: str, persons: PersonKeys | None) -> str:
+    def hashes(self, texts: list[str], persons: PersonKeys | None) -> list[str]:
+        """The keyed hashes of persons, in their order.
+
+        Raises:
+            ConversionError: there is no key, or something is no phone number where that is asked for.
+        """
         if persons is None:
             msg = "needs the installation's key for persons: set PRAVAH_PERSON_KEY"
             raise ConversionError(msg)
-        if self.type == "phone" and phone(text) is None:
+        if self.type == "phone" and not all(map(phone, texts)):
             msg = "is no phone number"
             raise ConversionError(msg)
-        return persons.hash(text)
+        return persons.hashes(texts)
 
 
 class TimeReading(Strict):
