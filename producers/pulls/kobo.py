@@ -1,0 +1,158 @@
+"""KoboToolbox: rows of the data API, and the asset's history for what an edit, a review or a deletion changed.
+
+The data API tells no time but that of submission. The history tells the rest, in whole seconds, newest first, and as far back as the server's plan lets it (a year on the public
+servers). Both need an API token; the history needs the right to manage the project. Source: the kpi repository, `docs/api/v2/history/list.md`, `docs/api/v2/data/list.md`.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from producers.pulls.tool_api import ToolApi
+from producers.pulls.walk import Cursor, Page, PullError, Row, Unreadable, behind, page
+from producers.submissions import Submission
+from producers.tools import kobo
+
+_ROWS = 1_000
+"""Of a page; no more are answered."""
+_NAMED = 40
+"""Submissions asked for by name at once: their names stand in the URL, which servers take up to 8 KiB."""
+_LISTINGS = 5
+_DELETE = "delete-submission"
+_ACTIONS = f"(action:modify-submission OR action:{_DELETE})"
+
+
+@dataclass
+class _Change:
+    """The newest second in which a submission changed."""
+
+    second: datetime
+    entries: int = 1
+    deleted: bool = False
+
+    @property
+    def changed_at(self) -> datetime:
+        """Within the second, by how many changes it has seen: behind the submission itself, and behind what an earlier listing knew."""
+        return self.second + timedelta(milliseconds=min(self.entries, 999))
+
+
+class KoboWalk:
+    """Walks through one asset."""
+
+    def __init__(self, api: ToolApi, *, asset: str, form: str) -> None:
+        """Ask nothing yet.
+
+        Args:
+            api: authorised.
+            asset: its uid.
+            form: the asset's `_xform_id_string`.
+        """
+        self._api, self._form = api, form
+        self._data, self._history = f"/api/v2/assets/{asset}/data/", f"/api/v2/assets/{asset}/history/"
+
+    def pages(self, cursor: Cursor | None) -> Iterator[Page]:
+        """First what was submitted, in the order of `_id`, then what changed, in the order of its time. See `Walk.pages`."""
+        state = dict(cursor or {})
+        if "changes" not in state:
+            for one in self._submitted(state):
+                state = dict(one.cursor)
+                yield one
+        yield from self._changed(state)
+
+    def _submitted(self, state: dict[str, Any]) -> Iterator[Page]:
+        wanted = {}
+        if "since" in state:
+            wanted["_submission_time"] = {"$gte": datetime.fromisoformat(state["since"]).strftime("%Y-%m-%dT%H:%M:%S")}
+        for at, rows, last in self._rows(wanted, state.get("after", 0)):
+            state = {"began": at.isoformat(), **state, **({"changes": None} if last is None else {"after": last})}
+            yield self._page(rows, {}, state)
+
+    def _changed(self, state: dict[str, Any]) -> Iterator[Page]:
+        """What the history names, fetched as it stands now. The data is written before the history, so what stands is the change or something newer."""
+        began = datetime.fromisoformat(state["began"])
+        changes, unreadable = self._listing(state.get("since"), began)
+        order = sorted(changes, key=lambda name: (changes[name].second, name))
+        if state["changes"] is not None:
+            second, last = datetime.fromisoformat(state["changes"][0]), state["changes"][1]
+            order = [name for name in order if (changes[name].second, name) > (second, last)]
+        for first in range(0, len(order), _NAMED):
+            names = order[first : first + _NAMED]
+            state = {**state, "changes": [changes[names[-1]].second.isoformat(), names[-1]]}
+            yield self._as_they_stand({name: changes[name] for name in names}, state)
+        yield Page([], behind(began), unreadable)
+
+    def _as_they_stand(self, changes: dict[str, _Change], state: Cursor) -> Page:
+        gone = [Submission(self._form, name, change.changed_at, deleted=True) for name, change in changes.items() if change.deleted]
+        names = [name for name, change in changes.items() if not change.deleted]
+        if not names:
+            return Page(gone, state)
+        wanted = {"$or": [{"meta/rootUuid": {"$in": [f"uuid:{name}" for name in names]}}, {"_uuid": {"$in": names}}]}
+        found = self._page([row for _, rows, _ in self._rows(wanted) for row in rows], changes, state)
+        return Page(gone + found.submissions, state, found.unreadable)
+
+    def _rows(self, wanted: dict[str, Any], after: int = 0) -> Iterator[tuple[datetime, list[Row], int | None]]:
+        """Rows in the order of `_id`: the tool's time, a page, and the `_id` behind which the next begins, None behind the last.
+
+        Counted from the start instead, rows would slip past when one before them is deleted.
+        """
+        last: int | None = after
+        while last is not None:
+            query = json.dumps(wanted | {"_id": {"$gt": last}})
+            answer = self._api.get(self._data, query=query, sort='{"_id":1}', limit=_ROWS, format="json")
+            rows = answer.part("results", list)
+            last = rows[-1]["_id"] if rows and answer.part("next") is not None else None
+            yield answer.at, rows, last
+
+    def _listing(self, since: str | None, before: datetime) -> tuple[dict[str, _Change], list[Unreadable]]:
+        """Root UUID → its newest change; and entries that name no submission.
+
+        Read again if it grew meanwhile: an entry that is pushed onto the next page would count twice.
+        """
+        for _ in range(_LISTINGS):
+            entries = list(self._entries(since, before))
+            if len({count for count, _ in entries}) <= 1:
+                break
+        changes: dict[str, _Change] = {}
+        unreadable = []
+        for _, entry in entries:
+            try:
+                second, deleted = datetime.fromisoformat(entry["date_created"]), entry["action"] == _DELETE
+                name = kobo.plain_uuid(entry["metadata"]["submission"]["root_uuid"])
+            except (KeyError, TypeError, ValueError, AttributeError):
+                unreadable.append(Unreadable(f"history of {entry.get('date_created')}", "names no submission by its root UUID"))
+                continue
+            known = changes.get(name)
+            if known is None or second > known.second:
+                changes[name] = _Change(second, deleted=deleted)
+            elif second == known.second:
+                known.entries, known.deleted = known.entries + 1, known.deleted or deleted
+        return changes, unreadable
+
+    def _entries(self, since: str | None, before: datetime) -> Iterator[tuple[int, dict[str, Any]]]:
+        """How many there are, and each. The second that is not over is left to the next walk."""
+        query = f'{_ACTIONS} AND date_created__lt:"{_second(before)}"'
+        if since is not None:
+            query += f' AND date_created__gte:"{_second(datetime.fromisoformat(since))}"'
+        start, more = 0, True
+        while more:
+            answer = self._api.get(self._history, q=query, start=start, limit=_ROWS, format="json")
+            entries, more = answer.part("results", list), answer.part("next") is not None
+            yield from ((answer.part("count", int), entry) for entry in entries)
+            start += len(entries)
+
+    def _page(self, rows: list[Row], changes: dict[str, _Change], cursor: Cursor) -> Page:
+        def submission(row: Row) -> Submission:
+            found = kobo.submission(row)
+            if found.form != self._form:
+                msg = f'the asset\'s form is called {found.form!r} by KoboToolbox: say form = "{found.form}" in [pull]'
+                raise PullError(msg)
+            change = changes.get(found.name)
+            return found if change is None else kobo.submission(row, change.changed_at)
+
+        return page(rows, "_id", submission, cursor)
+
+
+def _second(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
