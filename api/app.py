@@ -28,10 +28,10 @@ from api import problems
 from api import query as queries
 from api.clickhouse import Reader
 from api.formats import CLICKHOUSE_FORMATS, MEDIA_TYPES, Format, begun, chosen
-from api.problems import Problem
 from api.tokens import Tokens, require
 from schemas.access import Scope
 from schemas.days import FIRST_DAY, KOLKATA, LAST_DAY, date_of
+from schemas.problems import Problem
 from schemas.units import UNIT_CODE_PATTERN, Level
 from settings import Settings
 

@@ -19,8 +19,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from api.clickhouse import Reader, Value
-from api.problems import Problem
 from api.query import Query, Selection, restricted
+from schemas.problems import Problem
 
 COLUMNS = ("day", "level", "unit", "metric", "value", "verified_value", "deleted")
 SORTED_BY = ("level", "metric", "unit", "day")

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import orjson
 
-from api.problems import Problem
+from schemas.problems import Problem
 from settings import ClickHouseSettings
 from settings.model import Role
 from sinks.connection import RETRYABLE_CODES

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Literal
 
-from api.problems import Problem
+from schemas.problems import Problem
 
 Format = Literal["json", "ndjson", "csv", "parquet", "arrow"]
 

@@ -8,16 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-MEDIA_TYPE = "application/problem+json"
-
-
-class Problem(Exception):  # noqa: N818 - RFC 9457's word
-    """An answer that says what is wrong."""
-
-    def __init__(self, status: HTTPStatus, detail: str, *, headers: dict[str, str] | None = None, **members: Any) -> None:  # noqa: ANN401 - RFC 9457 extension members
-        """Take the status, a sentence that helps, headers, and further members of the answer."""
-        super().__init__(detail)
-        self.status, self.detail, self.headers, self.members = status, detail, headers, members
+from schemas.problems import MEDIA_TYPE, Problem, document
 
 
 def install(app: FastAPI) -> None:
@@ -43,8 +34,7 @@ def install(app: FastAPI) -> None:
 
 def answer(status: HTTPStatus, detail: str, headers: dict[str, str] | None = None, **members: Any) -> JSONResponse:  # noqa: ANN401 - RFC 9457 extension members
     """The response."""
-    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail, **members}
-    return JSONResponse(body, status.value, headers, media_type=MEDIA_TYPE)
+    return JSONResponse(document(status, detail, **members), status.value, headers, media_type=MEDIA_TYPE)
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {

@@ -14,8 +14,8 @@ from typing import Literal
 import orjson
 
 from api.clickhouse import Value
-from api.problems import Problem
 from schemas.days import KOLKATA
+from schemas.problems import Problem
 from schemas.units import Level
 from sinks.recount import figures_by
 

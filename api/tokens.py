@@ -4,8 +4,8 @@ import time
 from http import HTTPStatus
 
 from api.clickhouse import Reader
-from api.problems import Problem
 from schemas.access import DataKind, Scope, hashed
+from schemas.problems import Problem
 
 _KNOWN_SECONDS = 5.0
 """So long an answer about a token is remembered: a revoked one stops within that time."""

@@ -49,6 +49,16 @@ def read_registry(kafka: KafkaSettings, *, topic: str = UNITS) -> Registry | Non
     return registry_from_entries(Entry.model_validate_json(value) for _, value in sorted(entries.items())) if entries else None
 
 
+def registry_position(kafka: KafkaSettings, *, topic: str = UNITS) -> int:
+    """A number that is another one after the topic was written to.
+
+    Raises:
+        ProducerError: Kafka does not answer or has no such topic.
+    """
+    with whole_topic(kafka, topic) as (count, _):
+        return count
+
+
 def read_entries(kafka: KafkaSettings, *, topic: str = UNITS) -> dict[str, bytes]:
     """Unit code → entry, as the topic holds them now: read from its beginning to the end it has when reading begins.
 

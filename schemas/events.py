@@ -239,8 +239,12 @@ class EventError(ValueError):
         self.detail = detail
 
 
-def parse_event(raw: bytes | None) -> Event:
+def parse_event(raw: bytes | None, *, show_values: bool = True) -> Event:
     """Check one record's value.
+
+    Args:
+        raw: UTF-8 JSON.
+        show_values: whether an error may repeat what was given; not where it may be read by others than who sent it.
 
     Raises:
         EventError: with reason `empty`, `too_large`, `not_utf8`, `not_json` or `invalid`.
@@ -254,10 +258,10 @@ def parse_event(raw: bytes | None) -> Event:
     try:
         return _REPORT.validate_json(raw)
     except ValidationError as error:
-        return _explain(raw, error)
+        return _explain(raw, error, show_values=show_values)
 
 
-def _explain(raw: bytes, error: ValidationError) -> Event:
+def _explain(raw: bytes, error: ValidationError, *, show_values: bool) -> Event:
     """Tell why `raw` is no report; give back the retraction if it is one without data."""
     try:
         text = raw.decode()
@@ -267,13 +271,13 @@ def _explain(raw: bytes, error: ValidationError) -> Event:
     first = error.errors(include_url=False, include_context=False)[0]
     if first["type"] == "json_invalid":
         reason = "not_json"
-        raise EventError(reason, f"{first['msg']}; the text begins {text[:40]!r}") from None
+        raise EventError(reason, f"{first['msg']}; the text begins {text[:40]!r}" if show_values else first["msg"]) from None
     try:
         return _RETRACTION.validate_json(raw)
     except ValidationError as not_retraction:
         shown = not_retraction if _meant_as_retraction(not_retraction) else error
         reason = "invalid"
-        raise EventError(reason, describe(shown)) from None
+        raise EventError(reason, describe(shown, show_values=show_values)) from None
 
 
 def _meant_as_retraction(error: ValidationError) -> bool:
@@ -287,11 +291,12 @@ _HINTS = {
     _RFC_3339: _NO_INSTANT,
     _HASH_PATTERN: "must be 64 hex digits, the keyed hash of the person: never a name or a phone number",
 }
+_NO_KIND = f"kind: is none of {', '.join(MODELS)}"
 _SHOWN, _TOLD = 60, 300
 """So many characters are shown of what was given, and told about one field: a reason travels in a record's header."""
 
 
-def describe(error: ValidationError, most: int = 5) -> str:
+def describe(error: ValidationError, most: int = 5, *, show_values: bool = True) -> str:
     """What is wrong with an event, field by field, in one line a person understands. Never shows what stands where a keyed hash belongs."""
     lines = []
     for item in error.errors(include_url=False):
@@ -299,9 +304,9 @@ def describe(error: ValidationError, most: int = 5) -> str:
         path = ".".join(str(part) for part in item["loc"] if part not in MODELS) or "event"
         pattern = item.get("ctx", {}).get("pattern", "")
         hint = _HINTS.get(pattern) or (_INSTANT_HINTS.get(item["type"]) if path in {"occurred_at", "reported_at"} else None)
-        message = hint or item["msg"]
+        message = hint or (_NO_KIND if item["type"] == "union_tag_invalid" and not show_values else item["msg"])
         given = item["input"]
-        if isinstance(given, (str, int, float)) and pattern != _HASH_PATTERN:
+        if show_values and isinstance(given, (str, int, float)) and pattern != _HASH_PATTERN:
             shown = repr(given)
             message += f" (given: {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '…'})"
         lines.append(f"{path[:_SHOWN]}: {message[:_TOLD]}")
