@@ -23,10 +23,14 @@ _AT_HOME = re.compile(r"(?:\+91|0091|91|0)?([6-9]\d{9})")
 
 
 class GivenOut(Protocol):
-    """Remembers which hashes were given out. `producers.gateway.store` implements it, in the transaction of the body at hand, so that a kill forgets neither or both."""
+    """Which hashes were given out. `producers.gateway.store` implements it.
+
+    What `remember` was told must be durable no later than the events that carry the hashes. `known` may look at what is committed: two bodies at the same time give a
+    new person the same hash.
+    """
 
     def known(self, hashes: Collection[str]) -> set[str]:
-        """Those of the hashes that were given out before, those of the open transaction included."""
+        """Those of the hashes that were given out before."""
         ...
 
     def remember(self, hashes: Collection[str]) -> None:
