@@ -73,9 +73,11 @@ CREATE TABLE IF NOT EXISTS ready (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS ready_at ON ready (at);
 CREATE TABLE IF NOT EXISTS cursors (source TEXT PRIMARY KEY, cursor TEXT NOT NULL, at REAL NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pulls (source TEXT PRIMARY KEY, succeeded_at REAL, failed_at REAL, trouble TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counts (
     source TEXT NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (source, outcome, reason)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS given_out (hash BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS registry (one INTEGER PRIMARY KEY CHECK (one = 1), entries BLOB NOT NULL, at REAL NOT NULL) STRICT;
 """
 _TOLD = "source, form, name, number, changed_at, version, part, entity, unit, content"
@@ -92,6 +94,17 @@ class Known(NamedTuple):
     name: str
     changed_at: datetime
     deleted: bool
+
+
+class PullState(NamedTuple):
+    """How a source's pull went."""
+
+    succeeded_at: float | None
+    """Epoch seconds; when one last came to its end."""
+    failed_at: float | None
+    """The same of one that did not."""
+    trouble: str
+    """Why the last one did not; empty if it did."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +167,12 @@ class Transaction:
         """Keep where a pull goes on."""
         self._connection.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", (source, cursor, self.now))
 
+    def keep_pull(self, source: str, trouble: str = "") -> None:
+        """Keep that a pull came to its end now, or why it did not."""
+        self._connection.execute("INSERT OR IGNORE INTO pulls VALUES (?, NULL, NULL, '')", (source,))
+        column = "failed_at" if trouble else "succeeded_at"
+        self._connection.execute(f"UPDATE pulls SET {column} = ?, trouble = ? WHERE source = ?", (self.now, trouble, source))
+
     # --- ready events and the outbox
 
     def is_known_id(self, event_id: bytes) -> bool:
@@ -173,6 +192,17 @@ class Transaction:
     def put(self, letters: Sequence[Letter]) -> list[bool]:
         """Put events into the outbox; see `producers.outbox.put`."""
         return outbox.put(self._connection, letters, self._bounds, self.now)
+
+    def probe(self) -> None:
+        """Write something that changes nothing.
+
+        Raises:
+            OutboxFullError: nothing more can be put.
+        """
+        rows, size = self._connection.execute("UPDATE outbox_state SET rows = rows RETURNING rows, bytes").fetchone()
+        if rows >= self._bounds.rows or size >= self._bounds.bytes:
+            msg = f"the outbox is full: {rows:,} events ({size:,} bytes) wait for Kafka"
+            raise OutboxFullError(msg)
 
     # --- bodies and counts
 
@@ -200,9 +230,21 @@ class Transaction:
         self._connection.execute("UPDATE archive_size SET bytes = bytes + ?", (len(packed),))
         return number or 0
 
-    def settle(self, number: int, outcome: Outcome, reason: str = "", detail: str = "") -> None:
-        """Say what became of a kept body after all."""
-        self._connection.execute("UPDATE archive SET outcome = ?, reason = ?, detail = ? WHERE id = ?", (outcome, reason, detail, number))
+    def mend(self, number: int, body: bytes) -> None:
+        """A kept body was taken after all, as it was or as it should have been."""
+        packed = zlib.compress(body, 1)
+        (before,) = self._connection.execute("SELECT length(body) FROM archive WHERE id = ?", (number,)).fetchone()
+        self._connection.execute("UPDATE archive SET body = ?, outcome = iif(outcome = 'refused', 'mended', outcome) WHERE id = ?", (packed, number))
+        self._connection.execute("UPDATE archive_size SET bytes = bytes + ?", (len(packed) - before,))
+
+    def still_refused(self, number: int, reason: str, detail: str) -> None:
+        """A kept body was refused again; one that was taken before stays taken."""
+        self._connection.execute("UPDATE archive SET reason = ?, detail = ? WHERE id = ? AND outcome = 'refused'", (reason, detail, number))
+
+    def drop(self, number: int, reason: str) -> bool:
+        """A refused body is not to be sent again; whether there was such a one."""
+        found = self._connection.execute("UPDATE archive SET outcome = 'dropped', detail = ? WHERE id = ? AND outcome = 'refused'", (reason, number))
+        return found.rowcount == 1
 
     def count(self, source: str, outcome: str, reason: str = "", number: int = 1) -> None:
         """Count events or submissions by what became of them."""
@@ -211,6 +253,10 @@ class Transaction:
                 "INSERT INTO counts VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count, at = excluded.at",
                 (source, outcome, reason, number, self.now),
             )
+
+    def give_out(self, hashes: Iterable[str]) -> None:
+        """Remember hashes of persons for good."""
+        self._connection.executemany("INSERT OR IGNORE INTO given_out VALUES (?)", [(bytes.fromhex(one),) for one in hashes])
 
     def keep_registry(self, entries: bytes) -> None:
         """Keep the unit registry, for a start without Kafka."""
@@ -307,6 +353,11 @@ class Store:
             row = connection.execute("SELECT cursor FROM cursors WHERE source = ?", (source,)).fetchone()
         return None if row is None else str(row[0])
 
+    def pulls(self) -> dict[str, PullState]:
+        """How the pull of each source went, of those that were ever tried."""
+        with self.reading() as connection:
+            return pulls(connection)
+
     def known_submissions(self, source: str) -> Iterator[Known]:
         """Every submission that the gateway knows of a source, deleted ones as well."""
         with self.reading() as connection:
@@ -319,6 +370,11 @@ class Store:
             looked = Transaction(connection, self._bounds, 0.0)
             found = ((one, looked.changed_at(one)) for one in submissions)
             return {one: at for one, at in found if at is not None}
+
+    def given_out(self, hashes: Iterable[str]) -> set[str]:
+        """Those of some hashes of persons that were given out before."""
+        with self.reading() as connection:
+            return {one for one in hashes if connection.execute("SELECT 1 FROM given_out WHERE hash = ?", (bytes.fromhex(one),)).fetchone()}
 
     def registry(self) -> bytes | None:
         """The unit registry as it was last kept."""
@@ -443,6 +499,11 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
     finally:
         connection.close()
+
+
+def pulls(connection: sqlite3.Connection) -> dict[str, PullState]:
+    """How the pull of each source went, of those that were ever tried."""
+    return {source: PullState(*state) for source, *state in connection.execute("SELECT source, succeeded_at, failed_at, trouble FROM pulls")}
 
 
 def kept(
