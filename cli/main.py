@@ -12,6 +12,7 @@ from cli.demo import demo
 from cli.doctor import doctor
 from cli.emit import emit
 from cli.explain import explain
+from cli.gateway import gateway
 from cli.import_file import import_file
 from cli.plan import plan
 from cli.pull import pull
@@ -21,12 +22,14 @@ from cli.simulate import simulate_command
 from cli.units import units
 from cli.worker import worker
 from producers.importer import MappingError
+from producers.outbox import OutboxBusyError, OutboxFullError
 from producers.rejected import MendedFileError
 from producers.sdk import ProducerError
 from schemas.contacts import ContactsError
 from schemas.metrics import MetricError
 from schemas.plan import PlanError
 from schemas.registry import RegistryError
+from settings.field_sources import FieldSourcesError
 from settings.sources import SourcesError
 from sinks.api_tokens import TokenError
 from sinks.connection import first_line, is_retryable
@@ -49,6 +52,7 @@ app.command("simulate")(simulate_command)
 app.add_typer(units, name="units")
 app.add_typer(plan, name="plan")
 app.add_typer(api, name="api")
+app.add_typer(gateway, name="gateway")
 app.add_typer(replay, name="replay")
 
 
@@ -56,12 +60,23 @@ def main() -> None:
     """Run a command. What a person can mend is told in one line, without a traceback: exit 1 for findings, 2 for wrong use."""
     try:
         app()
-    except (RegistryError, PlanError, ContactsError, SourcesError, MetricError, MappingError, MendedFileError) as findings:
+    except (RegistryError, PlanError, ContactsError, SourcesError, FieldSourcesError, MetricError, MappingError, MendedFileError) as findings:
         sys.exit(_told(findings, 1))
     except ValidationError as error:
         wrong = "; ".join(f"PRAVAH_{'__'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors(include_input=False))
         sys.exit(_told(wrong, 2))
-    except (StackError, ProducerError, LogChangedError, RepairRunningError, ListenError, TokenError, LookupError, KafkaError) as error:
+    except (
+        StackError,
+        ProducerError,
+        LogChangedError,
+        RepairRunningError,
+        ListenError,
+        TokenError,
+        OutboxFullError,
+        OutboxBusyError,
+        LookupError,
+        KafkaError,
+    ) as error:
         sys.exit(_told(error, 1))
     except Exception as error:
         if not is_retryable(error):

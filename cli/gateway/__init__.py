@@ -2,7 +2,7 @@
 
 | module | commands |
 | --- | --- |
-| `serve` | without a subcommand, or `serve` |
+| `serve` | without a subcommand |
 | `status` | `status` |
 | `rejected` | `rejected list`, `show`, `send`, `drop`; `replay` |
 | `check` | `check` |
@@ -11,4 +11,14 @@
 
 import typer
 
+from cli.gateway.check import check
+from cli.gateway.rejected import rejected, replay
+from cli.gateway.serve import serve
+from cli.gateway.status import status
+
 gateway = typer.Typer(help="Take what field tools send (without a subcommand); say what came, what was refused and who is silent.")
+gateway.callback(invoke_without_command=True)(serve)
+gateway.command()(check)
+gateway.command()(status)
+gateway.add_typer(rejected, name="rejected")
+gateway.command()(replay)

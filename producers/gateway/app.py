@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -22,10 +20,10 @@ from producers.gateway.telemetry import Telemetry
 from producers.gateway.units import Refusal
 from schemas.events import EVENT
 from schemas.problems import Problem
-from settings import Settings
 from settings.field_sources import FieldSource
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Future
 
 T = TypeVar("T")
@@ -234,30 +232,14 @@ class _Measured:
                 self._telemetry.answered(getattr(scope.get("route"), "path", "(none)"), status, time.monotonic() - began)
 
 
-def build(settings: Settings, reception: Reception | None = None) -> FastAPI:
-    """The application.
-
-    Args:
-        settings: where everything is.
-        reception: a running one; by default it opens its own, and closes it at the end.
-    """
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        if reception is not None:
-            app.state.gateway = Gateway(reception)
-            yield
-            return
-        with Reception.open(settings) as own:
-            app.state.gateway = Gateway(own)
-            yield
-
+def build(reception: Reception) -> FastAPI:
+    """The application around a reception that is open."""
     app = FastAPI(
         title="Pravah gateway",
         version="1",
         description="Takes what field tools send. What it answers with 2xx is on the disk, and counts once.",
-        lifespan=lifespan,
     )
+    app.state.gateway = Gateway(reception)
     problems.install(app)
     app.include_router(router)
     telemetry = Telemetry()

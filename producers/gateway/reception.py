@@ -33,15 +33,11 @@ from settings.field_sources import FieldSource, FieldSourcesError, field_sources
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["BodyTaken", "EventsTaken", "GatewayError", "Item", "Reception", "SubmissionsTaken"]
+__all__ = ["BodyTaken", "EventsTaken", "Item", "Reception", "SubmissionsTaken"]
 
 _LONG_NUMBER = re.compile(r"\d{7,}")
 _DETAIL = 1_000
 _ANY_FORM = "*"
-
-
-class GatewayError(RuntimeError):
-    """The gateway cannot start as it is set up: what, where, what to do."""
 
 
 class Item(NamedTuple):
@@ -112,7 +108,7 @@ class Reception:
             persons: the installation's keys, with a memory of the hashes that were given out.
 
         Raises:
-            GatewayError: with everything found wrong in the mappings.
+            FieldSourcesError: with everything found wrong in the mappings.
         """
         self.store, self.sources, self.units, self._persons = store, sources, units, persons
         self._mappings = _read_mappings(sources)
@@ -123,7 +119,7 @@ class Reception:
         """An installation's, for the length of a block; what is taken goes to Kafka as long as it is open, in whichever process.
 
         Raises:
-            GatewayError, FieldSourcesError, RegistryError: something is set up wrongly; everything that is.
+            FieldSourcesError, RegistryError: something is set up wrongly; everything that is.
             OSError, sqlite3.DatabaseError, OutboxFullError: the file cannot be opened.
         """
         sources = field_sources(settings.gateway_sources)
@@ -495,7 +491,7 @@ def _read_mappings(sources: Mapping[str, FieldSource]) -> dict[str, dict[str, Fo
             except (MappingError, OSError, UnicodeDecodeError) as error:
                 findings += [f"{source.name}.toml: form {form}: {path}: {line}" for line in str(error).splitlines()]
     if findings:
-        raise GatewayError("\n".join(findings))
+        raise FieldSourcesError("\n".join(findings))
     return found
 
 

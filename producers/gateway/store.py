@@ -83,6 +83,10 @@ CREATE TABLE IF NOT EXISTS registry (one INTEGER PRIMARY KEY CHECK (one = 1), en
 _TOLD = "source, form, name, number, changed_at, version, part, entity, unit, content"
 
 
+class NoGatewayError(LookupError):
+    """There is no gateway's file where one is looked for."""
+
+
 class StoreBusyError(RuntimeError):
     """The writer does not keep up, or was closed. Nothing was taken; try again later."""
 
@@ -489,11 +493,11 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection to a gateway's file that only reads, also while a gateway writes it.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        NoGatewayError: there is no such file.
     """
     if not path.is_file():
         msg = f"{path}: no gateway has run here yet; `pravah gateway` makes it"
-        raise FileNotFoundError(msg)
+        raise NoGatewayError(msg)
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10.0, isolation_level=None, check_same_thread=False)
     try:
         yield connection
