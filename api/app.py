@@ -34,6 +34,8 @@ from schemas.days import FIRST_DAY, KOLKATA, LAST_DAY, date_of
 from schemas.problems import Problem
 from schemas.units import UNIT_CODE_PATTERN, Level
 from settings import Settings
+from sinks.forecast import SHARE
+from sinks.members import EXACT_UP_TO
 
 audit = logging.getLogger("pravah.audit")
 
@@ -274,10 +276,90 @@ async def completeness(  # noqa: PLR0913
     require(holder, "figures")
     last = last or datetime.now(KOLKATA).date()
     first = first or max(last - timedelta(days=6), _FIRST)
-    if not 0 <= (last - first).days < MOST_DAYS:
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"from, to: from 1 to {MOST_DAYS} days can be asked for at once")
+    _check_span(first, last)
     selection = await _selected(request, holder, unit, level, [], first, last)
     return await _answer(request, queries.completeness(selection, reporting_level=reporting_level, days=days), limit, cursor, asked)
+
+
+@router.get("/forecast")
+async def forecast(  # noqa: PLR0913
+    request: Request,
+    holder: Holder,
+    *,
+    unit: UnitFilter = [],  # noqa: B006
+    level: LevelFilter = None,
+    milestone: MilestoneFilter = [],  # noqa: B006
+    on: On = None,
+    share: Annotated[float, Query(ge=0.01, le=1, description="Of the units: the day by which so many will have it.")] = SHARE,
+    limit: Limit = None,
+    cursor: After = None,
+    asked: AskedFormat = None,
+) -> Response:
+    """By which day a share of the units will have each milestone at the pace of the last week, with a band of about four in five.
+
+    `outlook` says whether that can be told: `reached`, `forecast`, `not_in_sight` (not within a year), `too_little` (fewer than five units in the last week).
+    """
+    require(holder, "plan")
+    selection = await _selected(request, holder, unit, level, [])
+    return await _answer(request, queries.forecast(selection, _evening(on), tuple(milestone), share=share), limit, cursor, asked)
+
+
+@router.get("/unusual")
+async def unusual(  # noqa: PLR0913
+    request: Request,
+    holder: Holder,
+    *,
+    unit: UnitFilter = [],  # noqa: B006
+    level: LevelFilter = None,
+    metric: MetricFilter = [],  # noqa: B006
+    first: First = None,
+    last: Last = None,
+    limit: Limit = None,
+    cursor: After = None,
+    asked: AskedFormat = None,
+) -> Response:
+    """Reported values that stand out by 3.5 robust standard deviations or more from the unit's own past or from its peers: they count, and want a look. Today's by default."""
+    require(holder, "figures")
+    last = last or datetime.now(KOLKATA).date()
+    first = first or last
+    _check_span(first, last)
+    return await _answer(request, queries.unusual(await _selected(request, holder, unit, level, metric, first, last)), limit, cursor, asked)
+
+
+@router.get("/members")
+async def members(  # noqa: PLR0913
+    request: Request,
+    holder: Holder,
+    *,
+    unit: UnitFilter = [],  # noqa: B006
+    level: LevelFilter = None,
+    on: On = None,
+    exact_up_to: Annotated[int, Query(ge=0, le=10_000_000, description="Above so many keys below a unit, `persons` is approximate.")] = EXACT_UP_TO,
+    limit: Limit = None,
+    cursor: After = None,
+    asked: AskedFormat = None,
+) -> Response:
+    """Members as reported, verified, and as different persons, side by side. `method` says whether `persons` is exact."""
+    require(holder, "figures")
+    selection = await _selected(request, holder, unit, level, [])
+    return await _answer(request, queries.members(selection, _evening(on), exact_up_to=exact_up_to), limit, cursor, asked)
+
+
+@router.get("/members/twice")
+async def members_twice(
+    request: Request,
+    holder: Holder,
+    *,
+    unit: Annotated[Code | None, Query(description="Reported more than once at or below it; the token's unit if there is none.", examples=["CG-D-NRP"])] = None,
+    on: On = None,
+    limit: Limit = None,
+    cursor: After = None,
+    asked: AskedFormat = None,
+) -> Response:
+    """Keyed hashes that stand in more than one membership, and the units that reported them."""
+    require(holder, "figures")
+    selection = await _selected(request, holder, [unit] if unit else [], None, [])
+    return await _answer(request, queries.named_twice(selection, _evening(on)), limit, cursor, asked)
 
 
 @router.get("/units")
@@ -336,6 +418,11 @@ _STATES = """
            sumMap(map(tool, 1)) AS tools
     FROM ledger GROUP BY state
 """
+
+
+def _check_span(first: date, last: date) -> None:
+    if not 0 <= (last - first).days < MOST_DAYS:
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"from, to: from 1 to {MOST_DAYS} days can be asked for at once")
 
 
 def _evening(day: date | None) -> datetime:

@@ -15,7 +15,7 @@ from settings import ClickHouseSettings
 from settings.model import Role
 from sinks.connection import RETRYABLE_CODES
 
-Value = str | int | date | Sequence[str] | Sequence[int]
+Value = str | int | float | date | Sequence[str] | Sequence[int]
 
 _SETTINGS = {
     "output_format_json_quote_64bit_integers": "0",
@@ -97,7 +97,7 @@ def _written(value: Value) -> str:
     """A query parameter's text form."""
     if isinstance(value, str):
         return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
-    if isinstance(value, int | date):
+    if isinstance(value, int | float | date):
         return str(value)
     return "[" + ",".join(str(one) if isinstance(one, int) else "'" + one.replace("\\", "\\\\").replace("'", "\\'") + "'" for one in value) + "]"
 

@@ -173,7 +173,7 @@ def plan_progress(selection: Selection, as_of: datetime, milestones: tuple[str, 
     )"""
     inner, parameters = restricted(source, replace(selection, metrics=milestones), [])
     columns = ("milestone", "name_en", "name_hi", "deadline", "level", "unit", "expected", "done_on_time", "done_late", "overdue", "due", "known_late")
-    sql = f"SELECT {', '.join('toString(level) AS level' if name == 'level' else name for name in columns)} FROM ({inner})"
+    sql = f"SELECT {_as_text(columns, 'level')} FROM ({inner})"
     return Query(sql, {**parameters, **_instant(as_of)}, columns, ("unit", "milestone"))
 
 
@@ -219,11 +219,45 @@ def completeness(selection: Selection, *, reporting_level: Level, days: int) -> 
     source = "(SELECT *, '' AS metric FROM reporting_rates(reporting_level = {reporting_level:String}, first = {first:Date}, last = {last:Date}, days = {days:UInt16}))"
     inner, parameters = restricted(source, selection, [])
     columns = ("day", "level", "unit", "expected", "reported", "on_time", "reporting_rate", "on_time_rate")
-    sql = f"SELECT {', '.join('toString(level) AS level' if name == 'level' else name for name in columns)} FROM ({inner})"
-    assert selection.first is not None  # noqa: S101 - the path has defaults
-    assert selection.last is not None  # noqa: S101
-    bound: dict[str, Value] = {"reporting_level": reporting_level, "first": selection.first, "last": selection.last, "days": days}
+    sql = f"SELECT {_as_text(columns, 'level')} FROM ({inner})"
+    first, last = _span(selection)
+    bound: dict[str, Value] = {"reporting_level": reporting_level, "first": first, "last": last, "days": days}
     return Query(sql, {**parameters, **bound}, columns, ("day", "level", "unit"))
+
+
+def forecast(selection: Selection, as_of: datetime, milestones: tuple[str, ...] = (), *, share: float) -> Query:
+    """By which day a share of the units below each unit will have each milestone, at the pace of the last week."""
+    source = "(SELECT f.*, {on:Date} AS day, f.milestone AS metric FROM plan_forecast_at(as_of = {as_of:DateTime64(3)}, share = {share:Float64}) AS f)"
+    inner, parameters = restricted(source, replace(selection, metrics=milestones), [])
+    columns = ("milestone", "level", "unit", "deadline", "expected", "done", "recent", "goal", "outlook", "reached_at", "earliest", "latest")
+    sql = f"SELECT {_as_text(columns, 'level', 'outlook')} FROM ({inner})"
+    return Query(sql, {**parameters, **_instant(as_of), "share": share}, columns, ("unit", "milestone"))
+
+
+def unusual(selection: Selection) -> Query:
+    """Reported values from `first` to `last` that stand out from the unit's own past or from its peers."""
+    first, last = _span(selection)
+    inner, parameters = restricted("unusual_values(first = {first:Date}, last = {last:Date})", replace(selection, everything=True), [])
+    columns = ("day", "level", "unit", "metric", "amount", "usual", "own_z", "peer_z")
+    sql = f"SELECT day, toString(level) AS level, unit, metric, amount, usual, own_z, peer_z FROM ({inner})"
+    return Query(sql, {**parameters, "first": first, "last": last}, columns, ("day", "level", "unit", "metric"))
+
+
+def members(selection: Selection, as_of: datetime, *, exact_up_to: int) -> Query:
+    """Members as reported, verified, and how many different persons those with a keyed hash are."""
+    source = "(SELECT m.*, {on:Date} AS day, '' AS metric FROM members_at(as_of = {as_of:DateTime64(3)}, exact_up_to = {exact_up_to:UInt64}) AS m)"
+    inner, parameters = restricted(source, selection, [])
+    columns = ("level", "unit", "members", "verified", "named", "persons", "verified_persons", "method")
+    sql = f"SELECT {_as_text(columns, 'level', 'method')} FROM ({inner})"
+    return Query(sql, {**parameters, **_instant(as_of), "exact_up_to": exact_up_to}, columns, ("level", "unit"))
+
+
+def named_twice(selection: Selection, as_of: datetime) -> Query:
+    """Who was reported more than once at or below one unit; units outside of it are not told."""
+    (unit,) = selection.chosen
+    columns = ("member_key", "memberships", "units", "first_day", "last_day")
+    sql = "SELECT * FROM members_named_twice(as_of = {as_of:DateTime64(3)}, unit = {unit:String})"
+    return Query(sql, {**_instant(as_of), "unit": unit}, columns, ("member_key",))
 
 
 def units(selection: Selection) -> Query:
@@ -245,6 +279,17 @@ def metrics() -> Query:
     """The metric dictionary."""
     columns = ("metric", "type", "unit", "name_en", "name_hi")
     return Query("SELECT metric, toString(type) AS type, unit, name_en, name_hi FROM metrics", {}, columns, ("metric",))
+
+
+def _as_text(columns: Sequence[str], *names: str) -> str:
+    """Columns to be selected, those of enumerations as text."""
+    return ", ".join(f"toString({column}) AS {column}" if column in names else column for column in columns)
+
+
+def _span(selection: Selection) -> tuple[date, date]:
+    assert selection.first is not None  # noqa: S101 - the path has defaults
+    assert selection.last is not None  # noqa: S101
+    return selection.first, selection.last
 
 
 def _instant(as_of: datetime) -> dict[str, Value]:

@@ -20,6 +20,7 @@ from schemas.plan import Plan
 from settings import Settings
 from sinks.connection import connect
 from sinks.control_room import Call, Defaulter, MilestoneProgress, calls, defaulters, milestone_progress, unit_name
+from sinks.forecast import SHARE, forecasts
 from sinks.migrate import Schema
 from sinks.plan import load_plan, moved_deadlines
 
@@ -32,6 +33,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")
 
 TEXTS = Environment(loader=PackageLoader("cli"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)  # noqa: S701 - plain text for a messenger
 SHOWN_IN_A_TEXT = 10
+OUTLOOKS = {"reached": "reached पूरा", "forecast": "forecast अनुमान", "not_in_sight": "not in sight नज़र में नहीं", "too_little": "too little to go on आँकड़े कम"}
 
 
 @plan.command()
@@ -85,6 +87,41 @@ def status(*, unit: Unit = "IN", on: On = None, as_json: AsJson = False) -> None
         typer.echo(orjson.dumps({"unit": unit, "as_of": as_of.isoformat(), "milestones": [asdict(one) for one in found]}).decode())
         return
     Console().print(_progress_table(found, unit, as_of) if found else f"no milestone is expected at or below {unit} on {as_of.date()}")
+
+
+@plan.command()
+def forecast(
+    *,
+    unit: Unit = "IN",
+    on: On = None,
+    share: Annotated[float, typer.Option(min=0.01, max=1.0, help="Of the units: the day by which so many of them will have it.")] = SHARE,
+    as_json: AsJson = False,
+) -> None:
+    """Show by which day a share of the units will have each milestone, at the pace of the last week, with a band of about four in five. docs/plan.md says how far it was off."""
+    as_of = evening(on)
+    with connect(Settings().clickhouse, "grafana") as client:
+        found = forecasts(client, unit, as_of, share=share)
+    if as_json:
+        typer.echo(orjson.dumps({"unit": unit, "as_of": as_of.isoformat(), "share": share, "milestones": [asdict(one) for one in found]}).decode())
+        return
+    table = Table(
+        "milestone",
+        "deadline",
+        "expected",
+        "done",
+        "last 7 days",
+        "goal",
+        "outlook",
+        "day दिन",
+        "earliest",
+        "latest",
+        title=f"{unit} · {as_of.date()} · {share:.0%}",
+    )
+    for one in found:
+        counts = (f"{count:,}" for count in (one.expected, one.done, one.recent, one.goal))
+        latest = "> 1 year" if one.outlook == "forecast" and one.latest is None else str(one.latest or "")
+        table.add_row(one.milestone, str(one.deadline), *counts, OUTLOOKS[one.outlook], str(one.reached_at or ""), str(one.earliest or ""), latest)
+    Console().print(table)
 
 
 @plan.command("defaulters")

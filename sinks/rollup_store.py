@@ -11,7 +11,7 @@ from clickhouse_driver import Client
 from settings import ClickHouseSettings
 from sinks.connection import PatientSession
 from sinks.deployment import REGISTRY, get_fact
-from sinks.tables import CHUNKS, JOURNAL, LEDGER, LEDGER_OUT, Rows, StoredEntry, StoredVersion
+from sinks.tables import CHUNKS, JOURNAL, LEDGER, LEDGER_OUT, REJECTED_RECORDS, Rows, StoredEntry, StoredVersion
 
 _WRITE = {
     "async_insert": 0,  # durable when it returns, not when the server finds time
@@ -129,8 +129,8 @@ class RollupStore:
         rows = self._session.run(lambda client: client.execute(query, {"partition": partition, "first": first, "last": last}))
         return {(key, entity, version, offset): (correction, bool(deleted)) for key, entity, version, offset, correction, deleted in rows}
 
-    def write(self, *, opened: Rows = (), journal: Rows = (), ledger: Rows = (), ledger_out: Rows = (), chunks: Rows = ()) -> None:
-        """Make rows durable, in this order: who attempts what, the figures, the versions behind them, how far a chunk has come.
+    def write(self, *, opened: Rows = (), journal: Rows = (), ledger: Rows = (), ledger_out: Rows = (), rejected: Rows = (), chunks: Rows = ()) -> None:
+        """Make rows durable, in this order: who attempts what, the figures, the versions behind them, what counts nowhere, how far a chunk has come.
 
         A chunk's attempt is known before its entries, so that a later attempt knows what may be stray. How far it has come is told last, so that whoever reads
         `chunks` finds the figures up to there.
@@ -139,6 +139,7 @@ class RollupStore:
         self._insert("journal", JOURNAL, journal)
         self._insert("ledger", LEDGER, ledger)
         self._insert("ledger", LEDGER_OUT, ledger_out)
+        self._insert("rejected_records", REJECTED_RECORDS, rejected)
         self._insert("chunks", CHUNKS, chunks)
 
     def _insert(self, table: str, columns: Sequence[str], rows: Rows) -> None:

@@ -25,6 +25,10 @@ CHUNKS = (
 """Everything of the chunk below `next_offset` is durable. `opened_at` and the append times in milliseconds, `updated_at` in microseconds."""
 
 
+REJECTED_RECORDS = ("partition", "offset", "chunk", "attempt", "state", "reason", "detail", "appended_at")
+"""`appended_at` in milliseconds; `detail` without anything that stood in the record."""
+
+
 class StoredVersion(NamedTuple):
     """One version of an entity as the ledger has it."""
 

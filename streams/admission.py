@@ -4,9 +4,11 @@ A pure function of the record, the registry and the metric dictionary: it looks 
 append time.
 """
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
+from uuid import UUID
 
 from schemas.days import date_of, day_of_micros, instant_micros
 from schemas.events import Event, EventError, Retraction, TrainingHeld, parse_event
@@ -156,6 +158,22 @@ def ledger_row(accepted: Accepted, partition: int) -> tuple[Any, ...]:
         0,
         0,
     )
+
+
+def rejection_row(rejected: Rejected, partition: int, chunk: int, attempt: UUID) -> tuple[Any, ...]:
+    """A rejected record as a row of `sinks.tables.REJECTED_RECORDS`: why, without what stood in it, for that may name persons."""
+    record, key = rejected.record, rejected.record.key or b""
+    state = _STATE.match(key)
+    detail = rejected.detail
+    try:
+        parse_event(record.value, show_values=False)
+    except EventError as error:
+        detail = error.detail
+    return (partition, record.offset, chunk, attempt, state[1].decode() if state else "", rejected.reason, detail[:_TOLD], record.timestamp)
+
+
+_STATE = re.compile(rb"(?!IN)([A-Z]{2})(-|$)")
+_TOLD = 1_000
 
 
 def _data(event: Event) -> str:

@@ -24,7 +24,7 @@ from uuid import UUID, uuid4
 
 from sinks.connection import StoppedError
 from sinks.tables import Rows, StoredEntry, StoredVersion
-from streams.admission import Accepted, Admission, Misrouted, Rejected
+from streams.admission import Accepted, Admission, Misrouted, Rejected, rejection_row
 from streams.chunks import HOUR_MS, Record, cut, is_tick
 from streams.filter import Entity, EntityFilter
 from streams.open_chunk import Counts, OpenChunk
@@ -70,7 +70,7 @@ class Store(Protocol):
         """The ledger's rows of a stretch of the log, with their last correction and whether they are taken out."""
         ...
 
-    def write(self, *, opened: Rows = (), journal: Rows = (), ledger: Rows = (), ledger_out: Rows = (), chunks: Rows = ()) -> None:
+    def write(self, *, opened: Rows = (), journal: Rows = (), ledger: Rows = (), ledger_out: Rows = (), rejected: Rows = (), chunks: Rows = ()) -> None:
         """Make rows durable, in this order."""
         ...
 
@@ -120,6 +120,8 @@ class _Open:
     recent: RecentEntities
     last: Record | None = None
     flushed: int = _NEVER
+    rejected: list[Rejected] = field(default_factory=list)
+    """Whose rows are not written yet."""
     attempt: UUID = field(default_factory=uuid4)
     opened_at: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
@@ -415,6 +417,7 @@ class Worker:
         chunk.counts.rejected += len(outgoing.rejected)
         chunk.counts.forwarded += len(outgoing.misrouted)
         chunk.last_offset = records[-1].offset
+        opened.rejected += outgoing.rejected
         self._tell(before, chunk.counts, outgoing, ticks)
         return outgoing
 
@@ -450,17 +453,19 @@ class Worker:
 
     def _unwritten(self, opened: Iterable[_Open]) -> dict[str, Rows]:
         """What `Store.write` takes: the rows of some chunks that changed since they were last taken."""
-        opening, chunks, journal, ledger = [], [], [], []
+        opening, chunks, journal, ledger, rejections = [], [], [], [], []
         for one in opened:
             unwritten = one.chunk.take_unwritten()
             journal += unwritten.journal
             ledger += unwritten.ledger
+            rejected, one.rejected = one.rejected, []
+            rejections += [rejection_row(item, one.chunk.partition, one.chunk.start, one.attempt) for item in rejected]
             if one.chunk.last_offset != one.flushed:
                 if one.flushed == _NEVER:
                     opening.append(self._chunk_row(one, one.chunk.start, closed=False))
                 chunks.append(self._chunk_row(one, one.chunk.last_offset + 1, closed=False))
                 one.flushed = one.chunk.last_offset
-        return {"opened": opening, "journal": journal, "ledger": ledger, "chunks": chunks}
+        return {"opened": opening, "journal": journal, "ledger": ledger, "rejected": rejections, "chunks": chunks}
 
     def _finish(self, opened: _Open) -> None:
         chunk = opened.chunk

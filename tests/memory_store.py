@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from zlib import crc32
 
 from schemas.days import day_of
-from sinks.tables import CHUNKS, JOURNAL, LEDGER, LEDGER_OUT, Rows, StoredEntry, StoredVersion
+from sinks.tables import CHUNKS, JOURNAL, LEDGER, LEDGER_OUT, REJECTED_RECORDS, Rows, StoredEntry, StoredVersion
 
 
 class MemoryStore:
@@ -15,6 +15,7 @@ class MemoryStore:
         self.ledger: dict[tuple, dict] = {}
         self.journal: dict[tuple, dict] = {}
         self.chunks: dict[tuple, dict] = {}
+        self.rejected: dict[tuple, dict] = {}
 
     def versions(self, partition: int, before: int, entities: Sequence[tuple[str, str]]) -> list[StoredVersion]:
         wanted = set(entities)
@@ -64,11 +65,12 @@ class MemoryStore:
             if r["partition"] == partition and first <= r["offset"] <= last
         }
 
-    def write(self, *, opened: Rows = (), journal: Rows = (), ledger: Rows = (), ledger_out: Rows = (), chunks: Rows = ()) -> None:
+    def write(self, *, opened: Rows = (), journal: Rows = (), ledger: Rows = (), ledger_out: Rows = (), rejected: Rows = (), chunks: Rows = ()) -> None:
         self._put(self.chunks, CHUNKS, opened, ("partition", "chunk", "attempt"), "updated_at")
         self._put(self.journal, JOURNAL, journal, ("level", "metric", "unit", "day", "partition", "chunk"), "version")
         self._put(self.ledger, LEDGER, ledger, ("key", "entity", "version", "partition", "offset"), "correction")
         self._put(self.ledger, LEDGER_OUT, ledger_out, ("key", "entity", "version", "partition", "offset"), "correction")
+        self._put(self.rejected, REJECTED_RECORDS, rejected, ("partition", "offset", "attempt"), "offset")
         self._put(self.chunks, CHUNKS, chunks, ("partition", "chunk", "attempt"), "updated_at")
 
     @staticmethod

@@ -45,7 +45,7 @@ def test_for_a_cluster_every_statement_names_it_and_tables_are_replicated(writer
     schema = Schema("pravah", cluster="india")
     for migration in migrations():
         for statement in [*migration.module.forward(schema), *migration.module.backward(schema)]:
-            assert "ON CLUSTER india" in statement or statement.startswith("INSERT INTO pravah.ledger_next SELECT"), "data go through the distributed table"
+            assert "ON CLUSTER india" in statement or statement.startswith("INSERT INTO pravah."), "data go through the distributed table"
             assert writer.execute(f"EXPLAIN AST {statement}"), "ClickHouse parses it"
             if statement.startswith("CREATE TABLE"):
                 assert "ENGINE = Replicated" in statement or "ENGINE = Distributed('india'" in statement

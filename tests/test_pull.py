@@ -98,7 +98,7 @@ def test_a_copy_survives_its_deaths_and_follows_what_changes(deployment: Deploym
     events = [any_event(choose) for _ in range(400)]
     for part in (events[:150], events):  # the second time the whole log is folded again, longer
         deployment.clickhouse.execute("TRUNCATE TABLE chunks")
-        for table in ("ledger", "journal", "plan_events"):
+        for table in ("ledger", "journal", "plan_events", "membership_events"):
             deployment.clickhouse.execute(f"TRUNCATE TABLE {table}")
         fold(deployment.settings.clickhouse, small_world.registry(), part)
         deaths = 0

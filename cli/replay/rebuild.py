@@ -118,7 +118,7 @@ def _empty(clickhouse: Client, settings: Settings, *, discard: bool) -> None:
     if full and not discard:
         msg = f"{', '.join(full)} in ClickHouse are not empty; --discard empties them, and everything is counted again from the log"
         raise ReplayRefusedError(msg)
-    for name in (*_SHARDED, "plan_events"):
+    for name in (*_SHARDED, "plan_events", "membership_events", "rejected_records"):
         clickhouse.execute(schema.truncate_table(name, sharded=True))
     clickhouse.execute(schema.truncate_table("repairs"))
     for fact in (EVENTS_TOPIC, EVENTS_PARTITIONS):

@@ -61,8 +61,8 @@ def forward(schema: Schema) -> list[str]:
             """,
         ),
         schema.create_view("plan_done", _DONE.format(database=database)),
-        schema.create_view("plan_status_at", _status(database, _AS_OF)),
-        schema.create_view("plan_status", _status(database, "now64(3)")),
+        schema.create_view("plan_status_at", status(database, _AS_OF)),
+        schema.create_view("plan_status", status(database, "now64(3)")),
         schema.create_view("plan_progress_at", _progress(database, _AS_OF)),
         schema.create_view("plan_progress", _progress(database, "now64(3)")),
     ]
@@ -106,7 +106,7 @@ _DONE = """
 """
 
 
-def _status(database: str, as_of: str) -> str:
+def status(database: str, as_of: str) -> str:
     """One row per expected unit and milestone: every unit of the milestone's level that is open on the day of `as_of`; what happened later is not seen."""
     return f"""
         WITH toDate({as_of}, 'Asia/Kolkata') AS on_day
@@ -137,7 +137,7 @@ def _progress(database: str, as_of: str) -> str:
                countIf(s.state = 'done_on_time') AS done_on_time, countIf(s.state = 'done_late') AS done_late,
                countIf(s.state = 'overdue') AS overdue, countIf(s.state = 'due') AS due,
                countIf(s.state = 'done_on_time' AND toDate(s.known_at, 'Asia/Kolkata') > s.deadline) AS known_late
-        FROM ({_status(database, as_of)}) AS s
+        FROM ({status(database, as_of)}) AS s
         INNER JOIN {database}.unit_ancestors AS a ON a.unit = s.unit
         WHERE toDate({as_of}, 'Asia/Kolkata') BETWEEN a.valid_from AND a.valid_to
         GROUP BY milestone, level, unit

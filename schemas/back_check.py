@@ -1,0 +1,70 @@
+"""A back-check: a sample of what was reported is looked at in the field, and the outcome is entered as the event's `verification`."""
+
+import csv
+from collections.abc import Iterable
+from math import sqrt
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+COLUMNS = ("key", "entity", "version", "unit", "kind", "day", "outcome")
+"""Of the sheet that goes to the field; all but the last are given."""
+
+Outcome = Literal["verified", "rejected"]
+
+
+class CheckedEntity(BaseModel):
+    """A line of a sheet that came back."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    key: Annotated[str, StringConstraints(min_length=1)]
+    entity: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    version: Annotated[int, Field(ge=1)]
+    """The version that was looked at."""
+    outcome: Outcome
+
+
+class SheetError(ValueError):
+    """A sheet that cannot be used, with everything found wrong in it."""
+
+    def __init__(self, findings: list[str]) -> None:
+        """Keep the findings; the message has one line each."""
+        self.findings = findings
+        super().__init__("\n".join([f"{len(findings)} findings in the sheet:", *findings]))
+
+
+def outcomes_from_csv(lines: Iterable[str]) -> list[CheckedEntity]:
+    """Read a sheet: lines without an outcome are not checked yet, and left out.
+
+    Raises:
+        SheetError: with everything found wrong, by line.
+    """
+    reader = csv.DictReader(lines)
+    if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
+        raise SheetError([f"line 1: the columns {', '.join(missing)} are missing; the sheet is the one that `pravah backcheck draw` wrote"])
+    findings, found = [], dict[tuple[str, str], CheckedEntity]()
+    for row in reader:
+        if not (row["outcome"] or "").strip():
+            continue
+        try:
+            line = CheckedEntity.model_validate({**row, "outcome": row["outcome"].strip().casefold()})
+        except ValidationError as error:
+            findings += [f"line {reader.line_num}: {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_url=False)]
+            continue
+        if (line.key, line.entity) in found:
+            findings.append(f"line {reader.line_num}: {line.entity} has an outcome already")
+        found[line.key, line.entity] = line
+    if findings:
+        raise SheetError(findings)
+    return list(found.values())
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson 1927, Probable inference, the law of succession, and statistical inference, JASA 22): from 0 to 1 if nothing was tried."""
+    if not trials:
+        return 0.0, 1.0
+    z = 1.959964
+    share = successes / trials
+    middle, spread = share + z * z / (2 * trials), z * sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    return max(0.0, (middle - spread) / (1 + z * z / trials)), min(1.0, (middle + spread) / (1 + z * z / trials))

@@ -1,0 +1,48 @@
+"""Reported values that stand out: to be looked at, not to be left out."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from clickhouse_driver import Client
+
+
+@dataclass(frozen=True)
+class UnusualValue:
+    """An amount that one unit reported for one day. `sinks/migrations/m0009_forecast_and_unusual_values.py` says when it is unusual."""
+
+    day: date
+    level: str
+    unit: str
+    name_en: str
+    name_hi: str
+    metric: str
+    amount: int
+    """Of a stock the change."""
+    usual: float | None
+    """The median of its own amounts on the 28 days before; None if there are none."""
+    own_z: float | None
+    """The robust z-score against these; None if there are fewer than seven."""
+    peer_z: float | None
+    """The same against the units beside it on that day; None if fewer than five reported."""
+
+
+def unusual_values(client: Client, unit: str, first: date, last: date, *, level: str | None = None) -> list[UnusualValue]:
+    """The unusual values at or below a unit, those first that stand out most.
+
+    Args:
+        client: of any account.
+        unit: a code; who is below it is decided by each value's day.
+        first: day, Asia/Kolkata.
+        last: day, included.
+        level: only of units of this level.
+    """
+    query = """
+        SELECT v.day, toString(v.level), v.unit, u.name_en, u.name_hi, v.metric, v.amount, v.usual, v.own_z, v.peer_z
+        FROM unusual_values(first = %(first)s, last = %(last)s) AS v
+        INNER JOIN units AS u ON u.unit = v.unit
+        INNER JOIN (SELECT unit, valid_from, valid_to FROM unit_ancestors WHERE ancestor = %(unit)s) AS a ON a.unit = v.unit
+        WHERE v.day BETWEEN a.valid_from AND a.valid_to AND (%(level)s = '' OR toString(v.level) = %(level)s)
+        ORDER BY greatest(abs(ifNull(v.own_z, 0)), abs(ifNull(v.peer_z, 0))) DESC, v.day DESC, v.unit, v.metric
+    """
+    rows = client.execute(query, {"unit": unit, "first": first, "last": last, "level": level or ""})
+    return [UnusualValue(*row) for row in rows]
