@@ -18,6 +18,7 @@ from cli.plan import plan
 from cli.pull import pull
 from cli.reconcile import reconcile
 from cli.replay import replay
+from cli.report import report
 from cli.simulate import simulate_command
 from cli.units import units
 from cli.worker import worker
@@ -25,6 +26,7 @@ from producers.importer import MappingError
 from producers.outbox import OutboxBusyError, OutboxFullError
 from producers.rejected import MendedFileError
 from producers.sdk import ProducerError
+from reports.paper import MissingLibraryError
 from schemas.contacts import ContactsError
 from schemas.metrics import MetricError
 from schemas.plan import PlanError
@@ -48,6 +50,7 @@ for command in (stack_commands.up, stack_commands.down, stack_commands.status, d
     app.command()(command)
 app.command("import")(import_file)
 app.command()(pull)
+app.command()(report)
 app.command("simulate")(simulate_command)
 app.add_typer(units, name="units")
 app.add_typer(plan, name="plan")
@@ -72,6 +75,7 @@ def main() -> None:
         RepairRunningError,
         ListenError,
         TokenError,
+        MissingLibraryError,
         OutboxFullError,
         OutboxBusyError,
         LookupError,

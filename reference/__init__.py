@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-__all__ = ["metrics_file", "plan_file", "registry_files", "states_file"]
+__all__ = ["boundaries_file", "metrics_file", "plan_file", "registry_files", "states_file"]
 
 _HERE = Path(__file__).parent
 
@@ -34,3 +34,9 @@ def plan_file(name: str = "2022") -> Path:
 def states_file() -> Path:
     """India's 36 states and territories with codes, constituencies and polling stations (`SOURCES.md` names the columns)."""
     return _HERE / "sources" / "states.csv"
+
+
+def boundaries_file(state: str) -> Path | None:
+    """The boundaries of a state's assemblies as GeoJSON, longitude and latitude; None if we have none."""
+    path = _HERE / "boundaries" / f"{state}-assemblies.geojson"
+    return path if path.is_file() else None

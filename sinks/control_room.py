@@ -80,7 +80,9 @@ def milestone_progress(client: Client, unit: str, as_of: datetime) -> list[Miles
     return [MilestoneProgress(*row) for row in client.execute(query, {"unit": unit, "as_of": millis(as_of)})]
 
 
-def defaulters(client: Client, unit: str, as_of: datetime, *, milestone: str | None = None, limit: int = 1_000, offset: int = 0) -> list[Defaulter]:
+def defaulters(
+    client: Client, unit: str, as_of: datetime, *, milestone: str | None = None, limit: int = 1_000, offset: int = 0, within: str | None = None
+) -> list[Defaulter]:
     """The overdue at or below a unit, those first that most waits for, then the longest overdue.
 
     Args:
@@ -90,6 +92,7 @@ def defaulters(client: Client, unit: str, as_of: datetime, *, milestone: str | N
         milestone: only this one.
         limit: at most so many.
         offset: leave out so many first.
+        within: and at or below this unit on that day.
     """
     query = """
         WITH toDate(fromUnixTimestamp64Milli(%(as_of)s), 'Asia/Kolkata') AS on_day
@@ -101,6 +104,7 @@ def defaulters(client: Client, unit: str, as_of: datetime, *, milestone: str | N
             INNER JOIN milestones AS m ON m.plan = d.plan AND m.milestone = d.milestone
             WHERE (%(milestone)s = '' OR d.milestone = %(milestone)s)
               AND d.unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = %(unit)s AND on_day BETWEEN valid_from AND valid_to)
+              AND d.unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = %(within)s AND on_day BETWEEN valid_from AND valid_to)
             ORDER BY d.blocks DESC, d.days_overdue DESC, position, d.unit LIMIT %(limit)s OFFSET %(offset)s
         ) AS d
         INNER JOIN units AS u ON u.unit = d.unit
@@ -111,7 +115,15 @@ def defaulters(client: Client, unit: str, as_of: datetime, *, milestone: str | N
         LEFT JOIN unit_activity(as_of = fromUnixTimestamp64Milli(%(as_of)s), days = %(days)s) AS act ON act.unit = d.unit
         ORDER BY d.blocks DESC, d.days_overdue DESC, d.position, d.unit
     """
-    wanted = {"unit": unit, "as_of": millis(as_of), "milestone": milestone or "", "limit": limit, "offset": offset, "days": SILENT_DAYS}
+    wanted = {
+        "unit": unit,
+        "as_of": millis(as_of),
+        "milestone": milestone or "",
+        "limit": limit,
+        "offset": offset,
+        "days": SILENT_DAYS,
+        "within": within or unit,
+    }
     return [Defaulter(*row) for row in client.execute(query, wanted)]
 
 

@@ -1,0 +1,145 @@
+"""Reads the situation report from ClickHouse: everything as on the evening of a day, by the hierarchy of that day, and never from outside a scope."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, time, timedelta
+
+from clickhouse_driver import Client
+
+from reports.situation import (
+    CHILD_LEVEL,
+    FLOWS,
+    MEMBER_DAYS,
+    USUAL_DAYS,
+    Booths,
+    Child,
+    Overdue,
+    Situation,
+    amounts,
+    basis_of,
+    compared,
+    curves,
+    daily,
+    metric_amounts,
+    milestone_lines,
+    summed,
+)
+from schemas.days import FIRST_DAY, KOLKATA, LAST_DAY, date_of
+from schemas.units import Level, state_of
+from sinks import situation as tables
+from sinks.control_room import SILENT_DAYS, calls, defaulters
+
+SHOWN_DEFAULTERS = 50
+"""A report holds so many; the page shows fewer."""
+
+
+class OutOfScopeError(LookupError):
+    """The unit does not stand at or below the one whose subtree the reader may see, on that day."""
+
+
+def read_situation(client: Client, unit: str, day: date | None = None, *, within: str | None = None, contacts: bool = False) -> Situation:
+    """The report of a unit.
+
+    Args:
+        client: of any account; with `contacts` one that may read them.
+        unit: a code.
+        day: Asia/Kolkata; today if None.
+        within: the unit whose subtree the reader may see; the unit itself if None.
+        contacts: whether to say whom to call.
+
+    Raises:
+        LookupError: there is no such unit.
+        OutOfScopeError: it is not within `within` on that day.
+        ValueError: the day lies in the future.
+    """
+    made_at = datetime.now(KOLKATA)
+    today = made_at.date()
+    day = day or today
+    if day > today:
+        msg = f"{day} lies in the future; today is {today}"
+        raise ValueError(msg)
+    place = tables.places(client, [unit]).get(unit)
+    if place is None:
+        msg = f"unit {unit!r} is not in the registry; `pravah units show` looks at one"
+        raise LookupError(msg)
+    if not place.valid_from <= day <= place.valid_to:
+        return Situation(*_named(place), day=day, as_of=_evening(day, made_at), made_at=made_at, open=False)
+    within = within or unit
+    if within != unit and not tables.is_below(client, unit, within, day):
+        msg = f"{unit} does not stand at or below {within} on {day}"
+        raise OutOfScopeError(msg)
+    return _read(client, place, day, made_at, within, contacts=contacts)
+
+
+def default_unit(client: Client) -> str:
+    """The state whose plan is in force; the nation if there are several or none."""
+    states = tables.planned_states(client)
+    return states[0] if len(states) == 1 else "IN"
+
+
+def _read(client: Client, place: tables.Place, day: date, made_at: datetime, within: str, *, contacts: bool) -> Situation:
+    unit, as_of = place.unit, _evening(day, made_at)
+    child_level = CHILD_LEVEL.get(place.level)
+    level = child_level or "booth"
+    standings = tables.standings(client, unit, as_of, child_level=level, within=within)
+    milestones = milestone_lines(tables.planned(client, state_of(unit) or ""), standings, day)
+    basis = basis_of(standings)
+    weighed = [one for one in standings if one.passed or basis == "everything"]
+    done = sum(one.units for one in weighed if one.state.startswith("done"))
+    expected = sum(one.units for one in weighed)
+    activity = tables.booth_activity(client, unit, as_of, days=SILENT_DAYS, child_level=level, within=within)
+    below = tables.places(client, tables.children(client, unit, as_of, child_level=child_level, within=within)) if child_level else {}
+    children = compared(below, standings, activity, basis)
+    figures = tables.day_figures(client, unit, day - timedelta(days=max(USUAL_DAYS, MEMBER_DAYS)), day, within=within)
+    to_date = tables.to_date(client, unit, day, within=within)
+    found = defaulters(client, unit, as_of, limit=SHOWN_DEFAULTERS, within=within)
+    whom = calls(client, found) if contacts else [None] * len(found)
+    overdue = sum(one.overdue for one in milestones)
+    return Situation(
+        *_named(place),
+        day=day,
+        as_of=as_of,
+        made_at=made_at,
+        basis=basis,
+        expected=expected,
+        done=done,
+        overdue=overdue,
+        share=done / expected if expected else None,
+        newly_done=sum(one.newly_done for one in milestones),
+        milestones=milestones,
+        amounts=amounts(figures, to_date, day),
+        metrics=metric_amounts(tables.metrics(client), figures, to_date, day),
+        usual_days=USUAL_DAYS,
+        booths=_booths(activity),
+        curves=curves(milestones, standings, day),
+        members=daily(summed(figures, FLOWS["members"]), day, MEMBER_DAYS),
+        child_level=child_level,
+        children=children,
+        complete_children=len([one for one in children if one.share == 1]),
+        idle_children=len([one for one in children if one.share == 0]),
+        areas=_areas(client, place, as_of, children),
+        defaulters=[Overdue(one, call) for one, call in zip(found, whom, strict=True)],
+        more_defaulters=overdue - len(found),
+        age=tables.age(client, unit, as_of, within=within),
+    )
+
+
+def _evening(day: date, now: datetime) -> datetime:
+    return now if day == now.date() else datetime.combine(day + timedelta(days=1), time(), KOLKATA) - timedelta(seconds=1)
+
+
+def _areas(client: Client, place: tables.Place, as_of: datetime, children: Sequence[Child]) -> dict[str, str]:
+    """Assembly → child. Where assemblies are the children each is its own, with all its booths; the nation and an assembly have no map."""
+    if place.level == "district":
+        return {child.unit: child.unit for child in children}
+    return tables.assemblies_of(client, place.unit, as_of, child_level="district") if place.level in {"state", "division"} else {}
+
+
+def _booths(activity: Sequence[tables.Activity]) -> Booths | None:
+    active, zero, silent = sum(one.active for one in activity), sum(one.zero for one in activity), sum(one.silent for one in activity)
+    return Booths(SILENT_DAYS, active, zero, silent) if active + zero + silent else None
+
+
+def _named(place: tables.Place) -> tuple[str, Level, str, str, date | None, date | None]:
+    first = None if place.valid_from == date_of(FIRST_DAY) else place.valid_from
+    last = None if place.valid_to == date_of(LAST_DAY) else place.valid_to
+    return place.unit, place.level, place.name_en, place.name_hi, first, last

@@ -1,0 +1,220 @@
+"""What the situation report asks of ClickHouse. Units below a unit are those of the day of `as_of`, and never from outside `within`."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import NamedTuple
+
+from clickhouse_driver import Client
+
+from schemas.units import Level
+from sinks.control_room import millis
+
+
+@dataclass(frozen=True)
+class Place:
+    """A unit."""
+
+    unit: str
+    level: Level
+    name_en: str
+    name_hi: str
+    valid_from: date
+    """1970-01-01 if it is open towards the past."""
+    valid_to: date
+    """2149-06-06 if it is open towards the future."""
+
+
+class Standing(NamedTuple):
+    """So many units below a child are in one state with one milestone."""
+
+    child: str
+    """Empty for units that stand above the children's level."""
+    milestone: str
+    state: str
+    done_at: date | None
+    worst: int
+    """Days overdue of the longest overdue."""
+    newly_overdue: int
+    passed: bool
+    """Whether its deadline lies before the day."""
+    units: int
+    known_late: int
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """A milestone of the plan in force."""
+
+    milestone: str
+    level: Level
+    name_en: str
+    name_hi: str
+    deadline: date
+
+
+class DayFigure(NamedTuple):
+    """A figure of one day: a flow's amount, a stock's value at its end."""
+
+    metric: str
+    day: date
+    value: int
+    verified_value: int
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of the dictionary."""
+
+    metric: str
+    name_en: str
+    name_hi: str
+    is_stock: bool
+
+
+class Activity(NamedTuple):
+    """How many booths below a child reported something, nothing but zeros, or nothing."""
+
+    child: str
+    active: int
+    zero: int
+    silent: int
+
+
+@dataclass(frozen=True)
+class Age:
+    """How current the figures are; instants in Asia/Kolkata."""
+
+    newest_event: datetime | None
+    """When the newest event at or below the unit occurred."""
+    newest_record: datetime | None
+    """When the broker took in the newest of them."""
+    figures_updated: datetime | None
+    reconciled_at: datetime | None
+    reconciled_equal: bool | None
+
+
+_ON = "toDate(fromUnixTimestamp64Milli(%(as_of)s), 'Asia/Kolkata')"
+_BELOW = f"""
+    SELECT unit FROM unit_ancestors WHERE ancestor = %(unit)s AND {_ON} BETWEEN valid_from AND valid_to
+      AND unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = %(within)s AND {_ON} BETWEEN valid_from AND valid_to)
+"""
+_SEEN_DAYS = "arrayExists(span -> day BETWEEN span.1 AND span.2, (SELECT groupArray((valid_from, valid_to)) FROM unit_ancestors WHERE unit = %(unit)s AND ancestor = %(within)s))"
+"""The days on which a unit stood at or below `within`."""
+
+
+def places(client: Client, units: list[str]) -> dict[str, Place]:
+    """Units by code; those that are not in the registry are missing."""
+    rows = client.execute("SELECT unit, toString(level), name_en, name_hi, valid_from, valid_to FROM units WHERE unit IN %(units)s", {"units": [*units, ""]})
+    return {row[0]: Place(*row) for row in rows}
+
+
+def is_below(client: Client, unit: str, within: str, day: date) -> bool:
+    """Whether a unit stands at or below another on a day."""
+    query = "SELECT count() FROM unit_ancestors WHERE unit = %(unit)s AND ancestor = %(within)s AND %(day)s BETWEEN valid_from AND valid_to"
+    return bool(client.execute(query, {"unit": unit, "within": within, "day": day})[0][0])
+
+
+def planned_states(client: Client) -> list[str]:
+    """The states that have a plan."""
+    return [row[0] for row in client.execute("SELECT DISTINCT plan FROM plans ORDER BY plan")]
+
+
+def planned(client: Client, state: str) -> list[Milestone]:
+    """The milestones in their order; of one that several plans have, the state's own."""
+    query = """
+        SELECT milestone, toString(level), name_en, name_hi, deadline
+        FROM (SELECT * FROM milestones ORDER BY plan != %(state)s, plan, position LIMIT 1 BY milestone) ORDER BY position
+    """
+    return [Milestone(*row) for row in client.execute(query, {"state": state})]
+
+
+def standings(client: Client, unit: str, as_of: datetime, *, child_level: Level, within: str) -> list[Standing]:
+    """Every unit at or below a unit with every milestone, counted by the child of a level above it."""
+    query = f"""
+        SELECT c.ancestor AS child, s.milestone, toString(s.state), s.done_at, max(s.days_overdue), countIf(s.days_overdue = 1), s.deadline < {_ON} AS passed,
+               count(), countIf(s.state = 'done_on_time' AND toDate(s.known_at, 'Asia/Kolkata') > s.deadline)
+        FROM plan_status_at(as_of = fromUnixTimestamp64Milli(%(as_of)s)) AS s
+        LEFT JOIN (
+            SELECT unit, ancestor FROM unit_ancestors WHERE toString(ancestor_level) = %(child_level)s AND {_ON} BETWEEN valid_from AND valid_to
+        ) AS c ON c.unit = s.unit
+        WHERE s.unit IN ({_BELOW})
+        GROUP BY child, s.milestone, s.state, s.done_at, passed
+    """
+    return [Standing(*row) for row in client.execute(query, {"unit": unit, "as_of": millis(as_of), "child_level": child_level, "within": within})]
+
+
+def children(client: Client, unit: str, as_of: datetime, *, child_level: Level, within: str) -> list[str]:
+    """The units of a level that have anything at or below a unit: an assembly is a child of every district in which it has booths."""
+    query = f"""
+        SELECT DISTINCT ancestor FROM unit_ancestors
+        WHERE toString(ancestor_level) = %(child_level)s AND {_ON} BETWEEN valid_from AND valid_to AND unit IN ({_BELOW}) ORDER BY ancestor
+    """
+    return [row[0] for row in client.execute(query, {"unit": unit, "as_of": millis(as_of), "child_level": child_level, "within": within})]
+
+
+def assemblies_of(client: Client, unit: str, as_of: datetime, *, child_level: Level) -> dict[str, str]:
+    """Every assembly at or below a unit, and which child it belongs to on that day."""
+    query = f"""
+        SELECT unit, ancestor FROM unit_ancestors
+        WHERE toString(ancestor_level) = %(child_level)s AND {_ON} BETWEEN valid_from AND valid_to AND unit IN (
+            SELECT unit FROM unit_ancestors WHERE ancestor = %(unit)s AND {_ON} BETWEEN valid_from AND valid_to
+        ) AND unit IN (SELECT unit FROM units WHERE level = 'assembly')
+    """
+    return dict(client.execute(query, {"unit": unit, "as_of": millis(as_of), "child_level": child_level}))
+
+
+def metrics(client: Client) -> list[Metric]:
+    """The metric dictionary, in its order."""
+    return [
+        Metric(metric, name_en, name_hi, bool(is_stock))
+        for metric, name_en, name_hi, is_stock in client.execute("SELECT metric, name_en, name_hi, type = 'stock' FROM metrics ORDER BY position")
+    ]
+
+
+def day_figures(client: Client, unit: str, first: date, last: date, *, within: str) -> list[DayFigure]:
+    """A unit's figures of every day on which something was reported or changed, on the days on which it stood at or below `within`."""
+    query = f"""
+        SELECT metric, day, value, verified_value FROM rollups
+        WHERE unit = %(unit)s AND day BETWEEN %(first)s AND %(last)s AND {_SEEN_DAYS} ORDER BY metric, day
+    """
+    return [DayFigure(*row) for row in client.execute(query, {"unit": unit, "first": first, "last": last, "within": within})]
+
+
+def to_date(client: Client, unit: str, last: date, *, within: str) -> list[DayFigure]:
+    """A unit's flows up to a day and its stocks then; `day` is the first day on which anything was reported."""
+    query = f"""
+        SELECT metric, min(day), if(metric IN (SELECT metric FROM metrics WHERE type = 'stock'), argMax(value, day), sum(value)),
+               if(metric IN (SELECT metric FROM metrics WHERE type = 'stock'), argMax(verified_value, day), sum(verified_value))
+        FROM rollups WHERE unit = %(unit)s AND day <= %(last)s AND {_SEEN_DAYS} GROUP BY metric ORDER BY metric
+    """
+    return [DayFigure(*row) for row in client.execute(query, {"unit": unit, "last": last, "within": within})]
+
+
+def booth_activity(client: Client, unit: str, as_of: datetime, *, days: int, child_level: Level, within: str) -> list[Activity]:
+    """Booths below a unit by what they reported in the last days, by child."""
+    query = f"""
+        SELECT c.ancestor AS child, countIf(a.state = 'active'), countIf(a.state = 'zero'), countIf(a.state = 'silent')
+        FROM unit_activity(as_of = fromUnixTimestamp64Milli(%(as_of)s), days = %(days)s) AS a
+        LEFT JOIN (
+            SELECT unit, ancestor FROM unit_ancestors WHERE toString(ancestor_level) = %(child_level)s AND {_ON} BETWEEN valid_from AND valid_to
+        ) AS c ON c.unit = a.unit
+        WHERE a.level = 'booth' AND a.unit IN ({_BELOW}) GROUP BY child
+    """
+    wanted = {"unit": unit, "as_of": millis(as_of), "days": days, "child_level": child_level, "within": within}
+    return [Activity(*row) for row in client.execute(query, wanted)]
+
+
+def age(client: Client, unit: str, as_of: datetime, *, within: str) -> Age:
+    """How current the figures of a unit are; an event counts for those above it on its day."""
+    query = f"""
+        SELECT count(), max(l.occurred_at), max(l.appended_at)
+        FROM ledger AS l
+        INNER JOIN (SELECT unit, valid_from, valid_to FROM unit_ancestors WHERE ancestor = %(unit)s) AS u ON u.unit = l.unit
+        INNER JOIN (SELECT unit, valid_from, valid_to FROM unit_ancestors WHERE ancestor = %(within)s) AS w ON w.unit = l.unit
+        WHERE l.day <= {_ON} AND l.day BETWEEN u.valid_from AND u.valid_to AND l.day BETWEEN w.valid_from AND w.valid_to
+    """
+    count, occurred, appended = client.execute(query, {"unit": unit, "as_of": millis(as_of), "within": within})[0]
+    (chunks, updated) = client.execute("SELECT count(), max(updated_at) FROM chunks")[0]
+    reconciled = client.execute("SELECT at, different = 0 FROM reconciliations ORDER BY at DESC LIMIT 1")
+    at, equal = reconciled[0] if reconciled else (None, None)
+    return Age(occurred if count else None, appended if count else None, updated if chunks else None, at, None if equal is None else bool(equal))
