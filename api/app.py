@@ -3,6 +3,7 @@
 Every path needs a token, which says which unit's subtree and which kinds of data its holder may see. An answer comes as JSON in pages, or whole as NDJSON, CSV, Parquet or Arrow.
 """
 
+import asyncio
 import hashlib
 import logging
 import time
@@ -16,6 +17,7 @@ from typing import Annotated, Literal, cast
 import orjson
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
+from kafka.errors import KafkaError
 from limits import parse
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
@@ -34,7 +36,9 @@ from schemas.days import FIRST_DAY, KOLKATA, LAST_DAY, date_of
 from schemas.problems import Problem
 from schemas.units import UNIT_CODE_PATTERN, Level
 from settings import Settings
+from sinks.connection import connect
 from sinks.forecast import SHARE
+from sinks.lag import Lag
 from sinks.members import EXACT_UP_TO
 
 audit = logging.getLogger("pravah.audit")
@@ -72,6 +76,7 @@ class Parts:
     """The AICC's account."""
     state_reader: Reader | None
     """The state's own, which may read contacts, for tokens that reach persons; None: where it is not configured nobody is told of persons."""
+    settings: Settings
     tokens: Tokens
     limiter: MovingWindowRateLimiter
     rate: str
@@ -387,14 +392,19 @@ async def metrics(request: Request, holder: Holder, limit: Limit = None, cursor:
 
 @router.get("/freshness")
 async def freshness(request: Request, holder: Holder) -> Response:
-    """How current and how well proved the figures are: per state, and of the whole deployment. For tokens of a state or of the nation."""
+    """How current and how well proved the figures are: per state, and of the whole deployment. For tokens of a state or of the nation.
+
+    `median_delay_seconds` from occurrence to arrival, and `rejected` by reason, are of what arrived in the last seven days; `tools` of all. `records_behind` is how much of the log is not in the figures yet; null: Kafka
+    does not answer.
+    """
     require(holder, "figures")
     reader = _parts(request).reader
     if len(holder.unit) > len("CG"):
         raise Problem(HTTPStatus.FORBIDDEN, "freshness is of whole states; this token's unit lies below one")
     own = "" if holder.unit == "IN" else "WHERE state = {unit:String}"
     states = await reader.rows(f"SELECT * FROM ({_STATES}) {own} ORDER BY state", {"unit": holder.unit})
-    names = ("state", "last_occurred_at", "last_appended_at", "events", "tools")
+    names = ("state", "last_occurred_at", "last_appended_at", "median_delay_seconds", "events", "tools", "rejected")
+    behind = await asyncio.to_thread(_behind, _parts(request).settings)
     deployment = await reader.rows("SELECT max(last_appended_at), max(updated_at), sum(records), sum(rejected), sum(duplicates) FROM chunks FINAL")
     reconciled = await reader.rows("SELECT at, records, figures, different, repair FROM reconciliations ORDER BY at DESC LIMIT 1")
     last_appended, updated, records, rejected, duplicates = deployment[0]
@@ -403,6 +413,7 @@ async def freshness(request: Request, holder: Holder) -> Response:
         "deployment": {
             "newest_record_appended_at": last_appended,
             "figures_updated_at": updated,
+            "records_behind": behind,
             "records": records,
             "rejected": rejected,
             "duplicates": duplicates,
@@ -414,10 +425,22 @@ async def freshness(request: Request, holder: Holder) -> Response:
 
 
 _STATES = """
-    SELECT splitByChar('-', key)[1] AS state, max(occurred_at) AS last_occurred_at, max(appended_at) AS last_appended_at, count() AS events,
-           sumMap(map(tool, 1)) AS tools
-    FROM ledger GROUP BY state
+    SELECT state, last_occurred_at, last_appended_at, delay, events, tools, rejected
+    FROM (
+        SELECT splitByChar('-', key)[1] AS state, max(occurred_at) AS last_occurred_at, max(appended_at) AS last_appended_at, count() AS events, sumMap(map(tool, 1)) AS tools,
+               medianOrNullIf(dateDiff('second', occurred_at, appended_at), appended_at > now() - INTERVAL 7 DAY) AS delay
+        FROM ledger GROUP BY state
+    ) AS l
+    LEFT JOIN (SELECT state, sumMap(map(reason, 1)) AS rejected FROM rejections WHERE appended_at > now() - INTERVAL 7 DAY GROUP BY state) AS r ON r.state = l.state
 """
+
+
+def _behind(settings: Settings) -> int | None:
+    try:
+        with connect(settings.clickhouse, "aicc") as client, Lag(settings.kafka, client) as lag:
+            return lag.position().behind
+    except KafkaError:
+        return None
 
 
 def _check_span(first: date, last: date) -> None:
@@ -510,7 +533,7 @@ def build(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         reader = Reader(settings.clickhouse)
         state_reader = Reader(settings.clickhouse, "grafana") if "grafana" in settings.clickhouse.users else None
-        app.state.parts = Parts(reader, state_reader, Tokens(reader), MovingWindowRateLimiter(MemoryStorage()), settings.api_rate)
+        app.state.parts = Parts(reader, state_reader, settings, Tokens(reader), MovingWindowRateLimiter(MemoryStorage()), settings.api_rate)
         yield
         await reader.close()
         if state_reader is not None:

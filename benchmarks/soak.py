@@ -27,7 +27,6 @@ from clickhouse_driver import Client
 
 import reference
 import stack
-from cli.lag import Lag
 from cli.memory import collect_seldom
 from cli.prepare import prepare, read_registry_files
 from cli.workers import start_worker, stop_worker
@@ -36,6 +35,7 @@ from schemas.registry import Registry
 from schemas.units import routing_key
 from settings import Settings
 from sinks.connection import connect
+from sinks.lag import Lag
 from sinks.recount import durable_cut, recount
 
 FIRST = date(2022, 8, 25)

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import reference
 import stack
-from cli.lag import Lag
 from cli.prepare import prepare, read_registry_files
 from cli.workers import StallWatch, working
 from producers.sdk import EventProducer
@@ -27,6 +26,7 @@ from producers.simulator import SimulationOptions, simulate
 from schemas.plan import Plan
 from settings import Settings
 from sinks.connection import connect
+from sinks.lag import Lag
 
 
 def main() -> int:

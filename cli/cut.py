@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from clickhouse_driver import Client
 
-from cli.lag import Lag
 from producers.sdk import EventProducer
 from settings import Settings
+from sinks.lag import Lag
 from sinks.recount import Cut, closed_cut
 
 

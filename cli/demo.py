@@ -20,7 +20,6 @@ from rich.table import Table
 
 import reference
 import stack
-from cli.lag import Lag
 from cli.memory import collect_seldom
 from cli.prepare import prepare, read_registry_files
 from cli.reconcile import differences_table
@@ -31,6 +30,7 @@ from schemas.plan import Plan
 from schemas.registry import Registry
 from settings import Settings
 from sinks.connection import connect
+from sinks.lag import Lag
 from sinks.recount import Recount, durable_cut, recount
 
 FIRST, LAST = date(2022, 2, 1), date(2022, 9, 30)

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 import stack
-from cli.lag import Lag
 from cli.prepare import prepare
 from settings import Settings
 from sinks.connection import connect, first_line
+from sinks.lag import Lag
 
 AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")]
 _KOLKATA = ZoneInfo("Asia/Kolkata")

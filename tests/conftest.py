@@ -14,7 +14,6 @@ from hypothesis import settings as hypothesis_settings
 from kafka.admin import KafkaAdminClient
 
 import stack
-from cli.lag import Lag
 from cli.prepare import prepare
 from cli.workers import STALL_SECONDS, last_lines, start_worker, stop_worker
 from schemas.registry import Registry
@@ -22,6 +21,7 @@ from schemas.topics import ALERTS, EVENTS, REJECTED, UNITS
 from settings import Settings
 from settings.kafka import client_options
 from sinks.connection import connect
+from sinks.lag import Lag
 
 hypothesis_settings.register_profile("pravah", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 hypothesis_settings.load_profile("pravah")

@@ -280,7 +280,10 @@ def test_freshness_says_how_current_and_proved_the_figures_are(client: TestClien
     (state,) = answer["states"]
     assert state["state"] == "CG"
     assert state["tools"] == {"test": state["events"]}
+    assert state["median_delay_seconds"] is None, "nothing arrived in the last seven days: the log of this test is of 2023"
+    assert state["rejected"] == {}
     assert answer["deployment"]["records"] == 600
+    assert answer["deployment"]["records_behind"] == 0, "the topic is empty"
     assert get(client, "/v1/freshness", secrets["CG-D-A"]).status_code == 403
 
 

@@ -87,6 +87,9 @@ def test_broken_input_of_every_sort_is_set_aside_byte_for_byte_and_the_worker_ru
     assert deployment.rollups()[small_world.FIRST_DAY.replace(day=6), "booth", "CG-AC001-B0001", "posts_facebook"] == (3, 0)
     counts = deployment.clickhouse.execute("SELECT sum(accepted), sum(rejected) FROM chunks FINAL")
     assert counts == [(1, len(BROKEN))]
+    told = deployment.clickhouse.execute("SELECT state, reason, detail FROM rejections ORDER BY offset")
+    assert [(state, reason) for state, reason, _ in told] == [("CG", reason) for _, reason, _ in BROKEN]
+    assert all(detail for _, _, detail in told)
 
 
 @pytest.mark.parametrize("key", ["CG-AC002", "CG-D-A", "nonsense", None])

@@ -9,7 +9,6 @@ import orjson
 import typer
 from clickhouse_driver import Client
 
-from cli.lag import Lag
 from cli.prepare import default_dictionary
 from cli.progress import progress
 from cli.replay.log_at_rest import ReplayRefusedError, log_begins, no_worker_reads
@@ -18,6 +17,7 @@ from producers.registry import read_registry
 from settings import Settings
 from sinks.connection import connect
 from sinks.deployment import EVENTS_PARTITIONS, EVENTS_TOPIC, REGISTRY, check_log, forget_fact, get_fact, tell_rebuilt
+from sinks.lag import Lag
 from sinks.migrate import Schema
 from sinks.refold import accepted_versions, chunk_spans, ledger_partitions, next_journal
 from sinks.rollup_store import RollupStore

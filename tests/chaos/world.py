@@ -177,7 +177,7 @@ class World:
             time.sleep(0.05)
 
     def behind(self) -> int:
-        from cli.lag import Lag  # noqa: PLC0415
+        from sinks.lag import Lag  # noqa: PLC0415
 
         with Lag(self.settings.kafka, self.clickhouse) as lag:
             return lag.position().behind

@@ -30,7 +30,11 @@ class Lag:
     """Looks at the end of the log and at the table `chunks`."""
 
     def __init__(self, kafka: KafkaSettings, clickhouse: Client) -> None:
-        """Connect to Kafka; `clickhouse` must be allowed to read `chunks`."""
+        """Connect to Kafka; `clickhouse` must be allowed to read `chunks`.
+
+        Raises:
+            kafka.errors.KafkaError: no broker answers.
+        """
         self._consumer = KafkaConsumer(**client_options(kafka), group_id=None, enable_auto_commit=False)
         self._partitions = [TopicPartition(EVENTS, number) for number in sorted(self._consumer.partitions_for_topic(EVENTS) or ())]
         self._clickhouse = clickhouse
