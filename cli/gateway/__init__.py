@@ -12,6 +12,7 @@
 import typer
 
 from cli.gateway.check import check
+from cli.gateway.pull import pull, reconcile
 from cli.gateway.rejected import rejected, replay
 from cli.gateway.serve import serve
 from cli.gateway.status import status
@@ -22,3 +23,5 @@ gateway.command()(check)
 gateway.command()(status)
 gateway.add_typer(rejected, name="rejected")
 gateway.command()(replay)
+gateway.command()(pull)
+gateway.command()(reconcile)

@@ -81,6 +81,7 @@ def _show(found: seen.Status, pulled: Mapping[str, PullState]) -> None:
     if box.trouble:
         console.print(f"[red]cannot be handed over now / अभी सौंपना संभव नहीं:[/] {box.trouble}", highlight=False)
     for name, state in pulled.items():
+        console.print(f"pull of {name}, last whole one / {name} से पिछली पूरी प्राप्ति: {_instant(state.succeeded_at)}", highlight=False)
         if state.trouble:
             console.print(f"[red]pull of {name} failed / {name} से लाना विफल:[/] {state.trouble}", highlight=False)
     if found.unknown_senders:

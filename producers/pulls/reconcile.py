@@ -4,6 +4,7 @@ What the tool changed lately is read by the next pull, again or for the first ti
 see, such as a form that was erased; `repair` tells it all the same.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -81,13 +82,16 @@ class _AtTool(NamedTuple):
     submission: Submission | None
 
 
-def reconcile(reception: Reception, source: FieldSource, tell: Callable[[int], object] = lambda _: None) -> Reconciled:
+def reconcile(
+    reception: Reception, source: FieldSource, *, tell: Callable[[int], object] = lambda _: None, sleep: Callable[[float], None] = time.sleep
+) -> Reconciled:
     """Compare; changes nothing.
 
     Args:
         reception: what the gateway knows.
         source: with a `[pull]`.
         tell: is called with how many more rows were read.
+        sleep: waits so many seconds before a request is tried again.
 
     Raises:
         PullError: the tool does not answer, or refuses.
@@ -96,7 +100,7 @@ def reconcile(reception: Reception, source: FieldSource, tell: Callable[[int], o
     before = _known(reception, source)
     there: dict[SubmissionId, _AtTool] = {}
     began = datetime.max.replace(tzinfo=KOLKATA)
-    with walking(source) as walk:
+    with walking(source, sleep=sleep) as walk:
         for page in walk.pages(None):
             for submission in page.submissions:
                 _see(there, SubmissionId(source.name, submission.form, submission.name), submission, before)

@@ -16,7 +16,7 @@ from producers.pulls.walk import PullError
 _ATTEMPTS = 7
 _LONGEST_SECONDS = 120.0
 """So long a pause that the tool asks for is kept; if it asks for more, the next pull is soon enough."""
-_BACKOFF = wait_exponential_jitter(initial=1, max=60)
+_BACKOFF = wait_exponential_jitter(multiplier=1, max=60)
 """Seconds before the next attempt, where the tool does not say."""
 _LATER = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
 _WHAT_TO_DO = {
