@@ -426,7 +426,7 @@ class _Mapper:
 
 
 def _holds(condition: Condition, scope: _Scope) -> bool:
-    texts = [text_of(value).casefold() for value in scope.first(condition.field) if not isinstance(value, Mapping)]
+    texts = ["" if isinstance(value, Mapping) else text_of(value).casefold() for value in scope.first(condition.field)]
     return (
         bool(texts)
         and (condition.is_ is None or any(text in _folded(condition.is_) for text in texts))

@@ -86,14 +86,23 @@ def _nested(row: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         *groups, last = key.removeprefix(prefix).split("/")
         place = tree
         for group in groups:
-            inner = place.setdefault(group, {})
-            if not isinstance(inner, dict):
+            place = place.setdefault(group, {})
+            if not isinstance(place, dict):
                 raise BodyError(_conflict(key))
-            place = inner
-        if last in place:
-            raise BodyError(_conflict(key))
-        place[last] = _value(value, f"{key}/")
+        _put(place, last, _value(value, f"{key}/"), key)
     return tree
+
+
+def _put(place: dict[str, Any], name: str, value: Any, key: str) -> None:  # noqa: ANN401 - JSON
+    """Put a value in its place; an object joins the one that is there."""
+    there = place.get(name)
+    if isinstance(there, dict) and isinstance(value, dict):
+        for inner, item in value.items():
+            _put(there, inner, item, f"{key}/{inner}")
+    elif name in place:
+        raise BodyError(_conflict(key))
+    else:
+        place[name] = value
 
 
 def _value(value: Any, prefix: str) -> Any:  # noqa: ANN401 - JSON
