@@ -67,4 +67,5 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     z = 1.959964
     share = successes / trials
     middle, spread = share + z * z / (2 * trials), z * sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    return max(0.0, (middle - spread) / (1 + z * z / trials)), min(1.0, (middle + spread) / (1 + z * z / trials))
+    # at shares of 0 and 1 an end is the share itself, but for rounding
+    return max(0.0, min(share, (middle - spread) / (1 + z * z / trials))), min(1.0, max(share, (middle + spread) / (1 + z * z / trials)))

@@ -64,7 +64,7 @@ def _standing(database: str) -> str:
 
 def _members(database: str) -> str:
     rows = f"""
-        SELECT a.ancestor_level AS level, a.ancestor AS unit, s.members AS members, s.is_verified AS is_verified, s.member_keys AS member_keys
+        SELECT a.ancestor_level AS level, a.ancestor AS unit, s.members AS amount, s.is_verified AS is_verified, s.member_keys AS member_keys
         FROM ({_standing(database)}) AS s INNER JOIN {database}.unit_ancestors AS a ON a.unit = s.unit
         WHERE s.day BETWEEN a.valid_from AND a.valid_to
     """
@@ -73,7 +73,7 @@ def _members(database: str) -> str:
 
     def counted(method: str, distinct: str, operator: str) -> str:
         return f"""
-            SELECT level, unit, sum(members) AS members, sumIf(members, is_verified) AS verified, sum(length(member_keys)) AS named,
+            SELECT level, unit, sum(amount) AS members, sumIf(amount, is_verified) AS verified, sum(length(member_keys)) AS named,
                    {distinct}Array(member_keys) AS persons, {distinct}ArrayIf(member_keys, is_verified) AS verified_persons,
                    CAST('{method}' AS Enum8('exact' = 1, 'approximate' = 2)) AS method
             FROM ({rows}) WHERE unit {operator} ({large}) GROUP BY level, unit
