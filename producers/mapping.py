@@ -329,7 +329,7 @@ class _Mapper:
     def _check(self, entity: str, unit: str, content: dict[str, Any], day: int | None) -> None:
         """Whether it is an event, and none of its submission tells the same."""
         try:
-            parse_event(orjson.dumps({"event_id": event_id(entity, 1), "entity": entity, "unit": unit, **content}))
+            parse_event(orjson.dumps({"event_id": event_id(entity, 1), "entity": entity, "unit": unit, **content}), show_values=False)
         except EventError as error:
             self._found("", error.detail)
         earlier = self._told.setdefault((entity, content["occurred_at"]), self._where)

@@ -67,7 +67,7 @@ def spoiled(draw: st.DrawFn, good: Any) -> Any:
 def judged(tool: Tool, body: bytes) -> None:
     """Read and map it; nothing but the two errors may come out, and each has something to say."""
     try:
-        for submission in READERS[tool](body, {"X-Glific-Signature": "t=1654092010,v1=00"}):
+        for submission in READERS[tool](body, {}):
             assert submission.changed_at.tzinfo is not None
             assert submission.name
             for event in corpora.events(tool, submission):

@@ -7,7 +7,7 @@ Source: the glific repository, Glific.Flows.Webhook.
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -16,31 +16,21 @@ from producers.submissions import Submission
 from producers.tools.body import BodyError, an_instant, filled, json_object
 
 
-def read(body: bytes, headers: Mapping[str, str]) -> list[Submission]:
-    """What a webhook node sent: one submission.
-
-    Its time is the template's `sent_at`, else that of the newest result, else that in the signature.
+def read(body: bytes, headers: Mapping[str, str]) -> list[Submission]:  # noqa: ARG001 - the same for every tool
+    """What a webhook node sent: one submission. Its time is the template's `sent_at`, else that of the newest result.
 
     Raises:
-        BodyError: it is no JSON object, or nothing says when it was sent.
+        BodyError: it is no body of Glific's, or nothing says when it was sent.
     """
     content = json_object(body)
     fields = filled(content)
     if "organization_id" not in fields:
         msg = "organization_id: is missing; this is not the body of a Glific webhook"
         raise BodyError(msg)
-    given = fields.get("submission_id")
-    name = (
-        str(given).strip() if isinstance(given, str | int) else hashlib.blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
-    )
-    return [
-        Submission(
-            form=_flow(fields.get("flow")),
-            name=name,
-            changed_at=_sent_at(fields, headers),
-            fields={key: value for key, value in fields.items() if key != "submission_id"},
-        )
-    ]
+    given = fields.pop("submission_id", None)
+    its_bytes = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    name = str(given).strip() if isinstance(given, str | int) else hashlib.blake2b(its_bytes, digest_size=16).hexdigest()
+    return [Submission(form=_flow(fields.get("flow")), name=name, changed_at=_sent_at(fields), fields=fields)]
 
 
 def _flow(flow: object) -> str:
@@ -49,20 +39,15 @@ def _flow(flow: object) -> str:
     return name.strip() if isinstance(name, str) else ""
 
 
-def _sent_at(fields: dict[str, Any], headers: Mapping[str, str]) -> datetime:
+def _sent_at(fields: dict[str, Any]) -> datetime:
     if "sent_at" in fields:
         return an_instant(fields, "sent_at")
     results = fields.get("results")
     times = list(_inserted(results)) if isinstance(results, dict) else []
-    if times:
-        return max(times)
-    signature = next((value for name, value in headers.items() if name.lower() == "x-glific-signature"), "")
-    seconds = next((part[2:] for part in signature.split(",") if part.startswith("t=")), "")
-    try:
-        return datetime.fromtimestamp(int(seconds), UTC)
-    except (ValueError, OverflowError, OSError):
+    if not times:
         msg = 'sent_at: is missing, and no result has a time; put "@results" or "sent_at" into the webhook\'s body'
-        raise BodyError(msg) from None
+        raise BodyError(msg)
+    return max(times)
 
 
 def _inserted(results: dict[str, Any]) -> Iterator[datetime]:
