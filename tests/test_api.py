@@ -7,7 +7,7 @@ import json
 import random
 import socket
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 
 import httpx2
 import oracle
@@ -18,6 +18,7 @@ import small_world
 from conftest import Deployment, empty, until
 from fastapi.testclient import TestClient
 from folding import fold
+from test_members import reported
 from test_plan import any_event
 from typer.testing import CliRunner
 
@@ -31,7 +32,10 @@ from schemas.contacts import Contact
 from settings import Settings
 from sinks.api_tokens import create_token, revoke_token
 from sinks.control_room import load_contacts, reporting_rates
+from sinks.forecast import forecasts
+from sinks.members import members, named_twice
 from sinks.migrate import Schema
+from sinks.unusual import unusual_values
 
 PHONE = "+919876543210"
 FIELDS = ("day", "level", "unit", "metric", "value", "verified_value")
@@ -44,7 +48,9 @@ def deployment(services: Settings, tmp_path_factory: pytest.TempPathFactory) -> 
     empty(services)
     prepare(services, lambda _: None, registry=small_world.registry())
     choose = random.Random(11)
-    fold(services.clickhouse, small_world.registry(), [any_event(choose) for _ in range(600)])
+    fold(
+        services.clickhouse, small_world.registry(), [any_event(choose) for _ in range(600)] + [{**reported(choose, n), "entity": f"m:{n}"} for n in range(400)]
+    )
     made = Deployment(services, tmp_path_factory.mktemp("api"))
     yield made
     made.stop()
@@ -275,6 +281,46 @@ def test_an_answer_that_has_not_changed_is_not_sent_again(client: TestClient, se
     assert client.get("/v1/totals", headers={**headers, "Accept-Encoding": "zstd"}).headers["content-encoding"] == "zstd"
 
 
+def test_forecast_members_and_unusual_values_are_what_the_control_room_sees_and_end_at_the_district(
+    deployment: Deployment, client: TestClient, secrets: dict[str, str], tmp_path
+) -> None:
+    evening = datetime.combine(date(2022, 7, 1), time(23, 59, 59), oracle.KOLKATA)
+    told = {
+        (row["unit"], row["milestone"]): row
+        for level in oracle.LEVEL_ORDER
+        for row in pages(client, "/v1/forecast", secrets["IN"], level=level, date="2022-07-01")
+    }
+    for unit in ("IN", "CG", "CG-D-A", "CG-AC001"):
+        for one in forecasts(deployment.clickhouse, unit, evening):
+            row = told[unit, one.milestone]
+            assert (row["expected"], row["done"], row["recent"], row["goal"], row["outlook"]) == (one.expected, one.done, one.recent, one.goal, one.outlook)
+            assert row["reached_at"] == (str(one.reached_at) if one.reached_at else None)
+    counted = {row["unit"]: row for level in oracle.LEVEL_ORDER for row in pages(client, "/v1/members", secrets["IN"], level=level)}
+    assert counted.pop("CG-AC001-B0004")["members"] > 0, "a booth that was closed has had members"
+    known = members(deployment.clickhouse, "IN", datetime.now(oracle.KOLKATA), below=True)
+    assert {unit: (row["members"], row["persons"], row["method"]) for unit, row in counted.items()} == {
+        one.unit: (one.members, one.persons, one.method) for one in known
+    }
+    assert sum(row["members"] for row in counted.values()) > 0
+    twice = pages(client, "/v1/members/twice", secrets["IN"])
+    assert [(row["member_key"], row["units"]) for row in twice] == sorted(
+        (one.member_key, one.units) for one in named_twice(deployment.clickhouse, "IN", evening)
+    )
+    assert twice
+    span = {"from": small_world.on(10), "to": small_world.on(60)}
+    standing_out = pages(client, "/v1/unusual", secrets["IN"], **span)
+    found = unusual_values(deployment.clickhouse, "IN", small_world.FIRST_DAY + timedelta(days=10), small_world.FIRST_DAY + timedelta(days=60))
+    assert {(row["day"], row["unit"], row["metric"]) for row in standing_out} == {(str(one.day), one.unit, one.metric) for one in found}
+    assert standing_out
+    hierarchy = oracle.Hierarchy.read(small_world.write(tmp_path))
+    own = [row for row in standing_out if "CG-D-A" in hierarchy.ancestors(row["unit"], date.fromisoformat(row["day"])).values()]
+    assert pages(client, "/v1/unusual", secrets["CG-D-A"], **span) == own
+    assert {row["unit"] for row in pages(client, "/v1/members", secrets["CG-D-A"], level="district")} <= {"CG-D-A"}
+    for unit in {unit for row in pages(client, "/v1/members/twice", secrets["CG-D-A"]) for unit in row["units"]}:
+        assert any("CG-D-A" in hierarchy.ancestors(unit, small_world.FIRST_DAY + timedelta(days=day)).values() for day in range(61))
+    assert get(client, "/v1/members/twice", secrets["CG-D-A"], unit="CG-D-C").status_code == 403
+
+
 def test_freshness_says_how_current_and_proved_the_figures_are(client: TestClient, secrets: dict[str, str]) -> None:
     answer = get(client, "/v1/freshness", secrets["CG"]).json()
     (state,) = answer["states"]
@@ -282,7 +328,7 @@ def test_freshness_says_how_current_and_proved_the_figures_are(client: TestClien
     assert state["tools"] == {"test": state["events"]}
     assert state["median_delay_seconds"] is None, "nothing arrived in the last seven days: the log of this test is of 2023"
     assert state["rejected"] == {}
-    assert answer["deployment"]["records"] == 600
+    assert answer["deployment"]["records"] == 1_000
     assert answer["deployment"]["records_behind"] == 0, "the topic is empty"
     assert get(client, "/v1/freshness", secrets["CG-D-A"]).status_code == 403
 

@@ -40,6 +40,11 @@ def served(services: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iter
     deployment.stop()
 
 
+def small_world_days() -> list[date]:
+    """Days between all changes of the hierarchy."""
+    return [small_world.FIRST_DAY, date(2022, 4, 5), date(2022, 8, 1), date.today()]  # noqa: DTZ011
+
+
 schema = schemathesis.openapi.from_dict(build(Settings(_env_file=None)).openapi())
 
 
@@ -61,7 +66,8 @@ def test_no_request_breaks_the_service_or_reaches_beyond_a_district(case: schema
     elif answer.headers["content-type"] == "application/x-ndjson":
         rows = [json.loads(line) for line in answer.text.splitlines()]
     for row in rows:
+        assert all(any(DISTRICT in hierarchy.ancestors(unit, day).values() for day in small_world_days()) for unit in row.get("units", [])), row
         if "unit" in row and row["unit"] in hierarchy.levels:
             on = date.fromisoformat(row["day"]) if "day" in row else None
-            days = [on] if on else [small_world.FIRST_DAY, date(2022, 4, 5), date(2022, 8, 1), date.today()]  # noqa: DTZ011
+            days = [on] if on else small_world_days()
             assert any(DISTRICT in hierarchy.ancestors(row["unit"], day).values() for day in days), row
