@@ -8,7 +8,7 @@ import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -18,13 +18,14 @@ import small_world
 from conftest import Deployment, until
 from fastapi.testclient import TestClient
 from memory_store import MemoryStore
-from pydantic import SecretStr
 from standins import Answers, Clock, CommCare, Kobo, Odk, commcare, kobo, odk, people
-from standins.server import Ask, StandIn
+from standins.server import Ask, Reply, StandIn
 from typer.testing import CliRunner
 
+from cli.main import app
+from producers.gateway.app import build
 from producers.gateway.reception import Reception
-from producers.gateway.store import Store, StoreBusyError
+from producers.gateway.store import Store
 from producers.gateway.units import Units
 from producers.outbox import open_file
 from producers.pulls import schedule as schedules
@@ -75,6 +76,7 @@ PULLS = {
 FORMS = {"kobo": kobo.FORM, "odk": odk.FORM, "commcare": commcare.XMLNS}
 TOKENS = {"kobo": kobo.TOKEN, "odk": odk.PASSWORD, "commcare": commcare.KEY}
 HOOK_SECRET = "a-secret-of-the-hook"  # noqa: S105
+HOOK_HEADERS = {"X-Secret": HOOK_SECRET, "Content-Type": "application/json"}
 START: dict[str, Callable[..., StandIn]] = {"kobo": Kobo, "odk": Odk, "commcare": CommCare}
 
 
@@ -90,32 +92,25 @@ def _without_flushes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("producers.outbox.open_file", unflushed)
 
 
-def write_source(folder: Path, tool: str, url: str, *, token: str = "", every: str = "15m") -> FieldSource:
-    """A folder of sources with one of a tool, and its mapping."""
-    folder.mkdir(exist_ok=True)
-    (folder / "visit.toml").write_text(MAPPING, encoding="utf-8")
-    (folder / "hook").write_text(HOOK_SECRET, encoding="utf-8")
-    (folder / "token").write_text(token or TOKENS[tool], encoding="utf-8")
-    (folder / "field.toml").unlink(missing_ok=True)
-    text = f"""tool = "{tool}"
-        [check]
-        kind = "header"
-        header = "X-Secret"
-        secret_file = "hook"
-        [forms]
-        "{FORMS[tool]}" = "visit.toml"
-        [pull]
-        url = "{url}"
-        every = "{every}"
-        token_file = "token"
-        {PULLS[tool]}
-        """
+def write_source(folder: Path, tool: str, url: str, *, name: str = "field", **changes: str) -> FieldSource:
+    """A source's file, with its mapping and secrets."""
     sources = folder / "sources"
     sources.mkdir(exist_ok=True)
-    (sources / "field.toml").write_text(
-        text.replace('"visit.toml"', '"../visit.toml"').replace('"hook"', '"../hook"').replace('"token"', '"../token"'), encoding="utf-8"
-    )
-    return field_sources(sources)["field"]
+    (folder / "visit").write_text(MAPPING, encoding="utf-8")
+    (folder / "hook").write_text(HOOK_SECRET, encoding="utf-8")
+    (folder / f"{name}.token").write_text(changes.get("token", TOKENS[tool]), encoding="utf-8")
+    text = f"""
+        tool = "{tool}"
+        check = {{ kind = "header", header = "X-Secret", secret_file = "../hook" }}
+        forms = {{ "{FORMS[tool]}" = "../visit" }}
+        [pull]
+        url = "{url}"
+        every = "{changes.get("every", "15m")}"
+        token_file = "../{name}.token"
+        {changes.get("pull", PULLS[tool])}
+        """
+    (sources / f"{name}.toml").write_text(text, encoding="utf-8")
+    return field_sources(sources)[name]
 
 
 class Gateway:
@@ -244,12 +239,12 @@ def rolled_up(events: list[dict]) -> oracle.Figures:
     return store.figures(oracle.STOCKS)
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """The process is gone."""
 
 
 def die(_: object) -> None:
-    raise Killed
+    raise KilledError
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
@@ -275,7 +270,7 @@ def test_after_the_pulls_the_figures_are_what_stands_at_the_tool(tool: str, seed
             if choose.random() < 0.08:
                 try:
                     gateway.pull(clock, **choose.choice([{}, {}, {"tell": die}, {"from_beginning": True}]))
-                except Killed:
+                except KilledError:
                     gateway.restart()
         stand_in.before = lambda _: None
         clock.advance(600)
@@ -289,3 +284,344 @@ def test_after_the_pulls_the_figures_are_what_stands_at_the_tool(tool: str, seed
         assert found.is_equal, found.differences
         assert found.at_tool == found.here == len(stand_in.standing())
         assert not any(TOKENS[tool] in f"{ask.path}{ask.query}" for ask in stand_in.requests), "a credential is in a URL"
+
+
+# --- what a walk must bear ------------------------------------------------------------------------------------------------------------------------------
+
+
+def at_once(stand_in: StandIn) -> None:
+    """Everything is visible as soon as it happens."""
+    stand_in.late = lambda: stand_in.clock.now
+
+
+def known(gateway: Gateway) -> set[str]:
+    return {one.name for one in gateway.store.known_submissions("field") if not one.deleted}
+
+
+def names(stand_in: StandIn) -> set[str]:
+    return {one.name.removeprefix("uuid:") for one in stand_in.standing()}
+
+
+VISIT = Answers("CG-AC001-B0001", f"{small_world.on(3)}T10:00:00+05:30", 1, None, ())
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_what_changes_between_two_pages_hides_no_other_submission(tool: str, tmp_path: Path) -> None:
+    with standing_in(tool, tmp_path, page=2) as (stand_in, gateway, clock):
+        at_once(stand_in)
+        submitted = []
+        for _ in range(7):
+            clock.advance(1)
+            submitted.append(stand_in.submit(VISIT))
+        clock.advance(60)
+        asked = []
+
+        def meanwhile(ask: Ask) -> None:
+            asked.append(ask)
+            if len(asked) == 2:  # the first page was read
+                stand_in.edit(submitted[0], VISIT)
+                stand_in.delete(submitted[1])
+                stand_in.edit(submitted[-1], VISIT)
+
+        stand_in.before = meanwhile
+        gateway.pull(clock)
+        assert known(gateway) >= names(stand_in)
+
+
+def test_two_edits_in_one_second_of_kobotoolbox_are_two_states_though_its_history_knows_seconds(tmp_path: Path) -> None:
+    with standing_in("kobo", tmp_path) as (stand_in, gateway, clock):
+        at_once(stand_in)
+        name = stand_in.submit(VISIT)
+        clock.advance(0.2)
+        stand_in.edit(name, VISIT._replace(posts=5))
+        clock.advance(0.2)
+        stand_in.late = lambda: clock.now + timedelta(seconds=30)
+        stand_in.edit(name, VISIT._replace(posts=9))
+        clock.advance(2)
+        gateway.pull(clock)
+        assert gateway.events()[-1]["data"]["posts"] == 5
+        clock.advance(60)
+        gateway.pull(clock)
+        assert gateway.events()[-1]["data"]["posts"] == 9
+
+
+def test_more_forms_at_one_instant_than_a_page_of_commcare_has_are_all_taken(tmp_path: Path) -> None:
+    with standing_in("commcare", tmp_path, page=2) as (stand_in, gateway, clock):
+        at_once(stand_in)
+        stand_in._put = lambda name, form: stand_in._forms[name].put(clock.now, {**form, "modified": clock.now, "indexed": clock.now})  # noqa: SLF001
+        stand_in.choose.shuffle = lambda _: None
+        for _ in range(7):
+            stand_in.submit(VISIT)
+        clock.advance(60)
+        gateway.pull(clock)
+        assert known(gateway) == names(stand_in)
+
+
+def test_a_page_token_of_odk_whose_row_was_purged_begins_the_walk_anew(tmp_path: Path) -> None:
+    with standing_in("odk", tmp_path, page=2) as (stand_in, gateway, clock):
+        at_once(stand_in)
+        submitted = []
+        for _ in range(6):
+            clock.advance(1)
+            submitted.append(stand_in.submit(VISIT))
+        asked = []
+
+        def meanwhile(ask: Ask) -> None:
+            asked.append(ask)
+            if len(asked) == 2:  # the token names the second newest row
+                stand_in.purge(submitted[-2])
+
+        stand_in.before = meanwhile
+        gateway.pull(clock)
+        assert known(gateway) == names(stand_in) | {submitted[-2].removeprefix("uuid:")}
+        assert [one.state for one in gateway.reconcile(clock).differences] == ["extra"]
+
+
+def test_pauses_that_a_tool_asks_for_are_kept(tmp_path: Path) -> None:
+    with standing_in("odk", tmp_path, trouble=1.0) as (stand_in, gateway, _):
+        slept = []
+
+        def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            stand_in.trouble = 1.0 if len(slept) < 5 else 0.0
+
+        pull(gateway.reception, gateway.source, sleep=sleep)
+        assert {5.0, 7.0} & set(slept), slept
+        assert len(slept) == 5
+
+
+# --- what cannot be had -----------------------------------------------------------------------------------------------------------------------------------
+
+
+NO = {
+    "wrong token": ("odk", {"token": "not-the-password"}, "answers 401: it does not know who asks; mend token_env or token_file"),
+    "no right to the history": ("kobo", {"token": kobo.TOKEN_WITHOUT_HISTORY}, "/history/ answers 403: the account may not read this"),
+    "no such asset": ("kobo", {"pull": 'asset = "another"'}, "answers 404: there is no such form for this account"),
+    "another name of the form": ("kobo", {"pull": f'asset = "{kobo.ASSET}"\nform = "other"'}, f'say form = "{kobo.FORM}" in [pull]'),
+    "another server": ("commcare", {"answer": "<html>Welcome</html>"}, "answers with no JSON object; is this the tool's API?"),
+    "another API": ("commcare", {"answer": "{}"}, "the answer has no 'objects'"),
+    "never well": ("odk", {"trouble": "503"}, "takes no requests now: it answers 503; the next pull tries again"),
+    "nobody there": ("odk", {"url": "http://127.0.0.1:9"}, "cannot be reached: ConnectError"),
+}
+
+
+@pytest.mark.parametrize("what", NO)
+def test_what_a_tool_says_no_to_is_told_in_one_line_and_kept_for_the_status(what: str, tmp_path: Path) -> None:
+    tool, changes, told = NO[what]
+    changes = dict(changes)
+    with standing_in(tool, tmp_path) as (stand_in, gateway, clock):
+        stand_in.submit(VISIT)
+        clock.advance(600)
+        if "answer" in changes or "trouble" in changes:
+            stand_in.get = lambda _: Reply(503, "") if "trouble" in changes else Reply(200, changes["answer"])
+        source = write_source(tmp_path, tool, changes.pop("url", gateway.source.pull.url), **changes)
+        with pytest.raises(PullError) as error:
+            pull(gateway.reception, source, sleep=clock.advance)
+        assert told in str(error.value)
+        assert "\n" not in str(error.value)
+        assert (tmp_path / "field.token").read_text() not in str(error.value)
+        assert gateway.store.pulls()["field"].trouble == str(error.value)
+        assert gateway.store.pulls()["field"].succeeded_at is None
+
+
+def test_everything_that_is_wrong_in_pull_is_told_at_once(tmp_path: Path) -> None:
+    write_source(tmp_path, "kobo", "http://kf", name="a", pull='asset = "a b"\nassets = 3')
+    write_source(tmp_path, "odk", "http://odk", name="b", pull="project = 0")
+    sources = list(field_sources(tmp_path / "sources").values())
+    findings = pull_findings(sources)
+    assert [finding.split(": ")[:3] for finding in findings] == [
+        ["a.toml", "[pull]", "asset"],
+        ["a.toml", "[pull]", "assets"],
+        ["b.toml", "[pull]", "project"],
+        ["b.toml", "[pull]", "user"],
+    ]
+    with pytest.raises(PullError, match=r"a\.toml: \[pull\]: asset"), walking(sources[0]):
+        pass
+
+
+def test_a_submission_that_cannot_be_mapped_is_counted_apart_and_stops_nothing(tmp_path: Path) -> None:
+    with standing_in("kobo", tmp_path) as (stand_in, gateway, clock):
+        at_once(stand_in)
+        wrong = stand_in.submit(VISIT._replace(unit="CG-AC999"))
+        right = stand_in.submit(VISIT)
+        clock.advance(3600)
+        pulled = gateway.pull(clock)
+        assert (pulled.accepted, [(one.name, reason) for one, reason, _ in pulled.refused]) == (1, [(wrong, "unmappable")])
+        assert known(gateway) == {right}
+        assert [(one.state, one.name) for one in gateway.reconcile(clock).differences] == [("refused", wrong)]
+        stand_in.edit(wrong, VISIT)
+        clock.advance(3600)
+        gateway.pull(clock)
+        assert gateway.reconcile(clock).is_equal
+
+
+# --- reconcile --------------------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_reconcile_names_what_is_missing_older_and_extra_and_a_pull_from_the_beginning_mends_it(tool: str, tmp_path: Path) -> None:
+    with standing_in(tool, tmp_path) as (stand_in, gateway, clock):
+        at_once(stand_in)
+        same, edited, deleted = (stand_in.submit(VISIT) for _ in range(3))
+        clock.advance(60)
+        gateway.pull(clock)
+        clock.advance(3600)
+        missing = stand_in.submit(VISIT)
+        stand_in.edit(edited, VISIT._replace(posts=7))
+        stand_in.delete(deleted)
+        clock.advance(1)
+        found = gateway.reconcile(clock)
+        assert {one.state for one in found.differences} == {"pending"}
+        assert found.is_equal
+        clock.advance(7200)
+        gateway.reception.take_submissions("field", [], cursor=json.dumps({"since": clock.now.isoformat()}))  # as if a pull had missed them
+        gateway.pull(clock)
+        found = gateway.reconcile(clock)
+        plain = {one.removeprefix("uuid:"): state for one, state in ((missing, "missing"), (edited, "older"), (deleted, "extra"))}
+        assert {one.name: one.state for one in found.differences} == plain
+        assert not found.is_equal
+        assert [(counts.at_tool, counts.here) for counts in found.days.values()] == [(3, 2)]
+        assert {one.day for one in found.differences if one.state != "extra"} == {date(2022, 5, 20)}
+        gateway.pull(clock, from_beginning=True)
+        assert gateway.reconcile(clock).differences == []
+        assert known(gateway) == {one.removeprefix("uuid:") for one in (same, edited, missing)}
+
+
+UNSEEN = {"kobo": lambda tool, name: tool.delete(name), "odk": lambda tool, name: tool.purge(name), "commcare": lambda tool, name: tool.erase(name)}
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_what_no_pull_can_see_is_found_and_taken_back_by_repair(tool: str, tmp_path: Path, hierarchy: oracle.Hierarchy) -> None:
+    """A deletion beyond the reach of KoboToolbox's history, a purge, a form that was erased."""
+    with standing_in(tool, tmp_path, **({"history_days": 1} if tool == "kobo" else {})) as (stand_in, gateway, clock):
+        at_once(stand_in)
+        _, gone = stand_in.submit(VISIT), stand_in.submit(VISIT)
+        clock.advance(60)
+        gateway.pull(clock)
+        clock.advance(3600)
+        UNSEEN[tool](stand_in, gone)
+        clock.advance(5 * 86_400)
+        gateway.pull(clock, from_beginning=True)
+        found = gateway.reconcile(clock)
+        assert [(one.state, one.name) for one in found.differences] == [("extra", gone.removeprefix("uuid:"))]
+        repair(gateway.reception, found)
+        assert found.repaired == 1
+        assert gateway.reconcile(clock).differences == []
+        assert totals(rolled_up(gateway.events())) == totals(oracle.figures(events_of(stand_in), hierarchy))
+
+
+def test_a_restored_submission_of_odk_which_tells_no_time_is_found_and_told_by_repair(tmp_path: Path, hierarchy: oracle.Hierarchy) -> None:
+    with standing_in("odk", tmp_path) as (stand_in, gateway, clock):
+        at_once(stand_in)
+        name = stand_in.submit(VISIT)
+        clock.advance(60)
+        stand_in.delete(name)
+        clock.advance(60)
+        gateway.pull(clock)
+        stand_in.restore(name)
+        clock.advance(3600)
+        gateway.pull(clock)
+        assert known(gateway) == set()
+        clock.advance(3600)
+        gateway.pull(clock)
+        found = gateway.reconcile(clock)
+        assert [one.state for one in found.differences] == ["missing"]
+        repair(gateway.reception, found)
+        assert gateway.reconcile(clock).differences == []
+        assert totals(rolled_up(gateway.events())) == totals(oracle.figures(events_of(stand_in), hierarchy))
+
+
+# --- by itself ------------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_schedule_pulls_at_once_and_again_and_soon_after_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedules, "_SOON_SECONDS", 0.02)
+    with standing_in("kobo", tmp_path) as (stand_in, gateway, clock):
+        at_once(stand_in)
+        refuse = stand_in.get
+        stand_in.get = lambda _: Reply(401, {})
+        gateway.source = write_source(tmp_path, "kobo", gateway.source.pull.url, every="1s")
+        gateway.restart()
+        schedule = Schedule(gateway.reception)
+        schedule.start()
+        until(lambda: (state := gateway.store.pulls().get("field")) and "401" in state.trouble, "a failure is told")
+        stand_in.get = refuse
+        name = stand_in.submit(VISIT)
+        until(lambda: known(gateway) == {name}, "the next pull takes it")
+        until(lambda: (state := gateway.store.pulls()["field"]).succeeded_at and not state.trouble, "the status is well again")
+        with stand_in.lock:
+            clock.advance(30)
+            other = stand_in.submit(VISIT)
+        until(lambda: known(gateway) == {name, other}, "it pulls again at its time")
+        schedule.stop()
+        asked = len(stand_in.requests)
+        assert not [thread for thread in threading.enumerate() if thread.name == "pull-field"]
+        assert len(stand_in.requests) == asked
+
+
+def test_a_schedule_ends_also_while_a_tool_asks_for_patience(tmp_path: Path) -> None:
+    with standing_in("kobo", tmp_path) as (stand_in, gateway, _):
+        stand_in.get = lambda _: Reply(429, {}, (("Retry-After", "100"),))
+        schedule = Schedule(gateway.reception)
+        schedule.start()
+        until(lambda: stand_in.requests, "it asked")
+        schedule.stop()
+        until(lambda: not [thread for thread in threading.enumerate() if thread.name == "pull-field"], "its thread ends", 5)
+
+
+def test_a_gateway_does_not_start_with_a_pull_that_cannot_be(tmp_path: Path) -> None:
+    with standing_in("kobo", tmp_path) as (_, gateway, _):
+        gateway.source = write_source(tmp_path, "kobo", "http://kf", pull="")
+        gateway.restart()
+        with pytest.raises(FieldSourcesError, match=r"field\.toml: \[pull\]: asset: Field required"):
+            Schedule(gateway.reception)
+
+
+# --- with all real parts ------------------------------------------------------------------------------------------------------------------------------------
+
+
+def command(deployment: Deployment, tmp_path: Path, *words: str) -> tuple[int, str]:
+    """`pravah gateway`, as a process would run it: exit code and what it writes."""
+    environment = {**deployment.environment(), "PRAVAH_GATEWAY_SOURCES": str(tmp_path / "sources")}
+    ran = CliRunner().invoke(app, ["gateway", *words], env=environment, catch_exceptions=False)
+    return ran.exit_code, ran.output
+
+
+def test_three_tools_hooks_and_pulls_through_kafka_and_a_worker_give_what_stands(deployment: Deployment, tmp_path: Path, hierarchy: oracle.Hierarchy) -> None:
+    choose, clock = random.Random(7), Clock()
+    tools = {tool: START[tool](clock, choose, hooks_lost=0.1, page=50) for tool in TOOLS}
+    settings = deployment.settings.model_copy(update={"gateway_sources": tmp_path / "sources"})
+    deployment.start_worker()
+    with ExitStack() as running:
+        for tool, stand_in in tools.items():
+            write_source(tmp_path, tool, running.enter_context(stand_in.running()), name=tool)
+
+        def gateway_runs(steps: int) -> None:
+            with Reception.open(settings) as reception, TestClient(build(reception)) as client:
+                for _ in range(steps):
+                    clock.advance(choose.choice([0.2, 40, 400]))
+                    for tool, stand_in in tools.items():
+                        people.act(stand_in, choose)
+                        stand_in.send_hooks(lambda body, tool=tool: client.post(f"/v1/hooks/{tool}/{tool}", content=body, headers=HOOK_HEADERS).status_code)
+
+        gateway_runs(15)
+        clock.advance(600)
+        code, told = command(deployment, tmp_path, "reconcile", "kobo")
+        assert (code, "--from-beginning" in told) == (1, True), told
+        for tool in TOOLS:
+            code, told = command(deployment, tmp_path, "pull", tool, "--json")
+            assert code == 0, told
+        gateway_runs(15)
+        clock.advance(600)
+        for tool, stand_in in tools.items():
+            code, told = command(deployment, tmp_path, "pull", tool)
+            assert code == 0, told
+            code, told = command(deployment, tmp_path, "reconcile", tool, "--json")
+            assert (code, json.loads(told)["at_tool"]) == (0, len(stand_in.standing())), told
+        code, told = command(deployment, tmp_path, "status", "--json")
+        assert (code, json.loads(told)["outbox"]["rows"], set(json.loads(told)["pulls"])) == (0, 0, set(TOOLS)), told
+    deployment.wait_until_rolled_up()
+    expected = oracle.figures([event for stand_in in tools.values() for event in events_of(stand_in)], hierarchy)
+    assert shown(deployment.rollups()) == shown(expected)
+    rows = deployment.clickhouse.execute("SELECT toString(level), unit, metric, value, verified_value FROM totals")
+    assert {row[:3]: row[3:] for row in rows if row[3:] != (0, 0)} == totals(expected)

@@ -180,10 +180,10 @@ def pull(
                     at = page.cursor
                     tell(pulled)
     except TROUBLES as error:
-        with suppress(StoreBusyError):
-            reception.store.submit(partial(Transaction.keep_pull, source=source.name, trouble=str(error)))
+        with suppress(*TROUBLES):
+            reception.store.submit(partial(Transaction.keep_pull, source=source.name, trouble=str(error))).result()
         raise
-    reception.store.submit(partial(Transaction.keep_pull, source=source.name))
+    reception.store.submit(partial(Transaction.keep_pull, source=source.name)).result()
     return pulled
 
 
