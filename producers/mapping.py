@@ -182,6 +182,7 @@ class FormMapping(Strict):
 
 
 def _impossible(mapping: FormMapping) -> Iterator[str]:
+    yield from _needless("unit", mapping.unit)
     parts = [event.part for event in mapping.event]
     for number, event in enumerate(mapping.event, start=1):
         where = f"event {event.part or number}"
@@ -206,8 +207,12 @@ def _impossible_event(event: EventMapping) -> Iterator[str]:
     if not event.repeat:
         yield from (f"{path}: ../ is for events of a repeat" for path in _paths(event) if path.startswith("../"))
     for name, how in (("unit", event.unit), *((name, field.unit) for name, field in event.fields.items())):
-        if how is not None and how.by != "name" and any((how.level, how.assembly, how.district, how.division)):
-            yield f"{name}: level, assembly, district and division are for by = 'name'"
+        yield from _needless(name, how)
+
+
+def _needless(name: str, how: UnitReading | None) -> Iterator[str]:
+    if how is not None and how.by != "name" and any((how.level, how.assembly, how.district, how.division)):
+        yield f"{name}: level, assembly, district and division are for by = 'name'"
 
 
 _SAMPLES: dict[str, object] = {"integer": 1, "boolean": True, "hash": "0" * 64, "phone": "0" * 64, "text": "…"}

@@ -1,6 +1,5 @@
 """`pravah gateway check`: which events a sample gives by a mapping, before anything is sent."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from secrets import token_bytes
@@ -39,34 +38,36 @@ def check(
 
     Exit 1 if there are findings.
     """
-    settings = Settings()
-    units = read_registry_files(reference.registry_files() if registry is None else registry.glob("*.csv"))
-    folders = [mapping.parent, mapping.absolute().parent.parent] if aliases is None else [aliases]
-    gazetteer = Gazetteer(units, {name: lines for folder in folders for name, lines in read_aliases(folder).items()})
-    persons = PersonKeys.of(settings)
+    persons = PersonKeys.of(Settings())
+    found: list[Observation] = []
+    findings: list[str] = []
     try:
-        found = _observations(mapping, sample, tool, source, gazetteer, persons or PersonKeys([token_bytes(16)]))
-        findings: Sequence[str] = []
+        how = FormMapping.from_toml(mapping.read_text(encoding="utf-8"))
+        body = sample.read_bytes()
+        chosen = tool or _tool_of(body)
+        submissions = READERS[chosen](body, {})
+        units = _gazetteer(registry, [mapping.parent, mapping.absolute().parent.parent] if aliases is None else [aliases])
+        for submission in submissions:
+            found += how.observations(submission, tool=chosen, producer=source, units=units, persons=persons or PersonKeys([token_bytes(16)]))
     except MappingError as error:
-        found, findings = [], [f"{mapping.name}: {finding}" for finding in error.findings]
-    except (BodyError, UnmappableError) as error:
-        found, findings = [], [f"{sample.name}: {finding}" for finding in getattr(error, "findings", [str(error)])]
+        findings = [f"{mapping.name}: {finding}" for finding in error.findings]
+    except UnmappableError as error:
+        findings = [f"{sample.name}: {finding}" for finding in error.findings]
+    except BodyError as error:
+        findings = [f"{sample.name}: {error}"]
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(str(error), param_hint="MAPPING") from None
     if as_json:
         events = [{"part": one.part, "entity": one.entity, "unit": one.unit, **one.content} for one in found]
         typer.echo(orjson.dumps({"events": events, "findings": findings}).decode())
     else:
-        _show(found, findings, units, own_key=persons is not None)
+        _tell(findings) if findings else _show(found, units.registry, own_key=persons is not None)
     raise typer.Exit(1 if findings else 0)
 
 
-def _observations(mapping: Path, sample: Path, tool: Tool | None, source: str, units: Gazetteer, persons: PersonKeys) -> list[Observation]:
-    try:
-        how, body = FormMapping.from_toml(mapping.read_text(encoding="utf-8")), sample.read_bytes()
-    except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(str(error), param_hint="MAPPING") from None
-    chosen = tool or _tool_of(body)
-    submissions = READERS[chosen](body, {})
-    return [one for submission in submissions for one in how.observations(submission, tool=chosen, producer=source, units=units, persons=persons)]
+def _gazetteer(registry: Path | None, folders: list[Path]) -> Gazetteer:
+    units = read_registry_files(reference.registry_files() if registry is None else registry.glob("*.csv"))
+    return Gazetteer(units, {name: lines for folder in folders for name, lines in read_aliases(folder).items()})
 
 
 def _tool_of(body: bytes) -> Tool:
@@ -84,12 +85,13 @@ def _tool_of(body: bytes) -> Tool:
     return able[0]
 
 
-def _show(found: list[Observation], findings: Sequence[str], units: Registry, *, own_key: bool) -> None:
+def _tell(findings: list[str]) -> None:
     for finding in findings:
         typer.echo(finding, err=True)
-    if findings:
-        typer.echo(f"{len(findings)} findings, no event / {len(findings)} कमियाँ, कोई घटना नहीं", err=True)
-        return
+    typer.echo(f"{len(findings)} findings, no event / {len(findings)} कमियाँ, कोई घटना नहीं", err=True)
+
+
+def _show(found: list[Observation], units: Registry, *, own_key: bool) -> None:
     table = Table()
     for heading in ("event / घटना", "unit / इकाई", "when / कब", "data / विवरण"):
         table.add_column(heading, overflow="fold")
