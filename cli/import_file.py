@@ -10,6 +10,7 @@ import orjson
 import typer
 
 from cli.progress import Advance, progress
+from producers.gateway.given_out import remembered
 from producers.importer import Importer, ImportMapping, MappingError, Table, TableError, open_table
 from producers.persons import PersonKeys
 from producers.registry import read_registry
@@ -34,16 +35,19 @@ def import_file(
     """Send every row of a table as an event.
 
     Importing the same file again changes nothing. To correct rows, raise their version: by a version column in the mapping, or by --as-version 2 for the whole
-    file. Hashes of persons are made with the key in PRAVAH_PERSON_KEY. Exit 1 if a row was rejected or not delivered.
+    file. Hashes of persons are made with the key in PRAVAH_PERSON_KEY; the gateway's file remembers which were given out. Exit 1 if a row was rejected or not delivered.
     """
     try:
         how = ImportMapping.from_toml(mapping.read_text(encoding="utf-8"))
-        with open_table(table, sheet=sheet or how.sheet, delimiter=how.delimiter) as opened, progress("importing", opened.total) as advance:
-            kafka = Settings().kafka
-            registry = None if dry_run else read_registry(kafka)
-            importer = Importer(how, opened.columns, as_version=as_version, registry=registry, persons=PersonKeys.of(Settings()))
-            with _Rejects(rejects, opened.columns) as rejected:
-                _send(opened, importer, None if dry_run else EventProducer(kafka), rejected, advance)
+        with ExitStack() as stack:
+            opened = stack.enter_context(open_table(table, sheet=sheet or how.sheet, delimiter=how.delimiter))
+            advance = stack.enter_context(progress("importing", opened.total))
+            settings = Settings()
+            registry = None if dry_run else read_registry(settings.kafka)
+            given_out = stack.enter_context(remembered(settings)) if how.is_personal and not dry_run else None
+            importer = Importer(how, opened.columns, as_version=as_version, registry=registry, persons=PersonKeys.of(settings, given_out))
+            rejected = stack.enter_context(_Rejects(rejects, opened.columns))
+            _send(opened, importer, None if dry_run else EventProducer(settings.kafka), rejected, advance)
     except (MappingError, TableError) as error:
         raise typer.BadParameter(str(error), param_hint="--mapping" if isinstance(error, MappingError) else "FILE") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -103,6 +103,11 @@ class ImportMapping(Strict):
             raise MappingError(findings)
         return mapping
 
+    @property
+    def is_personal(self) -> bool:
+        """Whether it makes hashes of persons."""
+        return any(field.personal for field in (*self.fields.values(), *self.envelope.values()))
+
     def columns(self) -> Iterator[tuple[str, str]]:
         """Every column that is used, with where the mapping names it."""
         yield "unit", self.unit.column
@@ -219,7 +224,7 @@ class Importer:
         names = list(columns)
         findings = [f"{where}: the table has no column {column!r}; it has {', '.join(names)}" for where, column in mapping.columns() if column not in names]
         findings += [f"{where}: the table has {names.count(column)} columns {column!r}" for where, column in mapping.columns() if names.count(column) > 1]
-        if persons is None and any(field.personal for field in (*mapping.fields.values(), *mapping.envelope.values())):
+        if persons is None and mapping.is_personal:
             findings.append("type = 'hash' needs the installation's key: set PRAVAH_PERSON_KEY")
         if findings:
             raise MappingError(findings)

@@ -4,15 +4,28 @@ import hashlib
 import hmac
 import unicodedata
 from collections.abc import Collection
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from producers.gateway.given_out import Remembered, remembered
+from producers.gateway.store import Store
+from producers.importer import Importer, ImportMapping
 from producers.persons import PersonKeys, normalised, phone
 from settings import Settings
 
 OLD, NEW, NEWEST = b"first-key-of-2022", b"second-key-of-2023", b"third-key-of-2024"
+OFFICES = """
+kind = "incharge_appointed"
+producer = "office"
+constants = { role = "incharge" }
+unit = { column = "Unit" }
+occurred_at = { column = "Day" }
+entity = { prefix = "office", columns = ["Unit"] }
+fields = { person = { column = "Phone", type = "phone" } }
+"""
 
 
 class Memory:
@@ -125,6 +138,24 @@ def test_however_often_the_key_is_rotated_each_person_has_one_hash(reported: lis
             given_out.setdefault(person, set()).add(one)
     assert all(len(hashes) == 1 for hashes in given_out.values())
     assert len(set().union(*given_out.values())) == len(given_out)
+
+
+def test_imports_and_the_gateway_share_one_memory_on_the_disk(tmp_path: Path) -> None:
+    """What an import gave out is what the gateway's file knows, and the next import under another key."""
+    settings = Settings.model_validate({"home": tmp_path})
+    mapping = ImportMapping.from_toml(OFFICES)
+    assert mapping.is_personal
+
+    def imported(keys: list[bytes], number: str) -> str:
+        with remembered(settings) as given_out:
+            event = Importer(mapping, ["Unit", "Day", "Phone"], persons=PersonKeys(keys, given_out)).event(2, ["CG-D-NRP", "2022-03-20", number]).event
+        return str(event.data.person)  # type: ignore[union-attr]
+
+    before = imported([OLD], "9000000001")
+    assert imported([NEW, OLD], "+91 90000 00001") == before == digest(OLD, "tel:+919000000001")
+    assert imported([NEW, OLD], "9000000002") == digest(NEW, "tel:+919000000002")
+    with Store.open(settings) as store:
+        assert PersonKeys([NEWEST, NEW, OLD], Remembered(store)).hash("9000000001") == before
 
 
 def test_without_a_memory_all_get_the_newest_key() -> None:
