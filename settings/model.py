@@ -51,6 +51,7 @@ class ClickHouseSettings(BaseModel):
     secure: bool = Field(default=False, description="TLS on the native port")
     ca_file: Path | None = None
     users: dict[Role, ClickHouseUser] = Field(default_factory=dict)
+    scoped: dict[str, ClickHouseUser] = Field(default_factory=dict, description="unit code → an account that sees this unit's rows and no others")
 
 
 class Settings(BaseSettings):

@@ -15,7 +15,7 @@ _BLOCK = 200_000
 
 
 def load_registry(client: Client, schema: Schema, registry: Registry) -> None:
-    """Replace `units` and `unit_ancestors` by what the registry says."""
+    """Replace `units`, `unit_ancestors` and `scopes` by what the registry says."""
     replace_table(
         client,
         schema,
@@ -23,6 +23,11 @@ def load_registry(client: Client, schema: Schema, registry: Registry) -> None:
         ((u.code, u.level, u.name_en, u.name_hi, date_of(u.first), date_of(u.last), u.latitude, u.longitude) for u in registry.units.values()),
     )
     replace_table(client, schema, "unit_ancestors", _ancestors(registry))
+    until: dict[tuple[str, str], int] = {}
+    for code in registry.units:
+        for span in registry.spans(code):
+            until[span.ancestor, code] = max(span.last, until.get((span.ancestor, code), 0))
+    replace_table(client, schema, "scopes", ((scope, unit, date_of(last)) for (scope, unit), last in until.items()))
 
 
 @contextmanager

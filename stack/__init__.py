@@ -11,7 +11,7 @@
 Real clusters take the place of all this by settings alone (`settings`).
 """
 
-from stack.control import Running, Status, down, running, status, up
+from stack.control import Running, Status, down, running, scoped_account, status, up
 from stack.errors import StackError
 
-__all__ = ["Running", "StackError", "Status", "down", "running", "status", "up"]
+__all__ = ["Running", "StackError", "Status", "down", "running", "scoped_account", "status", "up"]

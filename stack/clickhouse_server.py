@@ -13,10 +13,12 @@ import pty
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from schemas.scopes import readable, row_filters
 from settings.model import ClickHouseUser, Role
 from stack.install import Tools
 
@@ -78,11 +80,11 @@ _GRANTS: dict[Role, tuple[str, ...]] = {
         "GRANT CLUSTER ON *.*",
         "GRANT TABLE ENGINE ON *",
     ),
-    "grafana": (f"GRANT SELECT, SHOW ON {DATABASE}.*",),
+    "grafana": (f"GRANT SELECT, SHOW ON {DATABASE}.*", "GRANT SELECT ON system.parts"),
     "aicc": (f"GRANT SELECT, SHOW ON {DATABASE}.*",),
 }
 
-_NO_PERSONS = f"            <databases><{DATABASE}><contacts><filter>0</filter></contacts></{DATABASE}></databases>\n"
+_NO_PERSONS = {"contacts": "0"}
 """For headquarters no row of the one table with names and phone numbers. A users file cannot revoke; on a server with SQL accounts, `REVOKE SELECT` does the same."""
 
 _FOREVER = (
@@ -101,6 +103,8 @@ class ClickHouseServer:
     native_port: int
     http_port: int
     users: dict[Role, ClickHouseUser]
+    scoped: dict[str, ClickHouseUser]
+    """Unit code → an account that sees its rows alone."""
 
     name = "clickhouse"
 
@@ -121,7 +125,7 @@ class ClickHouseServer:
             folder.mkdir(parents=True, exist_ok=True)
         users = self.home / "clickhouse-users.xml"
         users.touch(mode=0o600)
-        users.write_text(_USERS.format(accounts="".join(self._account(role) for role in self.users)), encoding="utf-8")
+        users.write_text(_users(self.users, self.scoped), encoding="utf-8")
         paths = {"data": data.resolve(), "users": users.resolve(), "log": self.server_log.resolve()}
         escaped = {name: escape(str(path)) for name, path in paths.items()}
         self._config.write_text(_CONFIG.format(native_port=self.native_port, http_port=self.http_port, **escaped), encoding="utf-8")
@@ -142,12 +146,20 @@ class ClickHouseServer:
     def _config(self) -> Path:
         return self.home / "clickhouse.xml"
 
-    def _account(self, role: Role) -> str:
-        account = self.users[role]
-        grants = "".join(f"<query>{grant}</query>" for grant in _GRANTS[role])
-        digest = hashlib.sha256(account.password.get_secret_value().encode()).hexdigest()
-        profile, filters = "default" if role == "writer" else "reader", _NO_PERSONS if role == "aicc" else ""
-        return _ACCOUNT.format(user=account.user, digest=digest, profile=profile, grants=grants, filters=filters)
+
+def _users(users: dict[Role, ClickHouseUser], scoped: dict[str, ClickHouseUser]) -> str:
+    accounts = [_account(users[role], _GRANTS[role], {"aicc": _NO_PERSONS}.get(role, {}), "default" if role == "writer" else "reader") for role in users]
+    grants = [f"GRANT {grant}" for grant in readable(DATABASE)]
+    accounts += [_account(account, grants, row_filters(unit, DATABASE), "reader") for unit, account in scoped.items()]
+    return _USERS.format(accounts="".join(accounts))
+
+
+def _account(account: ClickHouseUser, grants: Iterable[str], filters: dict[str, str], profile: str) -> str:
+    queries = "".join(f"<query>{grant}</query>" for grant in grants)
+    tables = "".join(f"<{table}><filter>{escape(condition)}</filter></{table}>" for table, condition in filters.items())
+    rows = f"            <databases><{DATABASE}>{tables}</{DATABASE}></databases>\n" if tables else ""
+    digest = hashlib.sha256(account.password.get_secret_value().encode()).hexdigest()
+    return _ACCOUNT.format(user=account.user, digest=digest, profile=profile, grants=queries, filters=rows)
 
 
 def serve(library: str, config: str) -> None:

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import psutil
 
+from schemas.scopes import row_filters
 from settings import Settings
+from stack.clickhouse_server import DATABASE
 from stack.errors import StackError
 from stack.install import installed
-from stack.supervisor import READY_SECONDS, STOP_SECONDS
+from stack.supervisor import READY_SECONDS, STOP_SECONDS, accounts
 
 _SERVERS = {"kafka": "kafka.Kafka", "clickhouse": "stack serve-clickhouse"}
 
@@ -104,6 +106,29 @@ def status(home: Path) -> Status:
                     log = home / "logs" / f"{name}.log"
                     servers.append(Running(name, child.pid, child.create_time(), child.memory_info().rss, endpoints.get(name, "starting"), log))
     return Status(home, supervisor.pid, ready=bool(endpoints), servers=tuple(servers))
+
+
+def scoped_account(home: Path, unit: str) -> bool:
+    """Give a unit a ClickHouse account of its own in the stack of a home, if it has none.
+
+    Args:
+        home: of the stack.
+        unit: a unit code.
+
+    Returns:
+        Whether the server that runs knows it. If not, it does from the next start on: the embedded server reads its accounts once.
+
+    Raises:
+        StackError: it is no unit code, or the file that keeps the passwords is broken.
+    """
+    try:
+        row_filters(unit, DATABASE)
+    except ValueError as error:
+        raise StackError(str(error)) from None
+    _make_home(home)
+    with _only_one(home):
+        _, scoped = accounts(home, unit)
+    return Settings(home=home).clickhouse.scoped.get(unit) == scoped[unit]
 
 
 @contextlib.contextmanager

@@ -69,18 +69,18 @@ class Supervisor:
         try:
             _check_room(self.home)
             ports = self._choose_ports()
-            users = _accounts(self.home)
+            users, scoped = accounts(self.home)
             tools = installed(lambda text: print(text, flush=True))
             servers: Sequence[KafkaServer | ClickHouseServer] = (
                 KafkaServer(tools, self.home, ports["kafka"], ports["kafka_controller"]),
-                ClickHouseServer(tools, self.home, ports["clickhouse_native"], ports["clickhouse_http"], users),
+                ClickHouseServer(tools, self.home, ports["clickhouse_native"], ports["clickhouse_http"], users, scoped),
             )
             for server in servers:
                 server.prepare()
                 self._start(server)
             self._wait_until_ready(servers)
             if not self._is_over():
-                _write_private(self.home / "stack.json", _endpoints(ports, users))
+                write_private(self.home / "stack.json", _endpoints(ports, users, scoped))
             return self._serve(servers)
         finally:
             (self.home / "stack.json").unlink(missing_ok=True)
@@ -109,7 +109,7 @@ class Supervisor:
                 continue
             wanted = [port for port in (before.get(name), usual) if port]
             ports[name] = next(port for port in chain(wanted, iter(_any_free, 0)) if self.reserve(port))
-        _write_private(remembered, ports)
+        write_private(remembered, ports)
         return ports
 
     def reserve(self, port: int) -> bool:
@@ -224,25 +224,32 @@ def _any_free() -> int:
         return int(probe.getsockname()[1])
 
 
-def _accounts(home: Path) -> dict[Role, ClickHouseUser]:
-    """The ClickHouse accounts: passwords are made once and kept.
+def accounts(home: Path, *also: str) -> tuple[dict[Role, ClickHouseUser], dict[str, ClickHouseUser]]:
+    """The ClickHouse accounts by role, and those of single units by their codes: passwords are made once and kept.
+
+    Args:
+        home: of the stack.
+        also: codes of units that are to have an account.
 
     Raises:
         StackError: the file that keeps them is broken.
     """
     file = home / "credentials.json"
-    if not file.exists():
-        _write_private(file, {role: secrets.token_urlsafe(24) for role in get_args(Role)})
     try:
-        passwords: dict[Role, str] = json.loads(file.read_text(encoding="utf-8"))
+        kept: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     except ValueError:
         msg = f"{file} is broken: bring it back from a copy, or delete it and new passwords are made, which Grafana and others must then be told"
         raise StackError(msg) from None
-    return {role: ClickHouseUser(user=f"pravah_{role}", password=SecretStr(password)) for role, password in passwords.items()}
+    roles: tuple[Role, ...] = get_args(Role)
+    missing = [name for name in ((*also,) if kept else (*roles, *also)) if name not in kept]
+    if missing:
+        kept |= {name: secrets.token_urlsafe(24) for name in missing}
+        write_private(file, kept)
+    made = {name: ClickHouseUser(user=f"pravah_{name}", password=SecretStr(password)) for name, password in kept.items()}
+    return {role: made[role] for role in roles if role in made}, {name: account for name, account in made.items() if name not in roles}
 
 
-def _endpoints(ports: dict[str, int], users: dict[Role, ClickHouseUser]) -> dict[str, object]:
-    accounts = {role: {"user": user.user, "password": user.password.get_secret_value()} for role, user in users.items()}
+def _endpoints(ports: dict[str, int], users: dict[Role, ClickHouseUser], scoped: dict[str, ClickHouseUser]) -> dict[str, object]:
     return {
         "kafka": {"bootstrap_servers": f"127.0.0.1:{ports['kafka']}"},
         "clickhouse": {
@@ -250,12 +257,17 @@ def _endpoints(ports: dict[str, int], users: dict[Role, ClickHouseUser]) -> dict
             "native_port": ports["clickhouse_native"],
             "http_port": ports["clickhouse_http"],
             "database": DATABASE,
-            "users": accounts,
+            "users": {role: _told(user) for role, user in users.items()},
+            "scoped": {unit: _told(user) for unit, user in scoped.items()},
         },
     }
 
 
-def _write_private(file: Path, content: object) -> None:
+def _told(account: ClickHouseUser) -> dict[str, str]:
+    return {"user": account.user, "password": account.password.get_secret_value()}
+
+
+def write_private(file: Path, content: object) -> None:
     """Write JSON that only the owner can read, all of it or nothing."""
     partial = file.with_suffix(".part")
     partial.unlink(missing_ok=True)

@@ -27,6 +27,10 @@ hypothesis_settings.register_profile("pravah", deadline=None, suppress_health_ch
 hypothesis_settings.load_profile("pravah")
 
 
+SCOPED = ("CG-D-A", "CG-D-B", "CG-D-D", "CG-D-NRP")
+"""Units that have a ClickHouse account of their own: three of the small world, one of the registry."""
+
+
 def until(condition: Callable[[], object], what: str, seconds: float = STALL_SECONDS) -> None:
     """Wait for a condition; the test fails if it does not come."""
     deadline = time.monotonic() + seconds
@@ -40,7 +44,10 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A running stack. What is in it, a test makes itself, most often by `deployment`."""
     for name in [name for name in os.environ if name.startswith("PRAVAH_") and name != "PRAVAH_TOOLS"]:
         del os.environ[name]  # the tests must not depend on the caller's own stack
-    with stack.running(tmp_path_factory.mktemp("stack") / "home") as settings:
+    home = tmp_path_factory.mktemp("stack") / "home"
+    for unit in SCOPED:
+        stack.scoped_account(home, unit)
+    with stack.running(home) as settings:
         yield settings
 
 
