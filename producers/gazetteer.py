@@ -17,7 +17,7 @@ from rapidfuzz import fuzz, process
 from producers.persons import ascii_digits
 from schemas.days import date_of
 from schemas.registry import Finding, Registry, RegistryError, Unit
-from schemas.units import Level
+from schemas.units import Level, state_of
 
 By = Literal["code", "alias", "name"]
 
@@ -84,7 +84,7 @@ class Gazetteer:
     def _code(self, text: str) -> str:
         code = _as_code(text)
         if code not in self.registry.units:
-            msg = f"{_shown(text)} is not in the registry"
+            msg = f"{shown(text)} is not in the registry"
             raise UnitError(msg)
         return code
 
@@ -93,7 +93,7 @@ class Gazetteer:
         if code is None:
             alike = process.extract(normalised(text), self._aliases.keys(), scorer=fuzz.ratio, limit=_SUGGESTED, score_cutoff=_ALIKE)
             suggestions = [f"{alias} ({self._aliases[alias]})" for alias, _, _ in alike]
-            msg = f"{_shown(text)} is in no alias file; add a line alias,unit{_alike(suggestions)}"
+            msg = f"{shown(text)} is in no alias file; add a line alias,unit{_alike(suggestions)}"
             raise UnitError(msg)
         return code
 
@@ -110,16 +110,19 @@ class Gazetteer:
         if found:
             several = ", ".join(f"{self.registry.units[code].name_en} ({code})" for code in sorted(found)[:_SUGGESTED])
             more = f" and {len(found) - _SUGGESTED} more" if len(found) > _SUGGESTED else ""
-            msg = f"{_shown(text)} is the name of {len(found)} units: {several}{more}; say the unit above it, or the code"
+            msg = f"{shown(text)} is the name of {len(found)} units: {several}{more}; say the unit above it, or the code"
             raise UnitError(msg)
-        msg = f"{_shown(text)} is the name of no unit there on that day; correct it, or add an alias{_alike(self._suggestions(text, day, level, within))}"
+        msg = f"{shown(text)} is the name of no unit there on that day; correct it, or add an alias{_alike(self._suggestions(text, day, level, within))}"
         raise UnitError(msg)
 
     def _named(self, text: str, day: int) -> list[Unit]:
         return [unit for unit in self._by_name.get(normalised(text), ()) if unit.first <= day <= unit.last]
 
     def _is_within(self, code: str, day: int, within: Sequence[str]) -> bool:
-        return all(self.registry.is_at_or_below(code, ancestor, day) for ancestor in within)
+        # a code names its state and assembly, which leaves few of the thousands of booths with one name to be looked at
+        return all(code.startswith(ancestor if "-AC" in ancestor else state_of(ancestor) or "") for ancestor in within) and all(
+            self.registry.is_at_or_below(code, ancestor, day) for ancestor in within
+        )
 
     def _suggestions(self, text: str, day: int, level: Level | None, within: Sequence[str]) -> list[str]:
         alike = process.extract(normalised(text), self._by_name.keys(), scorer=fuzz.ratio, limit=10 * _SUGGESTED, score_cutoff=_ALIKE)
@@ -173,7 +176,7 @@ def _alike(suggestions: list[str]) -> str:
     return f"; alike: {', '.join(suggestions)}" if suggestions else ""
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """A text in a message: no more than a name has, and no long numbers, which may be personal."""
-    shown = re.sub(r"\d{7,}", "…", ascii_digits(text))
-    return repr(shown if len(shown) <= 60 else shown[:60] + "…")  # noqa: PLR2004 - as `schemas.events` shows
+    cut = re.sub(r"\d{7,}", "…", ascii_digits(text))
+    return repr(cut if len(cut) <= 60 else cut[:60] + "…")  # noqa: PLR2004 - as `schemas.events` shows

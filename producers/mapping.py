@@ -14,7 +14,7 @@ import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from producers.fields import Conversion, ConversionError, MappingError, Strict, TimeReading, entity_name, impossible, mapping_from_toml, refusals, text_of
-from producers.gazetteer import By, Gazetteer, UnitError
+from producers.gazetteer import By, Gazetteer, UnitError, shown
 from producers.identity import event_id
 from producers.persons import PersonKeys
 from producers.submissions import Observation, Submission
@@ -375,7 +375,7 @@ class _Mapper:
 
     def _looked_up(self, name: str, how: UnitReading, text: str, scope: _Scope, day: int) -> str | None:
         if how.values is not None and text not in how.values:
-            self._found(name, f"{text[:60]!r} is not among its values: {', '.join(how.values)}")
+            self._found(name, f"{shown(text)} is not among its values: {', '.join(how.values)}")
             return None
         try:
             within = [self._units.above(text_of(above), day, level) for level, above in self._above(name, how, scope)]

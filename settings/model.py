@@ -1,7 +1,7 @@
 """The one settings class and its parts."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, JsonConfigSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     person_key: SecretStr | None = Field(
         default=None, min_length=16, description="keys the hashes that stand for persons; the same everywhere in an installation"
     )
-    person_keys_old: tuple[SecretStr, ...] = Field(
+    person_keys_old: tuple[Annotated[SecretStr, Field(min_length=16)], ...] = Field(
         default=(), description="keys that person_key followed, the newest first: whoever has a hash under one of them keeps it"
     )
     consumer_group: str = "pravah-rollup"
