@@ -11,10 +11,16 @@ from typing import IO, Annotated, Any
 import orjson
 import typer
 
-from cli.progress import progress
-from producers.sdk import EventProducer, ProducerError
+from cli.progress import Advance, progress
+from producers.outbox import Bounds, Depth, Letter, OutboxProducer, letter
+from producers.sdk import EventProducer, ProducerError, checked_event
 from schemas.events import EventError
 from settings import Settings
+
+_TOGETHER = 500
+"""So many events go into an outbox in one write to the disk."""
+_A_LITTLE_SECONDS = 5.0
+"""So long it is tried to hand over, without --drain."""
 
 SHOWN = 20
 """So many refused lines are told one by one; all of them stand in the file of `--rejects`."""
@@ -24,24 +30,32 @@ def emit(
     source: Annotated[Path, typer.Argument(metavar="[FILE|-]", help="One JSON event on each line, UTF-8; - is standard input.")] = Path("-"),
     *,
     rejects: Annotated[Path | None, typer.Option(help="Write refused and undelivered lines here, with line number and reason, as JSON lines.")] = None,
+    outbox: Annotated[
+        Path | None, typer.Option(help="Put events into this file first: they are on the disk, and go to Kafka when it is there. Made if it is not there.")
+    ] = None,
+    drain: Annotated[bool, typer.Option("--drain", help="With --outbox: wait until Kafka has everything. Reads no standard input.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first refused line; what stands before it is sent.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False,
 ) -> None:
     """Check events line by line and send them.
 
-    A refused line stops nothing unless --strict is given. Sending a file again is safe: the same event counts once.
+    A refused line stops nothing unless --strict is given. Sending a file again is safe: the same event counts once. Without Kafka, --outbox FILE keeps events for a later
+    `pravah emit --outbox FILE --drain`, or for the next `emit --outbox FILE`.
     Exit 1 if a line was refused or not delivered.
     """
+    if drain and outbox is None:
+        msg = "it goes with --outbox FILE"
+        raise typer.BadParameter(msg, param_hint="--drain")
     outcome = _Outcome()
+    if outbox is not None:
+        _emit_by_outbox(outbox, None if drain and str(source) == "-" else source, outcome, rejects, strict=strict, drain=drain)
+        outcome.tell(as_json=as_json)
+        raise typer.Exit(0 if not outcome.reasons else 1)
     with _lines(source) as (lines, size), _writer(rejects) as out, progress("sending", size) as advance:
         outcome.out = out
         try:
             with EventProducer(Settings().kafka) as producer:
-                for number, line in enumerate(lines, start=1):
-                    advance(len(line), f"{number:,} lines")
-                    text = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
-                    if not text:
-                        continue
+                for number, text in _texts(lines, advance):
                     try:
                         producer.send(text)
                         outcome.accepted += 1
@@ -58,11 +72,54 @@ def emit(
     raise typer.Exit(0 if not outcome.reasons else 1)
 
 
+def _emit_by_outbox(outbox: Path, source: Path | None, outcome: "_Outcome", rejects: Path | None, *, strict: bool, drain: bool) -> None:
+    settings = Settings()
+    with OutboxProducer(outbox, settings.kafka, bounds=Bounds(settings.outbox_rows, settings.outbox_bytes, settings.outbox_memory_days)) as producer:
+        if source is not None:
+            with _lines(source) as (lines, size), _writer(rejects) as out, progress("taking", size) as advance:
+                outcome.out = out
+                waiting: list[Letter] = []
+                for number, text in _texts(lines, advance):
+                    try:
+                        waiting.append(letter(*checked_event(text)))
+                    except EventError as error:
+                        outcome.refuse(number, text, error.reason, error.detail)
+                        if strict:
+                            break
+                    if len(waiting) == _TOGETHER:
+                        outcome.put(producer.put(waiting))
+                        waiting = []
+                outcome.put(producer.put(waiting))
+        before = producer.depth().rows
+        with progress("handing over", before or None) as advance:
+            shown = before
+
+            def tell(left: Depth) -> None:
+                nonlocal shown
+                advance(max(0, shown - left.rows), left.trouble[:60] or f"{left.rows:,} wait")
+                shown = min(shown, left.rows)
+
+            producer.flush(None if drain else _A_LITTLE_SECONDS, tell)
+        outcome.waiting = producer.depth().rows
+
+
+def _texts(lines: IO[bytes], advance: Advance) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not empty, with their numbers."""
+    for number, line in enumerate(lines, start=1):
+        advance(len(line), f"{number:,} lines")
+        text = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
+        if text:
+            yield number, text
+
+
 class _Outcome:
     """Counts, and tells what was refused."""
 
     def __init__(self) -> None:
         self.accepted = 0
+        self.repeated = 0
+        self.waiting: int | None = None
+        """In the outbox; None: there is none."""
         self.reasons: Counter[str] = Counter()
         self.out: IO[bytes] | None = None
 
@@ -73,6 +130,10 @@ class _Outcome:
         elif self.reasons.total() == SHOWN + 1:
             typer.echo("… further refused lines are only counted; --rejects FILE keeps them all", err=True)
         self._keep({"line": number, "reason": reason, "detail": detail}, text)
+
+    def put(self, new: list[bool]) -> None:
+        self.accepted += sum(new)
+        self.repeated += len(new) - sum(new)
 
     def undelivered(self, text: bytes, error: Exception | None) -> None:
         self.accepted -= 1
@@ -94,7 +155,10 @@ class _Outcome:
         refused = self.reasons.total() - self.reasons["undelivered"]
         if as_json:
             counts = {"sent": self.accepted, "refused": refused, "undelivered": self.reasons["undelivered"]}
-            typer.echo(orjson.dumps({**counts, "reasons": dict(self.reasons)}).decode())
+            kept = {} if self.waiting is None else {"repeated": self.repeated, "waiting": self.waiting}
+            typer.echo(orjson.dumps({**counts, **kept, "reasons": dict(self.reasons)}).decode())
+        elif self.waiting is not None:
+            typer.echo(f"taken: {self.accepted:,}; known already: {self.repeated:,}; refused: {refused:,}; waiting for Kafka: {self.waiting:,}")
         else:
             undelivered = f"; not delivered: {self.reasons['undelivered']:,}" if self.reasons["undelivered"] else ""
             typer.echo(f"sent: {self.accepted:,}; refused: {refused:,}{undelivered}")

@@ -38,7 +38,7 @@ _PRUNED = 2_000
 _LOOK_SECONDS = 0.25
 """So often the forwarder looks whether another process has put something."""
 _STOP_SECONDS = 5.0
-_PATIENCE = wait_exponential_jitter(initial=0.2, max=5.0)
+_PATIENCE = wait_exponential_jitter(multiplier=0.2, max=5.0)
 
 
 class OutboxFullError(RuntimeError):
@@ -424,9 +424,18 @@ class OutboxProducer:
             schemas.events.EventError, OutboxFullError, OutboxBusyError: none was taken.
         """
         checked = [checked_event(event) for event in events]
-        self._outbox.put([letter(event, value) for event, value in checked])
-        self._forwarder.wake()
+        self.put([letter(event, value) for event, value in checked])
         return [event for event, _ in checked]
+
+    def put(self, letters: Sequence[Letter]) -> list[bool]:
+        """The same for events that are checked already; for each whether it is new.
+
+        Raises:
+            OutboxFullError, OutboxBusyError: none was taken.
+        """
+        new = self._outbox.put(letters)
+        self._forwarder.wake()
+        return new
 
     def depth(self) -> Depth:
         """What waits, and why."""

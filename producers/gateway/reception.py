@@ -33,7 +33,7 @@ from settings.field_sources import FieldSource, FieldSourcesError, field_sources
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["BodyTaken", "EventsTaken", "Item", "Reception", "SubmissionsTaken"]
+__all__ = ["BodyTaken", "EventsTaken", "Item", "Reception", "SubmissionsTaken", "take_state"]
 
 _LONG_NUMBER = re.compile(r"\d{7,}")
 _DETAIL = 1_000
@@ -270,7 +270,7 @@ class Reception:
             return self.store.submit(lambda transaction: self._refuse_body(transaction, source, body, kept, refusals, number))
 
         def job(transaction: Transaction) -> BodyTaken:
-            taken = [self._take_mapped(transaction, source, one, anew=again is not None) for one in mapped]
+            taken = [take_state(transaction, source.name, one.submission, one.observations, anew=again is not None) for one in mapped]
             pending.keep(transaction)
             items = [item for item, _ in taken]
             if again is not None or any(item.outcome == "accepted" for item in items) or not items:
@@ -337,7 +337,7 @@ class Reception:
             refusal = one.refusal._replace(detail=_told(one.refusal.detail)[:_DETAIL])
             self._keep(transaction, source, "submission", submission_json(one.submission), number, refused=refusal)
             return Item(one.submission.name, "refused", refusal), 0
-        item, events = self._take_mapped(transaction, source, one, anew=again is not None)
+        item, events = take_state(transaction, source.name, one.submission, one.observations, anew=again is not None)
         if item.outcome == "accepted" or again is not None:
             self._keep(transaction, source, "submission", submission_json(one.submission), number)
         return item, events
@@ -356,20 +356,6 @@ class Reception:
             return _Mapped(submission, [], Refusal("unmappable", str(error)))
         checked = (self.units.check(source.unit, one.unit, datetime.fromisoformat(str(one.content["occurred_at"]))) for one in observations)
         return _Mapped(submission, observations, next(filter(None, checked), None))
-
-    def _take_mapped(self, transaction: Transaction, source: FieldSource, one: _Mapped, *, anew: bool) -> tuple[Item, int]:
-        """Take a submission, unless a state that is as new is known; with `anew` an equally new one is taken."""
-        submission = one.submission
-        me = SubmissionId(source.name, submission.form, submission.name)
-        known = transaction.changed_at(me)
-        if known is not None and (submission.changed_at < known or (submission.changed_at == known and not anew)):
-            return Item(submission.name, "repeated"), 0
-        told = transaction.told(me, {observation.entity for observation in one.observations})
-        versions = transaction.versions({observation.entity for observation in one.observations} | {other.observation.entity for other in told})
-        decision = decide(me, submission.changed_at, one.observations, told, versions)
-        transaction.keep(me, submission.changed_at, decision, deleted=submission.deleted)
-        transaction.put([_letter(event) for event in decision.events])
-        return Item(submission.name, "accepted"), len(decision.events)
 
     # --- what was kept ------------------------------------------------------------------------------------------------------------------------------------
 
@@ -417,6 +403,31 @@ class Reception:
             transaction.mend(again, body)
         else:
             transaction.still_refused(again, refused.reason, refused.detail)
+
+
+def take_state(transaction: Transaction, source: str, submission: Submission, observations: Sequence[Observation], *, anew: bool = False) -> tuple[Item, int]:
+    """Take a state of a submission, unless one that is as new is known.
+
+    Args:
+        transaction: where everything goes.
+        source: its name.
+        submission: which one, and since when it is so.
+        observations: what it stands for; none if it was deleted.
+        anew: an equally new state is taken as well, because the mapping may be another.
+
+    Returns:
+        What became of it, and how many events go to Kafka.
+    """
+    me = SubmissionId(source, submission.form, submission.name)
+    known = transaction.changed_at(me)
+    if known is not None and (submission.changed_at < known or (submission.changed_at == known and not anew)):
+        return Item(submission.name, "repeated"), 0
+    told = transaction.told(me, {observation.entity for observation in observations})
+    versions = transaction.versions({observation.entity for observation in observations} | {one.observation.entity for one in told})
+    decision = decide(me, submission.changed_at, observations, told, versions)
+    transaction.keep(me, submission.changed_at, decision, deleted=submission.deleted)
+    transaction.put([_letter(event) for event in decision.events])
+    return Item(submission.name, "accepted"), len(decision.events)
 
 
 _KEPT_HEADERS = ("content-type", "user-agent")

@@ -128,6 +128,12 @@ class Kept:
     body: bytes
 
 
+def make_tables(connection: sqlite3.Connection) -> None:
+    """Make the gateway's tables, those of its outbox included, if they are not there."""
+    outbox.make_tables(connection)
+    connection.executescript(_TABLES)
+
+
 class Transaction:
     """The tables, inside one transaction."""
 
@@ -292,8 +298,7 @@ class Store:
         self._archive_days, self._archive_bytes, self._memory_days = archive_days, archive_bytes, memory_days
         with outbox.refusals():
             self._connection = outbox.open_file(path)
-            outbox.make_tables(self._connection)
-            self._connection.executescript(_TABLES)
+            make_tables(self._connection)
         self._orders: queue.Queue[_Order | None] = queue.Queue(_MOST_WAITING)
         self._uncounted: Counter[tuple[str, str, str]] = Counter()
         self._lock = threading.Lock()
