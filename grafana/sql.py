@@ -1,0 +1,45 @@
+"""Parts of SQL that several panels share.
+
+A screen shows the state of things at the end of its time range: "today" is the day of `$__toTime` in Asia/Kolkata. So the same screen shows any day of the past, as it is known now.
+"""
+
+DAY = "toDate($__toTime, 'Asia/Kolkata')"
+"""The day that counts as today."""
+FIRST = "toDate($__fromTime, 'Asia/Kolkata')"
+"""The first day of the time range."""
+UNIT = "${unit:singlequote}"
+"""The unit that the viewer chose."""
+USUAL_DAYS = 28
+"""What is usual is the median of the days reported in so many days before."""
+
+LEVEL = f"(SELECT any(level) FROM units WHERE unit = {UNIT})"
+"""Its level."""
+
+BELOW = f"(SELECT unit FROM unit_ancestors WHERE ancestor = {UNIT} AND {DAY} BETWEEN valid_from AND valid_to)"
+"""The units at or below it, today."""
+
+NEXT_LEVEL = f"""(
+    SELECT transform(any(toString(level)), ['national', 'state', 'division', 'district', 'assembly'], ['state', 'district', 'district', 'assembly', 'booth'], '')
+    FROM units WHERE unit = {UNIT}
+)"""
+"""The level that a table below it shows: below a state its districts, since a division has no office of its own to call."""
+
+DAYS = f"(SELECT arrayJoin(arrayMap(offset -> {FIRST} + offset, range(toUInt32(greatest(0, {DAY} - {FIRST} + 1))))) AS day)"
+"""Every day of the time range, so that a day without a report is a gap and no line across."""
+
+
+def is_below(unit: str, ancestor: str, day: str = DAY) -> str:
+    """Whether a unit's row `unit_ancestors AS a` says that it stands below an ancestor on a day."""
+    return f"a.unit = {unit} AND a.ancestor = {ancestor} AND {day} BETWEEN a.valid_from AND a.valid_to"
+
+
+def name(alias: str) -> str:
+    """A unit's name in both scripts."""
+    return f"concat({alias}.name_hi, ' · ', {alias}.name_en)"
+
+
+def keys_below(unit: str = UNIT) -> str:
+    """The routing keys under which events of a unit, or of any unit that ever stood below it, lie in the ledger, which is sorted by them."""
+    return f"""(
+        SELECT DISTINCT if(match(unit, '-AC[0-9]{{3}}-B'), substring(unit, 1, position(unit, '-B') - 1), unit) FROM unit_ancestors WHERE ancestor = {unit}
+    )"""
