@@ -124,6 +124,13 @@ def test_a_person_who_was_counted_under_an_older_key_keeps_that_hash() -> None:
     assert again.hashes(["9000000003", "9000000002", "9000000001"]) == [digest(NEWEST, "tel:+919000000003"), digest(NEW, "tel:+919000000002"), before]
 
 
+def test_of_two_hashes_that_were_given_out_the_older_stays() -> None:
+    """As after two installations' files were put together: figures counted the older one first."""
+    memory = Memory()
+    memory.remember([digest(key, "tel:+919000000001") for key in (OLD, NEW)])
+    assert PersonKeys([NEWEST, NEW, OLD], memory).hash("9000000001") == digest(OLD, "tel:+919000000001")
+
+
 KEYS = [f"key-number-{number:04}".encode() for number in range(5)]
 
 

@@ -20,7 +20,6 @@ from schemas.events import Verification
 FIRST_STATE = datetime(2000, 1, 1, tzinfo=UTC)
 """`changed_at` of a new submission that comes by hook. The hook does not say when it was submitted, but whatever a pull finds is that state or a later one."""
 
-_LINK = "@odata.navigationLink"
 _VERIFICATION: dict[str, Verification] = {"approved": "verified", "rejected": "rejected"}
 _SYSTEM = frozenset({"submissionDate", "submitterId", "submitterName", "deviceId", "formVersion"})
 """What of `__system` never changes, so that it may be mapped."""
@@ -112,10 +111,6 @@ def _elements(node: Any) -> Any:  # noqa: ANN401 - what xmltodict made of XML
 def _texts(node: Any) -> Any:  # noqa: ANN401 - JSON
     """OData's JSON as XML has it."""
     if isinstance(node, dict):
-        links = (name.removesuffix(_LINK) for name in node if name.endswith(_LINK))
-        if missing := [name[:100] for name in links if name not in node]:
-            msg = f"{', '.join(missing)}: is a link to a repeat; ask for rows with $expand=*, or what is in it would be taken for gone"
-            raise BodyError(msg)
         return _point(node) or {name: _texts(item) for name, item in node.items() if not name.startswith("__") and "@odata" not in name}
     if isinstance(node, list):
         return _one(filled([_texts(item) for item in node]))
