@@ -76,7 +76,12 @@ def bars(days: Sequence[DayAmount], usual: float | None) -> Markup:
     scale = alt.Scale(domain=[_time(days[0].day - timedelta(days=1)), _time(days[-1].day + timedelta(days=1))])
     across = alt.X("day:T", title=None, scale=scale, axis=alt.Axis(format="%d-%m", labelAngle=0, tickCount=5, grid=False))
     largest = max([1, usual or 0, *(one.amount or 0 for one in days)])
-    upward = alt.Y("amount:Q", title=None, scale=alt.Scale(domain=[0, largest], nice=True), axis=alt.Axis(tickCount=3, format="~s" if largest >= 1000 else "d"))  # noqa: PLR2004
+    upward = alt.Y(
+        "amount:Q",
+        title=None,
+        scale=alt.Scale(domain=[0, largest], nice=True),
+        axis=alt.Axis(tickCount=3, tickMinStep=1, format="~s" if largest >= 1000 else "d"),
+    )  # noqa: PLR2004
     layers = [
         alt.Chart(alt.InlineData(values=rows)).mark_bar(width=5, color=BLUE).encode(x=across, y=upward),
         alt.Chart(alt.InlineData(values=missing)).mark_text(text="×", fontSize=8, color="#666666", dy=-4).encode(x=across, y=upward),

@@ -27,8 +27,11 @@ from schemas.days import FIRST_DAY, KOLKATA, LAST_DAY, date_of
 from schemas.units import Level, state_of
 from sinks import situation as tables
 from sinks.control_room import SILENT_DAYS, calls, defaulters
+from sinks.forecast import forecasts
+from sinks.members import members
+from sinks.unusual import unusual_values
 
-SHOWN_DEFAULTERS = 50
+MOST_DEFAULTERS, MOST_UNUSUAL = 50, 20
 """A report holds so many; the page shows fewer."""
 
 
@@ -64,7 +67,7 @@ def read_situation(client: Client, unit: str, day: date | None = None, *, within
     if not place.valid_from <= day <= place.valid_to:
         return Situation(*_named(place), day=day, as_of=_evening(day, made_at), made_at=made_at, open=False)
     within = within or unit
-    if within != unit and not tables.is_below(client, unit, within, day):
+    if within != unit and not tables.seen(client, [unit], within, day):
         msg = f"{unit} does not stand at or below {within} on {day}"
         raise OutOfScopeError(msg)
     return _read(client, place, day, made_at, within, contacts=contacts)
@@ -81,7 +84,7 @@ def _read(client: Client, place: tables.Place, day: date, made_at: datetime, wit
     child_level = CHILD_LEVEL.get(place.level)
     level = child_level or "booth"
     standings = tables.standings(client, unit, as_of, child_level=level, within=within)
-    milestones = milestone_lines(tables.planned(client, state_of(unit) or ""), standings, day)
+    milestones = milestone_lines(tables.planned(client, state_of(unit) or ""), standings, {one.milestone: one for one in forecasts(client, unit, as_of)}, day)
     basis = basis_of(standings)
     weighed = [one for one in standings if one.passed or basis == "everything"]
     done = sum(one.units for one in weighed if one.state.startswith("done"))
@@ -91,14 +94,19 @@ def _read(client: Client, place: tables.Place, day: date, made_at: datetime, wit
     children = compared(below, standings, activity, basis)
     figures = tables.day_figures(client, unit, day - timedelta(days=max(USUAL_DAYS, MEMBER_DAYS)), day, within=within)
     to_date = tables.to_date(client, unit, day, within=within)
-    found = defaulters(client, unit, as_of, limit=SHOWN_DEFAULTERS, within=within)
+    found = defaulters(client, unit, as_of, limit=MOST_DEFAULTERS, within=within)
     whom = calls(client, found) if contacts else [None] * len(found)
+    unusual = unusual_values(client, unit, day, day)
+    if within != unit:
+        seen = tables.seen(client, [one.unit for one in unusual], within, day)
+        unusual = [one for one in unusual if one.unit in seen]
     overdue = sum(one.overdue for one in milestones)
     return Situation(
         *_named(place),
         day=day,
         as_of=as_of,
         made_at=made_at,
+        above=tables.above(client, unit, day),
         basis=basis,
         expected=expected,
         done=done,
@@ -111,14 +119,18 @@ def _read(client: Client, place: tables.Place, day: date, made_at: datetime, wit
         usual_days=USUAL_DAYS,
         booths=_booths(activity),
         curves=curves(milestones, standings, day),
-        members=daily(summed(figures, FLOWS["members"]), day, MEMBER_DAYS),
+        members=next((one for one in members(client, unit, as_of) if one.members), None),
+        member_days=daily(summed(figures, FLOWS["members"]), day, MEMBER_DAYS),
         child_level=child_level,
         children=children,
+        compared_children=len([one for one in children if one.share is not None]),
         complete_children=len([one for one in children if one.share == 1]),
         idle_children=len([one for one in children if one.share == 0]),
         areas=_areas(client, place, as_of, children),
         defaulters=[Overdue(one, call) for one, call in zip(found, whom, strict=True)],
         more_defaulters=overdue - len(found),
+        unusual=unusual[:MOST_UNUSUAL],
+        more_unusual=len(unusual[MOST_UNUSUAL:]),
         age=tables.age(client, unit, as_of, within=within),
     )
 

@@ -15,8 +15,9 @@ from reports.situation import Child, MilestoneLine, Situation
 from reports.typeface import font_faces
 from reports.words import Tongue, Words, indian, percent
 from schemas.units import state_of
+from sinks.forecast import SHARE
 
-SHOWN_CHILDREN, SHOWN_DEFAULTERS = 5, 6
+SHOWN_CHILDREN, SHOWN_DEFAULTERS, SHOWN_UNUSUAL = 5, 6, 3
 CARD_MILESTONES, CARD_CHILDREN = 9, 3
 CARD_SIZE = (1080, 1350)
 """Pixels of the card: upright, as messengers show it whole."""
@@ -54,9 +55,12 @@ def page(situation: Situation, tongue: Tongue) -> str:
         shown=Shown.of(situation.children, SHOWN_CHILDREN),
         defaulters=situation.defaulters[:SHOWN_DEFAULTERS],
         more=situation.overdue - len(situation.defaulters[:SHOWN_DEFAULTERS]),
+        unusual=situation.unusual[:SHOWN_UNUSUAL],
+        unusual_count=len(situation.unusual) + situation.more_unusual,
+        metrics={one.metric: one for one in situation.metrics},
         trend=trend(situation.curves, situation.day) if situation.curves else None,
         curve_colours=CURVE_COLOURS,
-        bars=bars(situation.members, usual) if any(one.amount is not None for one in situation.members) else None,
+        bars=bars(situation.member_days, usual) if any(one.amount is not None for one in situation.member_days) else None,
         map=map_,
     )
 
@@ -69,7 +73,7 @@ def card(situation: Situation, tongue: Tongue) -> str:
 
 def _rendered(template: str, situation: Situation, tongue: Tongue, **values: Any) -> str:  # noqa: ANN401 - what the template shows
     words = Words(tongue)
-    html = _TEMPLATES.get_template(template).render(s=situation, w=words, say=words.say, states=STATES, fonts=_FONTS, **values)
+    html = _TEMPLATES.get_template(template).render(s=situation, w=words, say=words.say, states=STATES, goal=percent(SHARE, digits=0), fonts=_FONTS, **values)
     return html.replace(_FONTS, font_faces(html), 1)
 
 
@@ -81,7 +85,7 @@ def _telling(milestones: Sequence[MilestoneLine]) -> list[MilestoneLine]:
 
 def _map(situation: Situation) -> Map | None:
     boundaries = _boundaries(state_of(situation.unit) or "")
-    if boundaries is None or not situation.areas:
+    if boundaries is None or len(situation.children) < 2:  # noqa: PLR2004 - one area alone tells nothing
         return None
     return choropleth(boundaries, situation.areas, {child.unit: child.share for child in situation.children})
 

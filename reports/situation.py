@@ -9,7 +9,10 @@ from typing import Literal
 
 from schemas.units import Level
 from sinks.control_room import Call, Defaulter
+from sinks.forecast import Forecast
+from sinks.members import Members
 from sinks.situation import Activity, Age, DayFigure, Metric, Milestone, Place, Standing
+from sinks.unusual import UnusualValue
 
 Basis = Literal["due_by_now", "everything"]
 """What shares are of: the milestones whose deadline has passed, or all of them as long as none has."""
@@ -35,15 +38,6 @@ FLOWS: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Forecast:
-    """When a milestone will be done everywhere, at the recent rate."""
-
-    day: date
-    earliest: date
-    latest: date
-
-
-@dataclass(frozen=True)
 class MilestoneLine:
     """How far the units at or below the unit are with one milestone; the four states add up to `expected`."""
 
@@ -66,8 +60,8 @@ class MilestoneLine:
     """Overdue since the day before."""
     share: float
     """Done, of the expected."""
-    forecast: Forecast | None = None
-    """None: done, or too little to say."""
+    forecast: Forecast | None
+    """When most of them will have it, at the pace of the last week."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +156,8 @@ class Booths:
 class _Sections:
     """What a unit that is open has to show; empty for another."""
 
+    above: list[Place] = field(default_factory=list)
+    """The units above it on that day, the nearest first."""
     basis: Basis = "everything"
     expected: int = 0
     """Units and milestones, of those that `basis` says."""
@@ -175,17 +171,24 @@ class _Sections:
     usual_days: int = USUAL_DAYS
     booths: Booths | None = None
     curves: list[Curve] = field(default_factory=list)
-    members: list[DayAmount] = field(default_factory=list)
+    members: Members | None = None
+    """All, verified, and different persons; None if none was reported."""
+    member_days: list[DayAmount] = field(default_factory=list)
     """New members of each of the last days."""
     child_level: Level | None = None
     children: list[Child] = field(default_factory=list)
     """The furthest ahead first."""
+    compared_children: int = 0
+    """Of whom anything is expected."""
     complete_children: int = 0
     idle_children: int = 0
     areas: dict[str, str] = field(default_factory=dict)
     """Assembly → the child it belongs to on that day: what the map is made of."""
     defaulters: list[Overdue] = field(default_factory=list)
     more_defaulters: int = 0
+    unusual: list[UnusualValue] = field(default_factory=list)
+    """Values of the day that want a look, those first that stand out most."""
+    more_unusual: int = 0
     age: Age | None = None
 
 
@@ -212,7 +215,7 @@ class Situation(_Sections):
         return self.as_of == self.made_at
 
 
-def milestone_lines(milestones: Sequence[Milestone], standings: Iterable[Standing], day: date) -> list[MilestoneLine]:
+def milestone_lines(milestones: Sequence[Milestone], standings: Iterable[Standing], forecasts: Mapping[str, Forecast], day: date) -> list[MilestoneLine]:
     """The programme, milestone by milestone; those that nobody is expected to meet are left out."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for one in standings:
@@ -230,7 +233,8 @@ def milestone_lines(milestones: Sequence[Milestone], standings: Iterable[Standin
         expected = done + count["overdue"] + count["due"]
         named = (m.milestone, m.level, m.name_en, m.name_hi, m.deadline, (m.deadline - day).days, expected)
         states = (count["done_on_time"], count["done_late"], count["overdue"], count["due"])
-        lines.append(MilestoneLine(*named, *states, count["known_late"], count["newly_done"], count["newly_overdue"], done / expected))
+        changed = (count["known_late"], count["newly_done"], count["newly_overdue"])
+        lines.append(MilestoneLine(*named, *states, *changed, done / expected, forecasts.get(m.milestone)))
     return lines
 
 

@@ -39,7 +39,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     "children_assembly": ("विधानसभा क्षेत्र", "Assemblies"),
     "children_booth": ("बूथ", "Booths"),
     # where it stands
-    "of_what_was_due": ("अब तक जो होना था, उसका पूरा हुआ", "done of what was due by now"),
+    "of_what_was_due": ("अब तक जो होना था, उसमें से पूरा हुआ", "done of what was due by now"),
     "of_everything": ("पूरे कार्यक्रम का पूरा हुआ; अभी कोई अंतिम तिथि नहीं बीती", "done of the whole programme; no deadline has passed yet"),
     "done_today": ("आज पूरे", "done today"),
     "done_that_day": ("उस दिन पूरे", "done that day"),
@@ -49,7 +49,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     "span_from": ("{day} से खुली।", "Open from {day}."),
     "span_to": ("{day} तक खुली।", "Open until {day}."),
     "deadline": ("अंतिम तिथि", "Deadline"),
-    "by_day": ("{day} तक", "by {day}"),
+    "by_day": ("{day} तक", "By {day}"),
     "days_left": ("{count} दिन शेष", "{count} days left"),
     "last_day": ("आज अंतिम दिन", "last day today"),
     "days_past": ("{count} दिन पहले बीती", "passed {count} days ago"),
@@ -62,9 +62,11 @@ PHRASES: dict[str, tuple[str, str]] = {
     "done": ("पूरे", "done"),
     "known_late": ("समय पर हुआ, सूचना बाद में", "on time, told of late"),
     "forecast": ("अनुमान", "Forecast"),
-    "forecast_day": ("मौजूदा गति से पूरा: {day}", "at this pace done by {day}"),
-    "forecast_band": ("मौजूदा गति से पूरा: {day} ({first} से {last})", "at this pace done by {day} ({first} to {last})"),
-    "forecast_none": ("पूरा होने का अनुमान अभी संभव नहीं", "too little to say when it will be done"),
+    "forecast_one": ("मौजूदा गति से {share}: {day} तक", "At this pace {share} by {day}"),
+    "forecast_band": ("मौजूदा गति से {share}: {day} तक ({first} से {last})", "At this pace {share} by {day} ({first} to {last})"),
+    "forecast_open": ("मौजूदा गति से {share}: {day} तक ({first} या उसके बाद)", "At this pace {share} by {day} ({first} or later)"),
+    "not_in_sight": ("मौजूदा गति से {share} एक साल में भी नहीं", "At this pace {share} is not in sight within a year"),
+    "too_little_pace": ("{share} कब तक: कहने के लिए अभी कम सूचना", "When {share}: too little to say"),
     "milestone": ("लक्ष्य", "Milestone"),
     # since yesterday
     "since_yesterday": ("कल से क्या बदला", "What changed since yesterday"),
@@ -80,8 +82,11 @@ PHRASES: dict[str, tuple[str, str]] = {
     "usual": ("सामान्य दिन", "Usual day"),
     "to_date": ("अब तक", "To date"),
     "verified": ("सत्यापित", "Verified"),
-    "unique": ("अलग-अलग", "Unique"),
-    "unique_note": ("अलग-अलग सदस्य अनुमानित संख्या है।", "Unique members are an approximate number."),
+    "members_counted": (
+        "सदस्य अब तक: {members}, सत्यापित {verified}; पहचान-कुंजी सहित {named}, जिनमें अलग-अलग व्यक्ति {persons}",
+        "Members to date: {members}, verified {verified}; {named} came with a key, which are {persons} different persons",
+    ),
+    "approximate": ("(लगभग)", "(about)"),
     "members": ("नए सदस्य", "New members"),
     "reach": ("पोस्ट की पहुँच", "Reach of posts"),
     "posts": ("पोस्ट", "Posts"),
@@ -96,11 +101,12 @@ PHRASES: dict[str, tuple[str, str]] = {
         "Booths in {days} days: {active} active, {zero} told of zero, {silent} silent",
     ),
     "unusual": ("जाँचने योग्य असामान्य आँकड़े", "Unusual values to check"),
-    "unusual_value": ("{metric}, {day}: {value}; सामान्यतः {usual}", "{metric}, {day}: {value}; usually {usual}"),
+    "unusual_count": ("{count} आँकड़े सामान्य से बहुत अलग हैं; वे गिने गए हैं।", "{count} values stand out from what is usual; they count."),
+    "usually": ("सामान्यतः {usual}", "usually {usual}"),
     # charts
     "trend": ("रफ़्तार", "Trend"),
     "trend_done": ("पूरे हुए, प्रतिशत; खड़ी रेखा अंतिम तिथि है", "Done, per cent; the upright line is the deadline"),
-    "trend_members": ("प्रतिदिन नए सदस्य; × का अर्थ है सूचना नहीं", "New members a day; × means not reported"),
+    "trend_members": ("प्रतिदिन नए सदस्य; × का अर्थ है सूचना नहीं; टूटी रेखा: सामान्य दिन", "New members a day; × means not reported; the dashed line is the usual day"),
     "map_of": ("नक़्शा: {of}", "Map: {of}"),
     "map_note": (
         "प्रतिशत: अब तक जो होना था, उसमें से पूरा। “–”: कोई लक्ष्य नहीं। सीमाएँ विधानसभा क्षेत्रों से बनी हैं और सांकेतिक हैं।",
@@ -168,12 +174,13 @@ def indian(number: float) -> str:
     return sign + ",".join([*reversed(pairs), tail])
 
 
-def percent(share: float) -> str:
-    """A share as per cent with one digit; never 100.0 unless it is whole, never 0.0 unless it is nothing."""
-    rounded = round(share * 100, 1)
+def percent(share: float, digits: int = 1) -> str:
+    """A share as per cent; never 100 unless it is whole, never 0 unless it is nothing."""
+    rounded = round(share * 100, digits)
     if 0 < share < 1:
-        rounded = min(max(rounded, 0.1), 99.9)
-    return f"{rounded:.1f}%"
+        least = 10.0**-digits
+        rounded = min(max(rounded, least), 100 - least)
+    return f"{rounded:.{digits}f}%"
 
 
 def written_day(day: date, language: Language) -> str:

@@ -1,5 +1,6 @@
 """What the situation report asks of ClickHouse. Units below a unit are those of the day of `as_of`, and never from outside `within`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
@@ -102,16 +103,26 @@ _SEEN_DAYS = "arrayExists(span -> day BETWEEN span.1 AND span.2, (SELECT groupAr
 """The days on which a unit stood at or below `within`."""
 
 
-def places(client: Client, units: list[str]) -> dict[str, Place]:
+def places(client: Client, units: Sequence[str]) -> dict[str, Place]:
     """Units by code; those that are not in the registry are missing."""
     rows = client.execute("SELECT unit, toString(level), name_en, name_hi, valid_from, valid_to FROM units WHERE unit IN %(units)s", {"units": [*units, ""]})
     return {row[0]: Place(*row) for row in rows}
 
 
-def is_below(client: Client, unit: str, within: str, day: date) -> bool:
-    """Whether a unit stands at or below another on a day."""
-    query = "SELECT count() FROM unit_ancestors WHERE unit = %(unit)s AND ancestor = %(within)s AND %(day)s BETWEEN valid_from AND valid_to"
-    return bool(client.execute(query, {"unit": unit, "within": within, "day": day})[0][0])
+def above(client: Client, unit: str, day: date) -> list[Place]:
+    """The units above a unit on a day, the nearest first."""
+    query = """
+        SELECT u.unit, toString(u.level), u.name_en, u.name_hi, u.valid_from, u.valid_to
+        FROM unit_ancestors AS a INNER JOIN units AS u ON u.unit = a.ancestor
+        WHERE a.unit = %(unit)s AND a.ancestor != %(unit)s AND %(day)s BETWEEN a.valid_from AND a.valid_to ORDER BY u.level DESC
+    """
+    return [Place(*row) for row in client.execute(query, {"unit": unit, "day": day})]
+
+
+def seen(client: Client, units: Sequence[str], within: str, day: date) -> set[str]:
+    """Those of some units that stand at or below another on a day."""
+    query = "SELECT unit FROM unit_ancestors WHERE unit IN %(units)s AND ancestor = %(within)s AND %(day)s BETWEEN valid_from AND valid_to"
+    return {row[0] for row in client.execute(query, {"units": [*units, ""], "within": within, "day": day})}
 
 
 def planned_states(client: Client) -> list[str]:
