@@ -6,9 +6,8 @@ servers). Both need an API token; the history needs the right to manage the proj
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from producers.pulls.tool_api import ToolApi
 from producers.pulls.walk import Cursor, Page, PullError, Row, Unreadable, behind, page
@@ -19,23 +18,19 @@ _ROWS = 1_000
 """Of a page; no more are answered."""
 _NAMED = 40
 """Submissions asked for by name at once: their names stand in the URL, which servers take up to 8 KiB."""
-_LISTINGS = 5
+_SETTLED = timedelta(seconds=30)
+"""An edit is fetched when it is this old: the data is written before the history, but another server may answer for it."""
+_WITHIN = timedelta(milliseconds=999)
+"""The history names a change by its second; it came behind a submission of the same second."""
 _DELETE = "delete-submission"
 _ACTIONS = f"(action:modify-submission OR action:{_DELETE})"
 
 
-@dataclass
-class _Change:
-    """The newest second in which a submission changed."""
+class _Change(NamedTuple):
+    """The newest change of a submission."""
 
-    second: datetime
-    entries: int = 1
-    deleted: bool = False
-
-    @property
-    def changed_at(self) -> datetime:
-        """Within the second, by how many changes it has seen: behind the submission itself, and behind what an earlier listing knew."""
-        return self.second + timedelta(milliseconds=min(self.entries, 999))
+    changed_at: datetime
+    deleted: bool
 
 
 class KoboWalk:
@@ -70,16 +65,19 @@ class KoboWalk:
             yield self._page(rows, {}, state)
 
     def _changed(self, state: dict[str, Any]) -> Iterator[Page]:
-        """What the history names, fetched as it stands now. The data is written before the history, so what stands is the change or something newer."""
+        """What the history names, fetched as it stands now: that is the change, or something newer, which the next walk names."""
         began = datetime.fromisoformat(state["began"])
-        changes, unreadable = self._listing(state.get("since"), began)
-        order = sorted(changes, key=lambda name: (changes[name].second, name))
+        changes, unreadable = self._listing(state.get("since"))
+        order = sorted(
+            (name for name, change in changes.items() if change.deleted or change.changed_at < began - _SETTLED),
+            key=lambda name: (changes[name].changed_at, name),
+        )
         if state["changes"] is not None:
-            second, last = datetime.fromisoformat(state["changes"][0]), state["changes"][1]
-            order = [name for name in order if (changes[name].second, name) > (second, last)]
+            at, last = datetime.fromisoformat(state["changes"][0]), state["changes"][1]
+            order = [name for name in order if (changes[name].changed_at, name) > (at, last)]
         for first in range(0, len(order), _NAMED):
             names = order[first : first + _NAMED]
-            state = {**state, "changes": [changes[names[-1]].second.isoformat(), names[-1]]}
+            state = {**state, "changes": [changes[names[-1]].changed_at.isoformat(), names[-1]]}
             yield self._as_they_stand({name: changes[name] for name in names}, state)
         yield Page([], behind(began), unreadable)
 
@@ -105,41 +103,30 @@ class KoboWalk:
             last = rows[-1]["_id"] if rows and answer.part("next") is not None else None
             yield answer.at, rows, last
 
-    def _listing(self, since: str | None, before: datetime) -> tuple[dict[str, _Change], list[Unreadable]]:
-        """Root UUID → its newest change; and entries that name no submission.
-
-        Read again if it grew meanwhile: an entry that is pushed onto the next page would count twice.
-        """
-        for _ in range(_LISTINGS):
-            entries = list(self._entries(since, before))
-            if len({count for count, _ in entries}) <= 1:
-                break
+    def _listing(self, since: str | None) -> tuple[dict[str, _Change], list[Unreadable]]:
+        """Root UUID → its newest change; and entries that name no submission. A deletion is the last word of its second."""
         changes: dict[str, _Change] = {}
         unreadable = []
-        for _, entry in entries:
+        for entry in self._entries(since):
             try:
-                second, deleted = datetime.fromisoformat(entry["date_created"]), entry["action"] == _DELETE
+                change = _Change(datetime.fromisoformat(entry["date_created"]) + _WITHIN, entry["action"] == _DELETE)
                 name = kobo.plain_uuid(entry["metadata"]["submission"]["root_uuid"])
             except (KeyError, TypeError, ValueError, AttributeError):
                 unreadable.append(Unreadable(f"history of {entry.get('date_created')}", "names no submission by its root UUID"))
                 continue
-            known = changes.get(name)
-            if known is None or second > known.second:
-                changes[name] = _Change(second, deleted=deleted)
-            elif second == known.second:
-                known.entries, known.deleted = known.entries + 1, known.deleted or deleted
+            changes[name] = max(change, changes.get(name, change))
         return changes, unreadable
 
-    def _entries(self, since: str | None, before: datetime) -> Iterator[tuple[int, dict[str, Any]]]:
-        """How many there are, and each. The second that is not over is left to the next walk."""
-        query = f'{_ACTIONS} AND date_created__lt:"{_second(before)}"'
+    def _entries(self, since: str | None) -> Iterator[dict[str, Any]]:
+        """Newest first, so that what is added meanwhile pushes others onto the next page, where they come again, and hides none."""
+        query = _ACTIONS
         if since is not None:
-            query += f' AND date_created__gte:"{_second(datetime.fromisoformat(since))}"'
+            query += f' AND date_created__gte:"{datetime.fromisoformat(since):%Y-%m-%dT%H:%M:%SZ}"'
         start, more = 0, True
         while more:
             answer = self._api.get(self._history, q=query, start=start, limit=_ROWS, format="json")
             entries, more = answer.part("results", list), answer.part("next") is not None
-            yield from ((answer.part("count", int), entry) for entry in entries)
+            yield from entries
             start += len(entries)
 
     def _page(self, rows: list[Row], changes: dict[str, _Change], cursor: Cursor) -> Page:
@@ -152,7 +139,3 @@ class KoboWalk:
             return found if change is None else kobo.submission(row, change.changed_at)
 
         return page(rows, "_id", submission, cursor)
-
-
-def _second(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

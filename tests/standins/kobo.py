@@ -1,7 +1,7 @@
 """KoboToolbox (kpi, API v2): `data/` with Mongo queries, `history/`, and a REST service that fires on creation only.
 
 As in its sources: at most 1,000 rows whatever `limit` says; without `sort` the order is nobody's promise; an edit keeps `_id`, `_submission_time` and `meta/rootUuid`, and
-changes `_uuid` and `meta/instanceID`; the history knows seconds, is written after the data, newest first, and reaches back so many days only; a hook carries the submission as
+changes `_uuid` and `meta/instanceID`; the history knows seconds, is newest first, and reaches back so many days only; a hook carries the submission as
 it is when it is sent, and is tried again three times, from a minute on, doubling, after 502, 503 and 504 alone.
 """
 
@@ -21,6 +21,10 @@ VERIFICATIONS = {
     "verified": {"uid": "validation_status_approved", "label": "Approved"},
     "rejected": {"uid": "validation_status_not_approved", "label": "Not approved"},
 }
+
+
+_LAG = timedelta(seconds=20)
+"""So long the server that answers for data may be behind the one that writes it."""
 
 
 class Kobo(StandIn):
@@ -76,12 +80,14 @@ class Kobo(StandIn):
         return [Standing(root, _answers(row), verifications[row["_validation_status"].get("uid")]) for root, row in rows.items() if row is not None]
 
     def _change(self, root: str, action: str, row: dict | None, **more: str) -> None:
-        visible_at = self._rows[root].put(self.change(root), row)
+        visible_at = self.change(root)
+        if action != "add-submission":
+            visible_at = min(visible_at, self.clock.now + _LAG)
+        self._rows[root].put(visible_at, row)
         submission = {"submitted_by": "field", "root_uuid": root, **more}
         for entry_action, metadata in ((action, {"submission": submission}), ("export", {}))[: self.choose.choice([1, 1, 2])]:
-            logged_at = max(self.clock.now, visible_at)
             entry = {"user": "http://kf/api/v2/users/field/", "username": "field", "action": entry_action, "metadata": {"asset_uid": ASSET, **metadata}}
-            self._entries.append({**entry, "_at": logged_at, "_visible_at": max(logged_at, self.late())})
+            self._entries.append({**entry, "_at": self.clock.now, "_visible_at": self.late()})
 
     # --- its API -----------------------------------------------------------------------------------------------------------------------------------
 
@@ -114,15 +120,14 @@ class Kobo(StandIn):
         return found
 
     def _history(self, query: str) -> list[dict]:
-        asked = re.fullmatch(r'\((action:[\w-]+(?: OR action:[\w-]+)*)\)(?: AND date_created__lt:"([^"]+)")?(?: AND date_created__gte:"([^"]+)")?', query)
+        asked = re.fullmatch(r'\((action:[\w-]+(?: OR action:[\w-]+)*)\)(?: AND date_created__gte:"([^"]+)")?', query)
         if asked is None:
             message = f"Your query is misformatted: {query}"
             raise ValueError(message)
         actions = {part.removeprefix("action:") for part in asked[1].split(" OR ")}
         reach = (self.clock.now - timedelta(days=self.history_days)).replace(hour=0, minute=0, second=0, microsecond=0)
-        until = datetime.fromisoformat(asked[2]) if asked[2] else self.clock.now
-        since = max(reach, datetime.fromisoformat(asked[3])) if asked[3] else reach
-        found = [e for e in self._entries if e["_visible_at"] <= self.clock.now and since <= e["_at"] < until and e["action"] in actions]
+        since = max(reach, datetime.fromisoformat(asked[2])) if asked[2] else reach
+        found = [e for e in self._entries if e["_visible_at"] <= self.clock.now and e["_at"] >= since and e["action"] in actions]
         found.sort(key=lambda entry: entry["_at"], reverse=True)
         return [
             {**{k: v for k, v in e.items() if not k.startswith("_")}, "date_created": e["_at"].astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")} for e in found

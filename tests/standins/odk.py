@@ -143,7 +143,7 @@ def _row(row: dict, *, expand: bool) -> dict:
         },
         "meta": {"instanceID": row["instance"]},
         "visit": {"unit": answers.unit, "at": answers.at, "posts": answers.posts, "volunteers": answers.volunteers},
-        "groups@odata.navigationLink": f"Submissions('{row['name']}')/groups",
+        **({"groups@odata.navigationLink": f"Submissions('{row['name']}')/groups"} if groups else {}),
         **({"groups": groups} if expand and groups else {}),
     }
 
