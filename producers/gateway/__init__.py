@@ -8,6 +8,7 @@
 | `reception` | the way of a body, a ready event or a pulled submission to the store: adapter, mapping, what a source may report |
 | `intake` | what was told and what stands now → events. Pure |
 | `store` | the one SQLite file: archive of bodies, what was told, the outbox, counters; waiting requests are committed together |
+| `given_out` | which hashes of persons were given out |
 | `units` | the unit registry as the gateway last saw it, and what a source may report for |
 | `status` | what came from whom, and who is silent |
 

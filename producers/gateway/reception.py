@@ -7,7 +7,7 @@ wrong with it, or not taken at all.
 import base64
 import re
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import orjson
 
+from producers.gateway.given_out import Remembered
 from producers.gateway.intake import Ready, SubmissionId, decide, follows, left_behind
 from producers.gateway.limits import is_deeper
 from producers.gateway.store import Kept, Store, Transaction
@@ -252,7 +253,7 @@ class Reception:
         Raises:
             NotReadyError, StoreBusyError: nothing was taken.
         """
-        pending = _GivenOut(self.store)
+        pending = Remembered(self.store)
         kept = {name: headers[name] for name in _KEPT_HEADERS if name in headers}
         try:
             if is_deeper(body, source.limits.depth):
@@ -306,7 +307,7 @@ class Reception:
             NotReadyError, StoreBusyError, OutboxFullError, OutboxBusyError: nothing was taken.
         """
         sender = self.source(source)
-        pending = _GivenOut(self.store)
+        pending = Remembered(self.store)
         names = [SubmissionId(source, one.form, one.name) for one in submissions]
         known = {} if again is not None else self.store.states(names)
         mapped = [
@@ -342,7 +343,7 @@ class Reception:
             self._keep(transaction, source, "submission", submission_json(one.submission), number)
         return item, events
 
-    def _map(self, source: FieldSource, submission: Submission, persons: "_GivenOut") -> _Mapped:
+    def _map(self, source: FieldSource, submission: Submission, persons: Remembered) -> _Mapped:
         """What a submission stands for, or why that cannot be told."""
         refusal = self.units.check_changed_at(submission.changed_at)
         if refusal is not None or submission.deleted:
@@ -432,26 +433,6 @@ def take_state(transaction: Transaction, source: str, submission: Submission, ob
 
 _KEPT_HEADERS = ("content-type", "user-agent")
 """What of the headers is kept with a body: nothing that proves who sent it."""
-
-
-class _GivenOut:
-    """Hashes of persons that a body gives out for the first time: kept together with it."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._new: set[str] = set()
-
-    def known(self, hashes: Collection[str]) -> set[str]:
-        """Those that were given out before."""
-        return self._store.given_out(hashes) | self._new.intersection(hashes)
-
-    def remember(self, hashes: Collection[str]) -> None:
-        """Keep them with the body."""
-        self._new.update(hashes)
-
-    def keep(self, transaction: Transaction) -> None:
-        """Keep them for good."""
-        transaction.give_out(self._new)
 
 
 def _events(body: bytes, source: FieldSource) -> list[bytes]:
