@@ -30,7 +30,10 @@ from api import problems
 from api import query as queries
 from api.clickhouse import Reader
 from api.formats import CLICKHOUSE_FORMATS, MEDIA_TYPES, Format, begun, chosen
+from api.report import AT_ONCE, report
 from api.tokens import Tokens, require
+from reports import forms
+from reports.words import Tongue
 from schemas.access import Scope
 from schemas.days import FIRST_DAY, KOLKATA, LAST_DAY, date_of
 from schemas.problems import Problem
@@ -77,6 +80,8 @@ class Parts:
     state_reader: Reader | None
     """The state's own, which may read contacts, for tokens that reach persons; None: where it is not configured nobody is told of persons."""
     settings: Settings
+    reports: asyncio.Semaphore
+    """One for each report that is being made."""
     tokens: Tokens
     limiter: MovingWindowRateLimiter
     rate: str
@@ -211,7 +216,7 @@ async def changes(
     last = [str(rows[-1][feed.COLUMNS.index(name)]) for name in feed.SORTED_BY] if more else None
     following = feed.following(at, last).text()
     headers = {"Pravah-Next": following, "Pravah-More": str(more).lower()}
-    output = chosen(asked, request.headers.get("accept", ""))
+    output = chosen(asked, request.headers.get("accept", ""), MEDIA_TYPES)
     named = [dict(zip(query.columns, row, strict=True)) for row in rows]
     if output == "json":
         return Response(orjson.dumps({"data": named, "next": following, "more": more}), headers=headers, media_type=MEDIA_TYPES["json"])
@@ -443,6 +448,44 @@ def _behind(settings: Settings) -> int | None:
         return None
 
 
+@router.get(
+    "/report",
+    response_class=Response,
+    responses={
+        200: {"description": "The report.", "content": {media_type.partition(";")[0]: {} for media_type in forms.MEDIA_TYPES.values()}},
+        501: {"description": "PDF and PNG cannot be made on this server."},
+    },
+)
+async def situation_report(
+    request: Request,
+    holder: Holder,
+    *,
+    unit: Annotated[Code | None, Query(description="A unit's code; the token's unit if there is none.", examples=["CG-D-NRP"])] = None,
+    on: On = None,
+    lang: Annotated[Tongue, Query(description="Hindi, English, or both side by side; JSON and XLSX have both always.", examples=["hi"])] = "both",
+    asked: Annotated[forms.Form | None, Query(alias="format", description="Wins over `Accept`.", examples=["pdf"])] = None,
+) -> Response:
+    """The situation report: one page on where a unit's programme stands, what changed, who is ahead and who behind, who is overdue, and how current the figures are.
+
+    As HTML for a phone, PDF, PNG (a card to forward), XLSX, or JSON. It says whom to call only for tokens that reach persons.
+    """
+    require(holder, "figures")
+    require(holder, "plan")
+    parts = _parts(request)
+    await _selected(request, holder, [unit] if unit else [], None, [])
+    form = chosen(asked, request.headers.get("accept", ""), forms.MEDIA_TYPES)
+    persons = "persons" in holder.kinds and parts.state_reader is not None
+    headers = {"Vary": "Accept, Authorization", "Cache-Control": "private, no-cache"}
+    if not persons:  # contacts have no version that a tag could name
+        proved = await parts.reader.rows("SELECT max(at) FROM reconciliations")
+        headers["ETag"] = await _tag(parts.reader, request, f"{form} {proved}")
+        if headers["ETag"] in request.headers.get("if-none-match", ""):
+            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    async with parts.reports:
+        content = await report(parts.settings, holder, unit or holder.unit, on, form, lang, persons=persons)
+    return Response(content, headers=headers, media_type=forms.MEDIA_TYPES[form])
+
+
 def _check_span(first: date, last: date) -> None:
     if not 0 <= (last - first).days < MOST_DAYS:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"from, to: from 1 to {MOST_DAYS} days can be asked for at once")
@@ -496,7 +539,7 @@ async def _selected(
 async def _answer(request: Request, query: queries.Query, limit: int | None, cursor: str | None, asked: Format | None, *, by: Reader | None = None) -> Response:
     """Send the rows of a query: JSON in pages, other formats whole or as one page; asked by the AICC's account or another."""
     reader = by or _parts(request).reader
-    output = chosen(asked, request.headers.get("accept", ""))
+    output = chosen(asked, request.headers.get("accept", ""), MEDIA_TYPES)
     # contacts have no version that a tag could name
     tag = "" if by else await _tag(reader, request, output)
     if tag and tag in request.headers.get("if-none-match", ""):
@@ -517,7 +560,7 @@ async def _answer(request: Request, query: queries.Query, limit: int | None, cur
     return Response(orjson.dumps(body), headers=headers, media_type=MEDIA_TYPES["json"])
 
 
-async def _tag(reader: Reader, request: Request, output: Format) -> str:
+async def _tag(reader: Reader, request: Request, output: str) -> str:
     """An entity tag: another one as soon as any figure, the plan or the registry may be another, and with every day."""
     at = await feed.position(reader)
     rest = await reader.rows("SELECT (SELECT max(loaded_at) FROM plans), (SELECT arraySort(groupArray((name, value))) FROM deployment FINAL), today()")
@@ -533,7 +576,8 @@ def build(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         reader = Reader(settings.clickhouse)
         state_reader = Reader(settings.clickhouse, "grafana") if "grafana" in settings.clickhouse.users else None
-        app.state.parts = Parts(reader, state_reader, settings, Tokens(reader), MovingWindowRateLimiter(MemoryStorage()), settings.api_rate)
+        limiter = MovingWindowRateLimiter(MemoryStorage())
+        app.state.parts = Parts(reader, state_reader, settings, asyncio.Semaphore(AT_ONCE), Tokens(reader), limiter, settings.api_rate)
         yield
         await reader.close()
         if state_reader is not None:

@@ -1,11 +1,12 @@
 """In which form an answer goes out: by `format`, else by `Accept`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
-from typing import Literal
+from typing import Literal, TypeVar
 
 from schemas.problems import Problem
 
+F = TypeVar("F", bound=str)
 Format = Literal["json", "ndjson", "csv", "parquet", "arrow"]
 
 MEDIA_TYPES: dict[Format, str] = {
@@ -18,12 +19,13 @@ MEDIA_TYPES: dict[Format, str] = {
 CLICKHOUSE_FORMATS: dict[Format, str] = {"json": "JSONEachRow", "ndjson": "JSONEachRow", "csv": "CSVWithNames", "parquet": "Parquet", "arrow": "ArrowStream"}
 
 
-def chosen(asked: Format | None, accept: str) -> Format:
+def chosen(asked: F | None, accept: str, offered: Mapping[F, str]) -> F:
     """The format of an answer.
 
     Args:
         asked: the parameter `format`, which wins.
         accept: the header, as RFC 9110 has it.
+        offered: format → media type; the first where any will do.
 
     Raises:
         Problem: 406, none of those in the header is offered.
@@ -31,15 +33,12 @@ def chosen(asked: Format | None, accept: str) -> Format:
     if asked is not None:
         return asked
     wanted = sorted(filter(None, map(_weighted, accept.split(","))), key=lambda pair: -pair[0])
-    if not wanted:
-        return "json"
-    for _, media_type in wanted:
-        if media_type in {"*/*", "application/*"}:
-            return "json"
-        for name, offered in MEDIA_TYPES.items():
-            if media_type == offered.partition(";")[0]:
+    types = {name: media_type.partition(";")[0] for name, media_type in offered.items()}
+    for _, pattern in wanted or [(1.0, "*/*")]:
+        for name, media_type in types.items():
+            if pattern in {"*/*", media_type, f"{media_type.partition('/')[0]}/*"}:
                 return name
-    raise Problem(HTTPStatus.NOT_ACCEPTABLE, f"offered are {', '.join(one.partition(';')[0] for one in MEDIA_TYPES.values())}")
+    raise Problem(HTTPStatus.NOT_ACCEPTABLE, f"offered are {', '.join(types.values())}")
 
 
 def _weighted(part: str) -> tuple[float, str] | None:

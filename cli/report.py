@@ -29,14 +29,14 @@ def report(
 
     html is one page for a phone, pdf the same on A4, png a card to forward, xlsx a workbook, json the data.
     """
-    from reports.facts import default_unit, read_situation  # noqa: PLC0415 - other commands do not wait for it
+    from reports.facts import FutureDayError, default_unit, read_situation  # noqa: PLC0415 - other commands do not wait for it
 
     form = form or _by_ending(to)
     day = _day(on)
     with connect(Settings().clickhouse, "grafana") as client:
         try:
             situation = read_situation(client, unit or default_unit(client), day, contacts=with_contacts)
-        except ValueError as error:
+        except FutureDayError as error:
             raise typer.BadParameter(str(error), param_hint="--date") from None
     content = rendered(situation, form, lang)
     if to == _STANDARD_OUTPUT or (to is None and form == "json"):

@@ -29,6 +29,7 @@ _WHITE_FROM = 3
 WIDTH = 340
 _TALLEST = 1.25
 _LEAST_SPAN = 0.1
+_THOUSAND = 1000
 _LAST_DAYS_AFTER = timedelta(days=45)
 _numbers = count()
 
@@ -80,8 +81,8 @@ def bars(days: Sequence[DayAmount], usual: float | None) -> Markup:
         "amount:Q",
         title=None,
         scale=alt.Scale(domain=[0, largest], nice=True),
-        axis=alt.Axis(tickCount=3, tickMinStep=1, format="~s" if largest >= 1000 else "d"),
-    )  # noqa: PLR2004
+        axis=alt.Axis(tickCount=3, tickMinStep=1, format="~s" if largest >= _THOUSAND else "d"),
+    )
     layers = [
         alt.Chart(alt.InlineData(values=rows)).mark_bar(width=5, color=BLUE).encode(x=across, y=upward),
         alt.Chart(alt.InlineData(values=missing)).mark_text(text="×", fontSize=8, color="#666666", dy=-4).encode(x=across, y=upward),

@@ -35,6 +35,10 @@ MOST_DEFAULTERS, MOST_UNUSUAL = 50, 20
 """A report holds so many; the page shows fewer."""
 
 
+class FutureDayError(ValueError):
+    """Of a day that has not begun there is nothing to tell."""
+
+
 class OutOfScopeError(LookupError):
     """The unit does not stand at or below the one whose subtree the reader may see, on that day."""
 
@@ -52,14 +56,14 @@ def read_situation(client: Client, unit: str, day: date | None = None, *, within
     Raises:
         LookupError: there is no such unit.
         OutOfScopeError: it is not within `within` on that day.
-        ValueError: the day lies in the future.
+        FutureDayError: the day lies in the future.
     """
     made_at = datetime.now(KOLKATA)
     today = made_at.date()
     day = day or today
     if day > today:
         msg = f"{day} lies in the future; today is {today}"
-        raise ValueError(msg)
+        raise FutureDayError(msg)
     place = tables.places(client, [unit]).get(unit)
     if place is None:
         msg = f"unit {unit!r} is not in the registry; `pravah units show` looks at one"
