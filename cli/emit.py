@@ -19,7 +19,7 @@ from settings import Settings
 
 _TOGETHER = 500
 """So many events go into an outbox in one write to the disk."""
-_A_LITTLE_SECONDS = 5.0
+_A_LITTLE_SECONDS = 2.0
 """So long it is tried to hand over, without --drain."""
 
 SHOWN = 20

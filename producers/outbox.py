@@ -37,6 +37,7 @@ _PRUNED = 2_000
 """So many forgotten event ids go in one transaction."""
 _LOOK_SECONDS = 0.25
 """So often the forwarder looks whether another process has put something."""
+_CONNECT_SECONDS = 5.0
 _STOP_SECONDS = 5.0
 _PATIENCE = wait_exponential_jitter(multiplier=0.2, max=5.0)
 
@@ -245,11 +246,12 @@ class Forwarder:
         self._more.set()
         if self._thread.ident is None:
             return
-        self._thread.join(_STOP_SECONDS)
-        if self._thread.is_alive() and self._producer is not None:  # it waits for Kafka
+        self._thread.join(_STOP_SECONDS if self._producer is not None else _LOOK_SECONDS)
+        if self._thread.is_alive() and self._producer is not None:  # it waits for a confirmation
             with suppress(ProducerError):
                 self._producer.close(timeout=0.0)
             self._thread.join(_STOP_SECONDS)
+        # if it still waits for an answer of Kafka it holds nothing that could be lost, and ends by itself
 
     def _run(self) -> None:
         with (self._path.parent / f"{self._path.name}.forwarder").open("w") as lock:
@@ -294,17 +296,23 @@ class Forwarder:
             OutboxFullError: what was handed over cannot be removed now.
         """
         self._remove(connection)
-        with EventProducer(self._kafka, topic=self._topic, delivery_seconds=self._delivery_seconds) as producer:
+        with EventProducer(self._kafka, topic=self._topic, delivery_seconds=self._delivery_seconds, connect_seconds=_CONNECT_SECONDS) as producer:
             self._producer = producer
-            with transaction(connection):
-                connection.execute("UPDATE outbox_state SET trouble = '' WHERE trouble != ''")
-            while not self._stop.is_set():
-                self._more.clear()
-                batch = self._batch(connection)
-                if not batch:
-                    self._more.wait(_LOOK_SECONDS)
-                    continue
-                self._send(connection, producer, batch)
+            try:
+                self._forward_by(connection, producer)
+            finally:
+                self._producer = None
+
+    def _forward_by(self, connection: sqlite3.Connection, producer: EventProducer) -> None:
+        with transaction(connection):
+            connection.execute("UPDATE outbox_state SET trouble = '' WHERE trouble != ''")
+        while not self._stop.is_set():
+            self._more.clear()
+            batch = self._batch(connection)
+            if not batch:
+                self._more.wait(_LOOK_SECONDS)
+                continue
+            self._send(connection, producer, batch)
 
     def _send(self, connection: sqlite3.Connection, producer: EventProducer, batch: list[tuple[int, str, bytes]]) -> None:
         sent: list[tuple[int, str, bytes]] = []
