@@ -350,7 +350,6 @@ def test_more_forms_at_one_instant_than_a_page_of_commcare_has_are_all_taken(tmp
     with standing_in("commcare", tmp_path, page=2) as (stand_in, gateway, clock):
         at_once(stand_in)
         stand_in._put = lambda name, form: stand_in._forms[name].put(clock.now, {**form, "modified": clock.now, "indexed": clock.now})  # noqa: SLF001
-        stand_in.choose.shuffle = lambda _: None
         for _ in range(7):
             stand_in.submit(VISIT)
         clock.advance(60)

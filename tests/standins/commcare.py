@@ -85,8 +85,8 @@ class CommCare(StandIn):
                     forms = [form for form in forms if fits(form[column], wanted)]
         order = query.get("order_by", "-received_on")
         column = {"indexed_on": "indexed", "received_on": "received", "server_modified_on": "modified"}[order.removeprefix("-")]
-        self.choose.shuffle(forms)  # equal instants are in nobody's order
-        forms.sort(key=lambda form: form[column], reverse=order.startswith("-"))
+        # equal instants are in nobody's order, though always the same
+        forms.sort(key=lambda form: (form[column], form["name"]), reverse=order.startswith("-"))
         limit, offset = min(int(query.get("limit", 20)) or 1000, self.page), int(query.get("offset", 0))
         following = f"{_LIST}?limit={limit}&offset={offset + limit}" if offset + limit < len(forms) else None
         meta = {"limit": limit, "next": following, "offset": offset, "previous": None, "total_count": len(forms)}
