@@ -5,14 +5,14 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from producers.persons import PersonKeys, ascii_digits, phone
-from schemas.events import MODELS, Kind
+from schemas.events import EARLIEST, MODELS, Kind
 
 Cell = object
 """A text, or what a spreadsheet's cell or JSON holds: number, boolean, date, None."""
@@ -22,6 +22,8 @@ _TRUE = frozenset({"true", "yes", "y", "1", "ok", "हाँ", "हां", "ह
 _FALSE = frozenset({"false", "no", "n", "0", "नहीं", "नही", "जी नहीं", "ना", "nahin", "nahi"})
 _WHOLE = re.compile(r"[+-]?(\d{1,18}|\d{1,3}(,\d{3}){1,5}|\d{1,2}(,\d{2}){1,7},\d{3})(\.0*)?")
 """1204, 1,204, 1,04,204, and 12.0 as tools write numbers that could have had a fraction."""
+_LATEST = datetime(2149, 6, 1, tzinfo=UTC)
+"""The calendar of units ends then (`schemas.days`)."""
 _CLOCK = ("%H", "%I", "%c", "%X", "%T")
 
 
@@ -194,14 +196,18 @@ class TimeReading(Strict):
         """A filled cell as an aware instant.
 
         Raises:
-            ConversionError: it is written otherwise.
+            ConversionError: it is written otherwise, or lies where no event can.
         """
         moment = cell if isinstance(cell, date) else self._parsed(ascii_digits(text_of(cell)))
         if not isinstance(moment, datetime):
             moment = datetime.combine(moment, time.fromisoformat(self.time))
         elif isinstance(cell, datetime) and moment.time() == time.min:
             moment = datetime.combine(moment.date(), time.fromisoformat(self.time))  # a spreadsheet's day is its midnight
-        return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(self.zone))
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(self.zone))
+        if not EARLIEST <= moment <= _LATEST:
+            msg = f"lies {'before the year 2000' if moment < EARLIEST else 'after the year 2149'}: the device's clock was wrong"
+            raise ConversionError(msg)
+        return moment
 
     def _parsed(self, text: str) -> date:
         """A day, or an instant with or without offset."""

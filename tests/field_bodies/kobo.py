@@ -101,6 +101,8 @@ CASES = [
     Case("an instant in UTC", report({"day": "2022-05-03T20:30:00.000Z"}), [posts({"occurred_at": "2022-05-03T20:30:00+00:00"})]),
     Case("a day written in another order", report({"day": "03/05/2022"}), refused="occurred_at: day is neither a day such as 2022-03-31 nor RFC 3339"),
     Case("a clock that was never set", report({"day": "1970-01-01"}), refused="before the year 2000"),
+    Case("a clock at the beginning of all calendars", report({"day": "0001-01-01T00:00:00+14:00"}), refused="occurred_at: day lies before the year 2000"),
+    Case("a clock at the end of all calendars", report({"day": "9999-12-31T23:59:59-14:00"}), refused="occurred_at: day lies after the year 2149"),
     Case("a code in capitals with hyphens", report({"where/booth": "CG-AC084-B0017"}), [POSTS]),
     Case("a code with Devanagari digits", report({"where/booth": "CG-AC०८४-B००१७"}), [POSTS]),
     Case("a unit that is not there", report({"where/booth": "cg_ac084_b9999"}), refused="unit: 'cg_ac084_b9999' is not in the registry"),
