@@ -19,7 +19,7 @@ BELOW = f"(SELECT unit FROM unit_ancestors WHERE ancestor = {UNIT} AND {DAY} BET
 """The units at or below it, today."""
 
 NEXT_LEVEL = f"""(
-    SELECT transform(any(toString(level)), ['national', 'state', 'division', 'district', 'assembly'], ['state', 'district', 'district', 'assembly', 'booth'], '')
+    SELECT transform(any(toString(level)), ['national', 'state', 'division', 'district', 'assembly'], ['state', 'district', 'district', 'assembly', 'booth'], 'booth')
     FROM units WHERE unit = {UNIT}
 )"""
 """The level that a table below it shows: below a state its districts, since a division has no office of its own to call."""

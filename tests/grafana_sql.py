@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 
 
-def as_sent(sql: str, first: datetime, last: datetime, variables: dict[str, list[str]] | None = None) -> str:
+def as_sent(sql: str, first: datetime, last: datetime, variables: dict[str, list[str] | str] | None = None) -> str:
     """A query's text for a time range.
 
     Args:
@@ -18,7 +18,8 @@ def as_sent(sql: str, first: datetime, last: datetime, variables: dict[str, list
         return int(instant.timestamp() * 1000)
 
     def quoted(found: re.Match) -> str:
-        values = (variables or {})[found[1]] or [""]
+        chosen = (variables or {})[found[1]]
+        values = [chosen] if isinstance(chosen, str) else chosen or [""]
         escaped = ["'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'" for value in values]
         return ",".join(escaped)
 

@@ -12,12 +12,10 @@ METRIC = "${metric:singlequote}"
 
 # a version counts as `streams/contribution.py` says: of a flow the highest version of an entity, of a stock the entity's latest observation that stands
 JUDGED = f"""
-    SELECT *,
+    SELECT v.*,
            highest_op = 'report' AND highest_verification != 'rejected' AND op = 'report' AND has(metrics, {METRIC})
            AND if(stock, version > retracted AND place = 1, version = highest)
-           AND (unit, multiIf(stock, {DAY}, day)) IN (
-               SELECT a.unit, d.day FROM unit_ancestors AS a CROSS JOIN {DAYS} AS d WHERE a.ancestor = {UNIT} AND d.day BETWEEN a.valid_from AND a.valid_to
-           ) AS counts,
+           AND arrayExists(span -> if(stock, {DAY}, day) BETWEEN span.1 AND span.2, spans) AS counts,
            amounts[indexOf(metrics, {METRIC})] AS amount
     FROM (
         SELECT *, row_number() OVER (PARTITION BY key, entity, op = 'report' AND version > retracted AND day <= {DAY} ORDER BY occurred_at DESC, version DESC) AS place
@@ -32,7 +30,8 @@ JUDGED = f"""
             WINDOW e AS (PARTITION BY key, entity)
         )
         WHERE day <= {DAY} AND (stock OR day >= {FIRST})
-    )
+    ) AS v
+    LEFT JOIN (SELECT unit, groupArray((valid_from, valid_to)) AS spans FROM unit_ancestors WHERE ancestor = {UNIT} GROUP BY unit) AS s ON s.unit = v.unit
 """
 
 FIGURE = f"""
@@ -127,7 +126,7 @@ def build() -> Dashboard:
                 EVENTS,
                 (0, 8, 24, 16),
                 [
-                    Column("counts", "गिनी? · counts?", mapping=COUNTS, width=170),
+                    Column("counts", "गिनी? · counts?", unit="none", mapping=COUNTS, width=170),
                     Column("amount", "मात्रा · amount", unit="locale", width=110),
                     Column("unit", "कोड · code", width=150),
                     Column("name", "इकाई · unit"),

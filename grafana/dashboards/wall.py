@@ -192,7 +192,7 @@ def build() -> Dashboard:
                 ),
                 Column("deadline", "तिथि · by", unit="time:DD-MM-YYYY", width=100),
                 Column("days_left", "दिन · days", unit="none", width=80),
-                Column("expected", "expected", hidden=True),
+                Column("expected", "अपेक्षित · expected", unit="locale", hidden=True),
                 Column("done_on_time", "✔ समय पर · on time", unit="locale", width=140),
                 Column("done_late", "◐ देर से · late", unit="locale", width=105),
                 Column("overdue", "✖ बकाया · overdue", unit="locale", width=135, steps=((None, PLAIN), (1, ACT))),
