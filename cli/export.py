@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from producers.gateway import telemetry as gateway
 from schemas.export import FILES, rendered
 from streams.telemetry import with_catalogue
 
@@ -11,4 +12,4 @@ if __name__ == "__main__":
     for file in FILES:
         (folder / file).write_text(rendered(file), encoding="utf-8")
     metrics = folder / "metrics.md"
-    metrics.write_text(with_catalogue(metrics.read_text(encoding="utf-8")), encoding="utf-8")
+    metrics.write_text(gateway.with_catalogue(with_catalogue(metrics.read_text(encoding="utf-8"))), encoding="utf-8")

@@ -20,7 +20,8 @@ _log = logging.getLogger(__name__)
 _ENTRIES = TypeAdapter(list[Entry])
 _LOOK_SECONDS, _WAIT_SECONDS = 30.0, 2.0
 """So often it is looked whether the registry changed; and whether there is one, as long as none is known."""
-_STOP_SECONDS = 5.0
+_STOP_SECONDS = 0.5
+"""It may wait for an answer of Kafka; it holds nothing that could be lost, and ends with the process."""
 
 
 class NotReadyError(RuntimeError):
