@@ -23,12 +23,18 @@ _SHOWN = 10
 _FLUSH_SECONDS = 30.0
 
 _WHAT_TO_DO: dict[State, tuple[str, str]] = {
-    "missing": ("stand at the tool, not here", "`pravah gateway pull {source} --from-beginning`; what stays: `pravah gateway reconcile {source} --repair`"),
-    "older": ("were changed at the tool, not here", "`pravah gateway pull {source} --from-beginning`"),
-    "extra": ("stand here, not at the tool", "`pravah gateway reconcile {source} --repair` takes them back, if the tool truly has them no more"),
-    "refused": ("cannot be taken", "mend the mapping, then `pravah gateway rejected list` and `rejected send`"),
-    "unreadable": ("are no submissions as docs/pulls.md has them", "look at them at the tool"),
-    "pending": ("changed lately", "nothing: the next pull brings them"),
+    "missing": (
+        "stand at the tool, not here / टूल में हैं, यहाँ नहीं",
+        "`pravah gateway pull {source} --from-beginning`; if they stay, `pravah gateway reconcile {source} --repair`",
+    ),
+    "older": ("were changed at the tool, not here / टूल में बदले गए, यहाँ पुराने हैं", "`pravah gateway pull {source} --from-beginning`"),
+    "extra": (
+        "stand here, not at the tool / यहाँ हैं, टूल में नहीं",
+        "`pravah gateway pull {source} --from-beginning`; if they stay and the tool truly has them no more, `pravah gateway reconcile {source} --repair`",
+    ),
+    "refused": ("cannot be taken / स्वीकार नहीं हो सकते", "mend the mapping, then `pravah gateway rejected list` and `rejected send`"),
+    "unreadable": ("are no submissions of this tool / पढ़े नहीं जा सके", "look at them at the tool"),
+    "pending": ("changed lately / हाल में बदले", "nothing: the next pull brings them"),
 }
 
 
@@ -52,7 +58,7 @@ def pull(
     if as_json:
         typer.echo(orjson.dumps(_pulled_json(pulled)).decode())
     else:
-        table = Table("submissions seen", "new or changed", "known already", "refused", "unreadable")
+        table = Table("seen / देखे गए", "new or changed / नए या बदले", "known already / पहले से ज्ञात", "refused / अस्वीकृत", "unreadable / अपठनीय")
         table.add_row(*(f"{number:,}" for number in (pulled.submissions, pulled.accepted, pulled.repeated, len(pulled.refused), len(pulled.unreadable))))
         Console().print(table)
         lines = [f"refused: {one.name}: {reason}: {detail}" for one, reason, detail in pulled.refused] + [
@@ -113,18 +119,20 @@ def _show(found: Reconciled) -> None:
     console = Console()
     different = [(day, counts) for day, counts in found.days.items() if counts.at_tool != counts.here]
     if different:
-        table = Table("submitted on", "at the tool", "of them here")
+        table = Table("submitted on / जमा करने का दिन", "at the tool / टूल में", "of them here / उनमें से यहाँ")
         for day, counts in different[-_SHOWN:]:
             table.add_row(day.isoformat(), f"{counts.at_tool:,}", f"{counts.here:,}")
         console.print(table)
-    console.print(f"{found.source}: {found.at_tool:,} submissions stand at the tool, {found.here:,} here")
+    console.print(
+        f"{found.source}: {found.at_tool:,} submissions stand at the tool, {found.here:,} here / टूल में {found.at_tool:,}, यहाँ {found.here:,}", soft_wrap=True
+    )
     for state, differences in by_state(found.differences):
         meaning, what_to_do = _WHAT_TO_DO[state]
-        console.print(f"[bold]{state}[/bold]: {len(differences):,} {meaning}. What to do: {what_to_do.format(source=found.source)}")
+        console.print(f"[bold]{state}[/bold]: {len(differences):,} {meaning}. What to do: {what_to_do.format(source=found.source)}", soft_wrap=True)
         for line in _first([f"  {_day(one.day)}  {one.name}  {one.detail}" for one in differences]):
-            console.print(line, markup=False, highlight=False)
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
     if found.is_equal:
-        console.print("Equal." if not found.differences else "Equal, but for what the next pull brings.")
+        console.print("Equal / बराबर" if not found.differences else "Equal, but for what the next pull brings / बराबर; बाक़ी अगली बार आएगा")
 
 
 def _first(lines: list[str]) -> list[str]:

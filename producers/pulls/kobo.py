@@ -104,7 +104,7 @@ class KoboWalk:
             yield answer.at, rows, last
 
     def _listing(self, since: str | None) -> tuple[dict[str, _Change], list[Unreadable]]:
-        """Root UUID → its newest change; and entries that name no submission. A deletion is the last word of its second."""
+        """Root UUID → its newest change; and entries that name no submission."""
         changes: dict[str, _Change] = {}
         unreadable = []
         for entry in self._entries(since):
@@ -114,7 +114,7 @@ class KoboWalk:
             except (KeyError, TypeError, ValueError, AttributeError):
                 unreadable.append(Unreadable(f"history of {entry.get('date_created')}", "names no submission by its root UUID"))
                 continue
-            changes[name] = max(change, changes.get(name, change))
+            changes.setdefault(name, change)  # the newest comes first
         return changes, unreadable
 
     def _entries(self, since: str | None) -> Iterator[dict[str, Any]]:
