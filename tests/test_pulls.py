@@ -26,6 +26,7 @@ from cli.main import app
 from producers.gateway.app import build
 from producers.gateway.reception import Reception
 from producers.gateway.store import Store
+from producers.gateway.telemetry import Telemetry
 from producers.gateway.units import Units
 from producers.outbox import open_file
 from producers.pulls import schedule as schedules
@@ -400,7 +401,8 @@ NO = {
     "another name of the form": ("kobo", {"pull": f'asset = "{kobo.ASSET}"\nform = "other"'}, f'say form = "{kobo.FORM}" in [pull]'),
     "another server": ("commcare", {"answer": "<html>Welcome</html>"}, "answers with no JSON object; is this the tool's API?"),
     "another API": ("commcare", {"answer": "{}"}, "the answer has no 'objects'"),
-    "never well": ("odk", {"trouble": "503"}, "takes no requests now: it answers 503; the next pull tries again"),
+    "it moved": ("kobo", {"status": "302"}, "answers 302: the tool is elsewhere"),
+    "never well": ("odk", {"status": "503"}, "takes no requests now: it answers 503; the next pull tries again"),
     "nobody there": ("odk", {"url": "http://127.0.0.1:9"}, "cannot be reached: ConnectError"),
 }
 
@@ -412,8 +414,8 @@ def test_what_a_tool_says_no_to_is_told_in_one_line_and_kept_for_the_status(what
     with standing_in(tool, tmp_path) as (stand_in, gateway, clock):
         stand_in.submit(VISIT)
         clock.advance(600)
-        if "answer" in changes or "trouble" in changes:
-            stand_in.get = lambda _: Reply(503, "") if "trouble" in changes else Reply(200, changes["answer"])
+        if {"answer", "status"} & changes.keys():
+            stand_in.get = lambda _: Reply(int(changes.get("status", 200)), changes.get("answer", ""), (("Location", "http://elsewhere.example.org/"),))
         source = write_source(tmp_path, tool, changes.pop("url", gateway.source.pull.url), **changes)
         with pytest.raises(PullError) as error:
             pull(gateway.reception, source, sleep=clock.advance)
@@ -545,10 +547,12 @@ def test_the_schedule_pulls_at_once_and_again_and_soon_after_a_failure(tmp_path:
         schedule = Schedule(gateway.reception)
         schedule.start()
         until(lambda: (state := gateway.store.pulls().get("field")) and "401" in state.trouble, "a failure is told")
+        assert b'pravah_gateway_pull_trouble{source="field"} 1.0' in Telemetry().exposition(gateway.reception)
         stand_in.get = refuse
         name = stand_in.submit(VISIT)
         until(lambda: known(gateway) == {name}, "the next pull takes it")
         until(lambda: (state := gateway.store.pulls()["field"]).succeeded_at and not state.trouble, "the status is well again")
+        assert b'pravah_gateway_pull_trouble{source="field"} 0.0' in Telemetry().exposition(gateway.reception)
         with stand_in.lock:
             clock.advance(30)
             other = stand_in.submit(VISIT)

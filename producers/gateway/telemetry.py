@@ -4,7 +4,7 @@ What is counted per source is read from the gateway's file when Prometheus asks,
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from producers.gateway.reception import Reception
 from producers.gateway.status import Status, status
+from producers.gateway.store import PullState, pulls
 
 
 class Metric(NamedTuple):
@@ -40,6 +41,8 @@ USUAL_GAP = Metric(
     "pravah_gateway_usual_gap_seconds", "gauge", ("source",), "Median of the time between a source's last deliveries; no value while there are few."
 )
 SILENT = Metric("pravah_gateway_silent", "gauge", ("source",), "1 if a source has sent nothing for longer than it ever did of late and than three usual gaps.")
+PULLED_AT = Metric("pravah_gateway_pull_succeeded_timestamp_seconds", "gauge", ("source",), "When a pull of a source last came to its end.")
+PULL_TROUBLE = Metric("pravah_gateway_pull_trouble", "gauge", ("source",), "1 if the last pull of a source did not come to its end.")
 OUTBOX_EVENTS = Metric("pravah_outbox_events", "gauge", (), "Events on the disk that wait for Kafka.")
 OUTBOX_BYTES = Metric("pravah_outbox_bytes", "gauge", (), "The same in bytes.")
 OUTBOX_OLDEST = Metric("pravah_outbox_oldest_seconds", "gauge", (), "How long the oldest of them has waited; 0 if none waits.")
@@ -50,7 +53,7 @@ ARCHIVE_BYTES = Metric("pravah_gateway_archive_bytes", "gauge", (), "Kept bodies
 UNKNOWN_SENDERS = Metric("pravah_gateway_unknown_senders_total", "counter", (), "Requests to /v1/events with no source's secret.")
 
 CATALOGUE = [
-    *(REQUESTS, SECONDS, ITEMS, REFUSED, REFUSED_BODIES, ACCEPTED_AT, USUAL_GAP, SILENT),
+    *(REQUESTS, SECONDS, ITEMS, REFUSED, REFUSED_BODIES, ACCEPTED_AT, USUAL_GAP, SILENT, PULLED_AT, PULL_TROUBLE),
     *(OUTBOX_EVENTS, OUTBOX_BYTES, OUTBOX_OLDEST, HANDED_OVER, HANDED_OVER_AT, TROUBLE, ARCHIVE_BYTES, UNKNOWN_SENDERS),
 ]
 """Every metric of the gateway, in the order of the table."""
@@ -76,9 +79,9 @@ class Telemetry:
         """Everything as Prometheus reads it."""
         now = time.time()
         with reception.store.reading() as connection:
-            found = status(connection, reception.sources, now)
+            found, pulled = status(connection, reception.sources, now), pulls(connection)
         registry = CollectorRegistry()
-        registry.register(_Now(list(_families(found, now))))
+        registry.register(_Now([*_families(found, now), *_pull_families(pulled)]))
         return generate_latest(self._registry) + generate_latest(registry)
 
 
@@ -108,6 +111,11 @@ def _families(found: Status, now: float) -> Iterator[Family]:
     yield _family(TROUBLE, {(): int(bool(outbox.trouble))})
     yield _family(ARCHIVE_BYTES, {(): found.archive_bytes})
     yield _family(UNKNOWN_SENDERS, {(): found.unknown_senders})
+
+
+def _pull_families(pulled: Mapping[str, PullState]) -> Iterator[Family]:
+    yield _family(PULLED_AT, {(name,): state.succeeded_at for name, state in pulled.items() if state.succeeded_at is not None})
+    yield _family(PULL_TROUBLE, {(name,): int(bool(state.trouble)) for name, state in pulled.items()})
 
 
 def _family(metric: Metric, values: dict[tuple[str, ...], float]) -> Family:

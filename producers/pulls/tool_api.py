@@ -20,6 +20,10 @@ _BACKOFF = wait_exponential_jitter(multiplier=1, max=60)
 """Seconds before the next attempt, where the tool does not say."""
 _LATER = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
 _WHAT_TO_DO = {
+    **dict.fromkeys(
+        (HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.FOUND, HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT),
+        "the tool is elsewhere, where the credentials are not sent unasked; mend url in [pull]",
+    ),
     HTTPStatus.UNAUTHORIZED: "it does not know who asks; mend token_env or token_file (and user) in [pull]",
     HTTPStatus.FORBIDDEN: "the account may not read this; give it the rights that docs/pulls.md names",
     HTTPStatus.NOT_FOUND: "there is no such form for this account; mend url and the form's names in [pull]",
