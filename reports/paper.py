@@ -1,5 +1,6 @@
 """HTML to PDF and PNG, by WeasyPrint and PDFium. Both libraries keep state of their own, so one rendering runs at a time."""
 
+import logging
 import threading
 import warnings
 from contextlib import redirect_stdout
@@ -52,6 +53,8 @@ def _weasyprint() -> Any:  # noqa: ANN401 - a module
         with redirect_stdout(StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the check of `doctor` says better what is missing
             import weasyprint  # noqa: PLC0415
+
+            logging.getLogger("weasyprint").setLevel(logging.ERROR)  # it also tells of each property that is for browsers alone
     except OSError as error:
         msg = f"PDF and PNG need system libraries that are missing ({str(error).partition(':')[0]}); Debian: apt-get install {' '.join(DEBIAN_PACKAGES)}"
         raise MissingLibraryError(msg) from error
