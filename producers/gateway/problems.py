@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
@@ -27,6 +28,11 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> JSONResponse:
         return answer(HTTPStatus(error.status_code), str(error.detail), dict(error.headers or {}))
+
+    @app.exception_handler(RequestValidationError)
+    async def _nowhere(_: Request, __: RequestValidationError) -> JSONResponse:
+        """Bodies are read by hand, so it can only be the path."""
+        return answer(HTTPStatus.NOT_FOUND, "there is no hook of this name; docs/gateway.md and /docs list them")
 
     async def _unavailable(_: Request, error: Exception) -> JSONResponse:
         return answer(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": str(RETRY_SECONDS)})

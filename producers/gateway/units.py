@@ -113,6 +113,11 @@ class Units:
         return self._now
 
 
+def registry_json(registry: Registry) -> bytes:
+    """A registry as it is kept for a start without Kafka."""
+    return _ENTRIES.dump_json(list(registry.entries()))
+
+
 class Watch:
     """Keeps the registry as the topic `units` has it, in a thread of its own, and in the store for a start without Kafka."""
 
@@ -155,7 +160,7 @@ class Watch:
         registry = read_registry(self._kafka)
         if registry is not None and registry.fingerprint() != self._fingerprint:
             self._take(registry)
-            entries = _ENTRIES.dump_json(list(registry.entries()))
+            entries = registry_json(registry)
             self._store.submit(lambda transaction: transaction.keep_registry(entries))
             _log.info("the unit registry is another one: %d units", len(registry))
         self._position = position

@@ -44,7 +44,8 @@ from settings.kafka import client_options
 CLIENTS = 12
 PATIENCE = 0.7
 """So many of the events are sent again until they are acknowledged; the others are given up after the first answer that is none."""
-_TMPFS_MIB = 64
+_TMPFS_MIB, _MORE_MIB = 64, 40
+"""Of the small disk; and for each minute in which nothing can be handed over."""
 
 
 @dataclass
@@ -285,11 +286,11 @@ def _log(settings: Settings) -> list[dict]:
 
 
 @contextlib.contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
+def small_disk(folder: Path, mib: int) -> Iterator[Path]:
     """A small file system of its own, in memory; only root can make one."""
     mount = folder / "disk"
     mount.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_TMPFS_MIB}m", "tmpfs", str(mount)], check=True)  # noqa: S607
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(mount)], check=True)  # noqa: S607
     try:
         yield mount
     finally:
@@ -301,13 +302,13 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0, help="so long Kafka stands still")
     parser.add_argument("--rate", type=float, default=200.0, help="requests a second")
     parser.add_argument("--kills", type=int, default=5, help="of the gateway, while Kafka stands still; one more follows")
-    parser.add_argument("--tmpfs", action="store_true", help=f"a disk of {_TMPFS_MIB} MiB of its own, which is filled up; as root")
+    parser.add_argument("--tmpfs", action="store_true", help="a small disk of its own, which is filled up; as root")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     seed = secrets.randbelow(10**6) if options.seed is None else options.seed
     with tempfile.TemporaryDirectory(prefix="pravah-chaos-") as folder, contextlib.ExitStack() as ends:
-        mount = ends.enter_context(small_disk(Path(folder))) if options.tmpfs else None
+        mount = ends.enter_context(small_disk(Path(folder), int(_TMPFS_MIB + _MORE_MIB * options.minutes))) if options.tmpfs else None
         services = ends.enter_context(stack.running(Path(folder) / "home"))
         result = run(
             services,

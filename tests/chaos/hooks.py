@@ -1,0 +1,269 @@
+"""Random and mutated bodies against every hook and `/v1/events`: no answer is a 5xx but 503, nothing crashes, memory stays bounded.
+
+    python tests/chaos/hooks.py [--bodies 100000] [--seed N] [--json]
+
+Bodies are the examples' samples, mended at random places, and bytes at random, with the right secret: what comes without one is refused unread. Here `pravah gateway` runs as a process
+of its own, without Kafka; the short form in the tests calls the application itself.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import random
+import secrets
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2])]
+
+import gateway_world
+import psutil
+
+import reference
+from cli.prepare import read_registry_files
+from cli.workers import start_worker
+from producers.gateway.store import FILE, Store
+from producers.gateway.units import registry_json
+from schemas.registry import Registry
+from settings import Settings
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "producers" / "examples"
+SAMPLES = {tool: min((EXAMPLES / tool).glob("*.json")).read_bytes() for tool in ("kobo", "odk", "commcare", "rapidpro", "glific")}
+CLIENTS = 8
+Send = Callable[[str, bytes, dict[str, str]], tuple[int, str, bytes]]
+"""Path, body and headers → status, media type and body."""
+
+WORDS = [
+    "",
+    " ",
+    "0",
+    "-1",
+    "1e400",
+    "NaN",
+    "null",
+    "true",
+    "CG-AC084-B0017",
+    "cg_ac084",
+    "2022-02-30",
+    "9999-12-31T23:59:59Z",
+    "0001-01-01T00:00:00+23:59",
+    "😀",
+    "\u0000",
+    "ि",
+    "a" * 5_000,
+]
+VALUES: list[object] = [None, True, 0, -1, 2**63, -(2**63) - 1, 10**400, 0.1, 1e308, [], {}, [[]], {"": {}}, [None] * 50, *WORDS]
+TEXTS = [
+    b"",
+    b"{",
+    b"[",
+    b"]",
+    b'"',
+    b"\xff",
+    b"\x00",
+    b"\xed\xa0\x80",
+    b"null",
+    b"1" * 400,
+    b"[" * 5_000,
+    b'{"a":' * 5_000,
+    b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>",
+    b"%00",
+    b"\\u0000",
+    b"\\ud800",
+]
+
+
+def sources(folder: Path) -> Path:
+    """The examples' mappings, a source for each tool."""
+    gateway_world.write_sources(folder, {"script": gateway_world.source("events", "bearer")})
+    for tool, check in (("kobo", "header"), ("odk", "basic"), ("commcare", "basic"), ("rapidpro", "header"), ("glific", "hmac")):
+        mapping = min((EXAMPLES / tool / "mappings").glob("*.toml"))
+        text = gateway_world.source(tool, check).replace('"form.toml"', json.dumps(str(mapping)))
+        (folder / f"{tool}-any.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def headers(tool: str, body: bytes) -> dict[str, str]:
+    """What makes a request come from the source."""
+    if tool == "events":
+        return dict(gateway_world.BEARER)
+    if tool in {"odk", "commcare"}:
+        return dict(gateway_world.BASIC)
+    if tool == "glific":
+        stamp = str(int(time.time()))
+        digest = hmac.new(gateway_world.SECRET.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+        return {"X-Glific-Signature": f"t={stamp},v1={digest}"}
+    return {"X-Secret": gateway_world.SECRET}
+
+
+def one_body(choose: random.Random, tool: str) -> bytes:
+    """A sample with something about it changed, or bytes at random."""
+    sample = json.loads(SAMPLES[tool]) if tool != "events" else _event(choose)
+    kind = choose.random()
+    if kind < 0.05:
+        return choose.randbytes(choose.randrange(200))
+    if kind < 0.55:
+        for _ in range(choose.randrange(1, 5)):
+            sample = _changed(choose, sample)
+        return json.dumps(sample if choose.random() < 0.95 else [sample] * choose.randrange(30), ensure_ascii=choose.random() < 0.5).encode(
+            "utf-8", "surrogatepass"
+        )
+    body = bytearray(json.dumps(sample, ensure_ascii=False).encode())
+    for _ in range(choose.randrange(4)):
+        place = choose.randrange(len(body) + 1)
+        choice = choose.random()
+        if choice < 0.3:
+            body[place:place] = choose.choice(TEXTS)
+        elif choice < 0.6:
+            del body[place : place + choose.randrange(1, 40)]
+        elif choice < 0.8 and place < len(body):
+            body[place] = choose.randrange(256)
+        else:
+            body[place:place] = body[: choose.randrange(len(body) + 1)]
+    return bytes(body)
+
+
+def _event(choose: random.Random) -> object:
+    one = gateway_world.event(unit="CG-AC084-B0017", entity=f"e{choose.randrange(50)}", version=choose.randrange(1, 9))
+    return one if choose.random() < 0.7 else [one, gateway_world.event(unit="CG-AC084-B0018")]
+
+
+def _changed(choose: random.Random, content: object) -> object:
+    """Somewhere in it something else stands."""
+    if isinstance(content, dict) and content and choose.random() < 0.85:
+        name = choose.choice(list(content))
+        action = choose.random()
+        if action < 0.15:
+            return {key: value for key, value in content.items() if key != name}
+        if action < 0.25:
+            return content | {choose.choice([*WORDS, name + "/x", "x/" + name]): content[name]}
+        return content | {name: _changed(choose, content[name])}
+    if isinstance(content, list) and content and choose.random() < 0.85:
+        place = choose.randrange(len(content))
+        return [*content[:place], _changed(choose, content[place]), *content[place:] * choose.randrange(2)]
+    if isinstance(content, str) and choose.random() < 0.4:
+        place = choose.randrange(len(content) + 1)
+        return content[:place] + choose.choice(WORDS) + content[place:]
+    if choose.random() < 0.1:
+        deep: object = content
+        for _ in range(choose.randrange(60)):
+            deep = {"a": deep} if choose.random() < 0.5 else [deep]
+        return deep
+    return choose.choice(VALUES)
+
+
+def fuzz(send: Send, bodies: int, seed: int) -> Counter[tuple[str, int]]:
+    """Send so many bodies.
+
+    Returns:
+        (tool, status) → how often.
+    """
+    choose, found = random.Random(seed), Counter[tuple[str, int]]()
+    tools = [*SAMPLES, "events"]
+    for number in range(bodies):
+        tool = tools[number % len(tools)]
+        body = one_body(choose, tool)
+        path = "/v1/events" if tool == "events" else f"/v1/hooks/{tool}/{tool}-any"
+        status, media_type, answer = send(path, body, headers(tool, body))
+        found[tool, status] += 1
+        assert status < 500 or status == 503, (tool, status, body[:2_000], answer)
+        assert media_type == ("application/problem+json" if status >= 400 else "application/json"), (tool, status, media_type, body[:2_000])
+        assert isinstance(json.loads(answer), dict)
+    return found
+
+
+def registry() -> Registry:
+    """The one that comes with Pravah, which the samples' units are in."""
+    return read_registry_files(reference.registry_files())
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[tuple[int, psutil.Process]]:
+    """`pravah gateway` without Kafka: its port, and the process."""
+    home = folder / "home"
+    with Store(home / "gateway" / FILE) as store:
+        store.submit(lambda transaction: transaction.keep_registry(registry_json(registry()))).result()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        "PRAVAH_HOME": str(home),
+        "PRAVAH_GATEWAY_SOURCES": str(sources(folder / "sources")),
+        "PRAVAH_GATEWAY_ALIASES": str(EXAMPLES / "rapidpro"),
+        "PRAVAH_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "PRAVAH_PERSON_KEY": "a key of a test, long enough",
+        "PRAVAH_GATEWAY_ARCHIVE_BYTES": str(32 * 1024 * 1024),
+    }
+    process = start_worker(Settings(home=home), folder / "gateway.log", program=("-m", "cli.main", "gateway", "--port", str(port)), environment=environment)
+    try:
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            assert process.poll() is None, (folder / "gateway.log").read_text()[-2_000:]
+            time.sleep(0.1)
+        yield port, psutil.Process(process.pid)
+        assert process.poll() is None, "it crashed"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bodies", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    seed = secrets.randbelow(10**6) if options.seed is None else options.seed
+    found, failures = Counter[tuple[str, int]](), []
+    sizes: list[float] = []
+    with tempfile.TemporaryDirectory(prefix="pravah-hooks-") as folder, running(Path(folder)) as (port, process):
+        local = threading.local()
+
+        def send(path: str, body: bytes, given: dict[str, str]) -> tuple[int, str, bytes]:
+            if not hasattr(local, "connection"):
+                local.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            local.connection.request("POST", path, body, given)
+            answer = local.connection.getresponse()
+            return answer.status, answer.headers["content-type"], answer.read()
+
+        def client(number: int) -> None:
+            try:
+                found.update(fuzz(send, options.bodies // CLIENTS, seed * CLIENTS + number))
+            except Exception as error:  # noqa: BLE001 - told at the end
+                failures.append(f"{type(error).__name__}: {error}"[:5_000])
+
+        threads = [threading.Thread(target=client, args=(number,)) for number in range(CLIENTS)]
+        began = time.monotonic()
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            sizes.append(process.memory_info().rss / 2**20)
+            time.sleep(0.5)
+        seconds = time.monotonic() - began
+        log = (Path(folder) / "gateway.log").read_text()
+        files = {path.name: path.stat().st_size for path in (Path(folder) / "home" / "gateway").iterdir()}
+    failures += [line for line in log.splitlines() if "Traceback" in line]
+    table = {f"{tool} {status}": count for (tool, status), count in sorted(found.items())}
+    told = {
+        "seed": seed, "bodies": sum(found.values()), "seconds": round(seconds, 1), "answers": table, "failures": failures, "files": files,
+        "rss_mib_after_a_tenth": round(sizes[len(sizes) // 10]), "rss_mib_most": round(max(sizes)), "rss_mib_at_the_end": round(sizes[-1]),
+    }  # fmt: skip
+    print(json.dumps(told, indent=None if options.json else 2))
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    os.environ.pop("PRAVAH_HOME", None)
+    sys.exit(main())
