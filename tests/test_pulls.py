@@ -622,6 +622,9 @@ def test_three_tools_hooks_and_pulls_through_kafka_and_a_worker_give_what_stands
             assert code == 0, told
             code, told = command(deployment, tmp_path, "reconcile", tool, "--json")
             assert (code, json.loads(told)["at_tool"]) == (0, len(stand_in.standing())), told
+        tools["odk"].purge(tools["odk"].standing()[0].name)
+        code, told = command(deployment, tmp_path, "reconcile", "odk", "--repair", "--yes", "--json")
+        assert (code, told.count('"state":"extra"'), "1 told" in told) == (0, 1, True), told
         code, told = command(deployment, tmp_path, "status", "--json")
         assert (code, json.loads(told)["outbox"]["rows"], set(json.loads(told)["pulls"])) == (0, 0, set(TOOLS)), told
     deployment.wait_until_rolled_up()

@@ -110,6 +110,8 @@ class Odk(StandIn):
     # --- its hook ----------------------------------------------------------------------------------------------------------------------------------
 
     def hook_body(self, delivery: Delivery) -> bytes | None:
+        if delivery.name not in self._rows:
+            return None
         row = self._rows[delivery.name].latest()
         data = {"xml": _xml(row)} if delivery.kind == "submission.create" else {"reviewState": row["review"]}
         return json.dumps({"type": delivery.kind, "id": delivery.name, "data": data}).encode()
