@@ -9,6 +9,7 @@
 | `units`, `units_apply` | `units check`, `units load`, `units show`, `units apply` |
 | `emit`, `import_file`, `simulate` | `emit`, `import`, `simulate` |
 | `reconcile`, `explain`, `doctor` | `reconcile`, `explain`, `doctor` |
+| `gateway` | `gateway`, with `status`, `rejected`, `replay`, `check`, `pull`, `reconcile` |
 | `replay` | `replay rejected`, `replay log`, `replay ledger`, `replay lost` |
 | `demo` | `demo` |
 

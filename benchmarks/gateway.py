@@ -1,0 +1,203 @@
+"""What the gateway adds to a write to the disk: acknowledged events a second through `/v1/events`.
+
+    python benchmarks/gateway.py [--seconds 10] [--rounds 3] [--clients 16] [--json]
+
+In turn against `pravah gateway`, with a real Kafka that it hands over to meanwhile, and against the same server (uvicorn, FastAPI) that does nothing but append each body to a file and flush it to the
+disk, for all that wait together in one go. In batches of 1 and of 100. Both answer only when the disk has it.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import queue
+import socket
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from uuid import UUID
+
+import reference
+import stack
+from cli.prepare import prepare, read_registry_files
+from cli.workers import start_worker, stop_worker
+
+BATCHES = (1, 100)
+TOKEN = "a secret of the benchmark, long enough"  # noqa: S105
+SOURCE = 'tool = "events"\n[check]\nkind = "bearer"\nsecret_file = "token"\n[limits]\nrate = "1000000/second"\n'
+_TOGETHER = 256
+
+
+def event(number: int) -> dict[str, object]:
+    """A usual event, unlike all others."""
+    return {
+        "event_id": str(UUID(int=number)),
+        "entity": f"bench:{number}",
+        "unit": f"CG-AC084-B{number % 260 + 1:04}",
+        "kind": "social_post",
+        "occurred_at": "2022-05-03T18:05:00+05:30",
+        "source": {"tool": "benchmark", "producer": "gateway"},
+        "data": {"platform": "facebook", "posts": number % 10, "reach": 420},
+    }
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of one measurement")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--clients", type=int, default=16, help="connections at a time")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--append", nargs=2, metavar=("PORT", "FILE"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.append:
+        append_server(int(options.append[0]), Path(options.append[1]))
+        return 0
+    with tempfile.TemporaryDirectory(prefix="pravah-gateway-") as name, stack.running(Path(name) / "home") as settings:
+        folder = Path(name)
+        prepare(settings, lambda _: None, registry=read_registry_files(reference.registry_files()))
+        (folder / "sources").mkdir()
+        (folder / "sources" / "bench.toml").write_text(SOURCE, encoding="utf-8")
+        (folder / "sources" / "token").write_text(TOKEN, encoding="utf-8")
+        ports = [free_port(), free_port()]
+        environment = {"PRAVAH_GATEWAY_SOURCES": str(folder / "sources")}
+        gateway = start_worker(settings, folder / "gateway.log", program=("-m", "cli.main", "gateway", "--port", str(ports[0])), environment=environment)
+        append = start_worker(settings, folder / "append.log", program=(__file__, "--append", str(ports[1]), str(folder / "appended")))
+        try:
+            found = measure(ports, options.seconds, options.rounds, options.clients)
+        finally:
+            stop_worker(gateway)
+            stop_worker(append)
+    if options.json:
+        print(json.dumps(found))
+        return 0
+    print("| batch | gateway, events/s | appends alone, events/s | ratio |\n| --- | --- | --- | --- |")
+    for batch in BATCHES:
+        own, plain = found[f"gateway_{batch}"], found[f"append_{batch}"]
+        print(f"| {batch} | {own:,.0f} | {plain:,.0f} | {own / plain:.2f} |")
+    return 0
+
+
+def measure(ports: list[int], seconds: float, rounds: int, clients: int) -> dict[str, float]:
+    """Medians over the rounds, acknowledged events a second."""
+    for port in ports:
+        wait_for(port)
+    numbers, took = 0, dict[str, list[float]]()
+    for _ in range(rounds):
+        for batch in BATCHES:
+            for name, port in zip(("gateway", "append"), ports, strict=True):
+                rate, numbers = load(port, batch, seconds, clients, numbers)
+                took.setdefault(f"{name}_{batch}", []).append(rate)
+    return {name: statistics.median(rates) for name, rates in took.items()}
+
+
+def load(port: int, batch: int, seconds: float, clients: int, first: int) -> tuple[float, int]:
+    """Events a second, and the number of the next event. Bodies are made before the time is taken."""
+    most = int(seconds * (2_000 if batch == 1 else 600) / clients) + 1
+    bodies = [[_request(first + (client * most + number) * batch, batch) for number in range(most)] for client in range(clients)]
+    counts = [0] * clients
+    stop = threading.Event()
+
+    def send(client: int) -> None:
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            for request in bodies[client]:
+                if stop.is_set():
+                    return
+                connection.sendall(request)
+                if _status(connection) != b"202":
+                    raise SystemExit
+                counts[client] += batch
+
+    threads = [threading.Thread(target=send, args=(client,)) for client in range(clients)]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    stop.wait(seconds)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    return sum(counts) / (time.monotonic() - began), first + clients * most * batch
+
+
+def _request(first: int, batch: int) -> bytes:
+    events = [event(number) for number in range(first, first + batch)]
+    body = json.dumps(events[0] if batch == 1 else events).encode()
+    return f"POST /v1/events HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def _status(connection: socket.socket) -> bytes:
+    got = b""
+    while b"\r\n\r\n" not in got:
+        got += connection.recv(65_536)
+    head, _, rest = got.partition(b"\r\n\r\n")
+    length = next(int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    while len(rest) < length:
+        rest += connection.recv(65_536)
+    return head.split(b" ")[1]
+
+
+def append_server(port: int, path: Path) -> None:
+    """The same server with nothing between a body and the disk."""
+    import uvicorn  # noqa: PLC0415 - for this process alone
+    from fastapi import FastAPI, Request  # noqa: PLC0415
+    from starlette.responses import JSONResponse, Response  # noqa: PLC0415
+
+    app = FastAPI()
+    waiting: queue.Queue[tuple[bytes, Future[None]]] = queue.Queue()
+
+    def write() -> None:
+        with path.open("ab", buffering=0) as out:
+            while True:
+                orders = [waiting.get()]
+                while len(orders) < _TOGETHER and not waiting.empty():
+                    orders.append(waiting.get())
+                out.write(b"".join(body for body, _ in orders))
+                os.fsync(out.fileno())
+                for _, future in orders:
+                    future.set_result(None)
+
+    threading.Thread(target=write, daemon=True).start()
+
+    async def events(request: Request) -> Response:
+        future: Future[None] = Future()
+        waiting.put((await request.body(), future))
+        await asyncio.wrap_future(future)
+        return JSONResponse({"outcome": "accepted"}, 202)
+
+    app.post("/v1/events")(events)
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False, server_header=False)
+
+
+def free_port() -> int:
+    """A port that is free now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def wait_for(port: int) -> None:
+    """Until something listens."""
+    _until(lambda: _listens(port))
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        time.sleep(0.1)
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())
