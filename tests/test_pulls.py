@@ -401,6 +401,7 @@ NO = {
     "another name of the form": ("kobo", {"pull": f'asset = "{kobo.ASSET}"\nform = "other"'}, f'say form = "{kobo.FORM}" in [pull]'),
     "another server": ("commcare", {"answer": "<html>Welcome</html>"}, "answers with no JSON object; is this the tool's API?"),
     "another API": ("commcare", {"answer": "{}"}, "the answer has no 'objects'"),
+    "rows without names": ("odk", {"answer": '{"value": [1]}'}, "what is in 'value' has no '__id'"),
     "it moved": ("kobo", {"status": "302"}, "answers 302: the tool is elsewhere"),
     "never well": ("odk", {"status": "503"}, "takes no requests now: it answers 503; the next pull tries again"),
     "nobody there": ("odk", {"url": "http://127.0.0.1:9"}, "cannot be reached: ConnectError"),

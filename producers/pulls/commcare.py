@@ -41,7 +41,7 @@ class CommCareWalk:
             start, offset = state.get("start", state.get("since")), state.get("offset", 0)
             bounds = {} if start is None else {"indexed_on_start": datetime.fromisoformat(start).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")}
             answer = self._api.get(self._path, **self._form, **bounds, include_archived="true", order_by="indexed_on", limit=_ROWS, offset=offset)
-            forms, more = answer.part("objects", list), answer.part("meta", dict).get("next") is not None
+            forms, more = answer.rows("objects", "id", str), answer.part("meta", dict).get("next") is not None
             state = {"began": answer.at.isoformat(), **state}
             if more:
                 last = forms[-1].get("indexed_on") if forms else None

@@ -1,7 +1,6 @@
 """KoboToolbox: rows of the data API, and the asset's history for what an edit, a review or a deletion changed.
 
-The data API tells no time but that of submission. The history tells the rest, in whole seconds, newest first, and as far back as the server's plan lets it (a year on the public
-servers). Both need an API token; the history needs the right to manage the project. Source: the kpi repository, `docs/api/v2/history/list.md`, `docs/api/v2/data/list.md`.
+The data API tells no time but that of submission. The history tells the rest, in whole seconds, newest first, and so many days back as the account's plan has. Both need an API token; the history needs the right to manage the project. Source: the kpi repository, `docs/api/v2/history/list.md`, `docs/api/v2/data/list.md`.
 """
 
 import json
@@ -99,7 +98,7 @@ class KoboWalk:
         while last is not None:
             query = json.dumps(wanted | {"_id": {"$gt": last}})
             answer = self._api.get(self._data, query=query, sort='{"_id":1}', limit=_ROWS, format="json")
-            rows = answer.part("results", list)
+            rows = answer.rows("results", "_id", int)
             last = rows[-1]["_id"] if rows and answer.part("next") is not None else None
             yield answer.at, rows, last
 
@@ -117,7 +116,7 @@ class KoboWalk:
             changes.setdefault(name, change)  # the newest comes first
         return changes, unreadable
 
-    def _entries(self, since: str | None) -> Iterator[dict[str, Any]]:
+    def _entries(self, since: str | None) -> Iterator[Row]:
         """Newest first, so that what is added meanwhile pushes others onto the next page, where they come again, and hides none."""
         query = _ACTIONS
         if since is not None:
@@ -125,7 +124,7 @@ class KoboWalk:
         start, more = 0, True
         while more:
             answer = self._api.get(self._history, q=query, start=start, limit=_ROWS, format="json")
-            entries, more = answer.part("results", list), answer.part("next") is not None
+            entries, more = answer.rows("results", "date_created", str), answer.part("next") is not None
             yield from entries
             start += len(entries)
 

@@ -42,7 +42,7 @@ class OdkWalk:
             token = state.get("token")
             query: dict[str, str | int] = {"$filter": wanted, "$expand": "*", "$top": _ROWS}
             answer = self._api.get(self._path, **query, **({"$skiptoken": token} if token else {}))
-            rows = answer.part("value", list)
+            rows = answer.rows("value", "__id", str)
             if token and not rows:
                 # the row that the token names was purged, which Central does not tell; or nothing is left, and the rows are few
                 state = {name: value for name, value in state.items() if name == "since"}

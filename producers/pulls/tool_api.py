@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
-from producers.pulls.walk import PullError
+from producers.pulls.walk import PullError, Row
 
 _ATTEMPTS = 7
 _LONGEST_SECONDS = 120.0
@@ -56,6 +56,18 @@ class Answer:
         found = self.content.get(name)
         if name not in self.content or (kind is not None and not isinstance(found, kind)):
             msg = f"{self.where}: the answer has no {name!r}, so it is not the API that docs/pulls.md names; mend url in [pull]"
+            raise PullError(msg)
+        return found
+
+    def rows(self, name: str, key: str, kind: type) -> list[Row]:
+        """A list of objects that the answer must have, each with a key of some kind.
+
+        Raises:
+            PullError: it has not.
+        """
+        found: list[Row] = self.part(name, list)
+        if not all(isinstance(row, dict) and isinstance(row.get(key), kind) for row in found):
+            msg = f"{self.where}: what is in {name!r} has no {key!r}, so it is not the API that docs/pulls.md names; mend url in [pull]"
             raise PullError(msg)
         return found
 
