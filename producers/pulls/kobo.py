@@ -1,6 +1,7 @@
 """KoboToolbox: rows of the data API, and the asset's history for what an edit, a review or a deletion changed.
 
-The data API tells no time but that of submission. The history tells the rest, in whole seconds, newest first, and so many days back as the account's plan has. Both need an API token; the history needs the right to manage the project. Source: the kpi repository, `docs/api/v2/history/list.md`, `docs/api/v2/data/list.md`.
+The data API tells no time but that of submission. The history tells the rest, in whole seconds, newest first, and so many days back as the account's plan has. Both need an API
+token; the history needs the right to manage the project. Source: the kpi repository, `docs/api/v2/history/list.md`, `docs/api/v2/data/list.md`.
 """
 
 import json
