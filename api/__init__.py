@@ -1,1 +1,1 @@
-"""The AICC's room: what headquarters pulls over HTTP, and the client that pulls it. `app` has the paths, `query` the SQL behind them, `changes` the feed."""
+"""The AICC's room: what headquarters pulls over HTTP, and the client that pulls it. `paths` has the paths, `query` the SQL behind them, `changes` the feed, `answers` the way from one to the other."""

@@ -21,6 +21,7 @@ from sinks.recount import figures_by
 
 Grain = Literal["day", "week", "month", "to_date"]
 Boundaries = Literal["then", "now"]
+Activity = Literal["silent", "zero", "active"]
 
 _TODAY = "toDate(now(), 'Asia/Kolkata')"
 _STOCKS = "(SELECT metric FROM metrics WHERE type = 'stock')"
@@ -258,6 +259,16 @@ def named_twice(selection: Selection, as_of: datetime) -> Query:
     columns = ("member_key", "memberships", "units", "first_day", "last_day")
     sql = "SELECT * FROM members_named_twice(as_of = {as_of:DateTime64(3)}, unit = {unit:String})"
     return Query(sql, {**_instant(as_of), "unit": unit}, columns, ("member_key",))
+
+
+def activity(selection: Selection, as_of: datetime, *, days: int, state: Activity | None) -> Query:
+    """Open units with the last day they reported anything, and whether they reported within so many days."""
+    source = "(SELECT a.*, {on:Date} AS day, '' AS metric FROM unit_activity(as_of = {as_of:DateTime64(3)}, days = {days:UInt16}) AS a)"
+    conditions = ["toString(state) = {state:String}"] if state else []
+    inner, parameters = restricted(source, replace(selection, everything=selection.level is None), conditions)
+    columns = ("unit", "level", "state", "last_report", "days_since")
+    bound: dict[str, Value] = {"days": days, **({"state": state} if state else {})}
+    return Query(f"SELECT {_as_text(columns, 'level', 'state')} FROM ({inner})", {**parameters, **_instant(as_of), **bound}, columns, ("unit",))
 
 
 def units(selection: Selection) -> Query:

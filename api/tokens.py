@@ -22,14 +22,13 @@ class Tokens:
         self._reader = reader
         self._known: dict[str, tuple[float, Scope | None]] = {}
 
-    async def scope(self, authorization: str | None) -> Scope:
-        """What the bearer of a header may see.
+    async def scope(self, secret: str | None) -> Scope:
+        """What the bearer of a secret may see.
 
         Raises:
             Problem: 401, there is no token or it is not valid.
         """
-        kind, _, secret = (authorization or "").partition(" ")
-        if kind.lower() != "bearer" or not secret:
+        if not secret:
             raise _unauthorised(_NEEDED)
         found = await self._look_up(hashed(secret))
         if found is None:

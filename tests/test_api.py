@@ -31,7 +31,7 @@ from schemas.access import DATA_KINDS
 from schemas.contacts import Contact
 from settings import Settings
 from sinks.api_tokens import create_token, revoke_token
-from sinks.control_room import load_contacts, reporting_rates
+from sinks.control_room import activity, load_contacts, reporting_rates
 from sinks.forecast import forecasts
 from sinks.members import members, named_twice
 from sinks.migrate import Schema
@@ -319,6 +319,16 @@ def test_forecast_members_and_unusual_values_are_what_the_control_room_sees_and_
     for unit in {unit for row in pages(client, "/v1/members/twice", secrets["CG-D-A"]) for unit in row["units"]}:
         assert any("CG-D-A" in hierarchy.ancestors(unit, small_world.FIRST_DAY + timedelta(days=day)).values() for day in range(61))
     assert get(client, "/v1/members/twice", secrets["CG-D-A"], unit="CG-D-C").status_code == 403
+
+
+def test_who_is_silent_is_told_within_the_district(deployment: Deployment, client: TestClient, secrets: dict[str, str]) -> None:
+    on = small_world.FIRST_DAY + timedelta(days=58)
+    as_of = datetime.combine(on, time(23, 59, 59), oracle.KOLKATA)
+    for state in ("silent", "zero", "active"):
+        for unit in ("IN", "CG-D-A"):
+            told = [row["unit"] for row in pages(client, "/v1/activity", secrets[unit], date=str(on), days=3, state=state)]
+            assert sorted(told) == sorted(row["unit"] for row in activity(deployment.clickhouse, unit, as_of, days=3, state=state))
+    assert {row["state"] for row in pages(client, "/v1/activity", secrets["IN"], date=small_world.on(61), days=1)} >= {"silent"}
 
 
 def test_freshness_says_how_current_and_proved_the_figures_are(client: TestClient, secrets: dict[str, str]) -> None:

@@ -1,0 +1,74 @@
+"""`/v1/freshness`: how current the figures are, and how well proved."""
+
+import asyncio
+from datetime import datetime
+from http import HTTPStatus
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from kafka.errors import KafkaError
+
+from api import problems
+from api.answers import Holder, parts
+from api.formats import MEDIA_TYPES
+from api.tokens import require
+from schemas.days import KOLKATA
+from schemas.problems import Problem
+from settings import Settings
+from sinks.connection import connect
+from sinks.lag import Lag
+
+router = APIRouter(prefix="/v1", responses=problems.RESPONSES)
+
+
+@router.get("/freshness")
+async def freshness(request: Request, holder: Holder) -> Response:
+    """How current and how well proved the figures are: per state, and of the whole deployment. For tokens of a state or of the nation.
+
+    `median_delay_seconds` from occurrence to arrival, and `rejected` by reason, are of what arrived in the last seven days; `tools` of all. `records_behind` is how much of the log is not in the figures yet; null: Kafka
+    does not answer.
+    """
+    require(holder, "figures")
+    reader = parts(request).reader
+    if len(holder.unit) > len("CG"):
+        raise Problem(HTTPStatus.FORBIDDEN, "freshness is of whole states; this token's unit lies below one")
+    own = "" if holder.unit == "IN" else "WHERE state = {unit:String}"
+    states = await reader.rows(f"SELECT * FROM ({_STATES}) {own} ORDER BY state", {"unit": holder.unit})
+    names = ("state", "last_occurred_at", "last_appended_at", "median_delay_seconds", "events", "tools", "rejected")
+    behind = await asyncio.to_thread(_behind, parts(request).settings)
+    deployment = await reader.rows("SELECT max(last_appended_at), max(updated_at), sum(records), sum(rejected), sum(duplicates) FROM chunks FINAL")
+    reconciled = await reader.rows("SELECT at, records, figures, different, repair FROM reconciliations ORDER BY at DESC LIMIT 1")
+    last_appended, updated, records, rejected, duplicates = deployment[0]
+    body = {
+        "states": [dict(zip(names, row, strict=True)) for row in states],
+        "deployment": {
+            "newest_record_appended_at": last_appended,
+            "figures_updated_at": updated,
+            "records_behind": behind,
+            "records": records,
+            "rejected": rejected,
+            "duplicates": duplicates,
+        },
+        "reconciled": dict(zip(("at", "records", "figures", "different", "repair"), reconciled[0], strict=True)) if reconciled else None,
+        "at": datetime.now(KOLKATA).isoformat(timespec="seconds"),
+    }
+    return Response(orjson.dumps(body), media_type=MEDIA_TYPES["json"])
+
+
+_STATES = """
+    SELECT state, last_occurred_at, last_appended_at, delay, events, tools, rejected
+    FROM (
+        SELECT splitByChar('-', key)[1] AS state, max(occurred_at) AS last_occurred_at, max(appended_at) AS last_appended_at, count() AS events, sumMap(map(tool, 1)) AS tools,
+               medianOrNullIf(dateDiff('second', occurred_at, appended_at), appended_at > now() - INTERVAL 7 DAY) AS delay
+        FROM ledger GROUP BY state
+    ) AS l
+    LEFT JOIN (SELECT state, sumMap(map(reason, 1)) AS rejected FROM rejections WHERE appended_at > now() - INTERVAL 7 DAY GROUP BY state) AS r ON r.state = l.state
+"""
+
+
+def _behind(settings: Settings) -> int | None:
+    try:
+        with connect(settings.clickhouse, "aicc") as client, Lag(settings.kafka, client) as lag:
+            return lag.position().behind
+    except KafkaError:
+        return None
