@@ -10,6 +10,7 @@
 | `emit`, `import_file`, `simulate` | `emit`, `import`, `simulate` |
 | `reconcile`, `explain`, `doctor` | `reconcile`, `explain`, `doctor` |
 | `gateway` | `gateway`, with `status`, `rejected`, `replay`, `check`, `pull`, `reconcile` |
+| `report` | `report` |
 | `replay` | `replay rejected`, `replay log`, `replay ledger`, `replay lost` |
 | `demo` | `demo` |
 

@@ -26,6 +26,7 @@ from cli.prepare import default_dictionary
 from cli.stack import is_embedded
 from producers.registry import read_registry
 from producers.sdk import ProducerError
+from reports.paper import missing_libraries
 from schemas.events import MAX_EVENT_BYTES
 from schemas.metrics import MetricDictionary
 from schemas.plan import Plan, PlanError
@@ -93,6 +94,8 @@ class Facts:
     """Whether the servers are those of the home folder."""
     missing_files: tuple[str, ...]
     """Files that the settings name and that are not there."""
+    missing_libraries: str
+    """Why reports cannot be made on paper; empty if they can."""
     kafka_or_why: KafkaFacts | str
     units_or_why: UnitsTopic | str
     server_or_why: ServerFacts | str
@@ -738,6 +741,14 @@ def _files(facts: Facts) -> Iterator[Finding]:
         yield Finding("ok", "all files that are named can be read")
 
 
+def _paper(facts: Facts) -> Iterator[Finding]:
+    if facts.missing_libraries:
+        found, _, remedy = facts.missing_libraries.partition("; ")
+        yield Finding("warning", found, remedy)
+    else:
+        yield Finding("ok", "reports can be made as PDF and PNG")
+
+
 def _encryption(facts: Facts) -> Iterator[Finding]:
     kafka, clickhouse = facts.settings.kafka, facts.settings.clickhouse
     open_to = []
@@ -792,6 +803,7 @@ RULES: tuple[tuple[Area, str, Rule], ...] = (
     ("settings", "chunk size", _chunk_size),
     ("settings", "person key", _person_key),
     ("settings", "files", _files),
+    ("settings", "reports on paper", _paper),
     ("settings", "encryption", _encryption),
 )
 """Area, name and function of every check."""
@@ -874,6 +886,7 @@ def gather(settings: Settings, *, embedded: bool) -> Facts:
         plan_problem=_plan_problem(),
         embedded=embedded,
         missing_files=tuple(str(path) for path in named if path is not None and not _readable(path)),
+        missing_libraries=missing_libraries(),
         kafka_or_why=kafka,
         units_or_why=_look_at_units(settings, kafka),
         server_or_why=server,

@@ -61,10 +61,10 @@ def _weasyprint() -> Any:  # noqa: ANN401 - a module
     return weasyprint
 
 
-def check_libraries() -> None:
-    """Look whether PDF and PNG can be made.
-
-    Raises:
-        MissingLibraryError: a system library is missing.
-    """
-    _weasyprint()
+def missing_libraries() -> str:
+    """Why PDF and PNG cannot be made; empty if they can."""
+    try:
+        _weasyprint()
+    except MissingLibraryError as error:
+        return str(error)
+    return ""

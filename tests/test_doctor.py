@@ -106,6 +106,7 @@ WELL = Facts(
     plan_problem="",
     embedded=True,
     missing_files=(),
+    missing_libraries="",
     kafka_or_why=KAFKA,
     units_or_why=UnitsTopic(15, "abc"),
     server_or_why=SERVER,
@@ -267,6 +268,7 @@ CASES = [
     ("chunk size", "warning", tables(uncut=(Chunk(2, 0, 30_000, True),)), "chunk 0 of partition 2, up to 30,000", "the same now"),
     ("person key", "warning", settings(person_key=None), "not set", "the same in the whole installation"),
     ("files", "failure", facts(missing_files=("/ca.pem",)), "/ca.pem", "mend the path"),
+    ("reports on paper", "warning", facts(missing_libraries="PDF and PNG need what is missing; apt-get install it"), "PDF and PNG", "apt-get install"),
     ("encryption", "warning", settings(kafka=KafkaSettings(bootstrap_servers="kafka.example.org:9092")), "to Kafka", "PRAVAH_KAFKA__SECURITY_PROTOCOL"),
     (
         "encryption",
