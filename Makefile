@@ -27,8 +27,8 @@ demo: install ## the main job: the 2022 campaign in Chhattisgarh, event by event
 	@$(BIN)/pravah demo
 
 .PHONY: test
-test: install ## all tests, against a real Kafka and ClickHouse on free ports
-	$(BIN)/python -m pytest
+test: install ## all tests, in two processes, each with a real Kafka and ClickHouse on free ports
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 .PHONY: check
 check: install ## linters, types, and which room may import which
