@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
+from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from grafana.dashboards import BUILDERS
@@ -20,12 +21,18 @@ def dashboards() -> dict[str, dict[str, Any]]:
 
 def dashboard_json(build: Callable[[], Dashboard]) -> dict[str, Any]:
     """One dashboard as plain JSON. Panels get their numbers here, since the library gives none; links between dashboards need them to stay the same."""
-    plain: dict[str, Any] = json.loads(JSONEncoder().encode(build().build()))
-    for number, panel in enumerate(plain["panels"], 1):
+    content = plain(build())
+    for number, panel in enumerate(content["panels"], 1):
         panel["id"] = number
-    plain["id"] = None  # Grafana's own number of it, which differs everywhere; the uid does not
-    plain["annotations"] = {"list": []}
-    return plain
+    content["id"] = None  # Grafana's own number of it, which differs everywhere; the uid does not
+    content["annotations"] = {"list": []}
+    return content
+
+
+def plain(builder: Builder[Any]) -> dict[str, Any]:
+    """What a builder of the library built, as plain JSON."""
+    content: dict[str, Any] = json.loads(JSONEncoder().encode(builder.build()))
+    return content
 
 
 def as_text(content: object) -> str:

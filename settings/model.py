@@ -91,6 +91,13 @@ class Settings(BaseSettings):
     outbox_rows: int = Field(default=5_000_000, ge=1, description="events that may wait for Kafka in an outbox; more are refused")
     outbox_bytes: int = Field(default=4 * 1024**3, ge=1_048_576, description="the same in bytes")
     outbox_memory_days: float = Field(default=30.0, gt=0, description="so long an outbox knows the event ids it was given, so that each is handed over once")
+    grafana_token: SecretStr | None = Field(default=None, description="of a service account with the role Admin, in the organisation that is provisioned")
+    grafana_user: str | None = Field(default=None, description="Grafana's administrator, who may make organisations; in place of a token")
+    grafana_password: SecretStr | None = None
+    alert_webhook: SecretStr | None = Field(default=None, description="URL that alerts are posted to")
+    alert_email: str | None = Field(default=None, description="addresses that alerts are sent to, with ; between them")
+    alert_telegram_token: SecretStr | None = Field(default=None, description="of the bot that sends alerts")
+    alert_telegram_chat: str | None = Field(default=None, description="where it sends them")
     session_timeout_seconds: float = Field(default=10.0, gt=0, description="a silent worker's partitions go to another after this")
 
     @classmethod

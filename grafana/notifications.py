@@ -1,0 +1,94 @@
+"""Who is told of an alert, how it is grouped, and when not: contact points, a message in both languages, notification policies, quiet hours."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from grafana.alerts import CONTROL_ROOM, OPERATIONS
+from settings import Settings
+
+TEMPLATE = "pravah"
+NIGHT = "pravah-night"
+DEFAULT = "grafana-default-email"
+"""Grafana's own contact point, which is there from the start."""
+
+MESSAGE = """{{ define "pravah.title" }}{{ if eq .Status "firing" }}🔴{{ else }}🟢 ठीक हुआ · resolved:{{ end }} {{ .CommonLabels.alertname }} ({{ len .Alerts }}){{ end }}
+{{ define "pravah.message" }}{{ range .Alerts }}{{ if eq .Status "resolved" }}✔ {{ end }}{{ .Annotations.summary }}
+{{ .Annotations.description }}
+{{ .Annotations.link }}
+
+{{ end }}{{ end }}"""
+"""Grafana cuts space off its end."""
+
+
+@dataclass(frozen=True)
+class Contacts:
+    """Where alerts go: values, or the names of environment variables that Grafana replaces in files."""
+
+    webhook: str | None = None
+    email: str | None = None
+    """Addresses with `;` between them."""
+    telegram_token: str | None = None
+    telegram_chat: str | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Contacts":
+        """Those of the settings."""
+        secret = {
+            name: value.get_secret_value() if value else None for name, value in (("hook", settings.alert_webhook), ("token", settings.alert_telegram_token))
+        }
+        return cls(secret["hook"], settings.alert_email, secret["token"], settings.alert_telegram_chat)
+
+    @classmethod
+    def by_name(cls, settings: Settings) -> "Contacts":
+        """The same as names of the variables that hold them, which Grafana replaces when it reads its files."""
+        names = {name: f"${{PRAVAH_ALERT_{name.upper()}}}" for name in ("webhook", "email", "telegram_token", "telegram_chat")}
+        return cls(**{name: variable if getattr(settings, f"alert_{name}") else None for name, variable in names.items()})
+
+    def __repr__(self) -> str:
+        """Which there are; a webhook's address and a token are secrets."""
+        return f"Contacts({', '.join(self.names) or 'none'})"
+
+    @property
+    def names(self) -> list[str]:
+        """Those that are set."""
+        found = {"webhook": self.webhook, "email": self.email, "telegram": self.telegram_token and self.telegram_chat}
+        return [name for name, value in found.items() if value]
+
+
+def contact_points(contacts: Contacts) -> list[dict[str, Any]]:
+    """Contact points, as Grafana's provisioning wants each; all have one name, so that one policy reaches them all."""
+    title, message = '{{ template "pravah.title" . }}', '{{ template "pravah.message" . }}'
+    settings: dict[str, dict[str, Any]] = {
+        "webhook": {"url": contacts.webhook, "httpMethod": "POST"},
+        "email": {"addresses": contacts.email, "singleEmail": True, "subject": title, "message": message},
+        "telegram": {"bottoken": contacts.telegram_token, "chatid": contacts.telegram_chat, "message": f"{title}\n{message}"},
+    }
+    return [{"uid": f"pravah-{name}", "name": TEMPLATE, "type": name, "settings": settings[name], "disableResolveMessage": False} for name in contacts.names]
+
+
+def mute_timing() -> dict[str, Any]:
+    """Night, 22 to 8 o'clock in India. Written in UTC, which every Grafana takes: India has no summer time."""
+    times = [{"start_time": "16:30", "end_time": "24:00"}, {"start_time": "00:00", "end_time": "02:30"}]
+    return {"name": NIGHT, "time_intervals": [{"times": times}]}
+
+
+def policy(contacts: Contacts) -> dict[str, Any]:
+    """One message a rule and district, at most once a day unless something is new. What only people can mend waits for the morning; a standstill of the figures does not."""
+    receiver = TEMPLATE if contacts.names else DEFAULT
+
+    def to(team: str, severity: str, **more: object) -> dict[str, Any]:
+        return {"receiver": receiver, "object_matchers": [["severity", "=", severity], ["team", "=", team]], **more}
+
+    return {
+        "receiver": receiver,
+        "group_by": ["grafana_folder", "alertname"],
+        "group_wait": "1m",
+        "group_interval": "30m",
+        "repeat_interval": "1d",
+        "routes": [
+            to(OPERATIONS, "act", group_by=["alertname"], group_wait="30s", group_interval="5m", repeat_interval="4h"),
+            to(OPERATIONS, "look", group_by=["alertname"], mute_time_intervals=[NIGHT]),
+            to(CONTROL_ROOM, "act", group_by=["alertname"], group_wait="5m", group_interval="1h", mute_time_intervals=[NIGHT]),
+            to(CONTROL_ROOM, "look", group_by=["alertname"], group_wait="5m", group_interval="6h", mute_time_intervals=[NIGHT]),
+        ],
+    }
