@@ -13,6 +13,7 @@ from cli.doctor import doctor
 from cli.emit import emit
 from cli.explain import explain
 from cli.gateway import gateway
+from cli.grafana import grafana
 from cli.import_file import import_file
 from cli.plan import plan
 from cli.pull import pull
@@ -22,6 +23,7 @@ from cli.report import report
 from cli.simulate import simulate_command
 from cli.units import units
 from cli.worker import worker
+from grafana.server import GrafanaError
 from producers.importer import MappingError
 from producers.outbox import OutboxBusyError, OutboxFullError
 from producers.rejected import MendedFileError
@@ -57,6 +59,7 @@ app.add_typer(plan, name="plan")
 app.add_typer(api, name="api")
 app.add_typer(gateway, name="gateway")
 app.add_typer(replay, name="replay")
+app.add_typer(grafana, name="grafana")
 
 
 def main() -> None:
@@ -75,6 +78,7 @@ def main() -> None:
         RepairRunningError,
         ListenError,
         TokenError,
+        GrafanaError,
         MissingLibraryError,
         OutboxFullError,
         OutboxBusyError,
