@@ -402,7 +402,6 @@ def test_a_source_is_silent_when_it_sends_nothing_for_longer_than_it_ever_did_of
         def job(transaction: Transaction) -> None:
             for age in ages:
                 transaction.now = time.time() - age
-                transaction.archive(name, "hook", str((name, age)).encode(), "accepted")
                 transaction.count(name, "accepted")
 
         world.reception.store.submit(job).result()
@@ -410,6 +409,9 @@ def test_a_source_is_silent_when_it_sends_nothing_for_longer_than_it_ever_did_of
     came("kobo-all", [3_600.0 * hours for hours in range(40, 9, -1)])  # hourly, then nothing for ten hours
     came("odk-all", [3_600.0 * hours for hours in (90, 66, 65, 64, 42, 41, 40, 20)])  # nights are usual
     came("script", [3_600.0 * hours for hours in (300, 200)])
+    came(
+        "rapidpro-all", [60.0 * minute + 3_600.0 * (24 * day - 10) for day in (3, 2, 1) for minute in range(500, 0, -1)]
+    )  # every minute by day, nothing at night
     with world.reception.store.reading() as connection:
         found = {one.name: one for one in status(connection, world.reception.sources, time.time()).sources}
     assert {name for name, one in found.items() if one.is_silent} == {"kobo-all"}

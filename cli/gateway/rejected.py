@@ -90,8 +90,8 @@ def send(
         raise typer.BadParameter(msg, param_hint="--body")
     where, parameters = _where(source, reason)
     with _open() as reception, reading(_file()) as connection:
-        chosen = [_one(number) for number in numbers] if numbers else kept(connection, where, parameters)
-        _tell(_again(reception, list(chosen), body.read_bytes() if body else None), as_json=as_json)
+        chosen = numbers or [row[0] for row in connection.execute(f"SELECT id FROM archive WHERE {where} ORDER BY id", parameters)]
+        _tell(_again(reception, chosen, body.read_bytes() if body else None), as_json=as_json)
 
 
 @rejected.command("drop")
@@ -124,12 +124,12 @@ def replay(
         numbers = [
             row[0] for row in connection.execute(f"SELECT id FROM archive WHERE {where} AND at >= ? AND at < ? ORDER BY id", (*parameters, since, until))
         ]
-        _tell(_again(reception, (_one(number) for number in numbers), None), as_json=as_json)
+        _tell(_again(reception, numbers, None), as_json=as_json)
 
 
-def _again(reception: "Reception", chosen: Any, body: bytes | None) -> dict[str, Any]:  # noqa: ANN401 - any iterable of kept bodies
+def _again(reception: "Reception", numbers: list[int], body: bytes | None) -> dict[str, Any]:
     taken, reasons, refused = 0, Counter[str](), []
-    for one in chosen:
+    for one in map(_one, numbers):
         try:
             refusals = [refusal._asdict() for refusal in reception.take_again(one, body)]
         except (BodyError, FieldSourcesError) as error:

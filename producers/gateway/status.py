@@ -9,12 +9,11 @@ from typing import NamedTuple
 
 from producers.outbox import Depth, depth
 
-_HABIT = 300
-"""So many of a source's last deliveries say what its habit is."""
+_HABIT_MINUTES = 14 * 24 * 60
+"""The last two weeks in which a source sent something say what its habit is; and at least its last deliveries, for one that sends seldom."""
+_DELIVERIES = 20
 _FEWEST = 5
-"""With fewer there is no habit yet."""
-_AT_ONCE_SECONDS = 60.0
-"""What comes within a minute is one delivery."""
+"""With fewer gaps there is no habit yet."""
 _LONGER = 3.0
 
 
@@ -98,12 +97,11 @@ def _source(name: str, rows: list[tuple[str, str, int, float]], waiting: int, ha
 
 
 def _habit(connection: sqlite3.Connection, name: str) -> Habit | None:
-    rows = connection.execute("SELECT at FROM archive WHERE source = ? AND outcome != 'refused' ORDER BY at DESC LIMIT ?", (name, 50 * _HABIT))
-    deliveries: list[float] = []
-    for (at,) in rows:
-        if not deliveries or deliveries[-1] - at >= _AT_ONCE_SECONDS:
-            deliveries.append(at)
-        if len(deliveries) > _HABIT:
-            break
-    gaps = [later - earlier for later, earlier in pairwise(deliveries)]
+    """What comes within a minute is one delivery."""
+    newest = "SELECT minute FROM deliveries WHERE source = ? ORDER BY minute DESC LIMIT ?"
+    minutes = [row[0] for row in connection.execute(newest, (name, _DELIVERIES))]
+    if minutes and minutes[-1] > minutes[0] - _HABIT_MINUTES:
+        lately = "SELECT minute FROM deliveries WHERE source = ? AND minute >= ? ORDER BY minute DESC"
+        minutes = [row[0] for row in connection.execute(lately, (name, minutes[0] - _HABIT_MINUTES))]
+    gaps = [60.0 * (later - earlier) for later, earlier in pairwise(minutes)]
     return Habit(statistics.median(gaps), max(gaps)) if len(gaps) >= _FEWEST else None

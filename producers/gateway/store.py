@@ -46,8 +46,10 @@ _MOST_WAITING = 2_000
 _TOGETHER = 256
 """So many of them are committed together at most."""
 _HOUSEKEEPING_SECONDS = 1.0
-_SWEPT = 500
-"""So many old rows go in one transaction, so that none takes long."""
+_SWEPT, _SWEEP_SECONDS = 500, 0.1
+"""So many old rows go at a time, and for so long, so that nobody waits for it."""
+_HABIT_MINUTES = 400 * 24 * 60
+"""So long it is known in which minutes a source sent something."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _TABLES = """
@@ -77,6 +79,7 @@ CREATE TABLE IF NOT EXISTS pulls (source TEXT PRIMARY KEY, succeeded_at REAL, fa
 CREATE TABLE IF NOT EXISTS counts (
     source TEXT NOT NULL, outcome TEXT NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (source, outcome, reason)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS deliveries (source TEXT NOT NULL, minute INTEGER NOT NULL, PRIMARY KEY (source, minute)) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS given_out (hash BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS registry (one INTEGER PRIMARY KEY CHECK (one = 1), entries BLOB NOT NULL, at REAL NOT NULL) STRICT;
 """
@@ -263,6 +266,10 @@ class Transaction:
                 "INSERT INTO counts VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count, at = excluded.at",
                 (source, outcome, reason, number, self.now),
             )
+            if outcome == "accepted":
+                minute = int(self.now // 60)
+                if self._connection.execute("INSERT OR IGNORE INTO deliveries VALUES (?, ?)", (source, minute)).rowcount:
+                    self._connection.execute("DELETE FROM deliveries WHERE source = ? AND minute < ?", (source, minute - _HABIT_MINUTES))
 
     def give_out(self, hashes: Iterable[str]) -> None:
         """Remember hashes of persons for good."""
@@ -479,18 +486,28 @@ class Store:
         return result, failure
 
     def _sweep(self, now: float) -> None:
-        """Let some of what is too old go."""
-        outbox.forget(self._connection, self._bounds, now)
-        self._connection.execute(
+        """Let what is too old go; what takes longer waits for the next time."""
+        until = time.monotonic() + _SWEEP_SECONDS
+        while time.monotonic() < until and self._sweep_some(now):
+            pass
+
+    def _sweep_some(self, now: float) -> bool:
+        """Let some of it go; whether there may be more."""
+        forgotten = outbox.forget(self._connection, self._bounds, now)
+        forgotten += self._connection.execute(
             "DELETE FROM ready WHERE entity IN (SELECT entity FROM ready WHERE at < ? ORDER BY at LIMIT ?)", (now - self._memory_days * 86_400, _SWEPT)
-        )
+        ).rowcount
         (size,) = self._connection.execute("SELECT bytes FROM archive_size").fetchone()
-        for number, at, length in self._connection.execute("SELECT id, at, length(body) FROM archive ORDER BY id LIMIT ?", (_SWEPT,)).fetchall():
+        gone = []
+        for number, at, length in self._connection.execute("SELECT id, at, length(body) FROM archive ORDER BY id LIMIT ?", (_SWEPT,)):
             if at >= now - self._archive_days * 86_400 and size <= self._archive_bytes:
                 break
             size -= length
-            self._connection.execute("DELETE FROM archive WHERE id = ?", (number,))
+            gone.append((number,))
+        if gone:
+            self._connection.executemany("DELETE FROM archive WHERE id = ?", gone)
             self._connection.execute("UPDATE archive_size SET bytes = ?", (size,))
+        return bool(forgotten or gone)
 
 
 @contextmanager
