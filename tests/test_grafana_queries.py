@@ -19,6 +19,7 @@ from grafana_sql import as_sent
 
 import reference
 from cli.prepare import default_dictionary, default_plan, read_registry_files
+from grafana.alerts import RULES
 from grafana.build import dashboards
 from grafana.dashboards import activity, below, explain, programme, wall
 from grafana.dashboards.frame import AICC_COPY, DISTRICT, EXPLAIN, PIPELINE, WALL
@@ -392,3 +393,27 @@ def test_no_query_shows_a_viewer_another_districts_rows(campaign: Campaign, view
     assert "SELECT * FROM api_tokens" in refused
     assert {row[0] for row in campaign.grafana.execute("SELECT unit FROM units")} >= foreign
     assert len(viewer.execute("SELECT unit FROM units")) == 129
+
+
+def test_a_milestone_at_risk_is_told_while_there_is_time_and_only_where_the_forecast_says_so(campaign: Campaign) -> None:
+    (rule,) = [rule for rule in RULES if rule.uid == "pravah-milestone-at-risk"]
+    last = datetime.combine(ON, datetime.min.time(), oracle.KOLKATA) + timedelta(hours=12)
+    rows, columns = campaign.grafana.execute(as_sent(rule.sql, last - timedelta(hours=1), last), with_column_types=True)
+    names = [name for name, _ in columns]
+    told = {(row[names.index("unit")], row[names.index("milestone")]): row[-1] for row in rows if row[-1] > rule.above}
+    forecast = campaign.grafana.execute(
+        f"SELECT unit, milestone, toString(outlook), reached_at, deadline, goal - done, expected FROM plan_forecast_at(as_of = fromUnixTimestamp64Milli({int(last.timestamp() * 1000)}), share = 0.8) "
+        "WHERE level = 'district'"
+    )
+    expected = {
+        (unit, milestone): float(missing)
+        for unit, milestone, outlook, reached, deadline, missing, count in forecast
+        if ON <= deadline <= ON + timedelta(days=21) and count > 1 and (outlook == "not_in_sight" or (outlook == "forecast" and reached > deadline))
+    }
+    assert told == expected
+    assert told
+    assert len(told) < len({unit for unit, *_ in forecast}), "some districts are on their way"
+    before = last - timedelta(days=60)
+    assert not [row for row in campaign.grafana.execute(as_sent(rule.sql, before, before)) if row[names.index("milestone")] == "booth_groups"], (
+        "ten weeks ahead is too early"
+    )
