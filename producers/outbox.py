@@ -284,7 +284,10 @@ class Forwarder:
     def _tell(self, connection: sqlite3.Connection, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         trouble = f"{type(error).__name__}: {error}"[:500]
-        _log.warning("the outbox cannot be handed over now, attempt %d: %s", state.attempt_number, trouble)
+        number = state.attempt_number
+        if number & (number - 1) == 0:  # ever more seldom: Kafka may be away for days
+            unforeseen = error if not isinstance(error, (ProducerError, OutboxFullError, OutboxBusyError)) else None
+            _log.warning("the outbox cannot be handed over now, attempt %d: %s", number, trouble, exc_info=unforeseen)
         with suppress(OutboxFullError, OutboxBusyError), transaction(connection):
             connection.execute("UPDATE outbox_state SET trouble = ?", (trouble,))
 

@@ -33,7 +33,7 @@ def serve(
     settings = Settings()
     check_listen(host, port)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("kafka").setLevel(logging.ERROR)  # its warnings repeat several times a second while Kafka is away; the forwarder tells it once
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it repeats itself several times a second while Kafka is away; the outbox tells it once
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn ends in good order, then hands the signal on
     with Reception.open(settings) as reception:
         schedule = Schedule(reception)

@@ -170,9 +170,13 @@ class Watch:
         self._fingerprint = registry.fingerprint()
 
     def _run(self) -> None:
+        told = ""
         while not self._stop.is_set():
             try:
                 self.look()
+                told = ""
             except (ProducerError, RegistryError, ValidationError, StoreBusyError) as error:
-                _log.warning("the unit registry cannot be read, the known one stays: %s", error)
+                if str(error) != told:
+                    told = str(error)
+                    _log.warning("the unit registry cannot be read, the known one stays: %s", error)
             self._stop.wait(_LOOK_SECONDS if self._units.is_known else _WAIT_SECONDS)
