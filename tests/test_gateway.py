@@ -126,6 +126,13 @@ def test_every_hook_answers_with_an_object_new_or_known(world: World) -> None:
     assert [row[:3] for row in world.kept()] == [("kobo-all", "hook", "accepted")]
 
 
+@pytest.mark.parametrize("changed", ["2099-01-01T00:00:00", "9999-12-31T23:59:59"])
+def test_a_change_in_the_future_is_refused_since_all_later_ones_would_look_old(world: World, changed: str) -> None:
+    answer = hook(world, kobo(1, changed=changed))
+    assert (answer.status_code, answer.json()["reason"]) == (422, "far_future")
+    assert hook(world, kobo(1)).json()["accepted"] == 1
+
+
 def test_a_source_or_path_that_is_not_there_is_404(world: World) -> None:
     assert post(world, {}, {"X-Secret": SECRET}, "/v1/hooks/kobo/none").status_code == 404
     assert post(world, {}, {"X-Secret": SECRET}, "/v1/hooks/odk/kobo-all").status_code == 404

@@ -12,7 +12,7 @@ from producers.gateway.store import Store, StoreBusyError
 from producers.gazetteer import Gazetteer
 from producers.registry import read_registry, registry_position
 from producers.sdk import ProducerError
-from schemas.days import KOLKATA, date_of, day_of_micros, instant_micros
+from schemas.days import date_of, day_of_micros, instant_micros
 from schemas.registry import Entry, Registry, RegistryError, registry_from_entries
 from settings import KafkaSettings
 
@@ -103,7 +103,7 @@ class Units:
         if changed_at <= datetime.now(UTC) + self._max_future:
             return None
         return Refusal(
-            "far_future", f"the tool says that it was changed on {changed_at.astimezone(KOLKATA).date()}, which is in the future: its clock is wrong"
+            "far_future", f"the tool says that it was changed on {changed_at.date()}, which is in the future: its clock is wrong"
         )
 
     def _known(self) -> tuple[Registry, Gazetteer]:
