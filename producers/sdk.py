@@ -3,7 +3,8 @@
     with EventProducer(Settings().kafka) as producer:
         producer.send({"event_id": "…", "unit": "CG-AC084-B0017", "kind": "social_post", …})
 
-Leaving the block waits until Kafka has everything, or raises a `ProducerError` that holds what it does not have.
+Leaving the block waits until Kafka has everything, or raises a `ProducerError` that holds what it does not have. Where Kafka is not always there, or this process may die:
+`producers.outbox.OutboxProducer` has the same `send`.
 """
 
 import threading
