@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, JsonConfigSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 Role = Literal["writer", "grafana", "aicc"]
@@ -52,6 +52,12 @@ class ClickHouseSettings(BaseModel):
     ca_file: Path | None = None
     users: dict[Role, ClickHouseUser] = Field(default_factory=dict)
     scoped: dict[str, ClickHouseUser] = Field(default_factory=dict, description="unit code → an account that sees this unit's rows and no others")
+
+    @field_validator("scoped")
+    @classmethod
+    def _codes(cls, scoped: dict[str, ClickHouseUser]) -> dict[str, ClickHouseUser]:
+        """A variable such as PRAVAH_CLICKHOUSE__SCOPED__CG-D-RPR__USER arrives in small letters."""
+        return {unit.upper(): account for unit, account in scoped.items()}
 
 
 class Settings(BaseSettings):
