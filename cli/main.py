@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from cli import stack as stack_commands
 from cli.api import api
+from cli.backcheck import backcheck
 from cli.demo import demo
 from cli.doctor import doctor
 from cli.emit import emit
@@ -22,6 +23,7 @@ from cli.replay import replay
 from cli.report import report
 from cli.simulate import simulate_command
 from cli.units import units
+from cli.watch import watch
 from cli.worker import worker
 from grafana.server import GrafanaError
 from producers.importer import MappingError
@@ -29,6 +31,7 @@ from producers.outbox import OutboxBusyError, OutboxFullError
 from producers.rejected import MendedFileError
 from producers.sdk import ProducerError
 from reports.paper import MissingLibraryError
+from schemas.back_check import SheetError
 from schemas.contacts import ContactsError
 from schemas.metrics import MetricError
 from schemas.plan import PlanError
@@ -36,6 +39,7 @@ from schemas.registry import RegistryError
 from settings.field_sources import FieldSourcesError
 from settings.sources import SourcesError
 from sinks.api_tokens import TokenError
+from sinks.back_checks import SampleError
 from sinks.connection import first_line, is_retryable
 from sinks.deployment import LogChangedError
 from sinks.repair import RepairRunningError
@@ -56,6 +60,8 @@ app.command()(report)
 app.command("simulate")(simulate_command)
 app.add_typer(units, name="units")
 app.add_typer(plan, name="plan")
+app.add_typer(watch, name="watch")
+app.add_typer(backcheck, name="backcheck")
 app.add_typer(api, name="api")
 app.add_typer(gateway, name="gateway")
 app.add_typer(replay, name="replay")
@@ -66,7 +72,7 @@ def main() -> None:
     """Run a command. What a person can mend is told in one line, without a traceback: exit 1 for findings, 2 for wrong use."""
     try:
         app()
-    except (RegistryError, PlanError, ContactsError, SourcesError, FieldSourcesError, MetricError, MappingError, MendedFileError) as findings:
+    except (RegistryError, PlanError, ContactsError, SheetError, SourcesError, FieldSourcesError, MetricError, MappingError, MendedFileError) as findings:
         sys.exit(_told(findings, 1))
     except ValidationError as error:
         wrong = "; ".join(f"PRAVAH_{'__'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors(include_input=False))
@@ -79,6 +85,7 @@ def main() -> None:
         ListenError,
         TokenError,
         GrafanaError,
+        SampleError,
         MissingLibraryError,
         OutboxFullError,
         OutboxBusyError,
