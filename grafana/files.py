@@ -1,6 +1,7 @@
 """The same for a Grafana that reads its provisioning from disk: data sources, a provider of dashboards, alerting.
 
-Secrets never stand in these files. Grafana replaces `${NAME}` by its own environment when it reads them; every other `$` is written `$$`, which it turns back. Dashboards are read as they are.
+Secrets never stand in these files. Grafana replaces `${NAME}` by its own environment when it reads them; every other `$` is written `$$`, which it turns back. It leaves a rule's query (`model`) and its
+`annotations` as they are, and so do we; and dashboards.
 """
 
 import re
@@ -13,6 +14,7 @@ from grafana.build import as_text
 from grafana.desired import AUDIENCES, Resource, Wanted
 
 PASSWORD = "${PRAVAH_CLICKHOUSE_PASSWORD}"  # noqa: S105 - the name of a variable
+_AS_THEY_ARE = {"model", "annotations"}
 _VARIABLE = re.compile(r"^\$\{PRAVAH_[A-Z_]+\}$")
 
 
@@ -85,7 +87,7 @@ def _yaml(content: dict[str, Any]) -> str:
 
 def _escaped(value: Any) -> Any:  # noqa: ANN401 - plain JSON
     if isinstance(value, dict):
-        return {name: _escaped(item) for name, item in value.items()}
+        return {name: item if name in _AS_THEY_ARE else _escaped(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_escaped(item) for item in value]
     return value.replace("$", "$$") if isinstance(value, str) and not _VARIABLE.match(value) else value

@@ -15,6 +15,7 @@ from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from grafana.alerts import FOLDER
 from grafana.desired import Kind, Resource
+from schemas.errors import ToldError
 
 TIMEOUT_SECONDS = 30.0
 _NOT_FOUND, _REFUSED = 404, (401, 403)
@@ -22,7 +23,7 @@ _COUNTED = {"id", "version"}
 """What Grafana counts in a dashboard by itself."""
 
 
-class GrafanaError(RuntimeError):
+class GrafanaError(ToldError):
     """Grafana did not do as it was asked; the message says what and why, without secrets."""
 
     status: int | None = None
