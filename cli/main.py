@@ -25,26 +25,10 @@ from cli.simulate import simulate_command
 from cli.units import units
 from cli.watch import watch
 from cli.worker import worker
-from grafana.server import GrafanaError
-from producers.importer import MappingError
-from producers.outbox import OutboxBusyError, OutboxFullError
-from producers.rejected import MendedFileError
-from producers.sdk import ProducerError
-from reports.paper import MissingLibraryError
-from schemas.back_check import SheetError
-from schemas.contacts import ContactsError
-from schemas.metrics import MetricError
-from schemas.plan import PlanError
-from schemas.registry import RegistryError
+from schemas.errors import ToldError
 from settings.field_sources import FieldSourcesError
 from settings.sources import SourcesError
-from sinks.api_tokens import TokenError
-from sinks.back_checks import SampleError
 from sinks.connection import first_line, is_retryable
-from sinks.deployment import LogChangedError
-from sinks.repair import RepairRunningError
-from stack import StackError
-from streams.health import ListenError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -72,26 +56,10 @@ def main() -> None:
     """Run a command. What a person can mend is told in one line, without a traceback: exit 1 for findings, 2 for wrong use."""
     try:
         app()
-    except (RegistryError, PlanError, ContactsError, SheetError, SourcesError, FieldSourcesError, MetricError, MappingError, MendedFileError) as findings:
-        sys.exit(_told(findings, 1))
     except ValidationError as error:
         wrong = "; ".join(f"PRAVAH_{'__'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors(include_input=False))
         sys.exit(_told(wrong, 2))
-    except (
-        StackError,
-        ProducerError,
-        LogChangedError,
-        RepairRunningError,
-        ListenError,
-        TokenError,
-        GrafanaError,
-        SampleError,
-        MissingLibraryError,
-        OutboxFullError,
-        OutboxBusyError,
-        LookupError,
-        KafkaError,
-    ) as error:
+    except (ToldError, SourcesError, FieldSourcesError, LookupError, KafkaError) as error:
         sys.exit(_told(error, 1))
     except Exception as error:
         if not is_retryable(error):

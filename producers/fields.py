@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from producers.persons import PersonKeys, ascii_digits, phone
+from schemas.errors import FindingsError
 from schemas.events import EARLIEST, MODELS, Kind
 
 Cell = object
@@ -27,13 +28,10 @@ _LATEST = datetime(2149, 6, 1, tzinfo=UTC)
 _CLOCK = ("%H", "%I", "%c", "%X", "%T")
 
 
-class MappingError(ValueError):
+class MappingError(FindingsError):
     """A mapping that cannot be used, with everything found wrong."""
 
-    def __init__(self, findings: list[str]) -> None:
-        """Keep the findings; the message has one line each."""
-        self.findings = findings
-        super().__init__("\n".join([f"{len(findings)} findings in the mapping:", *findings]))
+    subject = "the mapping"
 
 
 class ConversionError(ValueError):

@@ -24,6 +24,7 @@ from uuid import UUID
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, sleep_using_event, stop_when_event_set, wait_exponential_jitter
 
 from producers.sdk import EventProducer, ProducerError, checked_event
+from schemas.errors import ToldError
 from schemas.events import MAX_EVENT_BYTES, Event
 from schemas.topics import EVENTS
 from schemas.units import routing_key
@@ -42,11 +43,11 @@ _STOP_SECONDS = 5.0
 _PATIENCE = wait_exponential_jitter(multiplier=0.2, max=5.0)
 
 
-class OutboxFullError(RuntimeError):
+class OutboxFullError(ToldError):
     """The outbox, or the disk below it, has no room. Nothing was taken; try again later."""
 
 
-class OutboxBusyError(RuntimeError):
+class OutboxBusyError(ToldError):
     """Another process holds the file for too long. Nothing was taken; try again later."""
 
 

@@ -11,11 +11,12 @@ from typing import Any
 import orjson
 
 from producers.topic import whole_topic
+from schemas.errors import ToldError
 from schemas.topics import REJECTED
 from settings import KafkaSettings
 
 
-class MendedFileError(ValueError):
+class MendedFileError(ToldError):
     """A file of mended records has a line that is none; the message says which and why."""
 
 

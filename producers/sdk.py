@@ -19,6 +19,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.partitioner import murmur2
 from pydantic import BaseModel
 
+from schemas.errors import ToldError
 from schemas.events import MAX_EVENT_BYTES, Event, EventError, parse_event
 from schemas.topics import EVENTS, TICK_KEY
 from schemas.units import routing_key
@@ -37,7 +38,7 @@ class DeliveryReport(NamedTuple):
     error: Exception | None
 
 
-class ProducerError(RuntimeError):
+class ProducerError(ToldError):
     """Kafka does not have everything that was sent; `undelivered` holds what it did not confirm, to be kept and sent again.
 
     Sending again is safe: an event that did arrive counts once.

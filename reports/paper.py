@@ -7,6 +7,8 @@ from contextlib import redirect_stdout
 from io import BytesIO, StringIO
 from typing import Any
 
+from schemas.errors import ToldError
+
 DEBIAN_PACKAGES = ("libpango-1.0-0", "libpangoft2-1.0-0", "libharfbuzz-subset0")
 """What WeasyPrint needs beside its Python packages."""
 
@@ -14,7 +16,7 @@ _ONE_AT_A_TIME = threading.Lock()
 _POINTS_PER_PIXEL = 0.75
 
 
-class MissingLibraryError(RuntimeError):
+class MissingLibraryError(ToldError):
     """A system library is missing; the message names the packages that bring it."""
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from schemas.errors import FindingsError
+
 COLUMNS = ("key", "entity", "version", "unit", "kind", "day", "outcome")
 """Of the sheet that goes to the field; all but the last are given."""
 
@@ -25,13 +27,10 @@ class CheckedEntity(BaseModel):
     outcome: Outcome
 
 
-class SheetError(ValueError):
+class SheetError(FindingsError):
     """A sheet that cannot be used, with everything found wrong in it."""
 
-    def __init__(self, findings: list[str]) -> None:
-        """Keep the findings; the message has one line each."""
-        self.findings = findings
-        super().__init__("\n".join([f"{len(findings)} findings in the sheet:", *findings]))
+    subject = "the sheet"
 
 
 def outcomes_from_csv(lines: Iterable[str]) -> list[CheckedEntity]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
+from schemas.errors import FindingsError
 from schemas.units import LEVELS, UNIT_CODE_PATTERN, Level
 
 Language = Literal["hi", "en"]
@@ -28,13 +29,10 @@ class Contact(BaseModel):
     language: Language
 
 
-class ContactsError(ValueError):
+class ContactsError(FindingsError):
     """A contacts file that cannot be used, with everything found wrong in it; it never repeats a name or a number."""
 
-    def __init__(self, findings: list[str]) -> None:
-        """Keep the findings; the message has one line each."""
-        self.findings = findings
-        super().__init__("\n".join([f"{len(findings)} findings in the contacts:", *findings]))
+    subject = "the contacts"
 
 
 def contacts_from_csv(lines: Iterable[str], units: Container[str]) -> list[Contact]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from schemas.errors import ToldError
 from schemas.events import MODELS, Kind
 
 Amounts = dict[str, int]
@@ -49,7 +50,7 @@ _OBSERVED = frozenset(kind for kind in MODELS if "active" in _data_fields(kind))
 """Kinds that are looked at again and again, and may have ended."""
 
 
-class MetricError(ValueError):
+class MetricError(ToldError):
     """A metric dictionary that cannot be used; the message lists everything found."""
 
 

@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from schemas.days import day_of
+from schemas.errors import FindingsError
 from schemas.events import MODELS, Kind
 from schemas.units import PATTERNS, Level
 
@@ -56,13 +57,10 @@ class Milestone(_Strict):
         return day_of(self.deadline)
 
 
-class PlanError(ValueError):
+class PlanError(FindingsError):
     """A plan that cannot be used, with everything found wrong in it."""
 
-    def __init__(self, findings: list[str]) -> None:
-        """Keep the findings; the message has one line each."""
-        self.findings = findings
-        super().__init__("\n".join([f"{len(findings)} findings in the plan:", *findings]))
+    subject = "the plan"
 
 
 class Plan(_Strict):

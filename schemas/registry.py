@@ -19,6 +19,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.days import FIRST_DAY, LAST_DAY, date_of, day_of
+from schemas.errors import FindingsError
 from schemas.units import LEVELS, RANK, Level, level_of, state_of
 
 
@@ -66,15 +67,11 @@ class Finding:
         return f"{self.file}:{self.line}: {self.message}"
 
 
-class RegistryError(ValueError):
+class RegistryError(FindingsError):
     """A registry that cannot be used, with everything found wrong in it."""
 
-    def __init__(self, findings: list[Finding]) -> None:
-        """Keep the findings; the message shows the first twenty."""
-        self.findings = findings
-        most = 20
-        more = [f"… and {len(findings) - most} more"] if len(findings) > most else []
-        super().__init__("\n".join([f"{len(findings)} findings in the registry:", *map(str, findings[:most]), *more]))
+    subject = "the registry"
+    shown = 20
 
 
 class EntryParent(BaseModel):
@@ -332,7 +329,8 @@ class _Draft:
         for code, unit in self.units.items():
             self._check_unit(unit, self.edges.get(code, []))
         if self.findings:
-            raise RegistryError(sorted(self.findings, key=lambda finding: (finding.file, finding.line)))
+            in_order = sorted(self.findings, key=lambda finding: (finding.file, finding.line))
+            raise RegistryError(in_order)
         return Registry(
             unit._replace(parents=tuple(Edge(e.parent, max(e.first, unit.first), min(e.last, unit.last)) for e in sorted(self.edges.get(code, []))))
             for code, unit in self.units.items()

@@ -7,6 +7,7 @@ from datetime import datetime
 from clickhouse_driver import Client
 
 from schemas.access import DATA_KINDS, hashed, new_secret
+from schemas.errors import ToldError
 
 _COLUMNS = "hash, name, unit, kinds, created_at, expires_at, revoked"
 
@@ -24,7 +25,7 @@ class Token:
     revoked: bool
 
 
-class TokenError(ValueError):
+class TokenError(ToldError):
     """A token that cannot be made or revoked."""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from clickhouse_driver import Client
 
 from schemas.back_check import CheckedEntity
+from schemas.errors import ToldError
 from schemas.units import Level
 
 
@@ -43,7 +44,7 @@ class DrawnEntity:
     """As JSON."""
 
 
-class SampleError(ValueError):
+class SampleError(ToldError):
     """There is a sample of that name, or there is none, or nothing to draw from."""
 
 

@@ -4,6 +4,8 @@ from uuid import uuid4
 
 from clickhouse_driver import Client
 
+from schemas.errors import ToldError
+
 EVENTS_PARTITIONS = "events_partitions"
 EVENTS_TOPIC = "events_topic"
 REGISTRY = "registry"
@@ -36,7 +38,7 @@ def forget_fact(client: Client, name: str) -> None:
     set_fact(client, name, "")
 
 
-class LogChangedError(RuntimeError):
+class LogChangedError(ToldError):
     """The topic is not the one that the figures were counted from: units would lie in other partitions than their ledger, or offsets mean other records."""
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from clickhouse_driver import Client
 
+from schemas.errors import ToldError
 from sinks.recount import Cut, insert_differences
 
 Kind = Literal["reconcile", "units"]
@@ -18,7 +19,7 @@ Kind = Literal["reconcile", "units"]
 _ABANDONED_MINUTES = 60
 
 
-class RepairRunningError(RuntimeError):
+class RepairRunningError(ToldError):
     """Another repair has begun and not ended. Two at once would both write the same difference."""
 
 

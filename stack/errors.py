@@ -1,5 +1,7 @@
 """What can go wrong on this machine."""
 
+from schemas.errors import ToldError
 
-class StackError(RuntimeError):
+
+class StackError(ToldError):
     """The stack cannot be installed, started or reached; the message says what to do."""

@@ -13,6 +13,8 @@ import orjson
 from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
+from schemas.errors import ToldError
+
 if TYPE_CHECKING:
     from streams.telemetry import Telemetry
 
@@ -90,7 +92,7 @@ class Health:
     """Sentences for the person on call: what, where, what to do. Empty if the worker is alive and ready."""
 
 
-class ListenError(RuntimeError):
+class ListenError(ToldError):
     """The address for health and metrics cannot be had; the text says which setting to change."""
 
 
