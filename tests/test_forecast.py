@@ -75,8 +75,8 @@ def expected_forecast(days: list[int], of_all: list[int], units: int, all_units:
     ahead = math.inf if bend <= 0 else risk / chance if abs(trend) < 1e-6 else math.log(bend) / trend
     if ahead > 365:
         return (done, recent, goal, "not_in_sight", None, None, None)
-    sigma = math.sqrt(1 / recent + (1 / (still - missing + 0.5) - 1 / (still + 0.5)) / risk**2 + 1)
-    low, high = ahead * math.exp(-1.2816 * sigma), ahead * math.exp(1.2816 * sigma)
+    spread = 1 / recent + (1 / (still - missing + 0.5) - 1 / (still + 0.5)) / risk**2
+    low, high = ahead * math.exp(-1.2816 * math.sqrt(spread + 1 / 2)), ahead * math.exp(1.2816 * math.sqrt(spread + 9 / 4))
     return (done, recent, goal, "forecast", today + max(math.ceil(ahead), 1), today + max(math.floor(low), 1), today + math.ceil(high) if high <= 365 else None)
 
 

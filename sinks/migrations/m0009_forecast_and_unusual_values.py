@@ -7,8 +7,9 @@
 **The forecast.** Of `expected` units `done` have the milestone; `open` do not. A unit that is still open has it tomorrow with a chance (hazard) that is estimated from the units that got it in the last seven
 days, `recent`, over the unit-days at risk. Hazards rise before a deadline and fall behind it: how fast is estimated from the last two weeks of the milestone in the whole state, since one unit's counts are too small
 for it; a rise is taken at half its pace, for it ends with the deadline. Then the expected days until the k-th of R open units are ln((R + 1/2) / (R - k + 1/2)) / hazard (the mean of an order statistic of exponential times),
-stretched or cut short by the trend. The band of about four in five has the logarithm of the days plus or minus 1.2816 sigma, with sigma² = 1/recent + (1/(R - k + 1/2) - 1/(R + 1/2)) / ln(…)² + 1: how well the pace is
-known, how chance scatters the units, and what a pace alone does not know. `benchmarks/forecast.py` measures the error on simulated campaigns; docs/plan.md states it.
+stretched or cut short by the trend. The band of about four in five has the logarithm of the days from minus 1.2816 to plus 1.2816 sigma, with sigma² = 1/recent + (1/(R - k + 1/2) - 1/(R + 1/2)) / ln(…)² + what a pace
+alone does not know: 1/2 towards sooner and 9/4 towards later, since some units never follow. The first two terms are how well the pace is known, and how chance scatters the units. `benchmarks/forecast.py` measures the
+error on simulated campaigns; docs/plan.md states it.
 
 With fewer than five units in the last week it says `too_little`. Where the pace falls so fast that the share is never reached, or not within a year, it says `not_in_sight`.
 
@@ -48,13 +49,14 @@ def _forecast(database: str, as_of: str, share: str) -> str:
             log((open + 0.5) / (open - missing + 0.5)) AS risk,
             1 + trend * risk / (chance * exp(trend * {_DAYS} / 2)) AS bend,
             if(abs(trend) < 0.000001, risk / chance, log(greatest(bend, 0.000001)) / trend) AS days,
-            sqrt(1 / recent + (1 / (open - missing + 0.5) - 1 / (open + 0.5)) / pow(risk, 2) + 1) AS sigma,
+            1 / recent + (1 / (open - missing + 0.5) - 1 / (open + 0.5)) / pow(risk, 2) AS spread,
+            days * exp(-1.2816 * sqrt(spread + 0.5)) AS soonest, days * exp(1.2816 * sqrt(spread + 2.25)) AS slowest,
             CAST(multiIf(missing <= 0, 1, recent < {_LEAST}, 4, bend <= 0 OR days > {_YEAR}, 3, 2)
                  AS Enum8('reached' = 1, 'forecast' = 2, 'not_in_sight' = 3, 'too_little' = 4)) AS outlook
         SELECT milestone, level, unit, plan, deadline, position, expected, done, recent, goal, outlook,
                multiIf(outlook = 'reached', arraySort(days_done)[goal], outlook = 'forecast', on_day + toInt32(greatest(ceil(days), 1)), NULL) AS reached_at,
-               if(outlook = 'forecast', on_day + toInt32(greatest(floor(days * exp(-1.2816 * sigma)), 1)), NULL) AS earliest,
-               if(outlook = 'forecast' AND days * exp(1.2816 * sigma) <= {_YEAR}, on_day + toInt32(ceil(days * exp(1.2816 * sigma))), NULL) AS latest
+               if(outlook = 'forecast', on_day + toInt32(greatest(floor(soonest), 1)), NULL) AS earliest,
+               if(outlook = 'forecast' AND slowest <= {_YEAR}, on_day + toInt32(ceil(slowest)), NULL) AS latest
         FROM (
             SELECT *, sumIf(recent, level = 'state') OVER whole AS of_all_recent, sumIf(before, level = 'state') OVER whole AS of_all_before,
                    sumIf(expected - done, level = 'state') OVER whole AS of_all_open
