@@ -1,6 +1,6 @@
 """What a request may ask for: the parameters that paths share, each with its bounds and its words in the OpenAPI description.
 
-`Which`, `Figures`, `Days` and `Paging` are dependencies: FastAPI reads their fields as parameters of the path that takes one.
+`Which`, `Figures`, `Milestones`, `Days` and `Paging` are dependencies: FastAPI reads their fields as parameters of the path that takes one.
 """
 
 from dataclasses import dataclass
@@ -28,9 +28,6 @@ FIRST_INSTANT, LAST_INSTANT = (datetime(day.year, day.month, day.day, tzinfo=KOL
 
 LevelFilter = Annotated[Level | None, Query(description="Rows of this level below the units, by the hierarchy of each row's day.", examples=["district"])]
 MetricFilter = Annotated[list[Word], Query(default_factory=list, max_length=200, description="Metrics; all if there are none.", examples=[["members_digital"]])]
-MilestoneFilter = Annotated[
-    list[Word], Query(default_factory=list, max_length=200, description="Milestones; all if there are none.", examples=[["booth_groups"]])
-]
 OneUnit = Annotated[Code | None, Query(description="A unit's code; the token's unit if there is none.", examples=["CG-D-NRP"])]
 On = Annotated[
     date | None, Query(alias="date", ge=FIRST, le=LAST, description="As on the evening of this day, Asia/Kolkata; now by default.", examples=["2022-06-30"])
@@ -53,6 +50,19 @@ class Figures(Which):
     """Metrics of units."""
 
     metric: MetricFilter
+
+
+@dataclass(kw_only=True)
+class Milestones(Which):
+    """Milestones of units, on a day."""
+
+    milestone: Annotated[list[Word], Query(default_factory=list, max_length=200, description="Milestones; all if there are none.", examples=[["booth_groups"]])]
+    on: On = None
+
+    @property
+    def as_of(self) -> datetime:
+        """The last second of the day in Asia/Kolkata, or now."""
+        return evening(self.on)
 
 
 @dataclass(kw_only=True)
@@ -97,6 +107,7 @@ class Paging:
 
 WhichUnits = Annotated[Which, Depends()]
 WhichFigures = Annotated[Figures, Depends()]
+WhichMilestones = Annotated[Milestones, Depends()]
 WhichDays = Annotated[Days, Depends()]
 Page = Annotated[Paging, Depends()]
 
