@@ -50,10 +50,6 @@ def against_usual(metrics: str) -> str:
     """
 
 
-OVERDUE = f"""
-    SELECT sum(overdue) AS overdue FROM board_progress(as_of = $__toTime) WHERE unit = {UNIT} HAVING count() > 0
-"""
-
 MILESTONES = f"""
     SELECT p.milestone AS milestone, concat(m.name_hi, ' · ', m.name_en) AS name, m.deadline AS deadline, m.deadline - {DAY} AS days_left,
            p.expected AS expected, p.done_on_time AS done_on_time, p.done_late AS done_late, p.overdue AS overdue, p.due AS due,
@@ -64,20 +60,19 @@ MILESTONES = f"""
 """
 
 CALLS = f"""
-    SELECT o.unit AS unit, concat(o.name_hi, ' · ', o.name_en) AS name, concat(m.name_hi, ' · ', m.name_en) AS milestone, d.milestone AS milestone_code,
-           d.overdue AS overdue, d.days_overdue AS days_overdue, d.blocks AS blocks, m.responsible_hi AS office, if(c.phone != '', concat(c.name, ' ', c.phone), NULL) AS call
+    SELECT o.unit AS unit, {name("o")} AS name, concat(m.name_hi, ' · ', m.name_en) AS milestone, d.milestone AS milestone_code,
+           d.overdue AS overdue, d.days_overdue AS days_overdue, m.responsible_hi AS office, if(c.phone != '', concat(c.name, ' ', c.phone), NULL) AS call
     FROM (
-        SELECT a.ancestor AS office_unit, s.milestone AS milestone, any(s.plan) AS plan, any(s.responsible) AS responsible, count() AS overdue,
-               max(s.days_overdue) AS days_overdue, sum(s.blocks) AS blocks
-        FROM board_defaulters(as_of = $__toTime) AS s
+        SELECT a.ancestor AS office_unit, s.milestone AS milestone, any(s.plan) AS plan, any(s.responsible) AS responsible, count() AS overdue, max(s.days_overdue) AS days_overdue
+        FROM board_status(as_of = $__toTime) AS s
         INNER JOIN unit_ancestors AS a ON a.unit = s.unit
-        WHERE toString(a.ancestor_level) = splitByChar(' ', s.responsible)[1] AND {DAY} BETWEEN a.valid_from AND a.valid_to AND s.unit IN {BELOW}
-        GROUP BY office_unit, milestone ORDER BY overdue + blocks DESC, days_overdue DESC, office_unit LIMIT 9
+        WHERE s.state = 'overdue' AND toString(a.ancestor_level) = splitByChar(' ', s.responsible)[1] AND {DAY} BETWEEN a.valid_from AND a.valid_to AND s.unit IN {BELOW}
+        GROUP BY office_unit, milestone ORDER BY overdue * days_overdue DESC, office_unit, milestone LIMIT 9
     ) AS d
     INNER JOIN milestones AS m ON m.plan = d.plan AND m.milestone = d.milestone
     INNER JOIN units AS o ON o.unit = d.office_unit
     LEFT JOIN contacts AS c ON c.unit = d.office_unit AND c.role = substring(d.responsible, position(d.responsible, ' ') + 1)
-    ORDER BY d.overdue + d.blocks DESC, d.days_overdue DESC, d.office_unit SETTINGS join_use_nulls = 1
+    ORDER BY d.overdue * d.days_overdue DESC, d.office_unit, d.milestone SETTINGS join_use_nulls = 1
 """
 
 WORST = f"""
@@ -202,19 +197,18 @@ def build() -> Dashboard:
         ),
         listing(
             "अभी किसे फ़ोन करें · whom to call now",
-            "जिस पद के नीचे सबसे अधिक बकाया है, वह पहले। 'रुके': बाद के कितने लक्ष्य इसकी प्रतीक्षा में हैं। नाम और नंबर केवल प्रदेश के खाते को दिखते हैं। "
-            "Offices with most overdue below them first. 'Blocks': later milestones that wait for these. Names and numbers come from the contacts and show to accounts that may read them.",
+            "जिस पद के नीचे सबसे अधिक और सबसे पुराना बकाया है (इकाइयाँ गुणा दिन), वह पहले। नाम और नंबर केवल उन खातों को दिखते हैं जो देख सकते हैं। "
+            "Offices first below which most is overdue for longest: units times days. Names and numbers come from the contacts and show to accounts that may read them.",
             CALLS,
             (13, 4, 11, 11),
             [
                 Column("unit", "code", hidden=True),
                 Column("name", "कहाँ · where", width=150, link=Link(PROGRAMME, "किसका क्या बकाया · who is overdue", also={"milestone": "milestone_code"})),
-                Column("milestone", "लक्ष्य · milestone", width=165),
+                Column("milestone", "लक्ष्य · milestone", width=170),
                 Column("milestone_code", "code", hidden=True),
                 Column("overdue", "✖ बकाया · overdue", unit="locale", width=140, steps=((None, PLAIN), (1, ACT))),
                 Column("days_overdue", "दिन · days", unit="none", width=85),
-                Column("blocks", "रुके · blocks", unit="locale", width=95),
-                Column("office", "पद · office", width=120),
+                Column("office", "पद · office", width=135),
                 Column("call", "फ़ोन · call"),
             ],
         ),

@@ -1,0 +1,104 @@
+"""How long a dashboard takes to load, for one viewer and for ten at once: every panel's query, as the Grafana user, over the stack of PRAVAH_HOME.
+
+A viewer asks as a browser does, six queries at a time; the load ends with the last. Run `pravah up`, a worker, and `pravah simulate` first; let nothing else run.
+
+    .venv/bin/python benchmarks/dashboards.py --to 2022-06-24 --viewers 10 --rounds 5
+"""
+
+import argparse
+import statistics
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from clickhouse_driver import Client  # noqa: TC002 - the path is set above
+from grafana_sql import as_sent
+
+from grafana.build import dashboards
+from schemas.days import KOLKATA
+from settings import Settings
+from sinks.connection import connect
+
+AT_ONCE = 6
+"""Requests of a browser to one server."""
+UNITS = {"pravah-district": "CG-D-RPR", "pravah-assembly": "CG-AC048", "pravah-explain": "CG-D-RPR"}
+
+
+class Viewer:
+    """One browser."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connect at the first query of each thread."""
+        self._settings, self._local = settings, threading.local()
+        self._pool = ThreadPoolExecutor(AT_ONCE)
+
+    def load(self, queries: list[str]) -> tuple[float, list[float]]:
+        """Seconds of the whole load, and of each query."""
+        began = time.perf_counter()
+        each = list(self._pool.map(self._ask, queries))
+        return time.perf_counter() - began, each
+
+    def _ask(self, query: str) -> float:
+        client: Client | None = getattr(self._local, "client", None)
+        if client is None:
+            client = self._local.client = connect(self._settings.clickhouse, "grafana")
+        began = time.perf_counter()
+        client.execute(query)
+        return time.perf_counter() - began
+
+
+def p95(values: list[float]) -> float:
+    """The 95th percentile."""
+    return sorted(values)[max(0, round(len(values) * 0.95) - 1)]
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--to", required=True, help="the last day shown, such as 2022-06-24")
+    parser.add_argument("--days", type=int, default=30, help="of the time range")
+    parser.add_argument("--viewers", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    settings = Settings()
+    last = datetime.fromisoformat(options.to).replace(hour=18, tzinfo=KOLKATA)
+    with connect(settings.clickhouse, "grafana") as client:
+        milestones = [row[0] for row in client.execute("SELECT DISTINCT milestone FROM milestones")]
+        metrics = [row[0] for row in client.execute("SELECT metric FROM metrics")]
+        rows = {table: client.execute(f"SELECT count() FROM {table}")[0][0] for table in ("ledger", "journal", "units")}
+        pulled = client.execute("SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'pulled_rollups'")[0][0]
+    print(", ".join(f"{table}: {count:,} rows" for table, count in rows.items()))
+    print(
+        "| dashboard | queries | one viewer, p50 ms | p95 | slowest query, p50 | viewers at once | p50 | p95 |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
+    )
+    for uid, dashboard in dashboards().items():
+        if uid == "pravah-aicc-copy" and not pulled:
+            continue
+        chosen = {"unit": UNITS.get(uid, "CG"), "milestone": milestones, "metric": "members_digital" if uid == "pravah-explain" else metrics}
+        queries = [
+            as_sent(panel["targets"][0]["rawSql"], last - timedelta(days=options.days), last, chosen)
+            for panel in dashboard["panels"]
+            if "rawSql" in panel["targets"][0]
+        ]
+        viewers = [Viewer(settings) for _ in range(options.viewers)]
+        viewers[0].load(queries)
+        alone = [viewers[0].load(queries) for _ in range(options.rounds)]
+        slowest = max(statistics.median(each) for each in zip(*(each for _, each in alone), strict=True))
+        with ThreadPoolExecutor(options.viewers) as together:
+            for viewer in viewers:
+                viewer.load(queries[:1])
+            loads = [took for _ in range(options.rounds) for took, _ in together.map(lambda viewer, asked=queries: viewer.load(asked), viewers)]
+        once = [took for took, _ in alone]
+        shown = (statistics.median(once), p95(once), slowest, options.viewers, statistics.median(loads), p95(loads))
+        print(
+            f"| {uid} | {len(queries)} | " + " | ".join(str(value) if isinstance(value, int) else f"{value * 1000:.0f}" for value in shown) + " |", flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()
