@@ -155,6 +155,8 @@ def trend(
         )
         .tooltip(common.VizTooltipOptions().mode(shapes.TooltipDisplayMode.MULTI).sort(shapes.SortOrder.DESCENDING))
     )
+    if unit == "percentunit":  # where all is zero, Grafana would draw up to 10,000 %
+        panel = panel.axis_soft_max(0.1)
     if bars:
         panel = panel.stacking(common.StackingConfig().mode(shapes.StackingMode.NORMAL).group("A"))
     if link:

@@ -122,7 +122,7 @@ def build() -> Dashboard:
                 [
                     Column("metric", "code", hidden=True),
                     Column(
-                        "name", "आँकड़ा · metric", width=240, link=Link(EXPLAIN, "इसके पीछे की घटनाएँ · the events behind it", unit=None, also={"metric": "metric"})
+                        "name", "आँकड़ा · metric", width=205, link=Link(EXPLAIN, "इसके पीछे की घटनाएँ · the events behind it", unit=None, also={"metric": "metric"})
                     ),
                     Column("type", "type", hidden=True),
                     Column("value", "सब · all", unit="locale"),
@@ -154,7 +154,7 @@ def build() -> Dashboard:
                 (0, 14, 14, 14),
                 [
                     Column("unit", "code", hidden=True),
-                    Column("name", "इकाई · unit", width=220, link=Link(ACTIVITY, "इसकी गतिविधि · its activity")),
+                    Column("name", "इकाई · unit", width=180, link=Link(ACTIVITY, "इसकी गतिविधि · its activity")),
                     Column("booths", "बूथ · booths", unit="locale", width=110),
                     Column("posts", "पोस्ट · posts", unit="locale", decimals=1, width=115),
                     Column("reach", "पहुँच · reach", unit="locale", decimals=0, width=115),

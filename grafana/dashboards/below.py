@@ -56,9 +56,9 @@ MOVES = f"""
                arrayStringConcat(arraySort(groupUniqArrayIf(concat(n.name_hi, ' · ', n.name_en), s.moved_on - 1 BETWEEN o.valid_from AND o.valid_to)), ', ') AS from_units,
                arrayStringConcat(arraySort(groupUniqArrayIf(concat(n.name_hi, ' · ', n.name_en), s.moved_on BETWEEN o.valid_from AND o.valid_to)), ', ') AS to_units
         FROM (
-            SELECT unit, ancestor_level, valid_from AS moved_on, 'आई · in' AS direction FROM unit_ancestors WHERE ancestor = {UNIT} AND valid_from > toDate('1970-01-01')
+            SELECT unit, ancestor_level, valid_from AS moved_on, 'आई · in' AS direction FROM unit_ancestors WHERE ancestor = {UNIT} AND unit != ancestor AND valid_from > toDate('1970-01-01')
             UNION ALL
-            SELECT unit, ancestor_level, valid_to + 1 AS moved_on, 'गई · out' AS direction FROM unit_ancestors WHERE ancestor = {UNIT} AND valid_to < toDate('2149-06-06')
+            SELECT unit, ancestor_level, valid_to + 1 AS moved_on, 'गई · out' AS direction FROM unit_ancestors WHERE ancestor = {UNIT} AND unit != ancestor AND valid_to < toDate('2149-06-06')
         ) AS s
         LEFT JOIN unit_ancestors AS o ON o.unit = s.unit AND o.ancestor_level = s.ancestor_level AND o.unit != o.ancestor
         LEFT JOIN units AS n ON n.unit = o.ancestor

@@ -61,7 +61,7 @@ MILESTONES = f"""
 
 CALLS = f"""
     SELECT o.unit AS unit, {name("o")} AS name, concat(m.name_hi, ' · ', m.name_en) AS milestone, d.milestone AS milestone_code,
-           d.overdue AS overdue, d.days_overdue AS days_overdue, m.responsible_hi AS office, if(c.phone != '', concat(c.name, ' ', c.phone), NULL) AS call
+           d.overdue AS overdue, d.days_overdue AS days_overdue, m.responsible_hi AS office, if(c.phone != '', concat(c.phone, ' ', c.name), NULL) AS call
     FROM (
         SELECT a.ancestor AS office_unit, s.milestone AS milestone, any(s.plan) AS plan, any(s.responsible) AS responsible, count() AS overdue, max(s.days_overdue) AS days_overdue
         FROM board_status(as_of = $__toTime) AS s
@@ -203,12 +203,12 @@ def build() -> Dashboard:
             (13, 4, 11, 11),
             [
                 Column("unit", "code", hidden=True),
-                Column("name", "कहाँ · where", width=150, link=Link(PROGRAMME, "किसका क्या बकाया · who is overdue", also={"milestone": "milestone_code"})),
-                Column("milestone", "लक्ष्य · milestone", width=170),
+                Column("name", "कहाँ · where", width=135, link=Link(PROGRAMME, "किसका क्या बकाया · who is overdue", also={"milestone": "milestone_code"})),
+                Column("milestone", "लक्ष्य · milestone", width=150),
                 Column("milestone_code", "code", hidden=True),
                 Column("overdue", "✖ बकाया · overdue", unit="locale", width=140, steps=((None, PLAIN), (1, ACT))),
-                Column("days_overdue", "दिन · days", unit="none", width=85),
-                Column("office", "पद · office", width=135),
+                Column("days_overdue", "दिन · days", unit="none", width=80),
+                Column("office", "पद · office", width=125),
                 Column("call", "फ़ोन · call"),
             ],
         ),
