@@ -86,30 +86,62 @@ class Decision(NamedTuple):
     """Entity → the highest version that was now sent."""
 
 
-def decide(me: SubmissionId, changed_at: datetime, wanted: Sequence[Observation], known: Iterable[Told], versions: Mapping[str, int]) -> Decision:
-    """Decide about a state of a submission that is newer than the known one.
+class Change(NamedTuple):
+    """A state of a submission against the one before."""
+
+    me: SubmissionId
+    changed_at: datetime
+    now: list[Told]
+    """What it stands for now, with the version of what it equals or 0."""
+    gone: list[Told]
+    """What no longer stands where it did."""
+
+    @property
+    def groups(self) -> dict[tuple[str, str], set[datetime] | None]:
+        """Group → the moments at which others may have to speak again; None: at all of them, behind a retraction."""
+        found: dict[tuple[str, str], set[datetime] | None] = dict.fromkeys(one.place.group for one in self.gone)
+        for one in self.now:
+            moments = found.setdefault(one.place.group, set())
+            if moments is not None:
+                moments.add(one.place.at)
+        return found
+
+    @property
+    def entities(self) -> set[str]:
+        """All that it may send something of."""
+        return {entity for _, entity in self.groups}
+
+
+def compare(me: SubmissionId, changed_at: datetime, wanted: Sequence[Observation], mine: Iterable[Told]) -> Change:
+    """Compare a state of a submission, newer than the known one, with what was told of it.
 
     Args:
         me: the submission.
         changed_at: when this state came about.
         wanted: what it stands for now; empty if it was deleted.
-        known: what stands of this submission, and of all others under the same entities.
-        versions: entity → the highest version ever sent, for those entities.
+        mine: what was told of it.
     """
-    mine, others = [], defaultdict[tuple[str, str], list[Told]](list)
-    for one in known:
-        if one.submission == me:
-            mine.append(one)
-        else:
-            others[one.place.group].append(one)
     now, gone = _match(me, changed_at, wanted, sorted(mine, key=lambda one: one.number))
-    groups: dict[tuple[str, str], None] = dict.fromkeys([one.place.group for one in gone] + [one.place.group for one in now])
-    clock = _Versions(changed_at, versions)
+    return Change(me, changed_at, now, gone)
+
+
+def decide(change: Change, others: Iterable[Told], versions: Mapping[str, int]) -> Decision:
+    """Decide which events a change needs.
+
+    Args:
+        change: of one submission.
+        others: what other submissions have told in its groups: all of it behind a retraction, else what stands at its moments, what was changed last, and what has the highest version.
+        versions: entity → the highest version ever sent, for its entities.
+    """
+    beside = defaultdict[tuple[str, str], list[Told]](list)
+    for one in others:
+        beside[one.place.group].append(one)
+    clock = _Versions(change.changed_at, versions)
     sent: dict[tuple[SubmissionId, int], Told] = {}
     events: list[dict[str, Any]] = []
-    for group in groups:
-        lost = [one for one in gone if one.place.group == group]
-        stands = sorted([*others[group], *(one for one in now if one.place.group == group)], key=lambda one: one.rank)
+    for group in change.groups:
+        lost = [one for one in change.gone if one.place.group == group]
+        stands = sorted([*beside[group], *(one for one in change.now if one.place.group == group)], key=lambda one: one.rank)
         if lost:
             events.append(_event(max(lost, key=lambda one: one.version), clock.following(group[1]), retract=True))
         for one in stands if lost else _to_send(stands):
@@ -118,8 +150,8 @@ def decide(me: SubmissionId, changed_at: datetime, wanted: Sequence[Observation]
             sent[told.submission, told.number] = told
     return Decision(
         events,
-        [sent.get((one.submission, one.number), one) for one in now],
-        [one for one in sent.values() if one.submission != me],
+        [sent.get((one.submission, one.number), one) for one in change.now],
+        [one for one in sent.values() if one.submission != change.me],
         clock.sent,
     )
 

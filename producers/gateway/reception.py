@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 import orjson
 
 from producers.gateway.given_out import Remembered
-from producers.gateway.intake import Ready, SubmissionId, decide, follows, left_behind
+from producers.gateway.intake import Ready, SubmissionId, compare, decide, follows, left_behind
 from producers.gateway.limits import is_deeper
 from producers.gateway.store import Kept, Store, Transaction
 from producers.gateway.units import Refusal, Units, Watch
@@ -423,9 +423,8 @@ def take_state(transaction: Transaction, source: str, submission: Submission, ob
     known = transaction.changed_at(me)
     if known is not None and (submission.changed_at < known or (submission.changed_at == known and not anew)):
         return Item(submission.name, "repeated"), 0
-    told = transaction.told(me, {observation.entity for observation in observations})
-    versions = transaction.versions({observation.entity for observation in observations} | {one.observation.entity for one in told})
-    decision = decide(me, submission.changed_at, observations, told, versions)
+    change = compare(me, submission.changed_at, observations, transaction.told(me))
+    decision = decide(change, transaction.told_beside(change), transaction.versions(change.entities))
     transaction.keep(me, submission.changed_at, decision, deleted=submission.deleted)
     transaction.put([_letter(event) for event in decision.events])
     return Item(submission.name, "accepted"), len(decision.events)

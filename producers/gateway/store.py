@@ -25,7 +25,7 @@ from typing import Any, Literal, NamedTuple, Self, TypeVar
 import orjson
 
 from producers import outbox
-from producers.gateway.intake import Decision, Ready, SubmissionId, Told
+from producers.gateway.intake import Change, Decision, Ready, SubmissionId, Told
 from producers.outbox import Bounds, Letter, OutboxBusyError, OutboxFullError
 from producers.submissions import Observation
 from schemas.days import instant_micros
@@ -66,9 +66,9 @@ CREATE TABLE IF NOT EXISTS submissions (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS told (
     source TEXT NOT NULL, form TEXT NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL, changed_at INTEGER NOT NULL, version INTEGER NOT NULL,
-    part TEXT NOT NULL, key TEXT NOT NULL, entity TEXT NOT NULL, unit TEXT NOT NULL, content TEXT NOT NULL, PRIMARY KEY (source, form, name, number)
+    part TEXT NOT NULL, key TEXT NOT NULL, entity TEXT NOT NULL, at INTEGER NOT NULL, unit TEXT NOT NULL, content TEXT NOT NULL, PRIMARY KEY (source, form, name, number)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS told_entity ON told (entity, key);
+CREATE INDEX IF NOT EXISTS told_entity ON told (entity, key, at);
 CREATE TABLE IF NOT EXISTS versions (entity TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ready (
     entity TEXT PRIMARY KEY, at REAL NOT NULL, unit TEXT NOT NULL, version INTEGER NOT NULL, kind TEXT NOT NULL, occurred_at TEXT NOT NULL, source TEXT NOT NULL
@@ -151,12 +151,24 @@ class Transaction:
         row = self._connection.execute("SELECT changed_at FROM submissions WHERE (source, form, name) = (?, ?, ?)", me).fetchone()
         return None if row is None else _instant(row[0])
 
-    def told(self, me: SubmissionId, entities: Iterable[str]) -> list[Told]:
-        """What stands of a submission, and of all submissions under its entities and these."""
-        rows = self._connection.execute(f"SELECT {_TOLD} FROM told WHERE (source, form, name) = (?, ?, ?)", me).fetchall()
-        found = {(one.submission, one.number): one for one in map(_told, rows)}
-        for entity in {*entities, *(one.observation.entity for one in found.values())}:
-            rows = self._connection.execute(f"SELECT {_TOLD} FROM told WHERE entity = ?", (entity,)).fetchall()
+    def told(self, me: SubmissionId) -> list[Told]:
+        """What stands of a submission."""
+        rows = self._connection.execute(f"SELECT {_TOLD} FROM told WHERE (source, form, name) = (?, ?, ?)", me)
+        return [_told(row) for row in rows]
+
+    def told_beside(self, change: Change) -> list[Told]:
+        """What stands of other submissions in a change's groups, as far as `decide` needs it: an entity may have been observed ten thousand times."""
+        found: dict[tuple[SubmissionId, int], Told] = {}
+        for (key, entity), moments in change.groups.items():
+            others = f"SELECT {_TOLD} FROM told WHERE entity = ? AND key = ? AND (source, form, name) != (?, ?, ?)"
+            group = (entity, key, *change.me)
+            if moments is None:
+                rows = self._connection.execute(others, group).fetchall()
+            else:
+                newest = f"{others} ORDER BY changed_at DESC, source DESC, form DESC, name DESC, number DESC LIMIT 1"
+                rows = [*self._connection.execute(newest, group), *self._connection.execute(f"{others} ORDER BY version DESC LIMIT 1", group)]
+                for moment in moments:
+                    rows += self._connection.execute(f"{others} AND at = ?", (*group, instant_micros(moment)))
             found.update(((one.submission, one.number), one) for one in map(_told, rows))
         return list(found.values())
 
@@ -169,7 +181,7 @@ class Transaction:
         """Keep a decision; its events still are to be put."""
         self._connection.execute("INSERT OR REPLACE INTO submissions VALUES (?, ?, ?, ?, ?)", (*me, instant_micros(changed_at), deleted))
         self._connection.execute("DELETE FROM told WHERE (source, form, name) = (?, ?, ?)", me)
-        self._connection.executemany("INSERT INTO told VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_told_row, decision.stands))
+        self._connection.executemany("INSERT INTO told VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_told_row, decision.stands))
         self._connection.executemany(
             "UPDATE told SET version = ? WHERE (source, form, name, number) = (?, ?, ?, ?)",
             [(one.version, *one.submission, one.number) for one in decision.again],
@@ -553,7 +565,8 @@ def _told(row: tuple[Any, ...]) -> Told:
 def _told_row(told: Told) -> tuple[Any, ...]:
     one = told.observation
     content = orjson.dumps(one.content).decode()
-    return (*told.submission, told.number, instant_micros(told.changed_at), told.version, one.part, routing_key(one.unit), one.entity, one.unit, content)
+    changed_at, at = instant_micros(told.changed_at), instant_micros(told.place.at)
+    return (*told.submission, told.number, changed_at, told.version, one.part, routing_key(one.unit), one.entity, at, one.unit, content)
 
 
 def _instant(micros: int) -> datetime:

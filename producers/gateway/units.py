@@ -102,9 +102,7 @@ class Units:
         """Why an instant cannot be that of a change, or None. A change in the far future would make all later ones look old."""
         if changed_at <= datetime.now(UTC) + self._max_future:
             return None
-        return Refusal(
-            "far_future", f"the tool says that it was changed on {changed_at.date()}, which is in the future: its clock is wrong"
-        )
+        return Refusal("far_future", f"the tool says that it was changed on {changed_at.date()}, which is in the future: its clock is wrong")
 
     def _known(self) -> tuple[Registry, Gazetteer]:
         if self._now is None:
