@@ -68,7 +68,9 @@ CREATE TABLE IF NOT EXISTS told (
     source TEXT NOT NULL, form TEXT NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL, changed_at INTEGER NOT NULL, version INTEGER NOT NULL,
     part TEXT NOT NULL, key TEXT NOT NULL, entity TEXT NOT NULL, at INTEGER NOT NULL, unit TEXT NOT NULL, content TEXT NOT NULL, PRIMARY KEY (source, form, name, number)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS told_entity ON told (entity, key, at);
+CREATE INDEX IF NOT EXISTS told_at ON told (entity, key, at);
+CREATE INDEX IF NOT EXISTS told_changed_at ON told (entity, key, changed_at);
+CREATE INDEX IF NOT EXISTS told_version ON told (entity, key, version);
 CREATE TABLE IF NOT EXISTS versions (entity TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS ready (
     entity TEXT PRIMARY KEY, at REAL NOT NULL, unit TEXT NOT NULL, version INTEGER NOT NULL, kind TEXT NOT NULL, occurred_at TEXT NOT NULL, source TEXT NOT NULL
