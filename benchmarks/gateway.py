@@ -98,7 +98,7 @@ def measure(ports: list[int], seconds: float, rounds: int, clients: int) -> dict
 
 def load(port: int, batch: int, seconds: float, clients: int, first: int) -> tuple[float, int]:
     """Events a second, and the number of the next event. Bodies are made before the time is taken."""
-    most = int(seconds * (2_000 if batch == 1 else 600) / clients) + 1
+    most = int(seconds * (4_000 if batch == 1 else 800) / clients) + 1
     bodies = [[_request(first + (client * most + number) * batch, batch) for number in range(most)] for client in range(clients)]
     counts = [0] * clients
     stop = threading.Event()
@@ -117,7 +117,8 @@ def load(port: int, batch: int, seconds: float, clients: int, first: int) -> tup
     began = time.monotonic()
     for thread in threads:
         thread.start()
-    stop.wait(seconds)
+    for thread in threads:  # until the time is over, or the bodies are
+        thread.join(max(0.0, began + seconds - time.monotonic()))
     stop.set()
     for thread in threads:
         thread.join()

@@ -7,6 +7,7 @@ wrong with it, or not taken at all.
 import base64
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -462,8 +463,8 @@ def _letter(event: Mapping[str, Any]) -> Letter:
 
 
 def _count(transaction: Transaction, source: FieldSource, items: Sequence[Item]) -> None:
-    for item in items:
-        transaction.count(source.name, item.outcome, item.refusal.reason if item.refusal else "")
+    for (outcome, reason), number in Counter((item.outcome, item.refusal.reason if item.refusal else "") for item in items).items():
+        transaction.count(source.name, outcome, reason, number)
 
 
 def _told(detail: str) -> str:
