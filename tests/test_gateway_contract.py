@@ -48,7 +48,7 @@ schema = schemathesis.openapi.from_dict(build(None).openapi())
 
 
 @schema.parametrize()
-@hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@hypothesis_settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 def test_no_request_of_the_description_breaks_the_service(case: schemathesis.Case, client: TestClient) -> None:
     tool = "events" if case.formatted_path == "/v1/events" else str((case.path_parameters or {})["tool"])
     body = case.body if isinstance(case.body, bytes) else json.dumps(case.body, default=str).encode()
