@@ -62,6 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--to", required=True, help="the last day shown, such as 2022-06-24")
     parser.add_argument("--days", type=int, default=30, help="of the time range")
+    parser.add_argument("--dashboard", action="append", help="only this one; may be repeated")
     parser.add_argument("--viewers", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
@@ -77,7 +78,7 @@ def main() -> None:
         "| dashboard | queries | one viewer, p50 ms | p95 | slowest query, p50 | viewers at once | p50 | p95 |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
     )
     for uid, dashboard in dashboards().items():
-        if uid == "pravah-aicc-copy" and not pulled:
+        if (uid == "pravah-aicc-copy" and not pulled) or uid not in (options.dashboard or [uid]):
             continue
         chosen = {"unit": UNITS.get(uid, "CG"), "milestone": milestones, "metric": "members_digital" if uid == "pravah-explain" else metrics}
         queries = [

@@ -23,11 +23,7 @@ def load_registry(client: Client, schema: Schema, registry: Registry) -> None:
         ((u.code, u.level, u.name_en, u.name_hi, date_of(u.first), date_of(u.last), u.latitude, u.longitude) for u in registry.units.values()),
     )
     replace_table(client, schema, "unit_ancestors", _ancestors(registry))
-    until: dict[tuple[str, str], int] = {}
-    for code in registry.units:
-        for span in registry.spans(code):
-            until[span.ancestor, code] = max(span.last, until.get((span.ancestor, code), 0))
-    replace_table(client, schema, "scopes", ((scope, unit, date_of(last)) for (scope, unit), last in until.items()))
+    replace_table(client, schema, "scopes", _scopes(registry))
 
 
 @contextmanager
@@ -54,6 +50,16 @@ def load_metrics(client: Client, schema: Schema, dictionary: MetricDictionary) -
 
 def _ancestors(registry: Registry) -> Iterator[Sequence[Any]]:
     return ((code, s.ancestor, s.level, date_of(s.first), date_of(s.last)) for code in registry.units for s in registry.spans(code))
+
+
+def _scopes(registry: Registry) -> Iterator[Sequence[Any]]:
+    """For each unit and what it stands or stood below, the last day on which it does."""
+    for code in registry.units:
+        until: dict[str, int] = {}
+        for span in registry.spans(code):
+            until[span.ancestor] = max(span.last, until.get(span.ancestor, 0))
+        for scope, last in until.items():
+            yield scope, code, date_of(last)
 
 
 def replace_table(client: Client, schema: Schema, table: str, rows: Iterable[Sequence[Any]]) -> None:

@@ -47,7 +47,7 @@ def against_usual(metrics: str) -> str:
             SELECT day, sum(value) AS amount FROM rollups
             WHERE level = {LEVEL} AND unit = {UNIT} AND metric IN ({metrics}) AND day BETWEEN {DAY} - {USUAL_DAYS} AND {DAY} GROUP BY day
         )
-    """
+        """
 
 
 MILESTONES = f"""
@@ -81,16 +81,16 @@ WORST = f"""
     FROM units AS u
     LEFT JOIN (
         SELECT unit, sum(done_on_time + done_late) / sum(expected) AS done, sum(overdue) AS overdue FROM board_progress(as_of = $__toTime)
-        WHERE unit IN {BELOW} GROUP BY unit
+        WHERE level = {NEXT_LEVEL} AND unit IN {BELOW} GROUP BY unit
     ) AS p ON p.unit = u.unit
     LEFT JOIN (
         SELECT a.ancestor AS unit, count() AS booths FROM unit_ancestors AS a
-        WHERE {DAY} BETWEEN a.valid_from AND a.valid_to AND a.unit IN (SELECT unit FROM units WHERE level = 'booth') GROUP BY unit
+        WHERE a.ancestor_level = {NEXT_LEVEL} AND {DAY} BETWEEN a.valid_from AND a.valid_to AND a.unit IN (SELECT unit FROM units WHERE level = 'booth') GROUP BY unit
     ) AS b ON b.unit = u.unit
     LEFT JOIN (
         SELECT a.ancestor AS unit, uniqExact(j.unit) AS reported
         FROM (SELECT DISTINCT unit FROM journal FINAL WHERE level = 'booth' AND day = {DAY} AND reports > 0) AS j
-        INNER JOIN unit_ancestors AS a ON a.unit = j.unit WHERE {DAY} BETWEEN a.valid_from AND a.valid_to GROUP BY unit
+        INNER JOIN unit_ancestors AS a ON a.unit = j.unit WHERE a.ancestor_level = {NEXT_LEVEL} AND {DAY} BETWEEN a.valid_from AND a.valid_to GROUP BY unit
     ) AS r ON r.unit = u.unit
     LEFT JOIN (
         SELECT unit, sum(value) AS members FROM rollups
