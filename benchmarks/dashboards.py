@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from clickhouse_driver import Client  # noqa: TC002 - the path is set above
-from grafana_sql import as_sent
+from grafana_sql import as_sent  # type: ignore[import-not-found] # of the tests
 
 from grafana.build import dashboards
 from schemas.days import KOLKATA
