@@ -175,6 +175,22 @@ def test_an_edit_that_changes_nothing_sends_nothing_and_a_new_number_is_one_even
     ]
 
 
+def test_however_many_observe_one_entity_at_one_moment_each_new_one_costs_a_few_events() -> None:
+    def told(number: int) -> list[Observation]:
+        content = {
+            "kind": "committee_formed",
+            "occurred_at": "2022-03-05T10:00:00+05:30",
+            "source": {"tool": "t", "producer": "p"},
+            "data": {"members": number + 1},
+        }
+        return [Observation("", "shared", "CG-AC001-B0001", content)]
+
+    with gateway() as transaction:
+        most = max(take_state(transaction, "tool", Submission("f", f"{number * 37 % 101:03}", BEGIN), told(number))[1] for number in range(100))
+        assert most <= 2
+        assert len(transaction.sent()) <= 200
+
+
 # --- events that come ready -------------------------------------------------------------------------------------------------------------------------------
 
 

@@ -130,7 +130,7 @@ def decide(change: Change, others: Iterable[Told], versions: Mapping[str, int]) 
 
     Args:
         change: of one submission.
-        others: what other submissions have told in its groups: all of it behind a retraction, else what stands at its moments, what was changed last, and what has the highest version.
+        others: what other submissions have told in its groups: all of it behind a retraction; else, of the group and of each of its moments, what was changed last and what has the highest version.
         versions: entity → the highest version ever sent, for its entities.
     """
     beside = defaultdict[tuple[str, str], list[Told]](list)
@@ -181,20 +181,16 @@ def _match(me: SubmissionId, changed_at: datetime, wanted: Sequence[Observation]
 
 
 def _to_send(stands: Sequence[Told]) -> list[Told]:
-    """Of observations in the order of their ranks: those that are new, and those that would otherwise no longer speak for their moment or their entity."""
-    chosen: list[Told] = []
-    at_moment: dict[datetime, float] = {}
-    highest = 0.0
+    """Of observations in the order of their ranks: those that are new, and whoever speaks for a moment or the entity and would otherwise no longer have its highest version."""
+    chosen = {number for number, one in enumerate(stands) if one.version == 0}
+    moments = defaultdict[datetime, list[int]](list)
     for number, one in enumerate(stands):
-        last = number == len(stands) - 1
-        if one.version == 0 or one.version < at_moment.get(one.place.at, 0) or (last and one.version < highest):
-            chosen.append(one)
-            version = float("inf")
-        else:
-            version = one.version
-        at_moment[one.place.at] = max(version, at_moment.get(one.place.at, 0))
-        highest = max(version, highest)
-    return chosen
+        moments[one.place.at].append(number)
+    for numbers in (*moments.values(), range(len(stands))):
+        last = numbers[-1]
+        if any(number in chosen or stands[number].version > stands[last].version for number in numbers[:-1]):
+            chosen.add(last)
+    return [stands[number] for number in sorted(chosen)]
 
 
 class _Versions:

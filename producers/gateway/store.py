@@ -161,16 +161,20 @@ class Transaction:
     def told_beside(self, change: Change) -> list[Told]:
         """What stands of other submissions in a change's groups, as far as `decide` needs it: an entity may have been observed ten thousand times."""
         found: dict[tuple[SubmissionId, int], Told] = {}
+        where = "WHERE entity = ? AND key = ? AND (source, form, name) != (?, ?, ?)"
         for (key, entity), moments in change.groups.items():
-            others = f"SELECT {_TOLD} FROM told WHERE entity = ? AND key = ? AND (source, form, name) != (?, ?, ?)"
             group = (entity, key, *change.me)
             if moments is None:
-                rows = self._connection.execute(others, group).fetchall()
+                rows = self._connection.execute(f"SELECT {_TOLD} FROM told {where}", group).fetchall()
             else:
-                newest = f"{others} ORDER BY changed_at DESC, source DESC, form DESC, name DESC, number DESC LIMIT 1"
-                rows = [*self._connection.execute(newest, group), *self._connection.execute(f"{others} ORDER BY version DESC LIMIT 1", group)]
-                for moment in moments:
-                    rows += self._connection.execute(f"{others} AND at = ?", (*group, instant_micros(moment)))
+                rows = []
+                for index, order in (("told_changed_at", "changed_at DESC, source DESC, form DESC, name DESC, number DESC"), ("told_version", "version DESC")):
+                    last = f"ORDER BY {order} LIMIT 1"
+                    rows += self._connection.execute(f"SELECT {_TOLD} FROM told INDEXED BY {index} {where} {last}", group)
+                    for moment in moments:
+                        rows += self._connection.execute(
+                            f"SELECT {_TOLD} FROM told INDEXED BY told_at {where} AND at = ? {last}", (*group, instant_micros(moment))
+                        )
             found.update(((one.submission, one.number), one) for one in map(_told, rows))
         return list(found.values())
 
