@@ -163,24 +163,6 @@ _DEFINITIONS = tuple(one for one in vars(Telemetry).values() if isinstance(one, 
 CATALOGUE: tuple[Metric, ...] = tuple(one.described for one in _DEFINITIONS)
 """Every metric, in the order in which they are defined."""
 
-_TABLE_BEGINS, _TABLE_ENDS = "<!-- catalogue: written by `make docs` from streams/telemetry.py -->\n", "<!-- end of the catalogue -->\n"
-
-
-def with_catalogue(page: str) -> str:
-    """A page of Markdown, the table between its two marks (`<!-- catalogue … -->`, `<!-- end of the catalogue -->`) written anew from the catalogue.
-
-    Raises:
-        ValueError: the page lacks a mark.
-    """
-    before, begins, rest = page.partition(_TABLE_BEGINS)
-    _, ends, after = rest.partition(_TABLE_ENDS)
-    if not begins or not ends:
-        msg = f"the page needs the lines {_TABLE_BEGINS.strip()!r} and {_TABLE_ENDS.strip()!r}, in this order"
-        raise ValueError(msg)
-    rows = [f"| `{one.name}` | {one.type} | {', '.join(f'`{label}`' for label in one.labels)} | {one.help} |" for one in CATALOGUE]
-    table = "\n".join(["| metric | type | label | meaning |", "| --- | --- | --- | --- |", *rows])
-    return f"{before}{begins}\n{table}\n\n{ends}{after}"
-
 
 def _partitions_of(gauge: Gauge) -> set[str]:
     return {sample.labels["partition"] for metric in gauge.collect() for sample in metric.samples}

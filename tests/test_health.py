@@ -6,7 +6,6 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import get_args
 
 import aiohttp
@@ -21,11 +20,10 @@ from sinks import connection
 from sinks.connection import PatientSession
 from streams.admission import Reason
 from streams.health import STALL_SECONDS, ListenError, PartitionState, WorkerState, check_listen, judge, serve
-from streams.telemetry import CATALOGUE, Telemetry, with_catalogue
+from streams.telemetry import CATALOGUE, Telemetry
 
 NOW = 1_650_000_000.0
 HOURS = 3_600.0
-PAGE = (Path(__file__).parent.parent / "docs" / "metrics.md").read_text(encoding="utf-8")
 
 
 def partition(number: int = 0, **changes: object) -> PartitionState:
@@ -306,35 +304,6 @@ def test_a_metric_is_named_and_explained_as_the_field_does(metric) -> None:
         assert "econds" in metric.help, "the help names the unit"
     if metric.name.endswith("_bytes"):
         assert "bytes" in metric.help
-
-
-def test_the_page_shows_the_catalogue() -> None:
-    rows = re.findall(r"^\| `(pravah_\w+)` \| (\w+) \| (.*?) ?\| (.*) \|$", PAGE, re.MULTILINE)
-    assert [(name, kind, tuple(re.findall(r"`(\w+)`", labels)), text) for name, kind, labels, text in rows] == list(CATALOGUE), "run `make docs`"
-    assert with_catalogue(PAGE) == PAGE, "run `make docs`"
-
-
-def test_the_page_names_only_metrics_that_there_are() -> None:
-    series = {name for metric in CATALOGUE for name in (metric.name, *(metric.name + end for end in ("_bucket", "_sum", "_count")))}
-    named = set(re.findall(r"pravah_[a-z_]+", PAGE))
-    assert named <= series, named - series
-
-
-def test_the_alerts_select_labels_that_there_are() -> None:
-    labels = {metric.name: metric.labels for metric in CATALOGUE}
-    selected = re.findall(r"(pravah_\w+)\{(\w+)(?:!?=)\"(\w+)\"\}", PAGE)
-    assert selected
-    samples = shown(Telemetry())
-    for name, label, value in selected:
-        assert label in labels[name]
-        assert f'{name}{{{label}="{value}"}}' in samples
-    for label, name in re.findall(r"by \((\w+)\) \((pravah_\w+)\)", PAGE):
-        assert label in labels[name]
-
-
-def test_a_page_without_a_place_for_the_table_is_refused() -> None:
-    with pytest.raises(ValueError, match="end of the catalogue"):
-        with_catalogue("# Metrics\n")
 
 
 # --- the server ----------------------------------------------------------------------------------------------------------------------------------------

@@ -58,8 +58,6 @@ CATALOGUE = [
 ]
 """Every metric of the gateway, in the order of the table."""
 
-_BEGIN, _END = "<!-- gateway: written by `make docs` from producers/gateway/telemetry.py -->", "<!-- end of the gateway's -->"
-
 
 class Telemetry:
     """The metrics of one gateway process."""
@@ -124,18 +122,3 @@ def _family(metric: Metric, values: dict[tuple[str, ...], float]) -> Family:
     for labels, value in values.items():
         family.add_metric(list(labels), value)
     return family
-
-
-def with_catalogue(page: str) -> str:
-    """A page of docs with the table of the gateway's metrics as they are now.
-
-    Raises:
-        ValueError: the page has no place for it.
-    """
-    before, _, rest = page.partition(_BEGIN)
-    _, found, after = rest.partition(_END)
-    if not found:
-        msg = f"the page has no place for the table, between {_BEGIN!r} and {_END!r}"
-        raise ValueError(msg)
-    lines = [f"| `{one.name}` | {one.type} | {', '.join(f'`{label}`' for label in one.labels)} | {one.help} |" for one in CATALOGUE]
-    return "\n".join([f"{before}{_BEGIN}", "", "| metric | type | labels | meaning |", "| --- | --- | --- | --- |", *lines, "", f"{_END}{after}"])
