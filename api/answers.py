@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, cast
@@ -25,6 +26,22 @@ from schemas.problems import Problem
 from settings import Settings
 
 
+class MetricNames:
+    """The names of the metric dictionary."""
+
+    def __init__(self, reader: Reader) -> None:
+        """Ask by this account, once a name comes that was not known."""
+        self._reader = reader
+        self._known: frozenset[str] = frozenset()
+
+    async def unknown(self, metrics: Iterable[str]) -> list[str]:
+        """Those that are not in it, in order."""
+        wanted = set(metrics)
+        if not wanted <= self._known:
+            self._known = frozenset(row[0] for row in await self._reader.rows("SELECT metric FROM metrics"))
+        return sorted(wanted - self._known)
+
+
 @dataclass
 class Parts:
     """What the paths work with."""
@@ -37,6 +54,7 @@ class Parts:
     reports: asyncio.Semaphore
     """One for each report that is being made."""
     tokens: Tokens
+    metrics: MetricNames
     limiter: MovingWindowRateLimiter
 
 
@@ -94,8 +112,7 @@ async def selected(request: Request, holder: Scope, which: Which, days: Days | N
         if wrong:
             raise Problem(HTTPStatus.FORBIDDEN, f"unit: {', '.join(wrong[:5])} not at or below {holder.unit}")
     if metrics:
-        rows = await reader.rows("SELECT metric FROM metrics WHERE metric IN {metrics:Array(String)}", {"metrics": metrics})
-        unknown = sorted(set(metrics) - {row[0] for row in rows})
+        unknown = await parts(request).metrics.unknown(metrics)
         if unknown:
             raise Problem(HTTPStatus.NOT_FOUND, f"metric: {', '.join(unknown[:5])} not in the metric dictionary; `/v1/metrics` lists it")
     return queries.Selection(holder.unit, tuple(units), which.level, tuple(metrics), days.first, days.last, everything)
@@ -125,10 +142,16 @@ async def answer(request: Request, query: queries.Query, page: Paging, *, by: Re
     return Response(orjson.dumps(body), headers=headers, media_type=MEDIA_TYPES["json"])
 
 
+_REST = """
+    UNION ALL SELECT 'plan', 0, 0, 0, 0, toString(max(loaded_at)) FROM plans
+    UNION ALL SELECT 'facts', 0, 0, 0, 0, toString(max(at)) FROM deployment
+    UNION ALL SELECT 'day', 0, 0, 0, 0, toString(today())
+    SETTINGS max_threads = 1
+"""
+
+
 async def entity_tag(request: Request, output: str) -> str:
     """An entity tag: another one as soon as any figure, the plan or the registry may be another, and with every day."""
-    reader = parts(request).reader
-    at = await feed.position(reader)
-    rest = await reader.rows("SELECT (SELECT max(loaded_at) FROM plans), (SELECT arraySort(groupArray((name, value))) FROM deployment FINAL), today()")
-    state = f"{at.model_dump_json()} {rest} {request.url.path}?{request.url.query} {output} {request.state.holder}"
+    known = sorted(await parts(request).reader.rows(f"{feed.POSITION} {_REST}"))
+    state = f"{known} {request.url.path}?{request.url.query} {output} {request.state.holder}"
     return f'W/"{hashlib.blake2b(state.encode(), digest_size=12).hexdigest()}"'

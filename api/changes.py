@@ -73,18 +73,25 @@ class Cursor(BaseModel):
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "cursor: it was not given out by this service, or was cut off; begin without one") from None
 
 
+POSITION = """
+    SELECT 'chunks' AS what, partition, max(next_offset) AS reach, maxIf(toInt64(chunk), closed = 1) AS start, max(closed) AS any_closed, '' AS text FROM chunks GROUP BY partition
+    UNION ALL SELECT 'repair', 0, max(repair), 0, 0, '' FROM repairs WHERE complete
+    UNION ALL SELECT 'epoch', 0, 0, 0, 0, argMax(value, at) FROM deployment WHERE name = 'rebuilt'
+"""
+"""How far the figures have come now, in rows of any order. Without FINAL: an attempt's offset only grows, and what is closed or complete stays so."""
+
+
 async def position(reader: Reader) -> Position:
     """How far the figures have come now."""
-    epoch = await reader.rows("SELECT value FROM deployment FINAL WHERE name = 'rebuilt'")
-    chunks = await reader.rows(
-        "SELECT partition, max(next_offset), maxIf(toInt64(chunk), closed = 1), max(closed) FROM chunks FINAL GROUP BY partition ORDER BY partition"
-    )
-    repairs = await reader.rows("SELECT max(repair) FROM repairs FINAL WHERE complete")
+    rows = sorted(await reader.rows(POSITION))
+    chunks = [row[1:5] for row in rows if row[0] == "chunks"]
+    (repair,) = (row[2] for row in rows if row[0] == "repair")
+    (epoch,) = (row[5] for row in rows if row[0] == "epoch")
     return Position(
-        epoch=epoch[0][0] if epoch else "",
+        epoch=epoch,
         reach={partition: reach for partition, reach, _, _ in chunks},
         closed={partition: start for partition, _, start, any_closed in chunks if any_closed},
-        repair=repairs[0][0],
+        repair=repair,
     )
 
 

@@ -42,13 +42,14 @@ class Query:
         return replace(behind, sql=f"{behind.sql} LIMIT {{page_limit:UInt64}}", parameters={**behind.parameters, "page_limit": limit})
 
     def behind(self, after: Sequence[str] | None) -> "Query":
-        """All rows in order, behind the one with these values of `sorted_by`. Every key is compared as text, which is also how it is sorted."""
-        order = ", ".join(map(_text, self.sorted_by))
+        """All rows in order, behind the one with these values of `sorted_by`. Keys are texts or days, and a day is in the order of its text: so a cursor may hold texts alone."""
+        order = ", ".join(self.sorted_by)
         if after is None:
             return replace(self, sql=f"SELECT * FROM ({self.sql}) ORDER BY {order}")
+        keys = ", ".join(f"toString({column})" for column in self.sorted_by)
         values = ", ".join(f"{{after_{number}:String}}" for number in range(len(after)))
         parameters = {**self.parameters, **{f"after_{number}": value for number, value in enumerate(after)}}
-        return replace(self, sql=f"SELECT * FROM ({self.sql}) WHERE ({order}) > ({values}) ORDER BY {order}", parameters=parameters)
+        return replace(self, sql=f"SELECT * FROM ({self.sql}) WHERE ({keys}) > ({values}) ORDER BY {order}", parameters=parameters)
 
 
 def cursor_text(values: Sequence[str]) -> str:
@@ -69,10 +70,6 @@ def cursor_values(text: str, count: int) -> list[str]:
     if not isinstance(values, list) or len(values) != count or not all(isinstance(value, str) for value in values):
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "cursor: it was not given out for this path, or was cut off; begin without one")
     return values
-
-
-def _text(column: str) -> str:
-    return f"toString({column})"
 
 
 @dataclass(frozen=True)
@@ -320,7 +317,7 @@ def restricted(source: str, selection: Selection, conditions: list[str], *, hier
         conditions.append("unit IN {chosen:Array(String)}")
     else:
         if selection.level is not None:
-            conditions.append("toString(level) = {level:String}")
+            conditions.append("level = {level:String}")
             parameters["level"] = selection.level
         if chosen != ("IN",):
             conditions.append(f"unit IN (SELECT unit FROM {hierarchy} WHERE ancestor IN {{chosen:Array(String)}})")

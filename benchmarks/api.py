@@ -34,7 +34,7 @@ from sinks.connection import connect
 METRICS = ["posts_facebook", "posts_twitter", "members_digital", "members_manual", "incharges", "whatsapp_groups"]
 FIRST, LAST = date(2022, 2, 1), date(2022, 7, 30)
 DIRECT = """
-    SELECT day, toString(level) AS level, unit, metric, value, verified_value FROM rollups
+    SELECT day, level, unit, metric, value, verified_value FROM rollups
     WHERE level = 'district' AND day BETWEEN '{first}' AND '{last}' AND metric IN ({metrics}) ORDER BY day, level, unit, metric FORMAT JSONEachRow
 """
 MILLION = 1_000_000

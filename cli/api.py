@@ -39,7 +39,8 @@ def serve(
         return
     import uvicorn  # noqa: PLC0415 - half a second, which every other command would wait for as well
 
-    from api.app import audit, build  # noqa: PLC0415
+    from api.app import build  # noqa: PLC0415
+    from api.told import audit  # noqa: PLC0415
 
     settings = Settings()
     check_listen(host, port)
