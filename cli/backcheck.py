@@ -31,9 +31,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")
 def draw_sample(
     sample: Annotated[str, typer.Argument(help="Its name, such as members-june.")],
     *,
-    to: Annotated[Path, typer.Option(help="Write the sheet here, as CSV: one line an entity, with a column for the outcome.")],
+    sheet: Annotated[Path, typer.Option(help="Write this file, as CSV: one line an entity, with a column for the outcome.")],
     first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], metavar="DAY", help="The first day (Asia/Kolkata).")],
-    last: Annotated[datetime, typer.Option("--to-day", formats=["%Y-%m-%d"], metavar="DAY", help="The last day, included.")],
+    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], metavar="DAY", help="The last day, included.")],
     unit: Annotated[str, typer.Option(help="What was reported at or below it.")] = "IN",
     kind: Annotated[str, typer.Option(help=f"One of {', '.join(MODELS)}.")] = "membership",
     size: Annotated[int, typer.Option(min=1, help="How many entities; with --each, of each unit of that level.")] = 50,
@@ -51,13 +51,17 @@ def draw_sample(
     if each is not None and level is None:
         msg = f"--each {each!r}: one of {', '.join(LEVELS)}"
         raise typer.BadParameter(msg)
+    if sheet.exists():
+        msg = f"--sheet {sheet}: there is such a file already; name another one"
+        raise typer.BadParameter(msg)
     drawing = Drawing(sample, unit, kind, first.date(), last.date(), size, seed or sample, level)
-    with to.open("x", encoding="utf-8", newline="") as file, connect(Settings().clickhouse, "writer") as client:
+    with connect(Settings().clickhouse, "writer") as client:
         drawn = draw(client, drawing, author=author())
-        sheet = csv.writer(file)
-        sheet.writerow([*COLUMNS, "data"])
-        sheet.writerows([(one.key, one.entity, one.version, one.unit, kind, one.day, "", one.data) for one in drawn])
-    typer.echo(f"{len(drawn):,} drawn, in {len({one.stratum for one in drawn}):,} parts; the sheet is {to}")
+    with sheet.open("x", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow([*COLUMNS, "data"])
+        lines.writerows([(one.key, one.entity, one.version, one.unit, kind, one.day, "", one.data) for one in drawn])
+    typer.echo(f"{len(drawn):,} drawn, in {len({one.stratum for one in drawn}):,} parts; the sheet is {sheet}")
 
 
 @backcheck.command()

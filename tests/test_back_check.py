@@ -53,7 +53,7 @@ def place(seed: str, entity: str) -> str:
 
 
 def drawn(deployment: Deployment, to: Path, *more: str) -> list[dict]:
-    arguments = ["backcheck", "draw", to.stem, "--to", str(to), "--from", small_world.on(0), "--to-day", small_world.on(20), "--unit", "CG", *more]
+    arguments = ["backcheck", "draw", to.stem, "--sheet", str(to), "--from", small_world.on(0), "--to", small_world.on(20), "--unit", "CG", *more]
     done = CliRunner(env=deployment.environment()).invoke(app, arguments)
     assert done.exit_code == 0, done.output
     with to.open(encoding="utf-8") as sheet:
@@ -76,9 +76,11 @@ def test_a_sample_follows_from_its_seed_and_leaves_out_what_does_not_count(deplo
         own = [f"form:{number}" for number in range(60) if number not in GONE and BOOTHS[number % 2] == unit]
         assert set(entities) == set(sorted(own, key=lambda entity: place("s", entity))[:4])
     run = CliRunner(env=deployment.environment())
-    taken = ["backcheck", "draw", "june", "--to", str(tmp_path / "x.csv"), "--from", small_world.on(0), "--to-day", small_world.on(20)]
+    there = ["backcheck", "draw", "july", "--sheet", str(tmp_path / "june.csv"), "--from", small_world.on(0), "--to", small_world.on(20)]
+    assert run.invoke(app, there).exit_code == 2, "a sheet that may be in the field is not written over"
+    taken = ["backcheck", "draw", "june", "--sheet", str(tmp_path / "x.csv"), "--from", small_world.on(0), "--to", small_world.on(20)]
     assert "there is a sample 'june' already" in str(run.invoke(app, taken).exception)
-    nothing = ["backcheck", "draw", "none", "--to", str(tmp_path / "y.csv"), "--from", small_world.on(55), "--to-day", small_world.on(60)]
+    nothing = ["backcheck", "draw", "none", "--sheet", str(tmp_path / "y.csv"), "--from", small_world.on(55), "--to", small_world.on(60)]
     assert "counts and is still to be checked" in str(run.invoke(app, nothing).exception)
     assert "there is no sample 'july'" in str(run.invoke(app, ["backcheck", "result", "july"]).exception)
 
