@@ -4,9 +4,8 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from grafana import variables
 from grafana.dashboards import below
-from grafana.dashboards.district import MILESTONES
-from grafana.dashboards.frame import ASSEMBLY, DISTRICT, EXPLAIN, PROGRAMME, filled, frame
-from grafana.dashboards.programme import COMPACT_COLUMNS
+from grafana.dashboards.district import MILESTONE_COLUMNS, MILESTONES
+from grafana.dashboards.frame import ASSEMBLY, DISTRICT, EXPLAIN, filled, frame
 from grafana.panels import Column, Link, listing
 from grafana.sql import BELOW, DAY, name
 from grafana.words import ACT, PLAIN
@@ -68,17 +67,7 @@ def build() -> Dashboard:
                 "समय पर + देर से + बकाया + शेष = अपेक्षित: विधानसभा और इसके खुले बूथ। On time + late + overdue + due = expected: the assembly itself and its open booths.",
                 MILESTONES,
                 (0, 5, 12, 8),
-                [
-                    Column("milestone", "code", hidden=True),
-                    Column(
-                        "name",
-                        "लक्ष्य · milestone",
-                        width=360,
-                        link=Link(PROGRAMME, "किसने पूरा नहीं किया · who has not", unit=None, also={"milestone": "milestone"}),
-                    ),
-                    Column("deadline", "तिथि · by", unit="time:DD-MM-YYYY", width=105),
-                    *COMPACT_COLUMNS,
-                ],
+                MILESTONE_COLUMNS,
             ),
             below.rates((12, 5, 12, 8)),
             listing(

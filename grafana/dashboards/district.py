@@ -17,6 +17,12 @@ MILESTONES = f"""
     INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m ON m.milestone = p.milestone
     WHERE p.unit = {UNIT} ORDER BY m.position
 """
+MILESTONE_COLUMNS = [
+    Column("milestone", "code", hidden=True),
+    Column("name", "लक्ष्य · milestone", width=360, link=Link(PROGRAMME, "किसने पूरा नहीं किया · who has not", unit=None, also={"milestone": "milestone"})),
+    Column("deadline", "तिथि · by", unit="time:DD-MM-YYYY", width=105),
+    *COMPACT_COLUMNS,
+]
 
 # booths by their own district: an assembly may reach into three
 ASSEMBLIES = f"""
@@ -61,17 +67,7 @@ def build() -> Dashboard:
                 "समय पर + देर से + बकाया + शेष = अपेक्षित: इस जिले में उस दिन खुली इकाइयाँ। On time + late + overdue + due = expected: the units of the milestone's level open in this district.",
                 MILESTONES,
                 (0, 4, 12, 10),
-                [
-                    Column("milestone", "code", hidden=True),
-                    Column(
-                        "name",
-                        "लक्ष्य · milestone",
-                        width=360,
-                        link=Link(PROGRAMME, "किसने पूरा नहीं किया · who has not", unit=None, also={"milestone": "milestone"}),
-                    ),
-                    Column("deadline", "तिथि · by", unit="time:DD-MM-YYYY", width=105),
-                    *COMPACT_COLUMNS,
-                ],
+                MILESTONE_COLUMNS,
             ),
             below.rates((12, 4, 12, 10)),
             listing(
