@@ -29,13 +29,13 @@ class Position:
 class Lag:
     """Looks at the end of the log and at the table `chunks`."""
 
-    def __init__(self, kafka: KafkaSettings, clickhouse: Client) -> None:
+    def __init__(self, kafka: KafkaSettings, clickhouse: Client, *, connect_seconds: float = 30.0) -> None:
         """Connect to Kafka; `clickhouse` must be allowed to read `chunks`.
 
         Raises:
-            kafka.errors.KafkaError: no broker answers.
+            kafka.errors.KafkaError: no broker answers within `connect_seconds`.
         """
-        self._consumer = KafkaConsumer(**client_options(kafka), group_id=None, enable_auto_commit=False)
+        self._consumer = KafkaConsumer(**client_options(kafka), group_id=None, enable_auto_commit=False, bootstrap_timeout_ms=int(connect_seconds * 1000))
         self._partitions = [TopicPartition(EVENTS, number) for number in sorted(self._consumer.partitions_for_topic(EVENTS) or ())]
         self._clickhouse = clickhouse
 

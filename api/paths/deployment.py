@@ -66,9 +66,13 @@ _STATES = """
 """
 
 
+_KAFKA_SECONDS = 2.0
+"""So long an answer of Kafka is awaited: whoever asks how current the figures are may ask because it is away."""
+
+
 def _behind(settings: Settings) -> int | None:
     try:
-        with connect(settings.clickhouse, "aicc") as client, Lag(settings.kafka, client) as lag:
+        with connect(settings.clickhouse, "aicc") as client, Lag(settings.kafka, client, connect_seconds=_KAFKA_SECONDS) as lag:
             return lag.position().behind
     except KafkaError:
         return None
