@@ -1,0 +1,254 @@
+"""From a producer's send to a figure that a query sees: p50, p99, and their ratio to the flush interval, at several rates.
+
+    .venv/bin/python benchmarks/latency.py [--rates 10,100,1000] [--half-of-max] [--seconds 30]
+
+Events are those of a dense day of the simulated campaign. Each carries the time at which it was handed to the producer (`reported_at`), so its row in the ledger has it. It is
+queryable when the table `chunks` tells an offset beyond it; `chunks` is asked every few milliseconds. That this is so is looked at from the other side as well: every hundredth event or so is
+a probe, the only ones of its metric, and the view `rollups` must show at least as many of them as `chunks` has just promised.
+
+`--half-of-max` drains a full log first, and adds half of what the worker came to. A producer that falls behind its timetable is told.
+Exit 1 if a p99 is above `--at-most` flush intervals, `rollups` shows fewer probes than promised, or a figure differs from the recount.
+"""
+
+import argparse
+import bisect
+import json
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from uuid import uuid4
+
+import orjson
+from clickhouse_driver import Client
+
+import reference
+from benchmarks.measuring import WatchedWorker, drain, load, percentile, proven, running, say, settle, table, writer
+from benchmarks.producing import AtRate, Record, campaign, save, stamped
+from cli.prepare import default_plan, read_registry_files
+from cli.workers import StallWatch
+from schemas.registry import Registry
+from schemas.units import routing_key
+from settings import Settings
+from sinks.connection import connect
+from sinks.lag import Lag
+
+PROBE = "doors_visited"
+"""The metric of the probes; the campaign's own events of it are left out."""
+PROBES_A_SECOND = 5
+LEFT_OUT_SECONDS = 2.0
+"""At the beginning of each rate, while chunks are opened."""
+ROLLUPS = f"SELECT sum(value) FROM rollups WHERE level = 'national' AND metric = '{PROBE}'"
+CHUNKS = "SELECT partition, max(next_offset) FROM chunks GROUP BY partition"
+
+
+@dataclass
+class Measured:
+    """One rate. Times in seconds."""
+
+    asked_rate: float
+    rate: float
+    producer_late: float
+    """The longest time by which the producer was behind its timetable."""
+    keeps_up: bool
+    """Whether the producer came to the rate."""
+    events: int
+    """Accepted ones whose latency was measured."""
+    p50: float
+    p90: float
+    p99: float
+    highest: float
+    ratio: float
+    """p99 to the flush interval."""
+    probes_p50: float
+    """Of the probes, as the view `rollups` shows them: from handing over to the answer of the first query that counts them."""
+    probes_p99: float
+    looks: int
+    """How often `rollups` was asked behind `chunks`."""
+    broken_promises: int
+    """How often `rollups` showed fewer probes than `chunks` had promised just before."""
+    worker_cpu: float
+    """Cores that the worker took."""
+    producer_cpu: float
+    query_seconds: float
+    """Median time of one look at `chunks`: so much later than it was queryable an event may be seen."""
+    looked_every: float
+
+
+def main() -> int:
+    """Measure at each rate and print a table and one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rates", default="10,100,1000", help="events a second, with commas between them")
+    parser.add_argument("--half-of-max", action="store_true", help="drain a full log first, and measure at half of that rate as well")
+    parser.add_argument("--backlog", type=int, default=1_000_000, help="events of the full log for --half-of-max")
+    parser.add_argument("--seconds", type=float, default=30.0, help="how long each rate is sent")
+    parser.add_argument("--poll-ms", type=float, default=10.0, help="pause between two looks at `chunks`")
+    parser.add_argument("--flush-seconds", type=float, default=1.0)
+    parser.add_argument("--at-most", type=float, default=2.0, help="flush intervals: the p99 above which this fails")
+    options = parser.parse_args()
+    rates = [float(rate) for rate in options.rates.split(",") if rate]
+    registry = read_registry_files(reference.registry_files())
+    highest = None
+    with running(registry, flush_seconds=options.flush_seconds) as settings, writer(settings) as clickhouse:
+        if options.half_of_max:
+            load(settings, campaign(registry, default_plan(), options.backlog, seed=1_000))
+            highest = drain(settings, clickhouse).rate
+            say(f"a full log is worked off at {highest:,.0f} events/s")
+            rates.append(highest / 2)
+        found = []
+        for number, rate in enumerate(rates):
+            found.append(_at(settings, clickhouse, registry, rate, options, seed=number + 1))
+            say(str(found[-1]))
+        different = proven(clickhouse)
+    print(
+        table(
+            ("events/s", "came to", "p50 ms", "p90 ms", "p99 ms", "highest ms", "p99 / flush interval", "probes in `rollups`, p50 / p99 ms", "worker, cores"),
+            [
+                (
+                    f"{one.asked_rate:,.0f}",
+                    f"{one.rate:,.0f}" + ("" if one.keeps_up else f" (producer behind, by up to {one.producer_late:.2f} s)"),
+                    *(f"{value * 1000:,.0f}" for value in (one.p50, one.p90, one.p99, one.highest)),
+                    f"{one.ratio:.2f}",
+                    f"{one.probes_p50 * 1000:,.0f} / {one.probes_p99 * 1000:,.0f}",
+                    f"{one.worker_cpu:.2f}",
+                )
+                for one in found
+            ],
+        )
+    )
+    result = {"flush_seconds": options.flush_seconds, "drained_events_per_second": highest and round(highest), "rates": [asdict(one) for one in found]}
+    print(json.dumps({**result, "different_figures": different}))
+    failed = different or any(one.ratio > options.at_most or one.broken_promises for one in found)
+    return 1 if failed else 0
+
+
+def _events(registry: Registry, rate: float, count: int, seed: int) -> Iterator[Record]:
+    """The campaign's events with the time of sending, and a probe now and then."""
+    plain = (
+        record for record in campaign(registry, default_plan(), int(count * 1.2) + 1_000, seed=seed) if record.head is None or PROBE.encode() not in record.head
+    )
+    every = max(2, round(rate / PROBES_A_SECOND))
+    booths = [code for code, unit in registry.units.items() if unit.level == "booth"]
+    for number, record in enumerate(islice(plain, count)):
+        yield stamped(_probe(booths[number * 7_919 % len(booths)]) if number % every == 0 else record)
+
+
+def _probe(unit: str) -> Record:
+    event = {
+        "event_id": str(uuid4()),
+        "unit": unit,
+        "kind": "tally",
+        "occurred_at": "2022-06-20T12:00:00+05:30",
+        "source": {"tool": "script", "producer": "probe"},
+        "data": {"metric": PROBE, "value": 1},
+    }
+    return Record(routing_key(unit).encode(), orjson.dumps(event))
+
+
+@dataclass
+class _Looks:
+    """What was seen while events came in. Times are of this machine's clock, seconds since 1970-01-01T00:00Z, when the answer was there."""
+
+    durable: defaultdict[int, list[tuple[int, float]]] = field(default_factory=lambda: defaultdict(list))
+    """Partition → (offset below which all is durable, when that was first seen), both growing."""
+    probes: list[tuple[int, float]] = field(default_factory=list)
+    """(How many the view showed, when that many were first seen.)"""
+    pairs: list[tuple[dict[int, int], int]] = field(default_factory=list)
+    """What `chunks` said, and how many probes the view showed just after."""
+    seconds: list[float] = field(default_factory=list)
+    """Of each query."""
+
+
+def _at(settings: Settings, clickhouse: Client, registry: Registry, rate: float, options: argparse.Namespace, *, seed: int) -> Measured:
+    count = int(rate * (options.seconds + LEFT_OUT_SECONDS))
+    say(f"{rate:,.0f} events/s: making {count:,} events")
+    before = clickhouse.execute(ROLLUPS)[0][0]
+    with tempfile.TemporaryDirectory(prefix="pravah-bench-") as folder, Lag(settings.kafka, clickhouse) as lag:
+        save(Path(folder) / "records", _events(registry, rate, count, seed))
+        worker = WatchedWorker(settings)
+        try:
+            producer = AtRate(settings.kafka, Path(folder) / "records", rate)
+            worker.wait_until_assigned()
+            starts = lag.ends()
+            cpu, began = worker.cpu(), time.time()
+            producer.begin()
+            looks = _look(settings, producer, lag, options.poll_ms / 1000, before)
+            sent, seconds = producer.result(), time.time() - began
+            cpu = worker.cpu() - cpu
+            settle(settings, clickhouse, lag)
+        finally:
+            worker.stop()
+    sent_at = clickhouse.execute(
+        "SELECT partition, offset, toUnixTimestamp64Micro(assumeNotNull(reported_at)) / 1e6, has(metrics, %(probe)s) FROM ledger "
+        "WHERE reported_at IS NOT NULL AND offset >= CAST(mapFromArrays(%(partitions)s, %(offsets)s), 'Map(Int32, UInt64)')[partition]",
+        {"probe": PROBE, "partitions": [-2, *starts], "offsets": [0, *starts.values()]},
+    )
+    waited = sorted(_seen(looks.durable[partition], offset) - at for partition, offset, at, _ in sent_at if at > began + LEFT_OUT_SECONDS)
+    probes = sorted((at, partition, offset) for partition, offset, at, is_probe in sent_at if is_probe)
+    shown = sorted(_seen(looks.probes, number) - at for number, (at, _, _) in enumerate(probes) if at > began + LEFT_OUT_SECONDS)
+    promised = [sum(offset < said.get(partition, 0) for _, partition, offset in probes) for said, _ in looks.pairs]
+    p50, p90, p99 = (percentile(waited, share) for share in (0.5, 0.9, 0.99))
+    return Measured(
+        asked_rate=rate,
+        rate=sent.rate,
+        producer_late=sent.late_seconds,
+        keeps_up=sent.rate > 0.98 * rate and sent.late_seconds < 0.5 * options.flush_seconds,
+        events=len(waited),
+        p50=p50,
+        p90=p90,
+        p99=p99,
+        highest=waited[-1],
+        ratio=p99 / options.flush_seconds,
+        probes_p50=percentile(shown, 0.5),
+        probes_p99=percentile(shown, 0.99),
+        looks=len(looks.pairs),
+        broken_promises=sum(found < least for least, (_, found) in zip(promised, looks.pairs, strict=True)),
+        worker_cpu=cpu / seconds,
+        producer_cpu=sent.cpu_seconds / sent.seconds,
+        query_seconds=percentile(sorted(looks.seconds), 0.5),
+        looked_every=seconds / len(looks.seconds),
+    )
+
+
+def _look(settings: Settings, producer: AtRate, lag: Lag, pause: float, before: int) -> _Looks:
+    """Look until all that was sent is durable."""
+    looks, watch = _Looks(), StallWatch()
+    ends: dict[int, int] | None = None
+    with connect(settings.clickhouse, "writer") as client:
+        for number in range(sys.maxsize):
+            began = time.time()
+            said: dict[int, int] = dict(client.execute(CHUNKS))
+            now = time.time()
+            looks.seconds.append(now - began)
+            for partition, offset in said.items():
+                known = looks.durable[partition]
+                if not known or offset > known[-1][0]:
+                    known.append((offset, now))
+            if number % 10 == 0:
+                shown = client.execute(ROLLUPS)[0][0] - before
+                looks.pairs.append((said, shown))
+                if not looks.probes or shown > looks.probes[-1][0]:
+                    looks.probes.append((shown, time.time()))
+            if ends is None and producer.done:
+                ends = lag.ends()
+            # some records are sent on to other partitions: the log's end is looked at again
+            if ends and all(said.get(partition, 0) >= end for partition, end in ends.items() if end) and ends == (ends := lag.ends()):
+                shown = client.execute(ROLLUPS)[0][0] - before
+                looks.probes.append((shown, time.time()))
+                return looks
+            watch.check(sum(said.values()), "the worker")
+            time.sleep(pause)
+    raise AssertionError
+
+
+def _seen(known: list[tuple[int, float]], number: int) -> float:
+    """When more than `number` was first seen."""
+    return known[bisect.bisect_right(known, number, key=lambda one: one[0])][1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,256 @@
+"""A stack of a benchmark's own, workers that are watched, and what draining the log costs."""
+
+import http.client
+import re
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from clickhouse_driver import Client
+
+import reference
+import stack
+from benchmarks.producing import fill, tick
+from cli.prepare import prepare, read_registry_files
+from cli.workers import StallWatch, last_lines, start_worker, stop_worker
+from schemas.registry import Registry
+from settings import Settings
+from sinks.connection import connect
+from sinks.lag import Lag
+from sinks.recount import durable_cut, recount
+
+_SAMPLE_SECONDS = 0.1
+_LINE = re.compile(rb"(?m)^(\w+)(?:\{([^}]*)\})? (\S+)$")
+
+
+def say(text: str) -> None:
+    """Progress, which is not the result."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def running(registry: Registry | None = None, *, partitions: int = 12, **changes: Any) -> Iterator[Settings]:  # noqa: ANN401
+    """A stack in a temporary folder, ready for events; it ends with the block.
+
+    Args:
+        registry: the units; Chhattisgarh's if not given.
+        partitions: of `activity.events`.
+        changes: settings to change.
+    """
+    with tempfile.TemporaryDirectory(prefix="pravah-bench-") as folder, stack.running(Path(folder) / "home", say) as plain:
+        settings = plain.model_copy(update={"kafka": plain.kafka.model_copy(update={"partitions": partitions}), **changes})
+        prepare(settings, lambda _: None, registry=registry or read_registry_files(reference.registry_files()))
+        yield settings
+
+
+class WatchedWorker:
+    """A worker as a process, and what it tells of itself."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Start it."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._port = free.getsockname()[1]
+        self.log = settings.home / "logs" / f"worker-{time.time_ns()}.log"
+        self.started = time.monotonic()
+        self.process = start_worker(settings, self.log, environment={"PRAVAH_WORKER_PORT": str(self._port)})
+        self._system = psutil.Process(self.process.pid)
+        self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
+
+    def metrics(self) -> dict[str, float]:
+        """Its metrics, each also as `name{labels}`, a metric with several labels as its sum; empty as long as it does not answer."""
+        try:
+            self._connection.request("GET", "/metrics")
+            page = self._connection.getresponse().read()
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            if self.process.poll() is not None:
+                sys.exit(f"the worker ended with exit code {self.process.returncode}; its log ends:\n{last_lines(self.log, 15)}")
+            return {}
+        found: dict[str, float] = {}
+        for name, labels, value in ((name.decode(), labels.decode(), float(value)) for name, labels, value in _LINE.findall(page)):
+            found[name] = found.get(name, 0.0) + value
+            if labels:
+                found[f"{name}{{{labels}}}"] = value
+        return found
+
+    def cpu(self) -> float:
+        """Seconds of processor time so far."""
+        times = self._system.cpu_times()
+        return float(times.user + times.system)
+
+    def memory(self) -> tuple[int, int]:
+        """Resident size now and at its highest, in MiB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        now, highest = (int(re.search(rf"{name}:\s+(\d+)", status)[1]) >> 10 for name in ("VmRSS", "VmHWM"))  # type: ignore[index]
+        return now, highest
+
+    def wait_until_assigned(self, seconds: float = 600) -> float:
+        """Wait until Kafka has given it partitions; seconds since its start."""
+        while not self.metrics().get("pravah_rebalances_total"):
+            if time.monotonic() - self.started > seconds:
+                sys.exit(f"the worker got no partitions within {seconds:.0f} s; its log ends:\n{last_lines(self.log, 15)}")
+            time.sleep(0.05)
+        return time.monotonic() - self.started
+
+    def stop(self) -> None:
+        """End it, if it runs."""
+        if self.process.poll() is None:
+            stop_worker(self.process)
+        self._connection.close()
+
+
+@contextmanager
+def watched(settings: Settings, count: int = 1) -> Iterator[list[WatchedWorker]]:
+    """Workers for the length of a block."""
+    workers = [WatchedWorker(settings) for _ in range(count)]
+    try:
+        yield workers
+    finally:
+        for worker in workers:
+            worker.stop()
+
+
+class Servers:
+    """Processor time of Kafka and ClickHouse."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Find their processes."""
+        self._processes = {one.name: psutil.Process(one.pid) for one in stack.status(settings.home).servers}
+
+    def cpu(self) -> dict[str, float]:
+        """Server → seconds so far."""
+        return {name: float(sum(process.cpu_times()[:2])) for name, process in self._processes.items()}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One look."""
+
+    at: float
+    folded: float
+    """Records, those that were folded again included."""
+    folding: bool
+    """Whether every worker has folded something."""
+    worker_cpu: float
+    clickhouse_cpu: float
+    kafka_cpu: float
+
+
+@dataclass
+class Drained:
+    """What draining the log cost, between the moment when a tenth of it was folded and all workers had begun, and the moment when all was folded."""
+
+    records: int
+    rate: float
+    """Records a second, all workers together."""
+    worker_micros: float
+    """Processor time of all workers, microseconds a record."""
+    clickhouse_micros: float
+    kafka_micros: float
+    journal_rows: float
+    """Journal rows a record, over the whole run."""
+    ledger_rows: float
+    asked: float
+    """Share of the records for whose entities the ledger was asked."""
+    inserting: float
+    """Seconds of inserting for each second of the run; the writer's thread does that while folding goes on."""
+    highest_mib: int
+    """The largest worker's resident size at its highest."""
+    samples: list[Sample] = field(repr=False)
+
+
+def drain(settings: Settings, clickhouse: Client, *, workers: int = 1) -> Drained:
+    """Let workers work off what is in the log, end its chunks, and stop them."""
+    watch, servers, samples = StallWatch(), Servers(settings), []
+    with Lag(settings.kafka, clickhouse) as lag, watched(settings, workers) as started:
+        waiting = lag.position().behind
+        while True:
+            metrics = [worker.metrics() for worker in started]
+            folded = [one.get("pravah_records_total", 0.0) for one in metrics]
+            cpu = servers.cpu()
+            samples.append(Sample(time.monotonic(), sum(folded), all(folded), sum(worker.cpu() for worker in started), cpu["clickhouse"], cpu["kafka"]))
+            watch.check(int(samples[-1].folded), "the worker")
+            if samples[-1].folded >= waiting and not lag.position().behind:
+                break
+            time.sleep(_SAMPLE_SECONDS)
+        metrics = [worker.metrics() for worker in started]
+        settle(settings, clickhouse, lag)
+        highest = max(worker.memory()[1] for worker in started)
+    begin = next((one for one in samples if one.folding and one.folded >= waiting / 10), samples[0])
+    end = next(one for one in samples if one.folded >= samples[-1].folded)
+    if end.at <= begin.at:
+        sys.exit(f"{waiting:,} records were folded within {_SAMPLE_SECONDS} s: send more of them")
+    count = end.folded - begin.folded
+
+    def total(name: str) -> float:
+        return sum(one.get(name, 0.0) for one in metrics)
+
+    def micros(of: str) -> float:
+        return float((getattr(end, of) - getattr(begin, of)) / count * 1e6)
+
+    return Drained(
+        records=waiting,
+        rate=count / (end.at - begin.at),
+        worker_micros=micros("worker_cpu"),
+        clickhouse_micros=micros("clickhouse_cpu"),
+        kafka_micros=micros("kafka_cpu"),
+        journal_rows=total('pravah_rows_written_total{table="journal"}') / samples[-1].folded,
+        ledger_rows=total('pravah_rows_written_total{table="ledger"}') / samples[-1].folded,
+        asked=total("pravah_ledger_lookups_total") / samples[-1].folded,
+        inserting=total("pravah_insert_seconds_sum") / (end.at - next(one.at for one in samples if one.folded)),
+        highest_mib=highest,
+        samples=samples,
+    )
+
+
+def settle(settings: Settings, clickhouse: Client, lag: Lag) -> None:
+    """End the open chunks and wait until they are closed, so that the next worker begins with new records; then until the server has merged what it wants to merge."""
+    tick(settings.kafka)
+    watch = StallWatch()
+    while dict(clickhouse.execute("SELECT partition, max(next_offset) FROM chunks WHERE closed GROUP BY partition")) != {
+        partition: end for partition, end in lag.ends().items() if end
+    }:
+        watch.check(lag.position().durable, "the close of the open chunks")
+        time.sleep(0.1)
+    while clickhouse.execute("SELECT count() FROM system.merges WHERE database = currentDatabase()")[0][0]:
+        time.sleep(0.2)
+
+
+def proven(clickhouse: Client) -> int:
+    """Recount every figure from the ledger, say it, and return how many differ."""
+    outcome = recount(clickhouse, durable_cut(clickhouse))
+    say(f"recount from the ledger: {outcome.figures:,} figures, {outcome.different:,} differences")
+    return outcome.different
+
+
+@contextmanager
+def writer(settings: Settings) -> Iterator[Client]:
+    """The writer's connection."""
+    with connect(settings.clickhouse, "writer", send_receive_timeout=3_600) as client:
+        yield client
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Of sorted values, the smallest one that is no smaller than `share` of them."""
+    return values[min(len(values) - 1, max(0, -int(-share * len(values) // 1) - 1))]
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Rows as Markdown, as the README has them."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def load(settings: Settings, records: Iterable[Any], *, progress: Callable[[str], None] = say) -> int:
+    """Put records into the log and say how long it took."""
+    began = time.monotonic()
+    count = fill(settings.kafka, records, say=progress)
+    progress(f"{count:,} events in the log after {time.monotonic() - began:.1f} s")
+    return count

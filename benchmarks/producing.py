@@ -1,0 +1,324 @@
+"""Events for benchmarks: what is sent, and how it gets into the log as fast as Kafka takes it, or at a rate.
+
+The SDK takes 30 microseconds an event. Here whole batches are handed to Kafka, with lz4 and `acks=all` as the SDK has them, so that the producer leaves the cores to those who are measured.
+"""
+
+import asyncio
+import json
+import multiprocessing
+import pickle
+import random
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+from uuid import UUID
+
+import orjson
+from aiokafka import AIOKafkaProducer
+from aiokafka.partitioner import murmur2
+
+from producers.sdk import EventProducer
+from producers.simulator import SimulationOptions, simulate
+from schemas.plan import Plan
+from schemas.registry import Registry
+from schemas.topics import EVENTS
+from schemas.units import routing_key
+from settings import KafkaSettings
+
+_BATCH_BYTES = 256 * 1024
+_AT_ONCE = 50_000
+"""Records that are put into batches between two waits for Kafka."""
+_TICK_SECONDS = 0.005
+_MARK = b"@"
+_STAMP = f'"{"0" * 26}Z"'.encode()
+
+
+class Record(NamedTuple):
+    """One record. With `tail` its value is `head`, the time of sending, and `tail`."""
+
+    key: bytes | None
+    head: bytes | None
+    tail: bytes | None = None
+
+
+# --- what is sent --------------------------------------------------------------------------------------------------------------------------------------
+
+
+def campaign(registry: Registry, plan: Plan, count: int, *, seed: int = 1) -> Iterator[Record]:
+    """A dense day of the simulated campaign in Chhattisgarh, with its repeats, corrections and broken records."""
+    day = date(2022, 6, 20)
+    for delivery in simulate(registry, plan, SimulationOptions(seed=seed, first=day, last=day, events=count)):
+        yield Record(None if delivery.key is None else delivery.key.encode(), delivery.value)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """A plain stream of which one property at a time is varied."""
+
+    units: Sequence[str]
+    """Events are spread over them at random."""
+    day: date = date(2022, 9, 20)
+    late: float = 0.0
+    """Share of events that occurred on one of the 42 days before."""
+    repeats: float = 0.0
+    """Share of records that are one of the last 50,000 again."""
+    corrections: float = 0.0
+    """Share of records that are a higher version of one of the last 50,000."""
+    each_unit_once: bool = False
+    """The first event of every unit comes before any second one."""
+
+    def records(self, count: int, *, seed: int) -> Iterator[Record]:
+        """So many records; another seed gives other entities."""
+        choose = random.Random(seed)  # noqa: S311 - reproducible, not secret
+        recent: list[tuple[Record, dict[str, Any]]] = []
+        for number in range(count):
+            draw = choose.random()
+            place = choose.randrange(len(recent)) if recent else 0
+            if recent and draw < self.repeats:
+                yield recent[place][0]
+                continue
+            if recent and draw < self.repeats + self.corrections:
+                event = {**recent[place][1], "event_id": str(UUID(int=choose.getrandbits(128))), "version": number + 2}
+                event["data"] = {name: value + 1 if isinstance(value, int) else value for name, value in event["data"].items()}
+            else:
+                unit = self.units[number % len(self.units)] if self.each_unit_once else choose.choice(self.units)
+                event = self._event(choose, unit)
+            record = Record(routing_key(event["unit"]).encode(), orjson.dumps(event))
+            yield record
+            if self.repeats or self.corrections:
+                if len(recent) < 50_000:  # noqa: PLR2004 - as the docstrings say
+                    recent.append((record, event))
+                else:
+                    recent[place] = (record, event)
+
+    def _event(self, choose: random.Random, unit: str) -> dict[str, Any]:
+        day = self.day - timedelta(days=choose.randrange(1, 43)) if choose.random() < self.late else self.day
+        name, second = UUID(int=choose.getrandbits(128)), choose.randrange(86_400)
+        kind, data = _content(choose)
+        return {
+            "event_id": str(name),
+            "entity": f"kobo:bench-1:{kind}:{name}",
+            "version": 1,
+            "unit": unit,
+            "kind": kind,
+            "occurred_at": f"{day}T{second // 3_600:02}:{second // 60 % 60:02}:{second % 60:02}.000+05:30",
+            "source": {"tool": "kobotoolbox", "producer": "kobo:bench-1"},
+            "reporter": f"{choose.getrandbits(256):064x}",
+            "data": data,
+        }
+
+
+def _content(choose: random.Random) -> tuple[str, dict[str, Any]]:
+    """Six in ten are posts, three memberships, one a group."""
+    draw = choose.randrange(10)
+    if draw < 6:  # noqa: PLR2004
+        return "social_post", {
+            "platform": choose.choice(("facebook", "twitter", "whatsapp")),
+            "posts": choose.randrange(1, 6),
+            "reach": choose.randrange(500),
+            "engagements": choose.randrange(90),
+        }
+    if draw < 9:  # noqa: PLR2004
+        return "membership", {"mode": choose.choice(("manual", "digital")), "count": choose.randrange(1, 9)}
+    return "messaging_group", {"group_type": "whatsapp", "members": choose.randrange(5, 250)}
+
+
+def stamped(record: Record) -> Record:
+    """The same, to be sent with the time of sending as `reported_at`; what is no JSON object stays as it is."""
+    try:
+        event = orjson.loads(record.head or b"")
+    except orjson.JSONDecodeError:
+        return record
+    if not isinstance(event, dict) or _MARK.decode() in json.dumps(event):
+        return record
+    event["reported_at"] = _MARK.decode()
+    head, _, tail = orjson.dumps(event).partition(b'"' + _MARK + b'"')
+    return Record(record.key, head, tail)
+
+
+# --- into the log --------------------------------------------------------------------------------------------------------------------------------------
+
+
+class _Log:
+    """Hands batches to Kafka."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+        self._partitions: dict[bytes | None, int] = {}
+        self._keyless = 0
+
+    async def __aenter__(self) -> Self:
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._kafka.bootstrap_servers,
+            enable_idempotence=True,
+            compression_type="lz4",
+            max_batch_size=_BATCH_BYTES,
+            max_request_size=16 * 1024 * 1024,
+        )
+        await self._producer.start()
+        self._count = len(await self._producer.partitions_for(EVENTS))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._producer.stop()
+
+    async def send(self, records: Iterable[Record]) -> int:
+        """Send records and wait until Kafka has them."""
+        now = f'"{datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")}Z"'.encode()
+        assert len(now) == len(_STAMP)  # noqa: S101
+        batches: defaultdict[int, list[Any]] = defaultdict(list)
+        count = 0
+        for key, head, tail in records:
+            partition = self._partition(key)
+            value = head if tail is None else b"".join((head or b"", now, tail))
+            of_partition = batches[partition]
+            if not of_partition or of_partition[-1].append(timestamp=None, key=key, value=value) is None:
+                of_partition.append(self._producer.create_batch())
+                if of_partition[-1].append(timestamp=None, key=key, value=value) is None:
+                    msg = f"a record of {len(value or b''):,} bytes is larger than a batch"
+                    raise ValueError(msg)
+            count += 1
+        await asyncio.gather(*(self._send(partition, some) for partition, some in batches.items()))
+        return count
+
+    async def _send(self, partition: int, batches: list[Any]) -> None:
+        for batch in batches:
+            batch.close()
+            await (await self._producer.send_batch(batch, EVENTS, partition=partition))
+
+    def _partition(self, key: bytes | None) -> int:
+        """As Kafka's clients hash a key; one partition after the other without one."""
+        if key is None:
+            self._keyless += 1
+            return self._keyless % self._count
+        partition = self._partitions.get(key)
+        if partition is None:
+            partition = self._partitions[key] = int((murmur2(key) & 0x7FFFFFFF) % self._count)
+        return partition
+
+
+def fill(kafka: KafkaSettings, records: Iterable[Record], *, say: Callable[[str], None] | None = None) -> int:
+    """Put records into the log as fast as they are made and Kafka takes them; returns how many when Kafka has all."""
+
+    async def run() -> int:
+        sent, waiting, began = 0, iter(records), time.monotonic()
+        async with _Log(kafka) as log:
+            while part := list(islice(waiting, _AT_ONCE)):
+                sent += await log.send(part)
+                if say and sent % (10 * _AT_ONCE) == 0:
+                    say(f"{sent:,} events in the log after {time.monotonic() - began:.0f} s")
+        return sent
+
+    return asyncio.run(run())
+
+
+def tick(kafka: KafkaSettings) -> None:
+    """End the open chunk of every partition."""
+    with EventProducer(kafka) as producer:
+        producer.tick()
+
+
+# --- at a rate -----------------------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sent:
+    """How a producer with a rate did."""
+
+    records: int
+    seconds: float
+    late_seconds: float
+    """The longest time by which it was behind its own timetable."""
+    cpu_seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Records a second that it came to."""
+        return self.records / self.seconds
+
+
+class AtRate:
+    """A process that sends records at a rate; at its best when they were written to the file beforehand."""
+
+    def __init__(self, kafka: KafkaSettings, file: Path, rate: float) -> None:
+        """Start the process, and wait until it has read the file of `save`."""
+        context = multiprocessing.get_context("spawn")
+        self._ours, theirs = context.Pipe()
+        self._process = context.Process(target=_at_rate, args=(kafka, file, rate, theirs), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._receive()
+
+    def begin(self) -> None:
+        """Let it send from now on."""
+        self._ours.send(None)
+
+    @property
+    def done(self) -> bool:
+        """Whether Kafka has everything; also when it failed."""
+        return self._ours.poll() or not self._process.is_alive()
+
+    def result(self) -> Sent:
+        """How it did; waits for its end."""
+        sent: Sent = self._receive()
+        self._process.join()
+        return sent
+
+    def _receive(self) -> Any:  # noqa: ANN401
+        try:
+            return self._ours.recv()
+        except EOFError:
+            sys.exit(f"the producer ended by itself, with exit code {self._process.exitcode}")
+
+
+def save(file: Path, records: Iterable[Record]) -> int:
+    """Write records to a file for `AtRate`."""
+    count, waiting = 0, iter(records)
+    with file.open("wb") as out:
+        while part := [tuple(record) for record in islice(waiting, _AT_ONCE)]:
+            pickle.dump(part, out, protocol=pickle.HIGHEST_PROTOCOL)
+            count += len(part)
+    return count
+
+
+def _at_rate(kafka: KafkaSettings, file: Path, rate: float, pipe: Connection) -> None:
+    """What the process does."""
+    records: list[Record] = []
+    with file.open("rb") as source:
+        while source.peek(1):
+            records += map(Record._make, pickle.load(source))  # noqa: S301 - our own file
+    pipe.send(None)
+    pipe.recv()
+    pipe.send(asyncio.run(_send_at_rate(kafka, records, rate)))
+
+
+async def _send_at_rate(kafka: KafkaSettings, records: Sequence[Record], rate: float) -> Sent:
+    async with _Log(kafka) as log:
+        at, late, cpu, began = 0, 0.0, time.process_time(), time.monotonic()
+        under_way: list[asyncio.Task[int]] = []
+        while at < len(records):
+            now = time.monotonic() - began
+            due = min(len(records), int(now * rate) + 1)
+            if due > at:
+                late = max(late, now - at / rate)
+                under_way.append(asyncio.ensure_future(log.send(records[at:due])))
+                at = due
+            await asyncio.sleep(max(_TICK_SECONDS, at / rate - (time.monotonic() - began)))
+        await asyncio.gather(*under_way)
+        return Sent(len(records), time.monotonic() - began, late, time.process_time() - cpu)
+
+
+@contextmanager
+def timed(what: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Tell how long a block took."""
+    began = time.monotonic()
+    yield
+    say(f"{what}: {time.monotonic() - began:.1f} s")
