@@ -1,0 +1,237 @@
+"""What it takes until another worker is back at full speed, after one was killed or ended in the middle of a full log.
+
+    .venv/bin/python benchmarks/recovery.py [--events 1000000] [--rounds 3] [--signals KILL,TERM]
+
+A worker drains a full log. It gets the signal, and when its process is gone another is started at once. Every tenth of a second it is looked how far both came. Times count from the signal:
+
+- *gone*: the process has ended; *answers*: the new one has loaded code and registry; *assigned*: Kafka has given it the partitions, which after SIGKILL takes the session timeout;
+- *folds*: its first record is folded; *full speed*: from here on, for `--window` seconds, it folds at least 90 % of what the first one folded a second;
+- *regained*: all that was in the figures when the signal came has been folded again and is durable.
+
+The aim: full speed and everything regained no later than the rebalance and the time of folding one chunk of every partition. Exit 1 if a figure differs from the recount at the end; what is
+later than the aim is told, and exits with 1 if `--strict`.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import NamedTuple
+
+from clickhouse_driver import Client
+
+import reference
+from benchmarks.measuring import WatchedWorker, load, proven, running, say, settle, table, watched, writer
+from benchmarks.producing import campaign
+from cli.prepare import default_plan, read_registry_files
+from cli.workers import StallWatch, last_lines
+from schemas.registry import Registry
+from settings import Settings
+from sinks.lag import Lag
+
+EVERY_SECONDS = 0.1
+FULL = 0.9
+"""Of the rate before."""
+START_SECONDS = 600.0
+DURABLE = "SELECT partition, max(next_offset) FROM chunks GROUP BY partition"
+CLOSED = "SELECT partition, max(next_offset) FROM chunks WHERE closed GROUP BY partition"
+OWN = "SELECT partition, max(next_offset) FROM chunks WHERE endsWith(worker, %(process)s) GROUP BY partition"
+
+
+class Look(NamedTuple):
+    """How far it was. Seconds since the signal."""
+
+    at: float
+    folded: float
+    """By the worker that runs."""
+    durable: int
+    """Of all partitions, by whichever worker."""
+    behind: int
+
+
+@dataclass
+class Recovery:
+    """One round. Seconds since the signal; None if the log ended before."""
+
+    signal: str
+    rate_before: float
+    """Records a second."""
+    gone: float
+    answers: float
+    assigned: float
+    folds: float
+    full_speed: float | None
+    regained: float | None
+    again: int
+    """Records that had to be folded again: those of the chunks that were open."""
+    allowed: float
+    """Until the rebalance is over, and one chunk of every partition is folded at the rate before."""
+    timeline: list[Look] = field(repr=False)
+
+    @property
+    def taken(self) -> float | None:
+        """Until full speed and everything regained."""
+        return None if self.full_speed is None or self.regained is None else max(self.full_speed, self.regained)
+
+
+def main() -> int:
+    """Run the rounds and print a table and one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=1_000_000, help="of each round; must outlast the time before the signal and the recovery")
+    parser.add_argument("--before", type=float, default=5.0, metavar="SECONDS", help="how long the first worker folds")
+    parser.add_argument("--window", type=float, default=2.0, metavar="SECONDS", help="over which full speed is told")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--signals", default="KILL,TERM")
+    parser.add_argument("--session-timeout", type=float, default=10.0, metavar="SECONDS", help="as PRAVAH_SESSION_TIMEOUT_SECONDS")
+    parser.add_argument("--strict", action="store_true")
+    options = parser.parse_args()
+    registry = read_registry_files(reference.registry_files())
+    found: list[Recovery] = []
+    with running(registry, session_timeout_seconds=options.session_timeout) as settings, writer(settings) as clickhouse:
+        for number in range(options.rounds):
+            for name in options.signals.split(","):
+                found.append(_round(settings, clickhouse, registry, name, options, seed=len(found) + 1))
+                say(f"round {number + 1}: {found[-1]}")
+        different = proven(clickhouse)
+    print(
+        table(
+            (
+                "signal",
+                "rate before",
+                "gone s",
+                "answers s",
+                "assigned s",
+                "folds s",
+                "full speed s",
+                "regained s",
+                "folded again",
+                "allowed s",
+                "taken / allowed",
+            ),
+            [
+                (
+                    f"SIG{one.signal}",
+                    f"{one.rate_before:,.0f}",
+                    *(f"{value:.1f}" for value in (one.gone, one.answers, one.assigned, one.folds)),
+                    *("log ended" if value is None else f"{value:.1f}" for value in (one.full_speed, one.regained)),
+                    f"{one.again:,}",
+                    f"{one.allowed:.1f}",
+                    "-" if one.taken is None else f"{one.taken / one.allowed:.2f}",
+                )
+                for one in found
+            ],
+        )
+    )
+    print(
+        json.dumps(
+            {
+                "session_timeout_seconds": options.session_timeout,
+                "rounds": [{**asdict(one), "taken": one.taken} for one in found],
+                "different_figures": different,
+            }
+        )
+    )
+    late = any(one.taken is None or one.taken > one.allowed for one in found)
+    return 1 if different or (late and options.strict) else 0
+
+
+def recover(settings: Settings, clickhouse: Client, name: str, *, before: float, window: float) -> Recovery:
+    """One round on what is in the log; the rest of it is worked off as well.
+
+    Args:
+        settings: of a stack without workers.
+        clickhouse: the writer's connection.
+        name: the signal, such as KILL.
+        before: seconds that the first worker folds.
+        window: seconds over which full speed is told.
+    """
+    with Lag(settings.kafka, clickhouse) as lag, watched(settings) as (first,):
+        rate = _rate_before(first, lag, before)
+        signalled = time.monotonic()
+        first.process.send_signal(signal.Signals[f"SIG{name}"])
+        first.process.wait(60)
+        gone = time.monotonic() - signalled
+        durable, closed = (dict(clickhouse.execute(query)) for query in (DURABLE, CLOSED))
+        open_ones = {partition: offset for partition, offset in durable.items() if offset > closed.get(partition, 0)}
+        with watched(settings) as (second,):
+            answers, assigned, folds = (_reached(second, signalled, name) for name in ("python_info", "pravah_rebalances_total", "pravah_records_total"))
+            timeline: list[Look] = []
+            regained = None
+            for look in _looks(second, lag, signalled):
+                timeline.append(look)
+                if regained is None:
+                    own = dict(clickhouse.execute(OWN, {"process": f":{second.process.pid}"}))
+                    regained = look.at if all(own.get(partition, 0) >= offset for partition, offset in open_ones.items()) else None
+                if not look.behind:
+                    break
+            settle(settings, clickhouse, lag)
+    return Recovery(
+        signal=name,
+        rate_before=rate,
+        gone=gone,
+        answers=answers,
+        assigned=assigned,
+        folds=folds,
+        full_speed=_full_speed(timeline, FULL * rate, window),
+        regained=regained,
+        again=sum(offset - closed.get(partition, 0) for partition, offset in open_ones.items()),
+        allowed=assigned + settings.kafka.partitions * settings.chunk_size / rate,
+        timeline=timeline[::5],
+    )
+
+
+def _round(settings: Settings, clickhouse: Client, registry: Registry, name: str, options: argparse.Namespace, *, seed: int) -> Recovery:
+    load(settings, campaign(registry, default_plan(), options.events, seed=seed))
+    return recover(settings, clickhouse, name, before=options.before, window=options.window)
+
+
+def _looks(worker: WatchedWorker, lag: Lag, since: float) -> Iterator[Look]:
+    """Without end."""
+    watch = StallWatch()
+    while True:
+        position = lag.position()
+        look = Look(time.monotonic() - since, worker.metrics().get("pravah_records_total", 0.0), position.durable, position.behind)
+        watch.check(int(look.folded), "the worker")
+        yield look
+        time.sleep(EVERY_SECONDS)
+
+
+def _rate_before(worker: WatchedWorker, lag: Lag, seconds: float) -> float:
+    """Let a worker fold for so long; records a second from the first second on."""
+    began: Look | None = None
+    for look in _looks(worker, lag, time.monotonic()):
+        if not look.behind:
+            sys.exit(f"the log was worked off within {seconds} s: --events must be more")
+        if look.folded and began is None:
+            began = look
+        if began is not None and look.at > began.at + seconds:
+            return (look.folded - began.folded) / (look.at - began.at)
+    raise AssertionError
+
+
+def _reached(worker: WatchedWorker, since: float, metric: str) -> float:
+    """When a metric of a worker is first there and not 0."""
+    deadline = time.monotonic() + START_SECONDS
+    while not worker.metrics().get(metric):
+        if time.monotonic() > deadline:
+            sys.exit(f"{metric} did not come within {START_SECONDS:.0f} s; the worker's log ends:\n{last_lines(worker.log)}")
+        time.sleep(EVERY_SECONDS / 4)
+    return time.monotonic() - since
+
+
+def _full_speed(timeline: list[Look], rate: float, window: float) -> float | None:
+    """The first look from which on at least `rate` records a second are folded for `window` seconds."""
+    for number, begin in enumerate(timeline):
+        end = next((look for look in timeline[number:] if look.at >= begin.at + window), None)
+        if end is None:
+            return None
+        if end.folded - begin.folded >= rate * (end.at - begin.at):
+            return begin.at
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
