@@ -1,0 +1,123 @@
+"""Kafka Streams (`kafka_streams/`, Java): a processor with a state store per partition, whose absolute figures go to ClickHouse once a second.
+
+    python benchmarks/peers/kafka_streams.py --create --run ID
+    python benchmarks/peers/kafka_streams.py --run ID --seconds 30 [--store memory|rocksdb] [--threads 2] [--exactly-once]
+
+Reads the stack of PRAVAH_HOME. The first start builds the program with Maven and a JDK. This process becomes the JVM, so that it can be measured and killed as what it is. The last line it prints is
+`{"events": n, "seconds": s}`.
+
+Written as one would who knows Kafka Streams well: no repartition topic, because a partition's figures are added up for that partition alone; one row of the store for each unit and day, written through the cache, so
+that the changelog gets each once a commit; the figures above are kept in memory and made anew from the store after a restart; fastjson2's streaming reader, which was faster than Jackson's; offsets committed every
+second. At least once, as by default: after a kill it may count some events twice. `--exactly-once` is Kafka's `exactly_once_v2`.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import reference
+from schemas.metrics import MetricDictionary
+from settings import Settings
+from sinks.connection import connect
+from stack.install import installed
+
+HERE = Path(__file__).parent / "kafka_streams"
+JAVA_OPTIONS = ("-Xms1g", "-Xmx1g", "-XX:+UseParallelGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+TABLE = "bench_figures_kafka_streams"
+
+
+def main() -> None:
+    """Make the table, or become the engine."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", required=True, help="names the consumer group and the saved state")
+    parser.add_argument("--seconds", type=float, default=30.0, help="how long it reads at most")
+    parser.add_argument("--create", action="store_true", help="make the table of figures anew, and end")
+    parser.add_argument("--store", choices=["memory", "rocksdb"], default="memory")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--exactly-once", action="store_true")
+    options = parser.parse_args()
+    settings = Settings()
+    if options.create:
+        create(settings)
+        return
+    built = build()
+    folder = settings.home.resolve() / "kafka-streams"
+    folder.mkdir(exist_ok=True)
+    rules = folder / f"{options.run}.tsv"
+    rules.write_text(rules_of(MetricDictionary.from_toml(reference.metrics_file().read_text(encoding="utf-8"))), encoding="utf-8")
+    clickhouse, account = settings.clickhouse, settings.clickhouse.users["writer"]
+    properties = {
+        "run": options.run,
+        "seconds": options.seconds,
+        "store": options.store,
+        "threads": options.threads,
+        "guarantee": "exactly_once_v2" if options.exactly_once else "at_least_once",
+        "bootstrap": settings.kafka.bootstrap_servers,
+        "state": folder / "state",
+        "rules": rules,
+        "clickhouse": f"http://{clickhouse.host}:{clickhouse.http_port}/?database={clickhouse.database}",
+        "user": account.user,
+        "table": TABLE,
+    }
+    java = str(installed().java)
+    command = [
+        java,
+        *JAVA_OPTIONS,
+        *[f"-D{name}={value}" for name, value in properties.items()],
+        "-cp",
+        f"{built / 'peer.jar'}:{built / 'libs'}/*",
+        "pravah.Peer",
+    ]
+    os.execve(java, command, {**os.environ, "CLICKHOUSE_PASSWORD": account.password.get_secret_value()})  # noqa: S606 - our own program
+
+
+def create(settings: Settings) -> None:
+    """Make the table of figures anew. It lies in Pravah's database, the only one that its account may write to."""
+    with connect(settings.clickhouse, "writer") as client:
+        client.execute(f"DROP TABLE IF EXISTS {TABLE} SYNC")
+        client.execute(
+            f"""
+            CREATE TABLE {TABLE} (level LowCardinality(String), unit LowCardinality(String), metric LowCardinality(String), day Date, partition Int32, value Int64, version UInt64)
+            ENGINE = ReplacingMergeTree(version) ORDER BY (level, unit, metric, day, partition)
+            """
+        )
+
+
+def build() -> Path:
+    """The folder with the program's jar and its libraries, built now if the sources are others than those it was built from."""
+    sources = sorted([HERE / "pom.xml", *HERE.glob("src/**/*.java")])
+    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+    built = HERE / "target"
+    mark = built / "sources.sha256"
+    if not mark.exists() or mark.read_text(encoding="utf-8") != digest:
+        missing = [package for program, package in (("mvn", "maven"), ("javac", "openjdk-17-jdk-headless")) if shutil.which(program) is None]
+        if missing:
+            sys.exit(f"the Kafka Streams peer cannot be built; on Debian: apt-get install {' '.join(missing)}")
+        print("building the Kafka Streams peer …", file=sys.stderr, flush=True)
+        done = subprocess.run(["mvn", "-B", "-q", "-f", str(HERE / "pom.xml"), "clean", "package"], capture_output=True, text=True, check=False)  # noqa: S603, S607 - from PATH
+        if done.returncode:
+            sys.exit(f"building the Kafka Streams peer failed:\n{(done.stdout + done.stderr).strip()[-2000:]}")
+        mark.write_text(digest, encoding="utf-8")
+    return built
+
+
+def rules_of(dictionary: MetricDictionary) -> str:
+    """The metric dictionary as `Rules.java` reads it."""
+    lines = []
+    for metric in dictionary.metrics.values():
+        source = metric.source
+        where, field = (dict(source.where), source.field or "") if source.kind != "tally" else ({"metric": metric.metric}, "value")
+        if len(where) > 1:
+            msg = f"{metric.metric}: the peer knows one condition of a metric, not {len(where)}"
+            raise ValueError(msg)
+        ((name, value),) = where.items() or (("", ""),)
+        lines.append("\t".join((metric.metric, source.kind, name, value, field, "1" if metric.type == "stock" else "0")))
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
