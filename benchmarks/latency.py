@@ -27,7 +27,7 @@ import orjson
 from clickhouse_driver import Client
 
 import reference
-from benchmarks.measuring import WatchedWorker, drain, load, percentile, proven, running, say, settle, table, writer
+from benchmarks.measuring import WatchedWorker, drain, percentile, proven, running, say, settle, table, writer
 from benchmarks.producing import AtRate, Record, campaign, save, stamped
 from cli.prepare import default_plan, read_registry_files
 from cli.workers import StallWatch
@@ -40,6 +40,8 @@ from sinks.lag import Lag
 PROBE = "doors_visited"
 """The metric of the probes; the campaign's own events of it are left out."""
 PROBES_A_SECOND = 5
+SESSION_SECONDS = 60.0
+"""So long may a worker stand still while the log is filled."""
 LEFT_OUT_SECONDS = 2.0
 """At the beginning of each rate, while chunks are opened."""
 ROLLUPS = f"SELECT sum(value) FROM rollups WHERE level = 'national' AND metric = '{PROBE}'"
@@ -73,6 +75,8 @@ class Measured:
     """How often `rollups` showed fewer probes than `chunks` had promised just before."""
     worker_cpu: float
     """Cores that the worker took."""
+    worker_kept_waiting: float
+    """Cores that it would have taken besides, had they been free."""
     producer_cpu: float
     query_seconds: float
     """Median time of one look at `chunks`: so much later than it was queryable an event may be seen."""
@@ -93,10 +97,9 @@ def main() -> int:
     rates = [float(rate) for rate in options.rates.split(",") if rate]
     registry = read_registry_files(reference.registry_files())
     highest = None
-    with running(registry, flush_seconds=options.flush_seconds) as settings, writer(settings) as clickhouse:
+    with running(registry, flush_seconds=options.flush_seconds, session_timeout_seconds=SESSION_SECONDS) as settings, writer(settings) as clickhouse:
         if options.half_of_max:
-            load(settings, campaign(registry, default_plan(), options.backlog, seed=1_000))
-            highest = drain(settings, clickhouse).rate
+            highest = drain(settings, clickhouse, campaign(registry, default_plan(), options.backlog, seed=1_000)).rate
             say(f"a full log is worked off at {highest:,.0f} events/s")
             rates.append(highest / 2)
         found = []
@@ -106,7 +109,17 @@ def main() -> int:
         different = proven(clickhouse)
     print(
         table(
-            ("events/s", "came to", "p50 ms", "p90 ms", "p99 ms", "highest ms", "p99 / flush interval", "probes in `rollups`, p50 / p99 ms", "worker, cores"),
+            (
+                "events/s",
+                "came to",
+                "p50 ms",
+                "p90 ms",
+                "p99 ms",
+                "highest ms",
+                "p99 / flush interval",
+                "probes in `rollups`, p50 / p99 ms",
+                "worker, cores (kept waiting)",
+            ),
             [
                 (
                     f"{one.asked_rate:,.0f}",
@@ -114,7 +127,7 @@ def main() -> int:
                     *(f"{value * 1000:,.0f}" for value in (one.p50, one.p90, one.p99, one.highest)),
                     f"{one.ratio:.2f}",
                     f"{one.probes_p50 * 1000:,.0f} / {one.probes_p99 * 1000:,.0f}",
-                    f"{one.worker_cpu:.2f}",
+                    f"{one.worker_cpu:.2f} ({one.worker_kept_waiting:.2f})",
                 )
                 for one in found
             ],
@@ -174,11 +187,11 @@ def _at(settings: Settings, clickhouse: Client, registry: Registry, rate: float,
             producer = AtRate(settings.kafka, Path(folder) / "records", rate)
             worker.wait_until_assigned()
             starts = lag.ends()
-            cpu, began = worker.cpu(), time.time()
+            cpu, kept_waiting, began = worker.cpu(), worker.kept_waiting(), time.time()
             producer.begin()
             looks = _look(settings, producer, lag, options.poll_ms / 1000, before)
             sent, seconds = producer.result(), time.time() - began
-            cpu = worker.cpu() - cpu
+            cpu, kept_waiting = worker.cpu() - cpu, worker.kept_waiting() - kept_waiting
             settle(settings, clickhouse, lag)
         finally:
             worker.stop()
@@ -191,6 +204,9 @@ def _at(settings: Settings, clickhouse: Client, registry: Registry, rate: float,
     probes = sorted((at, partition, offset) for partition, offset, at, is_probe in sent_at if is_probe)
     shown = sorted(_seen(looks.probes, number) - at for number, (at, _, _) in enumerate(probes) if at > began + LEFT_OUT_SECONDS)
     promised = [sum(offset < said.get(partition, 0) for _, partition, offset in probes) for said, _ in looks.pairs]
+    for least, (said, shown_then) in zip(promised, looks.pairs, strict=True):
+        if shown_then < least:
+            say(f"`chunks` promised {least} probes ({said}), `rollups` showed {shown_then}")
     p50, p90, p99 = (percentile(waited, share) for share in (0.5, 0.9, 0.99))
     return Measured(
         asked_rate=rate,
@@ -208,6 +224,7 @@ def _at(settings: Settings, clickhouse: Client, registry: Registry, rate: float,
         looks=len(looks.pairs),
         broken_promises=sum(found < least for least, (_, found) in zip(promised, looks.pairs, strict=True)),
         worker_cpu=cpu / seconds,
+        worker_kept_waiting=kept_waiting / seconds,
         producer_cpu=sent.cpu_seconds / sent.seconds,
         query_seconds=percentile(sorted(looks.seconds), 0.5),
         looked_every=seconds / len(looks.seconds),

@@ -1,7 +1,9 @@
 """A stack of a benchmark's own, workers that are watched, and what draining the log costs."""
 
 import http.client
+import json
 import re
+import signal
 import socket
 import sys
 import tempfile
@@ -17,7 +19,7 @@ from clickhouse_driver import Client
 
 import reference
 import stack
-from benchmarks.producing import fill, tick
+from benchmarks.producing import Record, fill, tick
 from cli.prepare import prepare, read_registry_files
 from cli.workers import StallWatch, last_lines, start_worker, stop_worker
 from schemas.registry import Registry
@@ -65,25 +67,37 @@ class WatchedWorker:
 
     def metrics(self) -> dict[str, float]:
         """Its metrics, each also as `name{labels}`, a metric with several labels as its sum; empty as long as it does not answer."""
-        try:
-            self._connection.request("GET", "/metrics")
-            page = self._connection.getresponse().read()
-        except (OSError, http.client.HTTPException):
-            self._connection.close()
-            if self.process.poll() is not None:
-                sys.exit(f"the worker ended with exit code {self.process.returncode}; its log ends:\n{last_lines(self.log, 15)}")
-            return {}
         found: dict[str, float] = {}
-        for name, labels, value in ((name.decode(), labels.decode(), float(value)) for name, labels, value in _LINE.findall(page)):
+        for name, labels, value in ((name.decode(), labels.decode(), float(value)) for name, labels, value in _LINE.findall(self._get("/metrics"))):
             found[name] = found.get(name, 0.0) + value
             if labels:
                 found[f"{name}{{{labels}}}"] = value
         return found
 
+    def partitions(self) -> int:
+        """How many partitions it has; 0 as long as it does not answer."""
+        return len(json.loads(self._get("/readyz") or b'{"partitions": []}')["partitions"])
+
+    def _get(self, path: str) -> bytes:
+        """Nothing as long as it does not answer."""
+        try:
+            self._connection.request("GET", path)
+            return self._connection.getresponse().read()
+        except (OSError, http.client.HTTPException):
+            self._connection.close()
+            if self.process.poll() is not None:
+                sys.exit(f"the worker ended with exit code {self.process.returncode}; its log ends:\n{last_lines(self.log, 15)}")
+            return b""
+
     def cpu(self) -> float:
         """Seconds of processor time so far."""
         times = self._system.cpu_times()
         return float(times.user + times.system)
+
+    def kept_waiting(self) -> float:
+        """Seconds so far in which its threads could have run but had no core: on a quiet machine next to none."""
+        delays = (path.read_text(encoding="ascii").split()[1] for path in Path(f"/proc/{self.process.pid}/task").glob("*/schedstat"))
+        return sum(int(delay) for delay in delays) / 1e9
 
     def memory(self) -> tuple[int, int]:
         """Resident size now and at its highest, in MiB."""
@@ -104,6 +118,30 @@ class WatchedWorker:
         if self.process.poll() is None:
             stop_worker(self.process)
         self._connection.close()
+
+
+@contextmanager
+def standing_still(workers: Sequence[WatchedWorker]) -> Iterator[None]:
+    """Stop the workers' processes (SIGSTOP) for the length of a block."""
+    for worker in workers:
+        worker.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for worker in workers:
+            worker.process.send_signal(signal.SIGCONT)
+
+
+def wait_until_shared(settings: Settings, workers: Sequence[WatchedWorker], seconds: float = 600) -> None:
+    """Wait until every worker has some of the partitions, and together they have all."""
+    began = time.monotonic()
+    while True:
+        have = [worker.partitions() for worker in workers]
+        if all(have) and sum(have) == settings.kafka.partitions:
+            return
+        if time.monotonic() - began > seconds:
+            sys.exit(f"the workers have {have} partitions after {seconds:.0f} s; a log ends:\n{last_lines(workers[0].log, 15)}")
+        time.sleep(0.2)
 
 
 @contextmanager
@@ -166,11 +204,18 @@ class Drained:
     samples: list[Sample] = field(repr=False)
 
 
-def drain(settings: Settings, clickhouse: Client, *, workers: int = 1) -> Drained:
-    """Let workers work off what is in the log, end its chunks, and stop them."""
+def drain(settings: Settings, clickhouse: Client, records: Iterable[Record], *, workers: int = 1) -> Drained:
+    """Let workers work off what is put into the log while they stand still, end its chunks, and stop them.
+
+    So neither their start nor the producer is in the figures. `settings` need a session timeout that is longer than filling takes.
+    """
+    made = list(records)
     watch, servers, samples = StallWatch(), Servers(settings), []
     with Lag(settings.kafka, clickhouse) as lag, watched(settings, workers) as started:
-        waiting = lag.position().behind
+        wait_until_shared(settings, started)
+        with standing_still(started):
+            load(settings, made)
+        waiting = len(made)
         while True:
             metrics = [worker.metrics() for worker in started]
             folded = [one.get("pravah_records_total", 0.0) for one in metrics]
@@ -181,8 +226,8 @@ def drain(settings: Settings, clickhouse: Client, *, workers: int = 1) -> Draine
                 break
             time.sleep(_SAMPLE_SECONDS)
         metrics = [worker.metrics() for worker in started]
-        settle(settings, clickhouse, lag)
         highest = max(worker.memory()[1] for worker in started)
+        settle(settings, clickhouse, lag)
     begin = next((one for one in samples if one.folding and one.folded >= waiting / 10), samples[0])
     end = next(one for one in samples if one.folded >= samples[-1].folded)
     if end.at <= begin.at:
@@ -248,7 +293,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def load(settings: Settings, records: Iterable[Any], *, progress: Callable[[str], None] = say) -> int:
+def load(settings: Settings, records: Iterable[Record], *, progress: Callable[[str], None] = say) -> int:
     """Put records into the log and say how long it took."""
     began = time.monotonic()
     count = fill(settings.kafka, records, say=progress)

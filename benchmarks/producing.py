@@ -10,7 +10,7 @@ import pickle
 import random
 import sys
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,7 +38,6 @@ _AT_ONCE = 50_000
 """Records that are put into batches between two waits for Kafka."""
 _TICK_SECONDS = 0.005
 _MARK = b"@"
-_STAMP = f'"{"0" * 26}Z"'.encode()
 
 
 class Record(NamedTuple):
@@ -154,6 +153,8 @@ class _Log:
         self._kafka = kafka
         self._partitions: dict[bytes | None, int] = {}
         self._keyless = 0
+        self._waiting: defaultdict[int, deque[Any]] = defaultdict(deque)
+        self._tasks: dict[int, asyncio.Task[None]] = {}
 
     async def __aenter__(self) -> Self:
         self._producer = AIOKafkaProducer(
@@ -170,27 +171,35 @@ class _Log:
     async def __aexit__(self, *_: object) -> None:
         await self._producer.stop()
 
-    async def send(self, records: Iterable[Record]) -> int:
-        """Send records and wait until Kafka has them."""
+    def put(self, records: Iterable[Record]) -> None:
+        """Take records over; those of a partition that wait for its batch before go into one batch."""
         now = f'"{datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")}Z"'.encode()
-        assert len(now) == len(_STAMP)  # noqa: S101
-        batches: defaultdict[int, list[Any]] = defaultdict(list)
-        count = 0
+        given: set[int] = set()
         for key, head, tail in records:
             partition = self._partition(key)
             value = head if tail is None else b"".join((head or b"", now, tail))
-            of_partition = batches[partition]
-            if not of_partition or of_partition[-1].append(timestamp=None, key=key, value=value) is None:
-                of_partition.append(self._producer.create_batch())
-                if of_partition[-1].append(timestamp=None, key=key, value=value) is None:
+            batches = self._waiting[partition]
+            if not batches or batches[-1].append(timestamp=None, key=key, value=value) is None:
+                batches.append(self._producer.create_batch())
+                if batches[-1].append(timestamp=None, key=key, value=value) is None:
                     msg = f"a record of {len(value or b''):,} bytes is larger than a batch"
                     raise ValueError(msg)
-            count += 1
-        await asyncio.gather(*(self._send(partition, some) for partition, some in batches.items()))
-        return count
+            given.add(partition)
+        for partition in given:
+            task = self._tasks.get(partition)
+            if task is None or task.done():
+                if task is not None:
+                    task.result()
+                self._tasks[partition] = asyncio.create_task(self._send(partition))
 
-    async def _send(self, partition: int, batches: list[Any]) -> None:
-        for batch in batches:
+    async def sent(self) -> None:
+        """Wait until Kafka has everything."""
+        await asyncio.gather(*self._tasks.values())
+
+    async def _send(self, partition: int) -> None:
+        batches = self._waiting[partition]
+        while batches:
+            batch = batches.popleft()
             batch.close()
             await (await self._producer.send_batch(batch, EVENTS, partition=partition))
 
@@ -212,7 +221,9 @@ def fill(kafka: KafkaSettings, records: Iterable[Record], *, say: Callable[[str]
         sent, waiting, began = 0, iter(records), time.monotonic()
         async with _Log(kafka) as log:
             while part := list(islice(waiting, _AT_ONCE)):
-                sent += await log.send(part)
+                log.put(part)
+                await log.sent()
+                sent += len(part)
                 if say and sent % (10 * _AT_ONCE) == 0:
                     say(f"{sent:,} events in the log after {time.monotonic() - began:.0f} s")
         return sent
@@ -303,16 +314,15 @@ def _at_rate(kafka: KafkaSettings, file: Path, rate: float, pipe: Connection) ->
 async def _send_at_rate(kafka: KafkaSettings, records: Sequence[Record], rate: float) -> Sent:
     async with _Log(kafka) as log:
         at, late, cpu, began = 0, 0.0, time.process_time(), time.monotonic()
-        under_way: list[asyncio.Task[int]] = []
         while at < len(records):
             now = time.monotonic() - began
             due = min(len(records), int(now * rate) + 1)
             if due > at:
                 late = max(late, now - at / rate)
-                under_way.append(asyncio.ensure_future(log.send(records[at:due])))
+                log.put(records[at:due])
                 at = due
             await asyncio.sleep(max(_TICK_SECONDS, at / rate - (time.monotonic() - began)))
-        await asyncio.gather(*under_way)
+        await log.sent()
         return Sent(len(records), time.monotonic() - began, late, time.process_time() - cpu)
 
 
