@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PEERS := .tools/bench
 
 .PHONY: help
 help: ## list the tasks
@@ -55,14 +56,20 @@ soak: install ## ten million events: flat memory, bounded parts, exact figures
 	$(BIN)/python benchmarks/soak.py --events 10000000 --workers 1
 
 .PHONY: bench
-bench: install ## throughput of one worker against a table-per-event Faust app, on the same topic in the same run
-	$(BIN)/python benchmarks/throughput.py
+bench: install $(PEERS)/.installed ## Pravah's worker beside Faust tables, Quix Streams, Bytewax, Kafka Streams and ClickHouse's own engine: speed and exactness, in one run
+	$(BIN)/python benchmarks/compare.py
+
+$(PEERS)/.installed: requirements/bench.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	@touch $@
 
 .PHONY: lock
 lock: ## write requirements/*.txt anew from pyproject.toml
 	$(PYTHON) -m venv .tools/uv && .tools/uv/bin/python -m pip install --quiet uv
 	.tools/uv/bin/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --no-header pyproject.toml -o requirements/runtime.txt
 	.tools/uv/bin/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --extra dev pyproject.toml -o requirements/dev.txt
+	.tools/uv/bin/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --extra bench pyproject.toml -o requirements/bench.txt
 
 .PHONY: clean
 clean: ## remove what was installed and every stack's data in this folder

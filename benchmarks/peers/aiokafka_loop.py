@@ -1,0 +1,44 @@
+"""A ceiling: aiokafka's `getmany` in a loop that parses JSON with orjson, and does nothing else. It writes nothing. See `peer.py` for how it is run."""
+
+from contextlib import suppress
+
+import orjson
+import uvloop
+from aiokafka import AIOKafkaConsumer
+
+from benchmarks.peers.peer import Progress, options
+from schemas.topics import EVENTS
+from settings import Settings
+
+_MAX_RECORDS = 20_000
+
+
+async def loop(settings: Settings, run: str, progress: Progress) -> None:
+    """Read until it is over."""
+    consumer = AIOKafkaConsumer(
+        EVENTS,
+        bootstrap_servers=settings.kafka.bootstrap_servers,
+        group_id=run,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=1024 * 1024,
+        fetch_max_bytes=32 * 1024 * 1024,
+    )
+    await consumer.start()
+    try:
+        while not progress.over:
+            fetched = await consumer.getmany(timeout_ms=500, max_records=_MAX_RECORDS)
+            if fetched:
+                progress.begin()
+            for partition, records in fetched.items():
+                for record in records:
+                    with suppress(orjson.JSONDecodeError):
+                        orjson.loads(record.value or b"")
+                progress.read(partition.partition, records[-1].offset + 1, len(records))
+        progress.tell()
+    finally:
+        await consumer.stop()
+
+
+if __name__ == "__main__":
+    chosen, configured = options(__doc__, None, "aiokafka_loop"), Settings()
+    uvloop.run(loop(configured, chosen.run, Progress.of(configured.kafka, chosen.seconds)))

@@ -1,0 +1,149 @@
+"""What an event adds to which figures, as all Python peers count it: quickly, and trusting what they read.
+
+No event is checked, none is looked up, a correction or a retraction is one more event. What does not parse is skipped. Stocks are added up as flows are.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from schemas.days import KOLKATA, day_of
+from schemas.metrics import MetricDictionary
+from schemas.registry import Registry
+
+Totals = dict[tuple[str, date, str], int]
+"""(unit, day, metric) → amount."""
+Columns = tuple[list[str], list[str], list[str], list[date], list[int]]
+"""Of figures: level, unit, metric, day, value."""
+
+_IN_KOLKATA = "+05:30"
+
+
+class Place(NamedTuple):
+    """A unit on a day: its level, and the number of the line of ancestors above it."""
+
+    level: str
+    line: int
+
+
+class _Kind(NamedTuple):
+    selectors: list[str]
+    """The fields of the data that say which metrics are fed."""
+    may_end: bool
+    rules: dict[tuple[Any, ...], list[tuple[str, str | None]]]
+
+
+class Counting:
+    """Reads events and adds amounts up. It remembers what it once worked out for a unit, a day or a kind."""
+
+    def __init__(self, registry: Registry, dictionary: MetricDictionary) -> None:
+        """Nothing is worked out before it is needed."""
+        self._registry, self._dictionary = registry, dictionary
+        self._days: dict[str, date] = {}
+        self._places: dict[tuple[str, date], Place | None] = {}
+        self._line_numbers: dict[tuple[tuple[str, str], ...], int] = {}
+        self.lines: list[tuple[tuple[str, str], ...]] = []
+        """(level, unit) of the ancestors above a unit, the unit itself not included."""
+        self._kinds: dict[str, _Kind] = {}
+
+    def read(self, raw: bytes | None) -> tuple[str, date, Place, list[tuple[str, int]]] | None:
+        """The unit of an event, its day in Asia/Kolkata, its place, and what it adds to each metric; None if it counts nowhere."""
+        try:
+            event = orjson.loads(raw)  # type: ignore[arg-type]
+            unit, data, at = event["unit"], event["data"], event["occurred_at"]
+            day = self._days.get(at[:10]) if at.endswith(_IN_KOLKATA) else None
+            if day is None:
+                day = self._day(at)
+            try:
+                place = self._places[unit, day]
+            except KeyError:
+                place = self._place(unit, day)
+            if place is None:
+                return None
+            if event["kind"] == "tally":
+                amounts = [(data["metric"], data["value"])]
+            else:
+                kind = self._kinds.get(event["kind"]) or self._kind(event["kind"])
+                given = tuple([data[name] for name in kind.selectors])
+                rules = kind.rules.get(given)
+                if rules is None:
+                    rules = kind.rules[given] = self._dictionary.rules(event["kind"], given)
+                if kind.may_end and not data.get("active", True):
+                    return None
+                amounts = [(metric, 1 if field is None else data[field]) for metric, field in rules if field is None or field in data]
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
+            return None
+        for _, amount in amounts:
+            if type(amount) is not int:
+                return None
+        return unit, day, place, amounts
+
+    def add(self, raws: Iterable[bytes | None], totals: Totals) -> None:
+        """Add a batch of events up."""
+        read = self.read
+        for raw in raws:
+            found = read(raw)
+            if found is not None:
+                unit, day, _, amounts = found
+                for metric, amount in amounts:
+                    key = (unit, day, metric)
+                    totals[key] = totals.get(key, 0) + amount
+
+    def fold(self, totals: Totals) -> Columns:
+        """Figures of all levels, as columns. What has the same ancestors is added up first."""
+        levels: list[str] = []
+        units: list[str] = []
+        metrics: list[str] = []
+        days: list[date] = []
+        values: list[int] = []
+        by_line: defaultdict[tuple[int, date, str], int] = defaultdict(int)
+        figures: defaultdict[tuple[str, str, str, date], int] = defaultdict(int)
+        for (unit, day, metric), amount in totals.items():
+            level, line = self._places[unit, day]  # type: ignore[misc] # what has no place is not in the totals
+            if level == "booth":
+                levels.append(level)
+                units.append(unit)
+                metrics.append(metric)
+                days.append(day)
+                values.append(amount)
+            else:  # others may be ancestors as well
+                figures[level, unit, metric, day] += amount
+            by_line[line, day, metric] += amount
+        for (line, day, metric), amount in by_line.items():
+            for level, unit in self.lines[line]:
+                figures[level, unit, metric, day] += amount
+        for (level, unit, metric, day), amount in figures.items():
+            levels.append(level)
+            units.append(unit)
+            metrics.append(metric)
+            days.append(day)
+            values.append(amount)
+        return levels, units, metrics, days, values
+
+    def _day(self, at: str) -> date:
+        """Of an instant; with Kolkata's own offset it stands there as it is."""
+        if at.endswith(_IN_KOLKATA):
+            return self._days.setdefault(at[:10], date.fromisoformat(at[:10]))
+        instant = datetime.fromisoformat(at)
+        if instant.tzinfo is None:
+            raise ValueError(at)
+        return instant.astimezone(KOLKATA).date()
+
+    def _place(self, unit: str, day: date) -> Place | None:
+        spans = self._registry.ancestors(unit, day_of(day)) if unit in self._registry.units else ()
+        place = None
+        if spans:
+            line = tuple((span.level, span.ancestor) for span in spans if span.ancestor != unit)
+            number = self._line_numbers.setdefault(line, len(self.lines))
+            if number == len(self.lines):
+                self.lines.append(line)
+            place = Place(self._registry.units[unit].level, number)
+        self._places[unit, day] = place
+        return place
+
+    def _kind(self, name: Any) -> _Kind:  # noqa: ANN401
+        kind = _Kind(self._dictionary.selectors(name), self._dictionary.is_observed(name), {})
+        return self._kinds.setdefault(name, kind)

@@ -1,0 +1,77 @@
+"""Faust with tables: an app that increments a table for every event, metric and level, as Faust's own documentation teaches it, and as one would write it first.
+
+It is generous to itself: it checks and de-duplicates nothing, decodes with orjson, keeps its tables in memory, and writes the figures to ClickHouse once, at its end, after the time was taken. See `peer.py`
+for how it is run.
+"""
+
+import os
+from typing import Any
+
+import faust
+
+from benchmarks.peers.counting import Counting
+from benchmarks.peers.peer import ADDITIVE, Figures, Progress, counting, options
+from schemas.days import date_of, day_of
+from schemas.topics import EVENTS
+from settings import Settings
+
+NAME = "faust_tables"
+
+
+def build(settings: Settings, run: str, counted: Counting, progress: Progress) -> faust.App:
+    """An app that counts until it is over, prints its last line, and ends."""
+    home = settings.home / NAME / run
+    home.mkdir(parents=True, exist_ok=True)
+    app = faust.App(
+        run,
+        broker=[f"aiokafka://{server}" for server in settings.kafka.bootstrap_servers.split(",")],
+        store="memory://",
+        topic_partitions=settings.kafka.partitions,
+        topic_replication_factor=1,
+        consumer_auto_offset_reset="earliest",
+        broker_max_poll_records=20_000,
+        broker_commit_interval=1.0,
+        broker_session_timeout=6.0,  # so that the one that follows a killed one need not wait for a minute
+        broker_heartbeat_interval=2.0,
+        datadir=str(home),
+        web_enabled=False,
+        value_serializer="raw",
+    )
+    figures = app.Table("figures", default=int, partitions=settings.kafka.partitions)
+    topic = app.topic(EVENTS, value_type=bytes, value_serializer="raw")
+
+    @app.agent(topic)
+    async def count(stream: Any) -> None:  # noqa: ANN401
+        async for record in stream.events():
+            progress.begin()
+            found = counted.read(record.value)
+            if found is not None:
+                unit, day, place, amounts = found
+                for metric, amount in amounts:
+                    for level, ancestor in ((place.level, unit), *counted.lines[place.line]):
+                        figures[f"{level}|{ancestor}|{metric}|{day_of(day)}"] += amount
+            progress.read(record.message.partition, record.message.offset + 1, 1)
+            if progress.over:
+                end(settings, figures, progress)
+
+    @app.timer(interval=1.0)
+    async def look() -> None:
+        if progress.over:  # nothing was left to read
+            end(settings, figures, progress)
+
+    return app
+
+
+def end(settings: Settings, figures: Any, progress: Progress) -> None:  # noqa: ANN401
+    """Tell, write the figures, and end at once: what Faust would do to stop is not measured either."""
+    progress.tell()
+    if figures:
+        levels, units, metrics, days = zip(*(key.split("|") for key in figures), strict=True)
+        Figures(settings, NAME).insert((levels, units, metrics, [date_of(int(day)) for day in days], list(figures.values())))
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    chosen, configured = options(__doc__, ADDITIVE, NAME), Settings()
+    app = build(configured, chosen.run, counting(), Progress.of(configured.kafka, chosen.seconds, chosen.run))
+    faust.Worker(app, loglevel="error", redirect_stdouts=False).execute_from_commandline()
