@@ -42,13 +42,14 @@ class _Instant:
 
 
 UnitCode = Annotated[str, StringConstraints(pattern=UNIT_CODE_PATTERN)]
-_HASH_PATTERN = r"^[0-9a-fA-F]{64}$"
-KeyedHash = Annotated[str, StringConstraints(pattern=_HASH_PATTERN, to_lower=True)]
+HASH_PATTERN = r"^[0-9a-fA-F]{64}$"
+KeyedHash = Annotated[str, StringConstraints(pattern=HASH_PATTERN, to_lower=True)]
 """HMAC-SHA256 of a person's identifier under the installation's key, 64 hex digits; never a phone number or a name."""
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 """A whole number of things; bounded so that 9 billion of the largest still fit a signed 64-bit sum."""
 Verification = Literal["unverified", "verified", "rejected"]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^\S(.*\S)?$")]
+EvidenceUrl = Annotated[str, StringConstraints(max_length=2_000, pattern=r"^https?://\S+$")]
 Instant = Annotated[datetime, _Instant]
 """RFC 3339 with an offset; its day is the day in Asia/Kolkata."""
 
@@ -134,7 +135,7 @@ class _Envelope(_Strict):
     reported_at: Instant | None = None
     source: Source
     reporter: KeyedHash | None = None
-    evidence: Annotated[str, StringConstraints(max_length=2_000, pattern=r"^https?://\S+$")] | None = None
+    evidence: EvidenceUrl | None = None
     verification: Verification = "unverified"
 
     @property
@@ -289,7 +290,7 @@ _INSTANT_HINTS = {"string_type": _NO_INSTANT, "greater_than_equal": "lies before
 _HINTS = {
     UNIT_CODE_PATTERN: "is not a unit code, such as CG, CG-D-NRP, CG-AC084 or CG-AC084-B0017",
     _RFC_3339: _NO_INSTANT,
-    _HASH_PATTERN: "must be 64 hex digits, the keyed hash of the person: never a name or a phone number",
+    HASH_PATTERN: "must be 64 hex digits, the keyed hash of the person: never a name or a phone number",
 }
 _NO_KIND = f"kind: is none of {', '.join(MODELS)}"
 _SHOWN, _TOLD = 60, 300
@@ -306,7 +307,7 @@ def describe(error: ValidationError, most: int = 5, *, show_values: bool = True)
         hint = _HINTS.get(pattern) or (_INSTANT_HINTS.get(item["type"]) if path in {"occurred_at", "reported_at"} else None)
         message = hint or (_NO_KIND if item["type"] == "union_tag_invalid" and not show_values else item["msg"])
         given = item["input"]
-        if show_values and isinstance(given, (str, int, float)) and pattern != _HASH_PATTERN:
+        if show_values and isinstance(given, (str, int, float)) and pattern != HASH_PATTERN:
             shown = repr(given)
             message += f" (given: {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '…'})"
         lines.append(f"{path[:_SHOWN]}: {message[:_TOLD]}")

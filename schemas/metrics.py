@@ -78,11 +78,29 @@ class MetricDictionary:
             raise MetricError("; ".join(findings))
         self.stocks = frozenset(name for name, metric in self.metrics.items() if metric.type == "stock")
         self._selectors = {kind: sorted({key for metric in self.of_kind(kind) for key in metric.source.where}) for kind in MODELS}
-        self._selected: dict[tuple[str, ...], list[tuple[str, str | None]]] = {}
+        self._selected: dict[tuple[Kind, tuple[str, ...]], list[tuple[str, str | None]]] = {}
 
     def of_kind(self, kind: Kind) -> list[Metric]:
         """The metrics that events of a kind feed."""
         return [metric for metric in self.metrics.values() if metric.source.kind == kind]
+
+    def selectors(self, kind: Kind) -> list[str]:
+        """The fields of a kind's data that say which metrics an event feeds."""
+        return self._selectors[kind]
+
+    def rules(self, kind: Kind, given: tuple[str, ...]) -> list[tuple[str, str | None]]:
+        """What an event feeds whose `selectors` have these values: each metric, and the field of the data that holds its amount (None: it counts 1). Not for tallies."""
+        rules = self._selected.get((kind, given))
+        if rules is None:
+            where = dict(zip(self._selectors[kind], given, strict=True)).items()
+            rules = [(m.metric, m.source.field) for m in self.of_kind(kind) if m.source.where.items() <= where]
+            self._selected[kind, given] = rules
+        return rules
+
+    @staticmethod
+    def is_observed(kind: Kind) -> bool:
+        """Whether events of a kind are looks at something that lasts, and may tell that it ended (`active`)."""
+        return kind in _OBSERVED
 
     @classmethod
     def from_toml(cls, text: str) -> "MetricDictionary":
@@ -120,15 +138,9 @@ class MetricDictionary:
                 msg = f"data.metric: {data.metric!r} is no tally metric of the metric dictionary; declared are: {declared}"
                 raise UnknownMetricError(msg)
             return {data.metric: data.value}
-        selector = (kind, *[getattr(data, key) for key in self._selectors[kind]])
-        rules = self._selected.get(selector)
-        if rules is None:
-            given = dict(zip(self._selectors[kind], selector[1:], strict=True))
-            rules = [(m.metric, m.source.field) for m in self.of_kind(kind) if m.source.where.items() <= given.items()]
-            self._selected[selector] = rules
         active = data.active if kind in _OBSERVED else True
         amounts: Amounts = {}
-        for name, field in rules:
+        for name, field in self.rules(kind, tuple([getattr(data, key) for key in self._selectors[kind]])):
             amount = 1 if field is None else getattr(data, field)
             if amount is not None:
                 amounts[name] = amount if active else 0

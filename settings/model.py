@@ -73,6 +73,11 @@ class Settings(BaseSettings):
     filter_bits: int = Field(
         default=32, ge=16, le=32, description="of the fingerprints in the filter before the ledger: a partition's takes at most 2^bits / 8 bytes"
     )
+    recent_entities: int = Field(
+        default=100_000,
+        ge=0,
+        description="of a partition, which closed chunks knew and the worker remembers, so that their corrections need not ask ClickHouse; some 300 bytes each",
+    )
     flush_seconds: float = Field(default=1.0, gt=0, description="how often a worker makes its open chunks durable")
     max_future_hours: float = Field(default=24.0, ge=0, description="an event that occurred later than its arrival by more than this is rejected")
     person_key: SecretStr | None = Field(

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from clickhouse_driver import Client
 from clickhouse_driver.errors import Error as DriverError
 from clickhouse_driver.errors import NetworkError, ServerException
 from tenacity import RetryCallState, Retrying, retry_if_exception, sleep_using_event, stop_when_event_set, wait_exponential_jitter
 
 from settings import ClickHouseSettings
 from settings.model import Role
+from sinks.native import ColumnClient
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -24,7 +24,7 @@ RETRYABLE_CODES = frozenset({3, 107, 159, 164, 202, 203, 209, 210, 241, 242, 243
 """Server errors that pass by themselves: time-outs, memory and parts limits, a full disk, readonly replicas, Keeper away. Others are ours and do not get better."""
 
 
-def connect(clickhouse: ClickHouseSettings, role: Role, *, database: str | None = None, send_receive_timeout: int = 120, **settings: Any) -> Client:  # noqa: ANN401
+def connect(clickhouse: ClickHouseSettings, role: Role, *, database: str | None = None, send_receive_timeout: int = 120, **settings: Any) -> ColumnClient:  # noqa: ANN401
     """A client of one account. Not thread-safe: one per thread, thrown away after any error.
 
     Args:
@@ -41,7 +41,7 @@ def connect(clickhouse: ClickHouseSettings, role: Role, *, database: str | None 
     if account is None:
         msg = f"no ClickHouse account for {role!r}: start a stack with `pravah up`, or set PRAVAH_CLICKHOUSE__USERS"
         raise LookupError(msg)
-    return Client(
+    return ColumnClient(
         clickhouse.host,
         port=clickhouse.native_port,
         database=clickhouse.database if database is None else database,
@@ -70,9 +70,9 @@ class Session:
     def __init__(self, clickhouse: ClickHouseSettings, role: Role, **settings: Any) -> None:  # noqa: ANN401
         """Connect at the first call, not here."""
         self._connect = partial(connect, clickhouse, role, **settings)
-        self._client: Client | None = None
+        self._client: ColumnClient | None = None
 
-    def run(self, call: Callable[[Client], T]) -> T:
+    def run(self, call: Callable[[ColumnClient], T]) -> T:
         """Make one call; the connection is thrown away if it fails."""
         if self._client is None:
             self._client = self._connect()
@@ -116,7 +116,7 @@ class PatientSession(Session):
             reraise=True,
         )
 
-    def run(self, call: Callable[[Client], T]) -> T:
+    def run(self, call: Callable[[ColumnClient], T]) -> T:
         """Make one call, repeated with growing pauses of up to 5 s while its error is retryable.
 
         Raises:
@@ -139,7 +139,7 @@ class PatientSession(Session):
         since = self._attempt_since
         return self._failed_attempts + (since is not None and time.monotonic() - since > _UNANSWERED_SECONDS)
 
-    def _attempt(self, call: Callable[[Client], T]) -> T:
+    def _attempt(self, call: Callable[[ColumnClient], T]) -> T:
         self._attempt_since = time.monotonic()
         result = super().run(call)
         if self.failing:

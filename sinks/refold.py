@@ -1,15 +1,15 @@
 """What a rebuild of the journal from the ledger reads, and a second journal that takes the place of the first one when it is complete."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from clickhouse_driver import Client
 
+from schemas.columns import Block
 from sinks.deployment import tell_rebuilt
 from sinks.migrate import Schema
-from sinks.tables import JOURNAL, StoredVersion
+from sinks.tables import StoredVersion
 
 _NEXT = "journal_next"
 _SPARING = {"max_bytes_before_external_sort": 2_000_000_000}
@@ -48,12 +48,12 @@ class NextJournal:
         self._client = client
         self.entries = 0
 
-    def write(self, rows: Sequence[Sequence[Any]]) -> None:
-        """Add entries, in the order of `sinks.tables.JOURNAL`."""
-        if not rows:
+    def write(self, journal: Block | None) -> None:
+        """Add entries."""
+        if journal is None:
             return
-        self._client.execute(f"INSERT INTO {_NEXT} ({', '.join(JOURNAL)}) VALUES", rows, settings={"insert_distributed_sync": 1})
-        self.entries += len(rows)
+        self._client.insert(_NEXT, journal, {"insert_distributed_sync": 1})
+        self.entries += len(journal)
 
 
 @contextmanager

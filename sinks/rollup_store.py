@@ -5,18 +5,22 @@ import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+from uuid import UUID
 
 from clickhouse_driver import Client
 
+from schemas.columns import Block
 from settings import ClickHouseSettings
 from sinks.connection import PatientSession
 from sinks.deployment import REGISTRY, get_fact
+from sinks.native import ColumnClient
 from sinks.tables import CHUNKS, JOURNAL, LEDGER, LEDGER_OUT, REJECTED_RECORDS, Rows, StoredEntry, StoredVersion
 
 _WRITE = {
     "async_insert": 0,  # durable when it returns, not when the server finds time
     "insert_distributed_sync": 1,  # the same on a cluster
     "max_insert_block_size": 1_048_576,
+    "optimize_on_insert": 0,  # no row of a block replaces another: looking for that took a quarter of an insert
 }
 _BLOCK = 65_536
 
@@ -49,17 +53,23 @@ class RollupStore:
         """Drop the connection."""
         self._session.close()
 
-    def versions(self, partition: int, before: int, entities: Sequence[tuple[str, str]]) -> list[StoredVersion]:
+    def versions(self, partition: int, before: int, entities: Sequence[str]) -> list[StoredVersion]:
         """All accepted versions of some entities at smaller offsets of their partition.
 
         Args:
             partition: the partition of the log.
             before: versions at this offset and later are left out; the start of the open chunk.
-            entities: pairs of routing key and entity.
+            entities: routing key, line feed, entity.
         """
         if not entities:
             return []
-        wanted = [{"name": "wanted", "structure": [("key", "String"), ("entity", "String")], "data": [{"key": k, "entity": e} for k, e in entities]}]
+        wanted = [
+            {
+                "name": "wanted",
+                "structure": [("key", "String"), ("entity", "String")],
+                "data": [dict(zip(("key", "entity"), entity.split("\n", 1), strict=True)) for entity in entities],
+            }
+        ]
         query = """
             SELECT key, entity, version, offset, op, unit, verification, toUnixTimestamp64Micro(occurred_at), toUInt16(day), metrics, amounts, correction, deleted
             FROM ledger
@@ -104,11 +114,18 @@ class RollupStore:
 
         return iter(self._session.run(read))
 
-    def other_attempts(self, partition: int, chunk: int, attempt: str) -> int:
-        """How many other attempts at a chunk have written something."""
-        query = "SELECT uniqExact(attempt) FROM chunks WHERE partition = %(partition)s AND chunk = %(chunk)s AND attempt != %(attempt)s"
-        found = self._session.run(lambda client: client.execute(query, {"partition": partition, "chunk": chunk, "attempt": attempt}))
-        return int(found[0][0])
+    def attempted_to(self, partition: int, offset: int) -> int:
+        """The offset behind the last record that any attempt at a chunk from an offset on has written; the offset itself if there was none."""
+        query = "SELECT max(next_offset) FROM chunks WHERE partition = %(partition)s AND chunk >= %(offset)s"
+        found = self._session.run(lambda client: client.execute(query, {"partition": partition, "offset": offset}))
+        return max(int(found[0][0]), offset + 1) if found[0][0] else offset
+
+    def with_other_attempts(self, attempts: Sequence[tuple[int, int, UUID]]) -> set[tuple[int, int, UUID]]:
+        """Those attempts (partition, chunk, attempt) at whose chunk another one has written something."""
+        query = "SELECT DISTINCT partition, chunk, attempt FROM chunks WHERE (partition, chunk) IN %(chunks)s"
+        chunks = [(partition, chunk) for partition, chunk, _ in attempts]
+        stored = self._session.run(lambda client: client.execute(query, {"chunks": chunks}))
+        return {one for one in attempts if any(other[:2] == one[:2] and other != one for other in stored)}
 
     def journal_of(self, partition: int, chunk: int) -> list[StoredEntry]:
         """Every journal entry of a chunk, whoever wrote it."""
@@ -143,14 +160,16 @@ class RollupStore:
         self._insert("chunks", CHUNKS, chunks)
 
     def _insert(self, table: str, columns: Sequence[str], rows: Rows) -> None:
-        if not rows:
+        if not len(rows):
             return
-        data: list[Sequence[Any]] = list(zip(*rows, strict=True))
         statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES"
 
-        def insert(client: Client) -> None:
-            # the driver turns values into their wire form in place: a repeat must start from the original
-            client.execute(statement, [list(column) for column in data], columnar=True, settings=_WRITE)
+        def insert(client: ColumnClient) -> None:
+            if isinstance(rows, Block):
+                client.insert(table, rows, _WRITE)
+            else:
+                # the driver turns values into their wire form in place: a repeat must start from the original
+                client.execute(statement, [list(column) for column in zip(*rows, strict=True)], columnar=True, settings=_WRITE)
 
         began = time.monotonic()
         self._session.run(insert)

@@ -7,6 +7,8 @@ Days are `datetime.date`.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from schemas.columns import Block
+
 LEDGER = (
     *("key", "entity", "version", "partition", "offset", "event_id", "op", "unit", "kind", "occurred_at", "day", "reported_at", "tool", "producer"),
     *("reporter", "evidence", "verification", "data", "metrics", "amounts", "appended_at", "correction", "deleted"),
@@ -60,5 +62,5 @@ class StoredEntry(NamedTuple):
     version: int
 
 
-Rows = Sequence[Sequence[Any]]
-"""Rows in the order of one of the column tuples above."""
+Rows = Block | Sequence[Sequence[Any]]
+"""Rows in the order of one of the column tuples above, or those columns."""

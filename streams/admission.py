@@ -79,8 +79,8 @@ class Admission:
         """
         self.registry = registry
         self.dictionary = dictionary
-        self._partition_of = lru_cache(maxsize=None)(partition_of)
-        self._max_future_micros = int(max_future_hours * 3_600_000_000)
+        self.partition_of = lru_cache(maxsize=None)(partition_of)
+        self.max_future_micros = int(max_future_hours * 3_600_000_000)
 
     def admit(self, partition: int, record: Record) -> Accepted | Rejected | Misrouted | Tick:
         """Decide about one record of a partition."""
@@ -92,13 +92,13 @@ class Admission:
         except EventError as error:
             return Rejected(record, error.reason, error.detail)
         key = routing_key(event.unit)
-        belongs = self._partition_of(key)
+        belongs = self.partition_of(key)
         return Accepted(key, event.entity_name, version, event, record) if belongs == partition else Misrouted(record, key, belongs)
 
     def _version(self, event: Event, record: Record) -> Version:
         occurred_at = instant_micros(event.occurred_at)
         day = day_of_micros(occurred_at)
-        if occurred_at > record.timestamp * 1000 + self._max_future_micros:
+        if occurred_at > record.timestamp * 1000 + self.max_future_micros:
             reason = "far_future"
             raise EventError(reason, f"occurred_at: {event.occurred_at.isoformat()} lies in the future of its arrival: the device's clock was wrong")
         self._check_open(event.unit, day)
@@ -130,36 +130,6 @@ class Admission:
                 raise EventError(reason, f"data.trained_units: {unit!r} is no unit at or below {code} on {date_of(day)}; correct or remove it")
 
 
-def ledger_row(accepted: Accepted, partition: int) -> tuple[Any, ...]:
-    """An accepted version as a row of the ledger (`sinks.tables.LEDGER`)."""
-    event, version, record = accepted.event, accepted.version, accepted.record
-    return (
-        accepted.key,
-        accepted.entity,
-        version.version,
-        partition,
-        record.offset,
-        event.event_id,
-        version.op,
-        version.unit,
-        event.kind,
-        version.occurred_at,
-        _date(version.day),
-        None if event.reported_at is None else instant_micros(event.reported_at),
-        event.source.tool,
-        event.source.producer,
-        event.reporter or "",
-        event.evidence or "",
-        version.verification,
-        _data(event),
-        list(version.amounts),
-        list(version.amounts.values()),
-        record.timestamp,
-        0,
-        0,
-    )
-
-
 def rejection_row(rejected: Rejected, partition: int, chunk: int, attempt: UUID) -> tuple[Any, ...]:
     """A rejected record as a row of `sinks.tables.REJECTED_RECORDS`: why, without what stood in it, for that may name persons."""
     record, key = rejected.record, rejected.record.key or b""
@@ -174,11 +144,3 @@ def rejection_row(rejected: Rejected, partition: int, chunk: int, attempt: UUID)
 
 _STATE = re.compile(rb"(?!IN)([A-Z]{2})(-|$)")
 _TOLD = 1_000
-
-
-def _data(event: Event) -> str:
-    """The event's checked data as JSON; a retraction's is ignored, whatever it is."""
-    return "" if isinstance(event, Retraction) else event.data.model_dump_json(exclude_none=True)
-
-
-_date = lru_cache(maxsize=10_000)(date_of)

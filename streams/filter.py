@@ -7,14 +7,16 @@ Memory is bounded: a roaring bitmap of numbers below 2^bits takes about 2 bytes 
 512 MiB a partition with 32 bits, which takes 268 million entities in one partition.
 """
 
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
+import numpy as np
 from pyroaring import BitMap
 
-Entity = tuple[str, str]
-"""Routing key and entity."""
+from schemas.columns import Numbers
+from streams.accepted import Entity
 
 
 class EntityFilter:
@@ -37,20 +39,39 @@ class EntityFilter:
         facts: Mapping[str, Any] = self._seen.get_statistics()
         return sum(int(count) for name, count in facts.items() if name.startswith("n_bytes_"))
 
-    def add(self, entities: Iterable[Entity]) -> None:
-        """Remember entities."""
-        self._seen.update(self._fingerprints(entities))
+    def fingerprints(self, entities: Sequence[Entity]) -> Numbers:
+        """The fingerprint of each entity, as `sinks.rollup_store.RollupStore.fingerprints` gives them."""
+        return np.array(list(map(crc32, map(str.encode, entities))), np.uint32) & np.uint32(self._mask)
+
+    def add(self, fingerprints: Numbers) -> Numbers:
+        """Remember entities by their fingerprints.
+
+        Returns:
+            For each whether its entity may have been seen before; if not, it was not.
+        """
+        coming = _bitmap(fingerprints)
+        known = self._seen & coming
+        self._seen |= coming
+        return _among(fingerprints, known)
 
     def add_fingerprints(self, fingerprints: Iterable[int]) -> None:
-        """Remember what the ledger has, as `fingerprint_sql` gives it."""
+        """Remember what the ledger has."""
         self._seen.update(fingerprints)
 
-    def seen(self, entities: Sequence[Entity]) -> list[Entity]:
-        """Those entities that may have been seen; all others were not."""
-        fingerprints = self._fingerprints(entities)
-        known = self._seen & BitMap(fingerprints)
-        return [entity for entity, fingerprint in zip(entities, fingerprints, strict=True) if fingerprint in known] if known else []
+    def seen(self, fingerprints: Numbers) -> Numbers:
+        """For each whether its entity may have been seen; if not, it was not."""
+        return _among(fingerprints, self._seen & _bitmap(fingerprints))
 
-    def _fingerprints(self, entities: Iterable[Entity]) -> list[int]:
-        mask = self._mask
-        return [crc32(f"{key}\n{entity}".encode()) & mask for key, entity in entities]
+
+def _bitmap(fingerprints: Numbers) -> BitMap:
+    return BitMap(array("I", fingerprints.tobytes()))
+
+
+def _among(fingerprints: Numbers, known: BitMap) -> Numbers:
+    return np.isin(fingerprints, np.fromiter(known, np.uint32, len(known))) if known else np.zeros(len(fingerprints), bool)
+
+
+def first_rows(fingerprints: Numbers) -> Numbers:
+    """For each the row of the first one that is equal, its own if that is the first."""
+    _, first, places = np.unique(fingerprints, return_index=True, return_inverse=True)
+    return first[places]

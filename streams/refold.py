@@ -6,12 +6,13 @@ Nothing is decided anew: no event is admitted or refused here. A chunk keeps its
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from schemas.metrics import MetricDictionary
-from schemas.registry import Registry
+import numpy as np
+
 from sinks.tables import StoredVersion
-from streams.filter import Entity, EntityFilter
+from streams.accepted import Entity, Vocabulary
+from streams.filter import EntityFilter
 from streams.open_chunk import OpenChunk
-from streams.stored import version_of
+from streams.stored import entity_of, version_of
 
 
 class Span(NamedTuple):
@@ -37,8 +38,7 @@ def refold(
     rows: Iterable[StoredVersion],
     earlier: Callable[[int, Sequence[Entity]], Iterable[StoredVersion]],
     *,
-    registry: Registry,
-    dictionary: MetricDictionary,
+    vocabulary: Vocabulary,
     filter_bits: int = 32,
 ) -> Iterator[OpenChunk]:
     """Fold a partition's part of the ledger again; holds one chunk at a time.
@@ -48,8 +48,7 @@ def refold(
         spans: its chunks in the order of the log, without overlaps; what the last one has beyond its span is left to the worker that goes on with it.
         rows: its accepted versions in the order of their offsets.
         earlier: (offset, entities) → the ledger's versions of these entities at smaller offsets.
-        registry: the units to count under.
-        dictionary: says which metrics are stocks.
+        vocabulary: the units and metrics to count under.
         filter_bits: see `EntityFilter`; it spares the ledger from being asked about entities that are new.
 
     Yields:
@@ -68,14 +67,14 @@ def refold(
                 raise UnknownSpanError(partition, row.offset)
             inside.append(row)
             row = next(waiting, None)
-        chunk = OpenChunk(partition, span.start, registry=registry, stocks=dictionary.stocks)
+        chunk = OpenChunk(partition, span.start, vocabulary)
         chunk.last_offset = span.next_offset - 1
-        entities = chunk.unknown((one.key, one.entity) for one in inside)
-        asked = known.seen(entities)
-        chunk.tell(entities, (((one.key, one.entity), version_of(one)) for one in (earlier(span.start, asked) if asked else ())))
+        entities = chunk.unknown(map(entity_of, inside))
+        fingerprints = known.fingerprints(entities)
+        asked = [entities[row] for row in np.flatnonzero(known.add(fingerprints)).tolist()]
+        chunk.tell(entities, ((entity_of(one), version_of(one)) for one in (earlier(span.start, asked) if asked else ())))
         for one in inside:
-            chunk.count((one.key, one.entity), version_of(one))
-        known.add(entities)
+            chunk.count(entity_of(one), version_of(one))
         yield chunk
     if row is not None and not spans:
         raise UnknownSpanError(partition, row.offset)

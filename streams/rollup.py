@@ -2,136 +2,185 @@
 
 A *flow* belongs to the ancestors of its day. A *stock* follows its unit: a change on day d enters each ancestor on the later of d and the day that ancestor begins to
 stand above the unit, and leaves it on the day after it ended to. The map is linear, so entries of any origin can be added up.
+
+All of it is sums over arrays of 64-bit integers. A cell of a unit, a metric and a day is one number, so adding up is sorting.
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Sequence
 
-from schemas.days import LAST_DAY
-from schemas.registry import Line, Registry
-from schemas.units import Level
-from streams.contribution import Cell, Contribution, Version
+import numpy as np
+
+from schemas.columns import Block, Choices, Days, Integers, Labels, Names, Numbers
+from schemas.units import LEVELS, Level
+from streams.accepted import Vocabulary
+from streams.contribution import Cell, Contribution
+from streams.hierarchy import NO_LINE
 
 EntryKey = tuple[Level, str, str, int]
 """Level, metric, unit, day."""
 
+_UNIT_SHIFT, _METRIC_SHIFT, _DAY_MASK = 32, 16, 0xFFFF
+_METRIC_MASK = (1 << (_UNIT_SHIFT - _METRIC_SHIFT)) - 1
+_NO_CELLS = np.empty(0, np.int64)
+_NO_SUMS = np.empty((0, 3), np.int64)
 
-class Target(NamedTuple):
-    """Where a change of a stock shows: an ancestor, the day, and whether it enters (1) or leaves (-1)."""
 
-    level: Level
-    unit: str
-    day: int
-    sign: int
+def cells(units: Numbers, metrics: Numbers, days: Numbers) -> Numbers:
+    """Unit, metric and day as one number each; they sort by unit first."""
+    return units.astype(np.int64) << _UNIT_SHIFT | metrics.astype(np.int64) << _METRIC_SHIFT | days.astype(np.int64)
+
+
+def _add_up(keys: Numbers, amounts: Numbers) -> tuple[Numbers, Numbers]:
+    """Each key once, in order, with the sum of its amounts."""
+    if not len(keys):
+        return keys, amounts
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    begins = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    return ordered[begins], np.add.reduceat(amounts[order], begins, axis=0)
 
 
 class Rollup:
     """The entries of one chunk: absolute sums of value, verified value and number of reports, by level, metric, unit and day."""
 
-    def __init__(self, registry: Registry, stocks: Collection[str]) -> None:
-        """Start at nothing; `stocks` are the metrics that are stocks."""
-        self._registry = registry
-        self._stocks = stocks
-        self._entries: dict[EntryKey, list[int]] = {}
-        self._changed: dict[EntryKey, list[int]] = {}
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        """Start at nothing."""
+        self._hierarchy = vocabulary.hierarchy
+        self._metrics = vocabulary.metrics
+        self._stocks = vocabulary.stock_numbers
+        self._keys, self._sums = _NO_CELLS, _NO_SUMS
+        """The entries, in the order of their keys."""
+        self._changed = _NO_CELLS
         self._own: dict[Cell, list[int]] = {}
-        """What units reported themselves since the last climb."""
+        """What units reported themselves since the last climb, told one by one."""
+        self._waiting: list[tuple[Numbers, Numbers]] = []
+        """The same, told in bulk: cells and amounts."""
 
     def fold(self, change: Contribution, reported: Iterable[Cell]) -> None:
         """Add a change of contributions, and note what was reported: its rows exist from now on, also where the figure is 0."""
         own = self._own
         for cell, (value, verified) in change.items():
-            amounts = own.get(cell)
-            if amounts is None:
-                own[cell] = [value, verified, 0]
-            else:
-                amounts[0] += value
-                amounts[1] += verified
+            amounts = own.setdefault(cell, [0, 0, 0])
+            amounts[0] += value
+            amounts[1] += verified
         for cell in reported:
-            amounts = own.get(cell)
-            if amounts is None:
-                own[cell] = [0, 0, 1]
-            else:
-                amounts[2] += 1
+            own.setdefault(cell, [0, 0, 0])[2] += 1
 
-    def fold_first(self, version: Version) -> None:
-        """The same for the first version of an entity, which nearly all are: what it reports is what it contributes."""
-        own, unit, day = self._own, version.unit, version.day
-        counts = version.op == "report" and version.verification != "rejected"
-        verified = counts and version.verification == "verified"
-        for metric, amount in version.amounts.items():
-            amounts = own.get((metric, unit, day))
-            if amounts is None:
-                own[metric, unit, day] = [amount if counts else 0, amount if verified else 0, 1]
-            else:
-                amounts[0] += amount if counts else 0
-                amounts[1] += amount if verified else 0
-                amounts[2] += 1
+    def add(self, keys: Numbers, amounts: Numbers) -> None:
+        """Add reports of units in bulk: `cells`, and of each the value, the verified value and the number of reports, shape (cells, 3)."""
+        self._waiting.append((keys, amounts))
 
-    @property
     def entries(self) -> dict[EntryKey, list[int]]:
         """All entries of the chunk so far."""
         self._climb()
-        return self._entries
+        units, metrics, days = self._parts(self._keys)
+        return {
+            (LEVELS[level], self._metrics.names[metric], self._hierarchy.codes[unit], day): sums
+            for level, metric, unit, day, sums in zip(
+                self._hierarchy.levels[units].tolist(), metrics.tolist(), units.tolist(), days.tolist(), self._sums.tolist(), strict=True
+            )
+        }
 
-    def take_changed(self) -> dict[EntryKey, list[int]]:
-        """The entries that changed since the last call."""
+    def take_changed(self) -> tuple[Numbers, Numbers]:
+        """The entries that changed since the last call: cells, and sums of shape (cells, 3)."""
         self._climb()
-        changed, self._changed = self._changed, {}
-        return changed
+        changed, self._changed = self._changed, _NO_CELLS
+        return changed, self._sums[np.searchsorted(self._keys, changed)]
+
+    def journal(self, keys: Numbers, sums: Numbers, partition: int, chunk: int, version: int) -> Block:
+        """Entries as rows of the journal."""
+        units, metrics, days = self._parts(keys)
+        return _block(
+            Choices(self._hierarchy.levels[units], LEVELS),
+            Labels(metrics, self._metrics.names),
+            Labels(units, self._hierarchy.codes),
+            Days(days),
+            sums,
+            (partition, chunk, np.full(len(keys), version, np.uint64)),
+        )
+
+    @staticmethod
+    def _parts(keys: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+        return keys >> _UNIT_SHIFT, keys >> _METRIC_SHIFT & _METRIC_MASK, keys & _DAY_MASK
+
+    def _take_waiting(self) -> tuple[Numbers, Numbers]:
+        waiting, self._waiting = self._waiting, []
+        own, self._own = self._own, {}
+        if own:
+            metrics, units = self._metrics, self._hierarchy.numbers
+            columns = np.array([(units[unit], metrics.code(metric), day) for metric, unit, day in own], np.int64)
+            waiting.append((cells(columns[:, 0], columns[:, 1], columns[:, 2]), np.array(list(own.values()), np.int64)))
+        if not waiting:
+            return _NO_CELLS, _NO_SUMS
+        return _add_up(np.concatenate([keys for keys, _ in waiting]), np.concatenate([amounts for _, amounts in waiting]))
 
     def _climb(self) -> None:
         """Carry what units reported up to the nation, level by level: what has the same ancestors above it is added up first and carried once."""
-        own, self._own = self._own, {}
-        rising: dict[tuple[Line, str, int], list[int]] = {}
-        for (metric, unit, day), amounts in own.items():
-            carried = amounts
-            if metric in self._stocks and not self._registry.is_settled(unit, day):
-                for target in stock_targets(self._registry, unit, day):
-                    self._add((target.level, metric, target.unit, target.day), [target.sign * amounts[0], target.sign * amounts[1], 0])
-                carried = [0, 0, amounts[2]]  # reports stay with the ancestors of their day
-                if not amounts[2]:
-                    continue
-            self._add((self._registry.units[unit].level, metric, unit, day), carried)
-            line = self._registry.above(unit, day)
-            if line is not None:
-                _sum(rising, (line, metric, day), carried)
-        while rising:
-            higher: dict[tuple[Line, str, int], list[int]] = {}
-            for (line, metric, day), amounts in rising.items():
-                self._add((line.level, metric, line.head, day), amounts)
-                if line.rest is not None:
-                    _sum(higher, (line.rest, metric, day), amounts)
-            rising = higher
+        keys, amounts = self._take_waiting()
+        if not len(keys):
+            return
+        hierarchy = self._hierarchy
+        units, metrics, days = self._parts(keys)
+        lines = hierarchy.lines(units, days)
+        added = []
+        moving = np.flatnonzero(np.isin(metrics, self._stocks) & ~hierarchy.are_settled(units, days))
+        if len(moving):
+            place, target_units, target_days, signs = hierarchy.stock_targets(units[moving], days[moving])
+            place = moving[place]
+            shifted = amounts[place] * signs[:, None]
+            shifted[:, 2] = 0
+            added.append((cells(target_units, metrics[place], target_days), shifted))
+            amounts = amounts.copy()
+            amounts[moving, :2] = 0  # reports stay with the ancestors of their day
+            kept = np.ones(len(keys), bool)
+            kept[moving] = amounts[moving, 2] != 0
+            keys, amounts, metrics, days, lines = keys[kept], amounts[kept], metrics[kept], days[kept], lines[kept]
+        added.append((keys, amounts))
+        while True:
+            below = lines != NO_LINE
+            if not below.any():
+                break
+            rising, amounts = _add_up(cells(lines[below], metrics[below], days[below]), amounts[below])
+            lines, metrics, days = self._parts(rising)
+            added.append((cells(hierarchy.heads[lines], metrics, days), amounts))
+            lines = hierarchy.rests[lines]
+        self._merge(*_add_up(np.concatenate([keys for keys, _ in added]), np.concatenate([amounts for _, amounts in added])))
 
-    def _add(self, key: EntryKey, amounts: Sequence[int]) -> None:
-        entry = self._entries.get(key)
-        if entry is None:
-            entry = self._entries[key] = list(amounts)
-        else:
-            entry[0] += amounts[0]
-            entry[1] += amounts[1]
-            entry[2] += amounts[2]
-        self._changed[key] = entry
-
-
-K = TypeVar("K")
-
-
-def _sum(sums: dict[K, list[int]], key: K, amounts: Sequence[int]) -> None:
-    known = sums.get(key)
-    if known is None:
-        sums[key] = list(amounts)
-    else:
-        known[0] += amounts[0]
-        known[1] += amounts[1]
-        known[2] += amounts[2]
+    def _merge(self, keys: Numbers, amounts: Numbers) -> None:
+        places = np.searchsorted(self._keys, keys)
+        known = np.zeros(len(keys), bool)
+        inside = places < len(self._keys)
+        known[inside] = self._keys[places[inside]] == keys[inside]
+        self._sums[places[known]] += amounts[known]
+        self._keys = np.insert(self._keys, places[~known], keys[~known])
+        self._sums = np.insert(self._sums, places[~known], amounts[~known], axis=0)
+        self._changed = np.union1d(self._changed, keys) if len(self._changed) else keys
 
 
-def stock_targets(registry: Registry, unit: str, day: int) -> Iterable[Target]:
-    """Where and when a change of a unit's stock on a day shows, for the unit itself and every ancestor from that day on."""
-    for span in registry.spans(unit):
-        if span.last >= day:
-            yield Target(span.level, span.ancestor, max(day, span.first), 1)
-            if span.last < LAST_DAY:
-                yield Target(span.level, span.ancestor, span.last + 1, -1)
+def journal_of(entries: Sequence[tuple[EntryKey, Sequence[int], int]], partition: int, chunk: int) -> Block:
+    """Entries told one by one, as rows of the journal: key, sums, version. Their units and metrics may be unknown here: another registry or dictionary may have brought them in."""
+    metrics, units = Names(), Names()
+    numbers = [(LEVELS.index(level), metrics.code(metric), units.code(unit), day) for (level, metric, unit, day), _, _ in entries]
+    level, metric, unit, day = np.array(numbers, np.int64).reshape(-1, 4).T
+    sums = np.array([list(amounts) for _, amounts, _ in entries], np.int64).reshape(-1, 3)
+    versions = np.array([version for _, _, version in entries], np.uint64)
+    return _block(Choices(level, LEVELS), Labels(metric, metrics.names), Labels(unit, units.names), Days(day), sums, (partition, chunk, versions))
+
+
+def _block(level: Choices, metric: Labels, unit: Labels, day: Days, sums: Numbers, origin: tuple[int, int, Numbers]) -> Block:
+    """Rows of the journal (`sinks.tables.JOURNAL`)."""
+    partition, chunk, versions = origin
+    return Block(
+        {
+            "level": level,
+            "metric": metric,
+            "unit": unit,
+            "day": day,
+            "partition": Integers(np.full(len(versions), partition, np.int32)),
+            "chunk": Integers(np.full(len(versions), chunk, np.uint64)),
+            "value": Integers(sums[:, 0]),
+            "verified_value": Integers(sums[:, 1]),
+            "reports": Integers(sums[:, 2]),
+            "version": Integers(versions),
+        }
+    )

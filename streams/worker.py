@@ -2,12 +2,13 @@
 
 The life of a chunk, step by step; a crash between any two of them loses nothing and counts nothing twice:
 
-1. open: the chunk begins at the first record behind the last closed one.
+1. open: the chunk begins at the first record behind the last one.
 2. fold: records are admitted; for entities that are new to the chunk but known to the filter the ledger is asked for versions at offsets before it.
-3. send: rejected records go to `activity.rejected`, misrouted ones to their partition; both are awaited.
-4. flush, about every second: absolute rows of what changed, all idempotent.
-5. close, when the log enters the next chunk: the rest is flushed; if another attempt at the same chunk has written, what differs from this fold is mended.
-6. release: only now may the offset of the next chunk be committed.
+3. send: rejected records go to `activity.rejected`, misrouted ones to their partition. Folding goes on meanwhile; the flush waits until they are durable there.
+4. complete: the log enters the next chunk. Folding goes on there at once, except after a chunk that was attempted before: what that attempt may have left astray must be gone before the ledger is asked again.
+5. flush, about every second: absolute rows of what changed in all chunks, open and complete, all idempotent.
+6. close, after the flush: if another attempt at a complete chunk has written, what differs from this fold is mended.
+7. release: only now may the offset behind the chunk be committed.
 
 A chunk is closed only under the registry that is in force, and a partition is begun only where its last closed chunk ended: what the log has lost meanwhile stops the worker.
 """
@@ -15,31 +16,39 @@ A chunk is closed only under the registry that is in force, and a partition is b
 import asyncio
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID, uuid4
 
+import numpy as np
+
+from schemas.columns import Block, Numbers
 from sinks.connection import StoppedError
 from sinks.tables import Rows, StoredEntry, StoredVersion
-from streams.admission import Accepted, Admission, Misrouted, Rejected, rejection_row
+from streams.accepted import Entity, LedgerColumns
+from streams.admission import Admission, Misrouted, Rejected, rejection_row
+from streams.bulk_admission import BulkAdmission
 from streams.chunks import HOUR_MS, Record, cut, is_tick
-from streams.filter import Entity, EntityFilter
+from streams.filter import EntityFilter, first_rows
 from streams.open_chunk import Counts, OpenChunk
 from streams.recent import RecentEntities
-from streams.stored import version_of
+from streams.stored import entity_of, version_of
 from streams.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
+Attempt = tuple[int, int, UUID]
+"""Partition, chunk, and which attempt at it."""
 
 
 class Store(Protocol):
     """What the worker needs of the place where figures are kept: all idempotent. `sinks.rollup_store.RollupStore` is the real one."""
 
     def versions(self, partition: int, before: int, entities: Sequence[Entity]) -> list[StoredVersion]:
-        """Accepted versions of some entities at offsets of the partition below `before`."""
+        """Accepted versions of some entities (routing key, line feed, entity) at offsets of the partition below `before`."""
         ...
 
     def covering_chunk(self, partition: int, offset: int) -> int | None:
@@ -58,8 +67,12 @@ class Store(Protocol):
         """Fingerprints, as `EntityFilter` makes them, of the entities that the ledger has from an offset on; in blocks."""
         ...
 
-    def other_attempts(self, partition: int, chunk: int, attempt: str) -> int:
-        """How many other attempts at a chunk have written something."""
+    def attempted_to(self, partition: int, offset: int) -> int:
+        """The offset behind the last record that any attempt at a chunk from an offset on has written; the offset itself if there was none."""
+        ...
+
+    def with_other_attempts(self, attempts: Sequence[Attempt]) -> set[Attempt]:
+        """Those attempts at whose chunk another one has written something."""
         ...
 
     def journal_of(self, partition: int, chunk: int) -> list[StoredEntry]:
@@ -108,6 +121,8 @@ _NEVER = -1
 _QUIET_MS = 60_000
 _LOOK_AGAIN_SECONDS = 0.5
 _TELL_EVERY = 20
+_MOST_COMPLETE = 2
+"""So many chunks of a partition may wait to be closed; then folding waits, so that memory is bounded while ClickHouse is away."""
 
 
 @dataclass(slots=True)
@@ -117,13 +132,19 @@ class _Open:
     chunk: OpenChunk
     registry: str
     first_appended_at: int
-    recent: RecentEntities
+    was_attempted: bool
+    """Whether another attempt at it may have written."""
     last: Record | None = None
     flushed: int = _NEVER
     rejected: list[Rejected] = field(default_factory=list)
     """Whose rows are not written yet."""
     attempt: UUID = field(default_factory=uuid4)
     opened_at: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+
+    @property
+    def identity(self) -> Attempt:
+        """What tells it from other attempts."""
+        return self.chunk.partition, self.chunk.start, self.attempt
 
 
 class Worker:
@@ -137,6 +158,7 @@ class Worker:
         admission: Admission,
         chunk_size: int,
         filter_bits: int = 32,
+        recent_entities: int = 100_000,
         send: Callable[[Outgoing], Awaitable[None]],
         release: Callable[[int, int], None],
         name: str = "worker",
@@ -145,11 +167,12 @@ class Worker:
         """Take the parts.
 
         Args:
-            store: where figures are kept; called on one thread only.
+            store: where figures are kept, asked while folding; called on one thread only.
             writer: the same place by a connection of its own, for the writes that go on beside folding.
             admission: decides about records.
             chunk_size: the most offsets of one chunk.
             filter_bits: see `EntityFilter`.
+            recent_entities: see `RecentEntities`, of one partition.
             send: sends records elsewhere and returns when they are durable there.
             release: is told (partition, offset) when everything below the offset is durable for good.
             name: tells this worker from others in the table `chunks`.
@@ -164,10 +187,11 @@ class Worker:
         """Why this worker counts no more, if it does not."""
         self._store = store
         self._writer = writer
-        self._admission = admission
+        self._admission = BulkAdmission(admission)
         self._registry = admission.registry.fingerprint()
         self._chunk_size = chunk_size
         self._filter_bits = filter_bits
+        self._recent_entities = recent_entities
         self._filters: dict[int, EntityFilter] = {}
         """Kept when a partition is taken away: if it comes back, only what others wrote meanwhile is added."""
         self._stamp = 0
@@ -176,14 +200,22 @@ class Worker:
         self._name = name
         self._recent: dict[int, RecentEntities] = {}
         """Of partitions that were begun here: what their chunks that were closed here knew."""
+        self._attempted: dict[int, int] = {}
+        """Of partitions that were begun here: below it other attempts may have written."""
         self._open: dict[int, _Open] = {}
+        self._complete: defaultdict[int, list[_Open]] = defaultdict(list)
+        """Chunks that wait to be closed, in the order of the log."""
         self._next: dict[int, int] = {}
         """The offset that must come next, of partitions that were begun here."""
         self._lost: Counter[int] = Counter()
         """How often each partition was taken away: what began before the last time is not ours to go on with."""
         self._stopped = False
-        self._turn = asyncio.Lock()
-        self._writing: asyncio.Future[None] | None = None
+        self._sending: asyncio.Future[None] | None = None
+        """The last of what goes elsewhere, which ends when all before it has."""
+        self._not_in_force = 0
+        """How often in a row no chunk could be closed, because another registry is in force."""
+        self._taking, self._turn, self._flushing = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
+        """One batch at a time; one piece of it, or the look at what is to be written; one flush."""
         self._writer_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="write")
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fold")
 
@@ -194,7 +226,7 @@ class Worker:
             LogError: the batch does not continue the log, or an earlier one failed.
         """
         times_lost = self._lost[partition]
-        async with self._turn:
+        async with self._taking:
             if self.failure:
                 msg = f"partition {partition}: a batch failed before; what follows it must not be folded without it"
                 raise LogError(msg)
@@ -205,87 +237,135 @@ class Worker:
                 raise
 
     async def _take(self, partition: int, records: Sequence[Record], times_lost: int) -> None:
+        self._follow(partition, records[0].offset)
         now, expected = self._open.get(partition), self._next.get(partition)
-        if expected is not None and records[0].offset != expected:
-            if records[0].offset > expected:
-                msg = f"partition {partition}: expected offset {expected}, got {records[0].offset}: records are missing from the log"
-                raise LogError(msg)
-            # the consumer went back to where a chunk starts: fold it again from there
-            log.info("partition %d: back from offset %d to %d", partition, expected, records[0].offset)
-            self._forget(partition)
-            now = expected = None
         for begins, piece in cut(now.last if now else None, records, self._chunk_size):
-            if self._lost[partition] != times_lost:  # taken away while we waited: another worker has it
-                return
             if begins:
-                if now is not None and not await self._close(now, times_lost):
+                if now is not None and not await self._completed(now, times_lost):
                     return
                 now = await self._begin(partition, piece[0], continues=expected is not None)
-                if self._lost[partition] != times_lost:
-                    return
-                self._open[partition] = now
-                self.progress.setdefault(partition, Progress()).opened_at = now.opened_at
             assert now is not None  # noqa: S101 - the first piece of a partition begins a chunk
-            progress = self.progress[partition]
-            if progress.unwritten_since is None:
-                progress.unwritten_since = piece[0].timestamp
-            outgoing = await self._in_thread(self._fold, now, piece)
-            await self._send(outgoing)
-            now.last = piece[-1]
-            expected = self._next[partition] = piece[-1].offset + 1
-            self.last_progress = time.time()
+            async with self._turn:
+                if self._lost[partition] != times_lost:  # taken away while we waited: another worker has it
+                    return
+                if begins:
+                    self._open[partition] = now
+                    self.progress.setdefault(partition, Progress()).opened_at = now.opened_at
+                progress = self.progress[partition]
+                if progress.unwritten_since is None:
+                    progress.unwritten_since = piece[0].timestamp
+                outgoing = await self._in_thread(self._fold, now, piece)
+                if outgoing.rejected or outgoing.misrouted:
+                    self._sending = asyncio.ensure_future(self._send_after(self._sending, outgoing))
+                now.last = piece[-1]
+                expected = piece[-1].offset + 1
+                if self._lost[partition] == times_lost:
+                    self._next[partition] = expected
+                self.last_progress = time.time()
             if is_tick(piece[-1]):  # nothing can follow in this chunk
-                if self._lost[partition] != times_lost or not await self._close(now, times_lost):
+                if not await self._completed(now, times_lost):
                     return
                 now = None
 
-    async def _close(self, now: _Open, times_lost: int) -> bool:
-        """Close a complete chunk; False if the partition was taken away meanwhile."""
+    def _follow(self, partition: int, offset: int) -> None:
+        """Go back with the consumer, if it went back to where a chunk starts: that is folded again from there."""
+        expected = self._next.get(partition)
+        if expected is None or offset == expected:
+            return
+        if offset > expected:
+            msg = f"partition {partition}: expected offset {expected}, got {offset}: records are missing from the log"
+            raise LogError(msg)
+        log.info("partition %d: back from offset %d to %d", partition, expected, offset)
+        self._forget(partition)
+
+    async def _send_after(self, before: "asyncio.Future[None] | None", outgoing: Outgoing) -> None:
+        """Send what goes elsewhere, in the order in which it was folded."""
+        if before is not None:
+            await before
+        await self._send(outgoing)
+
+    async def _completed(self, now: _Open, times_lost: int) -> bool:
+        """Put a complete chunk to those that wait to be closed, and wait for it if need be; False if the partition was taken away."""
         partition = now.chunk.partition
-        await self._written()
-        await self._in_force(partition, times_lost)
-        if self._lost[partition] != times_lost:
-            return False
-        await self._in_thread(self._finish, now)
         if self._lost[partition] != times_lost:
             return False
         del self._open[partition]
-        self._closed(partition, now.chunk.last_offset + 1)
+        self.progress[partition].opened_at = None
+        self._recent[partition].keep(now.chunk.known)
+        self._complete[partition].append(now)
+        while (now.was_attempted and now in self._complete[partition]) or len(self._complete[partition]) > _MOST_COMPLETE:
+            await self.flush()
+            if self._lost[partition] != times_lost:
+                return False
+            if self._not_in_force:
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
         return True
-
-    def _closed(self, partition: int, offset: int) -> None:
-        """Everything of a partition below an offset is durable for good."""
-        progress = self.progress[partition]
-        progress.durable = progress.released = offset
-        progress.unwritten_since = progress.writing_since = progress.opened_at = None
-        self._telemetry.chunks_closed_total.inc()
-        self._release(partition, offset)
 
     def _fail(self, error: BaseException) -> None:
         self.failure = self.failure or f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
     async def flush(self) -> None:
-        """Make what was folded durable, in one write for all partitions. Folding goes on while the rows are on their way."""
-        try:
-            await self._written()
-            began = time.monotonic()
-            async with self._turn:
-                written = [(self.progress[partition], opened.chunk.last_offset + 1) for partition, opened in self._open.items()]
-                rows = await self._in_thread(self._unwritten, list(self._open.values()))
-                if self._stopped:
-                    return
-                for progress, _ in written:
-                    progress.writing_since, progress.unwritten_since = progress.unwritten_since, None
-                self._writing = asyncio.ensure_future(asyncio.get_running_loop().run_in_executor(self._writer_thread, lambda: self._writer.write(**rows)))
-            await self._written()
-        except BaseException as error:
-            self._fail(error)
-            raise
-        for progress, offset in written:
+        """Make what was folded durable, in one write for all partitions, and close what is complete. Folding goes on meanwhile.
+
+        Raises:
+            LogError: something failed before; what was folded then is not to be written without it.
+        """
+        async with self._flushing:
+            if self.failure and not self._stopped:
+                msg = f"nothing more is written: {self.failure}"
+                raise LogError(msg)
+            try:
+                await self._flush()
+            except BaseException as error:
+                self._fail(error)
+                raise
+
+    async def _flush(self) -> None:
+        began = time.monotonic()
+        async with self._turn:
+            sending = self._sending
+            complete = [one for waiting in self._complete.values() for one in waiting]
+            opened = [*complete, *self._open.values()]
+            written = {one.chunk.partition: (self.progress[one.chunk.partition], one.chunk.last_offset + 1) for one in opened}
+            rows = await self._in_thread(self._unwritten, opened)
+            for progress, _ in written.values():
+                progress.writing_since, progress.unwritten_since = progress.unwritten_since, None
+        if self._stopped:
+            return
+        if sending is not None:
+            await asyncio.shield(sending)
+        await self._on_writer(lambda: self._writer.write(**rows))
+        for progress, offset in written.values():
             progress.durable, progress.writing_since = max(offset, progress.durable or 0), None
+        if complete:
+            await self._close(complete)
         if rows["chunks"]:
             self._telemetry.flush_seconds.observe(time.monotonic() - began)
             self.last_progress = time.time()
+
+    async def _close(self, complete: Sequence[_Open]) -> None:
+        """Close chunks that are complete and written, if this worker's registry is the one in force. When it is an older one, the worker is about to be started anew."""
+        known = await self._on_writer(self._writer.registry_in_force)
+        if known not in {None, self._registry}:
+            if self._not_in_force % _TELL_EVERY == 0:
+                log.warning(
+                    "no chunk is closed under registry %s: %s is in force. If this goes on, load the registry again: `pravah units load`", self._registry, known
+                )
+            self._not_in_force += 1
+            self.last_progress = time.time()  # a restart would not help
+            return
+        self._not_in_force = 0
+        ours = [one for one in complete if one in self._complete[one.chunk.partition]]
+        await self._on_writer(lambda: self._finish(ours))
+        for one in ours:
+            partition, offset = one.chunk.partition, one.chunk.last_offset + 1
+            if one in self._complete[partition]:
+                self._complete[partition].remove(one)
+                one.chunk.known.in_ledger = True
+                progress = self.progress[partition]
+                progress.released = offset
+                self._telemetry.chunks_closed_total.inc()
+                self._release(partition, offset)
 
     def drop(self, partitions: Iterable[int]) -> None:
         """Forget open chunks of partitions that were taken away; whoever has them next folds them from their start."""
@@ -295,6 +375,7 @@ class Worker:
 
     def _forget(self, partition: int) -> None:
         self._open.pop(partition, None)
+        self._complete.pop(partition, None)
         self._recent.pop(partition, None)
         self._next.pop(partition, None)
         self.progress.pop(partition, None)
@@ -321,35 +402,16 @@ class Worker:
         self._writer_thread.shutdown(wait=False, cancel_futures=True)
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def _in_force(self, partition: int, times_lost: int) -> None:
-        """Wait until this worker's registry is the one in force, or the partition is lost. When it is an older one, the worker is about to be started anew."""
-        waited = 0
-        while self._lost[partition] == times_lost:
-            known = await self._in_thread(self._store.registry_in_force)
-            if known in {None, self._registry}:
-                return
-            if waited % _TELL_EVERY == 0:
-                log.warning(
-                    "no chunk is closed under registry %s: %s is in force. If this goes on, load the registry again: `pravah units load`", self._registry, known
-                )
-            waited += 1
-            self.last_progress = time.time()  # a restart would not help
-            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
-
     async def _begin(self, partition: int, first: Record, *, continues: bool) -> _Open:
         offset = first.offset
         if not continues:
             await self._in_thread(self._check_begin, partition, offset)
             await self._in_thread(self._fill_filter, partition, offset)
-            self._recent[partition] = RecentEntities(self._chunk_size)
+            self._attempted[partition] = await self._in_thread(self._store.attempted_to, partition, offset)
+            self._recent[partition] = RecentEntities(self._recent_entities)
         self._filters[partition].complete_to = offset
-        chunk = OpenChunk(partition, offset, registry=self._admission.registry, stocks=self._admission.dictionary.stocks)
-        return _Open(chunk, self._registry, first.timestamp, self._recent[partition])
-
-    async def _written(self) -> None:
-        """Wait for the write that is on its way; its error is everybody's."""
-        if self._writing is not None:
-            await asyncio.shield(self._writing)
+        chunk = OpenChunk(partition, offset, self._admission.vocabulary)
+        return _Open(chunk, self._registry, first.timestamp, offset < self._attempted[partition])
 
     async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401
         if self._stopped:
@@ -357,7 +419,13 @@ class Worker:
             raise StoppedError(msg)
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
 
-    # --- on the thread ---------------------------------------------------------------------------------------------------------------------------------
+    async def _on_writer(self, call: Callable[[], T]) -> T:
+        if self._stopped:
+            msg = "the worker was stopped"
+            raise StoppedError(msg)
+        return await asyncio.get_running_loop().run_in_executor(self._writer_thread, call)
+
+    # --- on the threads ---------------------------------------------------------------------------------------------------------------------------------
 
     def _check_begin(self, partition: int, offset: int) -> None:
         """Refuse an offset from which counting on would count something twice, or leave something out.
@@ -391,47 +459,50 @@ class Worker:
 
     def _fold(self, opened: _Open, records: Sequence[Record]) -> Outgoing:
         chunk = opened.chunk
-        outgoing = Outgoing(chunk.partition, [], [])
-        accepted: list[Accepted] = []
-        ticks = 0
-        for record in records:
-            decision = self._admission.admit(chunk.partition, record)
-            if isinstance(decision, Accepted):
-                accepted.append(decision)
-            elif isinstance(decision, Rejected):
-                outgoing.rejected.append(decision)
-            elif isinstance(decision, Misrouted):
-                outgoing.misrouted.append(decision)
-            else:
-                ticks += 1
-        unknown = chunk.unknown((item.key, item.entity) for item in accepted)
-        recent = opened.recent.find(unknown)
-        if recent:
-            chunk.versions.update(recent)
-            unknown = chunk.unknown(unknown)
-        chunk.tell(unknown, (((row.key, row.entity), version_of(row)) for row in self._look_up(chunk, unknown)))
+        decided = self._admission.admit(chunk.partition, records)
         before = replace(chunk.counts)
-        for item in accepted:
-            chunk.fold(item)
+        if decided.accepted is not None:
+            chunk.fold(decided.accepted, self._acquaint(chunk, decided.accepted))
         chunk.counts.records += len(records)
-        chunk.counts.rejected += len(outgoing.rejected)
-        chunk.counts.forwarded += len(outgoing.misrouted)
+        chunk.counts.rejected += len(decided.rejected)
+        chunk.counts.forwarded += len(decided.misrouted)
         chunk.last_offset = records[-1].offset
-        opened.rejected += outgoing.rejected
-        self._tell(before, chunk.counts, outgoing, ticks)
+        opened.rejected += decided.rejected
+        outgoing = Outgoing(chunk.partition, decided.rejected, decided.misrouted)
+        self._tell(before, chunk.counts, outgoing, decided.ticks)
         return outgoing
 
-    def _look_up(self, chunk: OpenChunk, unknown: Sequence[Entity]) -> list[StoredVersion]:
-        """What the ledger has of entities that are new to the chunk; it is asked for those only that the filter may have seen."""
+    def _acquaint(self, chunk: OpenChunk, columns: LedgerColumns) -> Numbers:
+        """Let the chunk know the earlier versions of all entities that may have some.
+
+        Returns:
+            For each version whether it is the first of its entity that was ever seen.
+        """
         known = self._filters[chunk.partition]
-        asked = known.seen(unknown)
-        known.add(unknown)
+        fingerprints = known.fingerprints(columns.entities)
+        seen = known.add(fingerprints)
+        first = first_rows(fingerprints)
+        rows = np.arange(len(first))
+        fresh: Numbers = ~seen & (first == rows)
+        if not fresh.all():
+            entities = columns.entities
+            may_be_stored = chunk.unknown(entities[row] for row in np.flatnonzero(seen).tolist())
+            self._recent[chunk.partition].tell(may_be_stored, chunk.known)
+            asked = chunk.unknown(may_be_stored)
+            chunk.tell(asked, ((entity_of(row), version_of(row)) for row in self._look_up(chunk, asked)))
+            # two new entities of one batch may share a fingerprint by chance
+            again = np.flatnonzero(~seen & (first != rows)).tolist()
+            chunk.tell(chunk.unknown(entities[row] for row in again if entities[row] != entities[first[row]]), ())
+        return fresh
+
+    def _look_up(self, chunk: OpenChunk, asked: Sequence[Entity]) -> list[StoredVersion]:
+        """What the ledger has of entities that the filter may have seen."""
         if not asked:
             return []
         with self._telemetry.ledger_lookup_seconds.time():
             stored = self._store.versions(chunk.partition, chunk.start, asked)
         self._telemetry.ledger_lookups_total.inc(len(asked))
-        self._telemetry.ledger_found_total.inc(len({(row.key, row.entity) for row in stored}))
+        self._telemetry.ledger_found_total.inc(len(set(map(entity_of, stored))))
         return stored
 
     def _tell(self, before: Counts, after: Counts, outgoing: Outgoing, ticks: int) -> None:
@@ -453,11 +524,13 @@ class Worker:
 
     def _unwritten(self, opened: Iterable[_Open]) -> dict[str, Rows]:
         """What `Store.write` takes: the rows of some chunks that changed since they were last taken."""
-        opening, chunks, journal, ledger, rejections = [], [], [], [], []
+        opening, chunks, rejections = [], [], []
+        journal: list[Block] = []
+        ledger: list[LedgerColumns] = []
         for one in opened:
             unwritten = one.chunk.take_unwritten()
-            journal += unwritten.journal
-            ledger += unwritten.ledger
+            journal += [unwritten.journal] if unwritten.journal else []
+            ledger += [unwritten.ledger] if unwritten.ledger else []
             rejected, one.rejected = one.rejected, []
             rejections += [rejection_row(item, one.chunk.partition, one.chunk.start, one.attempt) for item in rejected]
             if one.chunk.last_offset != one.flushed:
@@ -465,24 +538,29 @@ class Worker:
                     opening.append(self._chunk_row(one, one.chunk.start, closed=False))
                 chunks.append(self._chunk_row(one, one.chunk.last_offset + 1, closed=False))
                 one.flushed = one.chunk.last_offset
-        return {"opened": opening, "journal": journal, "ledger": ledger, "rejected": rejections, "chunks": chunks}
+        rows = LedgerColumns.join(ledger).ledger(self._admission.vocabulary) if ledger else ()
+        return {"opened": opening, "journal": Block.join(journal) if journal else (), "ledger": rows, "rejected": rejections, "chunks": chunks}
 
-    def _finish(self, opened: _Open) -> None:
-        chunk = opened.chunk
-        self._store.write(**self._unwritten([opened]))
-        if self._store.other_attempts(chunk.partition, chunk.start, str(opened.attempt)):
-            stored = self._store.journal_of(chunk.partition, chunk.start)
-            journal = chunk.mended_journal(((e.level, e.metric, e.unit, e.day), e[4:7], e.version) for e in stored)  # type: ignore[misc]
-            stray, missing = chunk.mended_ledger(self._store.ledger_offsets(chunk.partition, chunk.start, chunk.last_offset))
-            if journal or stray or missing:
-                self._telemetry.chunks_mended_total.inc()
-                log.warning(
-                    "partition %d: chunk %d differed from an earlier attempt: %d entries and %d ledger rows mended",
-                    *(chunk.partition, chunk.start, len(journal), len(stray) + len(missing)),
-                )
-                self._store.write(journal=journal, ledger=missing, ledger_out=[(*row[:3], chunk.partition, *row[3:], 1) for row in stray])
-        self._store.write(chunks=[self._chunk_row(opened, chunk.last_offset + 1, closed=True)])
-        opened.recent.keep(chunk.versions)
+    def _finish(self, complete: Sequence[_Open]) -> None:
+        others = self._writer.with_other_attempts([one.identity for one in complete])
+        for one in complete:
+            if one.identity in others:
+                self._mend(one.chunk)
+        self._writer.write(chunks=[self._chunk_row(one, one.chunk.last_offset + 1, closed=True) for one in complete])
+
+    def _mend(self, chunk: OpenChunk) -> None:
+        """Put right what another attempt at a chunk has left otherwise than this one has it."""
+        stored = self._writer.journal_of(chunk.partition, chunk.start)
+        journal = chunk.mended_journal(((e.level, e.metric, e.unit, e.day), e[4:7], e.version) for e in stored)  # type: ignore[misc]
+        stray, missing = chunk.mended_ledger(self._writer.ledger_offsets(chunk.partition, chunk.start, chunk.last_offset))
+        if not (len(journal) or stray or missing):
+            return
+        self._telemetry.chunks_mended_total.inc()
+        log.warning(
+            "partition %d: chunk %d differed from an earlier attempt: %d entries and %d ledger rows mended",
+            *(chunk.partition, chunk.start, len(journal), len(stray) + len(missing or ())),
+        )
+        self._writer.write(journal=journal, ledger=missing or (), ledger_out=[(*row[:3], chunk.partition, *row[3:], 1) for row in stray])
 
     def _chunk_row(self, opened: _Open, next_offset: int, *, closed: bool) -> tuple[Any, ...]:
         chunk, counts = opened.chunk, opened.chunk.counts

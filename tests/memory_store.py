@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from uuid import UUID
 from zlib import crc32
 
 from schemas.days import day_of
@@ -17,7 +18,7 @@ class MemoryStore:
         self.chunks: dict[tuple, dict] = {}
         self.rejected: dict[tuple, dict] = {}
 
-    def versions(self, partition: int, before: int, entities: Sequence[tuple[str, str]]) -> list[StoredVersion]:
+    def versions(self, partition: int, before: int, entities: Sequence[str]) -> list[StoredVersion]:
         wanted = set(entities)
         return [
             StoredVersion(
@@ -27,7 +28,7 @@ class MemoryStore:
                 row["amounts"],
             )
             for row in self.ledger.values()
-            if (row["key"], row["entity"]) in wanted and row["partition"] == partition and row["offset"] < before and not row["deleted"]
+            if f"{row['key']}\n{row['entity']}" in wanted and row["partition"] == partition and row["offset"] < before and not row["deleted"]
         ]
 
     def covering_chunk(self, partition: int, offset: int) -> int | None:
@@ -48,8 +49,13 @@ class MemoryStore:
         mask = (1 << bits) - 1
         yield [crc32(f"{r['key']}\n{r['entity']}".encode()) & mask for r in self.ledger.values() if r["partition"] == partition and r["offset"] >= first]
 
-    def other_attempts(self, partition: int, chunk: int, attempt: str) -> int:
-        return len({r["attempt"] for r in self.chunks.values() if (r["partition"], r["chunk"]) == (partition, chunk) and str(r["attempt"]) != attempt})
+    def attempted_to(self, partition: int, offset: int) -> int:
+        found = [max(r["next_offset"], offset + 1) for r in self.chunks.values() if r["partition"] == partition and r["chunk"] >= offset]
+        return max(found, default=offset)
+
+    def with_other_attempts(self, attempts: Sequence[tuple[int, int, UUID]]) -> set[tuple[int, int, UUID]]:
+        stored = {(r["partition"], r["chunk"], r["attempt"]) for r in self.chunks.values()}
+        return {one for one in attempts if any(other[:2] == one[:2] and other != one for other in stored)}
 
     def journal_of(self, partition: int, chunk: int) -> list[StoredEntry]:
         return [

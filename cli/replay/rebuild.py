@@ -22,6 +22,7 @@ from sinks.migrate import Schema
 from sinks.refold import accepted_versions, chunk_spans, ledger_partitions, next_journal
 from sinks.rollup_store import RollupStore
 from stack.topics import identify
+from streams.accepted import Vocabulary
 from streams.refold import Span, refold
 
 _SHARDED = ("ledger", "journal", "chunks")
@@ -81,13 +82,13 @@ def from_ledger(*, as_json: AsJson = False) -> None:
     ones. Repairs are not needed afterwards and are not kept: what was known before a change of the registry cannot be told after a rebuild.
     """
     settings = Settings()
-    schema, dictionary, began = Schema(settings.clickhouse.database, settings.clickhouse.cluster), default_dictionary(), time.monotonic()
+    schema, began = Schema(settings.clickhouse.database, settings.clickhouse.cluster), time.monotonic()
     with no_worker_reads(settings), connect(settings.clickhouse, "writer") as reader, connect(settings.clickhouse, "writer") as writer:
         registry = read_registry(settings.kafka)
         if registry is None or registry.fingerprint() != get_fact(writer, REGISTRY):
             msg = "the registry in Kafka is not the one that ClickHouse has; load it again first: `pravah units load`"
             raise ReplayRefusedError(msg)
-        spans, versions = chunk_spans(writer), ledger_partitions(writer)
+        spans, versions, vocabulary = chunk_spans(writer), ledger_partitions(writer), Vocabulary.of(registry, default_dictionary())
         store = RollupStore(settings.clickhouse, threading.Event())
         with closing(store), next_journal(writer, schema) as journal, progress("from the ledger / खाते से", sum(versions.values()), quiet=as_json) as advance:
             for partition in sorted(spans.keys() | versions.keys()):
@@ -96,8 +97,7 @@ def from_ledger(*, as_json: AsJson = False) -> None:
                     [Span(*span) for span in spans.get(partition, ())],
                     accepted_versions(reader, partition),
                     lambda offset, entities, partition=partition: store.versions(partition, offset, entities),  # type: ignore[misc]
-                    registry=registry,
-                    dictionary=dictionary,
+                    vocabulary=vocabulary,
                     filter_bits=settings.filter_bits,
                 )
                 for chunk in chunks:

@@ -1,0 +1,203 @@
+"""Many rows side by side: columns of numbers and text, as the bulk path folds and writes them.
+
+A `Block` is what an insert takes. Iterated, it gives its rows as tuples of plain Python values, in the order of its columns: that is how tests and repairs look at it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.days import date_of
+
+Numbers = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Integers:
+    """Whole numbers of the column's own width."""
+
+    numbers: Numbers
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.numbers)
+
+    def values(self) -> list[Any]:
+        """As Python has them."""
+        return self.numbers.tolist()  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """Days since 1970-01-01."""
+
+    numbers: Numbers
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.numbers)
+
+    def values(self) -> list[Any]:
+        """As `datetime.date`."""
+        return [date_of(day) for day in self.numbers.tolist()]
+
+
+@dataclass(frozen=True, slots=True)
+class Optionals:
+    """Numbers, some of which are missing."""
+
+    numbers: Numbers
+    missing: Numbers
+    """True where there is none."""
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.numbers)
+
+    def values(self) -> list[Any]:
+        """None where there is none."""
+        return [None if missing else number for number, missing in zip(self.numbers.tolist(), self.missing.tolist(), strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Uuids:
+    """Shape (rows, 2): the upper and the lower 64 bits."""
+
+    halves: Numbers
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.halves)
+
+    def values(self) -> list[Any]:
+        """As `uuid.UUID`."""
+        return [UUID(int=upper << 64 | lower) for upper, lower in self.halves.tolist()]
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Text, or its UTF-8 bytes."""
+
+    texts: Sequence[str | bytes]
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.texts)
+
+    def values(self) -> list[Any]:
+        """As `str`."""
+        return [text.decode() if isinstance(text, bytes) else text for text in self.texts]
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Text of which there are few different ones: positions in a list of names."""
+
+    codes: Numbers
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.codes)
+
+    def values(self) -> list[Any]:
+        """The names."""
+        return [self.names[code] for code in self.codes.tolist()]
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """An enumeration whose numbers begin at 1: positions in its names."""
+
+    codes: Numbers
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.codes)
+
+    def values(self) -> list[Any]:
+        """The names."""
+        return [self.names[code] for code in self.codes.tolist()]
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """A list a row: how long each is, and all their items one after another."""
+
+    lengths: Numbers
+    items: Integers | Labels
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.lengths)
+
+    def values(self) -> list[Any]:
+        """As lists."""
+        items, ends = self.items.values(), np.cumsum(self.lengths).tolist()
+        return [items[end - length : end] for end, length in zip(ends, self.lengths.tolist(), strict=True)]
+
+
+Column = Integers | Days | Optionals | Uuids | Texts | Labels | Choices | Lists
+
+
+class Block:
+    """Columns of equal length, by name."""
+
+    def __init__(self, columns: dict[str, Column]) -> None:
+        """Take them; the order is that of the rows' values."""
+        self.columns = columns
+
+    @classmethod
+    def join(cls, blocks: "Sequence[Block]") -> "Block":
+        """The rows of blocks with the same columns, whose labels have the same names; no lists among them."""
+        first = blocks[0]
+        if len(blocks) == 1:
+            return first
+        joined: dict[str, Column] = {}
+        for name, column in first.columns.items():
+            parts = [block.columns[name] for block in blocks]
+            if isinstance(column, Integers | Days):
+                joined[name] = type(column)(np.concatenate([part.numbers for part in parts]))  # type: ignore[union-attr]
+            elif isinstance(column, Labels | Choices):
+                joined[name] = type(column)(np.concatenate([part.codes for part in parts]), column.names)  # type: ignore[union-attr]
+            else:
+                msg = f"column {name!r} cannot be joined"
+                raise TypeError(msg)
+        return cls(joined)
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(next(iter(self.columns.values())))
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        """The rows."""
+        return zip(*(column.values() for column in self.columns.values()), strict=True)
+
+
+class Names:
+    """Names that were met so far, each with its number; they only grow, so numbers stay what they are."""
+
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        """Begin with these."""
+        self.names = list(names)
+        self._codes = {name: code for code, name in enumerate(self.names)}
+
+    def code(self, name: str) -> int:
+        """The number of a name, a new one if need be."""
+        code = self._codes.get(name)
+        if code is None:
+            code = self._codes[name] = len(self.names)
+            self.names.append(name)
+        return code
+
+
+def positions(lengths: Numbers, rows: Numbers) -> Numbers:
+    """Where the items of some rows stand among the items of all, for lists of these lengths."""
+    wanted = lengths[rows]
+    starts = np.cumsum(lengths)[rows] - wanted
+    return np.repeat(starts - (np.cumsum(wanted) - wanted), wanted) + np.arange(wanted.sum())

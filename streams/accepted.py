@@ -1,0 +1,208 @@
+"""Accepted versions side by side: what many records of a partition became, as columns."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from itertools import chain
+from typing import Any, Self
+
+import numpy as np
+
+from schemas.columns import Block, Choices, Days, Integers, Labels, Lists, Names, Numbers, Optionals, Texts, Uuids, positions
+from schemas.days import instant_micros
+from schemas.decoding import KINDS
+from schemas.events import Event, Retraction
+from schemas.metrics import MetricDictionary
+from schemas.registry import Registry
+from schemas.units import routing_key
+from streams.chunks import Record
+from streams.contribution import Version
+from streams.hierarchy import Hierarchy
+
+OPS: tuple[Any, ...] = ("report", "retract")
+VERIFICATIONS: tuple[Any, ...] = ("unverified", "verified", "rejected")
+REPORT, VERIFIED, REFUSED = OPS.index("report"), VERIFICATIONS.index("verified"), VERIFICATIONS.index("rejected")
+Entity = str
+"""Routing key, a line feed, and the entity: within a key an entity is one and the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What the numbers in columns stand for."""
+
+    hierarchy: Hierarchy
+    metrics: Names
+    """Those of the dictionary first; one that the dictionary no longer has may come back from the ledger."""
+    stocks: frozenset[str]
+    """The metrics that are stocks; all others are flows."""
+    stock_numbers: Numbers
+    """Their numbers."""
+    tools: Names = field(default_factory=Names)
+    producers: Names = field(default_factory=Names)
+
+    @classmethod
+    def of(cls, registry: Registry, dictionary: MetricDictionary) -> "Vocabulary":
+        """That of a registry and a metric dictionary."""
+        metrics = Names(list(dictionary.metrics))
+        return cls(Hierarchy(registry), metrics, dictionary.stocks, np.array(sorted(map(metrics.code, dictionary.stocks)), np.int64))
+
+
+RAGGED = ("metrics", "amounts")
+"""Columns with several numbers a row, or none: `lengths` says how many."""
+
+
+@dataclass(slots=True)
+class VersionColumns:
+    """What figures are made from. One row a version, in the order of the log; numbers mean what the vocabulary says."""
+
+    entities: list[Entity]
+    version: Numbers
+    op: Numbers
+    verification: Numbers
+    unit: Numbers
+    occurred_at: Numbers
+    """Microseconds since 1970-01-01T00:00Z."""
+    day: Numbers
+    """Days since 1970-01-01, in Asia/Kolkata."""
+    lengths: Numbers
+    """How many metrics each version reports."""
+    metrics: Numbers
+    """The metrics of all versions, one after another; `amounts` beside them."""
+    amounts: Numbers
+
+    def __len__(self) -> int:
+        """How many versions."""
+        return len(self.entities)
+
+    def take(self, rows: Numbers) -> Self:
+        """Some of them, in this order."""
+        numbers, picked = rows.tolist(), positions(self.lengths, rows)
+        taken = {}
+        for one in fields(self):
+            column = getattr(self, one.name)
+            if one.name in RAGGED:
+                taken[one.name] = column[picked]
+            else:
+                taken[one.name] = [column[row] for row in numbers] if isinstance(column, list) else column[rows]
+        return type(self)(**taken)
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """All of some, one after another."""
+        if len(parts) == 1:
+            return parts[0]
+        joined: dict[str, Any] = {}
+        for one in fields(cls):
+            columns = [getattr(part, one.name) for part in parts]
+            joined[one.name] = list(chain.from_iterable(columns)) if isinstance(columns[0], list) else np.concatenate(columns)
+        return cls(**joined)
+
+    def each(self, vocabulary: Vocabulary) -> Iterator[Version]:
+        """One by one."""
+        names, codes, begin = vocabulary.metrics.names, vocabulary.hierarchy.codes, 0
+        metrics, amounts = self.metrics.tolist(), self.amounts.tolist()
+        for version, op, verification, unit, occurred_at, day, length in zip(
+            *(column.tolist() for column in (self.version, self.op, self.verification, self.unit, self.occurred_at, self.day, self.lengths)), strict=True
+        ):
+            items = range(begin, begin + length)
+            reported = {names[metrics[item]]: amounts[item] for item in items}
+            yield Version(version, OPS[op], VERIFICATIONS[verification], codes[unit], occurred_at, day, reported)
+            begin += length
+
+
+@dataclass(slots=True)
+class LedgerColumns(VersionColumns):
+    """The same with all that the ledger keeps."""
+
+    partition: Numbers
+    offset: Numbers
+    appended_at: Numbers
+    """Milliseconds since 1970-01-01T00:00Z."""
+    event_id: Numbers
+    """Shape (versions, 2): upper and lower 64 bits."""
+    names: list[str]
+    """The entities without their routing keys."""
+    kind: Numbers
+    reported_at: Numbers
+    """Microseconds since 1970-01-01T00:00Z."""
+    unreported: Numbers
+    """True where `reported_at` is missing."""
+    tool: Numbers
+    producer: Numbers
+    reporter: list[str]
+    evidence: list[str]
+    data: list[str | bytes]
+
+    def versions(self) -> VersionColumns:
+        """Without what only the ledger keeps."""
+        return VersionColumns(**{one.name: getattr(self, one.name) for one in fields(VersionColumns)})
+
+    def ledger(self, vocabulary: Vocabulary, *, correction: Numbers | None = None) -> Block:
+        """As rows of the ledger (`sinks.tables.LEDGER`)."""
+        hierarchy, none = vocabulary.hierarchy, np.zeros(len(self), np.uint32)
+        return Block(
+            {
+                "key": Labels(hierarchy.keys[self.unit], hierarchy.key_names),
+                "entity": Texts(self.names),
+                "version": Integers(self.version.astype(np.uint64)),
+                "partition": Integers(self.partition),
+                "offset": Integers(self.offset.astype(np.uint64)),
+                "event_id": Uuids(self.event_id),
+                "op": Choices(self.op, OPS),
+                "unit": Labels(self.unit, hierarchy.codes),
+                "kind": Labels(self.kind, KINDS),
+                "occurred_at": Integers(self.occurred_at),
+                "day": Days(self.day),
+                "reported_at": Optionals(self.reported_at, self.unreported),
+                "tool": Labels(self.tool, vocabulary.tools.names),
+                "producer": Labels(self.producer, vocabulary.producers.names),
+                "reporter": Texts(self.reporter),
+                "evidence": Texts(self.evidence),
+                "verification": Choices(self.verification, VERIFICATIONS),
+                "data": Texts(self.data),
+                "metrics": Lists(self.lengths, Labels(self.metrics, vocabulary.metrics.names)),
+                "amounts": Lists(self.lengths, Integers(self.amounts)),
+                "appended_at": Integers(self.appended_at),
+                "correction": Integers(none if correction is None else correction.astype(np.uint32)),
+                "deleted": Integers(none.astype(np.uint8)),
+            }
+        )
+
+
+def columns_of(accepted: Sequence[tuple[Event, Version, Record]], partition: int, vocabulary: Vocabulary) -> LedgerColumns:
+    """Columns of events that were decided about one by one."""
+    hierarchy, count = vocabulary.hierarchy, len(accepted)
+    events, versions, records = zip(*accepted, strict=True)
+    reported = [None if event.reported_at is None else instant_micros(event.reported_at) for event in events]
+    ids = [event.event_id.int for event in events]
+
+    def integers(values: Iterable[int], kind: type[np.generic] = np.int64) -> Numbers:
+        return np.fromiter(values, kind)
+
+    return LedgerColumns(
+        entities=[f"{routing_key(event.unit)}\n{event.entity_name}" for event in events],
+        version=integers(version.version for version in versions),
+        op=integers((OPS.index(version.op) for version in versions), np.int8),
+        verification=integers((VERIFICATIONS.index(version.verification) for version in versions), np.int8),
+        unit=integers((hierarchy.numbers[version.unit] for version in versions), np.int32),
+        occurred_at=integers(version.occurred_at for version in versions),
+        day=integers((version.day for version in versions), np.int32),
+        lengths=integers(len(version.amounts) for version in versions),
+        metrics=integers((vocabulary.metrics.code(metric) for version in versions for metric in version.amounts), np.int32),
+        amounts=integers(amount for version in versions for amount in version.amounts.values()),
+        partition=np.full(count, partition, np.int32),
+        offset=integers(record.offset for record in records),
+        appended_at=integers(record.timestamp for record in records),
+        event_id=np.array([(one >> 64, one & _LOWER) for one in ids], np.uint64).reshape(count, 2),
+        names=[event.entity_name for event in events],
+        kind=integers((KINDS.index(event.kind) for event in events), np.int8),
+        reported_at=integers(one or 0 for one in reported),
+        unreported=np.array([one is None for one in reported], bool),
+        tool=integers((vocabulary.tools.code(event.source.tool) for event in events), np.int32),
+        producer=integers((vocabulary.producers.code(event.source.producer) for event in events), np.int32),
+        reporter=[event.reporter or "" for event in events],
+        evidence=[event.evidence or "" for event in events],
+        data=["" if isinstance(event, Retraction) else event.data.model_dump_json(exclude_none=True) for event in events],
+    )
+
+
+_LOWER = (1 << 64) - 1
