@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from clickhouse_driver import Client  # noqa: TC002 - the path is set above
+from clickhouse_driver import Client
 from grafana_sql import as_sent  # type: ignore[import-not-found] # of the tests
 
 from grafana.build import dashboards
@@ -52,6 +52,25 @@ class Viewer:
         return time.perf_counter() - began
 
 
+def queries_of(client: Client, uid: str, to: datetime, days: int) -> list[str]:
+    """What the panels of a dashboard ask.
+
+    Args:
+        client: knows milestones and metrics, all of which are chosen.
+        uid: of the dashboard.
+        to: the end of its time range.
+        days: the range's length.
+    """
+    milestones = [row[0] for row in client.execute("SELECT DISTINCT milestone FROM milestones")]
+    metrics = [row[0] for row in client.execute("SELECT metric FROM metrics")]
+    chosen = {"unit": UNITS.get(uid, "CG"), "milestone": milestones, "metric": "members_digital" if uid == "pravah-explain" else metrics}
+    return [
+        as_sent(panel["targets"][0]["rawSql"], to - timedelta(days=days), to, chosen)
+        for panel in dashboards()[uid]["panels"]
+        if "rawSql" in panel["targets"][0]
+    ]
+
+
 def p95(values: list[float]) -> float:
     """The 95th percentile."""
     return sorted(values)[max(0, round(len(values) * 0.95) - 1)]
@@ -69,23 +88,16 @@ def main() -> None:
     settings = Settings()
     last = datetime.fromisoformat(options.to).replace(hour=18, tzinfo=KOLKATA)
     with connect(settings.clickhouse, "grafana") as client:
-        milestones = [row[0] for row in client.execute("SELECT DISTINCT milestone FROM milestones")]
-        metrics = [row[0] for row in client.execute("SELECT metric FROM metrics")]
+        queries_by_uid = {uid: queries_of(client, uid, last, options.days) for uid in dashboards()}
         rows = {table: client.execute(f"SELECT count() FROM {table}")[0][0] for table in ("ledger", "journal", "units")}
         pulled = client.execute("SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'pulled_rollups'")[0][0]
     print(", ".join(f"{table}: {count:,} rows" for table, count in rows.items()))
     print(
         "| dashboard | queries | one viewer, p50 ms | p95 | slowest query, p50 | viewers at once | p50 | p95 |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
     )
-    for uid, dashboard in dashboards().items():
+    for uid, queries in queries_by_uid.items():
         if (uid == "pravah-aicc-copy" and not pulled) or uid not in (options.dashboard or [uid]):
             continue
-        chosen = {"unit": UNITS.get(uid, "CG"), "milestone": milestones, "metric": "members_digital" if uid == "pravah-explain" else metrics}
-        queries = [
-            as_sent(panel["targets"][0]["rawSql"], last - timedelta(days=options.days), last, chosen)
-            for panel in dashboard["panels"]
-            if "rawSql" in panel["targets"][0]
-        ]
         viewers = [Viewer(settings) for _ in range(options.viewers)]
         viewers[0].load(queries)
         alone = [viewers[0].load(queries) for _ in range(options.rounds)]

@@ -28,6 +28,9 @@ from sinks.connection import connect
 from sinks.lag import Lag
 from sinks.recount import durable_cut, recount
 
+START_SECONDS = 600.0
+ANSWERS = "pravah_rebalances_created"
+"""A metric that is there as soon as a worker answers: it has read the registry by then."""
 _SAMPLE_SECONDS = 0.1
 _LINE = re.compile(rb"(?m)^(\w+)(?:\{([^}]*)\})? (\S+)$")
 
@@ -105,13 +108,17 @@ class WatchedWorker:
         now, highest = (int(re.search(rf"{name}:\s+(\d+)", status)[1]) >> 10 for name in ("VmRSS", "VmHWM"))  # type: ignore[index]
         return now, highest
 
-    def wait_until_assigned(self, seconds: float = 600) -> float:
-        """Wait until Kafka has given it partitions; seconds since its start."""
-        while not self.metrics().get("pravah_rebalances_total"):
-            if time.monotonic() - self.started > seconds:
-                sys.exit(f"the worker got no partitions within {seconds:.0f} s; its log ends:\n{last_lines(self.log, 15)}")
-            time.sleep(0.05)
-        return time.monotonic() - self.started
+    def wait_for(self, metric: str, seconds: float = START_SECONDS) -> None:
+        """Wait until a metric is there and not 0."""
+        deadline = time.monotonic() + seconds
+        while not self.metrics().get(metric):
+            if time.monotonic() > deadline:
+                sys.exit(f"{metric} did not come within {seconds:.0f} s; the worker's log ends:\n{last_lines(self.log, 15)}")
+            time.sleep(0.025)
+
+    def wait_until_assigned(self) -> None:
+        """Wait until Kafka has given it partitions."""
+        self.wait_for("pravah_rebalances_total")
 
     def stop(self) -> None:
         """End it, if it runs."""
@@ -132,7 +139,7 @@ def standing_still(workers: Sequence[WatchedWorker]) -> Iterator[None]:
             worker.process.send_signal(signal.SIGCONT)
 
 
-def wait_until_shared(settings: Settings, workers: Sequence[WatchedWorker], seconds: float = 600) -> None:
+def wait_until_shared(settings: Settings, workers: Sequence[WatchedWorker], seconds: float = START_SECONDS) -> None:
     """Wait until every worker has some of the partitions, and together they have all."""
     began = time.monotonic()
     while True:
@@ -177,6 +184,8 @@ class Sample:
     folding: bool
     """Whether every worker has folded something."""
     worker_cpu: float
+    kept_waiting: float
+    """Of the workers' threads, for a core."""
     clickhouse_cpu: float
     kafka_cpu: float
 
@@ -192,6 +201,8 @@ class Drained:
     """Processor time of all workers, microseconds a record."""
     clickhouse_micros: float
     kafka_micros: float
+    kept_waiting_micros: float
+    """What the workers waited for a core: on a quiet machine with one worker next to nothing."""
     journal_rows: float
     """Journal rows a record, over the whole run."""
     ledger_rows: float
@@ -220,7 +231,8 @@ def drain(settings: Settings, clickhouse: Client, records: Iterable[Record], *, 
             metrics = [worker.metrics() for worker in started]
             folded = [one.get("pravah_records_total", 0.0) for one in metrics]
             cpu = servers.cpu()
-            samples.append(Sample(time.monotonic(), sum(folded), all(folded), sum(worker.cpu() for worker in started), cpu["clickhouse"], cpu["kafka"]))
+            workers_cpu, kept_waiting = sum(worker.cpu() for worker in started), sum(worker.kept_waiting() for worker in started)
+            samples.append(Sample(time.monotonic(), sum(folded), all(folded), workers_cpu, kept_waiting, cpu["clickhouse"], cpu["kafka"]))
             watch.check(int(samples[-1].folded), "the worker")
             if samples[-1].folded >= waiting and not lag.position().behind:
                 break
@@ -246,6 +258,7 @@ def drain(settings: Settings, clickhouse: Client, records: Iterable[Record], *, 
         worker_micros=micros("worker_cpu"),
         clickhouse_micros=micros("clickhouse_cpu"),
         kafka_micros=micros("kafka_cpu"),
+        kept_waiting_micros=micros("kept_waiting"),
         journal_rows=total('pravah_rows_written_total{table="journal"}') / samples[-1].folded,
         ledger_rows=total('pravah_rows_written_total{table="ledger"}') / samples[-1].folded,
         asked=total("pravah_ledger_lookups_total") / samples[-1].folded,

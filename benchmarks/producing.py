@@ -27,6 +27,7 @@ from aiokafka.partitioner import murmur2
 
 from producers.sdk import EventProducer
 from producers.simulator import SimulationOptions, simulate
+from schemas.days import day_of
 from schemas.plan import Plan
 from schemas.registry import Registry
 from schemas.topics import EVENTS
@@ -37,6 +38,7 @@ _BATCH_BYTES = 256 * 1024
 _AT_ONCE = 50_000
 """Records that are put into batches between two waits for Kafka."""
 _TICK_SECONDS = 0.005
+_LATE_DAYS = 42
 _MARK = b"@"
 
 
@@ -74,6 +76,11 @@ class Mix:
     each_unit_once: bool = False
     """The first event of every unit comes before any second one."""
 
+    @property
+    def day_numbers(self) -> tuple[int, int]:
+        """The first and the last day on which something may occur, as in `schemas.days`."""
+        return day_of(self.day - timedelta(days=_LATE_DAYS)), day_of(self.day)
+
     def records(self, count: int, *, seed: int) -> Iterator[Record]:
         """So many records; another seed gives other entities."""
         choose = random.Random(seed)  # noqa: S311 - reproducible, not secret
@@ -99,7 +106,7 @@ class Mix:
                     recent[place] = (record, event)
 
     def _event(self, choose: random.Random, unit: str) -> dict[str, Any]:
-        day = self.day - timedelta(days=choose.randrange(1, 43)) if choose.random() < self.late else self.day
+        day = self.day - timedelta(days=choose.randrange(1, _LATE_DAYS + 1)) if choose.random() < self.late else self.day
         name, second = UUID(int=choose.getrandbits(128)), choose.randrange(86_400)
         kind, data = _content(choose)
         return {

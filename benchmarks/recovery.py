@@ -24,10 +24,10 @@ from typing import NamedTuple
 from clickhouse_driver import Client
 
 import reference
-from benchmarks.measuring import WatchedWorker, load, proven, running, say, settle, table, watched, writer
+from benchmarks.measuring import ANSWERS, WatchedWorker, load, proven, running, say, settle, table, watched, writer
 from benchmarks.producing import campaign
 from cli.prepare import default_plan, read_registry_files
-from cli.workers import StallWatch, last_lines
+from cli.workers import StallWatch
 from schemas.registry import Registry
 from settings import Settings
 from sinks.lag import Lag
@@ -35,7 +35,6 @@ from sinks.lag import Lag
 EVERY_SECONDS = 0.1
 FULL = 0.9
 """Of the rate before."""
-START_SECONDS = 600.0
 DURABLE = "SELECT partition, max(next_offset) FROM chunks GROUP BY partition"
 CLOSED = "SELECT partition, max(next_offset) FROM chunks WHERE closed GROUP BY partition"
 OWN = "SELECT partition, max(next_offset) FROM chunks WHERE endsWith(worker, %(process)s) GROUP BY partition"
@@ -149,6 +148,7 @@ def recover(settings: Settings, clickhouse: Client, name: str, *, before: float,
         window: seconds over which full speed is told.
     """
     with Lag(settings.kafka, clickhouse) as lag, watched(settings) as (first,):
+        first.wait_until_assigned()
         rate = _rate_before(first, lag, before)
         signalled = time.monotonic()
         first.process.send_signal(signal.Signals[f"SIG{name}"])
@@ -157,7 +157,7 @@ def recover(settings: Settings, clickhouse: Client, name: str, *, before: float,
         durable, closed = (dict(clickhouse.execute(query)) for query in (DURABLE, CLOSED))
         open_ones = {partition: offset for partition, offset in durable.items() if offset > closed.get(partition, 0)}
         with watched(settings) as (second,):
-            answers, assigned, folds = (_reached(second, signalled, name) for name in ("python_info", "pravah_rebalances_total", "pravah_records_total"))
+            answers, assigned, folds = (_reached(second, signalled, metric) for metric in (ANSWERS, "pravah_rebalances_total", "pravah_records_total"))
             timeline: list[Look] = []
             regained = None
             for look in _looks(second, lag, signalled):
@@ -213,12 +213,8 @@ def _rate_before(worker: WatchedWorker, lag: Lag, seconds: float) -> float:
 
 
 def _reached(worker: WatchedWorker, since: float, metric: str) -> float:
-    """When a metric of a worker is first there and not 0."""
-    deadline = time.monotonic() + START_SECONDS
-    while not worker.metrics().get(metric):
-        if time.monotonic() > deadline:
-            sys.exit(f"{metric} did not come within {START_SECONDS:.0f} s; the worker's log ends:\n{last_lines(worker.log)}")
-        time.sleep(EVERY_SECONDS / 4)
+    """When a metric of a worker is first there."""
+    worker.wait_for(metric)
     return time.monotonic() - since
 
 

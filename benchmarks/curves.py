@@ -1,0 +1,172 @@
+"""What an event costs while one thing grows: microseconds of the worker's and of the servers' processor time, and the rate.
+
+    .venv/bin/python benchmarks/curves.py [--only late,workers] [--events 400000] [--rounds 3]
+
+| curve | what grows |
+| --- | --- |
+| `events` | how many there are in the log |
+| `late` | the share of events that occurred on one of the 42 days before |
+| `levels` | from below: events of booths, assemblies, districts, the state; fewer routing keys go with it, in the end one partition |
+| `repeats`, `corrections` | their share, of the last 50,000 events |
+| `workers` | how many share the partitions, and the machine's cores |
+| `booths` | the registry, up to India's: takes minutes and gigabytes, so it runs only if it is asked for by name or with `--all` |
+
+`ledger_size.py` has the curve of the ledger's size. Each point is a run of real workers on a log that was filled while they stood still; the points take turns, and the table has medians of
+the rounds. What explains a point stands beside it as it was measured.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+
+from clickhouse_driver import Client
+
+import reference
+from benchmarks.measuring import Drained, drain, proven, running, say, table, writer
+from benchmarks.national import BOOTHS, national_registry
+from benchmarks.producing import Mix, Record
+from cli.prepare import read_registry_files
+from schemas.registry import Registry
+from schemas.units import Level, routing_key
+from settings import Settings
+
+SESSION_SECONDS = 120.0
+"""So long may a worker stand still while the log is filled."""
+STATE_CURVES = ("events", "late", "levels", "repeats", "corrections", "workers")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One place on one or several curves."""
+
+    curves: tuple[tuple[str, str], ...]
+    """Each curve's name, and what the point is called there."""
+    records: Callable[[int], Iterable[Record]]
+    """By seed."""
+    workers: int = 1
+
+
+def main() -> int:
+    """Run the points and print a table for each curve and one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help=f"curves, with commas: {', '.join((*STATE_CURVES, 'booths'))}")
+    parser.add_argument("--all", action="store_true", help="booths as well")
+    parser.add_argument("--events", type=int, default=400_000, help="of each point")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--booths", default=f"24109,250000,{BOOTHS}", help="the sizes of the curve `booths`")
+    parser.add_argument("--workers", type=int, default=4, help="the most of the curve `workers`")
+    options = parser.parse_args()
+    wanted = options.only.split(",") if options.only else [*STATE_CURVES, *(["booths"] if options.all else [])]
+    if unknown := set(wanted) - {*STATE_CURVES, "booths"}:
+        parser.error(f"no such curve: {', '.join(sorted(unknown))}")
+    found: dict[str, dict[str, list[Drained]]] = {}
+    different = 0
+    registry = read_registry_files(reference.registry_files())
+    if points := _wanted(_state_points(registry, options), wanted):
+        different += _run(registry, points, options, found)
+    if "booths" in wanted:
+        for size in map(int, options.booths.split(",")):
+            registry = national_registry(size, say)
+            booths = _units(registry, "booth")
+            different += _run(registry, [_mixed("booths", f"{len(booths):,}", Mix(booths), options.events)], options, found)
+    result = {curve: {label: _median(runs) for label, runs in labels.items()} for curve, labels in found.items()}
+    for curve, labels in result.items():
+        print(f"\n{_shown(curve, labels)}")
+    print(json.dumps({"events": options.events, "rounds": options.rounds, "curves": result, "different_figures": different}))
+    return 1 if different else 0
+
+
+def _state_points(registry: Registry, options: argparse.Namespace) -> list[Point]:
+    booths, count = _units(registry, "booth"), options.events
+
+    def plain(seed: int) -> Iterator[Record]:
+        return Mix(booths).records(count, seed=seed)
+
+    base = {"events": f"{count:,}", "late": "0 %", "levels": "booth, 90 keys", "repeats": "0 %", "corrections": "0 %", "workers": "1"}
+    points = [
+        _mixed("events", f"{count // 4:,}", Mix(booths), count // 4),
+        Point(tuple(base.items()), plain),
+        _mixed("events", f"{count * 4:,}", Mix(booths), count * 4),
+        *(_mixed("late", f"{share} %", Mix(booths, late=share / 100), count) for share in (2, 20, 50)),
+        *(_mixed("repeats", f"{share} %", Mix(booths, repeats=share / 100), count) for share in (5, 20, 50)),
+        *(_mixed("corrections", f"{share} %", Mix(booths, corrections=share / 100), count) for share in (3, 10, 30)),
+        *(Point((("workers", f"{number}"),), plain, number) for number in range(2, options.workers + 1)),
+    ]
+    levels: tuple[Level, ...] = ("assembly", "district", "state")
+    for level in levels:
+        units = [code for code in _units(registry, level) if code.startswith("CG")]
+        points.append(_mixed("levels", f"{level}, {len(set(map(routing_key, units)))} keys", Mix(units), count))
+    return points
+
+
+def _mixed(curve: str, label: str, mix: Mix, count: int) -> Point:
+    return Point(((curve, label),), lambda seed: mix.records(count, seed=seed))
+
+
+def _units(registry: Registry, level: Level) -> list[str]:
+    """Those that are open on all days of the events."""
+    first, last = Mix(()).day_numbers
+    return [code for code, unit in registry.units.items() if unit.level == level and unit.first <= first and last <= unit.last]
+
+
+def _wanted(points: list[Point], curves: Iterable[str]) -> list[Point]:
+    """The points that lie on some of the curves, and of each only the curves that are wanted."""
+    cut = (Point(tuple(one for one in point.curves if one[0] in curves), point.records, point.workers) for point in points)
+    return [point for point in cut if point.curves]
+
+
+def _run(registry: Registry, points: list[Point], options: argparse.Namespace, found: dict[str, dict[str, list[Drained]]]) -> int:
+    """Run points in turns; returns how many figures differ from the recount at the end."""
+    with running(registry, session_timeout_seconds=SESSION_SECONDS) as settings, writer(settings) as clickhouse:
+        for turn in range(options.rounds):
+            for number, point in enumerate(points):
+                names = ", ".join(f"{curve} {label}" for curve, label in point.curves)
+                drained = _measure(settings, clickhouse, point, seed=turn * len(points) + number + 1)
+                say(f"round {turn + 1}, {names}: {drained}")
+                for curve, label in point.curves:
+                    found.setdefault(curve, {}).setdefault(label, []).append(drained)
+        return proven(clickhouse)
+
+
+def _measure(settings: Settings, clickhouse: Client, point: Point, *, seed: int) -> Drained:
+    return drain(settings, clickhouse, point.records(seed), workers=point.workers)
+
+
+def _median(runs: list[Drained]) -> dict[str, float]:
+    rows = [{name: value for name, value in asdict(run).items() if name != "samples"} for run in runs]
+    return {name: statistics.median(row[name] for row in rows) for name in rows[0]}
+
+
+def _shown(curve: str, labels: dict[str, dict[str, float]]) -> str:
+    first = next(iter(labels.values()))
+    rows = []
+    for label, one in labels.items():
+        cores = [one["rate"] * one[name] / 1e6 for name in ("worker_micros", "clickhouse_micros", "kafka_micros")]
+        measured = [
+            f"{one['journal_rows']:.2f} journal rows and {one['ledger_rows']:.2f} ledger rows an event",
+            f"the ledger asked for {one['asked']:.1%}",
+            f"{one['inserting']:.2f} s of inserts a second",
+            f"cores: worker {cores[0]:.2f}, ClickHouse {cores[1]:.2f}, Kafka {cores[2]:.2f}",
+            f"{one['kept_waiting_micros']:.1f} µs waited for a core",
+        ]
+        rows.append(
+            (
+                label,
+                f"{one['rate']:,.0f}",
+                f"{one['rate'] / first['rate']:.2f}",
+                f"{one['worker_micros']:.1f}",
+                f"{one['worker_micros'] / first['worker_micros']:.2f}",
+                f"{one['clickhouse_micros']:.1f}",
+                f"{one['clickhouse_micros'] / first['clickhouse_micros']:.2f}",
+                f"{one['highest_mib']:,.0f}",
+                "; ".join(measured),
+            )
+        )
+    return table((curve, "events/s", "ratio", "worker, µs", "ratio", "ClickHouse, µs", "ratio", "worker, MiB", "measured beside it"), rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,217 @@
+"""The registry of all of India: loading it, starting a worker on it, a day of every booth, recovery after a kill, and a state's wall beside all the other states.
+
+    .venv/bin/python benchmarks/national.py [--booths 60000] [--events-a-booth 1]
+
+Whole, it takes a quarter of an hour or more and some 12 GiB of memory; `--booths` takes only as many states as are needed. Two stacks run at the end: India's, and one with Chhattisgarh alone
+that has the same events of Chhattisgarh. The queries of the state's wall are asked in both in turns, as Grafana's user. Exit 1 if the wall takes longer than `--at-most` times what it takes with
+the state alone, a booth is missing in `rollups`, or a figure differs from the recount.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from clickhouse_driver import Client
+
+import reference
+import reference.national
+from benchmarks.dashboards import Viewer, queries_of
+from benchmarks.measuring import ANSWERS, WatchedWorker, drain, load, proven, running, say, settle, table, watched, writer
+from benchmarks.producing import Mix, campaign
+from benchmarks.recovery import recover
+from cli.memory import collect_seldom
+from cli.prepare import default_plan, read_registry_files
+from producers.registry import publish_registry
+from schemas.days import KOLKATA, day_of
+from schemas.registry import Registry, registry_from_csv
+from settings import Settings
+from sinks.connection import connect
+from sinks.deployment import REGISTRY, set_fact
+from sinks.dimensions import load_registry
+from sinks.lag import Lag
+from sinks.migrate import Schema
+
+BOOTHS = 1_052_664
+"""Of the whole registry."""
+DAY = date(2022, 6, 20)
+STATE_EVENTS = 100_000
+"""A dense day of Chhattisgarh's simulated campaign, in both stacks."""
+WALL = "pravah-wall"
+SESSION_SECONDS = 120.0
+START_SECONDS = 1_800.0
+
+
+def national_registry(booths: int, tell: Callable[[str], None]) -> Registry:
+    """Chhattisgarh and as many other states as are needed for so many booths; all of India from `BOOTHS` on.
+
+    Args:
+        booths: at least so many, if there are as many.
+        tell: is told how it goes.
+    """
+    with tempfile.TemporaryDirectory(prefix="pravah-bench-") as folder:
+        counts = reference.national.generate(Path(folder))
+        states, count = {"IN", *counts}, sum(counts.values())
+        for state in sorted(counts, key=counts.__getitem__, reverse=True):
+            if state != "CG" and count - counts[state] >= booths:
+                states.remove(state)
+                count -= counts[state]
+        tell(f"reading a registry of {len(states) - 1} states and {count:,} booths")
+        default = {path.name for path in reference.registry_files()}
+        files = {}
+        for path in sorted(Path(folder).glob("*.csv")):
+            head, *lines = path.read_text(encoding="utf-8").splitlines()
+            files[path.name] = [head, *(line for line in lines if path.name in default or line[:2] in states)]
+        return registry_from_csv(files)
+
+
+class Parts:
+    """What each part took; told as it goes."""
+
+    def __init__(self) -> None:
+        """None yet."""
+        self.found: dict[str, float] = {}
+
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """Measure a block."""
+        began = time.monotonic()
+        yield
+        self.tell(part, time.monotonic() - began)
+
+    def tell(self, part: str, value: float) -> None:
+        """Keep a figure."""
+        self.found[part] = value
+        say(f"{part}: {value:,.2f}")
+
+
+def main() -> int:
+    """Run all parts and print a table and one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--booths", type=int, default=BOOTHS)
+    parser.add_argument("--events-a-booth", type=int, default=1, help="of the day that is folded; each booth has at least one")
+    parser.add_argument("--recovery-events", type=int, default=500_000, help="in the log when the worker is killed; 0 leaves this part out")
+    parser.add_argument("--before", type=float, default=5.0, help="seconds that the worker folds before it is killed")
+    parser.add_argument("--rounds", type=int, default=10, help="how often each wall is loaded")
+    parser.add_argument("--at-most", type=float, default=3.0, help="of the ratio of the two walls")
+    parser.add_argument("--no-recount", action="store_true", help="leave the recount out")
+    options = parser.parse_args()
+    parts = Parts()
+    with parts.timed("reading and checking the files, s"):
+        registry = national_registry(options.booths, say)
+    collect_seldom()
+    different = 0
+    with running(read_registry_files(reference.registry_files()), session_timeout_seconds=SESSION_SECONDS) as settings, writer(settings) as clickhouse:
+        _load(settings, clickhouse, registry, parts)
+        booths = [code for code, unit in registry.units.items() if unit.level == "booth" and unit.first <= day_of(DAY) <= unit.last]
+        del registry
+        missing = _day(settings, clickhouse, booths, options, parts)
+        if options.recovery_events:
+            load(settings, Mix(booths, day=DAY).records(options.recovery_events, seed=2))
+            recovery = recover(settings.model_copy(update={"session_timeout_seconds": 10.0}), clickhouse, "KILL", before=options.before, window=2.0)
+            for name in ("rate_before", "answers", "assigned", "folds", "full_speed", "regained", "allowed"):
+                parts.tell(f"after SIGKILL: {name}" + ("" if name == "rate_before" else ", s"), getattr(recovery, name) or -1.0)
+        drain(settings, clickhouse, campaign(read_registry_files(reference.registry_files()), default_plan(), STATE_EVENTS))
+        if not options.no_recount:
+            with parts.timed("recount of every figure, s"):
+                different = proven(clickhouse)
+        ratio = _walls(settings, clickhouse, options.rounds, parts)
+    print(table(("part", "figure"), [(part, "log ended" if value < 0 else f"{value:,.2f}") for part, value in parts.found.items()]))
+    print(json.dumps({"booths": len(booths), **parts.found, "missing_booths": missing, "different_figures": None if options.no_recount else different}))
+    return 1 if different or missing or ratio > options.at_most else 0
+
+
+def _load(settings: Settings, clickhouse: Client, registry: Registry, parts: Parts) -> None:
+    """The registry's way into tables and topic, as `pravah units load` goes it."""
+    parts.tell("units", len(registry))
+    with parts.timed("loading the tables, s"):
+        load_registry(clickhouse, Schema(settings.clickhouse.database, settings.clickhouse.cluster), registry)
+    with parts.timed("fingerprint, s"):
+        fingerprint = registry.fingerprint()
+    with parts.timed("publishing the topic, s"):
+        publish_registry(settings.kafka, registry)
+    set_fact(clickhouse, REGISTRY, fingerprint)
+    parts.tell("rows of unit_ancestors", clickhouse.execute("SELECT count() FROM unit_ancestors")[0][0])
+
+
+def _day(settings: Settings, clickhouse: Client, booths: list[str], options: argparse.Namespace, parts: Parts) -> int:
+    """A day of every booth, folded by a worker that starts on a full log; returns how many booths `rollups` does not show."""
+    count = load(settings, Mix(booths, day=DAY, each_unit_once=True).records(len(booths) * options.events_a_booth, seed=1))
+    with Lag(settings.kafka, clickhouse) as lag, watched(settings) as (worker,):
+        for part, metric in (
+            ("registry in memory", ANSWERS),
+            ("partitions assigned", "pravah_rebalances_total"),
+            ("first record folded", "pravah_records_total"),
+        ):
+            worker.wait_for(metric, START_SECONDS)
+            parts.tell(f"worker's start to: {part}, s", time.monotonic() - worker.started)
+            if metric == ANSWERS:
+                parts.tell("worker with the registry, MiB", worker.memory()[0])
+        folding, cpu = time.monotonic(), worker.cpu()
+        _until(worker, lambda: lag.position().durable > 0)
+        parts.tell("worker's start to: first record in the figures, s", time.monotonic() - worker.started)
+        _until(worker, lambda: not lag.position().behind)
+        seconds = time.monotonic() - folding
+        parts.tell("the day folded and queryable, s", seconds)
+        parts.tell("events", count)
+        parts.tell("events/s", count / seconds)
+        parts.tell("worker's processor time, µs an event", (worker.cpu() - cpu) / count * 1e6)
+        settle(settings, clickhouse, lag)
+        parts.tell("worker after the day, MiB", worker.memory()[0])
+        parts.tell("worker at its highest, MiB", worker.memory()[1])
+    with parts.timed("query: booths that `rollups` shows, s"):
+        shown = clickhouse.execute("SELECT uniqExact(unit) FROM rollups WHERE level = 'booth' AND day = %(day)s", {"day": DAY})[0][0]
+    with parts.timed("query: all states' figures of the day, s"):
+        clickhouse.execute("SELECT unit, metric, value FROM rollups WHERE level = 'state' AND day = %(day)s", {"day": DAY})
+    parts.tell("booths in the figures", shown)
+    return len(booths) - int(shown)
+
+
+def _until(worker: WatchedWorker, condition: Callable[[], bool]) -> None:
+    while not condition():
+        worker.metrics()  # notices that it ended
+        time.sleep(0.1)
+
+
+def _walls(settings: Settings, clickhouse: Client, rounds: int, parts: Parts) -> float:
+    """Load the state's wall here and beside the state alone, in turns; returns the ratio of the medians."""
+    to = datetime.combine(DAY, datetime.min.time(), KOLKATA).replace(hour=18)
+    state = read_registry_files(reference.registry_files())
+    with running(state, session_timeout_seconds=SESSION_SECONDS) as alone, writer(alone) as clickhouse_alone:
+        drain(alone, clickhouse_alone, campaign(state, default_plan(), STATE_EVENTS))
+        asked: list[tuple[Viewer, list[str]]] = []
+        for where, client in ((settings, clickhouse), (alone, clickhouse_alone)):
+            client.execute("SYSTEM REFRESH VIEW board_done_refresh")
+            client.execute("SYSTEM WAIT VIEW board_done_refresh")
+            with connect(where.clickhouse, "grafana") as reader:
+                asked.append((Viewer(where), queries_of(reader, WALL, to, 30)))
+        loads: list[list[tuple[float, list[float]]]] = [[], []]
+        for turn in range(rounds + 1):
+            for number, (viewer, queries) in enumerate(asked):
+                loaded = viewer.load(queries)
+                loads[number] += [loaded] if turn else []  # the first one connects
+    whole, by_query = ([statistics.median(took for took, _ in one) for one in loads], [_medians(one) for one in loads])
+    for name, took, each in zip(("beside all states", "alone"), whole, by_query, strict=True):
+        parts.tell(f"the state's wall, {name}: whole load, s", took)
+        parts.tell(f"the state's wall, {name}: queries one by one added up, s", sum(each))
+    for number, (national, single) in enumerate(zip(*by_query, strict=True), start=1):
+        parts.tell(f"query {number} of the wall, ratio", national / single)
+    ratio = whole[0] / whole[1]
+    parts.tell("the state's wall, ratio", ratio)
+    return ratio
+
+
+def _medians(loads: list[tuple[float, list[float]]]) -> list[float]:
+    each: list[Any] = [took for _, took in loads]
+    return [statistics.median(of_query) for of_query in zip(*each, strict=True)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
