@@ -47,6 +47,8 @@ class Counting:
         self._line_numbers: dict[tuple[tuple[str, str], ...], int] = {}
         self.lines: list[tuple[tuple[str, str], ...]] = []
         """(level, unit) of the ancestors above a unit, the unit itself not included."""
+        self.names: list[str] = []
+        """Of the lines: the units with `>` between them."""
         self._kinds: dict[str, _Kind] = {}
 
     def read(self, raw: bytes | None) -> tuple[str, date, Place, list[tuple[str, int]]] | None:
@@ -140,6 +142,7 @@ class Counting:
             number = self._line_numbers.setdefault(line, len(self.lines))
             if number == len(self.lines):
                 self.lines.append(line)
+                self.names.append(">".join([ancestor for _, ancestor in line]))
             place = Place(self._registry.units[unit].level, number)
         self._places[unit, day] = place
         return place

@@ -123,7 +123,12 @@ class Progress:
     @property
     def over(self) -> bool:
         """Whether nothing is left to read, or the time is over."""
-        return not self.ends or (self.began > 0 and time.perf_counter() - self.began >= self.seconds)
+        return not self.ends or self.timed_out
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the time is over."""
+        return self.began > 0 and time.perf_counter() - self.began >= self.seconds
 
     def tell(self) -> None:
         """Print the last line. Everything must be durable now."""

@@ -1,0 +1,116 @@
+"""Quix Streams with state: a StreamingDataFrame whose state has what each unit reported, and what each line of ancestors above units did; absolute figures go to ClickHouse at each checkpoint. See `peer.py`.
+
+Written as one would who knows Quix Streams well: state is kept under the topic's own key, so nothing is repartitioned; an event costs two reads and two writes of small entries, whatever its metrics and
+levels; what changed several times between two checkpoints goes to ClickHouse once; the newest row of an origin counts, so that what is written again after a kill changes nothing.
+"""
+
+import time
+from datetime import date
+from typing import Any
+
+from quixstreams import Application, State
+from quixstreams.sinks.base import BaseSink
+
+from benchmarks.peers.counting import Counting
+from benchmarks.peers.peer import ABSOLUTE, FLUSH_SECONDS, Figures, Progress, counting, options
+from schemas.topics import EVENTS
+from settings import Settings
+
+NAME = "quix"
+
+Entry = tuple[str, str, date]
+"""Message key, unit or line, day."""
+Amounts = dict[str, int]
+
+
+class ClickHouse(BaseSink):
+    """Remembers the last value of each entry, and writes these at a checkpoint."""
+
+    def __init__(self, settings: Settings, counted: Counting, progress: Progress, stop: Any) -> None:  # noqa: ANN401
+        """`stop` is called when the last record was taken."""
+        super().__init__()
+        self._figures = Figures(settings, NAME, ("level", "unit", "metric", "day", "origin", "value", "version"))
+        self._counted, self._progress, self._stop = counted, progress, stop
+        self._units: dict[Entry, tuple[str, Amounts]] = {}
+        self._lines: dict[tuple[str, int, date], Amounts] = {}
+
+    def add(self, value: Any, key: Any, timestamp: int, headers: Any, topic: str, partition: int, offset: int) -> None:  # noqa: ANN401, ARG002 - Quix's signature
+        """Take what one event came to."""
+        if value is not None:
+            unit, day, place, own, above = value
+            key = key or ""
+            self._units[key, unit, day] = place.level, own
+            self._lines[key, place.line, day] = above
+        self._progress.read(partition, offset + 1, 1)
+        if self._progress.over:
+            self._stop()
+
+    def flush(self) -> None:
+        """Write what changed since the last checkpoint."""
+        version = time.time_ns()
+        rows: tuple[list[Any], ...] = ([], [], [], [], [], [])
+        levels, units, metrics, days, origins, values = rows
+        for (key, unit, day), (level, amounts) in self._units.items():
+            for metric, amount in amounts.items():
+                levels.append(level)
+                units.append(unit)
+                metrics.append(metric)
+                days.append(day)
+                origins.append(key)
+                values.append(amount)
+        for (key, line, day), amounts in self._lines.items():
+            origin = f"{key}>{self._counted.names[line]}"
+            for level, unit in self._counted.lines[line]:
+                for metric, amount in amounts.items():
+                    levels.append(level)
+                    units.append(unit)
+                    metrics.append(metric)
+                    days.append(day)
+                    origins.append(origin)
+                    values.append(amount)
+        self._figures.insert([*rows, [version] * len(levels)])
+        self._units.clear()
+        self._lines.clear()
+
+
+def run(settings: Settings, name: str, counted: Counting, progress: Progress) -> None:
+    """Count until it is over."""
+    app = Application(
+        broker_address=settings.kafka.bootstrap_servers,
+        consumer_group=name,
+        auto_offset_reset="earliest",
+        commit_interval=FLUSH_SECONDS,
+        state_dir=settings.home / NAME / name,
+        consumer_extra_config={
+            "group.instance.id": name,  # whoever follows a killed one need not wait for the session to end
+            "queued.min.messages": 1_000_000,
+            "fetch.queue.backoff.ms": 10,
+        },
+        producer_extra_config={"compression.type": "lz4", "linger.ms": 20},
+        loglevel="WARNING",
+    )
+    events = app.dataframe(app.topic(EVENTS, key_deserializer="str", value_deserializer="bytes"))
+
+    def count(raw: bytes, state: State) -> Any:  # noqa: ANN401
+        progress.begin()
+        found = counted.read(raw)
+        if found is None:
+            return None
+        unit, day, place, amounts = found
+        own_key, above_key = f"{unit}|{day}", f"{counted.names[place.line]}|{day}"
+        own, above = state.get(own_key) or {}, state.get(above_key) or {}
+        for metric, amount in amounts:
+            own[metric] = own.get(metric, 0) + amount
+            above[metric] = above.get(metric, 0) + amount
+        state.set(own_key, own)
+        state.set(above_key, above)
+        return unit, day, place, own, above
+
+    events.apply(count, stateful=True).sink(ClickHouse(settings, counted, progress, app.stop))
+    app.run(timeout=5.0)  # a run with nothing left to read ends
+    progress.tell()
+
+
+if __name__ == "__main__":
+    chosen, configured = options(__doc__, ABSOLUTE, NAME), Settings()
+    run(configured, chosen.run, counting(), Progress.of(configured.kafka, chosen.seconds, chosen.run))
