@@ -66,10 +66,10 @@ public final class Peer {
                 streams.close(); // the processors write what they have
             }
             clickhouse.drain();
-            String counted = String.format(Locale.ROOT, "{\"events\": %d, \"seconds\": %.3f}", progress.events(), progress.seconds());
+            System.out.printf(Locale.ROOT, "{\"events\": %d, \"seconds\": %.3f}%n", progress.events(), progress.seconds());
+            System.out.flush();
             streams.close(Duration.ofSeconds(30)); // commits
             clickhouse.drain();
-            System.out.println(counted);
         }
     }
 
