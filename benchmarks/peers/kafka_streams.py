@@ -1,7 +1,7 @@
 """Kafka Streams (`kafka_streams/`, Java): a processor with a state store per partition, whose absolute figures go to ClickHouse once a second.
 
     python benchmarks/peers/kafka_streams.py --create --run ID
-    python benchmarks/peers/kafka_streams.py --run ID --seconds 30 [--store memory|rocksdb] [--threads 2] [--exactly-once]
+    python benchmarks/peers/kafka_streams.py --run ID --seconds 30 [--figures derived|stored] [--store memory|rocksdb] [--threads 2] [--exactly-once]
 
 Reads the stack of PRAVAH_HOME. The first start builds the program with Maven and a JDK. This process becomes the JVM, so that it can be measured and killed as what it is. The last line it prints is
 `{"events": n, "seconds": s}`.
@@ -37,6 +37,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0, help="how long it reads at most")
     parser.add_argument("--create", action="store_true", help="make the table of figures anew, and end")
     parser.add_argument("--store", choices=["memory", "rocksdb"], default="memory")
+    parser.add_argument(
+        "--figures", choices=["derived", "stored"], default="derived", help="added up in memory from what units reported, which is stored; or each stored"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--exactly-once", action="store_true")
     options = parser.parse_args()
@@ -55,6 +58,7 @@ def main() -> None:
         "seconds": options.seconds,
         "store": options.store,
         "threads": options.threads,
+        "figures": options.figures,
         "guarantee": "exactly_once_v2" if options.exactly_once else "at_least_once",
         "bootstrap": settings.kafka.bootstrap_servers,
         "state": folder / "state",

@@ -102,7 +102,11 @@ final class ClickHouse {
 
     /** Rows in ClickHouse's RowBinary. */
     static final class Rows {
-        private final ByteArrayOutputStream out = new ByteArrayOutputStream(1 << 20);
+        private final ByteArrayOutputStream out;
+
+        Rows(int size) {
+            out = new ByteArrayOutputStream(size);
+        }
 
         /** The bytes of a short text: its length, and itself. */
         static byte[] text(String text) {

@@ -13,7 +13,12 @@ import java.util.Map;
 /** Who stands above a unit on which days, the unit itself included. */
 final class Hierarchy {
     /** Days since 1970-01-01, both inclusive. */
-    record Span(String ancestor, String level, int first, int last) {}
+    record Span(String ancestor, String level, int first, int last) {
+        /** As ClickHouse reads them. */
+        byte[] levelAndUnit() {
+            return new ClickHouse.Rows(64).add(ClickHouse.Rows.text(level)).add(ClickHouse.Rows.text(ancestor)).take();
+        }
+    }
 
     static final String QUERY = "SELECT unit, ancestor, ancestor_level, toUInt16(valid_from), toUInt16(valid_to) FROM pravah.unit_ancestors FORMAT TSV";
 

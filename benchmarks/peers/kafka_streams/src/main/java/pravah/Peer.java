@@ -42,10 +42,11 @@ public final class Peer {
         Properties properties = properties(run);
         Progress progress = progress(properties, run);
 
+        boolean derived = System.getProperty("figures").equals("derived");
         StoreBuilder<KeyValueStore<Bytes, byte[]>> store = Stores.keyValueStoreBuilder(supplier(), Serdes.Bytes(), Serdes.ByteArray()).withCachingEnabled();
         Topology topology = new Topology()
                 .addSource("events", Serdes.ByteArray().deserializer(), Serdes.ByteArray().deserializer(), TOPIC)
-                .addProcessor("figures", () -> new Figures(rules, hierarchy, clickhouse, progress), "events")
+                .addProcessor("figures", () -> derived ? new DerivedFigures(rules, hierarchy, clickhouse, progress) : new StoredFigures(rules, hierarchy, clickhouse, progress), "events")
                 .addStateStore(store, "figures");
         try (KafkaStreams streams = new KafkaStreams(topology, properties)) {
             streams.setUncaughtExceptionHandler(error -> {
