@@ -1,0 +1,330 @@
+"""Pravah and its peers as processes: started, watched, measured, killed; and the stack made fresh before each."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from clickhouse_driver import Client
+from kafka.admin import KafkaAdminClient
+
+import stack
+from benchmarks.measuring import say
+from benchmarks.producing import Record, fill
+from cli.prepare import prepare
+from cli.workers import StallWatch, last_lines, start_worker, stop_worker
+from schemas.registry import Registry
+from schemas.topics import ALERTS, EVENTS, REJECTED, UNITS
+from settings import Settings
+from settings.kafka import client_options
+from sinks.connection import connect
+from sinks.lag import Lag
+
+ROOT = Path(__file__).resolve().parent.parent
+PEERS_PYTHON = ROOT / ".tools" / "bench" / "bin" / "python"
+PRAVAH = "pravah"
+CEILINGS = ("aiokafka_loop", "librdkafka_loop")
+"""They count nothing."""
+PEERS = ("faust_tables", "quix", "bytewax_dataflow", "kafka_streams", "clickhouse_engine", *CEILINGS)
+TITLES = {
+    PRAVAH: "Pravah",
+    "faust_tables": "Faust, tables",
+    "quix": "Quix Streams, state",
+    "bytewax_dataflow": "Bytewax",
+    "kafka_streams": "Kafka Streams",
+    "clickhouse_engine": "ClickHouse, Kafka engine",
+    "aiokafka_loop": "aiokafka loop (parses only)",
+    "librdkafka_loop": "librdkafka loop (parses only)",
+}
+
+SAMPLE_SECONDS = 0.1
+START_SECONDS = 120.0
+"""What an engine may take to its first record, and to its end after its last."""
+_QUIET_SECONDS = 30.0
+_QUIET_SHARE = 0.15
+"""Of one core: what servers at rest take between them."""
+
+
+class EngineError(RuntimeError):
+    """An engine did not run."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What an engine did."""
+
+    events: int
+    seconds: float
+    engine_micros: float
+    """Processor time an event."""
+    kafka_micros: float
+    clickhouse_micros: float
+
+    @property
+    def rate(self) -> float:
+        """Events a second."""
+        return self.events / self.seconds
+
+
+@contextmanager
+def filled(registry: Registry, records: Iterable[Record]) -> Iterator[Settings]:
+    """A stack of its own whose log is full."""
+    with tempfile.TemporaryDirectory(prefix="pravah-compare-") as folder, stack.running(Path(folder) / "home", say) as settings:
+        prepare(settings, lambda _: None, registry=registry)
+        began = time.monotonic()
+        count = fill(settings.kafka, records, say=say)
+        say(f"{count:,} events in the log after {time.monotonic() - began:.0f} s")
+        yield settings
+
+
+# --- processor time ------------------------------------------------------------------------------------------------------------------------------------
+
+
+class Meter:
+    """Samples of processor time, of servers and of processes with all that they start."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Find the servers."""
+        self._home = settings.home
+        self._roots: list[psutil.Process] = []
+        self._known: dict[int, tuple[psutil.Process, float]] = {}
+        self._looked = 0.0
+        self._samples: list[tuple[float, float, float, float]] = []
+
+    def watch(self, pid: int) -> None:
+        """Count this process in, and its children."""
+        self._roots.append(psutil.Process(pid))
+        self._looked = 0.0
+
+    def sample(self) -> None:
+        """Look once."""
+        now = time.time()
+        if now - self._looked > 1:
+            self._look(now)
+        for pid, (process, _) in list(self._known.items()):
+            try:
+                times = process.cpu_times()
+                self._known[pid] = (process, times.user + times.system)
+            except psutil.NoSuchProcess:
+                continue  # what it had is remembered
+        servers = servers_cpu(self._home)
+        self._samples.append((now, sum(used for _, used in self._known.values()), servers["kafka"], servers["clickhouse"]))
+
+    def micros(self, begin: float, end: float, events: int) -> tuple[float, float, float]:
+        """Microseconds an event of engine, Kafka and ClickHouse between two instants (seconds since 1970-01-01T00:00Z)."""
+        if not events:
+            return 0.0, 0.0, 0.0
+        first, last = (min(self._samples, key=lambda one: abs(one[0] - at)) for at in (begin, end))
+        stretch = (end - begin) / (last[0] - first[0]) if last[0] > first[0] else 0.0
+        engine, kafka, clickhouse = ((last[at] - first[at]) * stretch / events * 1e6 for at in (1, 2, 3))
+        return engine, kafka, clickhouse
+
+    def _look(self, now: float) -> None:
+        for root in self._roots:
+            try:
+                for process in (root, *root.children(recursive=True)):
+                    self._known.setdefault(process.pid, (process, 0.0))
+            except psutil.NoSuchProcess:
+                continue
+        self._looked = now
+
+
+def servers_cpu(home: Path) -> dict[str, float]:
+    """Seconds of processor time that the servers have taken so far."""
+    found = {}
+    for server, process in _servers(home).items():
+        times = process.cpu_times()
+        found[server] = float(times.user + times.system)
+    return found
+
+
+_SERVERS: dict[Path, dict[str, psutil.Process]] = {}
+
+
+def _servers(home: Path) -> dict[str, psutil.Process]:
+    known = _SERVERS.get(home)
+    if known is None or not all(process.is_running() for process in known.values()):
+        known = _SERVERS[home] = {one.name: psutil.Process(one.pid) for one in stack.status(home).servers}
+    return known
+
+
+# --- between two engines -------------------------------------------------------------------------------------------------------------------------------
+
+
+def begin_afresh(settings: Settings, registry: Registry) -> None:
+    """No figures, and no topics but Pravah's, whose events stay; then wait until nothing of it is left to do."""
+    with connect(settings.clickhouse, "writer", database="default") as clickhouse:
+        clickhouse.execute(f"DROP DATABASE IF EXISTS {settings.clickhouse.database} SYNC")
+    admin = KafkaAdminClient(**client_options(settings.kafka))
+    foreign = [name for name in admin.list_topics() if name not in {EVENTS, REJECTED, ALERTS, UNITS} and not name.startswith("__")]
+    if foreign:
+        admin.delete_topics(foreign)
+    admin.close()
+    prepare(settings, lambda _: None, registry=registry)
+    with connect(settings.clickhouse, "writer") as clickhouse:
+        until_quiet(settings, clickhouse)
+
+
+def until_quiet(settings: Settings, clickhouse: Client) -> None:
+    """Wait until ClickHouse merges nothing and both servers idle; not for ever, because a machine may be busy with other things."""
+    deadline = time.monotonic() + _QUIET_SECONDS
+    before, at = sum(servers_cpu(settings.home).values()), time.monotonic()
+    while time.monotonic() < deadline:
+        time.sleep(1)
+        used, now = sum(servers_cpu(settings.home).values()), time.monotonic()
+        merges = clickhouse.execute("SELECT count() FROM system.merges")[0][0]
+        if not merges and (used - before) / (now - at) < _QUIET_SHARE:
+            return
+        before, at = used, now
+    say(f"the servers did not come to rest within {_QUIET_SECONDS:.0f} s; going on")
+
+
+# --- Pravah --------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def pravah(settings: Settings, run: str, seconds: float, workers: int) -> Run:
+    """Let workers count until all of the log is durable, or for so many seconds.
+
+    Raises:
+        EngineError: a worker ended.
+    """
+    settings = settings.model_copy(update={"consumer_group": run})
+    log = settings.home / "logs" / f"{run}.log"
+    meter, watch = Meter(settings), StallWatch()
+    started = [start_worker(settings, log) for _ in range(workers)]
+    try:
+        with connect(settings.clickhouse, "writer") as clickhouse, Lag(settings.kafka, clickhouse) as lag:
+            for process in started:
+                meter.watch(process.pid)
+            while True:
+                time.sleep(SAMPLE_SECONDS)
+                meter.sample()
+                position = lag.position()
+                watch.check(position.durable, "the worker")
+                if any(process.poll() is not None for process in started):
+                    msg = f"a worker ended by itself; its log ends:\n{last_lines(log, 15)}"
+                    raise EngineError(msg)
+                ((begun,),) = clickhouse.execute("SELECT min(toUnixTimestamp64Milli(opened_at)) / 1e3 FROM chunks")
+                if begun and (not position.behind or time.time() - begun > seconds):
+                    break
+            query = "SELECT sum(durable), max(at) / 1e6 FROM (SELECT max(next_offset) AS durable, max(toUnixTimestamp64Micro(updated_at)) AS at FROM chunks GROUP BY partition)"
+            ((durable, ended),) = clickhouse.execute(query)
+            meter.sample()
+    finally:
+        for process in started:
+            stop_worker(process)
+    return Run(int(durable), ended - begun, *meter.micros(begun, ended, durable))
+
+
+# --- the others ----------------------------------------------------------------------------------------------------------------------------------------
+
+
+class Peer:
+    """One run of a peer, as a process of its own."""
+
+    def __init__(self, settings: Settings, engine: str, run: str, seconds: float) -> None:
+        """Start it."""
+        self._log = settings.home / "logs" / f"{run}.log"
+        self._engine = engine
+        self.process = _start(settings, engine, self._log, "--run", run, "--seconds", str(seconds))
+        self.told: dict[str, Any] | None = None
+        """Its last line, as soon as it has printed it."""
+        self.told_at = 0.0
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def check(self, begun: float, seconds: float) -> None:
+        """See whether it gets on.
+
+        Raises:
+            EngineError: it ended without telling anything, or it should have ended long ago.
+        """
+        if self.process.poll() is not None:
+            self._reader.join()
+            if self.told is None:
+                msg = f"{self._engine} ended with exit code {self.process.returncode} and told nothing; its log ends:\n{last_lines(self._log, 15)}"
+                raise EngineError(msg)
+        elif time.monotonic() - begun > seconds:
+            msg = f"{self._engine} did not end within {seconds:.0f} s; its log ends:\n{last_lines(self._log, 15)}"
+            raise EngineError(msg)
+
+    def kill(self) -> None:
+        """End it at once, if it runs."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def _read(self) -> None:
+        for line in self.process.stdout or ():
+            try:
+                told = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(told, dict) and {"events", "seconds"} <= told.keys():
+                self.told_at, self.told = time.time(), told
+
+
+def peer(settings: Settings, engine: str, run: str, seconds: float) -> Run:
+    """Let a peer count, as `pravah` does.
+
+    Raises:
+        EngineError: it did not end as it should, or counted nothing.
+    """
+    create(settings, engine, run)
+    begun, meter = time.monotonic(), Meter(settings)
+    one = Peer(settings, engine, run, seconds)
+    try:
+        meter.watch(one.process.pid)
+        while one.told is None:
+            meter.sample()
+            time.sleep(SAMPLE_SECONDS)
+            one.check(begun, seconds + 2 * START_SECONDS)
+        meter.sample()
+        ended_at = time.monotonic()
+        while one.process.poll() is None:
+            time.sleep(SAMPLE_SECONDS)
+            one.check(ended_at, START_SECONDS)
+    finally:
+        one.kill()
+    events, passed = int(one.told["events"]), float(one.told["seconds"])
+    if not events:
+        msg = f"{engine} counted nothing"
+        raise EngineError(msg)
+    return Run(events, passed, *meter.micros(one.told_at - passed, one.told_at, events))
+
+
+def create(settings: Settings, engine: str, run: str) -> None:
+    """Let a peer make its table.
+
+    Raises:
+        EngineError: it could not.
+    """
+    log = settings.home / "logs" / f"{run}-create.log"
+    process = _start(settings, engine, log, "--create", "--run", run)
+    process.communicate()
+    if process.returncode:
+        msg = f"{engine} --create ended with exit code {process.returncode}; its log ends:\n{last_lines(log, 15)}"
+        raise EngineError(msg)
+
+
+def _start(settings: Settings, engine: str, log: Path, *options: str) -> "subprocess.Popen[str]":
+    program = ROOT / "benchmarks" / "peers" / f"{engine}.py"
+    if not program.exists():
+        msg = f"there is no engine {engine!r}; there are {', '.join((PRAVAH, *PEERS))}"
+        raise EngineError(msg)
+    if not PEERS_PYTHON.exists():
+        msg = f"{PEERS_PYTHON} is missing: `make bench` and `make .tools/bench/.installed` make it"
+        raise EngineError(msg)
+    environment = {**os.environ, "PRAVAH_HOME": str(settings.home.resolve()), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "stack", "become", str(os.getpid()), str(PEERS_PYTHON), str(program), *options]
+    with log.open("a", encoding="utf-8") as err:
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err, text=True, env=environment, cwd=ROOT)  # noqa: S603

@@ -1,0 +1,253 @@
+"""What is wrong in an engine's figures when the stream has repeats, corrections, retractions and broken records, and the engine was killed in the middle of it.
+
+What is right is worked out by the tests' oracle from what was sent, by the rules of `docs/events.md`; it reads no table and shares no code with any of the engines.
+"""
+
+import importlib
+import random
+import sys
+import time
+import urllib.request
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import psutil
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+
+import reference
+import stack
+from benchmarks.engines import PRAVAH, ROOT, SAMPLE_SECONDS, START_SECONDS, EngineError, Peer, begin_afresh, create, filled
+from benchmarks.measuring import say, settle
+from benchmarks.peers.peer import table
+from benchmarks.producing import Record
+from cli.workers import StallWatch, start_worker, stop_worker
+from producers.simulator import SimulationOptions, simulate
+from schemas.plan import Plan
+from schemas.registry import Registry
+from schemas.topics import EVENTS
+from settings import ClickHouseSettings, Settings
+from settings.kafka import client_options
+from sinks.connection import connect
+from sinks.lag import Lag
+
+Figure = tuple[date, str, str, str]
+"""Day, level, unit, metric."""
+
+_DAY = date(2022, 6, 20)
+_KILL_FROM, _KILL_WITHIN = 0.2, 0.2
+"""An engine is killed at some time within so many seconds after such a share of the stream was seen in its figures."""
+_RUN_SECONDS = 1_800.0
+
+
+@dataclass(frozen=True)
+class Exactness:
+    """How far an engine's figures are from the right ones."""
+
+    engine: str
+    killed_at: float
+    """Share of the stream's national amounts that stood in the figures then; of its records for Faust's app, which writes at its end alone. From 1 on it had read all."""
+    figures: int
+    """Flows by day at all levels, right and found ones together."""
+    wrong: int
+    national_percent: float
+    """By how much all flows together are off at national level; + if too much."""
+    worst_metric: str
+    worst_percent: float
+    """The flow that is off by most at national level."""
+    stocks_wrong: int | None
+    """Of Pravah's stocks, which the others do not keep: they add up each observation."""
+
+
+class Expected:
+    """What is right."""
+
+    def __init__(self, events: Sequence[dict[str, Any]]) -> None:
+        """Work it out from accepted events, in the order of the log."""
+        sys.path.insert(0, str(ROOT / "tests"))
+        oracle = importlib.import_module("oracle")
+        figures = oracle.figures(events, oracle.Hierarchy.read(reference.registry_files()[0].parent))
+        self.stocks: dict[Figure, int] = {key: all_of_it for key, (all_of_it, _) in figures.items() if key[3] in oracle.STOCKS}
+        self.flows: dict[Figure, int] = {key: all_of_it for key, (all_of_it, _) in figures.items() if key[3] not in oracle.STOCKS}
+        self.stock_metrics: frozenset[str] = frozenset(oracle.STOCKS)
+        self.records = len(events)
+
+    def share(self, national: int) -> float:
+        """What share of the national amounts this is."""
+        return national / sum(value for (_, level, _, _), value in self.flows.items() if level == "national")
+
+    def judge(self, engine: str, killed_at: float, found: Mapping[Figure, int]) -> Exactness:
+        """Compare. A figure of 0 is as good as none."""
+        flows = {key: value for key, value in found.items() if key[3] not in self.stock_metrics}
+        keys = self.flows.keys() | flows.keys()
+        right: defaultdict[str, int] = defaultdict(int)
+        off: defaultdict[str, int] = defaultdict(int)
+        for day, level, unit, metric in keys:
+            if level == "national":
+                key = (day, level, unit, metric)
+                right[metric] += self.flows.get(key, 0)
+                off[metric] += flows.get(key, 0) - self.flows.get(key, 0)
+        percent = {metric: 100 * off[metric] / right[metric] for metric in right if right[metric]}
+        worst = max(percent, key=lambda metric: abs(percent[metric]))
+        stocks = {key: value for key, value in found.items() if key[3] in self.stock_metrics}
+        return Exactness(
+            engine,
+            killed_at,
+            len(keys),
+            sum(self.flows.get(key, 0) != flows.get(key, 0) for key in keys),
+            100 * sum(off.values()) / sum(right.values()),
+            worst,
+            percent[worst],
+            sum(self.stocks.get(key, 0) != stocks.get(key, 0) for key in self.stocks.keys() | stocks.keys()) if engine == PRAVAH else None,
+        )
+
+
+def exactness(registry: Registry, plan: Plan, engines: Sequence[str], events: int) -> list[Exactness]:
+    """Put each engine through the same stream and a kill. One that fails is told, and left out."""
+    deliveries = list(simulate(registry, plan, SimulationOptions(seed=2, first=_DAY, last=_DAY, events=events)))
+    expected = Expected([orjson.loads(one.value or b"") for one in deliveries if one.sort != "broken"])
+    records = (Record(None if one.key is None else one.key.encode(), one.value) for one in deliveries)
+    found = []
+    # Pravah is the last: it sends records under a wrong key on to their partition, and so makes the log longer
+    in_order = sorted(engines, key=lambda engine: engine == PRAVAH)
+    with filled(registry, records) as settings:
+        for engine in in_order:
+            begin_afresh(settings, registry)
+            try:
+                judged = (_pravah if engine == PRAVAH else _peer)(settings, engine, expected)
+            except EngineError as error:
+                say(f"left out: {error}")
+                continue
+            say(
+                f"{engine:18} killed at {judged.killed_at:.0%}: {judged.wrong:,} of {judged.figures:,} figures wrong, national total off by {judged.national_percent:+.2f} %"
+            )
+            found.append(judged)
+    return found
+
+
+def _pravah(settings: Settings, engine: str, expected: Expected) -> Exactness:
+    settings = settings.model_copy(update={"consumer_group": f"exact-{engine}"})
+    log = settings.home / "logs" / f"exact-{engine}.log"
+    process, watch = start_worker(settings, log), StallWatch()
+    try:
+        with connect(settings.clickhouse, "writer") as clickhouse, Lag(settings.kafka, clickhouse) as lag:
+            query = "SELECT sum(value) FROM rollups WHERE level = 'national' AND metric NOT IN (SELECT metric FROM metrics WHERE type = 'stock')"
+            killed_at = _kill_in_between(engine, lambda: expected.share(clickhouse.execute(query)[0][0]), process.kill, lambda: None)
+            process.wait()
+            process = start_worker(settings, log)
+            while lag.position().behind:
+                watch.check(lag.position().durable, "the worker")
+                time.sleep(SAMPLE_SECONDS)
+            settle(settings, clickhouse, lag)
+            rows = clickhouse.execute("SELECT day, toString(level), unit, metric, value FROM rollups")
+    finally:
+        stop_worker(process)
+    return expected.judge(engine, killed_at, {row[:4]: row[4] for row in rows})
+
+
+def _peer(settings: Settings, engine: str, expected: Expected) -> Exactness:
+    run = f"exact-{engine}".replace("_", "-")
+    create(settings, engine, run)
+    one = Peer(settings, engine, run, _RUN_SECONDS)
+    try:
+        figures = _Figures(settings, engine, run, expected)
+
+        def kill() -> None:
+            if engine == "clickhouse_engine":  # the engine is the server, which its supervisor starts again
+                psutil.Process(next(server.pid for server in stack.status(settings.home).servers if server.name == "clickhouse")).kill()
+            else:
+                one.kill()
+
+        killed_at = _kill_in_between(engine, figures.share, kill, lambda: one.check(time.monotonic(), START_SECONDS))
+        if engine == "clickhouse_engine":
+            _until(lambda: _answers(settings.clickhouse), "ClickHouse is there again", START_SECONDS)
+        if one.process.poll() is not None:
+            one = Peer(settings, engine, run, _RUN_SECONDS)
+        begun = time.monotonic()
+        while one.process.poll() is None:
+            time.sleep(SAMPLE_SECONDS)
+            one.check(begun, _RUN_SECONDS + START_SECONDS)
+        one.check(begun, _RUN_SECONDS)
+        if one.process.returncode or (one.told or {})["seconds"] >= _RUN_SECONDS:
+            msg = f"{engine} did not come to the end of the stream when it was run again; exit code {one.process.returncode}"
+            raise EngineError(msg)
+        return expected.judge(engine, killed_at, figures.read())
+    finally:
+        one.kill()
+
+
+class _Figures:
+    """What a peer has written."""
+
+    def __init__(self, settings: Settings, engine: str, run: str, expected: Expected) -> None:
+        self._settings, self._table, self._group, self._expected = settings, table(engine), run, expected
+        self._writes_late = engine == "faust_tables"
+
+    def _execute(self, query: str) -> list[Any]:
+        with connect(self._settings.clickhouse, "writer") as client:
+            return list(client.execute(query))
+
+    def share(self) -> float:
+        """How much of the stream is in the figures."""
+        if self._writes_late:
+            return self._committed() / self._expected.records
+        query = f"SELECT sum(value) FROM {self._table} FINAL WHERE level = 'national' AND metric NOT IN (SELECT metric FROM metrics WHERE type = 'stock')"
+        return self._expected.share(self._execute(query)[0][0])
+
+    def _committed(self) -> int:
+        admin = KafkaAdminClient(**client_options(self._settings.kafka))
+        try:
+            return sum(max(at.offset, 0) for partition, at in admin.list_group_offsets([self._group])[self._group].items() if partition.topic == EVENTS)
+        except KafkaError:
+            return 0  # the group is not there yet
+        finally:
+            admin.close()
+
+    def read(self) -> dict[Figure, int]:
+        """All figures, as their reader would ask for them."""
+        rows = self._execute(f"SELECT day, toString(level), unit, metric, sum(value) FROM {self._table} FINAL GROUP BY day, level, unit, metric")
+        return {row[:4]: row[4] for row in rows}
+
+
+def _kill_in_between(engine: str, share: Callable[[], float], kill: Callable[[], None], check: Callable[[], None]) -> float:
+    """Wait until a part of the stream is in the figures, then a moment, and kill the engine.
+
+    Returns:
+        The share that was in them then.
+
+    Raises:
+        EngineError: it does not come so far.
+    """
+    deadline = time.monotonic() + START_SECONDS + _RUN_SECONDS
+    while share() < _KILL_FROM:
+        check()
+        if time.monotonic() > deadline:
+            msg = f"{engine} did not come to {_KILL_FROM:.0%} of the stream"
+            raise EngineError(msg)
+        time.sleep(0.05)
+    time.sleep(random.Random(engine).uniform(0, _KILL_WITHIN))  # noqa: S311 - the same in each run
+    stood = share()
+    kill()
+    return stood
+
+
+def _answers(clickhouse: ClickHouseSettings) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{clickhouse.host}:{clickhouse.http_port}/ping", timeout=2) as answer:  # noqa: S310 - our own
+            return bool(answer.status == HTTPStatus.OK)
+    except OSError:
+        return False
+
+
+def _until(condition: Callable[[], bool], what: str, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            msg = f"{what}: not within {seconds:.0f} s"
+            raise EngineError(msg)
+        time.sleep(SAMPLE_SECONDS)
