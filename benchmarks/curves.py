@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass
 from clickhouse_driver import Client
 
 import reference
-from benchmarks.measuring import Drained, drain, proven, running, say, table, writer
+from benchmarks.measuring import SESSION_SECONDS, Drained, drain, proven, running, say, table, writer
 from benchmarks.national import BOOTHS, national_registry
 from benchmarks.producing import Mix, Record
 from cli.prepare import read_registry_files
@@ -33,8 +33,6 @@ from schemas.registry import Registry
 from schemas.units import Level, routing_key
 from settings import Settings
 
-SESSION_SECONDS = 120.0
-"""So long may a worker stand still while the log is filled."""
 STATE_CURVES = ("events", "late", "levels", "repeats", "corrections", "workers")
 
 

@@ -27,7 +27,7 @@ import orjson
 from clickhouse_driver import Client
 
 import reference
-from benchmarks.measuring import WatchedWorker, drain, percentile, proven, running, say, settle, table, writer
+from benchmarks.measuring import SESSION_SECONDS, WatchedWorker, drain, percentile, proven, running, say, settle, table, writer
 from benchmarks.producing import AtRate, Record, campaign, save, stamped
 from cli.prepare import default_plan, read_registry_files
 from cli.workers import StallWatch
@@ -40,8 +40,6 @@ from sinks.lag import Lag
 PROBE = "doors_visited"
 """The metric of the probes; the campaign's own events of it are left out."""
 PROBES_A_SECOND = 5
-SESSION_SECONDS = 60.0
-"""So long may a worker stand still while the log is filled."""
 LEFT_OUT_SECONDS = 2.0
 """At the beginning of each rate, while chunks are opened."""
 ROLLUPS = f"SELECT sum(value) FROM rollups WHERE level = 'national' AND metric = '{PROBE}'"

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,10 @@ from sinks.lag import Lag
 from sinks.recount import durable_cut, recount
 
 START_SECONDS = 600.0
-ANSWERS = "pravah_rebalances_created"
-"""A metric that is there as soon as a worker answers: it has read the registry by then."""
+SESSION_SECONDS = 80.0
+"""A session timeout that is longer than a worker stands still while the log is filled. Faust takes at most 90."""
+LOADED, ASSIGNED = "[INFO]", "Setting newly assigned partitions"
+"""What a worker's log has when its code and the registry are loaded, and when Kafka has given it partitions."""
 _SAMPLE_SECONDS = 0.1
 _LINE = re.compile(rb"(?m)^(\w+)(?:\{([^}]*)\})? (\S+)$")
 
@@ -63,7 +66,7 @@ class WatchedWorker:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = free.getsockname()[1]
         self.log = settings.home / "logs" / f"worker-{time.time_ns()}.log"
-        self.started = time.monotonic()
+        self.started, self.started_at = time.monotonic(), time.time()
         self.process = start_worker(settings, self.log, environment={"PRAVAH_WORKER_PORT": str(self._port)})
         self._system = psutil.Process(self.process.pid)
         self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
@@ -89,7 +92,7 @@ class WatchedWorker:
         except (OSError, http.client.HTTPException):
             self._connection.close()
             if self.process.poll() is not None:
-                sys.exit(f"the worker ended with exit code {self.process.returncode}; its log ends:\n{last_lines(self.log, 15)}")
+                sys.exit(f"the worker ended with exit code {self.process.returncode}; its log ends:\n{last_lines(self.log, 60)}")
             return b""
 
     def cpu(self) -> float:
@@ -113,8 +116,13 @@ class WatchedWorker:
         deadline = time.monotonic() + seconds
         while not self.metrics().get(metric):
             if time.monotonic() > deadline:
-                sys.exit(f"{metric} did not come within {seconds:.0f} s; the worker's log ends:\n{last_lines(self.log, 15)}")
+                sys.exit(f"{metric} did not come within {seconds:.0f} s; the worker's log ends:\n{last_lines(self.log, 60)}")
             time.sleep(0.025)
+
+    def logged(self, text: str) -> float:
+        """Seconds from its start to the first line of its log that has a text."""
+        line = next(line for line in self.log.read_text(encoding="utf-8").splitlines() if text in line)
+        return datetime.strptime(line[1:24], "%Y-%m-%d %H:%M:%S,%f").astimezone().timestamp() - self.started_at
 
     def wait_until_assigned(self) -> None:
         """Wait until Kafka has given it partitions."""

@@ -24,7 +24,7 @@ from clickhouse_driver import Client
 import reference
 import reference.national
 from benchmarks.dashboards import Viewer, queries_of
-from benchmarks.measuring import ANSWERS, WatchedWorker, drain, load, proven, running, say, settle, table, watched, writer
+from benchmarks.measuring import ASSIGNED, LOADED, SESSION_SECONDS, WatchedWorker, drain, load, proven, running, say, settle, table, watched, writer
 from benchmarks.producing import Mix, campaign
 from benchmarks.recovery import recover
 from cli.memory import collect_seldom
@@ -45,7 +45,6 @@ DAY = date(2022, 6, 20)
 STATE_EVENTS = 100_000
 """A dense day of Chhattisgarh's simulated campaign, in both stacks."""
 WALL = "pravah-wall"
-SESSION_SECONDS = 120.0
 START_SECONDS = 1_800.0
 
 
@@ -116,7 +115,7 @@ def main() -> int:
         if options.recovery_events:
             load(settings, Mix(booths, day=DAY).records(options.recovery_events, seed=2))
             recovery = recover(settings.model_copy(update={"session_timeout_seconds": 10.0}), clickhouse, "KILL", before=options.before, window=2.0)
-            for name in ("rate_before", "answers", "assigned", "folds", "full_speed", "regained", "allowed"):
+            for name in ("rate_before", "loaded", "assigned", "folds", "full_speed", "regained", "allowed"):
                 parts.tell(f"after SIGKILL: {name}" + ("" if name == "rate_before" else ", s"), getattr(recovery, name) or -1.0)
         drain(settings, clickhouse, campaign(read_registry_files(reference.registry_files()), default_plan(), STATE_EVENTS))
         if not options.no_recount:
@@ -145,15 +144,12 @@ def _day(settings: Settings, clickhouse: Client, booths: list[str], options: arg
     """A day of every booth, folded by a worker that starts on a full log; returns how many booths `rollups` does not show."""
     count = load(settings, Mix(booths, day=DAY, each_unit_once=True).records(len(booths) * options.events_a_booth, seed=1))
     with Lag(settings.kafka, clickhouse) as lag, watched(settings) as (worker,):
-        for part, metric in (
-            ("registry in memory", ANSWERS),
-            ("partitions assigned", "pravah_rebalances_total"),
-            ("first record folded", "pravah_records_total"),
-        ):
-            worker.wait_for(metric, START_SECONDS)
-            parts.tell(f"worker's start to: {part}, s", time.monotonic() - worker.started)
-            if metric == ANSWERS:
-                parts.tell("worker with the registry, MiB", worker.memory()[0])
+        worker.wait_for("pravah_rebalances_total", START_SECONDS)
+        parts.tell("worker with the registry, MiB", worker.memory()[0])
+        worker.wait_for("pravah_records_total", START_SECONDS)
+        parts.tell("worker's start to: first record folded, s", time.monotonic() - worker.started)
+        parts.tell("worker's start to: registry in memory, s", worker.logged(LOADED))
+        parts.tell("worker's start to: partitions assigned, s", worker.logged(ASSIGNED))
         folding, cpu = time.monotonic(), worker.cpu()
         _until(worker, lambda: lag.position().durable > 0)
         parts.tell("worker's start to: first record in the figures, s", time.monotonic() - worker.started)

@@ -4,7 +4,7 @@
 
 A worker drains a full log. It gets the signal, and when its process is gone another is started at once. Every tenth of a second it is looked how far both came. Times count from the signal:
 
-- *gone*: the process has ended; *answers*: the new one has loaded code and registry; *assigned*: Kafka has given it the partitions, which after SIGKILL takes the session timeout;
+- *gone*: the process has ended; *loaded*: the new one has its code and the registry; *assigned*: Kafka has given it the partitions, which after SIGKILL takes the session timeout;
 - *folds*: its first record is folded; *full speed*: from here on, for `--window` seconds, it folds at least 90 % of what the first one folded a second;
 - *regained*: all that was in the figures when the signal came has been folded again and is durable.
 
@@ -24,7 +24,7 @@ from typing import NamedTuple
 from clickhouse_driver import Client
 
 import reference
-from benchmarks.measuring import ANSWERS, WatchedWorker, load, proven, running, say, settle, table, watched, writer
+from benchmarks.measuring import ASSIGNED, LOADED, WatchedWorker, load, proven, running, say, settle, table, watched, writer
 from benchmarks.producing import campaign
 from cli.prepare import default_plan, read_registry_files
 from cli.workers import StallWatch
@@ -59,7 +59,7 @@ class Recovery:
     rate_before: float
     """Records a second."""
     gone: float
-    answers: float
+    loaded: float
     assigned: float
     folds: float
     full_speed: float | None
@@ -101,7 +101,7 @@ def main() -> int:
                 "signal",
                 "rate before",
                 "gone s",
-                "answers s",
+                "loaded s",
                 "assigned s",
                 "folds s",
                 "full speed s",
@@ -114,7 +114,7 @@ def main() -> int:
                 (
                     f"SIG{one.signal}",
                     f"{one.rate_before:,.0f}",
-                    *(f"{value:.1f}" for value in (one.gone, one.answers, one.assigned, one.folds)),
+                    *(f"{value:.1f}" for value in (one.gone, one.loaded, one.assigned, one.folds)),
                     *("log ended" if value is None else f"{value:.1f}" for value in (one.full_speed, one.regained)),
                     f"{one.again:,}",
                     f"{one.allowed:.1f}",
@@ -157,7 +157,9 @@ def recover(settings: Settings, clickhouse: Client, name: str, *, before: float,
         durable, closed = (dict(clickhouse.execute(query)) for query in (DURABLE, CLOSED))
         open_ones = {partition: offset for partition, offset in durable.items() if offset > closed.get(partition, 0)}
         with watched(settings) as (second,):
-            answers, assigned, folds = (_reached(second, signalled, metric) for metric in (ANSWERS, "pravah_rebalances_total", "pravah_records_total"))
+            second.wait_for("pravah_records_total")
+            folds, began = time.monotonic() - signalled, second.started - signalled
+            loaded, assigned = (began + second.logged(text) for text in (LOADED, ASSIGNED))
             timeline: list[Look] = []
             regained = None
             for look in _looks(second, lag, signalled):
@@ -172,7 +174,7 @@ def recover(settings: Settings, clickhouse: Client, name: str, *, before: float,
         signal=name,
         rate_before=rate,
         gone=gone,
-        answers=answers,
+        loaded=loaded,
         assigned=assigned,
         folds=folds,
         full_speed=_full_speed(timeline, FULL * rate, window),
@@ -210,12 +212,6 @@ def _rate_before(worker: WatchedWorker, lag: Lag, seconds: float) -> float:
         if began is not None and look.at > began.at + seconds:
             return (look.folded - began.folded) / (look.at - began.at)
     raise AssertionError
-
-
-def _reached(worker: WatchedWorker, since: float, metric: str) -> float:
-    """When a metric of a worker is first there."""
-    worker.wait_for(metric)
-    return time.monotonic() - since
 
 
 def _full_speed(timeline: list[Look], rate: float, window: float) -> float | None:

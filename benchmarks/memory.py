@@ -1,0 +1,120 @@
+"""A worker's resident size: by partitions, by booths, and by how many entities the filter has.
+
+    .venv/bin/python benchmarks/memory.py [--only partitions,booths,filter] [--events 300000]
+
+Each row is a worker of its own: at rest with the registry, after it has folded a full log that it began with, and at its highest. For the filter the ledger is filled first, with entities of
+random names; the worker reads them when it begins its partitions. India's registry takes minutes and gigabytes, so it is measured only with `--booths 24109,1052664`.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, dataclass
+
+from clickhouse_driver import Client
+
+import reference
+from benchmarks.ledger_size import fill as fill_ledger
+from benchmarks.measuring import load, running, say, settle, table, watched, writer
+from benchmarks.national import national_registry
+from benchmarks.producing import Mix
+from cli.prepare import read_registry_files
+from cli.workers import StallWatch
+from schemas.days import day_of
+from schemas.registry import Registry
+from settings import Settings
+from sinks.lag import Lag
+
+CURVES = ("partitions", "booths", "filter")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One worker. Sizes in MiB."""
+
+    curve: str
+    label: str
+    at_rest: int
+    """With the registry, and its partitions assigned."""
+    after: int
+    """When all is folded and its chunks are closed."""
+    highest: int
+    filters: float
+    """What the filters of all partitions take."""
+    filter_entities: int
+    filter_seconds: float
+    """What filling them took, one partition after the other."""
+
+
+def main() -> int:
+    """Measure and print a table and one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default=",".join(CURVES))
+    parser.add_argument("--events", type=int, default=300_000, help="that each worker folds")
+    parser.add_argument("--partitions", default="1,12,48")
+    parser.add_argument("--booths", default="24109")
+    parser.add_argument("--entities", default="0,1000000,10000000", help="that the ledger has, for the filter")
+    options = parser.parse_args()
+    wanted = options.only.split(",")
+    if unknown := set(wanted) - {*CURVES}:
+        parser.error(f"no such curve: {', '.join(sorted(unknown))}")
+    state = read_registry_files(reference.registry_files())
+    found: list[Measured] = []
+    for partitions in map(int, options.partitions.split(",")) if "partitions" in wanted else ():
+        with running(state, partitions=partitions) as settings, writer(settings) as clickhouse:
+            found.append(_fold(settings, clickhouse, state, options.events, ("partitions", f"{partitions}"), seed=1))
+    for size in map(int, options.booths.split(",")) if "booths" in wanted else ():
+        registry = national_registry(size, say)
+        with running(registry) as settings, writer(settings) as clickhouse:
+            count = sum(unit.level == "booth" for unit in registry.units.values())
+            found.append(_fold(settings, clickhouse, registry, options.events, ("booths", f"{count:,}"), seed=1))
+    if "filter" in wanted:
+        with running(state) as settings, writer(settings) as clickhouse:
+            _fold(settings, clickhouse, state, 1_000, ("", ""), seed=1)  # the next ones begin behind something
+            have = 0
+            for number, entities in enumerate(sorted(map(int, options.entities.split(",")))):
+                fill_ledger(clickhouse, have, entities)
+                have = entities
+                found.append(_fold(settings, clickhouse, state, options.events, ("filter", f"{entities:,}"), seed=number + 2))
+    print(
+        table(
+            ("of", "size", "at rest, MiB", "after, MiB", "highest, MiB", "filters, MiB", "entities in them", "filled in, s"),
+            [
+                (one.curve, one.label, one.at_rest, one.after, one.highest, f"{one.filters:.1f}", f"{one.filter_entities:,}", f"{one.filter_seconds:.1f}")
+                for one in found
+            ],
+        )
+    )
+    print(json.dumps({"events": options.events, "workers": [asdict(one) for one in found]}))
+    return 0
+
+
+def _fold(settings: Settings, clickhouse: Client, registry: Registry, events: int, named: tuple[str, str], *, seed: int) -> Measured:
+    """Let one worker begin on a full log."""
+    day = day_of(Mix(()).day)
+    booths = [code for code, unit in registry.units.items() if unit.level == "booth" and unit.first <= day <= unit.last]
+    with watched(settings) as (worker,), Lag(settings.kafka, clickhouse) as lag:
+        worker.wait_until_assigned()
+        at_rest, _ = worker.memory()
+        load(settings, Mix(booths).records(events, seed=seed))
+        watch = StallWatch()
+        while (position := lag.position()).behind:
+            watch.check(position.durable, "the worker")
+            worker.wait_for("pravah_rebalances_total")  # notices that it ended
+        settle(settings, clickhouse, lag)
+        metrics, (after, highest) = worker.metrics(), worker.memory()
+    measured = Measured(
+        *named,
+        at_rest,
+        after,
+        highest,
+        metrics.get("pravah_filter_bytes", 0.0) / 2**20,
+        int(metrics.get("pravah_filter_entries", 0.0)),
+        metrics.get("pravah_filter_build_seconds_sum", 0.0),
+    )
+    say(str(measured))
+    return measured
+
+
+if __name__ == "__main__":
+    sys.exit(main())
