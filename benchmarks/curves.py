@@ -149,6 +149,7 @@ def _shown(curve: str, labels: dict[str, dict[str, float]]) -> str:
             f"{one['inserting']:.2f} s of inserts a second",
             f"cores: worker {cores[0]:.2f}, ClickHouse {cores[1]:.2f}, Kafka {cores[2]:.2f}",
             f"{one['kept_waiting_micros']:.1f} µs waited for a core",
+            f"idle {one['idle']:.0%} of the time",
         ]
         rows.append(
             (

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,14 @@ from sinks.connection import connect
 from sinks.lag import Lag
 from sinks.recount import durable_cut, recount
 
-START_SECONDS = 600.0
+START_SECONDS = 1_800.0
 SESSION_SECONDS = 80.0
 """A session timeout that is longer than a worker stands still while the log is filled. Faust takes at most 90."""
 LOADED, ASSIGNED = "[INFO]", "Setting newly assigned partitions"
 """What a worker's log has when its code and the registry are loaded, and when Kafka has given it partitions."""
 _SAMPLE_SECONDS = 0.1
+_RUNS = 0.25
+"""Of a core: answering for its metrics takes a worker less."""
 _LINE = re.compile(rb"(?m)^(\w+)(?:\{([^}]*)\})? (\S+)$")
 
 
@@ -211,6 +214,8 @@ class Drained:
     kafka_micros: float
     kept_waiting_micros: float
     """What the workers waited for a core: on a quiet machine with one worker next to nothing."""
+    idle: float
+    """Share of the time in which nothing was folded, no worker ran, and none was kept waiting for a core: they waited for Kafka or ClickHouse."""
     journal_rows: float
     """Journal rows a record, over the whole run."""
     ledger_rows: float
@@ -253,6 +258,13 @@ def drain(settings: Settings, clickhouse: Client, records: Iterable[Record], *, 
     if end.at <= begin.at:
         sys.exit(f"{waiting:,} records were folded within {_SAMPLE_SECONDS} s: send more of them")
     count = end.folded - begin.folded
+    idle = sum(
+        later.at - one.at
+        for one, later in pairwise(samples)
+        if begin.at <= one.at < end.at
+        and later.folded == one.folded
+        and later.worker_cpu - one.worker_cpu + later.kept_waiting - one.kept_waiting < _RUNS * (later.at - one.at)
+    )
 
     def total(name: str) -> float:
         return sum(one.get(name, 0.0) for one in metrics)
@@ -267,6 +279,7 @@ def drain(settings: Settings, clickhouse: Client, records: Iterable[Record], *, 
         clickhouse_micros=micros("clickhouse_cpu"),
         kafka_micros=micros("kafka_cpu"),
         kept_waiting_micros=micros("kept_waiting"),
+        idle=idle / (end.at - begin.at),
         journal_rows=total('pravah_rows_written_total{table="journal"}') / samples[-1].folded,
         ledger_rows=total('pravah_rows_written_total{table="ledger"}') / samples[-1].folded,
         asked=total("pravah_ledger_lookups_total") / samples[-1].folded,

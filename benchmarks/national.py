@@ -45,7 +45,6 @@ DAY = date(2022, 6, 20)
 STATE_EVENTS = 100_000
 """A dense day of Chhattisgarh's simulated campaign, in both stacks."""
 WALL = "pravah-wall"
-START_SECONDS = 1_800.0
 
 
 def national_registry(booths: int, tell: Callable[[str], None]) -> Registry:
@@ -116,7 +115,7 @@ def main() -> int:
             load(settings, Mix(booths, day=DAY).records(options.recovery_events, seed=2))
             recovery = recover(settings.model_copy(update={"session_timeout_seconds": 10.0}), clickhouse, "KILL", before=options.before, window=2.0)
             for name in ("rate_before", "loaded", "assigned", "folds", "full_speed", "regained", "allowed"):
-                parts.tell(f"after SIGKILL: {name}" + ("" if name == "rate_before" else ", s"), getattr(recovery, name) or -1.0)
+                parts.tell(f"after SIGKILL: {name}" + (", events/s" if name == "rate_before" else ", s"), getattr(recovery, name) or -1.0)
         drain(settings, clickhouse, campaign(read_registry_files(reference.registry_files()), default_plan(), STATE_EVENTS))
         if not options.no_recount:
             with parts.timed("recount of every figure, s"):
@@ -144,9 +143,9 @@ def _day(settings: Settings, clickhouse: Client, booths: list[str], options: arg
     """A day of every booth, folded by a worker that starts on a full log; returns how many booths `rollups` does not show."""
     count = load(settings, Mix(booths, day=DAY, each_unit_once=True).records(len(booths) * options.events_a_booth, seed=1))
     with Lag(settings.kafka, clickhouse) as lag, watched(settings) as (worker,):
-        worker.wait_for("pravah_rebalances_total", START_SECONDS)
+        worker.wait_for("pravah_rebalances_total")
         parts.tell("worker with the registry, MiB", worker.memory()[0])
-        worker.wait_for("pravah_records_total", START_SECONDS)
+        worker.wait_for("pravah_records_total")
         parts.tell("worker's start to: first record folded, s", time.monotonic() - worker.started)
         parts.tell("worker's start to: registry in memory, s", worker.logged(LOADED))
         parts.tell("worker's start to: partitions assigned, s", worker.logged(ASSIGNED))
