@@ -238,7 +238,7 @@ def _kill_in_between(engine: str, share: Callable[[], float], kill: Callable[[],
 
 def _answers(clickhouse: ClickHouseSettings) -> bool:
     try:
-        with urllib.request.urlopen(f"http://{clickhouse.host}:{clickhouse.http_port}/ping", timeout=2) as answer:  # noqa: S310 - our own
+        with urllib.request.urlopen(f"http://{clickhouse.host}:{clickhouse.http_port}/ping", timeout=2) as answer:
             return bool(answer.status == HTTPStatus.OK)
     except OSError:
         return False
