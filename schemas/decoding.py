@@ -75,7 +75,7 @@ def _struct(model: type[BaseModel]) -> type[msgspec.Struct]:
         kind = _type(field.annotation, field.metadata)
         default = msgspec.UNSET if field.default is None else field.default
         fields.append((name, kind) if field.is_required() else (name, kind, default))
-    return msgspec.defstruct(model.__name__, fields, kw_only=True, forbid_unknown_fields=True, gc=False, **options)
+    return msgspec.defstruct(model.__name__, fields, kw_only=True, forbid_unknown_fields=True, frozen=True, gc=False, **options)
 
 
 STRUCTS: dict[type[msgspec.Struct], int] = {_struct(model): number for number, model in enumerate(MODELS.values())}

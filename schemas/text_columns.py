@@ -42,6 +42,12 @@ def _letters(texts: Sequence[str], width: int) -> Numbers:
     return joined.view(np.uint8).reshape(len(texts), width)
 
 
+def _equally_long(texts: Sequence[str], length: int) -> Numbers:
+    """The same for texts of that very length."""
+    joined = "".join(texts)
+    return np.frombuffer(joined.encode(), np.uint8).reshape(len(texts), length) if joined.isascii() else _letters(texts, length)
+
+
 def _number(digits: Numbers, *places: int) -> Numbers:
     value = digits[:, places[0]].astype(np.int64)
     for place in places[1:]:
@@ -92,7 +98,7 @@ def instants(texts: Sequence[str]) -> tuple[Numbers, Numbers]:
 
 def uuids(texts: Sequence[str]) -> tuple[Numbers, Numbers]:
     """Shape (texts, 2): upper and lower 64 bits; and which texts are UUIDs in their usual form, in small letters. The texts must be `UUID_LENGTH` long."""
-    letters = _letters(texts, UUID_LENGTH)
+    letters = _equally_long(texts, UUID_LENGTH)
     nibbles = _NIBBLE[letters[:, _HEX]]
     read = (letters[:, _HYPHENS] == ord("-")).all(axis=1) & (nibbles < 16).all(axis=1)  # noqa: PLR2004 - the hex digits
     whole = (nibbles[:, 0::2] << 4 | nibbles[:, 1::2] & 15).astype(np.uint8)
@@ -103,5 +109,5 @@ def are_hashes(texts: Sequence[str]) -> Numbers:
     """Which texts are keyed hashes in small letters. The texts must be `HASH_LENGTH` long."""
     if not texts:
         return np.ones(0, bool)
-    read: Numbers = np.logical_and.reduce(_NIBBLE[_letters(texts, HASH_LENGTH)] < 16, axis=1)  # noqa: PLR2004 - the hex digits
+    read: Numbers = np.logical_and.reduce(_NIBBLE[_equally_long(texts, HASH_LENGTH)] < 16, axis=1)  # noqa: PLR2004 - the hex digits
     return read

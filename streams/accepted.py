@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from itertools import chain
+from itertools import chain, compress
 from typing import Any, Self
 
 import numpy as np
@@ -83,6 +83,18 @@ class VersionColumns:
                 taken[one.name] = column[picked]
             else:
                 taken[one.name] = [column[row] for row in numbers] if isinstance(column, list) else column[rows]
+        return type(self)(**taken)
+
+    def where(self, wanted: Numbers) -> Self:
+        """Those that are wanted, by a mask."""
+        mask, picked = wanted.tolist(), np.repeat(wanted, self.lengths)
+        taken = {}
+        for one in fields(self):
+            column = getattr(self, one.name)
+            if one.name in RAGGED:
+                taken[one.name] = column[picked]
+            else:
+                taken[one.name] = list(compress(column, mask)) if isinstance(column, list) else column[wanted]
         return type(self)(**taken)
 
     @classmethod

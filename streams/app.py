@@ -117,7 +117,7 @@ def _app(settings: Settings, counted_to: Callable[[], Awaitable[dict[int, int]]]
         consumer_max_fetch_size=1024 * 1024,
         consumer_connections_max_idle_ms=540_000,
         producer_acks=-1,
-        producer_linger_ms=5,
+        producer_linger_ms=50,  # what goes elsewhere is awaited by the flush, not by the fold
         producer_max_request_size=MAX_REQUEST_BYTES,
         stream_buffer_maxsize=4,  # batches, not records
         stream_wait_empty=False,  # waiting can hang a rebalance while ClickHouse is away

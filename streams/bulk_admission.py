@@ -74,8 +74,8 @@ class BulkAdmission:
         self._hierarchy = hierarchy = self.vocabulary.hierarchy
         self._partitions = np.fromiter(map(admission.partition_of, hierarchy.key_names), np.int32, len(hierarchy.key_names))[hierarchy.keys]
         self._tallies = {name: self.vocabulary.metrics.code(name) for name, metric in dictionary.metrics.items() if metric.source.kind == "tally"}
-        self._sources: dict[tuple[str, str], int] = {}
-        """Tool and producer → the numbers of both in one."""
+        self._sources: dict[Any, int] = {}
+        """Sources → the numbers of tool and producer in one."""
         self._key_prefixes = [f"{key}\n" for key in hierarchy.key_names]
 
     def admit(self, partition: int, records: Sequence[Record]) -> Decided:
@@ -108,7 +108,7 @@ class BulkAdmission:
         if passed.all():
             return columns
         unusual += [records[row] for row in np.flatnonzero(~passed).tolist()]
-        return columns.take(np.flatnonzero(passed)) if passed.any() else None
+        return columns.where(passed) if passed.any() else None
 
     def _with_unusual(self, partition: int, columns: LedgerColumns | None, unusual: Iterable[Record]) -> Decided:
         decided = Decided(columns, [], [])
@@ -208,18 +208,19 @@ class BulkAdmission:
         return [text or "" for text in texts]
 
     def _source_codes(self, events: Sequence[Any], passed: Numbers) -> tuple[Numbers, Numbers]:
-        known = self._sources
-        pairs = [(event.source.tool, event.source.producer) for event in events]
-        for pair in set(pairs).difference(known):
-            try:
-                tool, producer = map(_LABEL.validate_python, pair)
-            except ValidationError:
-                continue
-            if len(known) < _MOST_LABELS:
-                known[pair] = self.vocabulary.tools.code(tool) << _PRODUCER_BITS | self.vocabulary.producers.code(producer)
-        codes = np.array(list(map(known.get, pairs, repeat(-1))), np.int64)
-        passed &= codes >= 0
+        sources = [event.source for event in events]
+        codes = np.array(list(map(self._sources.get, sources, repeat(-1))), np.int64)
+        unknown = np.flatnonzero(codes < 0)
+        if len(unknown):
+            codes[unknown] = [self._learn_source(sources[row]) for row in unknown.tolist()]
+            passed &= codes >= 0
         return (codes >> _PRODUCER_BITS).astype(np.int32), (codes & (1 << _PRODUCER_BITS) - 1).astype(np.int32)
+
+    def _learn_source(self, source: Any) -> int:  # noqa: ANN401 - the struct
+        """The numbers of a tool and producer that were not met yet; -1 if they are no labels, or too many were met."""
+        if source not in self._sources and len(self._sources) < _MOST_LABELS and _is_label(source.tool) and _is_label(source.producer):
+            self._sources[source] = self.vocabulary.tools.code(source.tool) << _PRODUCER_BITS | self.vocabulary.producers.code(source.producer)
+        return self._sources.get(source, -1)
 
     def _amounts(self, kind: Numbers, data: Sequence[Any], op: Numbers, passed: Numbers) -> tuple[Numbers, Numbers, Numbers]:
         """What `MetricDictionary.amounts` gives for each event, one event after another: how many, metrics, amounts."""

@@ -70,13 +70,15 @@ def cut(before: Record | None, records: Sequence[R], size: int) -> Iterator[tupl
 
 
 def _beginnings(records: Sequence[Record], size: int) -> list[int]:
-    """Where among some records a chunk begins after the first. Nearly always they are of one hour without a tick; then the offsets alone tell, and each two need not be compared."""
+    """Where among some records a chunk begins after the first. Nearly always they are of one hour; then offsets and ticks tell, and each two need not be compared."""
     times = [record.timestamp for record in records]
-    if min(times) // HOUR_MS != max(times) // HOUR_MS or None in [record.value for record in records]:
+    if min(times) // HOUR_MS != max(times) // HOUR_MS:
         return [index for index in range(1, len(records)) if begins_chunk(records[index - 1], records[index], size)]
-    first, last = records[0].offset // size, records[-1].offset // size
+    behind_ticks = [index for index, value in enumerate([record.value for record in records], start=1) if value is None and is_tick(records[index - 1])]
+    numbers = range(records[0].offset // size + 1, records[-1].offset // size + 1)
     # a set: a gap in the offsets may leave a chunk out
-    return sorted({bisect_left(records, number * size, key=_offset) for number in range(first + 1, last + 1)})
+    found = {bisect_left(records, number * size, key=_offset) for number in numbers}.union(behind_ticks)
+    return sorted(found - {len(records)})
 
 
 def _offset(record: Record) -> int:

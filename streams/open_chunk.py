@@ -77,12 +77,12 @@ class OpenChunk:
         """
         versions, accepted = columns.versions(), fresh
         if fresh.any():
-            self._count_first(versions if fresh.all() else versions.take(np.flatnonzero(fresh)))
+            self._count_first(versions if fresh.all() else versions.where(fresh))
         if not fresh.all():
             accepted = fresh.copy()
             self._count_others(versions, np.flatnonzero(~fresh), accepted)
         if accepted.any():
-            kept = columns if accepted.all() else columns.take(np.flatnonzero(accepted))
+            kept = columns if accepted.all() else columns.where(accepted)
             self._unwritten.append(kept)
             self._accepted.append(kept)
 

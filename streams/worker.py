@@ -5,7 +5,8 @@ The life of a chunk, step by step; a crash between any two of them loses nothing
 1. open: the chunk begins at the first record behind the last one.
 2. fold: records are admitted; for entities that are new to the chunk but known to the filter the ledger is asked for versions at offsets before it.
 3. send: rejected records go to `activity.rejected`, misrouted ones to their partition. Folding goes on meanwhile; the flush waits until they are durable there.
-4. complete: the log enters the next chunk. Folding goes on there at once, except after a chunk that was attempted before: what that attempt may have left astray must be gone before the ledger is asked again.
+4. complete: the log enters the next chunk. Folding goes on there at once if the registry is still the one in force; after a chunk that was attempted before it waits for the close, for what that attempt
+   may have left astray must be gone before the ledger is asked again.
 5. flush, about every second: absolute rows of what changed in all chunks, open and complete, all idempotent.
 6. close, after the flush: if another attempt at a complete chunk has written, what differs from this fold is mended.
 7. release: only now may the offset behind the chunk be committed.
@@ -120,7 +121,7 @@ class Progress:
 _NEVER = -1
 _QUIET_MS = 60_000
 _LOOK_AGAIN_SECONDS = 0.5
-_TELL_EVERY = 20
+_TELL_SECONDS = 10.0
 _MOST_COMPLETE = 2
 """So many chunks of a partition may wait to be closed; then folding waits, so that memory is bounded while ClickHouse is away."""
 
@@ -212,8 +213,8 @@ class Worker:
         self._stopped = False
         self._sending: asyncio.Future[None] | None = None
         """The last of what goes elsewhere, which ends when all before it has."""
-        self._not_in_force = 0
-        """How often in a row no chunk could be closed, because another registry is in force."""
+        self._told = -_TELL_SECONDS
+        """When it was last told that another registry is in force."""
         self._taking, self._turn, self._flushing = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
         """One batch at a time; one piece of it, or the look at what is to be written; one flush."""
         self._writer_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="write")
@@ -293,13 +294,27 @@ class Worker:
         self.progress[partition].opened_at = None
         self._recent[partition].keep(now.chunk.known)
         self._complete[partition].append(now)
-        while (now.was_attempted and now in self._complete[partition]) or len(self._complete[partition]) > _MOST_COMPLETE:
+        while self._lost[partition] == times_lost:
+            known = await self._in_thread(self._store.registry_in_force)
+            waits = (now.was_attempted and now in self._complete[partition]) or len(self._complete[partition]) > _MOST_COMPLETE
+            if self._is_in_force(known) and not waits:
+                return True
             await self.flush()
-            if self._lost[partition] != times_lost:
-                return False
-            if self._not_in_force:
+            if not self._is_in_force(known):
                 await asyncio.sleep(_LOOK_AGAIN_SECONDS)
-        return True
+        return False
+
+    def _is_in_force(self, known: str | None) -> bool:
+        """Whether this worker's registry is the one in force. When it is an older one, the worker is about to be started anew; until then it begins no chunk and closes none."""
+        if known in {None, self._registry}:
+            return True
+        if time.monotonic() - self._told > _TELL_SECONDS:
+            self._told = time.monotonic()
+            log.warning(
+                "no chunk is closed under registry %s: %s is in force. If this goes on, load the registry again: `pravah units load`", self._registry, known
+            )
+        self.last_progress = time.time()  # a restart would not help
+        return False
 
     def _fail(self, error: BaseException) -> None:
         self.failure = self.failure or f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
@@ -344,17 +359,9 @@ class Worker:
             self.last_progress = time.time()
 
     async def _close(self, complete: Sequence[_Open]) -> None:
-        """Close chunks that are complete and written, if this worker's registry is the one in force. When it is an older one, the worker is about to be started anew."""
-        known = await self._on_writer(self._writer.registry_in_force)
-        if known not in {None, self._registry}:
-            if self._not_in_force % _TELL_EVERY == 0:
-                log.warning(
-                    "no chunk is closed under registry %s: %s is in force. If this goes on, load the registry again: `pravah units load`", self._registry, known
-                )
-            self._not_in_force += 1
-            self.last_progress = time.time()  # a restart would not help
+        """Close chunks that are complete and written, if this worker's registry is the one in force."""
+        if not self._is_in_force(await self._on_writer(self._writer.registry_in_force)):
             return
-        self._not_in_force = 0
         ours = [one for one in complete if one in self._complete[one.chunk.partition]]
         await self._on_writer(lambda: self._finish(ours))
         for one in ours:

@@ -337,11 +337,12 @@ def test_a_chunk_is_closed_under_the_registry_in_force_only() -> None:
 
     async def run() -> None:
         worker = group.worker()
-        await worker.take(0, [record, LogRecord(1, record.timestamp, TICK_KEY, None)])
-        await worker.flush()
-        assert group.store.journal
+        taking = asyncio.ensure_future(worker.take(0, [record, LogRecord(1, record.timestamp, TICK_KEY, None)]))
+        done, _ = await asyncio.wait([taking], timeout=0.5)
+        assert not done, "no chunk is begun under the old registry"
         assert group.committed == 0
         group.store.force = REGISTRY.fingerprint()
+        await taking
         await worker.flush()
         assert group.committed == 2
         worker.stop()
