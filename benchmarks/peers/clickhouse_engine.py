@@ -8,8 +8,8 @@ server and goes on when this process is killed; to kill the engine, kill the ser
 
     log (Kafka) ── read ──> ledger (MergeTree) ── count ──> figures (SummingMergeTree)
 
-Written as one would who knows ClickHouse well: two consumers with a thread each; a message is taken as it is (RawBLOB) and parsed once, column by column, which costs a fifth of what JSONEachRow does with so many
-columns; one look-up in a hash table for each event, because all metrics are summed side by side; ancestors, from a dictionary in memory, are joined to what is left after that. The ledger takes every event
+Written as one would who knows ClickHouse well: two consumers with a thread each; a message is taken as it is (RawBLOB) and parsed once, column by column, which costs less than a fifth of what JSONEachRow does with
+so many columns; one look-up in a hash table for each event, because all metrics are summed side by side; ancestors, from a dictionary in memory, are joined to what is left after that. The ledger takes every event
 as columns; `--no-ledger` leaves it out, and what only it needs.
 """
 

@@ -6,9 +6,13 @@
 Reads the stack of PRAVAH_HOME. The first start builds the program with Maven and a JDK. This process becomes the JVM, so that it can be measured and killed as what it is. The last line it prints is
 `{"events": n, "seconds": s}`.
 
-Written as one would who knows Kafka Streams well: no repartition topic, because a partition's figures are added up for that partition alone; one row of the store for each unit and day, written through the cache, so
-that the changelog gets each once a commit; the figures above are kept in memory and made anew from the store after a restart; fastjson2's streaming reader, which was faster than Jackson's; offsets committed every
-second. At least once, as by default: after a kill it may count some events twice. `--exactly-once` is Kafka's `exactly_once_v2`.
+Written as one would who knows Kafka Streams well: no repartition topic, because a partition's figures are added up for that partition alone; a cache before the store, so that the changelog gets each row once a
+commit, which is once a second; static membership, so that the next process takes over at once from one that was killed; fastjson2's streaming reader, which was faster than Jackson's.
+
+`--figures derived` stores what units reported, a row for each unit and day, keeps figures in memory and makes them anew from the store after a restart: one write to the store for each event. `--figures stored` keeps
+every figure of every level in the store, which is the plain way, and reads and writes about eleven rows for each event.
+
+At least once, as by default: after a kill it may count some events twice. `--exactly-once` is Kafka's `exactly_once_v2`. A JVM is slow for its first seconds, until its code is compiled: let it count a few million events.
 """
 
 import argparse
