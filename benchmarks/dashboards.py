@@ -52,8 +52,8 @@ class Viewer:
         return time.perf_counter() - began
 
 
-def queries_of(client: Client, uid: str, to: datetime, days: int) -> list[str]:
-    """What the panels of a dashboard ask.
+def queries_of(client: Client, uid: str, to: datetime, days: int) -> dict[str, str]:
+    """What the panels of a dashboard ask: number and title → query.
 
     Args:
         client: knows milestones and metrics, all of which are chosen.
@@ -64,11 +64,11 @@ def queries_of(client: Client, uid: str, to: datetime, days: int) -> list[str]:
     milestones = [row[0] for row in client.execute("SELECT DISTINCT milestone FROM milestones")]
     metrics = [row[0] for row in client.execute("SELECT metric FROM metrics")]
     chosen = {"unit": UNITS.get(uid, "CG"), "milestone": milestones, "metric": "members_digital" if uid == "pravah-explain" else metrics}
-    return [
-        as_sent(panel["targets"][0]["rawSql"], to - timedelta(days=days), to, chosen)
+    return {
+        f"{panel['id']} {panel.get('title', '')}".strip(): as_sent(panel["targets"][0]["rawSql"], to - timedelta(days=days), to, chosen)
         for panel in dashboards()[uid]["panels"]
         if "rawSql" in panel["targets"][0]
-    ]
+    }
 
 
 def p95(values: list[float]) -> float:
@@ -88,7 +88,7 @@ def main() -> None:
     settings = Settings()
     last = datetime.fromisoformat(options.to).replace(hour=18, tzinfo=KOLKATA)
     with connect(settings.clickhouse, "grafana") as client:
-        queries_by_uid = {uid: queries_of(client, uid, last, options.days) for uid in dashboards()}
+        queries_by_uid = {uid: list(queries_of(client, uid, last, options.days).values()) for uid in dashboards()}
         rows = {table: client.execute(f"SELECT count() FROM {table}")[0][0] for table in ("ledger", "journal", "units")}
         pulled = client.execute("SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'pulled_rollups'")[0][0]
     print(", ".join(f"{table}: {count:,} rows" for table, count in rows.items()))

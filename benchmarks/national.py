@@ -182,25 +182,35 @@ def _walls(settings: Settings, clickhouse: Client, rounds: int, parts: Parts) ->
     with running(state, session_timeout_seconds=SESSION_SECONDS) as alone, writer(alone) as clickhouse_alone:
         drain(alone, clickhouse_alone, campaign(state, default_plan(), STATE_EVENTS))
         asked: list[tuple[Viewer, list[str]]] = []
+        read: list[dict[str, int]] = []
         for where, client in ((settings, clickhouse), (alone, clickhouse_alone)):
             client.execute("SYSTEM REFRESH VIEW board_done_refresh")
             client.execute("SYSTEM WAIT VIEW board_done_refresh")
             with connect(where.clickhouse, "grafana") as reader:
-                asked.append((Viewer(where), queries_of(reader, WALL, to, 30)))
+                queries = queries_of(reader, WALL, to, 30)
+                read.append({panel: _rows_read(reader, query) for panel, query in queries.items()})
+            asked.append((Viewer(where), list(queries.values())))
         loads: list[list[tuple[float, list[float]]]] = [[], []]
         for turn in range(rounds + 1):
-            for number, (viewer, queries) in enumerate(asked):
-                loaded = viewer.load(queries)
+            for number, (viewer, listed) in enumerate(asked):
+                loaded = viewer.load(listed)
                 loads[number] += [loaded] if turn else []  # the first one connects
     whole, by_query = ([statistics.median(took for took, _ in one) for one in loads], [_medians(one) for one in loads])
     for name, took, each in zip(("beside all states", "alone"), whole, by_query, strict=True):
         parts.tell(f"the state's wall, {name}: whole load, s", took)
         parts.tell(f"the state's wall, {name}: queries one by one added up, s", sum(each))
-    for number, (national, single) in enumerate(zip(*by_query, strict=True), start=1):
-        parts.tell(f"query {number} of the wall, ratio", national / single)
+    for (panel, rows), national, single in zip(read[0].items(), *by_query, strict=True):
+        parts.tell(f"wall, panel {panel}: ratio", national / single)
+        parts.tell(f"wall, panel {panel}: rows read beside all states", rows)
+        parts.tell(f"wall, panel {panel}: rows read alone", read[1][panel])
     ratio = whole[0] / whole[1]
     parts.tell("the state's wall, ratio", ratio)
     return ratio
+
+
+def _rows_read(reader: Client, query: str) -> int:
+    reader.execute(query)
+    return int(reader.last_query.progress.rows)
 
 
 def _medians(loads: list[tuple[float, list[float]]]) -> list[float]:
