@@ -10,7 +10,7 @@ Written as one would who knows Kafka Streams well: no repartition topic, because
 commit, which is once a second; static membership, so that the next process takes over at once from one that was killed; fastjson2's streaming reader, which was faster than Jackson's.
 
 `--figures derived` stores what units reported, a row for each unit and day, keeps figures in memory and makes them anew from the store after a restart: one write to the store for each event. `--figures stored` keeps
-every figure of every level in the store, which is the plain way, and reads and writes about eleven rows for each event.
+every figure of every level in the store, which is the plain way, and reads and writes about nine rows for each event.
 
 At least once, as by default: after a kill it may count some events twice. `--exactly-once` is Kafka's `exactly_once_v2`. A JVM is slow for its first seconds, until its code is compiled: let it count a few million events.
 """
