@@ -5,12 +5,14 @@ import os
 import signal
 import sys
 import threading
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import faust
+import typer
 
 from cli.memory import collect_seldom
 from cli.prepare import default_dictionary
+from cli.workers import run_several
 from schemas.registry import Registry
 from settings import Settings
 from sinks.connection import connect
@@ -49,12 +51,17 @@ def _start_anew() -> NoReturn:
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this very command
 
 
-def worker() -> None:
+def worker(
+    processes: Annotated[int, typer.Option(min=1, help="So many workers at once, each a process of its own; one keeps about one core busy.")] = 1,
+) -> None:
     """Roll events up, until a signal.
 
     Several workers may run; Kafka divides the partitions among them. A worker that is killed loses nothing: what it had not closed is folded again. A change of the
-    registry makes it start anew by itself, so that open chunks are folded under one registry.
+    registry makes it start anew by itself, so that open chunks are folded under one registry. With --processes, a worker that ends unasked is started again; the first one has PRAVAH_WORKER_PORT, the next ones
+    the ports behind it.
     """
+    if processes > 1:
+        raise typer.Exit(run_several(processes, Settings()))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # until Faust has its own handler: a changed registry may be noticed before that
     settings = Settings()
     check_listen(settings.worker_host, settings.worker_port)

@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,6 +47,10 @@ def stop_worker(process: "subprocess.Popen[bytes]") -> int:
         Its exit code; 0 if it ended as asked.
     """
     process.send_signal(signal.SIGTERM)
+    return _ended(process)
+
+
+def _ended(process: "subprocess.Popen[bytes]") -> int:
     try:
         return process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
@@ -65,6 +71,49 @@ def working(settings: Settings, log: Path) -> Iterator["subprocess.Popen[bytes]"
 def last_lines(log: Path, count: int = 5) -> str:
     """The end of a log, for an error message."""
     return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-count:])
+
+
+RESTARTS_A_MINUTE = 5
+_LOOK_SECONDS = 0.2
+
+
+def run_several(count: int, settings: Settings) -> int:
+    """Run so many workers until a signal, and start again each that ends unasked.
+
+    Returns:
+        The exit code: 0 after a signal; 1 if one ended more often than `RESTARTS_A_MINUTE`, and so all were ended.
+    """
+    asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked.set())
+    workers = [_start_one(settings, place) for place in range(count)]
+    restarts: deque[float] = deque()
+    while not asked.wait(_LOOK_SECONDS):
+        for place, one in enumerate(workers):
+            if one.poll() is None:
+                continue
+            now = time.monotonic()
+            while restarts and now - restarts[0] > 60:  # noqa: PLR2004 - a minute
+                restarts.popleft()
+            if len(restarts) >= RESTARTS_A_MINUTE:
+                print(f"worker {place + 1} ended with code {one.returncode}, and {len(restarts)} did within a minute: ending all", file=sys.stderr, flush=True)  # noqa: T201 - beside the workers' logs
+                return _stop_all(workers) or 1
+            print(f"worker {place + 1} ended with code {one.returncode}: starting it again", file=sys.stderr, flush=True)  # noqa: T201
+            restarts.append(now)
+            workers[place] = _start_one(settings, place)
+    return _stop_all(workers)
+
+
+def _start_one(settings: Settings, place: int) -> "subprocess.Popen[bytes]":
+    port = settings.worker_port + place if settings.worker_port else 0
+    command = [sys.executable, "-m", "stack", "become", str(os.getpid()), sys.executable, "-m", "cli.main", "worker"]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, env={**os.environ, "PRAVAH_WORKER_PORT": str(port)}, start_new_session=True)  # noqa: S603
+
+
+def _stop_all(workers: Sequence["subprocess.Popen[bytes]"]) -> int:
+    for one in workers:
+        one.send_signal(signal.SIGTERM)
+    return int(any(_ended(one) != 0 for one in workers))
 
 
 class StalledError(RuntimeError):

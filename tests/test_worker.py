@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 
 import oracle
+import psutil
 import pytest
 import small_world
 from chaos.world import other_registry
@@ -157,3 +158,26 @@ def test_another_registry_makes_a_worker_start_anew_whatever_it_is_at(deployment
     install_registry(deployment.settings, other_registry()[0])
     until(lambda: deployment.log_end(1000).count("Worker ready") == 2, "it is up again")
     assert worker.poll() is None
+
+
+def test_one_command_runs_several_workers_and_starts_again_the_one_that_dies(deployment: Deployment) -> None:
+    command = psutil.Process(deployment.start_worker("-m", "cli.main", "worker", "--processes", "2").pid)
+
+    def workers() -> list[psutil.Process]:
+        return [one for one in command.children() if one.status() != psutil.STATUS_ZOMBIE and one.cmdline()[-1] == "worker"]
+
+    until(lambda: len(workers()) == 2, "two workers")
+    first = workers()[0]
+    first.kill()
+    until(lambda: len(workers()) == 2 and first not in workers(), "two workers again")
+    with EventProducer(deployment.settings.kafka) as producer:
+        for number in range(50):
+            producer.send(
+                {**POST, "event_id": f"7b0c1f5e-3a35-4c0e-9c5e-{number:012x}", "unit": ["CG-AC001-B0001", "CG-AC002", "CG-D-A", "CG-D-B", "CG"][number % 5]}
+            )
+    deployment.wait_until_rolled_up()
+    ((figure,),) = deployment.clickhouse.execute("SELECT value FROM totals WHERE unit = 'IN' AND metric = 'posts_facebook'")
+    assert figure == 150
+    ended = workers()
+    deployment.stop_workers()
+    assert not any(one.is_running() for one in ended)
