@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 import reference
-from benchmarks.engines import CEILINGS, PEERS, PRAVAH, TITLES, EngineError, Run, begin_afresh, filled, peer, pravah
+from benchmarks.engines import CEILINGS, PEERS, PRAVAH, EngineError, Run, begin_afresh, filled, name, peer, pravah, run_id, title
 from benchmarks.exactness import Exactness, exactness
 from benchmarks.measuring import say
 from benchmarks.producing import campaign
@@ -62,7 +62,7 @@ def compare(settings: Settings, registry: Registry, engines: list[str], options:
             if engine in left_out:
                 continue
             begin_afresh(settings, registry)
-            run = f"bench-{engine}-{number}".replace("_", "-")
+            run = run_id(engine, str(number))
             try:
                 done = pravah(settings, run, options.seconds, options.workers) if engine == PRAVAH else peer(settings, engine, run, options.seconds)
             except EngineError as error:
@@ -116,7 +116,7 @@ def results(rounds: list[Round], engines: list[str]) -> list[Result]:
                 min(rates),
                 max(rates),
                 statistics.median(ratios) if ratios else None,
-                TARGETS.get(engine),
+                TARGETS.get(name(engine)),
                 *(statistics.median(getattr(one.run, f"{part}_micros") for one in own) for part in ("engine", "kafka", "clickhouse")),
             )
         )
@@ -132,9 +132,7 @@ def show(found: list[Result]) -> None:
         style = "bold" if one.engine == PRAVAH else "red" if one.missed else ""
         ratio, target = ("" if value is None else f"{value:.2f}" for value in (one.ratio, one.target))
         micros = (f"{value:.1f}" for value in (one.engine_micros, one.kafka_micros, one.clickhouse_micros))
-        table.add_row(
-            TITLES.get(one.engine, one.engine), *(f"{value:,.0f}" for value in (one.rate, one.slowest, one.fastest)), ratio, target, *micros, style=style
-        )
+        table.add_row(title(one.engine), *(f"{value:,.0f}" for value in (one.rate, one.slowest, one.fastest)), ratio, target, *micros, style=style)
     _print(table)
 
 
@@ -146,9 +144,7 @@ def show_exactness(found: list[Exactness]) -> None:
     for one in sorted(found, key=lambda one: (one.wrong, abs(one.national_percent))):
         stocks = "not kept" if one.stocks_wrong is None else f"{one.stocks_wrong:,}"
         shares = (f"{one.killed_at:.0%}", f"{one.figures:,}", f"{one.wrong:,}", f"{100 * one.wrong / one.figures:.2f}", f"{one.national_percent:+.2f}")
-        table.add_row(
-            TITLES.get(one.engine, one.engine), *shares, one.worst_metric, f"{one.worst_percent:+.2f}", stocks, style="bold" if one.engine == PRAVAH else ""
-        )
+        table.add_row(title(one.engine), *shares, one.worst_metric, f"{one.worst_percent:+.2f}", stocks, style="bold" if one.engine == PRAVAH else "")
     _print(table)
 
 
@@ -160,12 +156,12 @@ def chart(found: list[Result]) -> str:
     """Events a second of each engine as SVG: the median as a bar, the slowest and fastest round as a line."""
     rows = [
         {
-            "engine": TITLES.get(one.engine, one.engine),
+            "engine": title(one.engine),
             "rate": one.rate,
             "slowest": one.slowest,
             "fastest": one.fastest,
             "label": f"{one.rate:,.0f}",
-            "sort": "Pravah" if one.engine == PRAVAH else "ceiling" if one.engine in CEILINGS else "other",
+            "sort": "Pravah" if one.engine == PRAVAH else "ceiling" if name(one.engine) in CEILINGS else "other",
         }
         for one in reversed(found)
     ]
@@ -201,7 +197,7 @@ def main() -> int:
         show(found)
         if options.chart:
             options.chart.write_text(chart(found), encoding="utf-8")
-    counting = [engine for engine in engines if engine not in CEILINGS] if options.exactness else []
+    counting = [engine for engine in engines if name(engine) not in CEILINGS] if options.exactness else []
     judged = exactness(registry, plan, counting, options.exactness_events) if counting else []
     if judged:
         show_exactness(judged)
@@ -230,7 +226,12 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=1_000_000, help="in the log")
     parser.add_argument("--rounds", type=int, default=5, help="0 leaves speed out")
-    parser.add_argument("--engines", default=",".join((PRAVAH, *PEERS)), metavar="A,B", help="%(default)s")
+    parser.add_argument(
+        "--engines",
+        default=",".join((PRAVAH, *PEERS)),
+        metavar="A,B",
+        help="by default %(default)s; options of a peer may follow its name: 'kafka_streams --exactly-once'",
+    )
     parser.add_argument("--seconds", type=float, default=15.0, help="each engine counts for so long at most in a round")
     parser.add_argument("--workers", type=int, default=1, help="of Pravah")
     parser.add_argument("--exactness", action=argparse.BooleanOptionalAction, default=True, help="whether to look what is wrong after a kill")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -45,6 +46,22 @@ TITLES = {
     "aiokafka_loop": "aiokafka loop (parses only)",
     "librdkafka_loop": "librdkafka loop (parses only)",
 }
+
+
+def name(engine: str) -> str:
+    """An engine may come with options of its peer, `kafka_streams --exactly-once`; this is its name."""
+    return engine.split(maxsplit=1)[0]
+
+
+def title(engine: str) -> str:
+    """For people."""
+    return " ".join([TITLES.get(name(engine), name(engine)), *engine.split()[1:]])
+
+
+def run_id(engine: str, suffix: str) -> str:
+    """Names a run: letters, digits and hyphens alone."""
+    return "-".join(re.findall(r"[A-Za-z0-9]+", f"bench {engine} {suffix}"))
+
 
 SAMPLE_SECONDS = 0.1
 START_SECONDS = 120.0
@@ -317,7 +334,7 @@ def create(settings: Settings, engine: str, run: str) -> None:
 
 
 def _start(settings: Settings, engine: str, log: Path, *options: str) -> "subprocess.Popen[str]":
-    program = ROOT / "benchmarks" / "peers" / f"{engine}.py"
+    program = ROOT / "benchmarks" / "peers" / f"{name(engine)}.py"
     if not program.exists():
         msg = f"there is no engine {engine!r}; there are {', '.join((PRAVAH, *PEERS))}"
         raise EngineError(msg)
@@ -325,6 +342,6 @@ def _start(settings: Settings, engine: str, log: Path, *options: str) -> "subpro
         msg = f"{PEERS_PYTHON} is missing: `make bench` and `make .tools/bench/.installed` make it"
         raise EngineError(msg)
     environment = {**os.environ, "PRAVAH_HOME": str(settings.home.resolve()), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "stack", "become", str(os.getpid()), str(PEERS_PYTHON), str(program), *options]
+    command = [sys.executable, "-m", "stack", "become", str(os.getpid()), str(PEERS_PYTHON), str(program), *options, *engine.split()[1:]]
     with log.open("a", encoding="utf-8") as err:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err, text=True, env=environment, cwd=ROOT)  # noqa: S603

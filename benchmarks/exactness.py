@@ -22,7 +22,7 @@ from kafka.errors import KafkaError
 
 import reference
 import stack
-from benchmarks.engines import PRAVAH, ROOT, SAMPLE_SECONDS, START_SECONDS, EngineError, Peer, begin_afresh, create, filled
+from benchmarks.engines import PRAVAH, ROOT, SAMPLE_SECONDS, START_SECONDS, EngineError, Peer, begin_afresh, create, filled, name, run_id
 from benchmarks.measuring import say, settle
 from benchmarks.peers.peer import table
 from benchmarks.producing import Record
@@ -131,8 +131,8 @@ def exactness(registry: Registry, plan: Plan, engines: Sequence[str], events: in
 
 
 def _pravah(settings: Settings, engine: str, expected: Expected) -> Exactness:
-    settings = settings.model_copy(update={"consumer_group": f"exact-{engine}"})
-    log = settings.home / "logs" / f"exact-{engine}.log"
+    settings = settings.model_copy(update={"consumer_group": run_id(engine, "kill")})
+    log = settings.home / "logs" / f"{settings.consumer_group}.log"
     process, watch = start_worker(settings, log), StallWatch()
     try:
         with connect(settings.clickhouse, "writer") as clickhouse, Lag(settings.kafka, clickhouse) as lag:
@@ -151,20 +151,20 @@ def _pravah(settings: Settings, engine: str, expected: Expected) -> Exactness:
 
 
 def _peer(settings: Settings, engine: str, expected: Expected) -> Exactness:
-    run = f"exact-{engine}".replace("_", "-")
+    run = run_id(engine, "kill")
     create(settings, engine, run)
     one = Peer(settings, engine, run, _RUN_SECONDS)
     try:
         figures = _Figures(settings, engine, run, expected)
 
         def kill() -> None:
-            if engine == "clickhouse_engine":  # the engine is the server, which its supervisor starts again
+            if name(engine) == "clickhouse_engine":  # the engine is the server, which its supervisor starts again
                 psutil.Process(next(server.pid for server in stack.status(settings.home).servers if server.name == "clickhouse")).kill()
             else:
                 one.kill()
 
         killed_at = _kill_in_between(engine, figures.share, kill, lambda: one.check(time.monotonic(), START_SECONDS))
-        if engine == "clickhouse_engine":
+        if name(engine) == "clickhouse_engine":
             _until(lambda: _answers(settings.clickhouse), "ClickHouse is there again", START_SECONDS)
         if one.process.poll() is not None:
             one = Peer(settings, engine, run, _RUN_SECONDS)
@@ -185,8 +185,8 @@ class _Figures:
     """What a peer has written."""
 
     def __init__(self, settings: Settings, engine: str, run: str, expected: Expected) -> None:
-        self._settings, self._table, self._group, self._expected = settings, table(engine), run, expected
-        self._writes_late = engine == "faust_tables"
+        self._settings, self._table, self._group, self._expected = settings, table(name(engine)), run, expected
+        self._writes_late = name(engine) == "faust_tables"
 
     def _execute(self, query: str) -> list[Any]:
         with connect(self._settings.clickhouse, "writer") as client:
