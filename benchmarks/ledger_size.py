@@ -16,11 +16,12 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 from clickhouse_driver import Client
 from rich.console import Console
 from rich.table import Table
@@ -28,12 +29,13 @@ from rich.table import Table
 import reference
 import stack
 from cli.prepare import default_dictionary, prepare, read_registry_files
+from schemas.columns import Numbers
 from schemas.registry import Registry
 from settings import Settings
 from sinks.connection import connect
 from sinks.rollup_store import RollupStore
 from streams.admission import Admission
-from streams.filter import Entity, EntityFilter
+from streams.filter import EntityFilter
 from streams.worker import Outgoing, Worker
 
 PARTITIONS = 12
@@ -152,8 +154,8 @@ async def fold(settings: Settings, registry: Registry, work: list[list[Record]])
     return took[1:], worker  # the first one fills the filter
 
 
-def _seen_all(_: EntityFilter, entities: Sequence[Entity]) -> list[Entity]:
-    return list(entities)
+def _seen_all(_: EntityFilter, fingerprints: Numbers) -> Numbers:
+    return np.ones(len(fingerprints), bool)
 
 
 def settle(client: Client) -> None:
