@@ -21,6 +21,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 _COMMIT_SECONDS = 10
+_FETCH_WAIT_MS = 50
 
 
 class Batch(NamedTuple):
@@ -75,10 +76,26 @@ class LeanRecords(fetcher.PartitionRecords):
             self.next_fetch_offset = batch.next_offset
 
 
+class BatchThread(driver.AIOKafkaConsumerThread):
+    """Faust's thread for the consumer, which lets the broker wait less.
+
+    aiokafka has one request on its way to a broker, and Faust lets that wait 1.5 s for records. One that asks only for partitions that are read to their end holds up all others for so long: a worker in a long log stood still for a third of
+    its time.
+    """
+
+    def _create_worker_consumer(self, transport: Any) -> Any:  # noqa: ANN401 - Faust's
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = _FETCH_WAIT_MS  # noqa: SLF001 - it is read when the consumer starts
+        return consumer
+
+
 class BatchConsumer(driver.Consumer):
     """Fetches batches; commits what was released; starts at the earliest record where nothing was committed."""
 
     app: "BatchApp"
+
+    def _new_consumer_thread(self) -> BatchThread:
+        return BatchThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ANN401, ASYNC109 - Faust's signature
         fetched = await super()._getmany(active_partitions, timeout)

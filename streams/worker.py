@@ -211,8 +211,8 @@ class Worker:
         self._lost: Counter[int] = Counter()
         """How often each partition was taken away: what began before the last time is not ours to go on with."""
         self._stopped = False
-        self._sending: asyncio.Future[None] | None = None
-        """The last of what goes elsewhere, which ends when all before it has."""
+        self._sending: list[asyncio.Future[None]] = []
+        """What is on its way elsewhere."""
         self._told = -_TELL_SECONDS
         """When it was last told that another registry is in force."""
         self._taking, self._turn, self._flushing = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
@@ -257,7 +257,7 @@ class Worker:
                     progress.unwritten_since = piece[0].timestamp
                 outgoing = await self._in_thread(self._fold, now, piece)
                 if outgoing.rejected or outgoing.misrouted:
-                    self._sending = asyncio.ensure_future(self._send_after(self._sending, outgoing))
+                    self._sending.append(asyncio.ensure_future(self._send(outgoing)))
                 now.last = piece[-1]
                 expected = piece[-1].offset + 1
                 if self._lost[partition] == times_lost:
@@ -278,12 +278,6 @@ class Worker:
             raise LogError(msg)
         log.info("partition %d: back from offset %d to %d", partition, expected, offset)
         self._forget(partition)
-
-    async def _send_after(self, before: "asyncio.Future[None] | None", outgoing: Outgoing) -> None:
-        """Send what goes elsewhere, in the order in which it was folded."""
-        if before is not None:
-            await before
-        await self._send(outgoing)
 
     async def _completed(self, now: _Open, times_lost: int) -> bool:
         """Put a complete chunk to those that wait to be closed, and wait for it if need be; False if the partition was taken away."""
@@ -338,7 +332,7 @@ class Worker:
     async def _flush(self) -> None:
         began = time.monotonic()
         async with self._turn:
-            sending = self._sending
+            sending, self._sending = self._sending, []
             complete = [one for waiting in self._complete.values() for one in waiting]
             opened = [*complete, *self._open.values()]
             written = {one.chunk.partition: (self.progress[one.chunk.partition], one.chunk.last_offset + 1) for one in opened}
@@ -347,8 +341,7 @@ class Worker:
                 progress.writing_since, progress.unwritten_since = progress.unwritten_since, None
         if self._stopped:
             return
-        if sending is not None:
-            await asyncio.shield(sending)
+        await asyncio.gather(*sending)
         await self._on_writer(lambda: self._writer.write(**rows))
         for progress, offset in written.values():
             progress.durable, progress.writing_since = max(offset, progress.durable or 0), None
