@@ -139,11 +139,19 @@ def show(found: list[Result]) -> None:
 def show_exactness(found: list[Exactness]) -> None:
     """The table of what is wrong."""
     table = Table(title="Figures after repeats, corrections, retractions, broken records and a kill (flows by day, all levels; of Pravah its stocks too)")
-    for head in ("engine", "killed at", "figures", "wrong", "wrong, %", "national total off, %", "worst metric", "off, %", "stocks wrong"):
+    for head in ("engine", "killed at", "figures", "wrong", "wrong, %", "by the kill", "national total off, %", "worst metric", "off, %", "stocks wrong"):
         table.add_column(head, justify="left" if head in {"engine", "worst metric"} else "right")
     for one in sorted(found, key=lambda one: (one.wrong, abs(one.national_percent))):
         stocks = "not kept" if one.stocks_wrong is None else f"{one.stocks_wrong:,}"
-        shares = (f"{one.killed_at:.0%}", f"{one.figures:,}", f"{one.wrong:,}", f"{100 * one.wrong / one.figures:.2f}", f"{one.national_percent:+.2f}")
+        by_the_kill = "" if one.by_the_kill is None else f"{one.by_the_kill:,}"
+        shares = (
+            f"{one.killed_at:.0%}",
+            f"{one.figures:,}",
+            f"{one.wrong:,}",
+            f"{100 * one.wrong / one.figures:.2f}",
+            by_the_kill,
+            f"{one.national_percent:+.2f}",
+        )
         table.add_row(title(one.engine), *shares, one.worst_metric, f"{one.worst_percent:+.2f}", stocks, style="bold" if one.engine == PRAVAH else "")
     _print(table)
 

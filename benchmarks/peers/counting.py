@@ -50,6 +50,7 @@ class Counting:
         self.names: list[str] = []
         """Of the lines: the units with `>` between them."""
         self._kinds: dict[str, _Kind] = {}
+        self._tallies = {metric.metric for metric in dictionary.of_kind("tally")}
 
     def read(self, raw: bytes | None) -> tuple[str, date, Place, list[tuple[str, int]]] | None:
         """The unit of an event, its day in Asia/Kolkata, its place, and what it adds to each metric; None if it counts nowhere."""
@@ -66,6 +67,8 @@ class Counting:
             if place is None:
                 return None
             if event["kind"] == "tally":
+                if data["metric"] not in self._tallies:
+                    return None
                 amounts = [(data["metric"], data["value"])]
             else:
                 kind = self._kinds.get(event["kind"]) or self._kind(event["kind"])

@@ -38,7 +38,7 @@ class ClickHouse(BaseSink):
         """Take what one event came to."""
         if value is not None:
             unit, day, place, own, above = value
-            key = key or ""
+            key = key or f"partition {partition}"  # state is kept by partition and key
             self._units[key, unit, day] = place.level, own
             self._lines[key, place.line, day] = above
         self._progress.read(partition, offset + 1, 1)
