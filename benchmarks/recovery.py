@@ -66,6 +66,9 @@ class Recovery:
     regained: float | None
     again: int
     """Records that had to be folded again: those of the chunks that were open."""
+    asked: int
+    """Entities for which the second worker asked the ledger, and the seconds that took."""
+    asking: float
     allowed: float
     """Until the rebalance is over, and one chunk of every partition is folded at the rate before."""
     timeline: list[Look] = field(repr=False)
@@ -107,6 +110,7 @@ def main() -> int:
                 "full speed s",
                 "regained s",
                 "folded again",
+                "ledger asked for (s)",
                 "allowed s",
                 "taken / allowed",
             ),
@@ -117,6 +121,7 @@ def main() -> int:
                     *(f"{value:.1f}" for value in (one.gone, one.loaded, one.assigned, one.folds)),
                     *("log ended" if value is None else f"{value:.1f}" for value in (one.full_speed, one.regained)),
                     f"{one.again:,}",
+                    f"{one.asked:,} ({one.asking:.1f})",
                     f"{one.allowed:.1f}",
                     "-" if one.taken is None else f"{one.taken / one.allowed:.2f}",
                 )
@@ -169,6 +174,7 @@ def recover(settings: Settings, clickhouse: Client, name: str, *, before: float,
                     regained = look.at if all(own.get(partition, 0) >= offset for partition, offset in open_ones.items()) else None
                 if not look.behind:
                     break
+            metrics = second.metrics()
             settle(settings, clickhouse, lag)
     return Recovery(
         signal=name,
@@ -180,6 +186,8 @@ def recover(settings: Settings, clickhouse: Client, name: str, *, before: float,
         full_speed=_full_speed(timeline, FULL * rate, window),
         regained=regained,
         again=sum(offset - closed.get(partition, 0) for partition, offset in open_ones.items()),
+        asked=int(metrics["pravah_ledger_lookups_total"]),
+        asking=metrics["pravah_ledger_lookup_seconds_sum"],
         allowed=assigned + settings.kafka.partitions * settings.chunk_size / rate,
         timeline=timeline[::5],
     )
