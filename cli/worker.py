@@ -64,6 +64,7 @@ def worker(
         raise typer.Exit(run_several(processes, Settings()))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # until Faust has its own handler: a changed registry may be noticed before that
     settings = Settings()
+    collect_seldom()  # reading the registry makes millions of objects, too
     check_listen(settings.worker_host, settings.worker_port)
     identity, partitions = identify(settings.kafka)
     with connect(settings.clickhouse, "writer") as client:

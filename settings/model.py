@@ -109,7 +109,7 @@ class Settings(BaseSettings):
     alert_email: str | None = Field(default=None, description="addresses that alerts are sent to, with ; between them")
     alert_telegram_token: SecretStr | None = Field(default=None, description="of the bot that sends alerts")
     alert_telegram_chat: str | None = Field(default=None, description="where it sends them")
-    session_timeout_seconds: float = Field(default=10.0, gt=0, description="a silent worker's partitions go to another after this")
+    session_timeout_seconds: float = Field(default=10.0, gt=0, le=90, description="at most 90: a silent worker's partitions go to another after this")
 
     @classmethod
     def settings_customise_sources(

@@ -100,13 +100,13 @@ class RollupStore:
         """The fingerprint of the registry under which chunks may be closed now; None if none was ever loaded."""
         return self._session.run(lambda client: get_fact(client, REGISTRY))
 
-    def fingerprints(self, partition: int, first: int, bits: int) -> Iterator[Sequence[int]]:
-        """The fingerprints of a partition's entities from an offset on, in blocks, as `streams.filter.EntityFilter` makes them; some may come twice."""
+    def fingerprints(self, partition: int, first: int, before: int, bits: int) -> Iterator[Sequence[int]]:
+        """The fingerprints of a partition's entities from an offset on and before another one, in blocks, as `streams.filter.EntityFilter` makes them; some may come twice."""
         query = """
             SELECT bitAnd(CRC32(concat(key, '\n', entity)), %(mask)s) AS fingerprint
-            FROM ledger WHERE partition = %(partition)s AND offset >= %(first)s
+            FROM ledger WHERE partition = %(partition)s AND offset >= %(first)s AND offset < %(before)s
         """
-        wanted = {"partition": partition, "first": first, "mask": (1 << bits) - 1}
+        wanted = {"partition": partition, "first": first, "before": before, "mask": (1 << bits) - 1}
 
         def read(client: Client) -> list[Sequence[int]]:
             rows = client.execute_iter(query, wanted, chunk_size=_BLOCK)

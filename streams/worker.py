@@ -64,8 +64,8 @@ class Store(Protocol):
         """The fingerprint of the registry under which chunks may be closed now; None if any."""
         ...
 
-    def fingerprints(self, partition: int, first: int, bits: int) -> Iterable[Iterable[int]]:
-        """Fingerprints, as `EntityFilter` makes them, of the entities that the ledger has from an offset on; in blocks."""
+    def fingerprints(self, partition: int, first: int, before: int, bits: int) -> Iterable[Iterable[int]]:
+        """Fingerprints, as `EntityFilter` makes them, of the entities that the ledger has from an offset on, and before another one; in blocks."""
         ...
 
     def attempted_to(self, partition: int, offset: int) -> int:
@@ -201,6 +201,8 @@ class Worker:
         self._name = name
         self._recent: dict[int, RecentEntities] = {}
         """Of partitions that were begun here: what their chunks that were closed here knew."""
+        self._begun: dict[int, int] = {}
+        """Where partitions were begun here: below it all was closed before."""
         self._attempted: dict[int, int] = {}
         """Of partitions that were begun here: below it other attempts may have written."""
         self._open: dict[int, _Open] = {}
@@ -407,6 +409,7 @@ class Worker:
         if not continues:
             await self._in_thread(self._check_begin, partition, offset)
             await self._in_thread(self._fill_filter, partition, offset)
+            self._begun[partition] = offset
             self._attempted[partition] = await self._in_thread(self._store.attempted_to, partition, offset)
             self._recent[partition] = RecentEntities(self._recent_entities)
         self._filters[partition].complete_to = offset
@@ -453,7 +456,7 @@ class Worker:
         known = self._filters.setdefault(partition, EntityFilter(self._filter_bits))
         if known.complete_to < offset:
             with self._telemetry.filter_build_seconds.time():
-                for block in self._store.fingerprints(partition, known.complete_to, self._filter_bits):
+                for block in self._store.fingerprints(partition, known.complete_to, offset, self._filter_bits):
                     known.add_fingerprints(block)
         self.last_progress = time.time()
 
@@ -535,7 +538,10 @@ class Worker:
             rejections += [rejection_row(item, one.chunk.partition, one.chunk.start, one.attempt) for item in rejected]
             if one.chunk.last_offset != one.flushed:
                 if one.flushed == _NEVER:
-                    opening.append(self._chunk_row(one, one.chunk.start, closed=False))
+                    # not further than what is in the figures: those of the chunk before may be in this very write
+                    durable = self.progress[one.chunk.partition].durable
+                    reach = self._begun[one.chunk.partition] if durable is None else durable
+                    opening.append(self._chunk_row(one, min(one.chunk.start, reach), closed=False))
                 chunks.append(self._chunk_row(one, one.chunk.last_offset + 1, closed=False))
                 one.flushed = one.chunk.last_offset
         rows = LedgerColumns.join(ledger).ledger(self._admission.vocabulary) if ledger else ()

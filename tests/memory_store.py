@@ -45,9 +45,11 @@ class MemoryStore:
     def registry_in_force(self) -> str | None:
         return None
 
-    def fingerprints(self, partition: int, first: int, bits: int) -> Iterator[Sequence[int]]:
+    def fingerprints(self, partition: int, first: int, before: int, bits: int) -> Iterator[Sequence[int]]:
         mask = (1 << bits) - 1
-        yield [crc32(f"{r['key']}\n{r['entity']}".encode()) & mask for r in self.ledger.values() if r["partition"] == partition and r["offset"] >= first]
+        yield [
+            crc32(f"{r['key']}\n{r['entity']}".encode()) & mask for r in self.ledger.values() if r["partition"] == partition and first <= r["offset"] < before
+        ]
 
     def attempted_to(self, partition: int, offset: int) -> int:
         found = [max(r["next_offset"], offset + 1) for r in self.chunks.values() if r["partition"] == partition and r["chunk"] >= offset]

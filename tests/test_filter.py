@@ -58,7 +58,7 @@ def test_clickhouse_makes_the_same_fingerprints(deployment: Deployment) -> None:
     assert len(stored) == len(names)
     filled = EntityFilter(28)
     store = RollupStore(deployment.settings.clickhouse, threading.Event())
-    for block in store.fingerprints(stored[0][2], 0, 28):
+    for block in store.fingerprints(stored[0][2], 0, 2**63, 28):
         filled.add_fingerprints(block)
     store.close()
     assert len(filled) == len(names)

@@ -307,6 +307,30 @@ def test_ticks_close_chunks_and_count_nowhere(hierarchy: oracle.Hierarchy, log, 
             assert group.committed > record.offset, "the chunk that a tick ends is closed at once"
 
 
+@settings(max_examples=60, deadline=None)
+@given(log=logs, chunk_size=st.integers(1, 6))
+def test_chunks_never_tell_more_than_the_figures_have(log, chunk_size: int) -> None:
+    """Whoever reads how far the figures stand must find them; a write may be cut short between any two tables."""
+
+    class Watched(MemoryStore):
+        def write(self, **rows) -> None:
+            for name in ("opened", "journal", "ledger", "ledger_out", "rejected", "chunks"):
+                super().write(**{name: rows.get(name, ())})
+                reach = max((row["next_offset"] for row in self.chunks.values()), default=0)
+                stands = {row["offset"] for row in self.ledger.values()}
+                assert all(offset in stands for offset in first_deliveries if offset < reach), name
+
+    events, hours = log
+    records, first_deliveries, seen = log_of(events, hours), set(), set()
+    for record, event in zip(records, events, strict=True):
+        identity = event["entity"], event["version"]
+        if identity not in seen:
+            first_deliveries.add(record.offset)
+        seen.add(identity)
+    group = Group(Watched(), chunk_size)
+    asyncio.run(group.read(records, [4, 7], flush=True))
+
+
 def test_a_quiet_partition_is_sent_a_tick_once_its_hour_is_over() -> None:
     group = Group(MemoryStore(), 100)
     (record,) = log_of([_post()], [0])

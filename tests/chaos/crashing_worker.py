@@ -41,8 +41,8 @@ class CrashingStore(RollupStore):
     def versions(self, *arguments: Any) -> Any:
         return POINT.around("look-up", super().versions, *arguments)
 
-    def other_attempts(self, *arguments: Any) -> Any:
-        return POINT.around("close", super().other_attempts, *arguments)
+    def with_other_attempts(self, *arguments: Any) -> Any:
+        return POINT.around("close", super().with_other_attempts, *arguments)
 
     def fingerprints(self, *arguments: Any) -> Any:
         return POINT.around("filter", super().fingerprints, *arguments)
