@@ -323,7 +323,7 @@ class Worker:
         """
         async with self._flushing:
             if self.failure and not self._stopped:
-                msg = f"nothing more is written: {self.failure}"
+                msg = f"something failed before, so nothing more is written: {self.failure}"
                 raise LogError(msg)
             try:
                 await self._flush()
