@@ -206,7 +206,7 @@ def main() -> int:
         if options.chart:
             options.chart.write_text(chart(found), encoding="utf-8")
     counting = [engine for engine in engines if name(engine) not in CEILINGS] if options.exactness else []
-    judged = exactness(registry, plan, counting, options.exactness_events) if counting else []
+    judged = exactness(registry, plan, counting, options.exactness_events) if counting and options.exactness_events else []
     if judged:
         show_exactness(judged)
     report = _report(found, rounds, judged, options)
