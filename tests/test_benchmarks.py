@@ -55,6 +55,15 @@ def test_peers_count_a_repeat_twice_and_that_is_all_they_do_about_it(chhattisgar
     assert twice == {key: 2 * value for key, value in once.items()}
 
 
+def test_totals_of_a_process_that_was_killed_are_folded_by_the_next(chhattisgarh: Registry) -> None:
+    deliveries = campaign(chhattisgarh)
+    totals: Totals = {}
+    before = Counting(chhattisgarh, default_dictionary())
+    before.add([delivery.value for delivery in deliveries], totals)
+    rows = [sorted(zip(*counting.fold(totals), strict=True)) for counting in (before, Counting(chhattisgarh, default_dictionary()))]
+    assert rows[0] == rows[1]
+
+
 @pytest.mark.parametrize("at", ["2022-06-21T00:15:00+05:30", "2022-06-20T18:45:00Z", "2022-06-20T13:45:00.5-05:00", "2022-06-21T23:59:59.999+05:30"])
 def test_the_day_is_that_in_kolkata(chhattisgarh: Registry, at: str) -> None:
     event = {"unit": "CG-AC084-B0017", "kind": "membership", "occurred_at": at, "data": {"mode": "digital", "count": 3}}

@@ -107,7 +107,10 @@ class Counting:
         by_line: defaultdict[tuple[int, date, str], int] = defaultdict(int)
         figures: defaultdict[tuple[str, str, str, date], int] = defaultdict(int)
         for (unit, day, metric), amount in totals.items():
-            level, line = self._places[unit, day]  # type: ignore[misc] # what has no place is not in the totals
+            place = self._places.get((unit, day)) or self._place(unit, day)  # totals may come from a process before this one
+            if place is None:
+                continue
+            level, line = place
             if level == "booth":
                 levels.append(level)
                 units.append(unit)
