@@ -157,7 +157,7 @@ def show_exactness(found: list[Exactness]) -> None:
 
 
 def _print(table: Table) -> None:
-    Console(width=150 if not sys.stdout.isatty() else None).print(table)
+    Console(width=170 if not sys.stdout.isatty() else None).print(table)
 
 
 def chart(found: list[Result]) -> str:
