@@ -114,12 +114,6 @@ class RollupStore:
 
         return iter(self._session.run(read))
 
-    def attempted_to(self, partition: int, offset: int) -> int:
-        """The offset behind the last record that any attempt at a chunk from an offset on has written; the offset itself if there was none."""
-        query = "SELECT max(next_offset) FROM chunks WHERE partition = %(partition)s AND chunk >= %(offset)s"
-        found = self._session.run(lambda client: client.execute(query, {"partition": partition, "offset": offset}))
-        return max(int(found[0][0]), offset + 1) if found[0][0] else offset
-
     def with_other_attempts(self, attempts: Sequence[tuple[int, int, UUID]]) -> set[tuple[int, int, UUID]]:
         """Those attempts (partition, chunk, attempt) at whose chunk another one has written something."""
         query = "SELECT DISTINCT partition, chunk, attempt FROM chunks WHERE (partition, chunk) IN %(chunks)s"

@@ -5,8 +5,8 @@ The life of a chunk, step by step; a crash between any two of them loses nothing
 1. open: the chunk begins at the first record behind the last one.
 2. fold: records are admitted; for entities that are new to the chunk but known to the filter the ledger is asked for versions at offsets before it.
 3. send: rejected records go to `activity.rejected`, misrouted ones to their partition. Folding goes on meanwhile; the flush waits until they are durable there.
-4. complete: the log enters the next chunk. Folding goes on there at once if the registry is still the one in force; after a chunk that was attempted before it waits for the close, for what that attempt
-   may have left astray must be gone before the ledger is asked again.
+4. complete: the log enters the next chunk. Folding goes on there at once if the registry is still the one in force. Until the complete chunk is closed, the ledger is asked for versions before it alone, because another attempt
+   may have left something astray in it; what it has itself is known here.
 5. flush, about every second: absolute rows of what changed in all chunks, open and complete, all idempotent.
 6. close, after the flush: if another attempt at a complete chunk has written, what differs from this fold is mended.
 7. release: only now may the offset behind the chunk be committed.
@@ -66,10 +66,6 @@ class Store(Protocol):
 
     def fingerprints(self, partition: int, first: int, before: int, bits: int) -> Iterable[Iterable[int]]:
         """Fingerprints, as `EntityFilter` makes them, of the entities that the ledger has from an offset on, and before another one; in blocks."""
-        ...
-
-    def attempted_to(self, partition: int, offset: int) -> int:
-        """The offset behind the last record that any attempt at a chunk from an offset on has written; the offset itself if there was none."""
         ...
 
     def with_other_attempts(self, attempts: Sequence[Attempt]) -> set[Attempt]:
@@ -133,8 +129,6 @@ class _Open:
     chunk: OpenChunk
     registry: str
     first_appended_at: int
-    was_attempted: bool
-    """Whether another attempt at it may have written."""
     last: Record | None = None
     flushed: int = _NEVER
     rejected: list[Rejected] = field(default_factory=list)
@@ -203,8 +197,6 @@ class Worker:
         """Of partitions that were begun here: what their chunks that were closed here knew."""
         self._begun: dict[int, int] = {}
         """Where partitions were begun here: below it all was closed before."""
-        self._attempted: dict[int, int] = {}
-        """Of partitions that were begun here: below it other attempts may have written."""
         self._open: dict[int, _Open] = {}
         self._complete: defaultdict[int, list[_Open]] = defaultdict(list)
         """Chunks that wait to be closed, in the order of the log."""
@@ -292,8 +284,7 @@ class Worker:
         self._complete[partition].append(now)
         while self._lost[partition] == times_lost:
             known = await self._in_thread(self._store.registry_in_force)
-            waits = (now.was_attempted and now in self._complete[partition]) or len(self._complete[partition]) > _MOST_COMPLETE
-            if self._is_in_force(known) and not waits:
+            if self._is_in_force(known) and len(self._complete[partition]) <= _MOST_COMPLETE:
                 return True
             await self.flush()
             if not self._is_in_force(known):
@@ -410,11 +401,10 @@ class Worker:
             await self._in_thread(self._check_begin, partition, offset)
             await self._in_thread(self._fill_filter, partition, offset)
             self._begun[partition] = offset
-            self._attempted[partition] = await self._in_thread(self._store.attempted_to, partition, offset)
             self._recent[partition] = RecentEntities(self._recent_entities)
         self._filters[partition].complete_to = offset
         chunk = OpenChunk(partition, offset, self._admission.vocabulary)
-        return _Open(chunk, self._registry, first.timestamp, offset < self._attempted[partition])
+        return _Open(chunk, self._registry, first.timestamp)
 
     async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401
         if self._stopped:
@@ -502,8 +492,10 @@ class Worker:
         """What the ledger has of entities that the filter may have seen."""
         if not asked:
             return []
+        # in what is not closed yet another attempt may have rows astray; what it should have was looked for among recent entities
+        before = min((one.chunk.start for one in list(self._complete.get(chunk.partition, ()))), default=chunk.start)
         with self._telemetry.ledger_lookup_seconds.time():
-            stored = self._store.versions(chunk.partition, chunk.start, asked)
+            stored = self._store.versions(chunk.partition, before, asked)
         self._telemetry.ledger_lookups_total.inc(len(asked))
         self._telemetry.ledger_found_total.inc(len(set(map(entity_of, stored))))
         return stored

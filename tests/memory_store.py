@@ -51,10 +51,6 @@ class MemoryStore:
             crc32(f"{r['key']}\n{r['entity']}".encode()) & mask for r in self.ledger.values() if r["partition"] == partition and first <= r["offset"] < before
         ]
 
-    def attempted_to(self, partition: int, offset: int) -> int:
-        found = [max(r["next_offset"], offset + 1) for r in self.chunks.values() if r["partition"] == partition and r["chunk"] >= offset]
-        return max(found, default=offset)
-
     def with_other_attempts(self, attempts: Sequence[tuple[int, int, UUID]]) -> set[tuple[int, int, UUID]]:
         stored = {(r["partition"], r["chunk"], r["attempt"]) for r in self.chunks.values()}
         return {one for one in attempts if any(other[:2] == one[:2] and other != one for other in stored)}

@@ -175,6 +175,25 @@ def test_another_registry_in_mid_chunk_is_healed_at_its_close(hierarchy: oracle.
     assert store.figures(oracle.STOCKS) == oracle.figures(events, hierarchy)
 
 
+def test_what_an_earlier_attempt_left_astray_is_not_taken_for_a_version_before_the_chunk_is_closed(hierarchy: oracle.Hierarchy) -> None:
+    """An earlier worker still knew booth 4 and accepted the second version there. Its chunk is complete and not closed when the third version comes, for which the ledger is asked."""
+    left = {
+        name: [line for line in text.splitlines() if "B0004" not in line]
+        for name, text in (("s.units.csv", small_world.UNITS), ("s.parents.csv", small_world.PARENTS))
+    }
+    events = [{**_post(), "entity": "e", "version": version, "unit": f"CG-AC001-B000{booth}"} for version, booth in ((1, 1), (2, 4), (3, 2))]
+    records = log_of([*events, {**_post(), "unit": "CG-AC001-B0003"}], [0] * 4)
+    store = MemoryStore()
+    asyncio.run(Group(store, 1).read(records[:2], [1], flush=True))
+    later = Group(store, 1, registry_from_csv(left))
+    later.committed = 1
+    asyncio.run(later.read(records, [3], flush=True))
+    assert [row["offset"] for row in store.ledger.values() if not row["deleted"]] == [0, 2, 3]
+    assert store.figures(oracle.STOCKS) == oracle.figures(
+        [events[0], events[2], {**_post(), "entity": _post()["event_id"], "version": 1, "unit": "CG-AC001-B0003"}], hierarchy
+    )
+
+
 def test_a_hole_in_the_log_stops_the_worker() -> None:
     group = Group(MemoryStore(), 100)
     records = log_of([_post()] * 5, [0] * 5)
