@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from schemas.registry import REQUIRED_PARENTS, Edge, Finding, Registry, RegistryError, Unit, days_of_row, entry_of, registry_from_entries
+from schemas.registry import REQUIRED_PARENTS, Edge, Finding, Registry, RegistryError, Unit, days_of_row, registry_from_units
 
 COLUMNS = ("unit", "parent", "valid_from", "valid_to")
 
@@ -47,7 +47,7 @@ def move_units(registry: Registry, name: str, lines: Iterable[str]) -> Registry:
         units[code] = units[code]._replace(parents=tuple(sorted([*kept, Edge(parent, first, last)])))
     if findings:
         raise RegistryError(findings)
-    return registry_from_entries(entry_of(unit) for unit in units.values())
+    return registry_from_units(units.values())
 
 
 def _outside(edge: Edge, first: int, last: int) -> Iterator[Edge]:

@@ -10,9 +10,11 @@ Days are integers (`schemas.days`), both ends inclusive.
 import csv
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -20,7 +22,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.days import FIRST_DAY, LAST_DAY, date_of, day_of
 from schemas.errors import FindingsError
-from schemas.units import LEVELS, RANK, Level, level_of, state_of
+from schemas.units import ASSEMBLY_LENGTH, LEVELS, RANK, Level, level_of, state_of
+
+_REMEMBERED = 100_000
+"""Dates and edges of which one object is kept: a country has some thousand."""
+_UNITS = "units"
+"""Where findings about entries are: in the topic."""
 
 
 class Span(NamedTuple):
@@ -229,12 +236,25 @@ class Registry:
         for unit in sorted(self.units.values(), key=lambda unit: (RANK[unit.level], unit.code)):
             yield entry_of(unit)
 
+    @cached_property
+    def _fingerprint(self) -> str:
+        digest = hashlib.blake2b(digest_size=8)
+        edges: dict[tuple[Edge, ...], str] = {}
+        for code in sorted(self.units):
+            unit = self.units[code]
+            parents = edges.get(unit.parents)
+            if parents is None:
+                parents = edges[unit.parents] = repr(unit.parents)
+            digest.update((_REPR % (*unit[:6], parents, *unit[7:])).encode())
+        return digest.hexdigest()
+
     def fingerprint(self) -> str:
         """16 hex digits that are equal for equal registries, whatever the order they were read in."""
-        digest = hashlib.blake2b(digest_size=8)
-        for code in sorted(self.units):
-            digest.update(repr(self.units[code]).encode())
-        return digest.hexdigest()
+        return self._fingerprint
+
+
+_REPR = f"Unit({', '.join(f'{name}=%s' if name == 'parents' else f'{name}=%r' for name in Unit._fields)})"
+"""`repr` of a unit, given that of its edges: units share them."""
 
 
 def entry_of(unit: Unit) -> Entry:
@@ -271,135 +291,164 @@ def _ancestors_on(units: Mapping[str, Unit], code: str, day: int) -> dict[Level,
 # --- reading and checking -------------------------------------------------------------------------------------------------------------------------------
 
 
-class _Place(NamedTuple):
-    file: str
-    line: int
+class _Problem(NamedTuple):
+    """Something wrong with a unit, or with one of its edges; where that was written is looked up later, because hardly any registry has one."""
+
+    unit: str
+    edge: Edge | None
+    message: str
+
+
+class _Places(NamedTuple):
+    """Where units and edges are written, each as file and line; for units listed twice the first place, for edges the last. An edge that is not there is written where its unit is."""
+
+    units: dict[str, tuple[str, int]]
+    edges: dict[tuple[str, Edge], tuple[str, int]]
+
+    def of(self, problem: _Problem) -> tuple[str, int]:
+        where = None if problem.edge is None else self.edges.get((problem.unit, problem.edge))
+        return where or self.units[problem.unit]
 
 
 class _Draft:
-    """A registry being read: what was found where, and what is wrong with it."""
+    """A registry being read: units with their edges as they were given, and what is wrong with them."""
 
     def __init__(self) -> None:
         self.units: dict[str, Unit] = {}
-        self.edges: dict[str, list[Edge]] = defaultdict(list)
-        self.unit_places: dict[str, _Place] = {}
-        self.edge_places: dict[tuple[str, Edge], _Place] = {}
+        self.loose: dict[str, tuple[Edge, ...]] = {}
+        """Edges of units that are not in the registry."""
+        self.twice: list[tuple[str, int, str]] = []
+        """File, line and code of units that were listed before."""
         self.findings: list[Finding] = []
 
-    def finding(self, place: _Place, message: str) -> None:
-        self.findings.append(Finding(place.file, place.line, message))
+    def add(self, file: str, line: int, unit: Unit, level: str) -> None:
+        """Take a unit; `level` is the one that was given, `unit` has that of its code."""
+        if level != unit.level:
+            self.findings.append(Finding(file, line, f"{unit.code}: level is {level!r}, but its code is that of a unit of level {unit.level!r}"))
+        if unit.code in self.units:
+            self.twice.append((file, line, unit.code))
+            return
+        if not (unit.name_en and unit.name_hi):
+            self.findings += [Finding(file, line, f"{unit.code}: {name} is empty") for name in ("name_en", "name_hi") if not getattr(unit, name)]
+        self.units[unit.code] = unit
 
-    def add_unit(self, place: _Place, row: Mapping[str, str | None]) -> None:
-        code, level = row.get("unit") or "", row.get("level") or ""
-        try:
-            by_code = level_of(code)
-            first, last = days_of_row(row)
-            latitude, longitude = (float(row[name] or "nan") if row.get(name) else None for name in ("lat", "lon"))
-        except ValueError as error:
-            return self.finding(place, str(error))
-        if level != by_code:
-            self.finding(place, f"{code}: level is {level!r}, but its code is that of a unit of level {by_code!r}")
-        if code in self.units:
-            return self.finding(place, f"{code}: listed a second time; first at {self.unit_places[code].file}:{self.unit_places[code].line}")
-        self.findings += [Finding(*place, f"{code}: {name} is empty") for name in ("name_en", "name_hi") if not row.get(name)]
-        self.unit_places[code] = place
-        self.units[code] = Unit(code, by_code, row.get("name_en") or "", row.get("name_hi") or "", first, last, (), latitude, longitude)
-        return None
-
-    def add_edge(self, place: _Place, row: Mapping[str, str | None]) -> None:
-        try:
-            edge = Edge(row.get("parent") or "", *days_of_row(row))
-        except ValueError as error:
-            return self.finding(place, str(error))
-        unit = row.get("unit") or ""
-        self.edges[unit].append(edge)
-        self.edge_places[unit, edge] = place
-        return None
-
-    def registry(self) -> Registry:
+    def registry(self, places: Callable[[], _Places]) -> Registry:
         """All units with their edges cut to the days on which both ends exist.
+
+        Args:
+            places: where everything is written; asked only if something is wrong.
 
         Raises:
             RegistryError: with every finding, in the order of files and lines.
         """
-        for code, edges in self.edges.items():
-            for edge in edges:
-                self._check_edge(code, edge)
-        self._check_cycles()
-        for code, unit in self.units.items():
-            self._check_unit(unit, self.edges.get(code, []))
-        if self.findings:
-            in_order = sorted(self.findings, key=lambda finding: (finding.file, finding.line))
-            raise RegistryError(in_order)
-        return Registry(
-            unit._replace(parents=tuple(Edge(e.parent, max(e.first, unit.first), min(e.last, unit.last)) for e in sorted(self.edges.get(code, []))))
-            for code, unit in self.units.items()
-        )
+        parents = self._parents()
+        suspects = [unit for unit, found in zip(self.units.values(), parents, strict=True) if found is None]
+        if not (suspects or self.loose or self.twice or self.findings):
+            return Registry(
+                unit if found is unit.parents else unit._replace(parents=found or ()) for unit, found in zip(self.units.values(), parents, strict=True)
+            )
+        where = places()
+        for file, line, code in self.twice:
+            first = where.units[code]
+            self.findings.append(Finding(file, line, f"{code}: listed a second time; first at {first[0]}:{first[1]}"))
+        problems = [problem for code, edges in self.loose.items() for problem in self._edges_wrong(code, edges)]
+        problems += [problem for unit in suspects for problem in self._edges_wrong(unit.code, unit.parents)]
+        problems += self._circles([*(unit.code for unit in suspects), *self.loose])
+        problems += [problem for unit in suspects for problem in self._unit_wrong(unit)]
+        self.findings += [Finding(*where.of(problem), problem.message) for problem in problems]
+        raise RegistryError(sorted(self.findings, key=lambda finding: (finding.file, finding.line)))
 
-    def _check_edge(self, code: str, edge: Edge) -> None:
-        place = self.edge_places[code, edge]
-        for name, given in (("unit", code), ("parent", edge.parent)):
-            if given not in self.units:
-                self.finding(place, f"{name} {given!r} is not in the registry")
-        if code not in self.units or edge.parent not in self.units:
+    def _parents(self) -> list[tuple[Edge, ...] | None]:
+        """For each unit its edges in order and on its days; None if something is wrong with it.
+
+        What is checked depends on a unit's level, days and edges, and on the state and assembly that its code names. Units that have all that in common are one case and checked once: some thousand
+        cases serve a million booths.
+        """
+        cases: dict[tuple[object, ...], tuple[Edge, ...] | None] = {}
+        found = []
+        for code, unit in self.units.items():
+            case = (unit.level, unit.first, unit.last, unit.parents, code[:ASSEMBLY_LENGTH])
+            if case not in cases:
+                wrong = next(self._edges_wrong(code, unit.parents), None) or next(self._unit_wrong(unit), None)
+                cases[case] = None if wrong else _cut_to(unit)
+            found.append(cases[case])
+        return found
+
+    def _edges_wrong(self, code: str, edges: Iterable[Edge]) -> Iterator[_Problem]:
+        for edge in edges:
+            for message in self._edge_wrong(code, edge):
+                yield _Problem(code, edge, message)
+
+    def _edge_wrong(self, code: str, edge: Edge) -> Iterator[str]:
+        unit, parent = self.units.get(code), self.units.get(edge.parent)
+        for name, given, found in (("unit", code, unit), ("parent", edge.parent, parent)):
+            if found is None:
+                yield f"{name} {given!r} is not in the registry"
+        if unit is None or parent is None:
             return
-        unit, parent = self.units[code], self.units[edge.parent]
         if RANK[parent.level] >= RANK[unit.level]:
-            self.finding(place, f"{code}: its parent {parent.code} is of level {parent.level!r}, which is not above {unit.level!r}")
+            yield f"{code}: its parent {parent.code} is of level {parent.level!r}, which is not above {unit.level!r}"
         if edge.last < unit.first or edge.first > unit.last:
-            self.finding(place, f"{code}: the edge to {parent.code} lies outside the days on which {code} exists ({_shown(unit.first, unit.last)})")
+            yield f"{code}: the edge to {parent.code} lies outside the days on which {code} exists ({_shown(unit.first, unit.last)})"
         first, last = max(edge.first, unit.first), min(edge.last, unit.last)
         if first <= last and not (parent.first <= first and last <= parent.last):
-            self.finding(place, f"{code}: its parent {parent.code} exists only {_shown(parent.first, parent.last)}, the edge says {_shown(first, last)}")
+            yield f"{code}: its parent {parent.code} exists only {_shown(parent.first, parent.last)}, the edge says {_shown(first, last)}"
         if parent.level == "assembly" and not code.startswith(parent.code):
-            self.finding(place, f"{code}: the code names another assembly than its parent {parent.code}")
+            yield f"{code}: the code names another assembly than its parent {parent.code}"
         if parent.level == "state" and state_of(code) != parent.code:
-            self.finding(place, f"{code}: the code names another state than its parent {parent.code}")
+            yield f"{code}: the code names another state than its parent {parent.code}"
 
-    def _check_cycles(self) -> None:
-        """Report each edge that closes a circle, found by walking upwards once from every unit."""
+    def _edges(self, code: str) -> tuple[Edge, ...]:
+        unit = self.units.get(code)
+        return self.loose.get(code, ()) if unit is None else unit.parents
+
+    def _circles(self, starts: Iterable[str]) -> Iterator[_Problem]:
+        """Each edge that closes a circle, found by walking upwards once from every unit that is suspected. Some edge of a circle does not lead upwards, so some unit of it is."""
         done: set[str] = set()
-        for start in self.edges:
-            path: list[str] = []
-            stack: list[tuple[str, Iterator[Edge]]] = [(start, iter(self.edges.get(start, [])))] if start not in done else []
-            path = [start] if stack else []
+        for start in starts:
+            path = [start] if start not in done else []
+            stack = [iter(self._edges(code)) for code in path]
             while stack:
-                code, edges = stack[-1]
-                edge = next(edges, None)
+                code, edge = path[-1], next(stack[-1], None)
                 if edge is None:
                     done.add(code)
                     stack.pop()
                     path.pop()
                 elif edge.parent in path:
-                    self.finding(self.edge_places[code, edge], f"{code}: a circle: {' → '.join([*path[path.index(edge.parent) :], edge.parent])}")
+                    yield _Problem(code, edge, f"{code}: a circle: {' → '.join([*path[path.index(edge.parent) :], edge.parent])}")
                 elif edge.parent not in done:
                     path.append(edge.parent)
-                    stack.append((edge.parent, iter(self.edges.get(edge.parent, []))))
+                    stack.append(iter(self._edges(edge.parent)))
 
-    def _check_unit(self, unit: Unit, edges: list[Edge]) -> None:
+    def _unit_wrong(self, unit: Unit) -> Iterator[_Problem]:
         """Every day has exactly one direct parent of each level that the unit must have, and never two of any level."""
         by_level: dict[Level, list[Edge]] = defaultdict(list)
-        for edge in sorted(edges, key=lambda edge: (edge.first, edge.last)):
+        for edge in sorted(unit.parents, key=lambda edge: (edge.first, edge.last)):
             if edge.parent in self.units:
                 by_level[self.units[edge.parent].level].append(edge)
         for level, same in by_level.items():
             for earlier, later in pairwise(same):
                 if later.first <= earlier.last:
                     days = _shown(later.first, min(earlier.last, later.last))
-                    self.finding(self.edge_places[unit.code, later], f"{unit.code}: two parents of level {level!r} {days}: {earlier.parent} and {later.parent}")
-        place = self.unit_places[unit.code]
+                    yield _Problem(unit.code, later, f"{unit.code}: two parents of level {level!r} {days}: {earlier.parent} and {later.parent}")
         for choice in REQUIRED_PARENTS[unit.level]:
             found = sorted((edge for level in choice for edge in by_level.get(level, [])), key=lambda edge: edge.first)
             if not found:
-                self.finding(place, f"{unit.code}: an orphan: no parent of level {' or '.join(choice)}")
+                yield _Problem(unit.code, None, f"{unit.code}: an orphan: no parent of level {' or '.join(choice)}")
                 continue
             uncovered = unit.first
             for edge in found:
                 if edge.first > uncovered:
-                    self.finding(place, f"{unit.code}: a gap: no parent of level {' or '.join(choice)} {_shown(uncovered, edge.first - 1)}")
+                    yield _Problem(unit.code, None, f"{unit.code}: a gap: no parent of level {' or '.join(choice)} {_shown(uncovered, edge.first - 1)}")
                 uncovered = max(uncovered, edge.last + 1)
             if uncovered <= unit.last:
-                self.finding(place, f"{unit.code}: a gap: no parent of level {' or '.join(choice)} {_shown(uncovered, unit.last)}")
+                yield _Problem(unit.code, None, f"{unit.code}: a gap: no parent of level {' or '.join(choice)} {_shown(uncovered, unit.last)}")
+
+
+def _cut_to(unit: Unit) -> tuple[Edge, ...]:
+    """A unit's edges in order and on its days; the very tuple that it has if that is how they are."""
+    parents = tuple(Edge(edge.parent, max(edge.first, unit.first), min(edge.last, unit.last)) for edge in sorted(unit.parents))
+    return unit.parents if parents == unit.parents else parents
 
 
 REQUIRED_PARENTS: dict[Level, tuple[tuple[Level, ...], ...]] = {
@@ -419,7 +468,16 @@ def days_of_row(row: Mapping[str, str | None]) -> tuple[int, int]:
     Raises:
         ValueError: a date cannot be read, lies outside 1970-01-01 to 2149-06-06, or the two are in the wrong order.
     """
-    first, last = (date.fromisoformat(row[name] or "") if row.get(name) else None for name in ("valid_from", "valid_to"))
+    return _days_of_text(row.get("valid_from") or "", row.get("valid_to") or "")
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _days_of_text(valid_from: str, valid_to: str) -> tuple[int, int]:
+    return _days(date.fromisoformat(valid_from) if valid_from else None, date.fromisoformat(valid_to) if valid_to else None)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _days(first: date | None, last: date | None) -> tuple[int, int]:
     days = (FIRST_DAY if first is None else day_of(first), LAST_DAY if last is None else day_of(last))
     if days[0] > days[1]:
         msg = f"valid_from {first} lies after valid_to {last}"
@@ -430,6 +488,12 @@ def days_of_row(row: Mapping[str, str | None]) -> tuple[int, int]:
     return days
 
 
+@lru_cache(maxsize=_REMEMBERED)
+def _edge(parent: str, days: tuple[int, int]) -> Edge:
+    """One object for equal edges."""
+    return Edge(parent, *days)
+
+
 def _shown(first: int, last: int) -> str:
     return f"from {'the beginning' if first == FIRST_DAY else date_of(first)} to {'ever' if last == LAST_DAY else date_of(last)}"
 
@@ -438,7 +502,7 @@ UNIT_COLUMNS = ("unit", "level", "name_en", "name_hi", "valid_from", "valid_to",
 PARENT_COLUMNS = ("unit", "parent", "valid_from", "valid_to")
 
 
-def registry_from_csv(files: Mapping[str, Iterable[str]]) -> Registry:
+def registry_from_csv(files: Mapping[str, Sequence[str]]) -> Registry:
     """Read and check a registry.
 
     Args:
@@ -449,34 +513,103 @@ def registry_from_csv(files: Mapping[str, Iterable[str]]) -> Registry:
         RegistryError: with all findings, each with file and line: malformed codes and dates, wrong levels, doubles, unknown parents, circles, overlaps, orphans, gaps.
     """
     draft = _Draft()
-    for name in sorted(files, key=lambda name: (not name.endswith(".units.csv"), name)):
-        columns, add = (UNIT_COLUMNS, draft.add_unit) if name.endswith(".units.csv") else (PARENT_COLUMNS, draft.add_edge)
-        reader = csv.DictReader(files[name])
-        if tuple(reader.fieldnames or ()) != columns:
-            draft.finding(_Place(name, 1), f"the header must be {','.join(columns)}")
-            continue
-        for row in reader:
-            add(_Place(name, reader.line_num), row)
-    return draft.registry()
+    edges: dict[str, tuple[Edge, ...]] = {}
+    shared: dict[tuple[Edge, ...], tuple[Edge, ...]] = {}
+    for file, line, (code, *given) in _rows(files, ".parents.csv", draft.findings):
+        try:
+            above = (*edges.get(code, ()), _edge_of_row(*given))
+        except ValueError as error:
+            draft.findings.append(Finding(file, line, str(error)))
+        else:
+            edges[code] = shared.setdefault(above, above)
+    for file, line, row in _rows(files, ".units.csv", draft.findings):
+        try:
+            unit = _unit_of_row(row, edges.get(row[0], ()))
+        except ValueError as error:
+            draft.findings.append(Finding(file, line, str(error)))
+        else:
+            draft.add(file, line, unit, row[1])
+    draft.loose = {code: edges[code] for code in edges.keys() - draft.units.keys()}
+    return draft.registry(lambda: _places_in(files))
+
+
+def _unit_of_row(row: list[str], edges: tuple[Edge, ...] = ()) -> Unit:
+    code, _, name_en, name_hi, valid_from, valid_to, latitude, longitude = row
+    level, days = level_of(code), _days_of_text(valid_from, valid_to)
+    return Unit(code, level, name_en, name_hi, *days, edges, float(latitude) if latitude else None, float(longitude) if longitude else None)
+
+
+def _edge_of_row(parent: str, valid_from: str, valid_to: str) -> Edge:
+    return _edge(parent, _days_of_text(valid_from, valid_to))
+
+
+def _rows(files: Mapping[str, Sequence[str]], ending: str, findings: list[Finding]) -> Iterator[tuple[str, int, list[str]]]:
+    """File, line and cells of each row of the files with an ending; missing cells are empty."""
+    columns = UNIT_COLUMNS if ending == ".units.csv" else PARENT_COLUMNS
+    width = len(columns)
+    for name in sorted(name for name in files if name.endswith(".units.csv") == (ending == ".units.csv")):
+        reader = csv.reader(files[name])
+        try:
+            if tuple(next(reader, ())) != columns:
+                findings.append(Finding(name, 1, f"the header must be {','.join(columns)}"))
+                continue
+            for row in reader:
+                if row:
+                    yield name, reader.line_num, row if len(row) == width else [*row, *[""] * width][:width]
+        except csv.Error as error:
+            findings.append(Finding(name, reader.line_num, f"this is no CSV: {error}"))
+
+
+def _places_in(files: Mapping[str, Sequence[str]]) -> _Places:
+    units: dict[str, tuple[str, int]] = {}
+    edges = {}
+    for file, line, row in _rows(files, ".units.csv", []):
+        with suppress(ValueError):
+            units.setdefault(_unit_of_row(row).code, (file, line))
+    for file, line, (code, *given) in _rows(files, ".parents.csv", []):
+        with suppress(ValueError):
+            edges[code, _edge_of_row(*given)] = (file, line)
+    return _Places(units, edges)
 
 
 def registry_from_entries(entries: Iterable[Entry]) -> Registry:
     """Check a registry that comes as entries, as the topic `units` carries it.
 
+    Args:
+        entries: of the model, or what `schemas.entries` reads in bulk.
+
     Raises:
         RegistryError: as for `registry_from_csv`; file is `units`, line the entry's number.
     """
+    draft, entries = _Draft(), list(entries)
+    shared: dict[tuple[EntryParent, ...], tuple[Edge, ...]] = {}
+    for line, entry in enumerate(entries, start=1):
+        code = entry.unit
+        try:
+            edges = shared.get(entry.parents)
+            if edges is None:
+                edges = shared[entry.parents] = tuple(_edge(parent.unit, _days(parent.valid_from, parent.valid_to)) for parent in entry.parents)
+            unit = Unit(code, level_of(code), entry.name_en, entry.name_hi, *_days(entry.valid_from, entry.valid_to), edges, entry.latitude, entry.longitude)
+        except ValueError as error:
+            draft.findings.append(Finding(_UNITS, line, str(error)))
+        else:
+            draft.add(_UNITS, line, unit, entry.level)
+    return draft.registry(lambda: _places_of(entry.unit for entry in entries))
+
+
+def registry_from_units(units: Iterable[Unit]) -> Registry:
+    """Check units of which the codes, levels, names and days are known to be right: a registry to which other edges were given.
+
+    Raises:
+        RegistryError: as for `registry_from_csv`; file is `units`, line the unit's number.
+    """
     draft = _Draft()
-    for number, entry in enumerate(entries, start=1):
-        place = _Place("units", number)
-        dates = {"valid_from": _text(entry.valid_from), "valid_to": _text(entry.valid_to)}
-        position = {"lat": _text(entry.latitude), "lon": _text(entry.longitude)}
-        draft.add_unit(place, {"unit": entry.unit, "level": entry.level, "name_en": entry.name_en, "name_hi": entry.name_hi, **dates, **position})
-        for parent in entry.parents:
-            dates = {"valid_from": _text(parent.valid_from), "valid_to": _text(parent.valid_to)}
-            draft.add_edge(place, {"unit": entry.unit, "parent": parent.unit, **dates})
-    return draft.registry()
+    draft.units = {unit.code: unit for unit in units}
+    return draft.registry(lambda: _places_of(draft.units))
 
 
-def _text(value: object) -> str:
-    return "" if value is None else str(value)
+def _places_of(codes: Iterable[str]) -> _Places:
+    units: dict[str, tuple[str, int]] = {}
+    for line, code in enumerate(codes, start=1):
+        units.setdefault(code, (_UNITS, line))
+    return _Places(units, {})

@@ -26,7 +26,7 @@ PATTERNS: dict[Level, str] = {
 UNIT_CODE_PATTERN = r"^[A-Z]{2}(-V-[A-Z0-9]{1,8}|-D-[A-Z0-9]{1,8}|-AC[0-9]{3}(-B[0-9]{4})?)?$"
 """Any unit code, anchored."""
 
-_ASSEMBLY_LENGTH = len("CG-AC084")
+ASSEMBLY_LENGTH = len("CG-AC084")
 _CODE = re.compile(UNIT_CODE_PATTERN)
 
 
@@ -47,7 +47,7 @@ def level_of(code: str) -> Level:
         return "division"
     if code[3] == "D":
         return "district"
-    return "assembly" if len(code) == _ASSEMBLY_LENGTH else "booth"
+    return "assembly" if len(code) == ASSEMBLY_LENGTH else "booth"
 
 
 def routing_key(code: str) -> str:
@@ -55,7 +55,7 @@ def routing_key(code: str) -> str:
 
     All versions of an entity share a key, so they share a partition and are seen in order. The code must be well formed.
     """
-    return code[:_ASSEMBLY_LENGTH] if code[2:5] == "-AC" else code
+    return code[:ASSEMBLY_LENGTH] if code[2:5] == "-AC" else code
 
 
 def state_of(code: str) -> str | None:

@@ -1,20 +1,25 @@
 """The unit registry: what a hierarchy must be, and what it says on which day."""
 
 import csv
+import json
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import oracle
 import pytest
 import small_world
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from schemas.days import LAST_DAY, date_of, day_of, day_of_micros, instant_micros
-from schemas.registry import Entry, RegistryError, registry_from_csv, registry_from_entries
-from schemas.units import level_of, routing_key
+from schemas.entries import EntryReader, decode_entries, encode_entries, encoded_entries
+from schemas.registry import Entry, EntryParent, Registry, RegistryError, registry_from_csv, registry_from_entries
+from schemas.units import LEVELS, level_of, routing_key
 
 REGISTRY = small_world.registry()
 UNIT_LINES = small_world.UNITS.splitlines()
@@ -103,6 +108,115 @@ def test_a_fingerprint_changes_with_one_date() -> None:
     parents = parents.replace(f"CG-D-D,CG-V-N,{small_world.on(30)}", f"CG-D-D,CG-V-N,{small_world.on(29)}")
     other = registry_from_csv({"s.units.csv": units.splitlines(), "s.parents.csv": parents.splitlines()})
     assert other.fingerprint() != REGISTRY.fingerprint()
+
+
+ENTRIES = [entry.model_dump_json().encode() for entry in REGISTRY.entries()]
+DATES = (
+    st.none()
+    | st.dates(min_value=date(1969, 12, 1), max_value=date(2150, 1, 1))
+    | st.sampled_from([small_world.FIRST_DAY + timedelta(days=n) for n in range(60)])
+)
+DEGREES = st.none() | st.floats(-180, 180)
+CODES = st.sampled_from(sorted(REGISTRY.units))
+PARENTS = st.builds(EntryParent, unit=CODES, valid_from=DATES, valid_to=DATES)
+ANY_ENTRY = st.builds(
+    Entry,
+    unit=CODES | st.text(max_size=9),
+    level=st.sampled_from(LEVELS),
+    name_en=st.text(max_size=9),
+    name_hi=st.text(max_size=9),
+    valid_from=DATES,
+    valid_to=DATES,
+    latitude=DEGREES,
+    longitude=DEGREES,
+    parents=st.lists(PARENTS, max_size=3).map(tuple),
+)
+
+
+def fate(entries: Iterable[Entry]) -> dict[str, Any] | list[str]:
+    try:
+        return dict(registry_from_entries(entries).units)
+    except RegistryError as error:
+        return [str(finding) for finding in error.findings]
+
+
+def told(entry: Entry) -> Entry:
+    """What was read, as the model."""
+    fields = {name: getattr(entry, name) for name in Entry.model_fields}
+    return Entry(**{**fields, "parents": tuple(EntryParent(**{name: getattr(parent, name) for name in EntryParent.model_fields}) for parent in entry.parents)})
+
+
+@given(st.dictionaries(st.integers(0, len(ENTRIES) - 1), st.tuples(st.text(min_size=1), DEGREES, DATES)), st.lists(ANY_ENTRY, max_size=2))
+@example({}, [])
+def test_entries_read_in_bulk_give_the_registry_or_the_findings_that_the_models_give(
+    renamed: dict[int, tuple[str, float | None, date | None]], more: list[Entry]
+) -> None:
+    entries = [Entry.model_validate_json(value) for value in ENTRIES]
+    for number, (name, degrees, valid_to) in renamed.items():
+        entries[number] = entries[number].model_copy(update={"name_hi": name, "longitude": degrees, "valid_to": valid_to})
+    entries += more
+    values, reader = [entry.model_dump_json().encode() for entry in entries], EntryReader()
+    bulk = [reader.read(value) for value in values]
+    assert [told(entry) for entry in bulk] == entries
+    expected = fate(entries)
+    assert fate(bulk) == fate(decode_entries(b"[" + b",".join(values) + b"]")) == expected
+    if isinstance(expected, dict):
+        registry = Registry(expected.values())
+        assert list(encoded_entries(registry)) == [(entry.unit, entry.model_dump_json().encode()) for entry in registry.entries()]
+        assert [told(entry) for entry in decode_entries(encode_entries(registry))] == list(registry.entries())
+
+
+def told_or_refused(read: Any, value: bytes) -> str:
+    try:
+        entry = read(value)
+    except ValidationError:
+        return "refused"
+    return repr(told(entry))  # NaN is not equal to itself
+
+
+FORMS = [
+    "null",
+    "1",
+    "-0.0",
+    "1e400",
+    "12345678901234567890123",
+    "NaN",
+    "true",
+    "[]",
+    "{}",
+    '""',
+    '"21.5"',
+    '"booth"',
+    '"2022-05-01"',
+    '"2022-05-01T00:00:00"',
+    '"2022-05-01T10:00:00Z"',
+    '"20220501"',
+]
+FORMS += [
+    '"1651363200"',
+    "1651363200",
+    '"\\ud83d\\ude00"',
+    '"\\ud800"',
+    '"\\u0000"',
+    '"0000-01-01"',
+    '"2022-13-01"',
+    '[{"unit": "IN"}]',
+    '[{"unit": "IN", "x": 1}]',
+    '[{"unit": null}]',
+]
+
+
+@given(st.sampled_from(ENTRIES), st.sampled_from([*Entry.model_fields, "other"]), st.sampled_from(FORMS), st.booleans())
+def test_an_entry_of_any_form_has_the_fate_that_the_model_gives_it(value: bytes, field: str, form: str, twice: bool) -> None:
+    fields = {name: json.dumps(given) for name, given in json.loads(value).items() if twice or name != field}
+    bent = ", ".join([*(f'"{name}": {given}' for name, given in fields.items()), f'"{field}": {form}'])
+    assert told_or_refused(EntryReader().read, f"{{{bent}}}".encode()) == told_or_refused(Entry.model_validate_json, f"{{{bent}}}".encode())
+
+
+@given(st.sampled_from(ENTRIES), st.integers(0, 200), st.binary(max_size=3), st.integers(0, 3))
+def test_a_bent_entry_has_the_fate_that_the_model_gives_it(value: bytes, at: int, put: bytes, taken: int) -> None:
+    bent = value[: at % len(value)] + put + value[at % len(value) + taken :]
+    assert told_or_refused(EntryReader().read, bent) == told_or_refused(Entry.model_validate_json, bent)
 
 
 def findings(units: list[str], parents: list[str]) -> list[str]:

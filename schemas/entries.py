@@ -1,0 +1,100 @@
+"""Registry entries in bulk: the models `Entry` and `EntryParent` as msgspec structs, which are read and written many times as fast and take little memory.
+
+The structs are made from the models, so there is one definition. What a struct refuses is given to the model, which decides and explains. `tests/test_registry.py` holds both ways against each other.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import date
+from functools import cache
+from typing import Any, cast
+
+import msgspec
+from msgspec.structs import force_setattr
+from pydantic import BaseModel, TypeAdapter
+
+from schemas.days import FIRST_DAY, LAST_DAY, date_of
+from schemas.registry import Edge, Entry, EntryParent, Registry
+from schemas.units import RANK
+
+
+def _struct(model: type[BaseModel], **types: Any) -> Any:  # noqa: ANN401 - a type made at run time
+    fields = [(name, types.get(name, field.annotation), *([] if field.is_required() else [field.default])) for name, field in model.model_fields.items()]
+    return msgspec.defstruct(model.__name__, fields, kw_only=True, frozen=True, forbid_unknown_fields=True, gc=False)
+
+
+_Parent = _struct(EntryParent)
+_Entry = _struct(Entry, parents=tuple[_Parent, ...])
+_decode_one, _decode_all, _encode = msgspec.json.Decoder(_Entry).decode, msgspec.json.Decoder(list[_Entry]).decode, msgspec.json.Encoder().encode
+_MODELS = TypeAdapter(list[Entry])
+
+
+class EntryReader:
+    """Reads entries one by one. Equal lists of parents become one object: some thousand serve a million booths."""
+
+    def __init__(self) -> None:
+        """Nothing is read yet."""
+        self._shared: dict[tuple[EntryParent, ...], tuple[EntryParent, ...]] = {}
+
+    def read(self, value: bytes) -> Entry:
+        """An entry as the topic `units` carries it: a struct with the fields of `Entry`, or the model itself where JSON has a seldom form.
+
+        Raises:
+            pydantic.ValidationError: it is no entry.
+        """
+        try:
+            entry = _decode_one(value)
+        except (msgspec.MsgspecError, ValueError):
+            return Entry.model_validate_json(value)
+        force_setattr(entry, "parents", self._shared.setdefault(entry.parents, entry.parents))
+        return cast("Entry", entry)
+
+
+def decode_entries(value: bytes) -> list[Entry]:
+    """A JSON list of entries, each as an `EntryReader` gives it.
+
+    Raises:
+        pydantic.ValidationError: it is none.
+    """
+    try:
+        return cast("list[Entry]", _decode_all(value))
+    except (msgspec.MsgspecError, ValueError):
+        return _MODELS.validate_json(value)
+
+
+def encode_entries(registry: Registry) -> bytes:
+    """All units as `decode_entries` reads them."""
+    return _encode(list(_entries(registry)))
+
+
+def encoded_entries(registry: Registry) -> Iterator[tuple[str, bytes]]:
+    """Code and entry of every unit, as the topic `units` carries them, parents before children."""
+    for entry in _entries(registry):
+        yield entry.unit, _encode(entry)
+
+
+def _entries(registry: Registry) -> Iterator[Any]:
+    shared: dict[tuple[Edge, ...], tuple[Any, ...]] = {}
+    for unit in sorted(registry.units.values(), key=lambda unit: (RANK[unit.level], unit.code)):
+        parents = shared.get(unit.parents)
+        if parents is None:
+            parents = shared[unit.parents] = tuple(_parents(unit.parents))
+        yield _Entry(
+            unit=unit.code,
+            level=unit.level,
+            name_en=unit.name_en,
+            name_hi=unit.name_hi,
+            valid_from=_open_date(unit.first),
+            valid_to=_open_date(unit.last),
+            latitude=unit.latitude,
+            longitude=unit.longitude,
+            parents=parents,
+        )
+
+
+def _parents(edges: Iterable[Edge]) -> Iterator[Any]:
+    return (_Parent(unit=edge.parent, valid_from=_open_date(edge.first), valid_to=_open_date(edge.last)) for edge in edges)
+
+
+@cache
+def _open_date(day: int) -> date | None:
+    return None if day in {FIRST_DAY, LAST_DAY} else date_of(day)
