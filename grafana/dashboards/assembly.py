@@ -7,15 +7,15 @@ from grafana.dashboards import below
 from grafana.dashboards.district import MILESTONE_COLUMNS, MILESTONES
 from grafana.dashboards.frame import ASSEMBLY, DISTRICT, EXPLAIN, filled, frame
 from grafana.panels import Column, Link, listing
-from grafana.sql import BELOW, DAY, name
+from grafana.sql import ABOVE, BELOW, DAY, NAMED, name
 from grafana.words import ACT, PLAIN
 
 BOOTHS = f"""
     SELECT u.unit AS unit, {name("u")} AS name, d.ancestor AS district, {name("n")} AS district_name, p.done AS done, p.expected AS expected, p.overdue AS overdue,
            p.missing AS missing, r.members AS members, l.last_report AS last_report, {DAY} - l.last_report AS days_since
     FROM (SELECT * FROM units WHERE level = 'booth' AND {DAY} BETWEEN valid_from AND valid_to AND unit IN {BELOW}) AS u
-    LEFT JOIN (SELECT unit, ancestor FROM unit_ancestors WHERE ancestor_level = 'district' AND {DAY} BETWEEN valid_from AND valid_to) AS d ON d.unit = u.unit
-    LEFT JOIN units AS n ON n.unit = d.ancestor
+    LEFT JOIN (SELECT unit, ancestor FROM {ABOVE} WHERE level = 'district') AS d ON d.unit = u.unit
+    LEFT JOIN {NAMED} AS n ON n.unit = d.ancestor
     LEFT JOIN (
         SELECT s.unit AS unit, countIf(s.state IN ('done_on_time', 'done_late')) AS done, count() AS expected, countIf(s.state = 'overdue') AS overdue,
                arrayStringConcat(groupArrayIf(m.name_hi, s.state = 'overdue'), ', ') AS missing
@@ -32,8 +32,8 @@ BOOTHS = f"""
 
 SPREAD = f"""
     SELECT d.ancestor AS unit, {name("n")} AS name, count() AS booths
-    FROM unit_ancestors AS d INNER JOIN units AS n ON n.unit = d.ancestor
-    WHERE d.ancestor_level = 'district' AND {DAY} BETWEEN d.valid_from AND d.valid_to AND d.unit IN {BELOW} AND d.unit IN (SELECT unit FROM units WHERE level = 'booth')
+    FROM {ABOVE} AS d INNER JOIN {NAMED} AS n ON n.unit = d.ancestor
+    WHERE d.level = 'district' AND d.unit IN (SELECT unit FROM units WHERE level = 'booth' AND unit IN {BELOW})
     GROUP BY unit, name ORDER BY booths DESC, unit
 """
 

@@ -11,7 +11,8 @@ NAME = f"""
     SELECT {name("u")} AS name, toString(u.level) AS level, arrayStringConcat(arrayReverse(groupArray(a.above)), ' → ') AS above
     FROM (SELECT * FROM units WHERE unit = {UNIT}) AS u
     CROSS JOIN (
-        SELECT n.name_hi AS above FROM unit_ancestors AS l INNER JOIN units AS n ON n.unit = l.ancestor
+        SELECT n.name_hi AS above FROM unit_ancestors AS l
+        INNER JOIN (SELECT * FROM units WHERE unit IN (SELECT ancestor FROM unit_ancestors WHERE unit = {UNIT})) AS n ON n.unit = l.ancestor
         WHERE l.unit = {UNIT} AND l.ancestor != l.unit AND {DAY} BETWEEN l.valid_from AND l.valid_to ORDER BY l.ancestor_level DESC
     ) AS a
     GROUP BY name, level
@@ -24,7 +25,7 @@ BOOTHS = f"""
 
 SILENT = f"""
     SELECT a.unit AS unit, {name("u")} AS name, toString(a.state) AS state, a.last_report AS last_report, a.days_since AS days_since
-    FROM unit_activity(as_of = $__toTime, days = {SILENT_DAYS}) AS a INNER JOIN units AS u ON u.unit = a.unit
+    FROM unit_activity(as_of = $__toTime, days = {SILENT_DAYS}) AS a INNER JOIN (SELECT * FROM units WHERE unit IN {BELOW}) AS u ON u.unit = a.unit
     WHERE a.level IN ('assembly', 'booth') AND a.state != 'active' AND a.unit IN {BELOW} AND a.unit != {UNIT}
     ORDER BY a.days_since DESC NULLS FIRST, a.unit LIMIT 500
 """
@@ -49,6 +50,9 @@ FIGURES = f"""
     ORDER BY m.position SETTINGS join_use_nulls = 1
 """
 
+MOVED = (
+    f"(SELECT unit FROM unit_ancestors WHERE ancestor = {UNIT} AND unit != ancestor AND (valid_from > toDate('1970-01-01') OR valid_to < toDate('2149-06-06')))"
+)
 MOVES = f"""
     SELECT moved_on, direction, count() AS units, from_units, to_units, min(unit) AS first_unit, max(unit) AS last_unit
     FROM (
@@ -60,8 +64,8 @@ MOVES = f"""
             UNION ALL
             SELECT unit, ancestor_level, valid_to + 1 AS moved_on, 'गई · out' AS direction FROM unit_ancestors WHERE ancestor = {UNIT} AND unit != ancestor AND valid_to < toDate('2149-06-06')
         ) AS s
-        LEFT JOIN unit_ancestors AS o ON o.unit = s.unit AND o.ancestor_level = s.ancestor_level AND o.unit != o.ancestor
-        LEFT JOIN units AS n ON n.unit = o.ancestor
+        LEFT JOIN (SELECT * FROM unit_ancestors WHERE unit IN {MOVED}) AS o ON o.unit = s.unit AND o.ancestor_level = s.ancestor_level AND o.unit != o.ancestor
+        LEFT JOIN (SELECT * FROM units WHERE unit IN (SELECT ancestor FROM unit_ancestors WHERE unit IN {MOVED})) AS n ON n.unit = o.ancestor
         GROUP BY unit, moved_on, direction
     )
     GROUP BY moved_on, direction, from_units, to_units ORDER BY moved_on DESC, units DESC, direction LIMIT 200

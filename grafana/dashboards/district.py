@@ -7,15 +7,15 @@ from grafana.dashboards import below
 from grafana.dashboards.frame import ASSEMBLY, DISTRICT, PROGRAMME, filled, frame
 from grafana.dashboards.programme import COMPACT_COLUMNS
 from grafana.panels import Column, Link, listing, marks
-from grafana.sql import BELOW, DAY, UNIT, name
+from grafana.sql import ABOVE, BELOW, DAY, NAMED, PROGRESS, name
 from grafana.words import ACT, GOOD, LOOK
 
 MILESTONES = f"""
     SELECT p.milestone AS milestone, concat(m.name_hi, ' · ', m.name_en) AS name, m.deadline AS deadline,
            p.expected AS expected, p.done_on_time AS done_on_time, p.done_late AS done_late, p.overdue AS overdue, p.due AS due, (p.done_on_time + p.done_late) / p.expected AS done
-    FROM board_progress(as_of = $__toTime) AS p
+    FROM {PROGRESS} AS p
     INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m ON m.milestone = p.milestone
-    WHERE p.unit = {UNIT} ORDER BY m.position
+    ORDER BY m.position
 """
 MILESTONE_COLUMNS = [
     Column("milestone", "code", hidden=True),
@@ -31,14 +31,15 @@ ASSEMBLIES = f"""
     FROM (
         SELECT a.ancestor AS unit, countIf(a.unit IN {BELOW}) AS booths, count() - booths AS elsewhere
         FROM unit_ancestors AS a
-        WHERE a.ancestor_level = 'assembly' AND a.unit != a.ancestor AND {DAY} BETWEEN a.valid_from AND a.valid_to GROUP BY unit HAVING booths > 0
+        WHERE a.ancestor IN (SELECT ancestor FROM {ABOVE} WHERE level = 'assembly') AND a.unit != a.ancestor AND {DAY} BETWEEN a.valid_from AND a.valid_to
+        GROUP BY unit HAVING booths > 0
     ) AS b
-    INNER JOIN units AS u ON u.unit = b.unit
+    INNER JOIN {NAMED} AS u ON u.unit = b.unit
     LEFT JOIN (
         SELECT a.ancestor AS unit, count() AS expected, countIf(s.state = 'done_on_time') AS done_on_time, countIf(s.state = 'done_late') AS done_late,
                countIf(s.state = 'overdue') AS overdue, countIf(s.state = 'due') AS due
-        FROM board_status(as_of = $__toTime) AS s INNER JOIN unit_ancestors AS a ON a.unit = s.unit
-        WHERE a.ancestor_level = 'assembly' AND s.unit IN {BELOW} AND {DAY} BETWEEN a.valid_from AND a.valid_to GROUP BY unit
+        FROM board_status(as_of = $__toTime) AS s INNER JOIN {ABOVE} AS a ON a.unit = s.unit
+        WHERE a.level = 'assembly' AND s.unit IN {BELOW} GROUP BY unit
     ) AS p ON p.unit = b.unit
     ORDER BY p.overdue / b.booths DESC NULLS LAST, unit SETTINGS join_use_nulls = 1
 """

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana import variables
 from grafana.dashboards.frame import ASSEMBLY, DISTRICT, EXPLAIN, PROGRAMME, filled, frame
 from grafana.panels import Column, Link, listing, trend
-from grafana.sql import BELOW, DAY, DAYS, FIRST, UNIT, name
+from grafana.sql import ABOVE, BELOW, DAY, DAYS, FIRST, NAMED, PROGRESS, UNIT, name, progress_within
 from grafana.words import ACT, GOOD, LOOK, OUTLOOKS, PLAIN
 
 CHOSEN = "milestone IN (${milestone:singlequote})"
@@ -17,10 +17,10 @@ MILESTONES = f"""
            p.expected AS expected, p.done_on_time AS done_on_time, p.done_late AS done_late, p.known_late AS known_late, p.overdue AS overdue, p.due AS due,
            (p.done_on_time + p.done_late) / p.expected AS done, toString(f.outlook) AS outlook, f.reached_at AS reached_at,
            if(isNull(f.earliest), NULL, concat(formatDateTime(f.earliest, '%d-%m'), ' … ', ifNull(formatDateTime(f.latest, '%d-%m-%Y'), '?'))) AS band
-    FROM board_progress(as_of = $__toTime) AS p
+    FROM {PROGRESS} AS p
     INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m ON m.milestone = p.milestone
-    LEFT JOIN board_forecast(as_of = $__toTime, share = 0.8) AS f ON f.milestone = p.milestone AND f.unit = p.unit
-    WHERE p.unit = {UNIT} AND p.{CHOSEN} ORDER BY m.position SETTINGS join_use_nulls = 1
+    LEFT JOIN (SELECT * FROM board_forecast(as_of = $__toTime, share = 0.8) WHERE unit = {UNIT}) AS f ON f.milestone = p.milestone
+    WHERE p.{CHOSEN} ORDER BY m.position SETTINGS join_use_nulls = 1
 """
 
 
@@ -32,9 +32,9 @@ def below(level: str, limit: int) -> str:
         FROM (
             SELECT unit, sum(g.expected) AS expected, sum(g.done_on_time) AS done_on_time, sum(g.done_late) AS done_late, sum(g.overdue) AS overdue, sum(g.due) AS due,
                    argMax(g.milestone, (g.overdue, g.milestone)) AS worst_milestone
-            FROM board_progress(as_of = $__toTime) AS g WHERE g.level = '{level}' AND g.unit IN {BELOW} AND g.{CHOSEN} GROUP BY unit
+            FROM {progress_within(f"'{level}'")} AS g WHERE g.{CHOSEN} GROUP BY unit
         ) AS p
-        INNER JOIN units AS u ON u.unit = p.unit
+        INNER JOIN (SELECT * FROM units WHERE level = '{level}' AND unit IN {BELOW}) AS u ON u.unit = p.unit
         INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m ON m.milestone = p.worst_milestone
         ORDER BY p.overdue / p.expected DESC, done, unit LIMIT {limit}
     """
@@ -48,9 +48,9 @@ PACE = f"""
         SELECT d.day AS day, p.milestone AS milestone, p.name AS name, p.expected AS expected, r.reached AS reached
         FROM {DAYS} AS d
         CROSS JOIN (
-            SELECT p.milestone AS milestone, concat(m.name_hi, ' · ', m.name_en) AS name, p.expected AS expected FROM board_progress(as_of = $__toTime) AS p
+            SELECT p.milestone AS milestone, concat(m.name_hi, ' · ', m.name_en) AS name, p.expected AS expected FROM {PROGRESS} AS p
             INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m ON m.milestone = p.milestone
-            WHERE p.unit = {UNIT} AND p.{CHOSEN}
+            WHERE p.{CHOSEN}
         ) AS p
         LEFT JOIN (
             SELECT greatest(assumeNotNull(done_at), {FIRST}) AS day, milestone, count() AS reached
@@ -68,11 +68,9 @@ DEFAULTERS = f"""
         WHERE unit IN {BELOW} AND {CHOSEN} ORDER BY blocks DESC, days_overdue DESC, unit LIMIT 500
     ) AS d
     INNER JOIN milestones AS m ON m.plan = d.plan AND m.milestone = d.milestone
-    INNER JOIN units AS u ON u.unit = d.unit
-    LEFT JOIN (
-        SELECT unit, ancestor, toString(ancestor_level) AS level FROM unit_ancestors WHERE {DAY} BETWEEN valid_from AND valid_to
-    ) AS a ON a.unit = d.unit AND a.level = splitByChar(' ', d.responsible)[1]
-    LEFT JOIN units AS o ON o.unit = a.ancestor
+    INNER JOIN (SELECT * FROM units WHERE unit IN {BELOW}) AS u ON u.unit = d.unit
+    LEFT JOIN {ABOVE} AS a ON a.unit = d.unit AND a.level = splitByChar(' ', d.responsible)[1]
+    LEFT JOIN {NAMED} AS o ON o.unit = a.ancestor
     LEFT JOIN contacts AS c ON c.unit = a.ancestor AND c.role = substring(d.responsible, position(d.responsible, ' ') + 1)
     ORDER BY d.blocks DESC, d.days_overdue DESC, d.unit SETTINGS join_use_nulls = 1
 """

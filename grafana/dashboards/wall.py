@@ -5,7 +5,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana import variables
 from grafana.dashboards.frame import DISTRICT, EXPLAIN, PIPELINE, PROGRAMME, WALL, filled, frame
 from grafana.panels import Column, Link, figure, listing, trend
-from grafana.sql import BELOW, DAY, DAYS, LEVEL, NEXT_LEVEL, UNIT, USUAL_DAYS, name
+from grafana.sql import ABOVE, BELOW, DAY, DAYS, LEVEL, NAMED, NEXT_LEVEL, PROGRESS, UNIT, USUAL_DAYS, name, progress_within, within
 from grafana.words import ACT, GOOD, LIGHT, LOOK, PLAIN
 
 MEMBERS = "'members_manual', 'members_digital'"
@@ -54,9 +54,9 @@ MILESTONES = f"""
     SELECT p.milestone AS milestone, concat(m.name_hi, ' · ', m.name_en) AS name, m.deadline AS deadline, m.deadline - {DAY} AS days_left,
            p.expected AS expected, p.done_on_time AS done_on_time, p.done_late AS done_late, p.overdue AS overdue, p.due AS due,
            (p.done_on_time + p.done_late) / p.expected AS done
-    FROM board_progress(as_of = $__toTime) AS p
+    FROM {PROGRESS} AS p
     INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m ON m.milestone = p.milestone
-    WHERE p.unit = {UNIT} ORDER BY m.position
+    ORDER BY m.position
 """
 
 CALLS = f"""
@@ -65,41 +65,40 @@ CALLS = f"""
     FROM (
         SELECT a.ancestor AS office_unit, s.milestone AS milestone, any(s.plan) AS plan, any(s.responsible) AS responsible, count() AS overdue, max(s.days_overdue) AS days_overdue
         FROM board_status(as_of = $__toTime) AS s
-        INNER JOIN unit_ancestors AS a ON a.unit = s.unit
-        WHERE s.state = 'overdue' AND toString(a.ancestor_level) = splitByChar(' ', s.responsible)[1] AND {DAY} BETWEEN a.valid_from AND a.valid_to AND s.unit IN {BELOW}
+        INNER JOIN {ABOVE} AS a ON a.unit = s.unit AND a.level = splitByChar(' ', s.responsible)[1]
+        WHERE s.state = 'overdue' AND s.unit IN {BELOW}
         GROUP BY office_unit, milestone ORDER BY overdue * days_overdue DESC, office_unit, milestone LIMIT 9
     ) AS d
     INNER JOIN milestones AS m ON m.plan = d.plan AND m.milestone = d.milestone
-    INNER JOIN units AS o ON o.unit = d.office_unit
+    INNER JOIN {NAMED} AS o ON o.unit = d.office_unit
     LEFT JOIN contacts AS c ON c.unit = d.office_unit AND c.role = substring(d.responsible, position(d.responsible, ' ') + 1)
     ORDER BY d.overdue * d.days_overdue DESC, d.office_unit, d.milestone SETTINGS join_use_nulls = 1
 """
 
+WITHIN = within(NEXT_LEVEL)
 WORST = f"""
     SELECT u.unit AS unit, {name("u")} AS name, p.done AS done, p.overdue AS overdue, ifNull(r.reported, 0) / b.booths AS reporting, f.members AS members,
            l.days_since AS days_since
     FROM units AS u
     LEFT JOIN (
-        SELECT unit, sum(done_on_time + done_late) / sum(expected) AS done, sum(overdue) AS overdue FROM board_progress(as_of = $__toTime)
-        WHERE level = {NEXT_LEVEL} AND unit IN {BELOW} GROUP BY unit
+        SELECT unit, sum(done_on_time + done_late) / sum(expected) AS done, sum(overdue) AS overdue FROM {progress_within(NEXT_LEVEL)} GROUP BY unit
     ) AS p ON p.unit = u.unit
     LEFT JOIN (
-        SELECT a.ancestor AS unit, count() AS booths FROM unit_ancestors AS a
-        WHERE a.ancestor_level = {NEXT_LEVEL} AND {DAY} BETWEEN a.valid_from AND a.valid_to AND a.unit IN (SELECT unit FROM units WHERE level = 'booth') GROUP BY unit
+        SELECT w.ancestor AS unit, count() AS booths FROM {WITHIN} AS w WHERE w.unit IN (SELECT unit FROM units WHERE level = 'booth' AND unit IN (SELECT unit FROM {WITHIN})) GROUP BY unit
     ) AS b ON b.unit = u.unit
     LEFT JOIN (
-        SELECT a.ancestor AS unit, uniqExact(j.unit) AS reported
-        FROM (SELECT DISTINCT unit FROM journal FINAL WHERE level = 'booth' AND day = {DAY} AND reports > 0) AS j
-        INNER JOIN unit_ancestors AS a ON a.unit = j.unit WHERE a.ancestor_level = {NEXT_LEVEL} AND {DAY} BETWEEN a.valid_from AND a.valid_to GROUP BY unit
+        SELECT w.ancestor AS unit, uniqExact(j.unit) AS reported
+        FROM (SELECT DISTINCT unit FROM journal FINAL WHERE level = 'booth' AND day = {DAY} AND reports > 0 AND unit IN (SELECT unit FROM {WITHIN})) AS j
+        INNER JOIN {WITHIN} AS w ON w.unit = j.unit GROUP BY unit
     ) AS r ON r.unit = u.unit
     LEFT JOIN (
         SELECT unit, sum(value) AS members FROM rollups
-        WHERE level = {NEXT_LEVEL} AND metric IN ({MEMBERS}) AND day = {DAY} GROUP BY unit
+        WHERE level = {NEXT_LEVEL} AND metric IN ({MEMBERS}) AND day = {DAY} AND unit IN {BELOW} GROUP BY unit
     ) AS f ON f.unit = u.unit
     LEFT JOIN (
-        SELECT unit, {DAY} - max(day) AS days_since FROM journal FINAL WHERE level = {NEXT_LEVEL} AND day <= {DAY} AND reports > 0 GROUP BY unit
+        SELECT unit, {DAY} - max(day) AS days_since FROM journal FINAL WHERE level = {NEXT_LEVEL} AND day <= {DAY} AND reports > 0 AND unit IN {BELOW} GROUP BY unit
     ) AS l ON l.unit = u.unit
-    WHERE toString(u.level) = {NEXT_LEVEL} AND u.unit IN {BELOW} AND {DAY} BETWEEN u.valid_from AND u.valid_to
+    WHERE u.level = {NEXT_LEVEL} AND u.unit IN {BELOW} AND {DAY} BETWEEN u.valid_from AND u.valid_to
     ORDER BY p.overdue / b.booths DESC NULLS LAST, unit LIMIT 10 SETTINGS join_use_nulls = 1
 """
 
