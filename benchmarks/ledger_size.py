@@ -29,7 +29,7 @@ from rich.table import Table
 import reference
 import stack
 from cli.prepare import default_dictionary, prepare, read_registry_files
-from schemas.columns import Numbers
+from schemas.loops import Numbers
 from schemas.registry import Registry
 from settings import Settings
 from sinks.connection import connect

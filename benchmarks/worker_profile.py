@@ -26,6 +26,7 @@ from rich.table import Table
 
 import reference
 import sinks.native
+import streams.bulk_admission
 from benchmarks.measuring import running, say
 from benchmarks.producing import campaign, fill
 from cli.memory import collect_seldom
@@ -52,9 +53,9 @@ TABLES = ("ledger", "journal", "chunks", "plan_events", "membership_events", "re
 Log = dict[int, list[Record]]
 
 STEPS: tuple[tuple[str, Any, str], ...] = (
-    ("parse: JSON to structs", BulkAdmission, "admit"),
-    ("validate: units and moments", BulkAdmission, "_moments"),
-    ("validate: all other columns", BulkAdmission, "_columns"),
+    ("parse: JSON to columns", streams.bulk_admission, "decode"),
+    ("validate: in columns", BulkAdmission, "_columns"),
+    ("validate: which are as usual", BulkAdmission, "admit"),
     ("validate: amounts by metric", BulkAdmission, "_amounts"),
     ("validate: what is not as usual, singly", BulkAdmission, "_with_unusual"),
     ("de-duplicate: filter", EntityFilter, "add"),
@@ -67,7 +68,6 @@ STEPS: tuple[tuple[str, Any, str], ...] = (
     ("fold: up the hierarchy", Rollup, "_climb"),
     ("encode: columns put together", VersionColumns, "join"),
     ("encode: columns to bytes", sinks.native, "encode"),
-    ("encode: texts to bytes", sinks.native, "write_column"),
     ("insert", RollupStore, "write"),
 )
 """What is measured, and the function that does it."""

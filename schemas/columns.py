@@ -9,11 +9,10 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
-from numpy.typing import NDArray
 
 from schemas.days import date_of
-
-Numbers = NDArray[Any]
+from schemas.loops import Numbers
+from schemas.texts import Texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +75,6 @@ class Uuids:
     def values(self) -> list[Any]:
         """As `uuid.UUID`."""
         return [UUID(int=upper << 64 | lower) for upper, lower in self.halves.tolist()]
-
-
-@dataclass(frozen=True, slots=True)
-class Texts:
-    """Text, or its UTF-8 bytes."""
-
-    texts: Sequence[str | bytes]
-
-    def __len__(self) -> int:
-        """How many rows."""
-        return len(self.texts)
-
-    def values(self) -> list[Any]:
-        """As `str`."""
-        return [text.decode() if isinstance(text, bytes) else text for text in self.texts]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Blocks of columns to ClickHouse: numbers go as they lie in memory, where clickhouse-driver would make a Python object of every value first.
 
-The client, its protocol and its text columns are the driver's; the other columns are written in ClickHouse's Native format, as `clickhouse_driver/columns/` does it value by value. `tests/test_native.py` writes every
+The client and its protocol are the driver's; the columns are written in ClickHouse's Native format, as `clickhouse_driver/columns/` does it value by value. `tests/test_native.py` writes every
 type of column both ways.
 """
 
@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from clickhouse_driver import Client, defines
 from clickhouse_driver.block import ColumnOrientedBlock
-from clickhouse_driver.columns.service import write_column
 from clickhouse_driver.streams.native import BlockOutputStream
 from clickhouse_driver.varint import write_varint
 from clickhouse_driver.writer import write_binary_str, write_binary_uint8
 
-from schemas.columns import Block, Choices, Column, Days, Integers, Labels, Lists, Numbers, Optionals, Texts, Uuids
+from schemas.columns import Block, Choices, Column, Days, Integers, Labels, Lists, Optionals, Uuids
+from schemas.loops import Numbers
+from schemas.texts import Texts
 
 MAX_ROWS = 1_000_000
 """Of one insert: the server makes one block of it."""
@@ -78,10 +79,7 @@ class _BlockStream(BlockOutputStream):  # type: ignore[misc]
             write_binary_str(kind, self.fout)
             if revision >= defines.DBMS_MIN_REVISION_WITH_CUSTOM_SERIALIZATION:
                 write_binary_uint8(0, self.fout)
-            if isinstance(column, Texts):
-                write_column(self.context, name, kind, column.texts, self.fout)
-            else:
-                self.fout.write(encode(column, kind))
+            self.fout.write(encode(column, kind))
         self.finalize()
 
 
@@ -89,7 +87,7 @@ def encode(column: Column, kind: str) -> bytes:  # noqa: PLR0911 - one for each 
     """A column's bytes in the Native format.
 
     Args:
-        column: any but text.
+        column: the column.
         kind: its type in ClickHouse, such as `Array(LowCardinality(String))`.
 
     Raises:
@@ -108,6 +106,8 @@ def encode(column: Column, kind: str) -> bytes:  # noqa: PLR0911 - one for each 
             return _bytes(missing, "u1") + _bytes(numbers, _WIDTHS[inner.partition("(")[0]])
         case Uuids(halves) if outer == "UUID":
             return _bytes(halves, "<u8")
+        case Texts() if kind == "String":
+            return column.native()
         case Labels() if kind == "LowCardinality(String)":
             return _DICTIONARY_VERSION + _labels(column)
         case Lists(lengths, Labels() as items) if inner == "LowCardinality(String)":

@@ -7,12 +7,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from schemas.columns import Block, Choices, Days, Integers, Labels, Lists, Names, Numbers, Optionals, Texts, Uuids, positions
+from schemas.columns import Block, Choices, Days, Integers, Labels, Lists, Names, Optionals, Uuids, positions
 from schemas.days import instant_micros
 from schemas.decoding import KINDS
 from schemas.events import Event, Retraction
+from schemas.loops import Numbers
 from schemas.metrics import MetricDictionary
 from schemas.registry import Registry
+from schemas.texts import Texts
 from schemas.units import routing_key
 from streams.chunks import Record
 from streams.contribution import Version
@@ -34,8 +36,8 @@ class Vocabulary:
     """Those of the dictionary first; one that the dictionary no longer has may come back from the ledger."""
     stocks: frozenset[str]
     """The metrics that are stocks; all others are flows."""
-    stock_numbers: Numbers
-    """Their numbers."""
+    is_stock: Numbers
+    """For each metric of the dictionary, by its number, whether it is one; the last value is that of all others."""
     tools: Names = field(default_factory=Names)
     producers: Names = field(default_factory=Names)
 
@@ -43,7 +45,11 @@ class Vocabulary:
     def of(cls, registry: Registry, dictionary: MetricDictionary) -> "Vocabulary":
         """That of a registry and a metric dictionary."""
         metrics = Names(list(dictionary.metrics))
-        return cls(Hierarchy(registry), metrics, dictionary.stocks, np.array(sorted(map(metrics.code, dictionary.stocks)), np.int64))
+        return cls(Hierarchy(registry), metrics, dictionary.stocks, np.array([*(name in dictionary.stocks for name in metrics.names), False]))
+
+    def are_stocks(self, metrics: Numbers) -> Numbers:
+        """For each metric whether it is a stock."""
+        return self.is_stock.take(metrics, mode="clip")
 
 
 RAGGED = ("metrics", "amounts")
@@ -105,7 +111,7 @@ class VersionColumns:
         joined: dict[str, Any] = {}
         for one in fields(cls):
             columns = [getattr(part, one.name) for part in parts]
-            joined[one.name] = list(chain.from_iterable(columns)) if isinstance(columns[0], list) else np.concatenate(columns)
+            joined[one.name] = _joined(columns)
         return cls(**joined)
 
     def each(self, vocabulary: Vocabulary) -> Iterator[Version]:
@@ -131,7 +137,7 @@ class LedgerColumns(VersionColumns):
     """Milliseconds since 1970-01-01T00:00Z."""
     event_id: Numbers
     """Shape (versions, 2): upper and lower 64 bits."""
-    names: list[str]
+    names: Texts
     """The entities without their routing keys."""
     kind: Numbers
     reported_at: Numbers
@@ -140,9 +146,11 @@ class LedgerColumns(VersionColumns):
     """True where `reported_at` is missing."""
     tool: Numbers
     producer: Numbers
-    reporter: list[str]
-    evidence: list[str]
-    data: list[str | bytes]
+    reporter: Texts
+    evidence: Texts
+    data: Texts
+    checksum: Numbers
+    """CRC-32 of the entity, by which filters know it."""
 
     def versions(self) -> VersionColumns:
         """Without what only the ledger keeps."""
@@ -154,7 +162,7 @@ class LedgerColumns(VersionColumns):
         return Block(
             {
                 "key": Labels(hierarchy.keys[self.unit], hierarchy.key_names),
-                "entity": Texts(self.names),
+                "entity": self.names,
                 "version": Integers(self.version.astype(np.uint64)),
                 "partition": Integers(self.partition),
                 "offset": Integers(self.offset.astype(np.uint64)),
@@ -167,10 +175,10 @@ class LedgerColumns(VersionColumns):
                 "reported_at": Optionals(self.reported_at, self.unreported),
                 "tool": Labels(self.tool, vocabulary.tools.names),
                 "producer": Labels(self.producer, vocabulary.producers.names),
-                "reporter": Texts(self.reporter),
-                "evidence": Texts(self.evidence),
+                "reporter": self.reporter,
+                "evidence": self.evidence,
                 "verification": Choices(self.verification, VERIFICATIONS),
-                "data": Texts(self.data),
+                "data": self.data,
                 "metrics": Lists(self.lengths, Labels(self.metrics, vocabulary.metrics.names)),
                 "amounts": Lists(self.lengths, Integers(self.amounts)),
                 "appended_at": Integers(self.appended_at),
@@ -190,8 +198,9 @@ def columns_of(accepted: Sequence[tuple[Event, Version, Record]], partition: int
     def integers(values: Iterable[int], kind: type[np.generic] = np.int64) -> Numbers:
         return np.fromiter(values, kind)
 
+    entities = [f"{routing_key(event.unit)}\n{event.entity_name}" for event in events]
     return LedgerColumns(
-        entities=[f"{routing_key(event.unit)}\n{event.entity_name}" for event in events],
+        entities=entities,
         version=integers(version.version for version in versions),
         op=integers((OPS.index(version.op) for version in versions), np.int8),
         verification=integers((VERIFICATIONS.index(version.verification) for version in versions), np.int8),
@@ -205,16 +214,23 @@ def columns_of(accepted: Sequence[tuple[Event, Version, Record]], partition: int
         offset=integers(record.offset for record in records),
         appended_at=integers(record.timestamp for record in records),
         event_id=np.array([(one >> 64, one & _LOWER) for one in ids], np.uint64).reshape(count, 2),
-        names=[event.entity_name for event in events],
+        names=Texts.of(event.entity_name for event in events),
         kind=integers((KINDS.index(event.kind) for event in events), np.int8),
         reported_at=integers(one or 0 for one in reported),
         unreported=np.array([one is None for one in reported], bool),
         tool=integers((vocabulary.tools.code(event.source.tool) for event in events), np.int32),
         producer=integers((vocabulary.producers.code(event.source.producer) for event in events), np.int32),
-        reporter=[event.reporter or "" for event in events],
-        evidence=[event.evidence or "" for event in events],
-        data=["" if isinstance(event, Retraction) else event.data.model_dump_json(exclude_none=True) for event in events],
+        reporter=Texts.of(event.reporter or "" for event in events),
+        evidence=Texts.of(event.evidence or "" for event in events),
+        checksum=Texts.of(entities).crc32(),
+        data=Texts.of("" if isinstance(event, Retraction) else event.data.model_dump_json(exclude_none=True) for event in events),
     )
+
+
+def _joined(columns: Sequence[Any]) -> Any:  # noqa: ANN401 - a list, numbers or texts
+    if isinstance(columns[0], list):
+        return list(chain.from_iterable(columns))
+    return Texts.join(columns) if isinstance(columns[0], Texts) else np.concatenate(columns)
 
 
 _LOWER = (1 << 64) - 1

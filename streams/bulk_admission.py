@@ -4,30 +4,27 @@ A record in the usual form is read by `schemas.decoding` and checked in columns.
 figure, and one that is here must say no to everything that `Admission` refuses (`tests/test_bulk_admission.py`).
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
-from operator import add, attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
-from msgspec import UNSET
 from pydantic import TypeAdapter, ValidationError
 
-from schemas.columns import Numbers
+from schemas.columns import Names
 from schemas.days import KOLKATA_OFFSET_SECONDS
-from schemas.decoding import KINDS, STRUCTS, decode, encode
-from schemas.events import MAX_EVENT_BYTES, MODELS, Event, EvidenceUrl, Kind, Label
-from schemas.text_columns import are_hashes, instants, uuids
-from streams.accepted import OPS, REPORT, VERIFICATIONS, LedgerColumns, Vocabulary, columns_of
+from schemas.decoding import KINDS, Decoded, decode
+from schemas.events import MAX_EVENT_BYTES, Event, EvidenceUrl, Kind, Label
+from schemas.loops import Numbers
+from schemas.texts import NameTable, Texts, are_hash_lists, are_hashes, instants, list_items, uuids
+from streams.accepted import REPORT, LedgerColumns, Vocabulary, columns_of
 from streams.admission import Accepted, Admission, Misrouted, Rejected, Tick
 from streams.chunks import Record
 from streams.contribution import Version
 
 _LABEL: TypeAdapter[str] = TypeAdapter(Label)
 _EVIDENCE: TypeAdapter[list[str]] = TypeAdapter(list[EvidenceUrl])
-_MOST_LABELS, _PRODUCER_BITS = 50_000, 32
+_MOST_LABELS = 50_000
 """Tools and installations that are remembered; one more costs time, no more."""
 _TALLY = KINDS.index("tally")
 _MOST_RULES = 1 << 16
@@ -42,15 +39,6 @@ class Decided:
     rejected: list[Rejected]
     misrouted: list[Misrouted]
     ticks: int = 0
-
-
-class _Moments(NamedTuple):
-    """Where and when events occurred and arrived, as in `LedgerColumns`."""
-
-    appended_at: Numbers
-    unit: Numbers
-    occurred_at: Numbers
-    day: Numbers
 
 
 class _Amounts(NamedTuple):
@@ -69,46 +57,28 @@ class BulkAdmission:
         """Take the one that decides singly."""
         self._admission = admission
         dictionary = admission.dictionary
-        self.vocabulary = Vocabulary.of(admission.registry, dictionary)
+        self.vocabulary = vocabulary = Vocabulary.of(admission.registry, dictionary)
         """What the numbers in the columns mean. Tools and installations are added as they come."""
-        self._hierarchy = hierarchy = self.vocabulary.hierarchy
+        self._hierarchy = hierarchy = vocabulary.hierarchy
         self._partitions = np.fromiter(map(admission.partition_of, hierarchy.key_names), np.int32, len(hierarchy.key_names))[hierarchy.keys]
-        self._tallies = {name: self.vocabulary.metrics.code(name) for name, metric in dictionary.metrics.items() if metric.source.kind == "tally"}
-        self._sources: dict[Any, int] = {}
-        """Sources → the numbers of tool and producer in one."""
-        self._key_prefixes = [f"{key}\n" for key in hierarchy.key_names]
+        self._units, self._tools, self._producers = NameTable(hierarchy.codes), NameTable(), NameTable()
+        tallies = [name for name, metric in dictionary.metrics.items() if metric.source.kind == "tally"]
+        self._tallies, self._tally_metrics = NameTable(tallies), np.array([*map(vocabulary.metrics.code, tallies), -1], np.int32)
+        self._key_prefixes = Texts.of(f"{key}\n" for key in hierarchy.key_names)
 
     def admit(self, partition: int, records: Sequence[Record]) -> Decided:
         """Decide about consecutive records of a partition. The accepted versions of an entity come in the order of the log."""
-        usual: list[Record] = []
-        events: list[Any] = []
-        unusual: list[Record] = []
-        for record in records:
-            try:
-                events.append(decode(record.value))  # type: ignore[arg-type] # no value: no event
-            except Exception:  # noqa: BLE001 - whatever is wrong with it, admission says so
-                unusual.append(record)
-            else:
-                usual.append(record)
-        return self._with_unusual(partition, self._usual(partition, usual, events, unusual), unusual)
-
-    def _usual(self, partition: int, records: list[Record], events: list[Any], unusual: list[Record]) -> LedgerColumns | None:
-        """The columns of those events that pass; the records of the others are added to the unusual ones."""
-        if not events:
-            return None
-        moments, passed = self._moments(partition, records, events)
-        if not passed.all():
-            unusual += [records[row] for row in np.flatnonzero(~passed).tolist()]
-            rows = np.flatnonzero(passed)
-            records, events = [records[row] for row in rows.tolist()], [events[row] for row in rows.tolist()]
-            moments = _Moments(*(column[rows] for column in moments))
-            if not events:
-                return None
-        columns, passed = self._columns(partition, records, events, moments)
-        if passed.all():
-            return columns
-        unusual += [records[row] for row in np.flatnonzero(~passed).tolist()]
-        return columns.where(passed) if passed.any() else None
+        values, unusual, readable = [record.value for record in records], [], records
+        if None in values or max(map(len, values), default=0) > MAX_EVENT_BYTES:  # type: ignore[arg-type] # none is None
+            readable = [record for record in records if record.value is not None and len(record.value) <= MAX_EVENT_BYTES]
+            unusual = [record for record in records if record.value is None or len(record.value) > MAX_EVENT_BYTES]
+        columns = None
+        if readable:
+            columns, passed = self._columns(partition, readable)
+            if not passed.all():
+                unusual += [readable[row] for row in np.flatnonzero(~passed).tolist()]
+                columns = columns.where(passed) if passed.any() else None
+        return self._with_unusual(partition, columns, unusual)
 
     def _with_unusual(self, partition: int, columns: LedgerColumns | None, unusual: Iterable[Record]) -> Decided:
         decided = Decided(columns, [], [])
@@ -131,40 +101,34 @@ class BulkAdmission:
         decided.misrouted.sort(key=_offset)
         return decided
 
-    def _moments(self, partition: int, records: Sequence[Record], events: Sequence[Any]) -> tuple[_Moments, Numbers]:
-        """Where and when each event occurred, and which of them may be: what is wrong with an event is mostly there."""
-        hierarchy = self._hierarchy
+    def _columns(self, partition: int, records: Sequence[Record]) -> tuple[LedgerColumns, Numbers]:
+        """All records as columns, and which of them are events that may be taken so; of the others the columns mean nothing."""
+        hierarchy, count = self._hierarchy, len(records)
+        events, passed = decode([record.value for record in records])  # type: ignore[misc] # they have one
         appended_at = np.array([record.timestamp for record in records], np.int64)
-        unit = np.array(list(map(hierarchy.numbers.get, [event.unit for event in events], repeat(-1))), np.int32)
-        occurred_at, passed = instants([event.occurred_at for event in events])
+        unit = self._units.find(events.text("unit"))
+        occurred_at, read = instants(events.text("occurred_at"))
         day = ((occurred_at // 1_000_000 + KOLKATA_OFFSET_SECONDS) // 86_400).astype(np.int32)
-        passed &= (unit >= 0) & (hierarchy.first[unit] <= day) & (day <= hierarchy.last[unit]) & (self._partitions[unit] == partition)
+        passed &= read & (unit >= 0) & (hierarchy.first[unit] <= day) & (day <= hierarchy.last[unit]) & (self._partitions[unit] == partition)
         passed &= occurred_at <= appended_at * 1000 + self._admission.max_future_micros
-        passed &= np.array([len(record.value) for record in records]) <= MAX_EVENT_BYTES  # type: ignore[arg-type] # they were decoded
-        return _Moments(appended_at, unit, occurred_at, day), passed
-
-    def _columns(self, partition: int, records: Sequence[Record], events: Sequence[Any], moments: _Moments) -> tuple[LedgerColumns, Numbers]:
-        """All events as columns, and which of them may be taken so; of the others the columns mean nothing."""
-        hierarchy, count = self._hierarchy, len(events)
-        appended_at, unit, occurred_at, day = moments
-        event_id, passed = uuids([event.event_id for event in events])
-        reported_at, unreported = self._reported(events, passed)
-        tool, producer = self._source_codes(events, passed)
-        reporter = [event.reporter or "" for event in events]
-        _check_hashes(reporter, passed)
-        evidence = self._evidence(events, passed)
-        kind = np.array(list(map(STRUCTS.__getitem__, map(type, events))), np.int8)
-        op = _choices([event.op for event in events], OPS)
-        data = [event.data for event in events]
-        lengths, metrics, amounts = self._amounts(kind, data, op, passed)
-        self._check_data(events, kind, day, passed)
-        names = [event.entity or event.event_id for event in events]
-        prefixes = map(self._key_prefixes.__getitem__, hierarchy.keys[unit].tolist())
+        event_id, read = uuids(events.text("event_id"))
+        passed &= read
+        reported_at, read = instants(events.text("reported_at"))
+        unreported = ~events.has("reported_at")
+        passed &= read | unreported
+        self._check_texts(events, passed)
+        self._check_trained(events, unit, day, passed)
+        tool = self._labels(self._tools, self.vocabulary.tools, events.text("source.tool"), passed)
+        producer = self._labels(self._producers, self.vocabulary.producers, events.text("source.producer"), passed)
+        lengths, metrics, amounts = self._amounts(events, passed)
+        entity, identity, named = events.text("entity"), events.text("event_id"), events.has("entity")
+        names = Texts(events.buffer, np.where(named, entity.begins, identity.begins), np.where(named, entity.lengths, identity.lengths)).copied()
+        entities = names.behind(self._key_prefixes, hierarchy.keys[unit])
         return LedgerColumns(
-            entities=list(map(add, prefixes, names)),
-            version=np.array([event.version for event in events], np.int64),
-            op=op,
-            verification=_choices([event.verification for event in events], VERIFICATIONS),
+            entities=entities.values(),
+            version=events.number("version"),
+            op=events.number("op").astype(np.int8),
+            verification=events.number("verification").astype(np.int8),
             unit=unit,
             occurred_at=occurred_at,
             day=day,
@@ -176,139 +140,104 @@ class BulkAdmission:
             appended_at=appended_at,
             event_id=event_id,
             names=names,
-            kind=kind,
+            kind=events.number("kind").astype(np.int8),
             reported_at=reported_at,
             unreported=unreported,
             tool=tool,
             producer=producer,
-            reporter=reporter,
-            evidence=evidence,
-            data=list(map(encode, data)),
+            reporter=events.text("reporter").copied(),
+            evidence=events.text("evidence").copied(),
+            data=events.data(),
+            checksum=entities.crc32(),
         ), passed
 
     @staticmethod
-    def _reported(events: Sequence[Any], passed: Numbers) -> tuple[Numbers, Numbers]:
-        texts = [event.reported_at for event in events]
-        unreported = np.array([text is UNSET for text in texts], bool)
-        micros = np.zeros(len(texts), np.int64)
-        given = np.flatnonzero(~unreported)
-        if len(given):
-            micros[given], read = instants([text for text in texts if text is not UNSET])
-            passed[given[~read]] = False
-        return micros, unreported
+    def _check_texts(events: Decoded, passed: Numbers) -> None:
+        """What decoding leaves open of texts: hashes, links, labels, tallies' metrics."""
+        for path, are_usual in _TEXTS.items():
+            has = events.has(path) & passed
+            if has.any():
+                rows = np.flatnonzero(has)
+                passed[rows[~are_usual(events.text(path)[rows])]] = False
+
+    def _check_trained(self, events: Decoded, unit: Numbers, day: Numbers, passed: Numbers) -> None:
+        rows = np.flatnonzero(passed & (events.number("data.trained_units") > 0))
+        if len(rows):
+            counts, trained = list_items(events.text("data.trained_units")[rows])
+            rows = np.repeat(rows, counts)
+            passed[rows[~self._hierarchy.are_at_or_below(self._units.find(trained), unit[rows], day[rows])]] = False
+            passed[rows[events.number("op")[rows] != REPORT]] = False  # they are not compared with the registry, but formed well
 
     @staticmethod
-    def _evidence(events: Sequence[Any], passed: Numbers) -> list[str]:
-        texts = [event.evidence for event in events]
-        given = [row for row, text in enumerate(texts) if text is not UNSET]
-        try:
-            _EVIDENCE.validate_python([texts[row] for row in given])
-        except ValidationError as error:
-            passed[[given[int(item["loc"][0])] for item in error.errors(include_url=False, include_context=False, include_input=False)]] = False
-        return [text or "" for text in texts]
-
-    def _source_codes(self, events: Sequence[Any], passed: Numbers) -> tuple[Numbers, Numbers]:
-        sources = [event.source for event in events]
-        codes = np.array(list(map(self._sources.get, sources, repeat(-1))), np.int64)
-        unknown = np.flatnonzero(codes < 0)
+    def _labels(table: NameTable, names: Names, texts: Texts, passed: Numbers) -> Numbers:
+        """The numbers of tools or producers. One that was not met yet gets one; it does not pass if it is no label, or too many were met."""
+        table.extend(names.names[len(table) :])
+        numbers = table.find(texts)
+        unknown = np.flatnonzero((numbers < 0) & passed)
         if len(unknown):
-            codes[unknown] = [self._learn_source(sources[row]) for row in unknown.tolist()]
-            passed &= codes >= 0
-        return (codes >> _PRODUCER_BITS).astype(np.int32), (codes & (1 << _PRODUCER_BITS) - 1).astype(np.int32)
+            for text in dict.fromkeys(texts[unknown].values()):
+                if len(names.names) < _MOST_LABELS and _is_label(text):
+                    names.code(text)
+            table.extend(names.names[len(table) :])
+            numbers[unknown] = table.find(texts[unknown])
+            passed &= numbers >= 0
+        return numbers
 
-    def _learn_source(self, source: Any) -> int:  # noqa: ANN401 - the struct
-        """The numbers of a tool and producer that were not met yet; -1 if they are no labels, or too many were met."""
-        if source not in self._sources and len(self._sources) < _MOST_LABELS and _is_label(source.tool) and _is_label(source.producer):
-            self._sources[source] = self.vocabulary.tools.code(source.tool) << _PRODUCER_BITS | self.vocabulary.producers.code(source.producer)
-        return self._sources.get(source, -1)
-
-    def _amounts(self, kind: Numbers, data: Sequence[Any], op: Numbers, passed: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    def _amounts(self, events: Decoded, passed: Numbers) -> tuple[Numbers, Numbers, Numbers]:
         """What `MetricDictionary.amounts` gives for each event, one event after another: how many, metrics, amounts."""
+        kind, report = events.number("kind"), (events.number("op") == REPORT) & passed
         found: list[_Amounts] = []
         for number, name in enumerate(KINDS):
-            rows = np.flatnonzero((kind == number) & (op == REPORT))
-            if len(rows):
-                found += self._tallied(rows, data, passed) if number == _TALLY else self._derived(name, rows, data)
+            of_kind = passed & (kind == number)
+            if number == _TALLY and of_kind.any():
+                found += self._tallied(events, np.flatnonzero(of_kind), report, passed)
+            elif number != _TALLY and (rows := np.flatnonzero(of_kind & report)).size:
+                found += self._derived(name, events, rows)
         if not found:
-            return np.zeros(len(data), np.int64), np.empty(0, np.int32), np.empty(0, np.int64)
+            return np.zeros(len(events), np.int64), np.empty(0, np.int32), np.empty(0, np.int64)
         row = np.concatenate([one.row for one in found])
         order = np.argsort(row * _MOST_RULES + np.repeat([one.order for one in found], [len(one.row) for one in found]), kind="stable")
         return (
-            np.bincount(row, minlength=len(data)),
+            np.bincount(row, minlength=len(events)),
             np.concatenate([one.metric for one in found])[order],
             np.concatenate([one.amount for one in found])[order],
         )
 
-    def _tallied(self, rows: Numbers, data: Sequence[Any], passed: Numbers) -> Iterable[_Amounts]:
-        tallies = self._tallies
-        chosen = [data[row] for row in rows.tolist()]
-        metric = np.array([tallies.get(one.metric, -1) for one in chosen], np.int32)
-        passed[rows[metric < 0]] = False
-        yield _Amounts(rows, 0, metric, np.array([one.value for one in chosen], np.int64))
+    def _tallied(self, events: Decoded, rows: Numbers, report: Numbers, passed: Numbers) -> Iterable[_Amounts]:
+        metric = self._tally_metrics[self._tallies.find(events.text("data.metric")[rows])]
+        passed[rows[(metric < 0) & events.has("data")[rows]]] = False
+        reported = (metric >= 0) & report[rows]
+        yield _Amounts(rows[reported], 0, metric[reported], events.number("data.value")[rows[reported]])
 
-    def _derived(self, kind: Kind, rows: Numbers, data: Sequence[Any]) -> Iterable[_Amounts]:
+    def _derived(self, kind: Kind, events: Decoded, rows: Numbers) -> Iterable[_Amounts]:
         """By the rules of the kind; each rule takes the events it selects."""
         dictionary = self._admission.dictionary
-        selectors, cases = dictionary.selectors(kind), defaultdict[tuple[str, ...], list[int]](list)
-        if len(selectors) == 1:
-            (selector,) = selectors
-            for row in rows.tolist():
-                cases[getattr(data[row], selector),].append(row)
-        else:
-            for row in rows.tolist():
-                cases[tuple(getattr(data[row], selector) for selector in selectors)].append(row)
         is_observed = dictionary.is_observed(kind)
-        for given, chosen in cases.items():
-            reports = [data[row] for row in chosen]
-            places = np.array(chosen)
-            active = np.array([one.active for one in reports], bool) if is_observed else None
+        for given, chosen in _cases(events, dictionary.selectors(kind), rows):
+            active = events.number("data.active")[chosen] if is_observed else None
             for order, (metric, field) in enumerate(dictionary.rules(kind, given)):
-                if field is None:
-                    amount, reporting = np.ones(len(reports), np.int64), places
-                else:
-                    amount, reporting = _field(reports, field, places)
+                amount = np.ones(len(chosen), np.int64) if field is None else events.number(f"data.{field}")[chosen]
                 if active is not None:
-                    amount = np.where(active[np.isin(places, reporting)] if len(reporting) != len(places) else active, amount, 0)
+                    amount = amount * active
+                reporting = chosen
+                if field is not None and not (has := events.has_value(f"data.{field}")[chosen]).all():
+                    reporting, amount = chosen[has], amount[has]
                 yield _Amounts(reporting, order, np.full(len(reporting), self.vocabulary.metrics.code(metric), np.int32), amount)
 
-    def _check_data(self, events: Sequence[Any], kind: Numbers, day: Numbers, passed: Numbers) -> None:
-        """What the structs leave open of the data: hashes, labels, units."""
-        for number in np.unique(kind).tolist():
-            rows = np.flatnonzero(kind == number).tolist()
-            for field, check in _OPEN_FIELDS[KINDS[number]]:
-                given = [(row, value) for row in rows if (value := getattr(events[row].data, field)) is not UNSET]
-                if given:
-                    check(self, events, day, given, passed)
 
-    def _hash(self, _events: Sequence[Any], _day: Numbers, given: list[tuple[int, str]], passed: Numbers) -> None:
-        rows, texts = zip(*given, strict=True)
-        passed[np.array(rows)[~are_hashes(texts)]] = False
-
-    def _hash_lists(self, _events: Sequence[Any], _day: Numbers, given: list[tuple[int, list[str]]], passed: Numbers) -> None:
-        rows = np.repeat([row for row, _ in given], [len(texts) for _, texts in given])
-        passed[rows[~are_hashes(list(chain.from_iterable(texts for _, texts in given)))]] = False
-
-    def _label(self, _events: Sequence[Any], _day: Numbers, given: list[tuple[int, str]], passed: Numbers) -> None:
-        wrong = {text for text in {text for _, text in given} if not _is_label(text)}
-        if wrong:
-            passed[[row for row, text in given if text in wrong]] = False
-
-    def _trained(self, events: Sequence[Any], day: Numbers, given: list[tuple[int, list[str]]], passed: Numbers) -> None:
-        is_below = self._hierarchy.registry.is_at_or_below
-        for row, units in given:
-            if passed[row] and events[row].op == "report":
-                unit, on = events[row].unit, int(day[row])
-                passed[row] = all(is_below(trained, unit, on) for trained in units)
-            elif units:
-                passed[row] = False  # a retraction's are not compared with the registry, but formed well
-
-
-def _choices(chosen: Sequence[str], names: Sequence[str]) -> Numbers:
-    """Places among the names, the first of which nearly all have."""
-    codes, usual = np.zeros(len(chosen), np.int8), names[0]
-    others = [row for row, name in enumerate(chosen) if name is not usual]
-    codes[others] = [names.index(chosen[row]) for row in others]
-    return codes
+def _cases(events: Decoded, selectors: Sequence[str], rows: Numbers) -> Iterable[tuple[tuple[Any, ...], Numbers]]:
+    """Events by the values that some fields of their data have."""
+    codes, values = np.zeros(len(rows), np.int64), []
+    for selector in selectors:
+        numbers, of_numbers = events.coded(f"data.{selector}", rows)
+        codes = codes * len(of_numbers) + numbers
+        values.append(of_numbers)
+    for code in np.unique(codes).tolist():
+        given, rest = [], code
+        for of_numbers in reversed(values):
+            rest, number = divmod(rest, len(of_numbers))
+            given.append(of_numbers[number])
+        yield tuple(reversed(given)), rows[codes == code]
 
 
 def _in_order(columns: LedgerColumns, others: LedgerColumns) -> LedgerColumns:
@@ -327,19 +256,20 @@ def _offset(decision: Rejected | Misrouted) -> int:
     return decision.record.offset
 
 
-def _field(reports: Sequence[Any], field: str, places: Numbers) -> tuple[Numbers, Numbers]:
-    """A field's amounts, and the places of those reports that give one."""
-    values = list(map(attrgetter(field), reports))
-    given = [value for value in values if value is not UNSET]
-    if len(given) == len(values):
-        return np.array(values, np.int64), places
-    return np.array(given, np.int64), places[[value is not UNSET for value in values]]
+def _are_labels(texts: Texts) -> Numbers:
+    listed = texts.values()
+    labels = {text for text in set(listed) if _is_label(text)}
+    return np.array([text in labels for text in listed], bool)
 
 
-def _check_hashes(texts: Sequence[str], passed: Numbers) -> None:
-    given = [row for row, text in enumerate(texts) if text]
-    if given:
-        passed[np.array(given)[~are_hashes([texts[row] for row in given])]] = False
+def _are_links(texts: Texts) -> Numbers:
+    listed = texts.values()
+    are: Numbers = np.ones(len(listed), bool)
+    try:
+        _EVIDENCE.validate_python(listed)
+    except ValidationError as error:
+        are[[int(item["loc"][0]) for item in error.errors(include_url=False, include_context=False, include_input=False)]] = False
+    return are
 
 
 def _is_label(text: str) -> bool:
@@ -350,7 +280,5 @@ def _is_label(text: str) -> bool:
     return True
 
 
-_OPEN_FIELDS: dict[Kind, list[tuple[str, Any]]] = {kind: [] for kind in MODELS}
-_OPEN_FIELDS["incharge_appointed"] = [("person", BulkAdmission._hash)]  # noqa: SLF001 - its own
-_OPEN_FIELDS["membership"] = [("member_keys", BulkAdmission._hash_lists)]  # noqa: SLF001
-_OPEN_FIELDS["training_held"] = [("programme", BulkAdmission._label), ("trained_units", BulkAdmission._trained)]  # noqa: SLF001
+_TEXTS = {"reporter": are_hashes, "evidence": _are_links, "data.person": are_hashes, "data.member_keys": are_hash_lists, "data.programme": _are_labels}
+"""Fields with a pattern → which of some texts may be taken as they are. Units, tools, producers, metrics and moments are looked at where they become numbers."""

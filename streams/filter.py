@@ -8,15 +8,13 @@ Memory is bounded: a roaring bitmap of numbers below 2^bits takes about 2 bytes 
 """
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 from pyroaring import BitMap
 
-from schemas.columns import Numbers
-from streams.accepted import Entity
+from schemas.loops import Numbers
 
 
 class EntityFilter:
@@ -39,9 +37,9 @@ class EntityFilter:
         facts: Mapping[str, Any] = self._seen.get_statistics()
         return sum(int(count) for name, count in facts.items() if name.startswith("n_bytes_"))
 
-    def fingerprints(self, entities: Sequence[Entity]) -> Numbers:
-        """The fingerprint of each entity, as `sinks.rollup_store.RollupStore.fingerprints` gives them."""
-        return np.array(list(map(crc32, map(str.encode, entities))), np.uint32) & np.uint32(self._mask)
+    def fingerprints(self, checksums: Numbers) -> Numbers:
+        """The fingerprints of entities by their CRC-32, as `sinks.rollup_store.RollupStore.fingerprints` gives them."""
+        return checksums & np.uint32(self._mask)
 
     def add(self, fingerprints: Numbers) -> Numbers:
         """Remember entities by their fingerprints.

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from schemas.columns import Numbers
 from schemas.days import LAST_DAY
+from schemas.loops import Numbers
 from schemas.registry import Line, Registry
 from schemas.units import RANK, Level, routing_key
 
@@ -82,6 +82,20 @@ class Hierarchy:
     def are_settled(self, units: Numbers, days: Numbers) -> Numbers:
         """For each unit whether nothing above it changes after a day on which it is open, and it stays open; ask `lines` about them first."""
         return self._settled_from[units] <= days
+
+    def are_at_or_below(self, units: Numbers, ancestors: Numbers, days: Numbers) -> Numbers:
+        """For each unit whether it is open on a day and is the ancestor, or stands below it on that day; a number below 0 is no unit."""
+        found: Numbers = (units >= 0) & (self.first[units] <= days) & (days <= self.last[units])
+        rows = np.flatnonzero(found & (units != ancestors))
+        found[rows] = False
+        lines, sought = self.lines(units[rows], days[rows]), ancestors[rows]
+        while len(rows):
+            going = lines != NO_LINE
+            rows, lines, sought = rows[going], lines[going], sought[going]
+            is_it = self.heads[lines] == sought
+            found[rows[is_it]] = True
+            rows, lines, sought = rows[~is_it], self.rests[lines[~is_it]], sought[~is_it]
+        return found
 
     def stock_targets(self, units: Numbers, days: Numbers) -> tuple[Numbers, Numbers, Numbers, Numbers]:
         """Where changes of stocks show: for each target the place of its change, the unit, the day, and 1 or -1 (the function `stock_targets`)."""

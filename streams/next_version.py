@@ -5,18 +5,18 @@
 
 import numpy as np
 
-from schemas.columns import Numbers
-from streams.accepted import REFUSED, REPORT, VERIFIED, VersionColumns
+from schemas.loops import Numbers
+from streams.accepted import REFUSED, REPORT, VERIFIED, VersionColumns, Vocabulary
 from streams.rollup import cells
 
 
-def change(old: VersionColumns, new: VersionColumns, stocks: Numbers) -> tuple[Numbers, Numbers]:
+def change(old: VersionColumns, new: VersionColumns, vocabulary: Vocabulary) -> tuple[Numbers, Numbers]:
     """What must be added to the figures when each entity's second version arrives, or a later one that `follows` and is `alike`, or has no stocks.
 
     Args:
         old: the versions that were there, one an entity.
         new: those that come, in the same order, each with another number than the old one.
-        stocks: the numbers of the metrics that are stocks.
+        vocabulary: says which metrics are stocks.
 
     Returns:
         Cells of units, as `streams.rollup.cells` has them, and of each the value, the verified value and the number of reports, shape (cells, 3). A cell may come more than once.
@@ -28,15 +28,16 @@ def change(old: VersionColumns, new: VersionColumns, stocks: Numbers) -> tuple[N
     # at its own cell: what the old one gave goes; a flow counts with the highest version alone, a stock with each observation
     leaves = np.stack([counted, counted_verified, np.zeros_like(counted)], axis=1).astype(np.int64)
     stays = np.stack([counts, verified, np.zeros_like(counts)], axis=1).astype(np.int64)
-    of_old = _own(old, stays * ~higher[:, None] - leaves, stays - leaves, stocks)
-    of_new = _own(new, stays * higher[:, None], stays, stocks)
+    old_stocks, new_stocks = vocabulary.are_stocks(old.metrics), vocabulary.are_stocks(new.metrics)
+    of_old = _own(old, stays * ~higher[:, None] - leaves, stays - leaves, old_stocks)
+    of_new = _own(new, stays * higher[:, None], stays, new_stocks)
     of_new[1][:, 2] = 1
     # the earlier observation of a stock holds until the day of the later one
     old_first = (old.occurred_at < new.occurred_at) | ((old.occurred_at == new.occurred_at) & higher)
     both = (old.op == REPORT) & (new.op == REPORT)
     ends = [
-        _ended(old, new.day, -stays * (both & old_first)[:, None], stocks),
-        _ended(new, old.day, -stays * (both & ~old_first)[:, None], stocks),
+        _ended(old, new.day, -stays * (both & old_first)[:, None], old_stocks),
+        _ended(new, old.day, -stays * (both & ~old_first)[:, None], new_stocks),
     ]
     parts = [of_old, of_new, *ends]
     return np.concatenate([keys for keys, _ in parts]), np.concatenate([amounts for _, amounts in parts])
@@ -56,10 +57,10 @@ def alike(last: VersionColumns, new: VersionColumns) -> Numbers:
     return (last.verification == VERIFIED) == (new.verification == VERIFIED)  # type: ignore[no-any-return]
 
 
-def have_stocks(columns: VersionColumns, stocks: Numbers) -> Numbers:
+def have_stocks(columns: VersionColumns, vocabulary: Vocabulary) -> Numbers:
     """For each version whether it reports a stock."""
     rows = np.repeat(np.arange(len(columns)), columns.lengths)
-    return np.bincount(rows[np.isin(columns.metrics, stocks)], minlength=len(columns)) > 0
+    return np.bincount(rows[vocabulary.are_stocks(columns.metrics)], minlength=len(columns)) > 0
 
 
 def _counts(columns: VersionColumns) -> Numbers:
@@ -67,16 +68,16 @@ def _counts(columns: VersionColumns) -> Numbers:
     return counts
 
 
-def _own(columns: VersionColumns, flow: Numbers, stock: Numbers, stocks: Numbers) -> tuple[Numbers, Numbers]:
+def _own(columns: VersionColumns, flow: Numbers, stock: Numbers, are_stocks: Numbers) -> tuple[Numbers, Numbers]:
     """Each version's amounts at its unit and day, so many times for a flow and for a stock."""
     rows = np.repeat(np.arange(len(columns)), columns.lengths)
-    times = np.where(np.isin(columns.metrics, stocks)[:, None], stock[rows], flow[rows])
+    times = np.where(are_stocks[:, None], stock[rows], flow[rows])
     return cells(columns.unit[rows], columns.metrics, columns.day[rows]), times * columns.amounts[:, None]
 
 
-def _ended(columns: VersionColumns, days: Numbers, times: Numbers, stocks: Numbers) -> tuple[Numbers, Numbers]:
+def _ended(columns: VersionColumns, days: Numbers, times: Numbers, are_stocks: Numbers) -> tuple[Numbers, Numbers]:
     """Each version's stocks at its unit on the day on which they end, so many times."""
     rows = np.repeat(np.arange(len(columns)), columns.lengths)
-    wanted = np.flatnonzero(np.isin(columns.metrics, stocks) & (times[rows, 0] != 0))
+    wanted = np.flatnonzero(are_stocks & (times[rows, 0] != 0))
     rows = rows[wanted]
     return cells(columns.unit[rows], columns.metrics[wanted], days[rows]), times[rows] * columns.amounts[wanted, None]

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from schemas.columns import Block, Numbers
+from schemas.columns import Block
+from schemas.loops import Numbers
 from streams import next_version
 from streams.accepted import REFUSED, REPORT, VERIFIED, Entity, LedgerColumns, VersionColumns, Vocabulary
 from streams.contribution import Contribution, Version, change, contribution
@@ -32,10 +33,10 @@ class Counts:
 
 
 class Unwritten(NamedTuple):
-    """What changed since it was last written; nothing if it is None."""
+    """What changed since it was last written; no journal if it is None."""
 
     journal: Block | None
-    ledger: LedgerColumns | None
+    ledger: list[LedgerColumns]
 
 
 class OpenChunk:
@@ -110,8 +111,8 @@ class OpenChunk:
         Returns:
             The rows of those that must be looked at singly.
         """
-        last, stocks = self.known.at(new.entities, places), self._vocabulary.stock_numbers
-        has_stocks = self.known.have_stocks(places) | next_version.have_stocks(new, stocks)
+        last = self.known.at(new.entities, places)
+        has_stocks = self.known.have_stocks(places) | next_version.have_stocks(new, self._vocabulary)
         same = new.version == last.version
         follows = next_version.follows(last, new, has_stocks)
         only = np.fromiter(map(self.known.is_only, new.entities), bool, len(new))
@@ -123,7 +124,7 @@ class OpenChunk:
         chosen = np.flatnonzero(counted)
         if len(chosen):
             taken = new.take(chosen)
-            self._rollup.add(*next_version.change(last.take(chosen), taken, stocks))
+            self._rollup.add(*next_version.change(last.take(chosen), taken, self._vocabulary))
             self.known.add_next(taken, has_stocks[chosen], follows[chosen])
         return rows[~same & ~counted].tolist()  # type: ignore[no-any-return]
 
@@ -163,7 +164,7 @@ class OpenChunk:
         changed, sums = self._rollup.take_changed()
         ledger, self._unwritten = self._unwritten, []
         journal = self._rollup.journal(changed, sums, self.partition, self.start, self.last_offset) if len(changed) else None
-        return Unwritten(journal, LedgerColumns.join(ledger) if ledger else None)
+        return Unwritten(journal, ledger)
 
     def mended_journal(self, stored: Iterable[tuple[EntryKey, Sequence[int], int]]) -> Block:
         """What must be written so that the database has this chunk's entries and no others.

@@ -9,10 +9,11 @@ ledger the question. It is the ledger's own answer, carried from a closed chunk 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from itertools import chain
 
 import numpy as np
 
-from schemas.columns import Numbers
+from schemas.loops import Numbers
 from streams.accepted import RAGGED, Entity, VersionColumns, Vocabulary
 from streams.contribution import Version
 from streams.next_version import have_stocks
@@ -77,7 +78,7 @@ class KnownEntities:
     def add_first(self, columns: VersionColumns) -> None:
         """Take the only versions of entities that are not known yet."""
         self._last.update(zip(columns.entities, range(self._count, self._count + len(columns)), strict=True))
-        self._add(columns, have_stocks(columns, self._vocabulary.stock_numbers))
+        self._add(columns, have_stocks(columns, self._vocabulary))
 
     def add_next(self, columns: VersionColumns, has_stocks: Numbers, stays_plain: Numbers) -> None:
         """Take another version of entities that are plain, whether each has or had stocks, and whether it stays plain."""
@@ -88,6 +89,18 @@ class KnownEntities:
             self._last[entity] = place
             if not plain:
                 self.find(entity)
+
+    def take_over(self, entities: Sequence[Entity], other: "KnownEntities") -> None:
+        """Take all versions of entities that are not known yet and are plain in another one."""
+        places = [[*other._earlier.get(entity, ()), other._last[entity]] for entity in entities]  # noqa: SLF001 - of its own kind
+        flat = list(chain.from_iterable(places))
+        self._add(other.at([], flat), other.have_stocks(flat))
+        end = self._count - len(flat)
+        for entity, one in zip(entities, places, strict=True):
+            begin, end = end, end + len(one)
+            self._last[entity] = end - 1
+            if len(one) > 1:
+                self._earlier[entity] = list(range(begin, end - 1))
 
     def last(self, entity: Entity) -> int | None:
         """The place of an entity's last version, if it is plain."""
@@ -128,7 +141,7 @@ class KnownEntities:
             self._columns[name].extend(getattr(columns, name))
         self._columns["starts"].extend(starts)
         self._columns["has_stocks"].extend(has_stocks)
-        self._count += len(columns)
+        self._count += len(columns.lengths)
 
 
 class RecentEntities:
@@ -147,17 +160,15 @@ class RecentEntities:
 
     def tell(self, entities: Iterable[Entity], chunk: KnownEntities) -> None:
         """Tell an open chunk what is known of some entities. It adds to their versions, so if it is given up, all of this must be."""
-        plain: defaultdict[int, tuple[list[Entity], list[int]]] = defaultdict(lambda: ([], []))
+        plain: defaultdict[int, list[Entity]] = defaultdict(list)
         for entity in entities:
             for number, known in enumerate(self._chunks):  # the newest knows most
-                place = known.last(entity)
-                if place is not None and known.is_only(entity):
-                    plain[number][0].append(entity)
-                    plain[number][1].append(place)
+                if known.last(entity) is not None:
+                    plain[number].append(entity)
                     break
                 versions = known.find(entity)
                 if versions is not None:
                     chunk.tell(entity, versions)
                     break
-        for number, (found, places) in plain.items():
-            chunk.add_first(self._chunks[number].at(found, places))
+        for number, found in plain.items():
+            chunk.take_over(found, self._chunks[number])

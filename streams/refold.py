@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from schemas.texts import Texts
 from sinks.tables import StoredVersion
 from streams.accepted import Entity, Vocabulary
 from streams.filter import EntityFilter
@@ -70,7 +71,7 @@ def refold(
         chunk = OpenChunk(partition, span.start, vocabulary)
         chunk.last_offset = span.next_offset - 1
         entities = chunk.unknown(map(entity_of, inside))
-        fingerprints = known.fingerprints(entities)
+        fingerprints = known.fingerprints(Texts.of(entities).crc32())
         asked = [entities[row] for row in np.flatnonzero(known.add(fingerprints)).tolist()]
         chunk.tell(entities, ((entity_of(one), version_of(one)) for one in (earlier(span.start, asked) if asked else ())))
         for one in inside:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from schemas.columns import Block, Choices, Days, Integers, Labels, Names, Numbers
+from schemas.columns import Block, Choices, Days, Integers, Labels, Names
+from schemas.loops import Numbers
 from schemas.units import LEVELS, Level
 from streams.accepted import Vocabulary
 from streams.contribution import Cell, Contribution
@@ -47,7 +48,7 @@ class Rollup:
         """Start at nothing."""
         self._hierarchy = vocabulary.hierarchy
         self._metrics = vocabulary.metrics
-        self._stocks = vocabulary.stock_numbers
+        self._vocabulary = vocabulary
         self._keys, self._sums = _NO_CELLS, _NO_SUMS
         """The entries, in the order of their keys."""
         self._changed = _NO_CELLS
@@ -123,7 +124,7 @@ class Rollup:
         units, metrics, days = self._parts(keys)
         lines = hierarchy.lines(units, days)
         added = []
-        moving = np.flatnonzero(np.isin(metrics, self._stocks) & ~hierarchy.are_settled(units, days))
+        moving = np.flatnonzero(self._vocabulary.are_stocks(metrics) & ~hierarchy.are_settled(units, days))
         if len(moving):
             place, target_units, target_days, signs = hierarchy.stock_targets(units[moving], days[moving])
             place = moving[place]

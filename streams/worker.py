@@ -26,7 +26,8 @@ from uuid import UUID, uuid4
 
 import numpy as np
 
-from schemas.columns import Block, Numbers
+from schemas.columns import Block
+from schemas.loops import Numbers
 from sinks.connection import StoppedError
 from sinks.tables import Rows, StoredEntry, StoredVersion
 from streams.accepted import Entity, LedgerColumns
@@ -472,7 +473,7 @@ class Worker:
             For each version whether it is the first of its entity that was ever seen.
         """
         known = self._filters[chunk.partition]
-        fingerprints = known.fingerprints(columns.entities)
+        fingerprints = known.fingerprints(columns.checksum)
         seen = known.add(fingerprints)
         first = first_rows(fingerprints)
         rows = np.arange(len(first))
@@ -525,7 +526,7 @@ class Worker:
         for one in opened:
             unwritten = one.chunk.take_unwritten()
             journal += [unwritten.journal] if unwritten.journal else []
-            ledger += [unwritten.ledger] if unwritten.ledger else []
+            ledger += unwritten.ledger
             rejected, one.rejected = one.rejected, []
             rejections += [rejection_row(item, one.chunk.partition, one.chunk.start, one.attempt) for item in rejected]
             if one.chunk.last_offset != one.flushed:

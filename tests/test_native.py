@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from conftest import Deployment
 
-from schemas.columns import Block, Choices, Days, Integers, Labels, Lists, Optionals, Texts, Uuids
+from schemas.columns import Block, Choices, Days, Integers, Labels, Lists, Optionals, Uuids
+from schemas.texts import Texts
 from sinks.native import encode
 
 COLUMNS = """
@@ -29,7 +30,7 @@ def block(rows: int, names: list[str]) -> Block:
             "id": Uuids(np.stack([numbers.astype(np.uint64) + np.uint64(2**63 + 7), numbers.astype(np.uint64)], axis=1)),
             "level": Choices(numbers % 2, ("national", "state")),
             "name": Labels(numbers % len(names), names),
-            "text": Texts([f"श्री {number}" if number % 2 else f"{number}".encode() for number in range(rows)]),
+            "text": Texts.of("श्री " * (number % 99) if number % 2 else str(number) for number in range(rows)),
             "at": Integers(numbers * 1_000_003 + 1_655_000_000_000_000),
             "reported": Optionals(numbers + 1_655_000_000_000_000, numbers % 4 == 0),
             "metrics": Lists(lengths, Labels(np.arange(lengths.sum()) % len(names), names)),

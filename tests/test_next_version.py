@@ -29,7 +29,7 @@ def folded(events: list[dict], size: int) -> OpenChunk:
         batch = [LogRecord(begin + row, 1_655_000_000_000, b"", json.dumps(event).encode()) for row, event in enumerate(events[begin : begin + size])]
         columns = BULK.admit(0, batch).accepted
         assert columns is not None
-        fingerprints = known.fingerprints(columns.entities)
+        fingerprints = known.fingerprints(columns.checksum)
         seen, first = known.add(fingerprints), first_rows(fingerprints)
         chunk.fold(columns, ~seen & (first == range(len(columns))))
     return chunk

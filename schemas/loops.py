@@ -1,0 +1,648 @@
+"""All compiled loops over bytes: texts, and events in JSON. `schemas.texts` and `schemas.decoding` say what they are for.
+
+numba compiles each when it is first called, and keeps what it made in `__pycache__`. They hold no lock while they run, so no other thread may change what they are given. Positions are not checked in them:
+their tests have been run with `NUMBA_BOUNDSCHECK=1` besides. They stand in one file because numba looks for changes only in the file of the function that is called.
+
+A text is told by where it begins in a buffer and how many bytes it has.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+from zlib import crc32 as checksum
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from schemas.days import day_of
+
+Numbers = NDArray[Any]
+F = TypeVar("F", bound=Callable[..., Any])
+
+UUID_LENGTH, HASH_LENGTH = 36, 64
+WHOLE, BOOL, TEXT, CHOICE, LIST, OBJECT = range(6)
+"""What a field's value is: a whole number, true or false, text, one of some texts, a list of texts, an object of the model's own."""
+FINDER_SIZE = 1 << 10
+"""Of the table in which a field is found by its name."""
+
+TAB, NEW_LINE, RETURN, BLANK = b"\t\n\r "
+QUOTE, BACKSLASH, COMMA, COLON = b'"\\,:'
+OPEN_OBJECT, CLOSE_OBJECT, OPEN_LIST, CLOSE_LIST = b"{}[]"
+PLUS, MINUS, DOT = b"+-."
+ZERO, NINE = b"09"
+BIG_E, SMALL_E, BIG_T, SMALL_T, BIG_Z, SMALL_Z = b"EeTtZz"
+
+_MICROS, _DAY_SECONDS = 1_000_000, 86_400
+_FIRST_YEAR, _LAST_YEAR = 2000, 2149
+_FIRST_DAY = day_of(np.datetime64(f"{_FIRST_YEAR}-01-01").astype(object))
+_DAYS_BEFORE = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334])
+_MONTH_LENGTHS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+_NIBBLE = np.full(256, 255, np.uint8)
+_NIBBLE[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
+_CRC = np.array([checksum(bytes([byte])) ^ checksum(b"\0") for byte in range(256)], np.uint32)
+_PLAIN, _ENDING, _REFUSED, _HIGH = range(4)
+"""What a byte of a text in JSON is: itself, the end, none that may be there, part of a character of several bytes."""
+_BYTES = np.full(256, _HIGH, np.uint8)
+_BYTES[:128] = _PLAIN
+_BYTES[:BLANK] = _REFUSED
+_BYTES[BACKSLASH] = _REFUSED
+_BYTES[QUOTE] = _ENDING
+_WORDS = np.frombuffer(b"truefalse", np.uint8)
+
+
+def compiled(function: F) -> F:
+    """Compile a function of numbers and arrays."""
+    return cast("F", njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+@compiled
+def list_items(buffer: Numbers, begins: Numbers, lengths: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """How many items each list has, and where each item begins and how long it is."""
+    counts = np.zeros(len(begins), np.int64)
+    item_begins, item_lengths = np.empty(lengths.sum(), np.int64), np.empty(lengths.sum(), np.int64)
+    item = 0
+    for row in range(len(begins)):
+        at, end = begins[row], begins[row] + lengths[row]
+        while at < end:
+            if buffer[at] != QUOTE:  # between the items
+                at += 1
+                continue
+            begin = at + 1
+            at = begin
+            while at < end and buffer[at] != QUOTE:
+                at += 1
+            item_begins[item], item_lengths[item] = begin, at - begin
+            item += 1
+            counts[row] += 1
+            at += 1
+    return counts, item_begins[:item].copy(), item_lengths[:item].copy()
+
+
+@compiled
+def copied(buffer: Numbers, begins: Numbers, lengths: Numbers) -> tuple[Numbers, Numbers]:
+    """The texts on bytes of their own, and where they begin there."""
+    copy, places = np.empty(lengths.sum(), np.uint8), np.empty(len(begins), np.int64)
+    place = 0
+    for row in range(len(begins)):
+        places[row] = place
+        for at in range(begins[row], begins[row] + lengths[row]):
+            copy[place] = buffer[at]
+            place += 1
+    return copy, places
+
+
+@compiled
+def put_behind(
+    prefixes: Numbers, prefix_begins: Numbers, prefix_lengths: Numbers, buffer: Numbers, begins: Numbers, lengths: Numbers
+) -> tuple[Numbers, Numbers, Numbers]:
+    """Each text behind its prefix: bytes, begins, lengths."""
+    whole = prefix_lengths + lengths
+    copy, places = np.empty(whole.sum(), np.uint8), np.empty(len(begins), np.int64)
+    place = 0
+    for row in range(len(begins)):
+        places[row] = place
+        for at in range(prefix_begins[row], prefix_begins[row] + prefix_lengths[row]):
+            copy[place] = prefixes[at]
+            place += 1
+        for at in range(begins[row], begins[row] + lengths[row]):
+            copy[place] = buffer[at]
+            place += 1
+    return copy, places, whole
+
+
+@compiled
+def crc32(buffer: Numbers, begins: Numbers, lengths: Numbers) -> Numbers:
+    """The checksum of each text."""
+    sums = np.empty(len(begins), np.uint32)
+    for row in range(len(begins)):
+        crc = np.uint32(0xFFFFFFFF)
+        for at in range(begins[row], begins[row] + lengths[row]):
+            crc = np.uint32(_CRC[np.uint8(crc & np.uint32(255)) ^ buffer[at]] ^ np.uint32(crc >> np.uint32(8)))
+        sums[row] = crc ^ np.uint32(0xFFFFFFFF)
+    return sums
+
+
+@compiled
+def native(buffer: Numbers, begins: Numbers, lengths: Numbers) -> Numbers:
+    """A column of ClickHouse's `String`."""
+    column = np.empty(lengths.sum() + 5 * len(begins), np.uint8)
+    place = 0
+    for row in range(len(begins)):
+        length = lengths[row]
+        while length > 0x7F:
+            column[place] = length & 0x7F | 0x80
+            length >>= 7
+            place += 1
+        column[place] = length
+        place += 1
+        for at in range(begins[row], begins[row] + lengths[row]):
+            column[place] = buffer[at]
+            place += 1
+    return column[:place]
+
+
+@compiled
+def _hash(buffer: Numbers, begin: int, length: int) -> int:
+    """FNV-1a, mixed once more so that its low bits will do."""
+    value = np.uint64(14695981039346656037)
+    for at in range(begin, begin + length):
+        value = (value ^ np.uint64(buffer[at])) * np.uint64(1099511628211)
+    return np.int64((value ^ (value >> np.uint64(29))) & np.uint64(0x7FFFFFFF))
+
+
+@compiled
+def _is_same(one: Numbers, one_begin: int, other: Numbers, other_begin: int, length: int) -> bool:
+    for at in range(length):
+        if one[one_begin + at] != other[other_begin + at]:
+            return False
+    return True
+
+
+@compiled
+def enter(slots: Numbers, names: Numbers, begins: Numbers, lengths: Numbers, first: int) -> None:
+    """Enter names from `first` on into a table of open addressing."""
+    mask = len(slots) - 1
+    for number in range(first, len(begins)):
+        slot = _hash(names, begins[number], lengths[number]) & mask
+        while slots[slot] >= 0:
+            slot = (slot + 1) & mask
+        slots[slot] = number
+
+
+@compiled
+def find(slots: Numbers, names: Numbers, name_begins: Numbers, name_lengths: Numbers, buffer: Numbers, begins: Numbers, lengths: Numbers) -> Numbers:
+    """The number of each text among the names; -1 if it is none of them."""
+    mask = len(slots) - 1
+    numbers = np.empty(len(begins), np.int32)
+    for row in range(len(begins)):
+        slot = _hash(buffer, begins[row], lengths[row]) & mask
+        number = slots[slot]
+        while number >= 0 and not (name_lengths[number] == lengths[row] and _is_same(names, name_begins[number], buffer, begins[row], lengths[row])):
+            slot = (slot + 1) & mask
+            number = slots[slot]
+        numbers[row] = number
+    return numbers
+
+
+@compiled
+def _digits(buffer: Numbers, begin: int, count: int) -> int:
+    """The number that so many digits make; below 0 if one of them is none."""
+    value = 0
+    for at in range(begin, begin + count):
+        digit = np.int64(buffer[at]) - ZERO
+        if digit < 0 or digit > 9:
+            return -1
+        value = value * 10 + digit
+    return value
+
+
+@compiled
+def _instant(buffer: Numbers, begin: int, length: int) -> int:
+    """Microseconds; -1 if it was not read. All that can be read is later than 1970."""
+    if length < 20 or length > 32:
+        return -1
+    if buffer[begin + 4] != MINUS or buffer[begin + 7] != MINUS or buffer[begin + 13] != COLON or buffer[begin + 16] != COLON:
+        return -1
+    if buffer[begin + 10] != BIG_T and buffer[begin + 10] != BLANK and buffer[begin + 10] != SMALL_T:
+        return -1
+    year, month, day = _digits(buffer, begin, 4), _digits(buffer, begin + 5, 2), _digits(buffer, begin + 8, 2)
+    hour, minute, second = _digits(buffer, begin + 11, 2), _digits(buffer, begin + 14, 2), _digits(buffer, begin + 17, 2)
+    if year < _FIRST_YEAR or year > _LAST_YEAR or month < 1 or month > 12 or day < 1:
+        return -1
+    if hour < 0 or hour > 23 or minute < 0 or minute > 59 or second < 0 or second > 59:
+        return -1
+    is_leap = year % 4 == 0 and year != 2100
+    if day > _MONTH_LENGTHS[month - 1] + (1 if is_leap and month == 2 else 0):
+        return -1
+    years = year - _FIRST_YEAR
+    days = _FIRST_DAY + 365 * years + (years + 3) // 4 - (1 if year > 2100 else 0) + _DAYS_BEFORE[month - 1] + (1 if is_leap and month > 2 else 0) + day - 1
+    micros = (days * _DAY_SECONDS + hour * 3600 + minute * 60 + second) * _MICROS
+    zone = begin + 19
+    end = begin + length
+    if buffer[zone] == DOT:  # a fraction of three or six digits
+        if end < zone + 5:
+            return -1
+        fraction, digits = _digits(buffer, zone + 1, 3) * 1000, 3
+        if fraction < 0:
+            return -1
+        if ZERO <= buffer[zone + 4] <= NINE:
+            if end < zone + 8:
+                return -1
+            fraction, digits = _digits(buffer, zone + 1, 6), 6
+            if fraction < 0:
+                return -1
+        micros += fraction
+        zone += 1 + digits
+    if buffer[zone] == BIG_Z or buffer[zone] == SMALL_Z:
+        return micros if end == zone + 1 else -1
+    if (buffer[zone] != PLUS and buffer[zone] != MINUS) or end != zone + 6 or buffer[zone + 3] != COLON:
+        return -1
+    ahead, minutes = _digits(buffer, zone + 1, 2), _digits(buffer, zone + 4, 2)
+    if ahead < 0 or ahead > 23 or minutes < 0 or minutes > 59:
+        return -1
+    micros += (ahead * 3600 + minutes * 60) * _MICROS * (1 if buffer[zone] == MINUS else -1)
+    return micros if micros >= _FIRST_DAY * _DAY_SECONDS * _MICROS else -1
+
+
+@compiled
+def instants(buffer: Numbers, begins: Numbers, lengths: Numbers) -> tuple[Numbers, Numbers]:
+    """Microseconds since 1970-01-01T00:00Z, and which texts were read."""
+    micros, read = np.zeros(len(begins), np.int64), np.zeros(len(begins), np.bool_)
+    for row in range(len(begins)):
+        value = _instant(buffer, begins[row], lengths[row])
+        if value >= 0:
+            micros[row], read[row] = value, True
+    return micros, read
+
+
+@compiled
+def uuids(buffer: Numbers, begins: Numbers, lengths: Numbers) -> tuple[Numbers, Numbers]:
+    """Upper and lower 64 bits, and which texts were read."""
+    halves, read = np.zeros((len(begins), 2), np.uint64), np.zeros(len(begins), np.bool_)
+    for row in range(len(begins)):
+        if lengths[row] != UUID_LENGTH:
+            continue
+        count, is_read = 0, True
+        for place in range(UUID_LENGTH):
+            byte = buffer[begins[row] + place]
+            if place == 8 or place == 13 or place == 18 or place == 23:
+                is_read = is_read and byte == MINUS
+                continue
+            nibble = _NIBBLE[byte]
+            is_read = is_read and nibble < 16
+            half = count // 16
+            halves[row, half] = halves[row, half] << np.uint64(4) | np.uint64(nibble & 15)
+            count += 1
+        read[row] = is_read
+    return halves, read
+
+
+@compiled
+def _is_hash(buffer: Numbers, begin: int) -> bool:
+    for at in range(begin, begin + HASH_LENGTH):
+        if _NIBBLE[buffer[at]] > 15:
+            return False
+    return True
+
+
+@compiled
+def are_hashes(buffer: Numbers, begins: Numbers, lengths: Numbers) -> Numbers:
+    """Which texts are 64 hex digits in small letters."""
+    read = np.zeros(len(begins), np.bool_)
+    for row in range(len(begins)):
+        read[row] = lengths[row] == HASH_LENGTH and _is_hash(buffer, begins[row])
+    return read
+
+
+@compiled
+def are_hash_lists(buffer: Numbers, begins: Numbers, lengths: Numbers) -> Numbers:
+    """Which lists have such items alone."""
+    read = np.zeros(len(begins), np.bool_)
+    for row in range(len(begins)):
+        at, end, is_read = begins[row], begins[row] + lengths[row], True
+        while is_read and at < end:
+            if buffer[at] != QUOTE:  # between the items
+                at += 1
+                continue
+            is_read = at + HASH_LENGTH + 1 < end and _is_hash(buffer, at + 1) and buffer[at + 1 + HASH_LENGTH] == QUOTE
+            at += HASH_LENGTH + 2
+        read[row] = is_read
+    return read
+
+
+@compiled
+def finder_place(scope: int, length: int, first: int, middle: int, last: int, factor: int) -> int:
+    """The place of a field in the table by which it is found."""
+    mixed = ((((scope * 37 + length) * 131 + first) * 131 + middle) * 131 + last) * factor
+    return (mixed >> 7 ^ mixed) & (FINDER_SIZE - 1)
+
+
+@compiled
+def _after_blanks(buffer: Numbers, at: int, end: int) -> int:
+    while at < end and (buffer[at] == BLANK or buffer[at] == NEW_LINE or buffer[at] == RETURN or buffer[at] == TAB):
+        at += 1
+    return at
+
+
+@compiled
+def _after_sequence(buffer: Numbers, at: int, end: int) -> int:
+    """Behind a character of several bytes in UTF-8 (RFC 3629, table 3-7 of the Unicode standard); -1 if it is none."""
+    lead = buffer[at]
+    lowest, highest = 0x80, 0xBF
+    if 0xC2 <= lead <= 0xDF:
+        more = 1
+    elif 0xE0 <= lead <= 0xEF:
+        more = 2
+        if lead == 0xE0:
+            lowest = 0xA0
+        elif lead == 0xED:
+            highest = 0x9F
+    elif 0xF0 <= lead <= 0xF4:
+        more = 3
+        if lead == 0xF0:
+            lowest = 0x90
+        elif lead == 0xF4:
+            highest = 0x8F
+    else:
+        return -1
+    if at + more >= end:
+        return -1
+    for step in range(1, more + 1):
+        if buffer[at + step] < lowest or buffer[at + step] > highest:
+            return -1
+        lowest, highest = 0x80, 0xBF
+    return at + more + 1
+
+
+@compiled
+def _after_text(buffer: Numbers, at: int, end: int) -> tuple[int, int]:
+    """Where the text ends whose first character stands here, and how many characters it has; (-1, 0) if it does not end, or has escapes or what is no text."""
+    characters = -at  # bytes, less those that go on with a character
+    while at < end:
+        place = np.uint64(at)  # what has no sign is looked up without a check
+        while _BYTES[buffer[place]] == _PLAIN:  # the byte behind a record ends it
+            place += np.uint64(1)
+        at = np.int64(place)
+        kind = _BYTES[buffer[at]]
+        if kind == _ENDING:
+            return at, characters + at
+        if kind == _REFUSED:
+            return -1, 0
+        following = _after_sequence(buffer, at, end)
+        if following < 0:
+            return -1, 0
+        characters += at + 1 - following
+        at = following
+    return -1, 0
+
+
+@compiled
+def _after_number(buffer: Numbers, at: int, end: int) -> tuple[int, int]:
+    """Where a whole number ends, and the number; (-1, 0) if it is none, or a very long one."""
+    begin = at
+    if buffer[at] == MINUS:
+        at += 1
+        begin = at
+        if at < end and buffer[at] == ZERO:  # -0
+            return -1, 0
+    value = 0
+    while at < end and ZERO <= buffer[at] <= NINE:
+        value = value * 10 + (np.int64(buffer[at]) - ZERO)
+        at += 1
+        if at - begin > 18:
+            return -1, 0
+    if at == begin or (buffer[begin] == ZERO and at > begin + 1):
+        return -1, 0
+    if at < end and (buffer[at] == DOT or buffer[at] == SMALL_E or buffer[at] == BIG_E):
+        return -1, 0
+    return at, -value if begin > 0 and buffer[begin - 1] == MINUS else value
+
+
+@compiled
+def _after_list(buffer: Numbers, at: int, end: int) -> tuple[int, int]:
+    """Behind a list of texts whose bracket stands here, and how many there are; (-1, 0) if it is none."""
+    items = 0
+    at = _after_blanks(buffer, at + 1, end)
+    if at < end and buffer[at] == CLOSE_LIST:
+        return at + 1, 0
+    while at < end and buffer[at] == QUOTE:
+        at, _ = _after_text(buffer, at + 1, end)
+        if at < 0:
+            return -1, 0
+        items += 1
+        at = _after_blanks(buffer, at + 1, end)
+        if at >= end:
+            return -1, 0
+        if buffer[at] == CLOSE_LIST:
+            return at + 1, items
+        if buffer[at] != COMMA:
+            return -1, 0
+        at = _after_blanks(buffer, at + 1, end)
+    return -1, 0
+
+
+@compiled
+def _is_word(buffer: Numbers, at: int, end: int, word: Numbers, begin: int, length: int) -> bool:
+    if at + length > end:
+        return False
+    for step in range(length):
+        if buffer[at + step] != word[begin + step]:
+            return False
+    return True
+
+
+@compiled
+def _value(kind, place, buffer, at, end, options, option_texts, option_lengths, option_begins, option_ends):
+    """Of a value that is no object, and stands here: where it ends, where its text begins, how long that is, and its number (`schemas.decoding.Decoded`); -1 first if there is none of this kind."""
+    if kind == TEXT or kind == CHOICE:
+        if buffer[at] != QUOTE:
+            return -1, 0, 0, 0
+        begin = at + 1
+        at, number = _after_text(buffer, begin, end)
+        if at < 0 or kind == TEXT:
+            return at + 1 if at >= 0 else -1, begin, at - begin, number
+        for option in range(option_begins[place], option_ends[place]):
+            if option_lengths[option] == at - begin and _is_word(buffer, begin, end, options, option_texts[option], at - begin):
+                return at + 1, begin, at - begin, option - option_begins[place]
+        return -1, 0, 0, 0
+    if kind == WHOLE:
+        after, number = _after_number(buffer, at, end)
+        return after, at, after - at, number
+    if kind == BOOL:
+        if _is_word(buffer, at, end, _WORDS, 0, 4):
+            return at + 4, at, 4, 1
+        return at + 5 if _is_word(buffer, at, end, _WORDS, 4, 5) else -1, at, 5, 0
+    if buffer[at] != OPEN_LIST:
+        return -1, 0, 0, 0
+    after, number = _after_list(buffer, at, end)
+    return after, at + 1, after - at - 2, number
+
+
+@compiled
+def _after_comma(buffer, at, end):
+    """Where the object goes on behind a value: at its end, or at the name behind a comma; -1 if it does not."""
+    at = _after_blanks(buffer, at, end)
+    if at < end and buffer[at] == COMMA:
+        at = _after_blanks(buffer, at + 1, end)
+        return at if at < end and buffer[at] == QUOTE else -1
+    return at if at < end and buffer[at] == CLOSE_OBJECT else -1
+
+
+@compiled
+def scan(
+    buffer,
+    ends,
+    numbers,
+    begins,
+    lengths,
+    factor,
+    finder,
+    types,
+    scope_of,
+    opens,
+    names,
+    name_begins,
+    name_lengths,
+    options,
+    option_texts,
+    option_lengths,
+    option_begins,
+    option_ends,
+    required,
+    allowed,
+    lowest,
+    highest,
+    kind_place,
+    op_place,
+    retract,
+    data_place,
+    data_bits,
+):
+    """Read records, each with one byte behind it that is in no text; `schemas.decoding` has the arrays. Which fields were found, and which records are events."""
+    rows = len(ends)
+    found, is_event = np.zeros(rows, np.uint64), np.zeros(rows, np.bool_)
+    order, one = np.empty(64, np.int64), np.uint64(1)
+    for row in range(rows):
+        end = ends[row]
+        at = _after_blanks(buffer, ends[row - 1] + 1 if row else 0, end)
+        if at >= end or buffer[at] != OPEN_OBJECT:
+            continue
+        scope, outer, count, bits = 0, -1, 0, np.uint64(0)
+        at = _after_blanks(buffer, at + 1, end)
+        is_whole = False
+        while 0 <= at < end:
+            if buffer[at] == CLOSE_OBJECT:
+                if outer < 0:
+                    is_whole = True
+                    break
+                lengths[outer, row] = at + 1 - begins[outer, row]
+                scope, outer = 0, -1
+                at = _after_comma(buffer, at + 1, end)
+                continue
+            if buffer[at] != QUOTE:
+                break
+            name = at + 1
+            at, _ = _after_text(buffer, name, end)
+            if at <= name:
+                break
+            length = at - name
+            place = finder[finder_place(scope, length, np.int64(buffer[name]), np.int64(buffer[name + length // 2]), np.int64(buffer[at - 1]), factor)]
+            if place < 0 or scope_of[place] != scope or name_lengths[place] != length or not _is_word(buffer, name, end, names, name_begins[place], length):
+                break
+            bit = one << np.uint64(place)
+            if bits & bit:
+                break
+            bits |= bit
+            at = _after_blanks(buffer, at + 1, end)
+            if at >= end or buffer[at] != COLON:
+                break
+            at = _after_blanks(buffer, at + 1, end)
+            if at >= end:
+                break
+            if types[place] == OBJECT:
+                if buffer[at] != OPEN_OBJECT:
+                    break
+                begins[place, row], scope, outer = at, opens[place], np.int64(place)
+                at = _after_blanks(buffer, at + 1, end)
+                continue
+            at, begin, length, number = _value(types[place], place, buffer, at, end, options, option_texts, option_lengths, option_begins, option_ends)
+            if at < 0:
+                break
+            begins[place, row], lengths[place, row], numbers[place, row] = begin, length, number
+            order[count] = place
+            count += 1
+            at = _after_comma(buffer, at, end)
+        if not is_whole or _after_blanks(buffer, at + 1, end) != end or not bits & one << np.uint64(kind_place):
+            continue
+        kind = numbers[kind_place, row]
+        wanted = required[kind]
+        if numbers[op_place, row] == retract and not bits & one << np.uint64(data_place):  # a retraction needs no data
+            wanted &= ~data_bits
+        if wanted & ~bits or bits & ~allowed[kind]:
+            continue
+        fits = True
+        for nth in range(count):
+            number = numbers[order[nth], row]
+            fits = fits and lowest[kind, order[nth]] <= number <= highest[kind, order[nth]]
+        if fits:
+            found[row], is_event[row] = bits, True
+    return found, is_event
+
+
+@compiled
+def write_data(
+    buffer,
+    kinds,
+    found,
+    begins,
+    lengths,
+    has_data,
+    data,
+    types,
+    names,
+    name_begins,
+    name_lengths,
+    defaults,
+    default_begins,
+    default_lengths,
+    size,
+):
+    """Each event's data as JSON, as its model gives it, without those fields that are missing; at most `size` bytes in all."""
+    copy, one = np.empty(size, np.uint8), np.uint64(1)
+    copy_begins, copy_lengths = np.zeros(len(found), np.int64), np.zeros(len(found), np.int64)
+    to = 0
+    for row in range(len(found)):
+        copy_begins[row] = to
+        if not found[row] & has_data:
+            continue
+        copy[to] = OPEN_OBJECT
+        to += 1
+        for place in data[kinds[row]]:
+            if place < 0:
+                break
+            is_given = found[row] & one << np.uint64(place)
+            if not is_given and default_lengths[place] == 0:
+                continue
+            if copy[to - 1] != OPEN_OBJECT:
+                copy[to] = COMMA
+                to += 1
+            copy[to] = QUOTE
+            to += 1
+            for at in range(name_begins[place], name_begins[place] + name_lengths[place]):
+                copy[to] = names[at]
+                to += 1
+            copy[to], copy[to + 1] = QUOTE, COLON
+            to += 2
+            if not is_given:
+                for at in range(default_begins[place], default_begins[place] + default_lengths[place]):
+                    copy[to] = defaults[at]
+                    to += 1
+                continue
+            kind, begin, end = types[place], begins[place, row], begins[place, row] + lengths[place, row]
+            if kind == LIST:
+                copy[to] = OPEN_LIST
+                to += 1
+                is_inside = False
+                for at in range(begin, end):
+                    byte = buffer[at]
+                    is_inside = is_inside != (byte == QUOTE)
+                    if is_inside or byte > BLANK:  # without blanks between the items
+                        copy[to] = byte
+                        to += 1
+                copy[to] = CLOSE_LIST
+                to += 1
+                continue
+            is_text = kind == TEXT or kind == CHOICE
+            if is_text:
+                copy[to] = QUOTE
+                to += 1
+            for at in range(begin, end):
+                copy[to] = buffer[at]
+                to += 1
+            if is_text:
+                copy[to] = QUOTE
+                to += 1
+        copy[to] = CLOSE_OBJECT
+        to += 1
+        copy_lengths[row] = to - copy_begins[row]
+    return copy[:to], copy_begins, copy_lengths

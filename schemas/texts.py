@@ -1,0 +1,134 @@
+"""Columns of text as they lie in the bytes of a batch, and what is read from them at once: instants, UUIDs, keyed hashes, names with numbers.
+
+Only the usual forms are read here. A text that is not one of them is marked, and whoever asks looks at it singly: `schemas.events` has the rule, this is a short cut to the same value.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+
+from schemas import loops
+from schemas.loops import Numbers
+
+_SPARSE = 2
+"""Bytes with so many times more than the texts on them have are not looked at whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """UTF-8 texts: where each begins in some bytes, and how many it takes. Several may lie on the same ones."""
+
+    buffer: Numbers
+    begins: Numbers
+    lengths: Numbers
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> "Texts":
+        """Those of a list."""
+        encoded = [text.encode() for text in texts]
+        lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
+        return cls(np.frombuffer(b"".join(encoded), np.uint8), np.cumsum(lengths) - lengths, lengths)
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.begins)
+
+    def __getitem__(self, rows: Numbers) -> "Texts":
+        """Some of them, by their places or by a mask."""
+        return Texts(self.buffer, self.begins[rows], self.lengths[rows])
+
+    @classmethod
+    def join(cls, parts: "Sequence[Texts]") -> "Texts":
+        """All of some, one after another."""
+        shifts = accumulate((len(part.buffer) for part in parts), initial=0)
+        begins = [part.begins + shift for part, shift in zip(parts, shifts, strict=False)]
+        return cls(*(np.concatenate(columns) for columns in ([part.buffer for part in parts], begins, [part.lengths for part in parts])))
+
+    def copied(self) -> "Texts":
+        """The same on bytes of their own, without those that no text has."""
+        buffer, begins = loops.copied(self.buffer, self.begins, self.lengths)
+        return Texts(buffer, begins, self.lengths)
+
+    def behind(self, prefixes: "Texts", rows: Numbers) -> "Texts":
+        """Each text behind a prefix; `rows` says which one."""
+        buffer, begins, lengths = loops.put_behind(prefixes.buffer, prefixes.begins[rows], prefixes.lengths[rows], self.buffer, self.begins, self.lengths)
+        return Texts(buffer, begins, lengths)
+
+    def values(self) -> list[Any]:
+        """As `str`."""
+        if len(self.buffer) > _SPARSE * self.lengths.sum():
+            return self.copied().values() if len(self.buffer) else [""] * len(self)
+        raw = self.buffer.tobytes()
+        ends = (self.begins + self.lengths).tolist()
+        if raw.isascii():
+            text = raw.decode("ascii")
+            return [text[begin:end] for begin, end in zip(self.begins.tolist(), ends, strict=True)]
+        return [raw[begin:end].decode() for begin, end in zip(self.begins.tolist(), ends, strict=True)]
+
+    def crc32(self) -> Numbers:
+        """The checksum of each, as `zlib.crc32` gives it."""
+        return loops.crc32(self.buffer, self.begins, self.lengths)
+
+    def native(self) -> bytes:
+        """As ClickHouse's Native format has a column of `String`: each with its length before it, seven bits a byte."""
+        return loops.native(self.buffer, self.begins, self.lengths).tobytes()
+
+
+class NameTable:
+    """Finds the numbers of names in columns of text."""
+
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        """Number these from 0."""
+        self._names = Texts.of(())
+        self._slots = np.full(8, -1, np.int32)
+        self.extend(names)
+
+    def __len__(self) -> int:
+        """How many names."""
+        return len(self._names)
+
+    def extend(self, names: Sequence[str]) -> None:
+        """Number more, none of which is there yet."""
+        first = len(self._names)
+        self._names = Texts.join([self._names, Texts.of(names)])
+        if 2 * len(self._names) > len(self._slots):
+            self._slots = np.full(1 << (4 * len(self._names) - 1).bit_length(), -1, np.int32)
+            first = 0
+        loops.enter(self._slots, self._names.buffer, self._names.begins, self._names.lengths, first)
+
+    def find(self, texts: Texts) -> Numbers:
+        """The number of each; -1 if it has none."""
+        names = self._names
+        return loops.find(self._slots, names.buffer, names.begins, names.lengths, texts.buffer, texts.begins, texts.lengths)
+
+
+def instants(texts: Texts) -> tuple[Numbers, Numbers]:
+    """Microseconds since 1970-01-01T00:00Z, and which texts were read; an empty one is 0 and not read.
+
+    Read are RFC 3339 texts of the years 2000 to 2149 with no fraction or one of three or six digits.
+    """
+    return loops.instants(texts.buffer, texts.begins, texts.lengths)
+
+
+def uuids(texts: Texts) -> tuple[Numbers, Numbers]:
+    """Shape (texts, 2): upper and lower 64 bits; and which texts are UUIDs in their usual form, in small letters."""
+    return loops.uuids(texts.buffer, texts.begins, texts.lengths)
+
+
+def are_hashes(texts: Texts) -> Numbers:
+    """Which texts are keyed hashes in small letters."""
+    return loops.are_hashes(texts.buffer, texts.begins, texts.lengths)
+
+
+def are_hash_lists(texts: Texts) -> Numbers:
+    """Which texts are what stands between the brackets of a list in JSON whose items are text and all are keyed hashes in small letters."""
+    return loops.are_hash_lists(texts.buffer, texts.begins, texts.lengths)
+
+
+def list_items(texts: Texts) -> tuple[Numbers, Texts]:
+    """What stands between the brackets of lists in JSON whose items are text without escapes: how many items each has, and all of them one after another."""
+    counts, begins, lengths = loops.list_items(texts.buffer, texts.begins, texts.lengths)
+    return counts, Texts(texts.buffer, begins, lengths)
