@@ -2,36 +2,45 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
+import numpy as np
 from clickhouse_driver import Client
 
+from schemas.columns import Block, Choices, Days, Labels, positions
 from schemas.days import date_of
 from schemas.metrics import MetricDictionary
-from schemas.registry import Registry
+from schemas.registry import Registry, Span
+from schemas.units import LEVELS, RANK
 from sinks.migrate import Schema
+from sinks.native import ColumnClient
 
 _BLOCK = 200_000
+_UNITS_A_BLOCK = 150_000
+"""With seven ancestors each they stay below `sinks.native.MAX_ROWS`."""
 
 
-def load_registry(client: Client, schema: Schema, registry: Registry) -> None:
+def load_registry(client: ColumnClient, schema: Schema, registry: Registry) -> None:
     """Replace `units`, `unit_ancestors` and `scopes` by what the registry says."""
-    replace_table(
-        client,
-        schema,
-        "units",
-        ((u.code, u.level, u.name_en, u.name_hi, date_of(u.first), date_of(u.last), u.latitude, u.longitude) for u in registry.units.values()),
-    )
-    replace_table(client, schema, "unit_ancestors", _ancestors(registry))
-    replace_table(client, schema, "scopes", _scopes(registry))
+    with _replacing(client, schema, "units") as units:
+        given = list(registry.units.values())
+        for at in range(0, len(given), _BLOCK):
+            code, level, name_en, name_hi, first, last, _, latitude, longitude = map(list, zip(*given[at : at + _BLOCK], strict=True))
+            days = ([date_of(day) for day in column] for column in (first, last))
+            client.execute(f"INSERT INTO {units} VALUES", [code, level, name_en, name_hi, *days, latitude, longitude], columnar=True)
+    with _replacing(client, schema, "unit_ancestors") as ancestors:
+        _insert_ancestors(client, ancestors, registry)
+    with _replacing(client, schema, "scopes") as scopes:  # for each unit and what it stands or stood below, the last day on which it does
+        client.execute(f"INSERT INTO {scopes} SELECT ancestor, unit, max(valid_to) FROM {schema.database}.unit_ancestors GROUP BY ancestor, unit")
 
 
 @contextmanager
-def proposed(client: Client, schema: Schema, registry: Registry) -> Iterator[str]:
+def proposed(client: ColumnClient, schema: Schema, registry: Registry) -> Iterator[str]:
     """A table of the dated ancestors of a registry that is not in force, for the length of a block; gives its name."""
     name = f"unit_ancestors_proposed_{registry.fingerprint()}"
     try:
-        _fill(client, schema, "unit_ancestors", name, _ancestors(registry))
+        _insert_ancestors(client, _make(client, schema, "unit_ancestors", name), registry)
         yield name
     finally:
         client.execute(f"DROP TABLE IF EXISTS {schema.database}.{name}{schema.on_cluster} SYNC")
@@ -48,38 +57,70 @@ def load_metrics(client: Client, schema: Schema, dictionary: MetricDictionary) -
     replace_table(client, schema, "metrics", ((m.metric, m.type, m.unit, m.name_en, m.name_hi, position) for position, m in enumerate(metrics)))
 
 
-def _ancestors(registry: Registry) -> Iterator[Sequence[Any]]:
-    return ((code, s.ancestor, s.level, date_of(s.first), date_of(s.last)) for code in registry.units for s in registry.spans(code))
-
-
-def _scopes(registry: Registry) -> Iterator[Sequence[Any]]:
-    """For each unit and what it stands or stood below, the last day on which it does."""
-    for code in registry.units:
-        until: dict[str, int] = {}
-        for span in registry.spans(code):
-            until[span.ancestor] = max(span.last, until.get(span.ancestor, 0))
-        for scope, last in until.items():
-            yield scope, code, date_of(last)
+def _insert_ancestors(client: ColumnClient, table: str, registry: Registry) -> None:
+    """Fill a table like `unit_ancestors`. Units with the same days and parents have the same ancestors: those are found once and repeated as numbers."""
+    codes = list(registry.units)
+    numbers = {code: number for number, code in enumerate(codes)}
+    cases: dict[int, int] = {}
+    spans: list[tuple[Span, ...]] = []
+    case_of = np.empty(len(codes), np.int32)
+    for number, code in enumerate(codes):
+        stretches = id(registry.stretches(code))  # one object for all units of a case
+        case = cases.get(stretches)
+        if case is None:
+            case = cases[stretches] = len(spans)
+            spans.append(registry.spans(code)[1:])
+        case_of[number] = case
+    lengths = np.array([len(one) for one in spans], np.int64)
+    ancestor, level, first, last = (
+        np.array([of(span) for one in spans for span in one], np.int32)
+        for of in (lambda span: numbers[span.ancestor], lambda span: RANK[span.level], lambda span: span.first, lambda span: span.last)
+    )
+    units = registry.units.values()
+    own = [np.fromiter(column, np.int32, len(codes)) for column in ((RANK[u.level] for u in units), (u.first for u in units), (u.last for u in units))]
+    for at in range(0, len(codes), _UNITS_A_BLOCK):
+        place = np.arange(at, min(at + _UNITS_A_BLOCK, len(codes)), dtype=np.int32)
+        above = positions(lengths, case_of[place])
+        columns = [
+            np.concatenate(parts)
+            for parts in (
+                (place, np.repeat(place, lengths[case_of[place]])),
+                (place, ancestor[above]),
+                *((mine[place], theirs[above]) for mine, theirs in zip(own, (level, first, last), strict=True)),
+            )
+        ]
+        block = Block(
+            {
+                "unit": Labels(columns[0], codes),
+                "ancestor": Labels(columns[1], codes),
+                "ancestor_level": Choices(columns[2], LEVELS),
+                "valid_from": Days(columns[3]),
+                "valid_to": Days(columns[4]),
+            }
+        )
+        client.insert(table, block, {})
 
 
 def replace_table(client: Client, schema: Schema, table: str, rows: Iterable[Sequence[Any]]) -> None:
     """Give a table these rows and no others, at once."""
-    target, following = f"{schema.database}.{table}", f"{schema.database}.{table}_next"
-    _fill(client, schema, table, f"{table}_next", rows)
-    client.execute(f"EXCHANGE TABLES {target} AND {following}{schema.on_cluster}")
+    with _replacing(client, schema, table) as following:
+        rows = iter(rows)
+        while block := list(islice(rows, _BLOCK)):
+            client.execute(f"INSERT INTO {following} VALUES", block)
+
+
+@contextmanager
+def _replacing(client: Client, schema: Schema, table: str) -> Iterator[str]:
+    """An empty table that takes the place of another, at once, when the block is left; gives its name."""
+    following = _make(client, schema, table, f"{table}_next")
+    yield following
+    client.execute(f"EXCHANGE TABLES {schema.database}.{table} AND {following}{schema.on_cluster}")
     client.execute(f"DROP TABLE {following}{schema.on_cluster} SYNC")
 
 
-def _fill(client: Client, schema: Schema, like: str, name: str, rows: Iterable[Sequence[Any]]) -> None:
-    """Make a table like another, with these rows."""
-    following = f"{schema.database}.{name}"
-    client.execute(f"DROP TABLE IF EXISTS {following}{schema.on_cluster} SYNC")
-    client.execute(f"CREATE TABLE {following}{schema.on_cluster} AS {schema.database}.{like}")
-    block: list[Sequence[Any]] = []
-    for row in rows:
-        block.append(row)
-        if len(block) >= _BLOCK:
-            client.execute(f"INSERT INTO {following} VALUES", block)
-            block = []
-    if block:
-        client.execute(f"INSERT INTO {following} VALUES", block)
+def _make(client: Client, schema: Schema, like: str, name: str) -> str:
+    """Make an empty table like another; gives its name with the database."""
+    made = f"{schema.database}.{name}"
+    client.execute(f"DROP TABLE IF EXISTS {made}{schema.on_cluster} SYNC")
+    client.execute(f"CREATE TABLE {made}{schema.on_cluster} AS {schema.database}.{like}")
+    return made
