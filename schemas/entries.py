@@ -23,8 +23,8 @@ def _struct(model: type[BaseModel], **types: Any) -> Any:  # noqa: ANN401 - a ty
 
 
 _Parent = _struct(EntryParent)
-_Entry = _struct(Entry, parents=tuple[_Parent, ...])
-_decode_one, _decode_all, _encode = msgspec.json.Decoder(_Entry).decode, msgspec.json.Decoder(list[_Entry]).decode, msgspec.json.Encoder().encode
+_Entry = _struct(Entry, parents=tuple[_Parent, ...])  # type: ignore[valid-type]  # made at run time
+_decode_one, _decode_all, _encode = msgspec.json.Decoder(_Entry).decode, msgspec.json.Decoder(list[_Entry]).decode, msgspec.json.Encoder().encode  # type: ignore[valid-type]
 _MODELS = TypeAdapter(list[Entry])
 
 

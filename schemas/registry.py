@@ -355,8 +355,9 @@ class _Draft:
         problems += [problem for unit in suspects for problem in self._edges_wrong(unit.code, unit.parents)]
         problems += self._circles([*(unit.code for unit in suspects), *self.loose])
         problems += [problem for unit in suspects for problem in self._unit_wrong(unit)]
-        self.findings += [Finding(*where.of(problem), problem.message) for problem in problems]
-        raise RegistryError(sorted(self.findings, key=lambda finding: (finding.file, finding.line)))
+        findings = [*self.findings, *(Finding(*where.of(problem), problem.message) for problem in problems)]
+        in_order = sorted(findings, key=lambda finding: (finding.file, finding.line))
+        raise RegistryError(in_order)
 
     def _parents(self) -> list[tuple[Edge, ...] | None]:
         """For each unit its edges in order and on its days; None if something is wrong with it.

@@ -6,11 +6,13 @@ A registry is published entry by entry, so a reader may see half of a change. It
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from kafka import KafkaConsumer
 from pydantic import ValidationError
 
+from schemas.entries import EntryReader
 from schemas.registry import Entry, Registry, RegistryError, registry_from_entries
 from schemas.topics import UNITS
 from settings import KafkaSettings
@@ -19,6 +21,9 @@ from settings.kafka import client_options
 log = logging.getLogger(__name__)
 
 QUIET_SECONDS = 2.0
+_FETCH_BYTES = 8 * 1024 * 1024
+_MOST = 10_000
+"""Records of one poll."""
 
 
 class RegistryFeed:
@@ -26,58 +31,56 @@ class RegistryFeed:
 
     def __init__(self, kafka: KafkaSettings) -> None:
         """Connect; nothing is committed, every reader reads all of it."""
-        self._consumer = KafkaConsumer(UNITS, **client_options(kafka), auto_offset_reset="earliest", enable_auto_commit=False, group_id=None)
-        self._entries: dict[str, Entry] = {}
+        self._consumer = KafkaConsumer(
+            UNITS, **client_options(kafka), auto_offset_reset="earliest", enable_auto_commit=False, group_id=None, max_partition_fetch_bytes=_FETCH_BYTES
+        )
 
     def load(self) -> Registry:
-        """Read to the present end of the topic.
+        """Read from the beginning to the present end of the topic.
 
         Raises:
             LookupError: the topic is empty.
             RegistryError: what is there does not pass the checks.
         """
-        self._read_to_end()
-        if not self._entries:
+        entries: dict[str, Entry] = {}
+        reader = EntryReader()
+        for record in self._records():
+            code = (record.key or b"").decode(errors="replace")
+            if record.value is None:
+                entries.pop(code, None)
+                continue
+            try:
+                entries[code] = reader.read(record.value)
+            except ValidationError as error:
+                log.warning("%s at offset %d (%s) is no registry entry and is ignored: %s", UNITS, record.offset, code, error.errors()[0]["msg"])
+        if not entries:
             msg = f"the topic {UNITS!r} holds no units: `pravah up` loads the registry that comes with Pravah, `pravah units load FOLDER` your own"
             raise LookupError(msg)
-        return registry_from_entries(self._entries.values())
+        return registry_from_entries(entries.values())
 
     def follow(self, changed: Callable[[Registry], None], stop: threading.Event) -> None:
-        """Wait for changes until `stop` is set; each consistent one is told once."""
+        """Wait for changes until `stop` is set; each consistent one is told once. Nothing is kept for this: after a change the topic is read anew."""
         last_change: float | None = None
         while not stop.is_set():
-            if self._poll(timeout_ms=500):
+            if self._consumer.poll(timeout_ms=500, max_records=_MOST):
                 last_change = time.monotonic()
             elif last_change is not None and time.monotonic() - last_change > QUIET_SECONDS:
                 last_change = None
                 try:
-                    changed(registry_from_entries(self._entries.values()))
-                except RegistryError as error:
+                    changed(self.load())
+                except (LookupError, RegistryError) as error:
                     log.warning("the topic %s holds no usable registry at present, keeping the old one: %s", UNITS, error)
 
     def close(self) -> None:
         """Disconnect."""
         self._consumer.close()
 
-    def _read_to_end(self) -> None:
+    def _records(self) -> Iterator[Any]:
         while not self._consumer.assignment():
-            self._poll(timeout_ms=100)
+            self._consumer.poll(timeout_ms=100)
         partitions = list(self._consumer.assignment())
+        self._consumer.seek_to_beginning()
         ends = self._consumer.end_offsets(partitions)
         while any(self._consumer.position(tp) < ends[tp] for tp in partitions):
-            self._poll(timeout_ms=500)
-
-    def _poll(self, *, timeout_ms: int) -> int:
-        seen = 0
-        for records in self._consumer.poll(timeout_ms=timeout_ms, max_records=10_000).values():
-            for record in records:
-                seen += 1
-                code = (record.key or b"").decode(errors="replace")
-                if record.value is None:
-                    self._entries.pop(code, None)
-                    continue
-                try:
-                    self._entries[code] = Entry.model_validate_json(record.value)
-                except ValidationError as error:
-                    log.warning("%s at offset %d (%s) is no registry entry and is ignored: %s", UNITS, record.offset, code, error.errors()[0]["msg"])
-        return seen
+            for records in self._consumer.poll(timeout_ms=500, max_records=_MOST).values():
+                yield from records

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from producers.gateway.store import Store, StoreBusyError
 from producers.gazetteer import Gazetteer
 from producers.registry import read_registry, registry_position
 from producers.sdk import ProducerError
 from schemas.days import date_of, day_of_micros, instant_micros
-from schemas.registry import Entry, Registry, RegistryError, registry_from_entries
+from schemas.entries import decode_entries, encode_entries
+from schemas.registry import Registry, RegistryError, registry_from_entries
 from settings import KafkaSettings
 
 _log = logging.getLogger(__name__)
-_ENTRIES = TypeAdapter(list[Entry])
 _LOOK_SECONDS, _WAIT_SECONDS = 30.0, 2.0
 """So often it is looked whether the registry changed; and whether there is one, as long as none is known."""
 _STOP_SECONDS = 0.5
@@ -111,11 +111,6 @@ class Units:
         return self._now
 
 
-def registry_json(registry: Registry) -> bytes:
-    """A registry as it is kept for a start without Kafka."""
-    return _ENTRIES.dump_json(list(registry.entries()))
-
-
 class Watch:
     """Keeps the registry as the topic `units` has it, in a thread of its own, and in the store for a start without Kafka."""
 
@@ -132,7 +127,7 @@ class Watch:
         self._thread = threading.Thread(target=self._run, name="gateway-registry", daemon=True)
         kept = store.registry()
         if kept is not None:
-            self._take(registry_from_entries(_ENTRIES.validate_json(kept)))
+            self._take(registry_from_entries(decode_entries(kept)))
 
     def start(self) -> None:
         """Begin."""
@@ -158,7 +153,7 @@ class Watch:
         registry = read_registry(self._kafka)
         if registry is not None and registry.fingerprint() != self._fingerprint:
             self._take(registry)
-            entries = registry_json(registry)
+            entries = encode_entries(registry)
             self._store.submit(lambda transaction: transaction.keep_registry(entries))
             _log.info("the unit registry is another one: %d units", len(registry))
         self._position = position

@@ -34,7 +34,7 @@ import reference
 from cli.prepare import read_registry_files
 from cli.workers import start_worker
 from producers.gateway.store import FILE, Store
-from producers.gateway.units import registry_json
+from schemas.entries import encode_entries
 from schemas.registry import Registry
 from settings import Settings
 
@@ -193,7 +193,7 @@ def running(folder: Path) -> Iterator[tuple[int, psutil.Process]]:
     """`pravah gateway` without Kafka: its port, and the process."""
     home = folder / "home"
     with Store(home / "gateway" / FILE) as store:
-        store.submit(lambda transaction: transaction.keep_registry(registry_json(registry()))).result()
+        store.submit(lambda transaction: transaction.keep_registry(encode_entries(registry()))).result()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
