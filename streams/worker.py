@@ -3,7 +3,8 @@
 The life of a chunk, step by step; a crash between any two of them loses nothing and counts nothing twice:
 
 1. open: the chunk begins at the first record behind the last one.
-2. fold: records are admitted; for entities that are new to the chunk but known to the filter the ledger is asked for versions at offsets before it.
+2. fold: records are admitted. Versions of entities that are new to the chunk but known to the filter wait until the ledger is asked for versions at offsets before the chunk; that is done for many of them at once, before a flush and
+   when the chunk is complete, because a question costs ten milliseconds, however few it is about.
 3. send: rejected records go to `activity.rejected`, misrouted ones to their partition. Folding goes on meanwhile; the flush waits until they are durable there.
 4. complete: the log enters the next chunk. Folding goes on there at once if the registry is still the one in force. Until the complete chunk is closed, the ledger is asked for versions before it alone, because another attempt
    may have left something astray in it; what it has itself is known here.
@@ -18,7 +19,7 @@ import asyncio
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar, cast
@@ -134,6 +135,8 @@ class _Open:
     flushed: int = _NEVER
     rejected: list[Rejected] = field(default_factory=list)
     """Whose rows are not written yet."""
+    waiting: list[LedgerColumns] = field(default_factory=list)
+    """Versions that the ledger must be asked about before they are folded, in the order of the log."""
     attempt: UUID = field(default_factory=uuid4)
     opened_at: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
@@ -277,6 +280,8 @@ class Worker:
     async def _completed(self, now: _Open, times_lost: int) -> bool:
         """Put a complete chunk to those that wait to be closed, and wait for it if need be; False if the partition was taken away."""
         partition = now.chunk.partition
+        async with self._turn:
+            await self._in_thread(self._ask, [now])
         if self._lost[partition] != times_lost:
             return False
         del self._open[partition]
@@ -326,11 +331,12 @@ class Worker:
     async def _flush(self) -> None:
         began = time.monotonic()
         async with self._turn:
+            await self._in_thread(self._ask, list(self._open.values()))
             sending, self._sending = self._sending, []
             complete = [one for waiting in self._complete.values() for one in waiting]
             opened = [*complete, *self._open.values()]
             written = {one.chunk.partition: (self.progress[one.chunk.partition], one.chunk.last_offset + 1) for one in opened}
-            rows = await self._in_thread(self._unwritten, opened)
+            rows = await self._in_thread(self._unwritten, opened, {partition: progress.durable for partition, (progress, _) in written.items()})
             for progress, _ in written.values():
                 progress.writing_since, progress.unwritten_since = progress.unwritten_since, None
         if self._stopped:
@@ -456,7 +462,8 @@ class Worker:
         decided = self._admission.admit(chunk.partition, records)
         before = replace(chunk.counts)
         if decided.accepted is not None:
-            chunk.fold(decided.accepted, self._acquaint(chunk, decided.accepted))
+            columns, fresh = self._acquaint(opened, decided.accepted)
+            chunk.fold(columns, fresh)
         chunk.counts.records += len(records)
         chunk.counts.rejected += len(decided.rejected)
         chunk.counts.forwarded += len(decided.misrouted)
@@ -466,33 +473,47 @@ class Worker:
         self._tell(before, chunk.counts, outgoing, decided.ticks)
         return outgoing
 
-    def _acquaint(self, chunk: OpenChunk, columns: LedgerColumns) -> Numbers:
-        """Let the chunk know the earlier versions of all entities that may have some.
+    def _acquaint(self, opened: _Open, columns: LedgerColumns) -> tuple[LedgerColumns, Numbers]:
+        """Let the chunk know the earlier versions of all entities that are known here, and let those wait that the ledger must be asked about.
 
         Returns:
-            For each version whether it is the first of its entity that was ever seen.
+            The versions that can be folded now, and for each whether it is the first of its entity that was ever seen.
         """
+        chunk, entities = opened.chunk, columns.entities
         known = self._filters[chunk.partition]
         fingerprints = known.fingerprints(columns.checksum)
         seen = known.add(fingerprints)
         first = first_rows(fingerprints)
         rows = np.arange(len(first))
         fresh: Numbers = ~seen & (first == rows)
-        if not fresh.all():
-            entities = columns.entities
-            may_be_stored = chunk.unknown(entities[row] for row in np.flatnonzero(seen).tolist())
-            self._recent[chunk.partition].tell(may_be_stored, chunk.known)
-            asked = chunk.unknown(may_be_stored)
-            chunk.tell(asked, ((entity_of(row), version_of(row)) for row in self._look_up(chunk, asked)))
-            # two new entities of one batch may share a fingerprint by chance
-            again = np.flatnonzero(~seen & (first != rows)).tolist()
-            chunk.tell(chunk.unknown(entities[row] for row in again if entities[row] != entities[first[row]]), ())
-        return fresh
+        if fresh.all():
+            return columns, fresh
+        may_be_stored = chunk.unknown(entities[row] for row in np.flatnonzero(seen).tolist())
+        self._recent[chunk.partition].tell(may_be_stored, chunk.known)
+        # two new entities of one batch may share a fingerprint by chance
+        again = np.flatnonzero(~seen & (first != rows)).tolist()
+        chunk.tell(chunk.unknown(entities[row] for row in again if entities[row] != entities[first[row]]), ())
+        asked = set(chunk.unknown(may_be_stored))
+        if not asked:
+            return columns, fresh
+        waits = np.fromiter((entity in asked for entity in entities), bool, len(entities))
+        opened.waiting.append(columns.where(waits))
+        return columns.where(~waits), fresh[~waits]
+
+    def _ask(self, opened: Iterable[_Open]) -> None:
+        """Fold what waits for the ledger's answer."""
+        for one in opened:
+            waiting, one.waiting = one.waiting, []
+            if waiting:
+                chunk, columns = one.chunk, LedgerColumns.join(waiting)
+                asked = chunk.unknown(columns.entities)
+                before = replace(chunk.counts)
+                chunk.tell(asked, ((entity_of(row), version_of(row)) for row in self._look_up(chunk, asked)))
+                chunk.fold(columns, np.zeros(len(columns.entities), bool))
+                self._tell(before, chunk.counts, Outgoing(chunk.partition, [], []), 0)
 
     def _look_up(self, chunk: OpenChunk, asked: Sequence[Entity]) -> list[StoredVersion]:
         """What the ledger has of entities that the filter may have seen."""
-        if not asked:
-            return []
         # in what is not closed yet another attempt may have rows astray; what it should have was looked for among recent entities
         before = min((one.chunk.start for one in list(self._complete.get(chunk.partition, ()))), default=chunk.start)
         with self._telemetry.ledger_lookup_seconds.time():
@@ -518,8 +539,8 @@ class Worker:
         self._telemetry.filter_entries.labels(partition).set(len(known))
         self._telemetry.filter_bytes.labels(partition).set(known.size)
 
-    def _unwritten(self, opened: Iterable[_Open]) -> dict[str, Rows]:
-        """What `Store.write` takes: the rows of some chunks that changed since they were last taken."""
+    def _unwritten(self, opened: Iterable[_Open], durable: Mapping[int, int | None]) -> dict[str, Rows]:
+        """What `Store.write` takes: the rows of some chunks that changed since they were last taken; `durable` says how far their partitions' figures reach."""
         opening, chunks, rejections = [], [], []
         journal: list[Block] = []
         ledger: list[LedgerColumns] = []
@@ -532,8 +553,8 @@ class Worker:
             if one.chunk.last_offset != one.flushed:
                 if one.flushed == _NEVER:
                     # not further than what is in the figures: those of the chunk before may be in this very write
-                    durable = self.progress[one.chunk.partition].durable
-                    reach = self._begun[one.chunk.partition] if durable is None else durable
+                    known = durable[one.chunk.partition]
+                    reach = self._begun[one.chunk.partition] if known is None else known
                     opening.append(self._chunk_row(one, min(one.chunk.start, reach), closed=False))
                 chunks.append(self._chunk_row(one, one.chunk.last_offset + 1, closed=False))
                 one.flushed = one.chunk.last_offset
