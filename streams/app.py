@@ -142,10 +142,15 @@ def _roll_up(app: BatchApp, worker: Worker, flush_seconds: float) -> None:
                     continue  # fetched before a rebalance; whoever has the partition now reads it again
                 await worker.take(message.partition, message.value)
 
-    @app.timer(flush_seconds, name="flush")
+    @app.task
     async def flush() -> None:
+        # at a fixed cadence: Faust's timer waits the whole interval again when a flush has ended
+        due = time.monotonic()
         with suppress(StoppedError):
-            await worker.flush()
+            while not app.should_stop:
+                due = max(due + flush_seconds, time.monotonic())
+                await app.sleep(due - time.monotonic())
+                await worker.flush()
 
     @app.timer(_TICK_SECONDS, name="tick")
     async def tick() -> None:

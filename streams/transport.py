@@ -97,6 +97,12 @@ class BatchConsumer(driver.Consumer):
     def _new_consumer_thread(self) -> BatchThread:
         return BatchThread(self, loop=self.loop, beacon=self.beacon)
 
+    def on_buffer_full(self, tp: TP) -> None:
+        """Go on fetching a partition whose stream is full.
+
+        The fetcher waits for room in the stream in any case. Faust lets partitions that it left out come back one by one, at random, when the stream is nearly empty: in a long log some stood still for ten seconds while others went on.
+        """
+
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ANN401, ASYNC109 - Faust's signature
         fetched = await super()._getmany(active_partitions, timeout)
         return {tp: [as_batch(tp, records)] if tp.topic == self.app.batched_topic and records else records for tp, records in fetched.items()}
