@@ -3,11 +3,11 @@
 import threading
 import time
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from clickhouse_driver import Client
+from pyroaring import BitMap
 
 from schemas.columns import Block
 from settings import ClickHouseSettings
@@ -22,7 +22,8 @@ _WRITE = {
     "max_insert_block_size": 1_048_576,
     "optimize_on_insert": 0,  # no row of a block replaces another: looking for that took a quarter of an insert
 }
-_BLOCK = 65_536
+_SMALL = 0
+"""What the state of `groupBitmap` begins with when it has at most 32 numbers."""
 
 
 class RollupStore:
@@ -100,19 +101,17 @@ class RollupStore:
         """The fingerprint of the registry under which chunks may be closed now; None if none was ever loaded."""
         return self._session.run(lambda client: get_fact(client, REGISTRY))
 
-    def fingerprints(self, partition: int, first: int, before: int, bits: int) -> Iterator[Sequence[int]]:
-        """The fingerprints of a partition's entities from an offset on and before another one, in blocks, as `streams.filter.EntityFilter` makes them; some may come twice."""
+    def fingerprints(self, partition: int, first: int, before: int, bits: int) -> list[BitMap]:
+        """The fingerprints of a partition's entities from an offset on and before another one, as `streams.filter.EntityFilter` makes them.
+
+        ClickHouse makes the bitmap: to take a number for each entity from it was most of the time that a worker needs to begin with a large ledger.
+        """
         query = """
-            SELECT bitAnd(CRC32(concat(key, '\n', entity)), %(mask)s) AS fingerprint
-            FROM ledger WHERE partition = %(partition)s AND offset >= %(first)s AND offset < %(before)s
+            SELECT hex(groupBitmapState(toUInt32(bitAnd(CRC32(concat(key, '\n', entity)), %(mask)s))))
+            FROM ledger PREWHERE partition = %(partition)s AND offset >= %(first)s AND offset < %(before)s
         """
         wanted = {"partition": partition, "first": first, "before": before, "mask": (1 << bits) - 1}
-
-        def read(client: Client) -> list[Sequence[int]]:
-            rows = client.execute_iter(query, wanted, chunk_size=_BLOCK)
-            return [array("I", (row[0] for row in block)) for block in rows]
-
-        return iter(self._session.run(read))
+        return [_bitmap(bytes.fromhex(self._session.run(lambda client: client.execute(query, wanted))[0][0]))]
 
     def with_other_attempts(self, attempts: Sequence[tuple[int, int, UUID]]) -> set[tuple[int, int, UUID]]:
         """Those attempts (partition, chunk, attempt) at whose chunk another one has written something."""
@@ -125,7 +124,7 @@ class RollupStore:
         """Every journal entry of a chunk, whoever wrote it."""
         query = """
             SELECT level, metric, unit, toUInt16(day), value, verified_value, reports, version
-            FROM journal FINAL WHERE partition = %(partition)s AND chunk = %(chunk)s
+            FROM journal FINAL PREWHERE partition = %(partition)s AND chunk = %(chunk)s
         """
         rows = self._session.run(lambda client: client.execute(query, {"partition": partition, "chunk": chunk}))
         return [StoredEntry(*row) for row in rows]
@@ -168,3 +167,11 @@ class RollupStore:
         began = time.monotonic()
         self._session.run(insert)
         self._inserted(table, len(rows), time.monotonic() - began)
+
+
+def _bitmap(state: bytes) -> BitMap:
+    """The state of ClickHouse's `groupBitmap` of UInt32: how it is kept; then the count and the numbers, or the length in bytes as a varint and a bitmap in Roaring's portable format."""
+    if state[0] == _SMALL:
+        return BitMap(array("I", state[2:]))
+    begin = next(place for place, byte in enumerate(state[1:], start=2) if byte < 0x80)  # noqa: PLR2004 - the last byte of a varint
+    return BitMap.deserialize(state[begin:])
