@@ -93,8 +93,8 @@ class Member:
 
     def _release(self, partition: int, offset: int) -> None:
         if self._group.owner.get(partition) is self:  # the broker refuses the commit of one that was put out
-            assert offset > self._group.released[partition]
-            self._group.released[partition] = offset
+            # a consumer that went back closes again what was closed since; Faust commits only what is greater than what it committed before
+            self._group.released[partition] = max(offset, self._group.released[partition])
 
     def drop(self, partition: int) -> None:
         """It is told that the partition is no longer its own; what it had fetched of it is thrown away."""
