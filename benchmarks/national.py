@@ -47,8 +47,8 @@ STATE_EVENTS = 100_000
 WALL = "pravah-wall"
 
 
-def national_registry(booths: int, tell: Callable[[str], None]) -> Registry:
-    """Chhattisgarh and as many other states as are needed for so many booths; all of India from `BOOTHS` on.
+def national_files(booths: int, tell: Callable[[str], None]) -> dict[str, list[str]]:
+    """Lines by file name of a registry of Chhattisgarh and as many other states as are needed for so many booths; all of India from `BOOTHS` on.
 
     Args:
         booths: at least so many, if there are as many.
@@ -61,13 +61,18 @@ def national_registry(booths: int, tell: Callable[[str], None]) -> Registry:
             if state != "CG" and count - counts[state] >= booths:
                 states.remove(state)
                 count -= counts[state]
-        tell(f"reading a registry of {len(states) - 1} states and {count:,} booths")
+        tell(f"a registry of {len(states) - 1} states and {count:,} booths")
         default = {path.name for path in reference.registry_files()}
         files = {}
         for path in sorted(Path(folder).glob("*.csv")):
             head, *lines = path.read_text(encoding="utf-8").splitlines()
             files[path.name] = [head, *(line for line in lines if path.name in default or line[:2] in states)]
-        return registry_from_csv(files)
+        return files
+
+
+def national_registry(booths: int, tell: Callable[[str], None]) -> Registry:
+    """The registry that `national_files` gives."""
+    return registry_from_csv(national_files(booths, tell))
 
 
 class Parts:
@@ -102,8 +107,10 @@ def main() -> int:
     parser.add_argument("--no-recount", action="store_true", help="leave the recount out")
     options = parser.parse_args()
     parts = Parts()
+    files = national_files(options.booths, say)
     with parts.timed("reading and checking the files, s"):
-        registry = national_registry(options.booths, say)
+        registry = registry_from_csv(files)
+    del files
     collect_seldom()
     different = 0
     with running(read_registry_files(reference.registry_files()), session_timeout_seconds=SESSION_SECONDS) as settings, writer(settings) as clickhouse:
