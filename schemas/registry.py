@@ -131,8 +131,7 @@ class Registry:
         """Take units that were checked; `registry_from_csv` and `registry_from_entries` check."""
         self.units: dict[str, Unit] = {unit.code: unit for unit in units}
         # units with the same parents on the same days have the same ancestors: some hundred cases serve a million booths
-        self._stretches: dict[tuple[int, int, tuple[Edge, ...]], tuple[Stretch, ...]] = {}
-        self._known: dict[str, tuple[Stretch, ...]] = {}
+        self._stretches: dict[tuple[int, int, int], tuple[Stretch, ...]] = {}
         self._lines: dict[Line, Line] = {}
 
     def __len__(self) -> int:
@@ -146,14 +145,11 @@ class Registry:
 
     def stretches(self, code: str) -> tuple[Stretch, ...]:
         """The unit's days, in order, cut where anything above it changes."""
-        found = self._known.get(code)
+        unit = self.units[code]
+        case = (unit.first, unit.last, id(unit.parents))  # reading made equal parents one object
+        found = self._stretches.get(case)
         if found is None:
-            unit = self.units[code]
-            case = (unit.first, unit.last, unit.parents)
-            found = self._stretches.get(case)
-            if found is None:
-                found = self._stretches[case] = tuple(self._cut(unit))
-            self._known[code] = found
+            found = self._stretches[case] = tuple(self._cut(unit))
         return found
 
     def spans(self, code: str) -> tuple[Span, ...]:
