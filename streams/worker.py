@@ -5,7 +5,7 @@ The life of a chunk, step by step; a crash between any two of them loses nothing
 1. open: the chunk begins at the first record behind the last one.
 2. fold: records are admitted. Versions of entities that are new to the chunk but known to the filter wait until the ledger is asked for versions at offsets before the chunk; that is done for many of them at once, before a flush and
    when the chunk is complete, because a question costs ten milliseconds, however few it is about.
-3. send: rejected records go to `activity.rejected`, misrouted ones to their partition. Folding goes on meanwhile; the flush waits until they are durable there.
+3. send: rejected records go to `activity.rejected`, misrouted ones to their partition. Folding goes on meanwhile; the flush waits until they are durable there before it tells how far a chunk has come.
 4. complete: the log enters the next chunk. Folding goes on there at once if the registry is still the one in force. Until the complete chunk is closed, the ledger is asked for versions before it alone, because another attempt
    may have left something astray in it; what it has itself is known here.
 5. flush, about every second: absolute rows of what changed in all chunks, open and complete, all idempotent.
@@ -22,6 +22,7 @@ from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID, uuid4
 
@@ -330,6 +331,7 @@ class Worker:
 
     async def _flush(self) -> None:
         began = time.monotonic()
+        await self._ask_ahead()
         async with self._turn:
             await self._in_thread(self._ask, list(self._open.values()))
             sending, self._sending = self._sending, []
@@ -341,15 +343,24 @@ class Worker:
                 progress.writing_since, progress.unwritten_since = progress.unwritten_since, None
         if self._stopped:
             return
-        await asyncio.gather(*sending)
-        await self._on_writer(lambda: self._writer.write(**rows))
+        chunks = rows.pop("chunks")  # told last, when all else is durable
+        await asyncio.gather(self._on_writer(lambda: self._writer.write(**rows)), *sending)
+        await self._on_writer(lambda: self._writer.write(chunks=chunks))
         for progress, offset in written.values():
             progress.durable, progress.writing_since = max(offset, progress.durable or 0), None
         if complete:
             await self._close(complete)
-        if rows["chunks"]:
+        if chunks:
             self._telemetry.flush_seconds.observe(time.monotonic() - began)
             self.last_progress = time.time()
+
+    async def _ask_ahead(self) -> None:
+        """Ask the ledger about what waits for it by now, while folding goes on: little is left to ask about when the turn has come."""
+        for one in list(self._open.values()):
+            asked = await self._in_thread(self._asked, one)
+            if asked:
+                stored = await self._on_writer(partial(self._look_up, self._writer, one.chunk, asked))
+                await self._in_thread(self._answer, one, asked, stored)
 
     async def _close(self, complete: Sequence[_Open]) -> None:
         """Close chunks that are complete and written, if this worker's registry is the one in force."""
@@ -501,26 +512,39 @@ class Worker:
         return columns.where(~waits), fresh[~waits]
 
     def _ask(self, opened: Iterable[_Open]) -> None:
-        """Fold what waits for the ledger's answer."""
+        """Fold all that waits for the ledger's answer."""
         for one in opened:
-            waiting, one.waiting = one.waiting, []
-            if waiting:
-                chunk, columns = one.chunk, LedgerColumns.join(waiting)
-                asked = chunk.unknown(columns.entities)
-                before = replace(chunk.counts)
-                chunk.tell(asked, ((entity_of(row), version_of(row)) for row in self._look_up(chunk, asked)))
-                chunk.fold(columns, np.zeros(len(columns.entities), bool))
-                self._tell(before, chunk.counts, Outgoing(chunk.partition, [], []), 0)
+            if one.waiting:
+                asked = self._asked(one)
+                self._answer(one, asked, self._look_up(self._store, one.chunk, asked))
 
-    def _look_up(self, chunk: OpenChunk, asked: Sequence[Entity]) -> list[StoredVersion]:
+    def _asked(self, opened: _Open) -> list[Entity]:
+        """The entities that the ledger must be asked about."""
+        return opened.chunk.unknown(entity for columns in opened.waiting for entity in columns.entities)
+
+    def _look_up(self, store: Store, chunk: OpenChunk, asked: Sequence[Entity]) -> list[StoredVersion]:
         """What the ledger has of entities that the filter may have seen."""
         # in what is not closed yet another attempt may have rows astray; what it should have was looked for among recent entities
         before = min((one.chunk.start for one in list(self._complete.get(chunk.partition, ()))), default=chunk.start)
         with self._telemetry.ledger_lookup_seconds.time():
-            stored = self._store.versions(chunk.partition, before, asked)
+            stored = store.versions(chunk.partition, before, asked)
         self._telemetry.ledger_lookups_total.inc(len(asked))
         self._telemetry.ledger_found_total.inc(len(set(map(entity_of, stored))))
         return stored
+
+    def _answer(self, opened: _Open, asked: Iterable[Entity], stored: Iterable[StoredVersion]) -> None:
+        """Fold what has waited for these answers; what has come since may go on waiting for others."""
+        chunk = opened.chunk
+        before, told = replace(chunk.counts), set(chunk.unknown(asked))
+        chunk.tell(told, ((entity_of(row), version_of(row)) for row in stored if entity_of(row) in told))
+        waiting, opened.waiting = opened.waiting, []
+        for columns in waiting:
+            known = np.fromiter((entity in chunk.known for entity in columns.entities), bool, len(columns.entities))
+            if not known.all():
+                opened.waiting.append(columns.where(~known))
+            if known.any():
+                chunk.fold(columns.where(known), np.zeros(int(known.sum()), bool))
+        self._tell(before, chunk.counts, Outgoing(chunk.partition, [], []), 0)
 
     def _tell(self, before: Counts, after: Counts, outgoing: Outgoing, ticks: int) -> None:
         outcomes = {
