@@ -88,7 +88,7 @@ def main() -> int:
     parser.add_argument("--half-of-max", action="store_true", help="drain a full log first, and measure at half of that rate as well")
     parser.add_argument("--backlog", type=int, default=1_000_000, help="events of the full log for --half-of-max")
     parser.add_argument("--seconds", type=float, default=30.0, help="how long each rate is sent")
-    parser.add_argument("--poll-ms", type=float, default=10.0, help="pause between two looks at `chunks`")
+    parser.add_argument("--poll-ms", type=float, default=25.0, help="pause between two looks at `chunks`; each takes ClickHouse some milliseconds of a core")
     parser.add_argument("--flush-seconds", type=float, default=1.0)
     parser.add_argument("--at-most", type=float, default=2.0, help="flush intervals: the p99 above which this fails")
     options = parser.parse_args()
