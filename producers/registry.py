@@ -1,7 +1,7 @@
 """The unit registry in Kafka: the compacted topic `units`, one entry for each unit."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer
@@ -22,13 +22,12 @@ if TYPE_CHECKING:
 _BATCH_BYTES = 512 * 1024
 
 
-def publish_registry(kafka: KafkaSettings, registry: Registry, previous: Mapping[str, bytes] | None = None, *, topic: str = UNITS) -> int:
+def publish_registry(kafka: KafkaSettings, registry: Registry, *, topic: str = UNITS) -> int:
     """Make the topic hold this registry: changed entries are written, vanished units get a tombstone, the rest is left alone.
 
     Args:
         kafka: where Kafka is.
         registry: what the topic is to hold.
-        previous: unit code → entry that the topic holds; read from the topic if not given.
         topic: compacted.
 
     Returns:
@@ -37,7 +36,7 @@ def publish_registry(kafka: KafkaSettings, registry: Registry, previous: Mapping
     Raises:
         ProducerError: Kafka does not answer or does not take everything. Publishing again completes it.
     """
-    present = read_entries(kafka, topic=topic) if previous is None else dict(previous)
+    present = read_entries(kafka, topic=topic)
     changed: list[tuple[str, bytes | None]] = [(code, value) for code, value in encoded_entries(registry) if present.pop(code, None) != value]
     changed += [(code, None) for code in sorted(present)]
     if changed:
@@ -51,9 +50,11 @@ def publish_registry(kafka: KafkaSettings, registry: Registry, previous: Mapping
 
 async def _send(kafka: KafkaSettings, topic: str, records: Iterable[tuple[str, bytes | None]]) -> None:
     """Send records in whole batches, in order within a partition: a million take seconds, where one by one they take more than a minute."""
-    async with AIOKafkaProducer(
+    producer = AIOKafkaProducer(
         **async_client_options(kafka), client_id="pravah-producer", enable_idempotence=True, compression_type="lz4", max_batch_size=_BATCH_BYTES
-    ) as producer:
+    )
+    try:
+        await producer.start()
         count = len(await producer.partitions_for(topic))
         batches: dict[int, BatchBuilder] = {}
         sent: list[Awaitable[Any]] = []
@@ -65,10 +66,12 @@ async def _send(kafka: KafkaSettings, topic: str, records: Iterable[tuple[str, b
                 if batch is not None:
                     sent.append(await producer.send_batch(batch, topic, partition=partition))
                 batch = batches[partition] = producer.create_batch()
-                batch.append(timestamp=None, key=key, value=value)
+                batch.append(timestamp=None, key=key, value=value)  # a batch takes its first record whatever its size
         for partition, batch in batches.items():
             sent.append(await producer.send_batch(batch, topic, partition=partition))
         await asyncio.gather(*sent)
+    finally:
+        await producer.stop()
 
 
 def read_registry(kafka: KafkaSettings, *, topic: str = UNITS) -> Registry | None:

@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import secrets
 import threading
 import warnings
 from collections.abc import Iterator
@@ -256,3 +257,19 @@ def test_a_registry_is_published_once_and_then_only_its_changes(services: Settin
     found = read_registry(services.kafka, topic=compacted.name)
     assert found is not None
     assert found.fingerprint() == changed.fingerprint()
+
+
+def test_a_registry_of_which_kafka_does_not_take_all_is_one_clear_error_and_can_be_published_again(services: Settings, compacted: Topic) -> None:
+    registry = small_world.registry()
+    long = registry.units["CG-AC001"]._replace(name_en=secrets.token_hex(10_000_000))  # compressed, it is still more than the broker takes
+    with pytest.raises(ProducerError, match=r"does not have all of the \d+ registry entries \(MessageSizeTooLargeError"):
+        publish_registry(services.kafka, Registry({**registry.units, "CG-AC001": long}.values()), topic=compacted.name)
+    publish_registry(services.kafka, registry, topic=compacted.name)
+    found = read_registry(services.kafka, topic=compacted.name)
+    assert found is not None
+    assert found.fingerprint() == registry.fingerprint()
+
+
+def test_no_topic_for_a_registry_is_one_clear_error(services: Settings) -> None:
+    with pytest.raises(ProducerError, match=r"has no topic 'activity\.none'"):
+        publish_registry(services.kafka, small_world.registry(), topic="activity.none")
