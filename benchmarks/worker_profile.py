@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import aiokafka
-from aiokafka.consumer import fetcher
 from rich.console import Console
 from rich.table import Table
 
@@ -40,17 +39,17 @@ from streams.accepted import VersionColumns
 from streams.admission import Admission
 from streams.app import partition_of
 from streams.bulk_admission import BulkAdmission
-from streams.chunks import Record
 from streams.filter import EntityFilter
 from streams.open_chunk import OpenChunk
 from streams.recent import RecentEntities
+from streams.records import Records
 from streams.rollup import Rollup
-from streams.transport import LeanRecords
+from streams.transport import as_batch, fetch_columns
 from streams.worker import Outgoing, Worker
 
 BATCH = 5_000
 TABLES = ("ledger", "journal", "chunks", "plan_events", "membership_events", "rejected_records")
-Log = dict[int, list[Record]]
+Log = dict[int, Records]
 
 STEPS: tuple[tuple[str, Any, str], ...] = (
     ("parse: JSON to columns", streams.bulk_admission, "decode"),
@@ -120,20 +119,21 @@ def watched(clock: Clock) -> Iterator[None]:
 
 async def fetched(settings: Settings, events: int) -> tuple[Log, float]:
     """The log, read by the worker's kind of consumer; and the processor time that took, seconds."""
-    fetcher.PartitionRecords = type("LeanRecords", (LeanRecords,), {"batched_topic": EVENTS})
+    fetch_columns(EVENTS)
     consumer = aiokafka.AIOKafkaConsumer(
         EVENTS, bootstrap_servers=settings.kafka.bootstrap_servers, auto_offset_reset="earliest", max_partition_fetch_bytes=1 << 20
     )
     await consumer.start()
-    log: Log = defaultdict(list)
+    parts: dict[int, list[Records]] = defaultdict(list)
     count, began = 0, time.process_time()
     while count < events:
-        for tp, records in (await consumer.getmany(timeout_ms=1_000, max_records=20_000)).items():
-            log[tp.partition] += records
+        for tp, some in (await consumer.getmany(timeout_ms=1_000, max_records=20_000)).items():
+            records = as_batch(tp, some).value
+            parts[tp.partition].append(records)
             count += len(records)
     took = time.process_time() - began
     await consumer.stop()
-    return log, took
+    return {partition: Records.join(some) for partition, some in parts.items()}, took
 
 
 async def folded(worker: Worker, log: Log) -> None:
@@ -143,7 +143,7 @@ async def folded(worker: Worker, log: Log) -> None:
     while any(done[partition] < len(records) for partition, records in log.items()):
         for partition, records in log.items():
             batch = records[done[partition] : done[partition] + BATCH]
-            if batch:
+            if len(batch):
                 await worker.take(partition, batch)
                 done[partition] += len(batch)
             if time.monotonic() - flushed > 1:

@@ -231,19 +231,22 @@ class Decoded:
         return Texts(buffer, begins, lengths)
 
 
-def decode(values: Sequence[bytes]) -> tuple[Decoded, Numbers]:
+def decode(buffer: Numbers, starts: Numbers, sizes: Numbers) -> tuple[Decoded, Numbers]:
     """Read many records.
+
+    Args:
+        buffer: bytes with a 0 behind the last record.
+        starts: where each record begins.
+        sizes: how many bytes each has.
 
     Returns:
         All of them, and which are events; of the others nothing is to be believed.
     """
-    schema, rows, fields = _SCHEMA, len(values), len(_SCHEMA.fields)
-    buffer = np.frombuffer(b"\n".join([*values, b""]), np.uint8)
-    ends = np.cumsum(np.fromiter(map(len, values), np.int64, rows) + 1) - 1
+    schema, rows, fields = _SCHEMA, len(starts), len(_SCHEMA.fields)
     numbers = np.repeat(schema.defaults[:, None], rows, axis=1)
     begins, lengths = np.zeros((2, fields, rows), np.int64)
     found, is_event = loops.scan(
-        *(buffer, ends, numbers, begins, lengths, schema.factor, schema.finder, schema.types, schema.scope_of, schema.opens),
+        *(buffer, starts, sizes, numbers, begins, lengths, schema.factor, schema.finder, schema.types, schema.scope_of, schema.opens),
         *(schema.names.buffer, schema.names.begins, schema.names.lengths),
         *(schema.options.buffer, schema.options.begins, schema.options.lengths, schema.option_begins, schema.option_ends),
         *(schema.required, schema.allowed, schema.lowest, schema.highest),

@@ -21,6 +21,7 @@ from streams.accepted import REPORT, LedgerColumns, Vocabulary, columns_of
 from streams.admission import Accepted, Admission, Misrouted, Rejected, Tick
 from streams.chunks import Record
 from streams.contribution import Version
+from streams.records import Records
 
 _LABEL: TypeAdapter[str] = TypeAdapter(Label)
 _EVIDENCE: TypeAdapter[list[str]] = TypeAdapter(list[EvidenceUrl])
@@ -68,17 +69,12 @@ class BulkAdmission:
 
     def admit(self, partition: int, records: Sequence[Record]) -> Decided:
         """Decide about consecutive records of a partition. The accepted versions of an entity come in the order of the log."""
-        values, unusual, readable = [record.value for record in records], [], records
-        if None in values or max(map(len, values), default=0) > MAX_EVENT_BYTES:  # type: ignore[arg-type] # none is None
-            readable = [record for record in records if record.value is not None and len(record.value) <= MAX_EVENT_BYTES]
-            unusual = [record for record in records if record.value is None or len(record.value) > MAX_EVENT_BYTES]
-        columns = None
-        if readable:
-            columns, passed = self._columns(partition, readable)
-            if not passed.all():
-                unusual += [readable[row] for row in np.flatnonzero(~passed).tolist()]
-                columns = columns.where(passed) if passed.any() else None
-        return self._with_unusual(partition, columns, unusual)
+        records = Records.of(records)
+        columns, passed = self._columns(partition, records)
+        unusual = [records[row] for row in np.flatnonzero(~passed).tolist()]
+        if unusual:
+            columns = columns.where(passed)
+        return self._with_unusual(partition, columns if len(columns) else None, unusual)
 
     def _with_unusual(self, partition: int, columns: LedgerColumns | None, unusual: Iterable[Record]) -> Decided:
         decided = Decided(columns, [], [])
@@ -101,11 +97,11 @@ class BulkAdmission:
         decided.misrouted.sort(key=_offset)
         return decided
 
-    def _columns(self, partition: int, records: Sequence[Record]) -> tuple[LedgerColumns, Numbers]:
+    def _columns(self, partition: int, records: Records) -> tuple[LedgerColumns, Numbers]:
         """All records as columns, and which of them are events that may be taken so; of the others the columns mean nothing."""
         hierarchy, count = self._hierarchy, len(records)
-        events, passed = decode([record.value for record in records])  # type: ignore[misc] # they have one
-        appended_at = np.array([record.timestamp for record in records], np.int64)
+        events, passed = decode(records.buffer, records.value_begins, np.where(records.value_lengths <= MAX_EVENT_BYTES, records.value_lengths, 0))
+        appended_at = records.timestamps
         unit = self._units.find(events.text("unit"))
         occurred_at, read = instants(events.text("occurred_at"))
         day = ((occurred_at // 1_000_000 + KOLKATA_OFFSET_SECONDS) // 86_400).astype(np.int32)
@@ -136,7 +132,7 @@ class BulkAdmission:
             metrics=metrics,
             amounts=amounts,
             partition=np.full(count, partition, np.int32),
-            offset=np.array([record.offset for record in records], np.int64),
+            offset=records.offsets,
             appended_at=appended_at,
             event_id=event_id,
             names=names,

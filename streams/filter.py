@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from pyroaring import BitMap
 
+from schemas import loops
 from schemas.loops import Numbers
 
 
@@ -71,5 +72,4 @@ def _among(fingerprints: Numbers, known: BitMap) -> Numbers:
 
 def first_rows(fingerprints: Numbers) -> Numbers:
     """For each the row of the first one that is equal, its own if that is the first."""
-    _, first, places = np.unique(fingerprints, return_index=True, return_inverse=True)
-    return first[places]
+    return loops.first_rows(fingerprints)

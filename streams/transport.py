@@ -11,16 +11,27 @@ Everything here leans on the inside of faust-streaming 0.15; `tests/test_faust_t
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import faust
+import numpy as np
+from aiokafka import codec
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import READ_COMMITTED
 from aiokafka.errors import CorruptRecordException
+from aiokafka.record.memory_records import MemoryRecords
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from streams.records import HEADER_BYTES, Records, codec_of
+
 _COMMIT_SECONDS = 10
+_APPEND_TIME = 1
+"""The type of a timestamp that the broker gave."""
+_SIZE_BYTES, _FORMAT, _COLUMNS_FORMAT = 12, 16, 2
+"""A batch's offset and its size stand before what that size counts; which byte has the format; and the one that has batches of several records without an object for each."""
+_CODECS = (bytes, codec.gzip_decode, codec.snappy_decode, codec.lz4_decode, codec.zstd_decode)
+"""By their numbers in a record batch."""
 _FETCH_WAIT_MS = 50
 
 
@@ -33,47 +44,70 @@ class Batch(NamedTuple):
     timestamp: int
     timestamp_type: int
     key: None
-    value: tuple[Any, ...]
-    """aiokafka's own records as `LeanRecords` leaves them, in order: offset, timestamp, key, value."""
+    value: Records
     headers: tuple[()] = ()
     checksum: None = None
     serialized_key_size: int = -1
     serialized_value_size: int = -1
 
 
-def as_batch(tp: TP, records: list[Any]) -> Batch:
-    """Fold what was fetched of one partition."""
+def as_batch(tp: TP, fetched: list[Any]) -> Batch:
+    """Fold what was fetched of one partition: `Records`, or single ones."""
+    records = Records.join(fetched) if isinstance(fetched[0], Records) else Records.of(fetched)
     last = records[-1]
-    return Batch(tp.topic, tp.partition, last.offset, last.timestamp, last.timestamp_type, None, tuple(records))
+    return Batch(tp.topic, tp.partition, last.offset, last.timestamp, _APPEND_TIME, None, records)
 
 
-class LeanRecords(fetcher.PartitionRecords):
-    """What was fetched of a partition of the batched topic, record by record as aiokafka's C code reads it. Making a `ConsumerRecord` of each took longer than all the rest of fetching."""
+class RawRecords(MemoryRecords):
+    """What the broker sent of a partition, as aiokafka reads it, with its bytes."""
+
+    def __init__(self, raw: bytes) -> None:
+        """Keep them."""
+        super().__init__(raw)
+        self.raw = raw
+
+
+class ColumnRecords(fetcher.PartitionRecords):
+    """What was fetched of a partition of the batched topic, a record batch at a time, as `Records`. Making an object of each record took longer than all the rest of fetching."""
 
     batched_topic = ""
     next_fetch_offset: int
-
-    def __iter__(self) -> Iterator[Any]:
-        """The records without a call of Python between each two."""
-        return cast("Iterator[Any]", self._records_iterator) if self._tp.topic == self.batched_topic else self
 
     def _unpack_records(self) -> Iterator[Any]:
         if self._tp.topic != self.batched_topic or self._isolation_level == READ_COMMITTED:
             yield from super()._unpack_records()
             return
-        records = self._records
-        while records.has_next():
-            batch = records.next_batch()
+        raw, begin = memoryview(self._records.raw), 0
+        while self._records.has_next():
+            batch = self._records.next_batch()
+            end = begin + _SIZE_BYTES + int.from_bytes(raw[begin + 8 : begin + _SIZE_BYTES], "big")
             if self._check_crcs and not batch.validate_crc():
                 msg = f"Invalid CRC - {self._tp}"
                 raise CorruptRecordException(msg)
             if not batch.is_control_batch:
-                for record in batch:
-                    offset = record.offset
-                    if offset >= self.next_fetch_offset:  # a batch may begin before what was asked for
-                        self.next_fetch_offset = offset + 1
-                        yield record
+                records = self._records_of(batch, raw[begin:end])
+                first = int(np.searchsorted(records.offsets, self.next_fetch_offset))  # a batch may begin before what was asked for
+                self.next_fetch_offset = batch.next_offset
+                if first < len(records):
+                    yield records[first:]
             self.next_fetch_offset = batch.next_offset
+            begin = end
+
+    def _records_of(self, batch: Any, raw: memoryview) -> Records:  # noqa: ANN401 - aiokafka's
+        if raw[_FORMAT] < _COLUMNS_FORMAT:
+            return Records.of(list(batch))
+        header, packed = bytes(raw[:HEADER_BYTES]), raw[HEADER_BYTES:]
+        try:
+            return Records.from_batch(header, _CODECS[codec_of(header)](packed))
+        except ValueError as error:
+            msg = f"{self._tp}: {error}"
+            raise CorruptRecordException(msg) from error
+
+
+def fetch_columns(topic: str) -> None:
+    """Let aiokafka's fetcher, which takes both classes from its module, read a topic so."""
+    fetcher.MemoryRecords = RawRecords
+    fetcher.PartitionRecords = type("ColumnRecords", (ColumnRecords,), {"batched_topic": topic})
 
 
 class BatchThread(driver.AIOKafkaConsumerThread):
@@ -185,6 +219,5 @@ class BatchApp(faust.App):
         self.released[TP(self.batched_topic, partition)] = offset
 
     def _new_transport(self) -> BatchTransport:
-        # aiokafka's fetcher takes the class from its module
-        fetcher.PartitionRecords = type("LeanRecords", (LeanRecords,), {"batched_topic": self.batched_topic})
+        fetch_columns(self.batched_topic)
         return BatchTransport(self.conf.broker_consumer, self)

@@ -35,10 +35,11 @@ from sinks.tables import Rows, StoredEntry, StoredVersion
 from streams.accepted import Entity, LedgerColumns
 from streams.admission import Admission, Misrouted, Rejected, rejection_row
 from streams.bulk_admission import BulkAdmission
-from streams.chunks import HOUR_MS, Record, cut, is_tick
+from streams.chunks import HOUR_MS, Record, is_tick
 from streams.filter import EntityFilter, first_rows
 from streams.open_chunk import Counts, OpenChunk
 from streams.recent import RecentEntities
+from streams.records import Records, cut
 from streams.stored import entity_of, version_of
 from streams.telemetry import Telemetry
 
@@ -237,6 +238,7 @@ class Worker:
                 raise
 
     async def _take(self, partition: int, records: Sequence[Record], times_lost: int) -> None:
+        records = Records.of(records)
         self._follow(partition, records[0].offset)
         now, expected = self._open.get(partition), self._next.get(partition)
         for begins, piece in cut(now.last if now else None, records, self._chunk_size):

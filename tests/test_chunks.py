@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.topics import TICK_KEY
-from streams.chunks import HOUR_MS, begins_chunk, cut
+from streams.chunks import HOUR_MS, begins_chunk
+from streams.records import Records, cut
 
 
 class LogRecord(NamedTuple):
@@ -36,6 +37,6 @@ def test_pieces_are_those_that_comparing_each_two_gives(steps: list, size: int, 
         if begins_chunk(one, other, size):
             expected.append([])
         expected[-1].append(other)
-    pieces = list(cut(first, records, size))
+    pieces = list(cut(first, Records.of(records), size))
     assert [list(piece) for _, piece in pieces] == expected
     assert [begins for begins, _ in pieces] == [first is None or begins_chunk(first, records[0], size), *[True] * (len(expected) - 1)]
