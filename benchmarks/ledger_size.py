@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from unittest import mock
@@ -134,7 +134,7 @@ async def fold(settings: Settings, registry: Registry, work: list[list[Record]])
     """Seconds of each batch, and the worker."""
     stop = threading.Event()
 
-    async def send(_: Outgoing) -> None:
+    async def send(_: Sequence[Outgoing]) -> None:
         return None
 
     worker = Worker(

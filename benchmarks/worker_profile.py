@@ -160,7 +160,7 @@ def profile(settings: Settings, registry: Registry, log: Log) -> dict[str, float
     stop, events = threading.Event(), sum(map(len, log.values()))
     admission = Admission(registry, default_dictionary(), partition_of=lambda key: partition_of(key, len(log)), max_future_hours=24 * 10_000)
 
-    async def send(_: Outgoing) -> None:
+    async def send(_: Sequence[Outgoing]) -> None:
         return None
 
     store, writer = RollupStore(settings.clickhouse, stop), RollupStore(settings.clickhouse, stop)

@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ def build(settings: Settings, registry: Registry, dictionary: MetricDictionary, 
             log.warning("ClickHouse does not say where the figures stand; going on from the committed offsets")
             return {}
 
-    async def send(outgoing: Outgoing) -> None:
+    async def send(outgoing: Sequence[Outgoing]) -> None:
         await _send(app, outgoing)
 
     app = _app(settings, counted_to)
@@ -117,7 +117,8 @@ def _app(settings: Settings, counted_to: Callable[[], Awaitable[dict[int, int]]]
         consumer_max_fetch_size=1024 * 1024,
         consumer_connections_max_idle_ms=540_000,
         producer_acks=-1,
-        producer_linger_ms=50,  # what goes elsewhere is awaited by the flush, not by the fold
+        producer_linger_ms=5,
+        producer_max_batch_size=256 * 1024,  # a flush sends all that goes elsewhere at once
         producer_max_request_size=MAX_REQUEST_BYTES,
         stream_buffer_maxsize=4,  # batches, not records
         stream_wait_empty=False,  # waiting can hang a rebalance while ClickHouse is away
@@ -162,17 +163,18 @@ def _roll_up(app: BatchApp, worker: Worker, flush_seconds: float) -> None:
         worker.drop(tp.partition for tp in revoked if tp.topic == EVENTS)
 
 
-async def _send(app: BatchApp, outgoing: Outgoing) -> None:
+async def _send(app: BatchApp, outgoing: Sequence[Outgoing]) -> None:
     """Send records elsewhere; returns when they are durable there."""
     waiting = []
-    for rejected in outgoing.rejected:
-        record = rejected.record
-        headers = _headers(outgoing.partition, record.offset, reason=rejected.reason, detail=rejected.detail)
-        waiting.append(await app.producer.send(REJECTED, record.key, record.value, None, None, headers))
-    for misrouted in outgoing.misrouted:
-        record = misrouted.record
-        headers = _headers(outgoing.partition, record.offset)
-        waiting.append(await app.producer.send(EVENTS, misrouted.key.encode(), record.value, misrouted.partition, None, headers))
+    for one in outgoing:
+        for rejected in one.rejected:
+            record = rejected.record
+            headers = _headers(one.partition, record.offset, reason=rejected.reason, detail=rejected.detail)
+            waiting.append(await app.producer.send(REJECTED, record.key, record.value, None, None, headers))
+        for misrouted in one.misrouted:
+            record = misrouted.record
+            headers = _headers(one.partition, record.offset)
+            waiting.append(await app.producer.send(EVENTS, misrouted.key.encode(), record.value, misrouted.partition, None, headers))
     # a failed produce is only logged by Faust, so each one is awaited before anything below it is released
     await asyncio.gather(*waiting)
 

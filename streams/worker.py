@@ -5,7 +5,7 @@ The life of a chunk, step by step; a crash between any two of them loses nothing
 1. open: the chunk begins at the first record behind the last one.
 2. fold: records are admitted. Versions of entities that are new to the chunk but known to the filter wait until the ledger is asked for versions at offsets before the chunk; that is done for many of them at once, before a flush and
    when the chunk is complete, because a question costs ten milliseconds, however few it is about.
-3. send: rejected records go to `activity.rejected`, misrouted ones to their partition. Folding goes on meanwhile; the flush waits until they are durable there before it tells how far a chunk has come.
+3. send: with the flush rejected records go to `activity.rejected`, misrouted ones to their partition; it waits until they are durable there before it tells how far a chunk has come.
 4. complete: the log enters the next chunk. Folding goes on there at once if the registry is still the one in force. Until the complete chunk is closed, the ledger is asked for versions before it alone, because another attempt
    may have left something astray in it; what it has itself is known here.
 5. flush, about every second: absolute rows of what changed in all chunks, open and complete, all idempotent.
@@ -160,7 +160,7 @@ class Worker:
         chunk_size: int,
         filter_bits: int = 32,
         recent_entities: int = 100_000,
-        send: Callable[[Outgoing], Awaitable[None]],
+        send: Callable[[Sequence[Outgoing]], Awaitable[None]],
         release: Callable[[int, int], None],
         name: str = "worker",
         telemetry: Telemetry | None = None,
@@ -211,8 +211,8 @@ class Worker:
         self._lost: Counter[int] = Counter()
         """How often each partition was taken away: what began before the last time is not ours to go on with."""
         self._stopped = False
-        self._sending: list[asyncio.Future[None]] = []
-        """What is on its way elsewhere."""
+        self._outgoing: list[Outgoing] = []
+        """What the next flush sends elsewhere."""
         self._told = -_TELL_SECONDS
         """When it was last told that another registry is in force."""
         self._taking, self._turn, self._flushing = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
@@ -258,7 +258,7 @@ class Worker:
                     progress.unwritten_since = piece[0].timestamp
                 outgoing = await self._in_thread(self._fold, now, piece)
                 if outgoing.rejected or outgoing.misrouted:
-                    self._sending.append(asyncio.ensure_future(self._send(outgoing)))
+                    self._outgoing.append(outgoing)
                 now.last = piece[-1]
                 expected = piece[-1].offset + 1
                 if self._lost[partition] == times_lost:
@@ -336,7 +336,7 @@ class Worker:
         await self._ask_ahead()
         async with self._turn:
             await self._in_thread(self._ask, list(self._open.values()))
-            sending, self._sending = self._sending, []
+            outgoing, self._outgoing = self._outgoing, []
             complete = [one for waiting in self._complete.values() for one in waiting]
             opened = [*complete, *self._open.values()]
             written = {one.chunk.partition: (self.progress[one.chunk.partition], one.chunk.last_offset + 1) for one in opened}
@@ -346,7 +346,7 @@ class Worker:
         if self._stopped:
             return
         chunks = rows.pop("chunks")  # told last, when all else is durable
-        await asyncio.gather(self._on_writer(lambda: self._writer.write(**rows)), *sending)
+        await asyncio.gather(self._on_writer(lambda: self._writer.write(**rows)), self._send(outgoing))
         await self._on_writer(lambda: self._writer.write(chunks=chunks))
         for progress, offset in written.values():
             progress.durable, progress.writing_since = max(offset, progress.durable or 0), None

@@ -36,7 +36,8 @@ def fold(clickhouse: ClickHouseSettings, registry: Registry, events: Iterable[di
 
 async def _fold(clickhouse: ClickHouseSettings, registry: Registry, records: list[Record]) -> None:
     async def send(outgoing) -> None:
-        assert not outgoing.rejected, [rejected.detail for rejected in outgoing.rejected][:3]
+        details = [rejected.detail for one in outgoing for rejected in one.rejected]
+        assert not details, details[:3]
 
     stop = threading.Event()
     store, writer = RollupStore(clickhouse, stop), RollupStore(clickhouse, stop)

@@ -225,7 +225,8 @@ def rolled_up(events: list[dict]) -> oracle.Figures:
     store = MemoryStore()
 
     async def send(outgoing) -> None:
-        assert not outgoing.rejected, [rejected.detail for rejected in outgoing.rejected][:3]
+        details = [rejected.detail for one in outgoing for rejected in one.rejected]
+        assert not details, details[:3]
 
     async def run() -> None:
         admission = Admission(small_world.registry(), small_world.dictionary(), partition_of=lambda _: 0, max_future_hours=24)

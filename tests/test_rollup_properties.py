@@ -56,8 +56,8 @@ class Group:
         self.sent: list[Outgoing] = []
 
     def worker(self) -> Worker:
-        async def send(outgoing: Outgoing) -> None:
-            self.sent.append(outgoing)
+        async def send(outgoing: list[Outgoing]) -> None:
+            self.sent += outgoing
 
         def release(_partition: int, offset: int) -> None:
             assert offset > self.committed

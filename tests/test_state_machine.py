@@ -85,11 +85,12 @@ class Member:
             store=self.connection, writer=self.connection, admission=admission, chunk_size=CHUNK_SIZE, filter_bits=12, send=self._send, release=self._release
         )
 
-    async def _send(self, outgoing: Outgoing) -> None:
-        for rejected in outgoing.rejected:
-            self._group.rejected.add((outgoing.partition, rejected.record.offset))
-        for misrouted in outgoing.misrouted:
-            self._group.append(misrouted.partition, misrouted.key.encode(), misrouted.record.value)
+    async def _send(self, outgoing: list[Outgoing]) -> None:
+        for one in outgoing:
+            for rejected in one.rejected:
+                self._group.rejected.add((one.partition, rejected.record.offset))
+            for misrouted in one.misrouted:
+                self._group.append(misrouted.partition, misrouted.key.encode(), misrouted.record.value)
 
     def _release(self, partition: int, offset: int) -> None:
         if self._group.owner.get(partition) is self:  # the broker refuses the commit of one that was put out
@@ -187,7 +188,7 @@ class Group:
         while any(last.position[number] < len(self.log[number]) for number in self.log):
             for partition in self.log:
                 self.run(last, lambda partition=partition: last.read(partition, 5))
-        self.run(last, last.worker.flush)
+            self.run(last, last.worker.flush)  # sends on what belongs elsewhere
 
     def check(self) -> None:
         events = [event for some in self.events.values() for event in some]
