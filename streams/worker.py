@@ -9,7 +9,7 @@ The life of a chunk, step by step; a crash between any two of them loses nothing
 4. complete: the log enters the next chunk. Folding goes on there at once if the registry is still the one in force. Until the complete chunk is closed, the ledger is asked for versions before it alone, because another attempt
    may have left something astray in it; what it has itself is known here.
 5. flush, about every second: absolute rows of what changed in all chunks, open and complete, all idempotent.
-6. close, after the flush: if another attempt at a complete chunk has written, what differs from this fold is mended.
+6. close, after the flush: if another attempt at a complete chunk has written, what differs from this fold is mended; of many such chunks some are left to the next flush.
 7. release: only now may the offset behind the chunk be committed.
 
 A chunk is closed only under the registry that is in force, and a partition is begun only where its last closed chunk ended: what the log has lost meanwhile stops the worker.
@@ -122,6 +122,8 @@ _NEVER = -1
 _QUIET_MS = 60_000
 _LOOK_AGAIN_SECONDS = 0.5
 _TELL_SECONDS = 10.0
+_MEND_SECONDS = 0.3
+"""So long a flush looks through chunks that another attempt had begun, and a little longer: for the last one that it began within that time."""
 _MOST_COMPLETE = 2
 """So many chunks of a partition may wait to be closed; then folding waits, so that memory is bounded while ClickHouse is away."""
 
@@ -369,8 +371,7 @@ class Worker:
         if not self._is_in_force(await self._on_writer(self._writer.registry_in_force)):
             return
         ours = [one for one in complete if one in self._complete[one.chunk.partition]]
-        await self._on_writer(lambda: self._finish(ours))
-        for one in ours:
+        for one in await self._on_writer(lambda: self._finish(ours)):
             partition, offset = one.chunk.partition, one.chunk.last_offset + 1
             if one in self._complete[partition]:
                 self._complete[partition].remove(one)
@@ -587,12 +588,23 @@ class Worker:
         rows = LedgerColumns.join(ledger).ledger(self._admission.vocabulary) if ledger else ()
         return {"opened": opening, "journal": Block.join(journal) if journal else (), "ledger": rows, "rejected": rejections, "chunks": chunks}
 
-    def _finish(self, complete: Sequence[_Open]) -> None:
+    def _finish(self, complete: Sequence[_Open]) -> list[_Open]:
+        """Close chunks, those of a partition in the order of the log. After a crash many must be looked through; so that flushes do not wait for all of them, some may be left to the next one.
+
+        Returns:
+            Those that are closed.
+        """
         others = self._writer.with_other_attempts([one.identity for one in complete])
+        closed, left, until = [], set(), time.monotonic() + _MEND_SECONDS
         for one in complete:
-            if one.identity in others:
-                self._mend(one.chunk)
-        self._writer.write(chunks=[self._chunk_row(one, one.chunk.last_offset + 1, closed=True) for one in complete])
+            if time.monotonic() > until and one.identity in others:
+                left.add(one.chunk.partition)
+            if one.chunk.partition not in left:
+                if one.identity in others:
+                    self._mend(one.chunk)
+                closed.append(one)
+        self._writer.write(chunks=[self._chunk_row(one, one.chunk.last_offset + 1, closed=True) for one in closed])
+        return closed
 
     def _mend(self, chunk: OpenChunk) -> None:
         """Put right what another attempt at a chunk has left otherwise than this one has it."""
