@@ -135,6 +135,8 @@ class _Open:
     chunk: OpenChunk
     registry: str
     first_appended_at: int
+    recent: RecentEntities
+    """Of its partition, so that folding goes on when that is taken away meanwhile: the thread has seen nothing of it yet."""
     last: Record | None = None
     flushed: int = _NEVER
     rejected: list[Rejected] = field(default_factory=list)
@@ -291,7 +293,7 @@ class Worker:
             return False
         del self._open[partition]
         self.progress[partition].opened_at = None
-        self._recent[partition].keep(now.chunk.known)
+        now.recent.keep(now.chunk.known)
         self._complete[partition].append(now)
         while self._lost[partition] == times_lost:
             known = await self._in_thread(self._store.registry_in_force)
@@ -425,7 +427,7 @@ class Worker:
             self._recent[partition] = RecentEntities(self._recent_entities)
         self._filters[partition].complete_to = offset
         chunk = OpenChunk(partition, offset, self._admission.vocabulary)
-        return _Open(chunk, self._registry, first.timestamp)
+        return _Open(chunk, self._registry, first.timestamp, self._recent[partition])
 
     async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401
         if self._stopped:
@@ -503,7 +505,7 @@ class Worker:
         if fresh.all():
             return columns, fresh
         may_be_stored = chunk.unknown(entities[row] for row in np.flatnonzero(seen).tolist())
-        self._recent[chunk.partition].tell(may_be_stored, chunk.known)
+        opened.recent.tell(may_be_stored, chunk.known)
         # two new entities of one batch may share a fingerprint by chance
         again = np.flatnonzero(~seen & (first != rows)).tolist()
         chunk.tell(chunk.unknown(entities[row] for row in again if entities[row] != entities[first[row]]), ())

@@ -18,6 +18,7 @@ from schemas.topics import TICK_KEY
 from schemas.units import routing_key
 from sinks.connection import StoppedError
 from streams.admission import Admission
+from streams.bulk_admission import BulkAdmission, Decided
 from streams.worker import LogError, Outgoing, Worker
 
 REGISTRY = small_world.registry()
@@ -284,6 +285,29 @@ def test_a_partition_that_is_taken_away_is_left_alone(moment: str, written: set[
     assert group.store.away
     assert {row["chunk"] for row in group.store.journal.values()} == written
     assert group.committed == committed, "no longer ours to commit"
+
+
+def test_a_partition_that_is_taken_away_while_it_is_folded_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folding goes on in a thread of its own meanwhile; a worker that failed of it drew the others into its fall."""
+    group, admit = Group(MemoryStore(), 100), BulkAdmission.admit
+
+    def take_away(self: BulkAdmission, *arguments) -> Decided:
+        decided = admit(self, *arguments)
+        worker.drop([0])
+        return decided
+
+    async def run() -> None:
+        nonlocal worker
+        worker = group.worker()
+        await worker.take(0, log_of([_post()], [0]))
+        monkeypatch.setattr(BulkAdmission, "admit", take_away)
+        await worker.take(0, log_of([_post(), _post()], [0, 0])[1:])  # a repeat: what was known lately is asked
+        await worker.flush()
+
+    worker: Worker
+    asyncio.run(run())
+    assert not group.store.journal, "whoever has it next folds it"
+    assert worker.failure is None
 
 
 ANY_JSON = st.recursive(
