@@ -60,6 +60,11 @@ class Schema:
         tables = [f"{name}_local", name] if self.cluster and sharded else [name]
         return [f"ALTER TABLE {self.database}.{table}{self.on_cluster} {change}" for table in tables]
 
+    def set_for_parts(self, name: str, setting: str, value: int | None, *, sharded: bool = False) -> str:
+        """One statement that changes how a table's parts are written from now on; None is the server's default again."""
+        change = f"RESET SETTING {setting}" if value is None else f"MODIFY SETTING {setting} = {value}"
+        return f"ALTER TABLE {self.database}.{name}{'_local' if self.cluster and sharded else ''}{self.on_cluster} {change}"
+
     def exchange_tables(self, one: str, other: str, *, sharded: bool = False) -> str:
         """One statement that gives each of two tables the other's data and form."""
         suffix = "_local" if self.cluster and sharded else ""
