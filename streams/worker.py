@@ -373,6 +373,8 @@ class Worker:
         if not self._is_in_force(await self._on_writer(self._writer.registry_in_force)):
             return
         ours = [one for one in complete if one in self._complete[one.chunk.partition]]
+        if not ours:  # all were taken away meanwhile
+            return
         for one in await self._on_writer(lambda: self._finish(ours)):
             partition, offset = one.chunk.partition, one.chunk.last_offset + 1
             if one in self._complete[partition]:

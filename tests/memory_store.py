@@ -52,6 +52,7 @@ class MemoryStore:
         ]
 
     def with_other_attempts(self, attempts: Sequence[tuple[int, int, UUID]]) -> set[tuple[int, int, UUID]]:
+        assert attempts, "ClickHouse refuses an empty set"
         stored = {(r["partition"], r["chunk"], r["attempt"]) for r in self.chunks.values()}
         return {one for one in attempts if any(other[:2] == one[:2] and other != one for other in stored)}
 
