@@ -14,7 +14,7 @@ RUN apt-get update && apt-get install --yes --no-install-recommends libpango-1.0
     && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin pravah \
     && mkdir --parents /data /provisioning && chown pravah:pravah /data /provisioning
 COPY --from=built /opt/pravah /opt/pravah
-ENV PATH=/opt/pravah/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PRAVAH_HOME=/data
+ENV PATH=/opt/pravah/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PRAVAH_HOME=/data NUMBA_CACHE_DIR=/data/compiled
 USER 10001:10001
 WORKDIR /data
 VOLUME ["/data"]

@@ -14,6 +14,7 @@ help: ## list the tasks
 .PHONY: install
 install: $(INSTALLED) ## set up all that Pravah needs, once: Python packages in .venv/, Kafka and ClickHouse in .tools/
 	@$(BIN)/python -m stack install
+	@$(BIN)/python -m cli.compile
 
 $(INSTALLED): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Pravah needs Python 3.11 or newer (Debian: apt-get install python3 python3-venv)")'

@@ -52,7 +52,10 @@ _WORDS = np.frombuffer(b"truefalse", np.uint8)
 
 def compiled(function: F) -> F:
     """Compile a function of numbers and arrays."""
-    return cast("F", njit(cache=True, nogil=True, error_model="numpy")(function))
+    try:
+        return cast("F", njit(cache=True, nogil=True, error_model="numpy")(function))
+    except RuntimeError:  # there is no place where it could be kept: each process compiles it anew
+        return cast("F", njit(nogil=True, error_model="numpy")(function))
 
 
 def inlined(function: F) -> F:

@@ -82,6 +82,7 @@ def build(settings: Settings, registry: Registry, dictionary: MetricDictionary, 
         name=f"{socket.gethostname()}:{os.getpid()}",
         telemetry=telemetry,
     )
+    worker.warm_up()
     _roll_up(app, worker, settings.flush_seconds)
 
     @app.on_before_shutdown.connect

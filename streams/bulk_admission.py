@@ -56,7 +56,8 @@ class BulkAdmission:
 
     def __init__(self, admission: Admission) -> None:
         """Take the one that decides singly."""
-        self._admission = admission
+        self.admission = admission
+        """Decides about what is not as usual."""
         dictionary = admission.dictionary
         self.vocabulary = vocabulary = Vocabulary.of(admission.registry, dictionary)
         """What the numbers in the columns mean. Tools and installations are added as they come."""
@@ -80,7 +81,7 @@ class BulkAdmission:
         decided = Decided(columns, [], [])
         accepted = []
         for record in unusual:
-            decision = self._admission.admit(partition, record)
+            decision = self.admission.admit(partition, record)
             if isinstance(decision, Accepted):
                 accepted.append((decision.event, decision.version, decision.record))
             elif isinstance(decision, Rejected):
@@ -106,7 +107,7 @@ class BulkAdmission:
         occurred_at, read = instants(events.text("occurred_at"))
         day = ((occurred_at // 1_000_000 + KOLKATA_OFFSET_SECONDS) // 86_400).astype(np.int32)
         passed &= read & (unit >= 0) & (hierarchy.first[unit] <= day) & (day <= hierarchy.last[unit]) & (self._partitions[unit] == partition)
-        passed &= occurred_at <= appended_at * 1000 + self._admission.max_future_micros
+        passed &= occurred_at <= appended_at * 1000 + self.admission.max_future_micros
         event_id, read = uuids(events.text("event_id"))
         passed &= read
         reported_at, read = instants(events.text("reported_at"))
@@ -207,7 +208,7 @@ class BulkAdmission:
 
     def _derived(self, kind: Kind, events: Decoded, rows: Numbers) -> Iterable[_Amounts]:
         """By the rules of the kind; each rule takes the events it selects."""
-        dictionary = self._admission.dictionary
+        dictionary = self.admission.dictionary
         is_observed = dictionary.is_observed(kind)
         for given, chosen in _cases(events, dictionary.selectors(kind), rows):
             active = events.number("data.active")[chosen] if is_observed else None

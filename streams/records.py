@@ -52,17 +52,19 @@ class Records(Sequence[One]):
         begins = np.cumsum(taken) - taken
         offsets, timestamps = np.array([(record.offset, record.timestamp) for record in records], np.int64).reshape(-1, 2).T
         buffer = np.frombuffer(b"".join([text for text in texts if text is not None]) + b"\0", np.uint8)
-        return cls(buffer, offsets, timestamps, begins[::2], lengths[::2], begins[1::2], lengths[1::2])
+        return cls(buffer, offsets.copy(), timestamps.copy(), *(part.copy() for part in (begins[::2], lengths[::2], begins[1::2], lengths[1::2])))
 
     @classmethod
     def join(cls, parts: "Sequence[Records]") -> "Records":
         """All of some, one after another."""
         if len(parts) == 1:
             return parts[0]
+        buffer = np.concatenate([part.buffer for part in parts])
+        buffer.flags.writeable = False  # as those are that come from bytes: the loops are compiled for one kind
         shifts = np.cumsum([0, *(len(part.buffer) for part in parts)])
         shifted = [(part, shift) for part, shift in zip(parts, shifts.tolist(), strict=False)]
         return cls(
-            np.concatenate([part.buffer for part in parts]),
+            buffer,
             np.concatenate([part.offsets for part in parts]),
             np.concatenate([part.timestamps for part in parts]),
             np.concatenate([part.key_begins + shift for part, shift in shifted]),

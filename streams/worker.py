@@ -42,6 +42,7 @@ from streams.recent import RecentEntities
 from streams.records import Records, cut
 from streams.stored import entity_of, version_of
 from streams.telemetry import Telemetry
+from streams.warm_up import warm_up
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -223,6 +224,10 @@ class Worker:
         """One batch at a time; one piece of it, or the look at what is to be written; one flush."""
         self._writer_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="write")
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fold")
+
+    def warm_up(self) -> None:
+        """Be ready to fold at full speed (`streams.warm_up`)."""
+        warm_up(self._admission)
 
     async def take(self, partition: int, records: Sequence[Record]) -> None:
         """Fold a batch of consecutive records of a partition.
