@@ -303,7 +303,7 @@ class Worker:
         while self._lost[partition] == times_lost:
             known = await self._in_thread(self._store.registry_in_force)
             if self._is_in_force(known) and len(self._complete[partition]) <= _MOST_COMPLETE:
-                return True
+                return self._lost[partition] == times_lost
             await self.flush()
             if not self._is_in_force(known):
                 await asyncio.sleep(_LOOK_AGAIN_SECONDS)
