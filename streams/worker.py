@@ -125,8 +125,8 @@ _LOOK_AGAIN_SECONDS = 0.5
 _TELL_SECONDS = 10.0
 _MEND_SECONDS = 0.3
 """So long a flush looks through chunks that another attempt had begun, and a little longer: for the last one that it began within that time."""
-_MOST_COMPLETE = 2
-"""So many chunks of a partition may wait to be closed; then folding waits, so that memory is bounded while ClickHouse is away."""
+_MOST_COMPLETE = 24
+"""So many chunks of all partitions may wait to be closed; then folding waits, so that memory is bounded while ClickHouse is away."""
 
 
 @dataclass(slots=True)
@@ -302,7 +302,7 @@ class Worker:
         self._complete[partition].append(now)
         while self._lost[partition] == times_lost:
             known = await self._in_thread(self._store.registry_in_force)
-            if self._is_in_force(known) and len(self._complete[partition]) <= _MOST_COMPLETE:
+            if self._is_in_force(known) and sum(map(len, self._complete.values())) <= _MOST_COMPLETE:
                 return self._lost[partition] == times_lost
             await self.flush()
             if not self._is_in_force(known):
