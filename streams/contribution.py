@@ -11,6 +11,7 @@ An entity belongs to one routing key, so all its versions pass one partition.
 """
 
 from collections.abc import Collection, Iterable
+from operator import itemgetter
 from typing import Literal, NamedTuple
 
 from schemas.metrics import Amounts
@@ -79,14 +80,13 @@ def change(before: Contribution, after: Contribution) -> Contribution:
     return changed
 
 
-def _number(version: Version) -> int:
-    return version.version
+_number, _order = itemgetter(Version._fields.index("version")), itemgetter(Version._fields.index("occurred_at"), Version._fields.index("version"))
 
 
 def observations(versions: Iterable[Version]) -> list[Version]:
     """The versions above the highest retraction, in the order in which they hold."""
-    retracted = max((version.version for version in versions if version.op == "retract"), default=0)
-    return sorted((version for version in versions if version.version > retracted), key=lambda version: (version.occurred_at, version.version))
+    retracted = max([version.version for version in versions if version.op == "retract"], default=0)
+    return sorted([version for version in versions if version.version > retracted] if retracted else versions, key=_order)
 
 
 def _add(cells: dict[Cell, int], cell: Cell, amount: int) -> None:
