@@ -32,7 +32,7 @@ _SIZE_BYTES, _FORMAT, _COLUMNS_FORMAT = 12, 16, 2
 """A batch's offset and its size stand before what that size counts; which byte has the format; and the one that has batches of several records without an object for each."""
 _CODECS = (bytes, codec.gzip_decode, codec.snappy_decode, codec.lz4_decode, codec.zstd_decode)
 """By their numbers in a record batch."""
-_FETCH_WAIT_MS = 50
+_FETCH_WAIT_MS, _FETCH_BYTES = 200, 1024 * 1024
 
 
 class Batch(NamedTuple):
@@ -111,15 +111,15 @@ def fetch_columns(topic: str) -> None:
 
 
 class BatchThread(driver.AIOKafkaConsumerThread):
-    """Faust's thread for the consumer, which lets the broker wait less.
+    """Faust's thread for the consumer, which lets the broker wait for records that are worth an answer, and not for long.
 
     aiokafka has one request on its way to a broker, and Faust lets that wait 1.5 s for records. One that asks only for partitions that are read to their end holds up all others for so long: a worker in a long log stood still for a third of
-    its time.
+    its time. At the log's end Faust is answered for every record: then a batch has a few, and costs as much as one of hundreds.
     """
 
     def _create_worker_consumer(self, transport: Any) -> Any:  # noqa: ANN401 - Faust's
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = _FETCH_WAIT_MS  # noqa: SLF001 - it is read when the consumer starts
+        consumer._fetch_max_wait_ms, consumer._fetch_min_bytes = _FETCH_WAIT_MS, _FETCH_BYTES  # noqa: SLF001 - they are read when the consumer starts
         return consumer
 
 
