@@ -39,6 +39,10 @@ from sinks.lag import Lag
 
 PROBE = "doors_visited"
 """The metric of the probes; the campaign's own events of it are left out."""
+SHARES = (0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
+"""Of the rate at which a full log is worked off: a producer on the same machine takes its part."""
+SUSTAINED = 5.0
+"""Flush intervals: what the p99 may be at the sustainable rate. Beyond it the worker falls behind."""
 PROBES_A_SECOND = 5
 LEFT_OUT_SECONDS = 2.0
 """At the beginning of each rate, while chunks are opened."""
@@ -85,7 +89,11 @@ def main() -> int:
     """Measure at each rate and print a table and one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rates", default="10,100,1000", help="events a second, with commas between them")
-    parser.add_argument("--half-of-max", action="store_true", help="drain a full log first, and measure at half of that rate as well")
+    parser.add_argument(
+        "--half-of-max",
+        action="store_true",
+        help="find the sustainable rate, and measure at half of it as well: the first of some shares of a full log's rate that the worker keeps up with while the producer sends on the same machine",
+    )
     parser.add_argument("--backlog", type=int, default=1_000_000, help="events of the full log for --half-of-max")
     parser.add_argument("--seconds", type=float, default=30.0, help="how long each rate is sent")
     parser.add_argument("--poll-ms", type=float, default=25.0, help="pause between two looks at `chunks`; each takes ClickHouse some milliseconds of a core")
@@ -94,16 +102,25 @@ def main() -> int:
     options = parser.parse_args()
     rates = [float(rate) for rate in options.rates.split(",") if rate]
     registry = read_registry_files(reference.registry_files())
-    highest = None
+    highest = sustainable = None
     with running(registry, flush_seconds=options.flush_seconds, session_timeout_seconds=SESSION_SECONDS) as settings, writer(settings) as clickhouse:
         if options.half_of_max:
             highest = drain(settings, clickhouse, campaign(registry, default_plan(), options.backlog, seed=1_000)).rate
             say(f"a full log is worked off at {highest:,.0f} events/s")
-            rates.append(highest / 2)
         found = []
         for number, rate in enumerate(rates):
             found.append(_at(settings, clickhouse, registry, rate, options, seed=number + 1))
             say(str(found[-1]))
+        at_the_limit = []
+        limits = [share * highest for share in SHARES] if highest else []
+        for number, rate in enumerate(limits):
+            at_the_limit.append(_at(settings, clickhouse, registry, rate, options, seed=100 + number))
+            say(str(at_the_limit[-1]))
+            if at_the_limit[-1].keeps_up and at_the_limit[-1].ratio <= SUSTAINED:
+                sustainable = at_the_limit[-1].rate
+                found.append(_at(settings, clickhouse, registry, sustainable / 2, options, seed=200))
+                say(str(found[-1]))
+                break
         different = proven(clickhouse)
     print(
         table(
@@ -127,13 +144,18 @@ def main() -> int:
                     f"{one.probes_p50 * 1000:,.0f} / {one.probes_p99 * 1000:,.0f}",
                     f"{one.worker_cpu:.2f} ({one.worker_kept_waiting:.2f})",
                 )
-                for one in found
+                for one in [*found, *at_the_limit]
             ],
         )
     )
-    result = {"flush_seconds": options.flush_seconds, "drained_events_per_second": highest and round(highest), "rates": [asdict(one) for one in found]}
+    result = {
+        "flush_seconds": options.flush_seconds,
+        "drained_events_per_second": highest and round(highest),
+        "sustainable": sustainable,
+        "rates": [asdict(one) for one in found],
+    }
     print(json.dumps({**result, "different_figures": different}))
-    failed = different or any(one.ratio > options.at_most or one.broken_promises for one in found)
+    failed = different or (highest and not sustainable) or any(one.ratio > options.at_most or one.broken_promises for one in found)
     return 1 if failed else 0
 
 
