@@ -32,7 +32,7 @@ from schemas.columns import Block
 from schemas.loops import Numbers
 from sinks.connection import StoppedError
 from sinks.tables import Rows, StoredEntry, StoredVersion
-from streams.accepted import Entity, LedgerColumns
+from streams.accepted import Entity, LedgerColumns, Vocabulary
 from streams.admission import Admission, Misrouted, Rejected, rejection_row
 from streams.bulk_admission import BulkAdmission
 from streams.chunks import HOUR_MS, Record, is_tick
@@ -151,6 +151,26 @@ class _Open:
     def identity(self) -> Attempt:
         """What tells it from other attempts."""
         return self.chunk.partition, self.chunk.start, self.attempt
+
+
+@dataclass(slots=True)
+class _Taken:
+    """What a flush takes out of chunks. Rows are made of it on the writer's thread, while folding goes on."""
+
+    opened: list[tuple[Any, ...]] = field(default_factory=list)
+    journal: list[Block] = field(default_factory=list)
+    ledger: list[LedgerColumns] = field(default_factory=list)
+    rejected: list[tuple[Rejected, Attempt]] = field(default_factory=list)
+    chunks: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def rows(self, vocabulary: Vocabulary) -> dict[str, Rows]:
+        """What `Store.write` takes, all but how far the chunks have come."""
+        return {
+            "opened": self.opened,
+            "journal": Block.join(self.journal) if self.journal else (),
+            "ledger": LedgerColumns.join(self.ledger).ledger(vocabulary) if self.ledger else (),
+            "rejected": [rejection_row(item, *attempt) for item, attempt in self.rejected],
+        }
 
 
 class Worker:
@@ -349,19 +369,18 @@ class Worker:
             complete = [one for waiting in self._complete.values() for one in waiting]
             opened = [*complete, *self._open.values()]
             written = {one.chunk.partition: (self.progress[one.chunk.partition], one.chunk.last_offset + 1) for one in opened}
-            rows = await self._in_thread(self._unwritten, opened, {partition: progress.durable for partition, (progress, _) in written.items()})
+            taken = await self._in_thread(self._unwritten, opened, {partition: progress.durable for partition, (progress, _) in written.items()})
             for progress, _ in written.values():
                 progress.writing_since, progress.unwritten_since = progress.unwritten_since, None
         if self._stopped:
             return
-        chunks = rows.pop("chunks")  # told last, when all else is durable
-        await asyncio.gather(self._on_writer(lambda: self._writer.write(**rows)), self._send(outgoing))
-        await self._on_writer(lambda: self._writer.write(chunks=chunks))
+        await asyncio.gather(self._on_writer(lambda: self._writer.write(**taken.rows(self._admission.vocabulary))), self._send(outgoing))
+        await self._on_writer(lambda: self._writer.write(chunks=taken.chunks))  # told last, when all else is durable
         for progress, offset in written.values():
             progress.durable, progress.writing_since = max(offset, progress.durable or 0), None
         if complete:
             await self._close(complete)
-        if chunks:
+        if taken.chunks:
             self._telemetry.flush_seconds.observe(time.monotonic() - began)
             self.last_progress = time.time()
 
@@ -575,27 +594,24 @@ class Worker:
         self._telemetry.filter_entries.labels(partition).set(len(known))
         self._telemetry.filter_bytes.labels(partition).set(known.size)
 
-    def _unwritten(self, opened: Iterable[_Open], durable: Mapping[int, int | None]) -> dict[str, Rows]:
-        """What `Store.write` takes: the rows of some chunks that changed since they were last taken; `durable` says how far their partitions' figures reach."""
-        opening, chunks, rejections = [], [], []
-        journal: list[Block] = []
-        ledger: list[LedgerColumns] = []
+    def _unwritten(self, opened: Iterable[_Open], durable: Mapping[int, int | None]) -> _Taken:
+        """Take out of some chunks what changed since it was last taken; `durable` says how far their partitions' figures reach."""
+        taken = _Taken()
         for one in opened:
             unwritten = one.chunk.take_unwritten()
-            journal += [unwritten.journal] if unwritten.journal else []
-            ledger += unwritten.ledger
+            taken.journal += [unwritten.journal] if unwritten.journal else []
+            taken.ledger += unwritten.ledger
             rejected, one.rejected = one.rejected, []
-            rejections += [rejection_row(item, one.chunk.partition, one.chunk.start, one.attempt) for item in rejected]
+            taken.rejected += [(item, one.identity) for item in rejected]
             if one.chunk.last_offset != one.flushed:
                 if one.flushed == _NEVER:
                     # not further than what is in the figures: those of the chunk before may be in this very write
                     known = durable[one.chunk.partition]
                     reach = self._begun[one.chunk.partition] if known is None else known
-                    opening.append(self._chunk_row(one, min(one.chunk.start, reach), closed=False))
-                chunks.append(self._chunk_row(one, one.chunk.last_offset + 1, closed=False))
+                    taken.opened.append(self._chunk_row(one, min(one.chunk.start, reach), closed=False))
+                taken.chunks.append(self._chunk_row(one, one.chunk.last_offset + 1, closed=False))
                 one.flushed = one.chunk.last_offset
-        rows = LedgerColumns.join(ledger).ledger(self._admission.vocabulary) if ledger else ()
-        return {"opened": opening, "journal": Block.join(journal) if journal else (), "ledger": rows, "rejected": rejections, "chunks": chunks}
+        return taken
 
     def _finish(self, complete: Sequence[_Open]) -> list[_Open]:
         """Close chunks, those of a partition in the order of the log. After a crash many must be looked through; so that flushes do not wait for all of them, some may be left to the next one.
