@@ -14,7 +14,7 @@ from settings import ClickHouseSettings
 from sinks.connection import PatientSession
 from sinks.deployment import REGISTRY, get_fact
 from sinks.native import ColumnClient
-from sinks.tables import CHUNKS, JOURNAL, LEDGER, LEDGER_OUT, REJECTED_RECORDS, Rows, StoredEntry, StoredVersion
+from sinks.tables import CHUNKS, JOURNAL, LEDGER, LEDGER_OUT, REJECTED_RECORDS, Question, Rows, StoredEntry, StoredVersion
 
 _WRITE = {
     "async_insert": 0,  # durable when it returns, not when the server finds time
@@ -54,37 +54,42 @@ class RollupStore:
         """Drop the connection."""
         self._session.close()
 
-    def versions(self, partition: int, before: int, entities: Sequence[str]) -> list[StoredVersion]:
-        """All accepted versions of some entities at smaller offsets of their partition.
+    def versions(self, questions: Sequence[Question]) -> list[list[StoredVersion]]:
+        """All accepted versions of some entities at smaller offsets of their partition, for each question.
 
-        Args:
-            partition: the partition of the log.
-            before: versions at this offset and later are left out; the start of the open chunk.
-            entities: routing key, line feed, entity.
+        They are one query: it costs ClickHouse some tens of milliseconds, however little is asked.
         """
-        if not entities:
-            return []
+        limits = {(question.partition, entity): (number, question.before) for number, question in enumerate(questions) for entity in question.entities}
+        if not limits:
+            return [[] for _ in questions]
         wanted = [
             {
                 "name": "wanted",
                 "structure": [("key", "String"), ("entity", "String")],
-                "data": [dict(zip(("key", "entity"), entity.split("\n", 1), strict=True)) for entity in entities],
+                "data": [dict(zip(("key", "entity"), entity.split("\n", 1), strict=True)) for _, entity in limits],
             }
         ]
         query = """
-            SELECT key, entity, version, offset, op, unit, verification, toUnixTimestamp64Micro(occurred_at), toUInt16(day), metrics, amounts, correction, deleted
+            SELECT partition, key, entity, version, offset, op, unit, verification, toUnixTimestamp64Micro(occurred_at), toUInt16(day), metrics, amounts, correction, deleted
             FROM ledger
             PREWHERE (key, entity) IN (SELECT key, entity FROM wanted)
-            WHERE partition = %(partition)s AND offset < %(before)s
+            WHERE partition IN %(partitions)s
         """
-        rows = self._session.run(lambda client: client.execute(query, {"partition": partition, "before": before}, external_tables=wanted))
+        partitions = tuple({question.partition for question in questions})
+        rows = self._session.run(lambda client: client.execute(query, {"partitions": partitions}, external_tables=wanted))
         # what FINAL would do, at half its cost: of each row the last correction, if that does not take it out
-        newest: dict[tuple[str, str, int, int], tuple[Any, ...]] = {}
+        newest: dict[tuple[int, str, str, int, int], tuple[Any, ...]] = {}
         for row in rows:
-            known = newest.get(row[:4])
+            known = newest.get(row[:5])
             if known is None or row[-2] >= known[-2]:
-                newest[row[:4]] = row
-        return [StoredVersion(*row[:-2]) for row in newest.values() if not row[-1]]
+                newest[row[:5]] = row
+        answers: list[list[StoredVersion]] = [[] for _ in questions]
+        for partition, *row, _, is_out in newest.values():
+            stored = StoredVersion(*row)
+            number, before = limits.get((partition, f"{stored.key}\n{stored.entity}"), (0, 0))
+            if not is_out and stored.offset < before:
+                answers[number].append(stored)
+        return answers
 
     def covering_chunk(self, partition: int, offset: int) -> int | None:
         """The start of an earlier chunk that reaches to or beyond `offset`, if there is one: then `offset` is no place where a chunk begins."""

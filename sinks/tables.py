@@ -49,6 +49,16 @@ class StoredVersion(NamedTuple):
     amounts: Sequence[int]
 
 
+class Question(NamedTuple):
+    """What the ledger is asked about entities of one partition."""
+
+    partition: int
+    before: int
+    """Versions at this offset and later are left out."""
+    entities: Sequence[str]
+    """Routing key, line feed, entity."""
+
+
 class StoredEntry(NamedTuple):
     """One journal entry of a chunk as the database has it."""
 

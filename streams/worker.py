@@ -31,7 +31,7 @@ import numpy as np
 from schemas.columns import Block
 from schemas.loops import Numbers
 from sinks.connection import StoppedError
-from sinks.tables import Rows, StoredEntry, StoredVersion
+from sinks.tables import Question, Rows, StoredEntry, StoredVersion
 from streams.accepted import Entity, LedgerColumns, Vocabulary
 from streams.admission import Admission, Misrouted, Rejected, rejection_row
 from streams.bulk_admission import BulkAdmission
@@ -53,8 +53,8 @@ Attempt = tuple[int, int, UUID]
 class Store(Protocol):
     """What the worker needs of the place where figures are kept: all idempotent. `sinks.rollup_store.RollupStore` is the real one."""
 
-    def versions(self, partition: int, before: int, entities: Sequence[Entity]) -> list[StoredVersion]:
-        """Accepted versions of some entities (routing key, line feed, entity) at offsets of the partition below `before`."""
+    def versions(self, questions: Sequence[Question]) -> list[list[StoredVersion]]:
+        """Accepted versions of some entities, for each question."""
         ...
 
     def covering_chunk(self, partition: int, offset: int) -> int | None:
@@ -386,11 +386,11 @@ class Worker:
 
     async def _ask_ahead(self) -> None:
         """Ask the ledger about what waits for it by now, while folding goes on: little is left to ask about when the turn has come."""
-        for one in list(self._open.values()):
-            asked = await self._in_thread(self._asked, one)
-            if asked:
-                stored = await self._on_writer(partial(self._look_up, self._writer, one.chunk, asked))
-                await self._in_thread(self._answer, one, asked, stored)
+        opened = list(self._open.values())
+        asked = await self._in_thread(self._asked, opened)
+        stored = await self._on_writer(partial(self._look_up, self._writer, asked)) if asked else ()
+        for (one, entities), versions in zip(asked, stored, strict=True):
+            await self._in_thread(self._answer, one, entities, versions)
 
     async def _close(self, complete: Sequence[_Open]) -> None:
         """Close chunks that are complete and written, if this worker's registry is the one in force."""
@@ -544,23 +544,25 @@ class Worker:
 
     def _ask(self, opened: Iterable[_Open]) -> None:
         """Fold all that waits for the ledger's answer."""
-        for one in opened:
-            if one.waiting:
-                asked = self._asked(one)
-                self._answer(one, asked, self._look_up(self._store, one.chunk, asked))
+        asked = self._asked(opened)
+        if asked:
+            for (one, entities), stored in zip(asked, self._look_up(self._store, asked), strict=True):
+                self._answer(one, entities, stored)
 
-    def _asked(self, opened: _Open) -> list[Entity]:
-        """The entities that the ledger must be asked about."""
-        return opened.chunk.unknown(entity for columns in opened.waiting for entity in columns.entities)
+    @staticmethod
+    def _asked(opened: Iterable[_Open]) -> list[tuple[_Open, list[Entity]]]:
+        """Chunks with something that waits, and the entities that the ledger must be asked about; all may be known by now."""
+        return [(one, one.chunk.unknown(entity for columns in one.waiting for entity in columns.entities)) for one in opened if one.waiting]
 
-    def _look_up(self, store: Store, chunk: OpenChunk, asked: Sequence[Entity]) -> list[StoredVersion]:
-        """What the ledger has of entities that the filter may have seen."""
+    def _look_up(self, store: Store, asked: Sequence[tuple[_Open, list[Entity]]]) -> list[list[StoredVersion]]:
+        """What the ledger has of entities that the filter may have seen, for each chunk; one question for all."""
         # in what is not closed yet another attempt may have rows astray; what it should have was looked for among recent entities
-        before = min((one.chunk.start for one in list(self._complete.get(chunk.partition, ()))), default=chunk.start)
+        begins = [min((other.chunk.start for other in list(self._complete.get(one.chunk.partition, ()))), default=one.chunk.start) for one, _ in asked]
+        questions = [Question(one.chunk.partition, before, entities) for (one, entities), before in zip(asked, begins, strict=True)]
         with self._telemetry.ledger_lookup_seconds.time():
-            stored = store.versions(chunk.partition, before, asked)
-        self._telemetry.ledger_lookups_total.inc(len(asked))
-        self._telemetry.ledger_found_total.inc(len(set(map(entity_of, stored))))
+            stored = store.versions(questions)
+        self._telemetry.ledger_lookups_total.inc(sum(len(entities) for _, entities in asked))
+        self._telemetry.ledger_found_total.inc(sum(len(set(map(entity_of, versions))) for versions in stored))
         return stored
 
     def _answer(self, opened: _Open, asked: Iterable[Entity], stored: Iterable[StoredVersion]) -> None:

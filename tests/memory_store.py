@@ -6,7 +6,7 @@ from uuid import UUID
 from zlib import crc32
 
 from schemas.days import day_of
-from sinks.tables import CHUNKS, JOURNAL, LEDGER, LEDGER_OUT, REJECTED_RECORDS, Rows, StoredEntry, StoredVersion
+from sinks.tables import CHUNKS, JOURNAL, LEDGER, LEDGER_OUT, REJECTED_RECORDS, Question, Rows, StoredEntry, StoredVersion
 
 
 class MemoryStore:
@@ -18,7 +18,10 @@ class MemoryStore:
         self.chunks: dict[tuple, dict] = {}
         self.rejected: dict[tuple, dict] = {}
 
-    def versions(self, partition: int, before: int, entities: Sequence[str]) -> list[StoredVersion]:
+    def versions(self, questions: Sequence[Question]) -> list[list[StoredVersion]]:
+        return [self._versions(*question) for question in questions]
+
+    def _versions(self, partition: int, before: int, entities: Sequence[str]) -> list[StoredVersion]:
         wanted = set(entities)
         return [
             StoredVersion(

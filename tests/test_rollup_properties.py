@@ -241,7 +241,9 @@ def test_a_batch_that_failed_is_not_skipped() -> None:
     assert not group.store.journal
 
 
-@pytest.mark.parametrize(("moment", "written", "committed"), [("covering_chunk", set(), 0), ("versions", {0, 2}, 2), ("with_other_attempts", {0, 2}, 0), ("write", {0, 2}, 0)])
+@pytest.mark.parametrize(
+    ("moment", "written", "committed"), [("covering_chunk", set(), 0), ("versions", {0, 2}, 2), ("with_other_attempts", {0, 2}, 0), ("write", {0, 2}, 0)]
+)
 def test_a_partition_that_is_taken_away_is_left_alone(moment: str, written: set[int], committed: int) -> None:
     """It is taken away while a batch is on its way: nothing of it stays open here, and what waits for its turn is neither folded nor closed."""
 

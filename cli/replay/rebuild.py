@@ -21,6 +21,7 @@ from sinks.lag import Lag
 from sinks.migrate import Schema
 from sinks.refold import accepted_versions, chunk_spans, ledger_partitions, next_journal
 from sinks.rollup_store import RollupStore
+from sinks.tables import Question
 from stack.topics import identify
 from streams.accepted import Vocabulary
 from streams.refold import Span, refold
@@ -96,7 +97,7 @@ def from_ledger(*, as_json: AsJson = False) -> None:
                     partition,
                     [Span(*span) for span in spans.get(partition, ())],
                     accepted_versions(reader, partition),
-                    lambda offset, entities, partition=partition: store.versions(partition, offset, entities),  # type: ignore[misc]
+                    lambda offset, entities, partition=partition: store.versions([Question(partition, offset, entities)])[0],  # type: ignore[misc]
                     vocabulary=vocabulary,
                     filter_bits=settings.filter_bits,
                 )
