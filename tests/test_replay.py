@@ -33,16 +33,21 @@ def send(deployment: Deployment, seed: int, count: int = 150) -> list[dict]:
     return events
 
 
-def stop_workers(deployment: Deployment) -> None:
-    deployment.stop_workers()
+def await_group(deployment: Deployment, *, empty: bool) -> None:
     admin = KafkaAdminClient(**client_options(deployment.settings.kafka))
     group = deployment.settings.consumer_group
-    until(lambda: not admin.describe_groups([group])[group]["members"], "the group is empty")
+    until(lambda: bool(admin.describe_groups([group])[group]["members"]) != empty, "the group is empty" if empty else "the worker is in its group")
     admin.close()
+
+
+def stop_workers(deployment: Deployment) -> None:
+    deployment.stop_workers()
+    await_group(deployment, empty=True)
 
 
 def stop_after_a_refusal(deployment: Deployment, source: str) -> None:
     """A rebuild beside running workers is refused; then they are stopped."""
+    await_group(deployment, empty=False)  # the one before may have written all, and the new one not be there yet
     refused = pravah(deployment, "replay", source)
     assert refused.returncode == 1
     assert "stop them first" in refused.stderr
