@@ -194,6 +194,10 @@ def _probe(settings: Settings, clickhouse: Client) -> Iterator[float]:
                 watch.check(before, "a single event")
                 time.sleep(0.01)
             yield time.monotonic() - began
+    with Lag(settings.kafka, clickhouse) as lag:  # a figure is there a moment before its row in the ledger, and both before `chunks` tells of them
+        while lag.position().behind:
+            watch.check(lag.position().durable, "the last single event")
+            time.sleep(0.01)
 
 
 def _counts(clickhouse: Client) -> dict[str, int]:
