@@ -148,7 +148,8 @@ def test_every_panel_answers_whatever_is_chosen(campaign: Campaign, uid: str, pa
                 assert fits(overrides[name]["unit"], kind) or name == "method", (name, overrides[name]["unit"], kind)
         if chosen == "all" and (uid, english(panel)) not in QUIET | MOVED and uid != PIPELINE:
             assert rows, "nothing to see"
-            assert any(value not in (None, 0, "") for row in rows for value in row[1:] or row)
+            nothing = (None, "") if english(panel) == "pipeline" else (None, 0, "")  # the light is 0 at night, when nobody reports
+            assert any(value not in nothing for row in rows for value in row[1:] or row)
         if (
             chosen in {"none", "odd"}
             and uid not in {PIPELINE, "pravah-aicc", AICC_COPY}
