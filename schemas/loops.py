@@ -232,9 +232,9 @@ def read_records(buffer: Numbers, count: int) -> tuple[Numbers, bool]:
     columns, at, end = np.empty((6, count), np.int64), 0, len(buffer) - 1
     for row in range(count):
         size, at = _varint(buffer, at, end)
-        following = at + size
-        if at < 0 or size < 1 or following > end:
+        if at < 0 or size < 1 or size > end - at:
             return columns, False
+        following = at + size
         columns[1, row], at = _varint(buffer, at + 1, following)  # behind a byte of attributes
         if at >= 0:
             columns[0, row], at = _varint(buffer, at, following)
@@ -242,7 +242,7 @@ def read_records(buffer: Numbers, count: int) -> tuple[Numbers, bool]:
             if at < 0:
                 return columns, False
             length, at = _varint(buffer, at, following)
-            if at < 0 or length < -1 or at + length > following:
+            if at < 0 or length < -1 or length > following - at:
                 return columns, False
             columns[2 + 2 * part, row], columns[3 + 2 * part, row] = at, length
             at += max(length, 0)

@@ -37,7 +37,8 @@ def warm_up(admission: BulkAdmission) -> None:
     ]
     records = Records.of([One(offset, _LATER, b"", json.dumps(event).encode()) for offset, event in enumerate(events)])
     decided = admission.admit(single.partition_of(routing_key(unit.code)), Records.join([records, records])).accepted
-    assert decided is not None  # noqa: S101 - those that report no tally of this installation's dictionary at least
+    if decided is None:  # a unit that nothing may be reported of: then the first batch waits a little
+        return
     for texts in (Texts.join([decided.names, decided.data]), Texts.of(["one by one"])):
         texts.native()
         texts.crc32()

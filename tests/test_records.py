@@ -77,6 +77,15 @@ def test_a_broken_batch_is_refused_or_read_as_another_one_but_nothing_crashes(lo
     assert len(list(records)) == len(log)
 
 
+def test_a_length_beyond_all_numbers_is_refused() -> None:
+    """Added to a position it is below 0, and so no longer beyond the end."""
+    beyond = b"\xfe" + b"\xff" * 8 + b"\x01"  # 2^63 - 1
+    header = (0).to_bytes(HEADER_BYTES - 4, "big") + (1).to_bytes(4, "big")
+    body = b"\0\0\0\x01" + beyond + b"\0"  # attributes, time, offset, no key, and a value that long
+    with pytest.raises(ValueError, match="no such batch"):
+        Records.from_batch(header, bytes([2 * len(body)]) + body)
+
+
 def test_a_batch_that_was_damaged_on_its_way_is_an_error() -> None:
     raw = bytearray(batch([(0, 1, b"key", b"value", [])], 0, 7))
     raw[-3] ^= 1
