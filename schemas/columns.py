@@ -182,6 +182,9 @@ class Names:
 
 def positions(lengths: Numbers, rows: Numbers) -> Numbers:
     """Where the items of some rows stand among the items of all, for lists of these lengths."""
-    wanted = lengths[rows]
-    starts = np.cumsum(lengths)[rows] - wanted
-    return np.repeat(starts - (np.cumsum(wanted) - wanted), wanted) + np.arange(wanted.sum())
+    return positions_from((np.cumsum(lengths) - lengths)[rows], lengths[rows])
+
+
+def positions_from(begins: Numbers, lengths: Numbers) -> Numbers:
+    """Where the items of some lists stand, by where each list begins and how long it is."""
+    return np.repeat(begins - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())

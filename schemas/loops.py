@@ -150,15 +150,6 @@ def native(buffer: Numbers, begins: Numbers, lengths: Numbers) -> Numbers:
 
 
 @compiled
-def _hash(buffer: Numbers, begin: int, length: int) -> int:
-    """FNV-1a, mixed once more so that its low bits will do."""
-    value = np.uint64(14695981039346656037)
-    for at in range(begin, begin + length):
-        value = (value ^ np.uint64(buffer[at])) * np.uint64(1099511628211)
-    return np.int64((value ^ (value >> np.uint64(29))) & np.uint64(0x7FFFFFFF))
-
-
-@compiled
 def _is_same(one: Numbers, one_begin: int, other: Numbers, other_begin: int, length: int) -> bool:
     for at in range(length):
         if one[one_begin + at] != other[other_begin + at]:
@@ -166,30 +157,59 @@ def _is_same(one: Numbers, one_begin: int, other: Numbers, other_begin: int, len
     return True
 
 
+@inlined
+def _slot(checksum: int, mask: int) -> int:
+    return np.int64(np.uint64(checksum) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(32)) & mask
+
+
 @compiled
-def enter(slots: Numbers, names: Numbers, begins: Numbers, lengths: Numbers, first: int) -> None:
-    """Enter names from `first` on into a table of open addressing."""
+def enter(slots: Numbers, checksums: Numbers, first: int) -> None:
+    """Enter names from `first` on, by their checksums, into a table of open addressing."""
     mask = len(slots) - 1
-    for number in range(first, len(begins)):
-        slot = _hash(names, begins[number], lengths[number]) & mask
+    for number in range(first, len(checksums)):
+        slot = _slot(checksums[number], mask)
         while slots[slot] >= 0:
             slot = (slot + 1) & mask
         slots[slot] = number
 
 
 @compiled
-def find(slots: Numbers, names: Numbers, name_begins: Numbers, name_lengths: Numbers, buffer: Numbers, begins: Numbers, lengths: Numbers) -> Numbers:
+def find(
+    slots: Numbers,
+    name_checksums: Numbers,
+    names: Numbers,
+    name_begins: Numbers,
+    name_lengths: Numbers,
+    checksums: Numbers,
+    buffer: Numbers,
+    begins: Numbers,
+    lengths: Numbers,
+) -> Numbers:
     """The number of each text among the names; -1 if it is none of them."""
     mask = len(slots) - 1
     numbers = np.empty(len(begins), np.int32)
     for row in range(len(begins)):
-        slot = _hash(buffer, begins[row], lengths[row]) & mask
+        slot = _slot(checksums[row], mask)
         number = slots[slot]
-        while number >= 0 and not (name_lengths[number] == lengths[row] and _is_same(names, name_begins[number], buffer, begins[row], lengths[row])):
+        while number >= 0 and not (
+            name_checksums[number] == checksums[row]
+            and name_lengths[number] == lengths[row]
+            and _is_same(names, name_begins[number], buffer, begins[row], lengths[row])
+        ):
             slot = (slot + 1) & mask
             number = slots[slot]
         numbers[row] = number
     return numbers
+
+
+@compiled
+def are_as(buffer: Numbers, begins: Numbers, lengths: Numbers, rows: Numbers, others: Numbers) -> Numbers:
+    """For each of some rows whether its text is that of another row."""
+    same = np.empty(len(rows), np.bool_)
+    for nth in range(len(rows)):
+        row, other = rows[nth], others[nth]
+        same[nth] = lengths[row] == lengths[other] and _is_same(buffer, begins[row], buffer, begins[other], lengths[row])
+    return same
 
 
 @compiled
@@ -200,7 +220,7 @@ def first_rows(numbers: Numbers) -> Numbers:
         mask = 2 * mask + 1
     slots, first = np.full(mask + 1, -1, np.int32), np.empty(len(numbers), np.int64)
     for row in range(len(numbers)):
-        slot = np.int64(numbers[row] * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(32)) & mask
+        slot = _slot(numbers[row], mask)
         while slots[slot] >= 0 and numbers[slots[slot]] != numbers[row]:
             slot = (slot + 1) & mask
         if slots[slot] < 0:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from schemas import loops
+from schemas.growing import Growing
 from schemas.loops import Numbers
 
 _SPARSE = 2
@@ -57,6 +58,10 @@ class Texts:
         buffer, begins, lengths = loops.put_behind(prefixes.buffer, prefixes.begins[rows], prefixes.lengths[rows], self.buffer, self.begins, self.lengths)
         return Texts(buffer, begins, lengths)
 
+    def are_as(self, rows: Numbers, others: Numbers) -> Numbers:
+        """For each of some rows whether its text is that of another row."""
+        return loops.are_as(self.buffer, self.begins, self.lengths, rows, others)
+
     def values(self) -> list[Any]:
         """As `str`."""
         if len(self.buffer) > _SPARSE * self.lengths.sum():
@@ -77,32 +82,73 @@ class Texts:
         return loops.native(self.buffer, self.begins, self.lengths).tobytes()
 
 
-class NameTable:
-    """Finds the numbers of names in columns of text."""
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """Texts with the CRC-32 of each, by which tables and filters find them."""
 
-    def __init__(self, names: Sequence[str] = ()) -> None:
-        """Number these from 0."""
-        self._names = Texts.of(())
+    texts: Texts
+    checksums: Numbers
+
+    @classmethod
+    def of(cls, texts: "Iterable[str] | Texts") -> "Hashed":
+        """Those of a list or a column."""
+        column = texts if isinstance(texts, Texts) else Texts.of(texts)
+        return cls(column, column.crc32())
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.checksums)
+
+    def __getitem__(self, rows: Numbers) -> "Hashed":
+        """Some of them, by their places or by a mask."""
+        return Hashed(self.texts[rows], self.checksums[rows])
+
+    @classmethod
+    def join(cls, parts: "Sequence[Hashed]") -> "Hashed":
+        """All of some, one after another."""
+        return cls(Texts.join([part.texts for part in parts]), np.concatenate([part.checksums for part in parts]))
+
+    def values(self) -> list[Any]:
+        """As `str`."""
+        return self.texts.values()
+
+
+class NameTable:
+    """Numbers names from 0, in the order in which they are entered, and finds the numbers of texts."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        """Enter these."""
+        self._bytes, self._begins, self._lengths, self._checksums = (Growing(kind) for kind in (np.uint8, np.int64, np.int64, np.uint32))
         self._slots = np.full(8, -1, np.int32)
-        self.extend(names)
+        self.enter(Hashed.of(names))
 
     def __len__(self) -> int:
         """How many names."""
-        return len(self._names)
+        return self._begins.count
 
-    def extend(self, names: Sequence[str]) -> None:
-        """Number more, none of which is there yet."""
-        first = len(self._names)
-        self._names = Texts.join([self._names, Texts.of(names)])
-        if 2 * len(self._names) > len(self._slots):
-            self._slots = np.full(1 << (4 * len(self._names) - 1).bit_length(), -1, np.int32)
+    def enter(self, names: Hashed) -> None:
+        """Number more, none of which is there yet, nor twice among them."""
+        first, texts = len(self), names.texts.copied()
+        self._begins.extend(texts.begins + self._bytes.count)
+        self._bytes.extend(texts.buffer)
+        self._lengths.extend(texts.lengths)
+        self._checksums.extend(names.checksums)
+        if 2 * len(self) > len(self._slots):
+            self._slots = np.full(1 << (4 * len(self) - 1).bit_length(), -1, np.int32)
             first = 0
-        loops.enter(self._slots, self._names.buffer, self._names.begins, self._names.lengths, first)
+        loops.enter(self._slots, self._checksums.values, first)
 
-    def find(self, texts: Texts) -> Numbers:
+    def find(self, texts: Hashed) -> Numbers:
         """The number of each; -1 if it has none."""
-        names = self._names
-        return loops.find(self._slots, names.buffer, names.begins, names.lengths, texts.buffer, texts.begins, texts.lengths)
+        column = texts.texts
+        return loops.find(
+            *(self._slots, self._checksums.room, self._bytes.room, self._begins.room, self._lengths.room),
+            *(texts.checksums, column.buffer, column.begins, column.lengths),
+        )
+
+    def names(self, numbers: Numbers) -> Hashed:
+        """The names with some numbers."""
+        return Hashed(Texts(self._bytes.room, self._begins.room[numbers], self._lengths.room[numbers]), self._checksums.room[numbers])
 
 
 def instants(texts: Texts) -> tuple[Numbers, Numbers]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from itertools import chain, compress
 from typing import Any, Self
 
 import numpy as np
@@ -14,7 +13,7 @@ from schemas.events import Event, Retraction
 from schemas.loops import Numbers
 from schemas.metrics import MetricDictionary
 from schemas.registry import Registry
-from schemas.texts import Texts
+from schemas.texts import Hashed, Texts
 from schemas.units import routing_key
 from streams.chunks import Record
 from streams.contribution import Version
@@ -60,7 +59,8 @@ RAGGED = ("metrics", "amounts")
 class VersionColumns:
     """What figures are made from. One row a version, in the order of the log; numbers mean what the vocabulary says."""
 
-    entities: list[Entity]
+    entities: Hashed
+    """Each one an `Entity`."""
     version: Numbers
     op: Numbers
     verification: Numbers
@@ -79,40 +79,33 @@ class VersionColumns:
         """How many versions."""
         return len(self.entities)
 
+    @classmethod
+    def of(cls, versions: Iterable[tuple[Entity, Version]], vocabulary: Vocabulary) -> "VersionColumns":
+        """Columns of versions that were told one by one.
+
+        Raises:
+            LookupError: the registry has no such unit.
+        """
+        entities, told = zip(*listed, strict=True) if (listed := list(versions)) else ((), ())
+        return VersionColumns(Hashed.of(entities), **_columns_of(told, vocabulary))
+
     def take(self, rows: Numbers) -> Self:
         """Some of them, in this order."""
-        numbers, picked = rows.tolist(), positions(self.lengths, rows)
-        taken = {}
-        for one in fields(self):
-            column = getattr(self, one.name)
-            if one.name in RAGGED:
-                taken[one.name] = column[picked]
-            else:
-                taken[one.name] = [column[row] for row in numbers] if isinstance(column, list) else column[rows]
-        return type(self)(**taken)
+        return self._picked(rows, positions(self.lengths, rows))
 
     def where(self, wanted: Numbers) -> Self:
         """Those that are wanted, by a mask."""
-        mask, picked = wanted.tolist(), np.repeat(wanted, self.lengths)
-        taken = {}
-        for one in fields(self):
-            column = getattr(self, one.name)
-            if one.name in RAGGED:
-                taken[one.name] = column[picked]
-            else:
-                taken[one.name] = list(compress(column, mask)) if isinstance(column, list) else column[wanted]
-        return type(self)(**taken)
+        return self._picked(wanted, np.repeat(wanted, self.lengths))
+
+    def _picked(self, rows: Numbers, items: Numbers) -> Self:
+        return type(self)(**{one.name: getattr(self, one.name)[items if one.name in RAGGED else rows] for one in fields(self)})
 
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
         """All of some, one after another."""
         if len(parts) == 1:
             return parts[0]
-        joined: dict[str, Any] = {}
-        for one in fields(cls):
-            columns = [getattr(part, one.name) for part in parts]
-            joined[one.name] = _joined(columns)
-        return cls(**joined)
+        return cls(**{one.name: _joined([getattr(part, one.name) for part in parts]) for one in fields(cls)})
 
     def each(self, vocabulary: Vocabulary) -> Iterator[Version]:
         """One by one."""
@@ -149,8 +142,6 @@ class LedgerColumns(VersionColumns):
     reporter: Texts
     evidence: Texts
     data: Texts
-    checksum: Numbers
-    """CRC-32 of the entity, by which filters know it."""
 
     def versions(self) -> VersionColumns:
         """Without what only the ledger keeps."""
@@ -190,47 +181,54 @@ class LedgerColumns(VersionColumns):
 
 def columns_of(accepted: Sequence[tuple[Event, Version, Record]], partition: int, vocabulary: Vocabulary) -> LedgerColumns:
     """Columns of events that were decided about one by one."""
-    hierarchy, count = vocabulary.hierarchy, len(accepted)
     events, versions, records = zip(*accepted, strict=True)
     reported = [None if event.reported_at is None else instant_micros(event.reported_at) for event in events]
     ids = [event.event_id.int for event in events]
 
-    def integers(values: Iterable[int], kind: type[np.generic] = np.int64) -> Numbers:
-        return np.fromiter(values, kind)
-
-    entities = [f"{routing_key(event.unit)}\n{event.entity_name}" for event in events]
     return LedgerColumns(
-        entities=entities,
-        version=integers(version.version for version in versions),
-        op=integers((OPS.index(version.op) for version in versions), np.int8),
-        verification=integers((VERIFICATIONS.index(version.verification) for version in versions), np.int8),
-        unit=integers((hierarchy.numbers[version.unit] for version in versions), np.int32),
-        occurred_at=integers(version.occurred_at for version in versions),
-        day=integers((version.day for version in versions), np.int32),
-        lengths=integers(len(version.amounts) for version in versions),
-        metrics=integers((vocabulary.metrics.code(metric) for version in versions for metric in version.amounts), np.int32),
-        amounts=integers(amount for version in versions for amount in version.amounts.values()),
-        partition=np.full(count, partition, np.int32),
-        offset=integers(record.offset for record in records),
-        appended_at=integers(record.timestamp for record in records),
-        event_id=np.array([(one >> 64, one & _LOWER) for one in ids], np.uint64).reshape(count, 2),
+        entities=Hashed.of(f"{routing_key(event.unit)}\n{event.entity_name}" for event in events),
+        **_columns_of(versions, vocabulary),
+        partition=np.full(len(accepted), partition, np.int32),
+        offset=_integers(record.offset for record in records),
+        appended_at=_integers(record.timestamp for record in records),
+        event_id=np.array([(one >> 64, one & _LOWER) for one in ids], np.uint64).reshape(-1, 2),
         names=Texts.of(event.entity_name for event in events),
-        kind=integers((KINDS.index(event.kind) for event in events), np.int8),
-        reported_at=integers(one or 0 for one in reported),
+        kind=_integers((KINDS.index(event.kind) for event in events), np.int8),
+        reported_at=_integers(one or 0 for one in reported),
         unreported=np.array([one is None for one in reported], bool),
-        tool=integers((vocabulary.tools.code(event.source.tool) for event in events), np.int32),
-        producer=integers((vocabulary.producers.code(event.source.producer) for event in events), np.int32),
+        tool=_integers((vocabulary.tools.code(event.source.tool) for event in events), np.int32),
+        producer=_integers((vocabulary.producers.code(event.source.producer) for event in events), np.int32),
         reporter=Texts.of(event.reporter or "" for event in events),
         evidence=Texts.of(event.evidence or "" for event in events),
-        checksum=Texts.of(entities).crc32(),
         data=Texts.of("" if isinstance(event, Retraction) else event.data.model_dump_json(exclude_none=True) for event in events),
     )
 
 
-def _joined(columns: Sequence[Any]) -> Any:  # noqa: ANN401 - a list, numbers or texts
-    if isinstance(columns[0], list):
-        return list(chain.from_iterable(columns))
-    return Texts.join(columns) if isinstance(columns[0], Texts) else np.concatenate(columns)
+def _columns_of(versions: Sequence[Version], vocabulary: Vocabulary) -> dict[str, Numbers]:
+    """All of `VersionColumns` but the entities."""
+    units = vocabulary.hierarchy.numbers
+    if unknown := {version.unit for version in versions} - units.keys():
+        msg = f"the registry has no unit {', '.join(sorted(unknown))}, of which there are accepted versions: load the registry again, or start the worker again if it is older"
+        raise LookupError(msg)
+    return {
+        "version": _integers(version.version for version in versions),
+        "op": _integers((OPS.index(version.op) for version in versions), np.int8),
+        "verification": _integers((VERIFICATIONS.index(version.verification) for version in versions), np.int8),
+        "unit": _integers((units[version.unit] for version in versions), np.int32),
+        "occurred_at": _integers(version.occurred_at for version in versions),
+        "day": _integers((version.day for version in versions), np.int32),
+        "lengths": _integers(len(version.amounts) for version in versions),
+        "metrics": _integers((vocabulary.metrics.code(metric) for version in versions for metric in version.amounts), np.int32),
+        "amounts": _integers(amount for version in versions for amount in version.amounts.values()),
+    }
+
+
+def _integers(values: Iterable[int], kind: type[np.generic] = np.int64) -> Numbers:
+    return np.fromiter(values, kind)
+
+
+def _joined(columns: Sequence[Any]) -> Any:  # noqa: ANN401 - numbers or texts
+    return type(columns[0]).join(columns) if isinstance(columns[0], Texts | Hashed) else np.concatenate(columns)
 
 
 _LOWER = (1 << 64) - 1

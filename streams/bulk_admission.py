@@ -16,7 +16,7 @@ from schemas.days import KOLKATA_OFFSET_SECONDS
 from schemas.decoding import KINDS, Decoded, decode
 from schemas.events import MAX_EVENT_BYTES, Event, EvidenceUrl, Kind, Label
 from schemas.loops import Numbers
-from schemas.texts import NameTable, Texts, are_hash_lists, are_hashes, instants, list_items, uuids
+from schemas.texts import Hashed, NameTable, Texts, are_hash_lists, are_hashes, instants, list_items, uuids
 from streams.accepted import REPORT, LedgerColumns, Vocabulary, columns_of
 from streams.admission import Accepted, Admission, Misrouted, Rejected, Tick
 from streams.chunks import Record
@@ -103,7 +103,7 @@ class BulkAdmission:
         hierarchy, count = self._hierarchy, len(records)
         events, passed = decode(records.buffer, records.value_begins, np.where(records.value_lengths <= MAX_EVENT_BYTES, records.value_lengths, 0))
         appended_at = records.timestamps
-        unit = self._units.find(events.text("unit"))
+        unit = self._units.find(Hashed.of(events.text("unit")))
         occurred_at, read = instants(events.text("occurred_at"))
         day = ((occurred_at // 1_000_000 + KOLKATA_OFFSET_SECONDS) // 86_400).astype(np.int32)
         passed &= read & (unit >= 0) & (hierarchy.first[unit] <= day) & (day <= hierarchy.last[unit]) & (self._partitions[unit] == partition)
@@ -120,10 +120,9 @@ class BulkAdmission:
         lengths, metrics, amounts = self._amounts(events, passed)
         entity, identity, named = events.text("entity"), events.text("event_id"), events.has("entity")
         names = Texts(events.buffer, np.where(named, entity.begins, identity.begins), np.where(named, entity.lengths, identity.lengths)).copied()
-        entities = names.behind(self._key_prefixes, hierarchy.keys[unit])
         return LedgerColumns(
-            entities=entities.values(),
-            version=events.number("version"),
+            entities=Hashed.of(names.behind(self._key_prefixes, hierarchy.keys[unit])),
+            version=events.number("version").copy(),
             op=events.number("op").astype(np.int8),
             verification=events.number("verification").astype(np.int8),
             unit=unit,
@@ -145,7 +144,6 @@ class BulkAdmission:
             reporter=events.text("reporter").copied(),
             evidence=events.text("evidence").copied(),
             data=events.data(),
-            checksum=entities.crc32(),
         ), passed
 
     @staticmethod
@@ -162,21 +160,21 @@ class BulkAdmission:
         if len(rows):
             counts, trained = list_items(events.text("data.trained_units")[rows])
             rows = np.repeat(rows, counts)
-            passed[rows[~self._hierarchy.are_at_or_below(self._units.find(trained), unit[rows], day[rows])]] = False
+            passed[rows[~self._hierarchy.are_at_or_below(self._units.find(Hashed.of(trained)), unit[rows], day[rows])]] = False
             passed[rows[events.number("op")[rows] != REPORT]] = False  # they are not compared with the registry, but formed well
 
     @staticmethod
     def _labels(table: NameTable, names: Names, texts: Texts, passed: Numbers) -> Numbers:
         """The numbers of tools or producers. One that was not met yet gets one; it does not pass if it is no label, or too many were met."""
-        table.extend(names.names[len(table) :])
-        numbers = table.find(texts)
+        table.enter(Hashed.of(names.names[len(table) :]))
+        numbers = table.find(Hashed.of(texts))
         unknown = np.flatnonzero((numbers < 0) & passed)
         if len(unknown):
             for text in dict.fromkeys(texts[unknown].values()):
                 if len(names.names) < _MOST_LABELS and _is_label(text):
                     names.code(text)
-            table.extend(names.names[len(table) :])
-            numbers[unknown] = table.find(texts[unknown])
+            table.enter(Hashed.of(names.names[len(table) :]))
+            numbers[unknown] = table.find(Hashed.of(texts[unknown]))
             passed &= numbers >= 0
         return numbers
 
@@ -201,7 +199,7 @@ class BulkAdmission:
         )
 
     def _tallied(self, events: Decoded, rows: Numbers, report: Numbers, passed: Numbers) -> Iterable[_Amounts]:
-        metric = self._tally_metrics[self._tallies.find(events.text("data.metric")[rows])]
+        metric = self._tally_metrics[self._tallies.find(Hashed.of(events.text("data.metric")[rows]))]
         passed[rows[(metric < 0) & events.has("data")[rows]]] = False
         reported = (metric >= 0) & report[rows]
         yield _Amounts(rows[reported], 0, metric[reported], events.number("data.value")[rows[reported]])
@@ -240,7 +238,7 @@ def _cases(events: Decoded, selectors: Sequence[str], rows: Numbers) -> Iterable
 def _in_order(columns: LedgerColumns, others: LedgerColumns) -> LedgerColumns:
     """Both together; in the order of the log where one entity is in both, for of two versions with one number the first stands."""
     together = LedgerColumns.join([columns, others])
-    if set(others.entities).isdisjoint(columns.entities):
+    if set(others.entities.values()).isdisjoint(columns.entities.values()):
         return together
     return together.take(np.argsort(together.offset, kind="stable"))
 

@@ -16,6 +16,7 @@ from pyroaring import BitMap
 
 from schemas import loops
 from schemas.loops import Numbers
+from schemas.texts import Hashed
 
 
 class EntityFilter:
@@ -38,9 +39,9 @@ class EntityFilter:
         facts: Mapping[str, Any] = self._seen.get_statistics()
         return sum(int(count) for name, count in facts.items() if name.startswith("n_bytes_"))
 
-    def fingerprints(self, checksums: Numbers) -> Numbers:
-        """The fingerprints of entities by their CRC-32, as `sinks.rollup_store.RollupStore.fingerprints` gives them."""
-        return checksums & np.uint32(self._mask)
+    def fingerprints(self, entities: Hashed) -> Numbers:
+        """Some bits of the CRC-32 of each, as `sinks.rollup_store.RollupStore.fingerprints` gives them."""
+        return entities.checksums & np.uint32(self._mask)
 
     def add(self, fingerprints: Numbers) -> Numbers:
         """Remember entities by their fingerprints.
@@ -67,7 +68,11 @@ def _bitmap(fingerprints: Numbers) -> BitMap:
 
 
 def _among(fingerprints: Numbers, known: BitMap) -> Numbers:
-    return np.isin(fingerprints, np.fromiter(known, np.uint32, len(known))) if known else np.zeros(len(fingerprints), bool)
+    if not known:
+        return np.zeros(len(fingerprints), bool)
+    ordered = np.frombuffer(known.to_array(), np.uint32)
+    among: Numbers = ordered.take(np.searchsorted(ordered, fingerprints), mode="clip") == fingerprints
+    return among
 
 
 def first_rows(fingerprints: Numbers) -> Numbers:

@@ -1,147 +1,95 @@
 """What chunks know of the entities that occurred in them, the open one and those closed lately.
 
-Nearly every entity has one version, or several that came in their order, so it is known as places in columns; only the others are kept singly.
-
 A repeat or a correction mostly follows its entity's last version closely: an outbox sends again, a verification comes in. What the last chunks knew of these entities spares the
 ledger the question. It is the ledger's own answer, carried from a closed chunk into the next one, so it never changes a figure.
 """
 
-from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
-from dataclasses import fields
-from itertools import chain
+from collections import deque
+from typing import NamedTuple
 
 import numpy as np
 
+from schemas.columns import positions_from
+from schemas.growing import Growing
 from schemas.loops import Numbers
-from streams.accepted import RAGGED, Entity, VersionColumns, Vocabulary
-from streams.contribution import Version
-from streams.next_version import have_stocks
-
-Versions = dict[int, Version]
-"""An entity's versions by their number."""
-_NUMBERS = tuple(one.name for one in fields(VersionColumns) if one.name != "entities")
+from schemas.texts import Hashed, NameTable
+from streams import contribution
+from streams.accepted import REFUSED, REPORT, VERIFIED, VersionColumns, Vocabulary
+from streams.contribution import ITEM, KNOWN, NONE, Codes, Columns, Room
 
 
-class _Growing:
-    """Numbers that are added to at the end; the room doubles when it is full."""
+class Counted(NamedTuple):
+    """What became of some versions."""
 
-    def __init__(self) -> None:
-        self._room = np.empty(0, np.int64)
-        self.count = 0
-
-    def extend(self, numbers: Numbers) -> None:
-        end = self.count + len(numbers)
-        if end > len(self._room):
-            room = np.empty(max(end, 2 * len(self._room)), numbers.dtype)
-            room[: self.count] = self._room[: self.count]
-            self._room = room
-        self._room[self.count : end] = numbers
-        self.count = end
-
-    def __getitem__(self, places: Numbers) -> Numbers:
-        return self._room[places]
+    accepted: Numbers
+    """Which are no repeats."""
+    changes: Numbers
+    """What they change, shape (changes, 6): unit, metric, day, value, verified value, number of reports. A cell may come more than once."""
 
 
 class KnownEntities:
-    """Of one chunk: all versions up to its last offset of the entities that occurred in it, those before the chunk included.
-
-    An entity is *plain* while its versions came in their order (`streams.next_version.follows`). Then its last version says all that the next one changes.
-    """
+    """Of one chunk: all versions up to its last offset of the entities that occurred in it, those before the chunk included. Entities are numbered from 0."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         """Begin with none."""
-        self._vocabulary = vocabulary
-        self._versions: dict[Entity, Versions] = {}
-        """Of entities that are not plain."""
-        self._last: dict[Entity, int] = {}
-        """Of plain ones the place of their last version in the columns."""
-        self._earlier: dict[Entity, list[int]] = {}
-        """And the places of those before, if there are any."""
-        self._columns = {name: _Growing() for name in (*_NUMBERS, "starts", "has_stocks")}
+        self._codes = Codes(REPORT, REFUSED, VERIFIED, vocabulary.is_stock)
+        self._names = NameTable()
+        self._last = Growing(np.int64)
+        """Of each entity the place of the version that came last; `NONE` if it has none."""
+        self._known, self._items = Growing(KNOWN), Growing(ITEM)
         self.in_ledger = False
         """Whether the ledger can be asked instead: all of it is written, and the chunk is closed."""
-        self._count = 0
 
     def __len__(self) -> int:
         """How many entities."""
-        return len(self._last) + len(self._versions)
+        return len(self._names)
 
-    def __contains__(self, entity: Entity) -> bool:
-        """Whether its versions are known."""
-        return entity in self._last or entity in self._versions
+    def find(self, entities: Hashed) -> Numbers:
+        """The numbers of entities; `NONE` where the versions are not known."""
+        return self._names.find(entities)
 
-    def tell(self, entity: Entity, versions: Versions) -> None:
-        """Take all versions of an entity; what is added to them later is added to this very dictionary."""
-        self._versions[entity] = versions
+    def tell(self, entities: Hashed, versions: VersionColumns) -> None:
+        """Take entities that are not known yet, each once, and all versions that they have."""
+        self._enter(entities)
+        contribution.keep(_of(versions), self.find(versions.entities), self._room(versions))
+        self._known.count += len(versions)
+        self._items.count += len(versions.metrics)
 
-    def add_first(self, columns: VersionColumns) -> None:
-        """Take the only versions of entities that are not known yet."""
-        self._last.update(zip(columns.entities, range(self._count, self._count + len(columns)), strict=True))
-        self._add(columns, have_stocks(columns, self._vocabulary))
+    def count(self, columns: VersionColumns, fresh: Numbers) -> Counted:
+        """Take versions in the order of the log.
 
-    def add_next(self, columns: VersionColumns, has_stocks: Numbers, stays_plain: Numbers) -> None:
-        """Take another version of entities that are plain, whether each has or had stocks, and whether it stays plain."""
-        begin = self._count
-        self._add(columns, has_stocks)
-        for place, (entity, plain) in enumerate(zip(columns.entities, stays_plain.tolist(), strict=True), start=begin):
-            self._earlier.setdefault(entity, []).append(self._last[entity])
-            self._last[entity] = place
-            if not plain:
-                self.find(entity)
+        Args:
+            columns: the versions.
+            fresh: which are the first of their entity that was ever seen; the entities of all others are known, or among these.
+        """
+        entities = np.empty(len(columns), np.int32)
+        entities[fresh] = np.arange(len(self), len(self) + np.count_nonzero(fresh))
+        self._enter(columns.entities[fresh])
+        entities[~fresh] = self.find(columns.entities[~fresh])
+        accepted, changes, self._known.count, self._items.count = contribution.count(_of(columns), entities, self._codes, self._room(columns))
+        return Counted(accepted, changes)
 
-    def take_over(self, entities: Sequence[Entity], other: "KnownEntities") -> None:
-        """Take all versions of entities that are not known yet and are plain in another one."""
-        places = [[*other._earlier.get(entity, ()), other._last[entity]] for entity in entities]  # noqa: SLF001 - of its own kind
-        flat = list(chain.from_iterable(places))
-        self._add(other.at([], flat), other.have_stocks(flat))
-        end = self._count - len(flat)
-        for entity, one in zip(entities, places, strict=True):
-            begin, end = end, end + len(one)
-            self._last[entity] = end - 1
-            if len(one) > 1:
-                self._earlier[entity] = list(range(begin, end - 1))
+    def take_over(self, entities: Numbers, other: "KnownEntities") -> None:
+        """Take all versions of entities that are not known yet, as another one has them under these numbers."""
+        places, counts = contribution.places_of(other._last.room[entities], other._known.room)  # noqa: SLF001 - of its own kind
+        begin, known = self._known.count, other._known.room[places]  # noqa: SLF001
+        # from an entity's last version back to its first
+        known["previous"] = np.where(known["previous"] == NONE, NONE, begin + 1 + np.arange(len(places)))
+        lengths = known["length"].astype(np.int64)
+        items = other._items.room[positions_from(known["begin"], lengths)]  # noqa: SLF001
+        known["begin"] = self._items.count + np.cumsum(lengths) - lengths
+        self._items.extend(items)
+        self._known.extend(known)
+        self._names.enter(other._names.names(entities))  # noqa: SLF001
+        self._last.extend(np.where(counts > 0, begin + np.cumsum(counts) - counts, NONE))
 
-    def last(self, entity: Entity) -> int | None:
-        """The place of an entity's last version, if it is plain."""
-        return self._last.get(entity)
+    def _enter(self, entities: Hashed) -> None:
+        self._names.enter(entities)
+        self._last.extend(np.full(len(entities), NONE))
 
-    def is_only(self, entity: Entity) -> bool:
-        """Whether a plain entity has one version."""
-        return entity not in self._earlier
-
-    def have_stocks(self, places: Sequence[int]) -> Numbers:
-        """Of the entities with these last places, which have or had stocks."""
-        return self._columns["has_stocks"][np.array(places, np.int64)]
-
-    def at(self, entities: list[Entity], places: Sequence[int]) -> VersionColumns:
-        """The versions at some places; the entities are theirs."""
-        rows = np.array(places, np.int64)
-        columns = self._columns
-        lengths = columns["lengths"][rows]
-        ends = np.cumsum(lengths)
-        items = np.repeat(columns["starts"][rows] - (ends - lengths), lengths) + np.arange(lengths.sum())
-        return VersionColumns(entities, **{name: columns[name][items if name in RAGGED else rows] for name in _NUMBERS})
-
-    def find(self, entity: Entity) -> Versions | None:
-        """All versions of an entity, or None if it did not occur. The dictionary is the one that is kept; the entity is not plain any more."""
-        found = self._versions.get(entity)
-        if found is None:
-            last = self._last.pop(entity, None)
-            if last is None:
-                return None
-            places = [*self._earlier.pop(entity, ()), last]
-            versions = self.at([entity] * len(places), places).each(self._vocabulary)
-            found = self._versions[entity] = {version.version: version for version in versions}
-        return found
-
-    def _add(self, columns: VersionColumns, has_stocks: Numbers) -> None:
-        starts = self._columns["metrics"].count + np.cumsum(columns.lengths) - columns.lengths
-        for name in _NUMBERS:
-            self._columns[name].extend(getattr(columns, name))
-        self._columns["starts"].extend(starts)
-        self._columns["has_stocks"].extend(has_stocks)
-        self._count += len(columns.lengths)
+    def _room(self, coming: VersionColumns) -> Room:
+        known, items = self._known.reserve(len(coming)), self._items.reserve(len(coming.metrics))
+        return Room(self._last.room, known, self._known.count, items, self._items.count)
 
 
 class RecentEntities:
@@ -158,17 +106,21 @@ class RecentEntities:
         while len(self._chunks) > 1 and self._chunks[-1].in_ledger and sum(map(len, self._chunks)) > self._limit:
             self._chunks.pop()
 
-    def tell(self, entities: Iterable[Entity], chunk: KnownEntities) -> None:
-        """Tell an open chunk what is known of some entities. It adds to their versions, so if it is given up, all of this must be."""
-        plain: defaultdict[int, list[Entity]] = defaultdict(list)
-        for entity in entities:
-            for number, known in enumerate(self._chunks):  # the newest knows most
-                if known.last(entity) is not None:
-                    plain[number].append(entity)
-                    break
-                versions = known.find(entity)
-                if versions is not None:
-                    chunk.tell(entity, versions)
-                    break
-        for number, found in plain.items():
-            chunk.take_over(found, self._chunks[number])
+    def tell(self, entities: Hashed, chunk: KnownEntities) -> None:
+        """Tell an open chunk what is known of some entities that it does not know."""
+        for known in self._chunks:  # the newest knows most
+            if not len(entities):
+                return
+            numbers = known.find(entities)
+            found = numbers != NONE
+            if found.any():
+                chunk.take_over(np.unique(numbers[found]), known)
+                entities = entities[~found]
+
+
+def _of(columns: VersionColumns) -> Columns:
+    begins = np.cumsum(columns.lengths) - columns.lengths
+    return Columns(
+        *(columns.version, columns.op, columns.verification, columns.unit, columns.occurred_at, columns.day),
+        *(begins, columns.lengths, columns.metrics, columns.amounts),
+    )

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from schemas.texts import Texts
+from schemas.texts import Hashed
 from sinks.tables import StoredVersion
-from streams.accepted import Entity, Vocabulary
+from streams.accepted import Entity, VersionColumns, Vocabulary
 from streams.filter import EntityFilter
 from streams.open_chunk import OpenChunk
 from streams.stored import entity_of, version_of
@@ -70,12 +70,12 @@ def refold(
             row = next(waiting, None)
         chunk = OpenChunk(partition, span.start, vocabulary)
         chunk.last_offset = span.next_offset - 1
-        entities = chunk.unknown(map(entity_of, inside))
-        fingerprints = known.fingerprints(Texts.of(entities).crc32())
+        columns = VersionColumns.of(((entity_of(one), version_of(one)) for one in inside), vocabulary)
+        entities = chunk.unknown(columns.entities.values())
+        fingerprints = known.fingerprints(Hashed.of(entities))
         asked = [entities[row] for row in np.flatnonzero(known.add(fingerprints)).tolist()]
         chunk.tell(entities, ((entity_of(one), version_of(one)) for one in (earlier(span.start, asked) if asked else ())))
-        for one in inside:
-            chunk.count(entity_of(one), version_of(one))
+        chunk.count(columns, np.zeros(len(columns), bool))
         yield chunk
     if row is not None and not spans:
         raise UnknownSpanError(partition, row.offset)

@@ -6,7 +6,7 @@ stand above the unit, and leaves it on the day after it ended to. The map is lin
 All of it is sums over arrays of 64-bit integers. A cell of a unit, a metric and a day is one number, so adding up is sorting.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from schemas.columns import Block, Choices, Days, Integers, Labels, Names
 from schemas.loops import Numbers
 from schemas.units import LEVELS, Level
 from streams.accepted import Vocabulary
-from streams.contribution import Cell, Contribution
 from streams.hierarchy import NO_LINE
 
 EntryKey = tuple[Level, str, str, int]
@@ -26,7 +25,7 @@ _NO_CELLS = np.empty(0, np.int64)
 _NO_SUMS = np.empty((0, 3), np.int64)
 
 
-def cells(units: Numbers, metrics: Numbers, days: Numbers) -> Numbers:
+def _cells(units: Numbers, metrics: Numbers, days: Numbers) -> Numbers:
     """Unit, metric and day as one number each; they sort by unit first."""
     return units.astype(np.int64) << _UNIT_SHIFT | metrics.astype(np.int64) << _METRIC_SHIFT | days.astype(np.int64)
 
@@ -52,24 +51,12 @@ class Rollup:
         self._keys, self._sums = _NO_CELLS, _NO_SUMS
         """The entries, in the order of their keys."""
         self._changed = _NO_CELLS
-        self._own: dict[Cell, list[int]] = {}
-        """What units reported themselves since the last climb, told one by one."""
-        self._waiting: list[tuple[Numbers, Numbers]] = []
-        """The same, told in bulk: cells and amounts."""
+        self._waiting: list[Numbers] = []
+        """What units reported since the last climb."""
 
-    def fold(self, change: Contribution, reported: Iterable[Cell]) -> None:
-        """Add a change of contributions, and note what was reported: its rows exist from now on, also where the figure is 0."""
-        own = self._own
-        for cell, (value, verified) in change.items():
-            amounts = own.setdefault(cell, [0, 0, 0])
-            amounts[0] += value
-            amounts[1] += verified
-        for cell in reported:
-            own.setdefault(cell, [0, 0, 0])[2] += 1
-
-    def add(self, keys: Numbers, amounts: Numbers) -> None:
-        """Add reports of units in bulk: `cells`, and of each the value, the verified value and the number of reports, shape (cells, 3)."""
-        self._waiting.append((keys, amounts))
+    def add(self, changes: Numbers) -> None:
+        """Add what changed at units themselves: `streams.recent.Counted.changes`. The rows of what was reported exist from now on, also where the figure is 0."""
+        self._waiting.append(changes)
 
     def entries(self) -> dict[EntryKey, list[int]]:
         """All entries of the chunk so far."""
@@ -105,15 +92,10 @@ class Rollup:
         return keys >> _UNIT_SHIFT, keys >> _METRIC_SHIFT & _METRIC_MASK, keys & _DAY_MASK
 
     def _take_waiting(self) -> tuple[Numbers, Numbers]:
-        waiting, self._waiting = self._waiting, []
-        own, self._own = self._own, {}
-        if own:
-            metrics, units = self._metrics, self._hierarchy.numbers
-            columns = np.array([(units[unit], metrics.code(metric), day) for metric, unit, day in own], np.int64)
-            waiting.append((cells(columns[:, 0], columns[:, 1], columns[:, 2]), np.array(list(own.values()), np.int64)))
-        if not waiting:
+        if not self._waiting:
             return _NO_CELLS, _NO_SUMS
-        return _add_up(np.concatenate([keys for keys, _ in waiting]), np.concatenate([amounts for _, amounts in waiting]))
+        changes, self._waiting = np.concatenate(self._waiting), []
+        return _add_up(_cells(changes[:, 0], changes[:, 1], changes[:, 2]), changes[:, 3:])
 
     def _climb(self) -> None:
         """Carry what units reported up to the nation, level by level: what has the same ancestors above it is added up first and carried once."""
@@ -130,7 +112,7 @@ class Rollup:
             place = moving[place]
             shifted = amounts[place] * signs[:, None]
             shifted[:, 2] = 0
-            added.append((cells(target_units, metrics[place], target_days), shifted))
+            added.append((_cells(target_units, metrics[place], target_days), shifted))
             amounts = amounts.copy()
             amounts[moving, :2] = 0  # reports stay with the ancestors of their day
             kept = np.ones(len(keys), bool)
@@ -141,9 +123,9 @@ class Rollup:
             below = lines != NO_LINE
             if not below.any():
                 break
-            rising, amounts = _add_up(cells(lines[below], metrics[below], days[below]), amounts[below])
+            rising, amounts = _add_up(_cells(lines[below], metrics[below], days[below]), amounts[below])
             lines, metrics, days = self._parts(rising)
-            added.append((cells(hierarchy.heads[lines], metrics, days), amounts))
+            added.append((_cells(hierarchy.heads[lines], metrics, days), amounts))
             lines = hierarchy.rests[lines]
         self._merge(*_add_up(np.concatenate([keys for keys, _ in added]), np.concatenate([amounts for _, amounts in added])))
 

@@ -3,12 +3,16 @@
 import json
 from typing import Any
 
+import numpy as np
+
 from schemas.days import date_of, day_of
 from schemas.events import EARLIEST, MODELS
 from schemas.texts import Texts
 from schemas.units import routing_key
 from streams.bulk_admission import BulkAdmission
 from streams.filter import first_rows
+from streams.open_chunk import OpenChunk
+from streams.recent import RecentEntities
 from streams.records import HEADER_BYTES, One, Records
 
 _ID, _HASH = "00000000-0000-4000-8000-000000000000", "0" * 64
@@ -42,5 +46,11 @@ def warm_up(admission: BulkAdmission) -> None:
     for texts in (Texts.join([decided.names, decided.data]), Texts.of(["one by one"])):
         texts.native()
         texts.crc32()
-    first_rows(decided.checksum)
+    first = first_rows(decided.entities.checksums)
+    chunk, later = (OpenChunk(0, 0, admission.vocabulary) for _ in range(2))
+    chunk.fold(decided, first == np.arange(len(first)))
+    recent = RecentEntities(0)
+    recent.keep(chunk.known)
+    recent.tell(decided.entities[first == np.arange(len(first))], later.known)
+    later.tell(["told"], [("told", next(decided.each(admission.vocabulary)))])
     Records.from_batch(bytes(HEADER_BYTES), b"")

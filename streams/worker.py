@@ -30,12 +30,14 @@ import numpy as np
 
 from schemas.columns import Block
 from schemas.loops import Numbers
+from schemas.texts import Hashed
 from sinks.connection import StoppedError
 from sinks.tables import Question, Rows, StoredEntry, StoredVersion
 from streams.accepted import Entity, LedgerColumns, Vocabulary
 from streams.admission import Admission, Misrouted, Rejected, rejection_row
 from streams.bulk_admission import BulkAdmission
 from streams.chunks import HOUR_MS, Record, is_tick
+from streams.contribution import NONE
 from streams.filter import EntityFilter, first_rows
 from streams.open_chunk import Counts, OpenChunk
 from streams.recent import RecentEntities
@@ -523,24 +525,30 @@ class Worker:
         """
         chunk, entities = opened.chunk, columns.entities
         known = self._filters[chunk.partition]
-        fingerprints = known.fingerprints(columns.checksum)
-        seen = known.add(fingerprints)
-        first = first_rows(fingerprints)
+        fingerprints = known.fingerprints(entities)
+        seen, first = known.add(fingerprints), first_rows(fingerprints)
         rows = np.arange(len(first))
         fresh: Numbers = ~seen & (first == rows)
         if fresh.all():
             return columns, fresh
-        may_be_stored = chunk.unknown(entities[row] for row in np.flatnonzero(seen).tolist())
-        opened.recent.tell(may_be_stored, chunk.known)
+        unknown = self._unknown(chunk, entities, np.flatnonzero(seen))
+        opened.recent.tell(entities[unknown], chunk.known)
         # two new entities of one batch may share a fingerprint by chance
-        again = np.flatnonzero(~seen & (first != rows)).tolist()
-        chunk.tell(chunk.unknown(entities[row] for row in again if entities[row] != entities[first[row]]), ())
-        asked = set(chunk.unknown(may_be_stored))
-        if not asked:
+        again = rows[~seen & (first != rows)]
+        chunk.tell(chunk.unknown(entities[again[~entities.texts.are_as(again, first[again])]].values()), ())
+        asked = self._unknown(chunk, entities, unknown)
+        if not len(asked):
             return columns, fresh
-        waits = np.fromiter((entity in asked for entity in entities), bool, len(entities))
+        waits = np.zeros(len(rows), bool)
+        waits[asked] = True
         opened.waiting.append(columns.where(waits))
         return columns.where(~waits), fresh[~waits]
+
+    @staticmethod
+    def _unknown(chunk: OpenChunk, entities: Hashed, rows: Numbers) -> Numbers:
+        """Those of some rows whose entity's versions the chunk does not know."""
+        unknown: Numbers = rows[chunk.known.find(entities[rows]) == NONE]
+        return unknown
 
     def _ask(self, opened: Iterable[_Open]) -> None:
         """Fold all that waits for the ledger's answer."""
@@ -552,7 +560,7 @@ class Worker:
     @staticmethod
     def _asked(opened: Iterable[_Open]) -> list[tuple[_Open, list[Entity]]]:
         """Chunks with something that waits, and the entities that the ledger must be asked about; all may be known by now."""
-        return [(one, one.chunk.unknown(entity for columns in one.waiting for entity in columns.entities)) for one in opened if one.waiting]
+        return [(one, one.chunk.unknown(entity for columns in one.waiting for entity in columns.entities.values())) for one in opened if one.waiting]
 
     def _look_up(self, store: Store, asked: Sequence[tuple[_Open, list[Entity]]]) -> list[list[StoredVersion]]:
         """What the ledger has of entities that the filter may have seen, for each chunk; one question for all."""
@@ -568,11 +576,11 @@ class Worker:
     def _answer(self, opened: _Open, asked: Iterable[Entity], stored: Iterable[StoredVersion]) -> None:
         """Fold what has waited for these answers; what has come since may go on waiting for others."""
         chunk = opened.chunk
-        before, told = replace(chunk.counts), set(chunk.unknown(asked))
-        chunk.tell(told, ((entity_of(row), version_of(row)) for row in stored if entity_of(row) in told))
+        before, told = replace(chunk.counts), dict.fromkeys(chunk.unknown(asked))
+        chunk.tell(list(told), ((entity_of(row), version_of(row)) for row in stored if entity_of(row) in told))
         waiting, opened.waiting = opened.waiting, []
         for columns in waiting:
-            known = np.fromiter((entity in chunk.known for entity in columns.entities), bool, len(columns.entities))
+            known = chunk.known.find(columns.entities) != NONE
             if not known.all():
                 opened.waiting.append(columns.where(~known))
             if known.any():

@@ -258,9 +258,9 @@ def test_a_batch_is_decided_about_as_its_records_one_by_one(values: list[bytes |
     assert found == rows
     assert (decided.rejected, decided.misrouted, decided.ticks) == (rejected, misrouted, ticks)
     if columns is not None:
-        assert columns.entities == [f"{row[0]}\n{row[1]}" for row in columns.ledger(BULK.vocabulary)]
+        assert columns.entities.values() == [f"{row[0]}\n{row[1]}" for row in columns.ledger(BULK.vocabulary)]
         offsets: dict[str, int] = {}
-        for entity, offset in zip(columns.entities, columns.offset.tolist(), strict=True):
+        for entity, offset in zip(columns.entities.values(), columns.offset.tolist(), strict=True):
             assert offsets.get(entity, -1) < offset, "of one entity in the order of the log"
             offsets[entity] = offset
 

@@ -11,13 +11,13 @@ from test_reconcile import post
 
 from producers.sdk import EventProducer
 from schemas.loops import Numbers
-from schemas.texts import Texts
+from schemas.texts import Hashed
 from sinks.rollup_store import RollupStore
 from streams.filter import EntityFilter, first_rows
 
 
 def fingerprints(known: EntityFilter, entities: Iterable[str]) -> Numbers:
-    return known.fingerprints(Texts.of(entities).crc32())
+    return known.fingerprints(Hashed.of(entities))
 
 
 entities = st.tuples(st.text(max_size=8), st.text(max_size=30)).map("\n".join)

@@ -1,0 +1,35 @@
+"""An array that is added to at the end."""
+
+from typing import Any
+
+import numpy as np
+
+from schemas.loops import Numbers
+
+
+class Growing:
+    """Numbers, or records of several; the room doubles when it is full."""
+
+    def __init__(self, kind: Any) -> None:  # noqa: ANN401 - what numpy takes for a dtype
+        """Begin with none."""
+        self.room: Numbers = np.empty(0, kind)
+        self.count = 0
+
+    @property
+    def values(self) -> Numbers:
+        """All of them; what is added later may be elsewhere."""
+        return self.room[: self.count]
+
+    def reserve(self, more: int) -> Numbers:
+        """The room, with place for so many more behind those that are there. Whoever fills it in raises `count`."""
+        if self.count + more > len(self.room):
+            room = np.empty(max(self.count + more, 2 * len(self.room)), self.room.dtype)
+            room[: self.count] = self.values
+            self.room = room
+        return self.room
+
+    def extend(self, numbers: Numbers) -> None:
+        """Add some."""
+        end = self.count + len(numbers)
+        self.reserve(len(numbers))[self.count : end] = numbers
+        self.count = end
