@@ -5,6 +5,7 @@ A `Block` is what an insert takes. Iterated, it gives its rows as tuples of plai
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 from uuid import UUID
 
@@ -164,19 +165,24 @@ class Block:
 
 
 class Names:
-    """Names that were met so far, each with its number; they only grow, so numbers stay what they are."""
+    """Names that were met so far, each with its number; they only grow, so numbers stay what they are. Several threads may meet them."""
 
     def __init__(self, names: Sequence[str] = ()) -> None:
         """Begin with these."""
         self.names = list(names)
         self._codes = {name: code for code, name in enumerate(self.names)}
+        self._growing = Lock()
 
     def code(self, name: str) -> int:
         """The number of a name, a new one if need be."""
         code = self._codes.get(name)
         if code is None:
-            code = self._codes[name] = len(self.names)
-            self.names.append(name)
+            with self._growing:
+                code = self._codes.get(name)
+                if code is None:
+                    code = len(self.names)
+                    self.names.append(name)
+                    self._codes[name] = code
         return code
 
 

@@ -27,7 +27,7 @@ from streams.health import Server, serve
 from streams.telemetry import Telemetry
 from streams.transport import BatchApp, RawBatchSchema
 from streams.watch import Watch
-from streams.worker import Outgoing, Worker
+from streams.worker import Admitted, Outgoing, Worker
 
 log = logging.getLogger(__name__)
 
@@ -135,14 +135,22 @@ def _roll_up(app: BatchApp, worker: Worker, flush_seconds: float) -> None:
     """Let the app feed the worker."""
     topic = app.topic(EVENTS, schema=RawBatchSchema(), internal=False)
 
+    admitted: asyncio.Queue[tuple[Any, Admitted]] = asyncio.Queue(maxsize=1)
+
     @app.agent(topic, name="roll-up", concurrency=1, supervisor_strategy=CrashingSupervisor)
-    async def roll_up(stream: Any) -> None:  # noqa: ANN401
+    async def admit(stream: Any) -> None:  # noqa: ANN401
         with suppress(StoppedError):
             async for event in stream.noack().events():
-                message = event.message
+                await admitted.put((event.message, await worker.admit(event.message.partition, event.message.value)))
+
+    @app.task
+    async def fold() -> None:
+        with suppress(StoppedError):
+            while not app.should_stop:
+                message, batch = await admitted.get()
                 if message.generation_id != app.consumer_generation_id:
                     continue  # fetched before a rebalance; whoever has the partition now reads it again
-                await worker.take(message.partition, message.value)
+                await worker.take(message.partition, batch)
 
     @app.task
     async def flush() -> None:

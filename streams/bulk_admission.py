@@ -39,7 +39,21 @@ class Decided:
     accepted: LedgerColumns | None
     rejected: list[Rejected]
     misrouted: list[Misrouted]
-    ticks: int = 0
+    ticks: list[int]
+    """Their offsets."""
+
+    def of(self, records: Records) -> "Decided":
+        """What became of some consecutive ones among the records."""
+        first, last = records[0].offset, records[-1].offset
+        accepted = self.accepted
+        if accepted is not None:
+            accepted = accepted.where((first <= accepted.offset) & (accepted.offset <= last))
+        return Decided(
+            accepted if accepted is not None and len(accepted) else None,
+            [one for one in self.rejected if first <= one.record.offset <= last],
+            [one for one in self.misrouted if first <= one.record.offset <= last],
+            [offset for offset in self.ticks if first <= offset <= last],
+        )
 
 
 class _Amounts(NamedTuple):
@@ -78,7 +92,7 @@ class BulkAdmission:
         return self._with_unusual(partition, columns if len(columns) else None, unusual)
 
     def _with_unusual(self, partition: int, columns: LedgerColumns | None, unusual: Iterable[Record]) -> Decided:
-        decided = Decided(columns, [], [])
+        decided = Decided(columns, [], [], [])
         accepted = []
         for record in unusual:
             decision = self.admission.admit(partition, record)
@@ -89,7 +103,7 @@ class BulkAdmission:
             elif isinstance(decision, Misrouted):
                 decided.misrouted.append(decision)
             elif isinstance(decision, Tick):
-                decided.ticks += 1
+                decided.ticks.append(record.offset)
         if accepted:
             accepted.sort(key=_offset_of)
             others = columns_of(accepted, partition, self.vocabulary)

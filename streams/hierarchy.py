@@ -6,6 +6,7 @@ A *line* is what stands above a unit on a day (`schemas.registry.Line`); equal o
 from collections.abc import Iterable
 from functools import lru_cache
 from itertools import chain
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +40,7 @@ def stock_targets(registry: Registry, unit: str, day: int) -> Iterable[Target]:
 
 
 class Hierarchy:
-    """One registry in numbers. What is found out about a unit is remembered."""
+    """One registry in numbers. What is found out about a unit is remembered; several threads may ask."""
 
     def __init__(self, registry: Registry) -> None:
         """Number the units."""
@@ -64,6 +65,7 @@ class Hierarchy:
         """The line above that one; `NO_LINE` at the top."""
         self._line = np.full(len(self.codes), _UNKNOWN, np.int32)
         self._settled_from = np.zeros(len(self.codes), np.int32)
+        self._learning = Lock()
         self._moving_line = lru_cache(maxsize=_REMEMBERED)(self._moving_line_on)
         self._targets = lru_cache(maxsize=_REMEMBERED)(self._targets_on)
 
@@ -71,8 +73,9 @@ class Hierarchy:
         """The line above each unit on a day on which it is open."""
         found = self._line[units]
         if (found == _UNKNOWN).any():
-            for unit in np.unique(units[found == _UNKNOWN]).tolist():
-                self._learn(unit)
+            with self._learning:
+                for unit in np.unique(units[found == _UNKNOWN]).tolist():
+                    self._learn(unit)
             found = self._line[units]
         moving = np.flatnonzero(found == _MOVES)
         if len(moving):
@@ -110,12 +113,13 @@ class Hierarchy:
 
     def _learn(self, unit: int) -> None:
         stretches = self.registry.stretches(self.codes[unit])
-        self._line[unit] = self._number(stretches[0].line) if len(stretches) == 1 else _MOVES
         last = stretches[-1]
         self._settled_from[unit] = last.first if last.last == LAST_DAY else LAST_DAY + 1
+        self._line[unit] = self._number(stretches[0].line) if len(stretches) == 1 else _MOVES  # said last: from now on others take it for known
 
     def _moving_line_on(self, unit: int, day: int) -> int:
-        return self._number(self.registry.above(self.codes[unit], day))
+        with self._learning:
+            return self._number(self.registry.above(self.codes[unit], day))
 
     def _number(self, line: Line | None) -> int:
         """A line's number; the registry gives equal lines as one object."""

@@ -3,7 +3,7 @@
 The life of a chunk, step by step; a crash between any two of them loses nothing and counts nothing twice:
 
 1. open: the chunk begins at the first record behind the last one.
-2. fold: records are admitted. Versions of entities that are new to the chunk but known to the filter wait until the ledger is asked for versions at offsets before the chunk; that is done for many of them at once, before a flush and
+2. fold: records are admitted, on a thread of their own while those before are folded. Versions of entities that are new to the chunk but known to the filter wait until the ledger is asked for versions at offsets before the chunk; that is done for many of them at once, before a flush and
    when the chunk is complete, because a question costs ten milliseconds, however few it is about.
 3. send: with the flush rejected records go to `activity.rejected`, misrouted ones to their partition; it waits until they are durable there before it tells how far a chunk has come.
 4. complete: the log enters the next chunk. Folding goes on there at once if the registry is still the one in force. Until the complete chunk is closed, the ledger is asked for versions before it alone, because another attempt
@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -35,7 +35,7 @@ from sinks.connection import StoppedError
 from sinks.tables import Question, Rows, StoredEntry, StoredVersion
 from streams.accepted import Entity, LedgerColumns, Vocabulary
 from streams.admission import Admission, Misrouted, Rejected, rejection_row
-from streams.bulk_admission import BulkAdmission
+from streams.bulk_admission import BulkAdmission, Decided
 from streams.chunks import HOUR_MS, Record, is_tick
 from streams.contribution import NONE
 from streams.filter import EntityFilter, first_rows
@@ -92,6 +92,13 @@ class Store(Protocol):
         ...
 
 
+class Admitted(NamedTuple):
+    """Consecutive records of a partition, and what was decided about them."""
+
+    records: Records
+    decided: Decided
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """Records of one batch that go elsewhere."""
@@ -127,8 +134,8 @@ _LOOK_AGAIN_SECONDS = 0.5
 _TELL_SECONDS = 10.0
 _MEND_SECONDS = 0.3
 """So long a flush looks through chunks that another attempt had begun, and a little longer: for the last one that it began within that time."""
-_MOST_COMPLETE = 24
-"""So many chunks of all partitions may wait to be closed; then folding waits, so that memory is bounded while ClickHouse is away."""
+_MOST_COMPLETE = 480_000
+"""So many records of all partitions may wait to be closed; then folding waits, so that memory is bounded while ClickHouse is away."""
 
 
 @dataclass(slots=True)
@@ -246,13 +253,19 @@ class Worker:
         """One batch at a time; one piece of it, or the look at what is to be written; one flush."""
         self._writer_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="write")
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fold")
+        self._admission_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="admit")
 
     def warm_up(self) -> None:
         """Be ready to fold at full speed (`streams.warm_up`)."""
         warm_up(self._admission)
 
-    async def take(self, partition: int, records: Sequence[Record]) -> None:
-        """Fold a batch of consecutive records of a partition.
+    async def admit(self, partition: int, records: Sequence[Record]) -> Admitted:
+        """Decide about a batch of consecutive records of a partition, while others are folded; nothing of it is counted yet."""
+        batch = Records.of(records)
+        return Admitted(batch, await self._on_thread(self._admission_thread, self._admission.admit, partition, batch))
+
+    async def take(self, partition: int, batch: Admitted | Sequence[Record]) -> None:
+        """Fold a batch of consecutive records of a partition, which is admitted first if it is not.
 
         Raises:
             LogError: the batch does not continue the log, or an earlier one failed.
@@ -263,13 +276,13 @@ class Worker:
                 msg = f"partition {partition}: a batch failed before; what follows it must not be folded without it"
                 raise LogError(msg)
             try:
-                await self._take(partition, records, times_lost)
+                await self._take(partition, batch if isinstance(batch, Admitted) else await self.admit(partition, batch), times_lost)
             except BaseException as error:
                 self._fail(error)
                 raise
 
-    async def _take(self, partition: int, records: Sequence[Record], times_lost: int) -> None:
-        records = Records.of(records)
+    async def _take(self, partition: int, batch: Admitted, times_lost: int) -> None:
+        records, decided = batch
         self._follow(partition, records[0].offset)
         now, expected = self._open.get(partition), self._next.get(partition)
         for begins, piece in cut(now.last if now else None, records, self._chunk_size):
@@ -287,7 +300,7 @@ class Worker:
                 progress = self.progress[partition]
                 if progress.unwritten_since is None:
                     progress.unwritten_since = piece[0].timestamp
-                outgoing = await self._in_thread(self._fold, now, piece)
+                outgoing = await self._in_thread(self._fold, now, piece, decided if len(piece) == len(records) else decided.of(piece))
                 if outgoing.rejected or outgoing.misrouted:
                     self._outgoing.append(outgoing)
                 now.last = piece[-1]
@@ -324,7 +337,8 @@ class Worker:
         self._complete[partition].append(now)
         while self._lost[partition] == times_lost:
             known = await self._in_thread(self._store.registry_in_force)
-            if self._is_in_force(known) and sum(map(len, self._complete.values())) <= _MOST_COMPLETE:
+            waiting = sum(one.chunk.counts.records for complete in self._complete.values() for one in complete)
+            if self._is_in_force(known) and waiting <= _MOST_COMPLETE:
                 return self._lost[partition] == times_lost
             await self.flush()
             if not self._is_in_force(known):
@@ -443,8 +457,8 @@ class Worker:
     def stop(self) -> None:
         """Release the threads; open chunks stay open in the log. What is asked for afterwards raises `StoppedError`."""
         self._stopped = True
-        self._writer_thread.shutdown(wait=False, cancel_futures=True)
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        for thread in (self._writer_thread, self._thread, self._admission_thread):
+            thread.shutdown(wait=False, cancel_futures=True)
 
     async def _begin(self, partition: int, first: Record, *, continues: bool) -> _Open:
         offset = first.offset
@@ -458,16 +472,16 @@ class Worker:
         return _Open(chunk, self._registry, first.timestamp, self._recent[partition])
 
     async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401
-        if self._stopped:
-            msg = "the worker was stopped"
-            raise StoppedError(msg)
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+        return await self._on_thread(self._thread, call, *arguments)
 
     async def _on_writer(self, call: Callable[[], T]) -> T:
+        return await self._on_thread(self._writer_thread, call)
+
+    async def _on_thread(self, thread: ThreadPoolExecutor, call: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401
         if self._stopped:
             msg = "the worker was stopped"
             raise StoppedError(msg)
-        return await asyncio.get_running_loop().run_in_executor(self._writer_thread, call)
+        return await asyncio.get_running_loop().run_in_executor(thread, call, *arguments)
 
     # --- on the threads ---------------------------------------------------------------------------------------------------------------------------------
 
@@ -501,9 +515,8 @@ class Worker:
                     known.add_fingerprints(block)
         self.last_progress = time.time()
 
-    def _fold(self, opened: _Open, records: Sequence[Record]) -> Outgoing:
+    def _fold(self, opened: _Open, records: Records, decided: Decided) -> Outgoing:
         chunk = opened.chunk
-        decided = self._admission.admit(chunk.partition, records)
         before = replace(chunk.counts)
         if decided.accepted is not None:
             columns, fresh = self._acquaint(opened, decided.accepted)
@@ -514,7 +527,7 @@ class Worker:
         chunk.last_offset = records[-1].offset
         opened.rejected += decided.rejected
         outgoing = Outgoing(chunk.partition, decided.rejected, decided.misrouted)
-        self._tell(before, chunk.counts, outgoing, decided.ticks)
+        self._tell(before, chunk.counts, outgoing, len(decided.ticks))
         return outgoing
 
     def _acquaint(self, opened: _Open, columns: LedgerColumns) -> tuple[LedgerColumns, Numbers]:
