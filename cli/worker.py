@@ -25,6 +25,8 @@ from streams.registry_feed import RegistryFeed
 log = logging.getLogger(__name__)
 
 _SHUTDOWN_SECONDS = 30
+_SWITCH_SECONDS = 0.000_5
+"""A thread that comes back from a compiled loop waits so long for the interpreter at most. Python's own 5 ms are as long as a batch takes: threads that fetch, admit, fold and write waited for one another."""
 
 
 class _Worker(faust.Worker):  # type: ignore[misc]
@@ -73,6 +75,7 @@ def worker(
     registry = feed.load()
     app = build(settings, registry, default_dictionary(), partitions=partitions)
     collect_seldom()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     stop, changed = threading.Event(), threading.Event()
     follower = threading.Thread(target=_follow, args=(feed, registry, stop, changed), name="registry", daemon=True)
     follower.start()
