@@ -244,30 +244,40 @@ def _varint(buffer, at, end):
 
 
 @compiled
-def read_records(buffer: Numbers, count: int) -> tuple[Numbers, bool]:
-    """Records of Kafka's format 2, with one byte behind them.
+def read_records(buffer: Numbers, ends: Numbers, counts: Numbers) -> tuple[Numbers, bool]:
+    """Records of batches of Kafka's format 2, by where each batch ends and how many it should have; one byte stands behind the last one.
 
-    Shape (6, count): offset and time, both less those of the batch, key and value, each by where it begins and its length (-1: null). And whether these are all the bytes.
+    Shape (6, records): offset and time, both less those of the batch, key and value, each by where it begins and its length (-1: null). And whether these are all the bytes of each batch.
     """
-    columns, at, end = np.empty((6, count), np.int64), 0, len(buffer) - 1
-    for row in range(count):
-        size, at = _varint(buffer, at, end)
-        if at < 0 or size < 1 or size > end - at:
+    total, at = 0, 0
+    for number in range(len(ends)):
+        if counts[number] < 0 or counts[number] > ends[number] - at:  # each record takes some bytes
+            return np.empty((6, 0), np.int64), False
+        total, at = total + counts[number], ends[number]
+    columns, at, row = np.empty((6, total), np.int64), 0, 0
+    for number in range(len(ends)):
+        end = ends[number]
+        for _ in range(counts[number]):
+            size, at = _varint(buffer, at, end)
+            if at < 0 or size < 1 or size > end - at:
+                return columns, False
+            following = at + size
+            columns[1, row], at = _varint(buffer, at + 1, following)  # behind a byte of attributes
+            if at >= 0:
+                columns[0, row], at = _varint(buffer, at, following)
+            for part in range(2):
+                if at < 0:
+                    return columns, False
+                length, at = _varint(buffer, at, following)
+                if at < 0 or length < -1 or length > following - at:
+                    return columns, False
+                columns[2 + 2 * part, row], columns[3 + 2 * part, row] = at, length
+                at += max(length, 0)
+            at = following  # headers are not looked at
+            row += 1
+        if at != end:
             return columns, False
-        following = at + size
-        columns[1, row], at = _varint(buffer, at + 1, following)  # behind a byte of attributes
-        if at >= 0:
-            columns[0, row], at = _varint(buffer, at, following)
-        for part in range(2):
-            if at < 0:
-                return columns, False
-            length, at = _varint(buffer, at, following)
-            if at < 0 or length < -1 or length > following - at:
-                return columns, False
-            columns[2 + 2 * part, row], columns[3 + 2 * part, row] = at, length
-            at += max(length, 0)
-        at = following  # headers are not looked at
-    return columns, at == end
+    return columns, True
 
 
 @compiled

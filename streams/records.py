@@ -12,10 +12,16 @@ from streams.chunks import HOUR_MS, Record, begins_chunk, is_tick
 
 MISSING = -1
 """The length of a key or value that is null."""
-HEADER_BYTES = 61
-"""Of a record batch."""
-_CODEC, _APPEND_TIME = 0b111, 0b1000
-_ATTRIBUTES, _BASE_TIME, _MAX_TIME, _COUNT = slice(21, 23), slice(27, 35), slice(35, 43), slice(57, 61)
+HEADER = np.dtype(
+    [
+        *(("base_offset", ">i8"), ("size", ">i4"), ("leader_epoch", ">i4"), ("format", "i1"), ("crc", ">u4"), ("attributes", ">i2"), ("last_offset", ">i4")),
+        *(("base_time", ">i8"), ("max_time", ">i8"), ("producer", ">i8"), ("producer_epoch", ">i2"), ("base_sequence", ">i4"), ("count", ">i4")),
+    ]
+)
+"""What a record batch of Kafka's format 2 begins with (https://kafka.apache.org/documentation/#recordbatch)."""
+CODEC = 0b111
+"""Of its attributes, how its records are compressed: 0 not at all, 1 gzip, 2 Snappy, 3 LZ4, 4 Zstandard."""
+_APPEND_TIME = 0b1000
 
 
 class One(NamedTuple):
@@ -74,26 +80,26 @@ class Records(Sequence[One]):
         )
 
     @classmethod
-    def from_batch(cls, header: bytes, records: bytes) -> "Records":
-        """A record batch of Kafka's format 2 (https://kafka.apache.org/documentation/#recordbatch).
+    def from_batches(cls, headers: Numbers, records: Sequence[bytes]) -> "Records":
+        """Some record batches of Kafka's format 2.
 
         Args:
-            header: its first 61 bytes.
-            records: what is behind them, decompressed.
+            headers: what each begins with, as `HEADER`.
+            records: what is behind that, decompressed.
 
         Raises:
-            ValueError: it has other bytes than its records take.
+            ValueError: one has other bytes than its records take.
         """
-        buffer = np.frombuffer(records + b"\0", np.uint8)
-        base_time, max_time = (int.from_bytes(header[place], "big", signed=True) for place in (_BASE_TIME, _MAX_TIME))
-        count = int.from_bytes(header[_COUNT], "big", signed=True)
-        has_append_time = bool(int.from_bytes(header[_ATTRIBUTES], "big") & _APPEND_TIME)
-        columns, is_whole = loops.read_records(buffer, count)
-        if not is_whole:
-            msg = f"a batch of {count} records is no such batch"
+        buffer = np.frombuffer(b"".join([*records, b"\0"]), np.uint8)
+        counts = headers["count"].astype(np.int64)
+        columns, are_whole = loops.read_records(buffer, np.cumsum([len(one) for one in records], dtype=np.int64), counts)
+        if not are_whole:
+            msg = f"one of the batches of {counts.tolist()} records is no such batch"
             raise ValueError(msg)
-        columns[0] += int.from_bytes(header[:8], "big", signed=True)
-        columns[1] = max_time if has_append_time else columns[1] + base_time
+        columns[0] += np.repeat(headers["base_offset"].astype(np.int64), counts)
+        has_append_time = np.repeat((headers["attributes"] & _APPEND_TIME) != 0, counts)
+        base_time, max_time = (np.repeat(headers[name].astype(np.int64), counts) for name in ("base_time", "max_time"))
+        columns[1] = np.where(has_append_time, max_time, columns[1] + base_time)
         return cls(buffer, *columns)
 
     def __len__(self) -> int:
@@ -148,8 +154,3 @@ def cut(before: Record | None, records: Records, size: int) -> Iterator[tuple[bo
         yield begins, records[start:row]
         start, begins = row, True
     yield begins, records[start:]
-
-
-def codec_of(header: bytes) -> int:
-    """How a record batch's records are compressed: 0 not at all, 1 gzip, 2 Snappy, 3 LZ4, 4 Zstandard."""
-    return int.from_bytes(header[_ATTRIBUTES], "big") & _CODEC

@@ -23,7 +23,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from streams.records import HEADER_BYTES, Records, codec_of
+from streams.records import CODEC, HEADER, Records
 
 _COMMIT_SECONDS = 10
 _APPEND_TIME = 1
@@ -68,7 +68,7 @@ class RawRecords(MemoryRecords):
 
 
 class ColumnRecords(fetcher.PartitionRecords):
-    """What was fetched of a partition of the batched topic, a record batch at a time, as `Records`. Making an object of each record took longer than all the rest of fetching."""
+    """What was fetched of a partition of the batched topic, all of it as one `Records`. Making an object of each record took longer than all the rest of fetching."""
 
     batched_topic = ""
     next_fetch_offset: int
@@ -77,28 +77,36 @@ class ColumnRecords(fetcher.PartitionRecords):
         if self._tp.topic != self.batched_topic or self._isolation_level == READ_COMMITTED:
             yield from super()._unpack_records()
             return
-        raw, begin = memoryview(self._records.raw), 0
+        raw, begin, following = memoryview(self._records.raw), 0, self.next_fetch_offset
+        parts: list[Records] = []
+        packed: list[memoryview] = []
         while self._records.has_next():
             batch = self._records.next_batch()
             end = begin + _SIZE_BYTES + int.from_bytes(raw[begin + 8 : begin + _SIZE_BYTES], "big")
             if self._check_crcs and not batch.validate_crc():
                 msg = f"Invalid CRC - {self._tp}"
                 raise CorruptRecordException(msg)
-            if not batch.is_control_batch:
-                records = self._records_of(batch, raw[begin:end])
-                first = int(np.searchsorted(records.offsets, self.next_fetch_offset))  # a batch may begin before what was asked for
-                self.next_fetch_offset = batch.next_offset
-                if first < len(records):
-                    yield records[first:]
-            self.next_fetch_offset = batch.next_offset
-            begin = end
+            if raw[begin + _FORMAT] < _COLUMNS_FORMAT:
+                parts += [*self._unpacked(packed), Records.of(list(batch))]
+                packed = []
+            elif not batch.is_control_batch:
+                packed.append(raw[begin:end])
+            begin, following = end, batch.next_offset
+        parts += self._unpacked(packed)
+        asked, self.next_fetch_offset = self.next_fetch_offset, following
+        if parts:
+            records = Records.join(parts)
+            first = int(np.searchsorted(records.offsets, asked))  # a batch may begin before what was asked for
+            if first < len(records):
+                yield records[first:] if first else records
 
-    def _records_of(self, batch: Any, raw: memoryview) -> Records:  # noqa: ANN401 - aiokafka's
-        if raw[_FORMAT] < _COLUMNS_FORMAT:
-            return Records.of(list(batch))
-        header, packed = bytes(raw[:HEADER_BYTES]), raw[HEADER_BYTES:]
+    def _unpacked(self, batches: list[memoryview]) -> Iterator[Records]:
+        if not batches:
+            return
+        headers = np.frombuffer(b"".join([batch[: HEADER.itemsize] for batch in batches]), HEADER)
+        codecs = (headers["attributes"] & CODEC).tolist()
         try:
-            return Records.from_batch(header, _CODECS[codec_of(header)](packed))
+            yield Records.from_batches(headers, [_CODECS[codec](batch[HEADER.itemsize :]) for codec, batch in zip(codecs, batches, strict=True)])
         except ValueError as error:
             msg = f"{self._tp}: {error}"
             raise CorruptRecordException(msg) from error

@@ -13,7 +13,7 @@ from streams.bulk_admission import BulkAdmission
 from streams.filter import first_rows
 from streams.open_chunk import OpenChunk
 from streams.recent import RecentEntities
-from streams.records import HEADER_BYTES, One, Records
+from streams.records import HEADER, One, Records
 
 _ID, _HASH = "00000000-0000-4000-8000-000000000000", "0" * 64
 _LATER = 1 << 50
@@ -53,4 +53,4 @@ def warm_up(admission: BulkAdmission) -> None:
     recent.keep(chunk.known)
     recent.tell(decided.entities[first == np.arange(len(first))], later.known)
     later.tell(["told"], [("told", next(decided.each(admission.vocabulary)))])
-    Records.from_batch(bytes(HEADER_BYTES), b"")
+    Records.from_batches(np.zeros(1, HEADER), [b""])

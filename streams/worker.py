@@ -396,6 +396,9 @@ class Worker:
             progress.durable, progress.writing_since = max(offset, progress.durable or 0), None
         if complete:
             await self._close(complete)
+        for partition in {one.chunk.partition for one in opened}:
+            self._telemetry.filter_entries.labels(str(partition)).set(len(self._filters[partition]))
+            self._telemetry.filter_bytes.labels(str(partition)).set(self._filters[partition].size)
         if taken.chunks:
             self._telemetry.flush_seconds.observe(time.monotonic() - began)
             self.last_progress = time.time()
@@ -613,9 +616,6 @@ class Worker:
         self._telemetry.corrections_total.inc(after.corrections - before.corrections)
         for rejected in outgoing.rejected:
             self._telemetry.rejected_total.labels(rejected.reason).inc()
-        known, partition = self._filters[outgoing.partition], str(outgoing.partition)
-        self._telemetry.filter_entries.labels(partition).set(len(known))
-        self._telemetry.filter_bytes.labels(partition).set(known.size)
 
     def _unwritten(self, opened: Iterable[_Open], durable: Mapping[int, int | None]) -> _Taken:
         """Take out of some chunks what changed since it was last taken; `durable` says how far their partitions' figures reach."""

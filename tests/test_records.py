@@ -1,5 +1,6 @@
 """Record batches of Kafka's format 2 are read in columns as aiokafka reads them record by record."""
 
+import numpy as np
 import pytest
 from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.topics import EVENTS
-from streams.records import HEADER_BYTES, One, Records
+from streams.records import HEADER, One, Records
 from streams.transport import ColumnRecords, RawRecords, as_batch
 
 CODECS = [0, 1, 2, 3, 4]
@@ -40,6 +41,10 @@ def batch(log: list, codec: int, base: int) -> bytes:
     return bytes(raw)
 
 
+def unpacked(raw: bytes) -> Records:
+    return Records.from_batches(np.frombuffer(raw[: HEADER.itemsize], HEADER), [bytes(raw[HEADER.itemsize :])])
+
+
 def fetched(raw: bytes, first: int) -> list:
     reader = type("Read", (ColumnRecords,), {"batched_topic": EVENTS})
     return list(reader(TP(EVENTS, 0), RawRecords(raw), [], first, None, None, True, fetcher.READ_UNCOMMITTED))
@@ -65,13 +70,13 @@ def test_batches_are_read_as_record_by_record(logs: list, behind: int) -> None:
 @given(log=LOGS, at=st.integers(0, 10_000), byte=st.integers(0, 255), cut=st.booleans())
 def test_a_broken_batch_is_refused_or_read_as_another_one_but_nothing_crashes(log: list, at: int, byte: int, cut: bool) -> None:
     raw = bytearray(batch(log, 0, 7))
-    at = HEADER_BYTES + at % (len(raw) - HEADER_BYTES)
+    at = HEADER.itemsize + at % (len(raw) - HEADER.itemsize)
     if cut:
         del raw[at:]
     else:
         raw[at] = byte
     try:
-        records = Records.from_batch(bytes(raw[:HEADER_BYTES]), bytes(raw[HEADER_BYTES:]))
+        records = unpacked(raw)
     except ValueError:
         return
     assert len(list(records)) == len(log)
@@ -80,10 +85,10 @@ def test_a_broken_batch_is_refused_or_read_as_another_one_but_nothing_crashes(lo
 def test_a_length_beyond_all_numbers_is_refused() -> None:
     """Added to a position it is below 0, and so no longer beyond the end."""
     beyond = b"\xfe" + b"\xff" * 8 + b"\x01"  # 2^63 - 1
-    header = (0).to_bytes(HEADER_BYTES - 4, "big") + (1).to_bytes(4, "big")
+    header = (0).to_bytes(HEADER.itemsize - 4, "big") + (1).to_bytes(4, "big")
     body = b"\0\0\0\x01" + beyond + b"\0"  # attributes, time, offset, no key, and a value that long
     with pytest.raises(ValueError, match="no such batch"):
-        Records.from_batch(header, bytes([2 * len(body)]) + body)
+        unpacked(header + bytes([2 * len(body)]) + body)
 
 
 def test_a_batch_that_was_damaged_on_its_way_is_an_error() -> None:
