@@ -41,7 +41,7 @@ from streams.app import partition_of
 from streams.bulk_admission import BulkAdmission
 from streams.filter import EntityFilter
 from streams.open_chunk import OpenChunk
-from streams.recent import RecentEntities
+from streams.recent import KnownEntities, RecentEntities
 from streams.records import Records
 from streams.rollup import Rollup
 from streams.transport import as_batch, fetch_columns
@@ -58,12 +58,10 @@ STEPS: tuple[tuple[str, Any, str], ...] = (
     ("validate: amounts by metric", BulkAdmission, "_amounts"),
     ("validate: what is not as usual, singly", BulkAdmission, "_with_unusual"),
     ("de-duplicate: filter", EntityFilter, "add"),
-    ("de-duplicate: fingerprints", EntityFilter, "fingerprints"),
     ("de-duplicate: recent chunks", RecentEntities, "tell"),
     ("de-duplicate: ledger", RollupStore, "versions"),
-    ("fold: first versions", OpenChunk, "fold"),
-    ("fold: later versions in their order", OpenChunk, "_count_next"),
-    ("fold: later versions singly", OpenChunk, "count"),
+    ("fold: what entities contribute", KnownEntities, "count"),
+    ("fold: kept for the ledger", OpenChunk, "fold"),
     ("fold: up the hierarchy", Rollup, "_climb"),
     ("encode: columns put together", VersionColumns, "join"),
     ("encode: columns to bytes", sinks.native, "encode"),
