@@ -197,13 +197,11 @@ class Sample:
     worker_cpu: float
     kept_waiting: float
     """Of the workers' threads, for a core."""
-    clickhouse_cpu: float
-    kafka_cpu: float
 
 
 @dataclass
 class Drained:
-    """What draining the log cost, between the moment when a tenth of it was folded and all workers had begun, and the moment when all was folded."""
+    """What draining the log cost, between the moment when a tenth of it was folded and all workers had begun, and the moment when all was folded; of the servers all that the records cost them, merges included."""
 
     records: int
     rate: float
@@ -239,13 +237,13 @@ def drain(settings: Settings, clickhouse: Client, records: Iterable[Record], *, 
         wait_until_shared(settings, started)
         with standing_still(started):
             load(settings, made)
+            servers_before = servers.cpu()
         waiting = len(made)
         while True:
             metrics = [worker.metrics() for worker in started]
             folded = [one.get("pravah_records_total", 0.0) for one in metrics]
-            cpu = servers.cpu()
             workers_cpu, kept_waiting = sum(worker.cpu() for worker in started), sum(worker.kept_waiting() for worker in started)
-            samples.append(Sample(time.monotonic(), sum(folded), all(folded), workers_cpu, kept_waiting, cpu["clickhouse"], cpu["kafka"]))
+            samples.append(Sample(time.monotonic(), sum(folded), all(folded), workers_cpu, kept_waiting))
             watch.check(int(samples[-1].folded), "the worker")
             if samples[-1].folded >= waiting and not lag.position().behind:
                 break
@@ -253,6 +251,7 @@ def drain(settings: Settings, clickhouse: Client, records: Iterable[Record], *, 
         metrics = [worker.metrics() for worker in started]
         highest = max(worker.memory()[1] for worker in started)
         settle(settings, clickhouse, lag)
+        servers_after = servers.cpu()
     begin = next((one for one in samples if one.folding and one.folded >= waiting / 10), samples[0])
     end = next(one for one in samples if one.folded >= samples[-1].folded)
     if end.at <= begin.at:
@@ -269,6 +268,9 @@ def drain(settings: Settings, clickhouse: Client, records: Iterable[Record], *, 
     def total(name: str) -> float:
         return sum(one.get(name, 0.0) for one in metrics)
 
+    def server_micros(name: str) -> float:
+        return (servers_after[name] - servers_before[name]) / waiting * 1e6
+
     def micros(of: str) -> float:
         return float((getattr(end, of) - getattr(begin, of)) / count * 1e6)
 
@@ -276,8 +278,8 @@ def drain(settings: Settings, clickhouse: Client, records: Iterable[Record], *, 
         records=waiting,
         rate=count / (end.at - begin.at),
         worker_micros=micros("worker_cpu"),
-        clickhouse_micros=micros("clickhouse_cpu"),
-        kafka_micros=micros("kafka_cpu"),
+        clickhouse_micros=server_micros("clickhouse"),
+        kafka_micros=server_micros("kafka"),
         kept_waiting_micros=micros("kept_waiting"),
         idle=idle / (end.at - begin.at),
         journal_rows=total('pravah_rows_written_total{table="journal"}') / samples[-1].folded,

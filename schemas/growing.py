@@ -33,3 +33,7 @@ class Growing:
         end = self.count + len(numbers)
         self.reserve(len(numbers))[self.count : end] = numbers
         self.count = end
+
+    def trim(self) -> None:
+        """Give back the room that is left."""
+        self.room = self.values.copy()

@@ -118,7 +118,12 @@ class NameTable:
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         """Enter these."""
-        self._bytes, self._begins, self._lengths, self._checksums = (Growing(kind) for kind in (np.uint8, np.int64, np.int64, np.uint32))
+        self._columns = self._bytes, self._begins, self._lengths, self._checksums = (
+            Growing(np.uint8),
+            Growing(np.int64),
+            Growing(np.int64),
+            Growing(np.uint32),
+        )
         self._slots = np.full(8, -1, np.int32)
         self.enter(Hashed.of(names))
 
@@ -145,6 +150,11 @@ class NameTable:
             *(self._slots, self._checksums.room, self._bytes.room, self._begins.room, self._lengths.room),
             *(texts.checksums, column.buffer, column.begins, column.lengths),
         )
+
+    def trim(self) -> None:
+        """Give back the room that is left: no more is to come."""
+        for column in self._columns:
+            column.trim()
 
     def names(self, numbers: Numbers) -> Hashed:
         """The names with some numbers."""

@@ -79,15 +79,15 @@ class VersionColumns:
         """How many versions."""
         return len(self.entities)
 
-    @classmethod
-    def of(cls, versions: Iterable[tuple[Entity, Version]], vocabulary: Vocabulary) -> "VersionColumns":
+    @staticmethod
+    def of(versions: Iterable[tuple[Entity, Version]], vocabulary: Vocabulary) -> "VersionColumns":
         """Columns of versions that were told one by one.
 
         Raises:
             LookupError: the registry has no such unit.
         """
-        entities, told = zip(*listed, strict=True) if (listed := list(versions)) else ((), ())
-        return VersionColumns(Hashed.of(entities), **_columns_of(told, vocabulary))
+        told = list(versions)
+        return VersionColumns(Hashed.of(entity for entity, _ in told), **_columns_of([version for _, version in told], vocabulary))
 
     def take(self, rows: Numbers) -> Self:
         """Some of them, in this order."""
@@ -142,10 +142,6 @@ class LedgerColumns(VersionColumns):
     reporter: Texts
     evidence: Texts
     data: Texts
-
-    def versions(self) -> VersionColumns:
-        """Without what only the ledger keeps."""
-        return VersionColumns(**{one.name: getattr(self, one.name) for one in fields(VersionColumns)})
 
     def ledger(self, vocabulary: Vocabulary, *, correction: Numbers | None = None) -> Block:
         """As rows of the ledger (`sinks.tables.LEDGER`)."""

@@ -63,7 +63,8 @@ class OpenChunk:
     def tell(self, entities: Sequence[Entity], versions: Iterable[tuple[Entity, Version]]) -> None:
         """Take the ledger's answer about some entities that are `unknown`: all their versions at offsets before this chunk."""
         if entities:
-            self.known.tell(Hashed.of(entities), VersionColumns.of(versions, self._vocabulary))
+            each_once = {(entity, version.version): (entity, version) for entity, version in versions}
+            self.known.tell(Hashed.of(entities), VersionColumns.of(each_once.values(), self._vocabulary))
 
     def fold(self, columns: LedgerColumns, fresh: Numbers) -> None:
         """Fold admitted versions in the order of the log, and keep them for the ledger; of two with the same entity and number the first stands.
@@ -80,11 +81,11 @@ class OpenChunk:
 
     def count(self, columns: VersionColumns, fresh: Numbers) -> Numbers:
         """The same without the ledger: let the figures follow, and say which versions are accepted."""
-        accepted, changes = self.known.count(columns, fresh)
+        accepted, changes, corrections = self.known.count(columns, fresh)
         self._rollup.add(changes)
         number = int(np.count_nonzero(accepted))
         self.counts.accepted += number
-        self.counts.corrections += number - int(np.count_nonzero(fresh))
+        self.counts.corrections += corrections
         self.counts.duplicates += len(accepted) - number
         return accepted
 

@@ -25,6 +25,8 @@ class Counted(NamedTuple):
     """Which are no repeats."""
     changes: Numbers
     """What they change, shape (changes, 6): unit, metric, day, value, verified value, number of reports. A cell may come more than once."""
+    corrections: int
+    """How many of the accepted ones are of entities that had a version before."""
 
 
 class KnownEntities:
@@ -66,8 +68,9 @@ class KnownEntities:
         entities[fresh] = np.arange(len(self), len(self) + np.count_nonzero(fresh))
         self._enter(columns.entities[fresh])
         entities[~fresh] = self.find(columns.entities[~fresh])
+        begin = self._known.count
         accepted, changes, self._known.count, self._items.count = contribution.count(_of(columns), entities, self._codes, self._room(columns))
-        return Counted(accepted, changes)
+        return Counted(accepted, changes, int(np.count_nonzero(self._known.values["previous"][begin:] != NONE)))
 
     def take_over(self, entities: Numbers, other: "KnownEntities") -> None:
         """Take all versions of entities that are not known yet, as another one has them under these numbers."""
@@ -82,6 +85,12 @@ class KnownEntities:
         self._known.extend(known)
         self._names.enter(other._names.names(entities))  # noqa: SLF001
         self._last.extend(np.where(counts > 0, begin + np.cumsum(counts) - counts, NONE))
+
+    def trim(self) -> None:
+        """Give back the room that is left: no more is to come."""
+        for growing in (self._known, self._items, self._last):
+            growing.trim()
+        self._names.trim()
 
     def _enter(self, entities: Hashed) -> None:
         self._names.enter(entities)
@@ -102,6 +111,7 @@ class RecentEntities:
 
     def keep(self, known: KnownEntities) -> None:
         """Take over what a chunk knew when it was complete: all versions of its entities below the offset where the next chunk begins. When it is too much, the oldest goes."""
+        known.trim()
         self._chunks.appendleft(known)
         while len(self._chunks) > 1 and self._chunks[-1].in_ledger and sum(map(len, self._chunks)) > self._limit:
             self._chunks.pop()
