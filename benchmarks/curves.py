@@ -22,16 +22,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 
-from clickhouse_driver import Client
-
 import reference
-from benchmarks.measuring import SESSION_SECONDS, Drained, drain, proven, running, say, table, writer
+from benchmarks.measuring import SESSION_SECONDS, Drained, drain, forget, proven, running, say, table, writer
 from benchmarks.national import BOOTHS, national_registry
 from benchmarks.producing import Mix, Record
 from cli.prepare import read_registry_files
 from schemas.registry import Registry
 from schemas.units import Level, routing_key
-from settings import Settings
 
 STATE_CURVES = ("events", "late", "levels", "repeats", "corrections", "workers")
 
@@ -117,20 +114,19 @@ def _wanted(points: list[Point], curves: Iterable[str]) -> list[Point]:
 
 
 def _run(registry: Registry, points: list[Point], options: argparse.Namespace, found: dict[str, dict[str, list[Drained]]]) -> int:
-    """Run points in turns; returns how many figures differ from the recount at the end."""
+    """Run points in turns, each on empty tables; returns how many figures differ from recounts."""
+    different = 0
     with running(registry, session_timeout_seconds=SESSION_SECONDS) as settings, writer(settings) as clickhouse:
         for turn in range(options.rounds):
             for number, point in enumerate(points):
                 names = ", ".join(f"{curve} {label}" for curve, label in point.curves)
-                drained = _measure(settings, clickhouse, point, seed=turn * len(points) + number + 1)
+                forget(clickhouse)
+                drained = drain(settings, clickhouse, point.records(turn * len(points) + number + 1), workers=point.workers)
+                different += proven(clickhouse)
                 say(f"round {turn + 1}, {names}: {drained}")
                 for curve, label in point.curves:
                     found.setdefault(curve, {}).setdefault(label, []).append(drained)
-        return proven(clickhouse)
-
-
-def _measure(settings: Settings, clickhouse: Client, point: Point, *, seed: int) -> Drained:
-    return drain(settings, clickhouse, point.records(seed), workers=point.workers)
+    return different
 
 
 def _median(runs: list[Drained]) -> dict[str, float]:

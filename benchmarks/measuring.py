@@ -304,6 +304,12 @@ def settle(settings: Settings, clickhouse: Client, lag: Lag) -> None:
         time.sleep(0.2)
 
 
+def forget(clickhouse: Client) -> None:
+    """Throw away what was folded so far, all but how far the log has come: merges of it would be in the next figures."""
+    for name in ("ledger", "journal", "plan_events", "membership_events", "rejected_records"):
+        clickhouse.execute(f"TRUNCATE TABLE {name}")
+
+
 def proven(clickhouse: Client) -> int:
     """Recount every figure from the ledger, say it, and return how many differ."""
     outcome = recount(clickhouse, durable_cut(clickhouse))
