@@ -97,6 +97,8 @@ class Admitted(NamedTuple):
 
     records: Records
     decided: Decided
+    times_lost: int
+    """How often the partition had been taken away when they came: later it is not ours to fold them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,8 +263,8 @@ class Worker:
 
     async def admit(self, partition: int, records: Sequence[Record]) -> Admitted:
         """Decide about a batch of consecutive records of a partition, while others are folded; nothing of it is counted yet."""
-        batch = Records.of(records)
-        return Admitted(batch, await self._on_thread(self._admission_thread, self._admission.admit, partition, batch))
+        batch, times_lost = Records.of(records), self._lost[partition]
+        return Admitted(batch, await self._on_thread(self._admission_thread, self._admission.admit, partition, batch), times_lost)
 
     async def take(self, partition: int, batch: Admitted | Sequence[Record]) -> None:
         """Fold a batch of consecutive records of a partition, which is admitted first if it is not.
@@ -270,19 +272,22 @@ class Worker:
         Raises:
             LogError: the batch does not continue the log, or an earlier one failed.
         """
-        times_lost = self._lost[partition]
+        if not isinstance(batch, Admitted):
+            batch = await self.admit(partition, batch)
         async with self._taking:
             if self.failure:
                 msg = f"partition {partition}: a batch failed before; what follows it must not be folded without it"
                 raise LogError(msg)
             try:
-                await self._take(partition, batch if isinstance(batch, Admitted) else await self.admit(partition, batch), times_lost)
+                await self._take(partition, batch)
             except BaseException as error:
                 self._fail(error)
                 raise
 
-    async def _take(self, partition: int, batch: Admitted, times_lost: int) -> None:
-        records, decided = batch
+    async def _take(self, partition: int, batch: Admitted) -> None:
+        records, decided, times_lost = batch
+        if self._lost[partition] != times_lost:  # taken away while they were admitted, or waited
+            return
         self._follow(partition, records[0].offset)
         now, expected = self._open.get(partition), self._next.get(partition)
         for begins, piece in cut(now.last if now else None, records, self._chunk_size):

@@ -18,7 +18,7 @@ from schemas.topics import TICK_KEY
 from schemas.units import routing_key
 from sinks.connection import StoppedError
 from streams.admission import Admission
-from streams.bulk_admission import BulkAdmission, Decided
+from streams.open_chunk import OpenChunk
 from streams.worker import LogError, Outgoing, Worker
 
 REGISTRY = small_world.registry()
@@ -293,20 +293,38 @@ def test_a_partition_that_is_taken_away_is_left_alone(moment: str, written: set[
     assert group.committed == committed, "no longer ours to commit"
 
 
+def test_what_was_admitted_before_its_partition_was_taken_away_is_not_folded() -> None:
+    """It waits for its turn while the group is shared out anew. Folded all the same, it would be taken for the beginning, and what the partition goes on with when it comes back for a hole in the log."""
+    group = Group(MemoryStore(), 100)
+
+    async def run() -> None:
+        worker = group.worker()
+        admitted = await worker.admit(0, log_of([_post()], [0]))
+        worker.drop([0])
+        await worker.take(0, admitted)
+        await worker.flush()
+        assert worker.progress == {}
+        await worker.take(0, log_of([_post(), _post()], [0, 0]))  # it comes back
+        await worker.flush()
+        worker.stop()
+
+    asyncio.run(run())
+    assert len(group.store.ledger) == 1, "the second one repeats the first"
+
+
 def test_a_partition_that_is_taken_away_while_it_is_folded_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Folding goes on in a thread of its own meanwhile; a worker that failed of it drew the others into its fall."""
-    group, admit = Group(MemoryStore(), 100), BulkAdmission.admit
+    group, fold = Group(MemoryStore(), 100), OpenChunk.fold
 
-    def take_away(self: BulkAdmission, *arguments) -> Decided:
-        decided = admit(self, *arguments)
+    def take_away(self: OpenChunk, *arguments) -> None:
         worker.drop([0])
-        return decided
+        fold(self, *arguments)
 
     async def run() -> None:
         nonlocal worker
         worker = group.worker()
         await worker.take(0, log_of([_post()], [0]))
-        monkeypatch.setattr(BulkAdmission, "admit", take_away)
+        monkeypatch.setattr(OpenChunk, "fold", take_away)
         await worker.take(0, log_of([_post(), _post()], [0, 0])[1:])  # a repeat: what was known lately is asked
         await worker.flush()
 
