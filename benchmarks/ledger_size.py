@@ -80,13 +80,13 @@ class Measured:
     """Of the ledger's table: every look-up asks each of them."""
 
 
-def fill(client: Client, first: int, behind: int) -> None:
-    """Add rows to the ledger: entities of random names, spread over keys and partitions."""
+def fill(client: Client, first: int, behind: int, *, offset: str = "number") -> None:
+    """Add rows to the ledger: entities of random names, spread over keys and partitions; each at its number's offset, or at another one."""
     for begin in range(first, behind, STEP):
         client.execute(
             f"""
             INSERT INTO ledger (key, entity, version, partition, offset, event_id, op, unit, kind, occurred_at, day, tool, producer, verification, data, metrics, amounts, appended_at)
-            SELECT concat('CG-AC', leftPad(toString(number % {PARTITIONS} + 1), 3, '0')), hex(sipHash128(number)), 1, number % {PARTITIONS}, number, generateUUIDv4(), 'report', '{UNIT}',
+            SELECT concat('CG-AC', leftPad(toString(number % {PARTITIONS} + 1), 3, '0')), hex(sipHash128(number)), 1, number % {PARTITIONS}, {offset}, generateUUIDv4(), 'report', '{UNIT}',
                    'social_post', toDateTime64('2022-09-01 10:00:00', 6, 'Asia/Kolkata'), '2022-09-01', 'bench', 'x', 'unverified', '{{"platform":"facebook","posts":3}}', ['posts_facebook'], [3], now64(3)
             FROM numbers({begin}, {min(STEP, behind - begin)})
             """

@@ -73,7 +73,7 @@ def main() -> int:
             _fold(settings, clickhouse, state, 1_000, ("", ""), seed=1)  # the next ones begin behind something
             have = 0
             for number, entities in enumerate(sorted(map(int, options.entities.split(",")))):
-                fill_ledger(clickhouse, have, entities)
+                fill_ledger(clickhouse, have, entities, offset="0")  # below where the next worker begins
                 have = entities
                 found.append(_fold(settings, clickhouse, state, options.events, ("filter", f"{entities:,}"), seed=number + 2))
     print(

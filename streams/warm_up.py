@@ -47,6 +47,7 @@ def warm_up(admission: BulkAdmission) -> None:
         texts.native()
         texts.crc32()
     first = first_rows(decided.entities.checksums)
+    decided.entities.texts.are_as(first, first)
     chunk, later = (OpenChunk(0, 0, admission.vocabulary) for _ in range(2))
     chunk.fold(decided, first == np.arange(len(first)))
     recent = RecentEntities(0)
