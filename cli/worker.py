@@ -54,7 +54,9 @@ def _start_anew() -> NoReturn:
 
 
 def worker(
-    processes: Annotated[int, typer.Option(min=1, help="So many workers at once, each a process of its own; at full speed one keeps about a core and a half busy.")] = 1,
+    processes: Annotated[
+        int, typer.Option(min=1, help="So many workers at once, each a process of its own; at full speed one keeps about a core and a half busy.")
+    ] = 1,
 ) -> None:
     """Roll events up, until a signal.
 
