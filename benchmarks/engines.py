@@ -65,7 +65,7 @@ def run_id(engine: str, suffix: str) -> str:
 
 SAMPLE_SECONDS = 0.1
 _ASK_SECONDS = 1.0
-"""So seldom are Kafka and ClickHouse asked how far Pravah is: ten times a second took a tenth of the machine, and nobody asks for the others."""
+"""So seldom are Kafka and ClickHouse asked how far Pravah is: each question takes time of both, and nobody asks for the others."""
 START_SECONDS = 120.0
 """What an engine may take to its first record, and to its end after its last."""
 _QUIET_SECONDS = 30.0
