@@ -68,6 +68,7 @@ class KnownEntities:
         entities[fresh] = np.arange(len(self), len(self) + np.count_nonzero(fresh))
         self._enter(columns.entities[fresh])
         entities[~fresh] = self.find(columns.entities[~fresh])
+        assert (entities != NONE).all()  # noqa: S101 - the loops look at no position
         begin = self._known.count
         accepted, changes, self._known.count, self._items.count = contribution.count(_of(columns), entities, self._codes, self._room(columns))
         return Counted(accepted, changes, int(np.count_nonzero(self._known.values["previous"][begin:] != NONE)))

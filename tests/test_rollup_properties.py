@@ -56,7 +56,7 @@ class Group:
         self.committed = 0
         self.sent: list[Outgoing] = []
 
-    def worker(self) -> Worker:
+    def worker(self, filter_bits: int = 32) -> Worker:
         async def send(outgoing: list[Outgoing]) -> None:
             self.sent += outgoing
 
@@ -66,7 +66,14 @@ class Group:
 
         admission = Admission(self.registry, DICTIONARY, partition_of=lambda _: 0, max_future_hours=24)
         return Worker(
-            store=self.store, writer=self.store, admission=admission, chunk_size=self.chunk_size, recent_entities=self.chunk_size, send=send, release=release
+            store=self.store,
+            writer=self.store,
+            admission=admission,
+            chunk_size=self.chunk_size,
+            filter_bits=filter_bits,
+            recent_entities=self.chunk_size,
+            send=send,
+            release=release,
         )
 
     async def read(self, records: Sequence[LogRecord], batches: Sequence[int], *, flush: bool) -> None:
@@ -310,6 +317,25 @@ def test_what_was_admitted_before_its_partition_was_taken_away_is_not_folded() -
 
     asyncio.run(run())
     assert len(group.store.ledger) == 1, "the second one repeats the first"
+
+
+@settings(max_examples=60)
+@given(events=st.lists(small_world.event(entities=4), min_size=1, max_size=20), sizes=st.lists(st.integers(1, 8), min_size=20, max_size=20))
+def test_entities_with_the_same_fingerprint_are_told_apart(events: list[dict], sizes: list[int]) -> None:
+    """With one bit there are two fingerprints for all of them."""
+
+    async def folded(filter_bits: int) -> dict:
+        group = Group(MemoryStore(), 7)
+        worker, records, at = group.worker(filter_bits), log_of(events, [0] * len(events)), 0
+        for size in sizes:
+            if records[at : at + size]:
+                await worker.take(0, records[at : at + size])
+                at += size
+        await worker.flush()
+        worker.stop()
+        return {key: {name: value for name, value in row.items() if name != "version"} for key, row in group.store.journal.items()}
+
+    assert asyncio.run(folded(1)) == asyncio.run(folded(32))
 
 
 def test_a_partition_that_is_taken_away_while_it_is_folded_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
