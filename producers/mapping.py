@@ -334,9 +334,9 @@ class _Mapper:
     def _check(self, entity: str, unit: str, content: dict[str, Any], day: int | None) -> None:
         """Whether it is an event, and none of its submission tells the same."""
         try:
-            parse_event(orjson.dumps({"event_id": event_id(entity, 1), "entity": entity, "unit": unit, **content}), show_values=False)
+            parse_event(orjson.dumps({"event_id": event_id(entity, 1), "entity": entity, "unit": unit, **content}))
         except EventError as error:
-            self._found("", error.detail)
+            self._found("", error.told)
         earlier = self._told.setdefault((entity, content["occurred_at"]), self._where)
         if earlier != self._where:
             self._found("entity", f"is the same at the same time as in {earlier.removesuffix(': ') or 'the first event'}, so only one would count")

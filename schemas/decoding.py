@@ -219,12 +219,12 @@ class Decoded:
         codes = [places.setdefault(value if given else None, len(places)) for value, given in zip(values, has.tolist(), strict=True)]
         return np.array(codes, np.int64), list(places)
 
-    def data(self) -> Texts:
-        """Each event's data as JSON, as its model gives it: fields in order, without those that are missing; empty where there is none."""
+    def data(self, rows: Numbers) -> Texts:
+        """The data of some events as JSON, as its model gives it: fields in order, without those that are missing; empty where there is none."""
         schema, place = _SCHEMA, _SCHEMA.places["data"]
-        size = int(self.lengths[place].sum()) + len(self) * schema.data_room
+        size = int(self.lengths[place][rows].sum()) + len(rows) * schema.data_room
         buffer, begins, lengths = loops.write_data(
-            *(self.buffer, self.number("kind"), self.found, self.begins, self.lengths, np.uint64(1 << place)),
+            *(rows, self.buffer, self.number("kind"), self.found, self.begins, self.lengths, np.uint64(1 << place)),
             *(schema.data, schema.types, schema.names.buffer, schema.names.begins, schema.names.lengths),
             *(schema.data_defaults.buffer, schema.data_defaults.begins, schema.data_defaults.lengths, size),
         )

@@ -4,13 +4,14 @@ One event is one Kafka record: UTF-8 JSON, at most 1 MiB. `parse_event` turns by
 text is refused rather than guessed at, an unknown field is refused rather than dropped (a mistyped `verification` must not pass as unverified).
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints, TypeAdapter, ValidationError
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from schemas.units import UNIT_CODE_PATTERN
 
@@ -231,21 +232,21 @@ EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 
 class EventError(ValueError):
-    """A record that is no event: a short `reason` for programs and a `detail` that tells a person what is wrong, where, and what to do."""
+    """A record that is no event: a short `reason` for programs and a `detail` that tells a person what is wrong, where, and what to do.
 
-    def __init__(self, reason: str, detail: str) -> None:
-        """Keep both; the message is `reason: detail`."""
+    `told` is the same without what was given, for where it may be read by others than who sent it.
+    """
+
+    def __init__(self, reason: str, detail: str, told: str | None = None) -> None:
+        """Keep them; the message is `reason: detail`. Without `told`, the detail repeats nothing that was given."""
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.told = detail if told is None else told
 
 
-def parse_event(raw: bytes | None, *, show_values: bool = True) -> Event:
-    """Check one record's value.
-
-    Args:
-        raw: UTF-8 JSON.
-        show_values: whether an error may repeat what was given; not where it may be read by others than who sent it.
+def parse_event(raw: bytes | None) -> Event:
+    """Check one record's value, UTF-8 JSON.
 
     Raises:
         EventError: with reason `empty`, `too_large`, `not_utf8`, `not_json` or `invalid`.
@@ -259,30 +260,29 @@ def parse_event(raw: bytes | None, *, show_values: bool = True) -> Event:
     try:
         return _REPORT.validate_json(raw)
     except ValidationError as error:
-        return _explain(raw, error, show_values=show_values)
+        return _explain(raw, error)
 
 
-def _explain(raw: bytes, error: ValidationError, *, show_values: bool) -> Event:
+def _explain(raw: bytes, error: ValidationError) -> Event:
     """Tell why `raw` is no report; give back the retraction if it is one without data."""
     try:
         text = raw.decode()
     except UnicodeDecodeError as bad:
         reason = "not_utf8"
         raise EventError(reason, f"byte {bad.start} ({raw[bad.start]:#04x}) is not UTF-8; encode the JSON as UTF-8") from None
-    first = error.errors(include_url=False, include_context=False)[0]
-    if first["type"] == "json_invalid":
+    found = error.errors(include_url=False)
+    if found[0]["type"] == "json_invalid":
         reason = "not_json"
-        raise EventError(reason, f"{first['msg']}; the text begins {text[:40]!r}" if show_values else first["msg"]) from None
-    try:
-        return _RETRACTION.validate_json(raw)
-    except ValidationError as not_retraction:
-        shown = not_retraction if _meant_as_retraction(not_retraction) else error
-        reason = "invalid"
-        raise EventError(reason, describe(shown, show_values=show_values)) from None
-
-
-def _meant_as_retraction(error: ValidationError) -> bool:
-    return not any(item["loc"] == ("op",) for item in error.errors(include_url=False, include_context=False, include_input=False))
+        raise EventError(reason, f"{found[0]['msg']}; the text begins {text[:40]!r}", found[0]["msg"]) from None
+    if "retract" in text or "\\" in text:  # else it is none, however its letters may be written
+        try:
+            return _RETRACTION.validate_json(raw)
+        except ValidationError as not_retraction:
+            mistakes = not_retraction.errors(include_url=False)
+            if not any(item["loc"] == ("op",) for item in mistakes):
+                found = mistakes
+    reason = "invalid"
+    raise EventError(reason, *_describe(found)) from None
 
 
 _NO_INSTANT = "must be RFC 3339 with an offset, such as 2022-03-31T18:05:00+05:30"
@@ -293,23 +293,23 @@ _HINTS = {
     HASH_PATTERN: "must be 64 hex digits, the keyed hash of the person: never a name or a phone number",
 }
 _NO_KIND = f"kind: is none of {', '.join(MODELS)}"
-_SHOWN, _TOLD = 60, 300
-"""So many characters are shown of what was given, and told about one field: a reason travels in a record's header."""
+_SHOWN, _TOLD, _MOST = 60, 300, 5
+"""So many characters are shown of what was given, and told about one field, and so many fields: a reason travels in a record's header."""
 
 
-def describe(error: ValidationError, most: int = 5, *, show_values: bool = True) -> str:
-    """What is wrong with an event, field by field, in one line a person understands. Never shows what stands where a keyed hash belongs."""
-    lines = []
-    for item in error.errors(include_url=False):
+def _describe(found: Sequence[ErrorDetails]) -> tuple[str, str]:
+    """What is wrong with an event, field by field, in one line a person understands: with what was given, and without. Never shows what stands where a keyed hash belongs."""
+    shown_lines, told_lines = [], []
+    for item in found[:_MOST]:
         # the discriminator puts the kind into the path; the reader looks for the field
         path = ".".join(str(part) for part in item["loc"] if part not in MODELS) or "event"
         pattern = item.get("ctx", {}).get("pattern", "")
         hint = _HINTS.get(pattern) or (_INSTANT_HINTS.get(item["type"]) if path in {"occurred_at", "reported_at"} else None)
-        message = hint or (_NO_KIND if item["type"] == "union_tag_invalid" and not show_values else item["msg"])
-        given = item["input"]
-        if show_values and isinstance(given, (str, int, float)) and pattern != HASH_PATTERN:
-            shown = repr(given)
-            message += f" (given: {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '…'})"
-        lines.append(f"{path[:_SHOWN]}: {message[:_TOLD]}")
-    more = f"; and {len(lines) - most} more" if len(lines) > most else ""
-    return "; ".join(lines[:most]) + more
+        message, given = hint or item["msg"], ""
+        if isinstance(item["input"], (str, int, float)) and pattern != HASH_PATTERN:
+            shown = repr(item["input"])
+            given = f" (given: {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '…'})"
+        shown_lines.append(f"{path[:_SHOWN]}: {f'{message}{given}'[:_TOLD]}")
+        told_lines.append(f"{path[:_SHOWN]}: {(_NO_KIND if item['type'] == 'union_tag_invalid' else message)[:_TOLD]}")
+    more = [f"and {len(found) - _MOST} more"] if len(found) > _MOST else []
+    return "; ".join(shown_lines + more), "; ".join(told_lines + more)

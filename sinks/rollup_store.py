@@ -2,14 +2,15 @@
 
 import threading
 import time
-from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 from pyroaring import BitMap
 
 from schemas.columns import Block
+from schemas.loops import Numbers
 from settings import ClickHouseSettings
 from sinks.connection import PatientSession
 from sinks.deployment import REGISTRY, get_fact
@@ -106,7 +107,7 @@ class RollupStore:
         """The fingerprint of the registry under which chunks may be closed now; None if none was ever loaded."""
         return self._session.run(lambda client: get_fact(client, REGISTRY))
 
-    def fingerprints(self, partition: int, first: int, before: int, bits: int) -> list[BitMap]:
+    def fingerprints(self, partition: int, first: int, before: int, bits: int) -> list[Numbers]:
         """The fingerprints of a partition's entities from an offset on and before another one, as `streams.filter.EntityFilter` makes them.
 
         ClickHouse makes the bitmap: to take a number for each entity from it was most of the time that a worker needs to begin with a large ledger.
@@ -116,7 +117,7 @@ class RollupStore:
             FROM ledger PREWHERE partition = %(partition)s AND offset >= %(first)s AND offset < %(before)s
         """
         wanted = {"partition": partition, "first": first, "before": before, "mask": (1 << bits) - 1}
-        return [_bitmap(bytes.fromhex(self._session.run(lambda client: client.execute(query, wanted))[0][0]))]
+        return [_numbers(bytes.fromhex(self._session.run(lambda client: client.execute(query, wanted))[0][0]))]
 
     def with_other_attempts(self, attempts: Sequence[tuple[int, int, UUID]]) -> set[tuple[int, int, UUID]]:
         """Those attempts (partition, chunk, attempt) at whose chunk another one has written something."""
@@ -174,9 +175,9 @@ class RollupStore:
         self._inserted(table, len(rows), time.monotonic() - began)
 
 
-def _bitmap(state: bytes) -> BitMap:
+def _numbers(state: bytes) -> Numbers:
     """The state of ClickHouse's `groupBitmap` of UInt32: how it is kept; then the count and the numbers, or the length in bytes as a varint and a bitmap in Roaring's portable format."""
     if state[0] == _SMALL:
-        return BitMap(array("I", state[2:]))
+        return np.frombuffer(state, np.uint32, offset=2)
     begin = next(place for place, byte in enumerate(state[1:], start=2) if byte < 0x80)  # noqa: PLR2004 - the last byte of a varint
-    return BitMap.deserialize(state[begin:])
+    return np.frombuffer(BitMap.deserialize(state[begin:]).to_array(), np.uint32)

@@ -49,6 +49,8 @@ class Rejected(NamedTuple):
     record: Record
     reason: str
     detail: str
+    told: str
+    """The same without what stood in the record, for that may name persons."""
 
 
 class Misrouted(NamedTuple):
@@ -90,7 +92,7 @@ class Admission:
             event = parse_event(record.value)
             version = self._version(event, record)
         except EventError as error:
-            return Rejected(record, error.reason, error.detail)
+            return Rejected(record, error.reason, error.detail, error.told)
         key = routing_key(event.unit)
         belongs = self.partition_of(key)
         return Accepted(key, event.entity_name, version, event, record) if belongs == partition else Misrouted(record, key, belongs)
@@ -131,15 +133,10 @@ class Admission:
 
 
 def rejection_row(rejected: Rejected, partition: int, chunk: int, attempt: UUID) -> tuple[Any, ...]:
-    """A rejected record as a row of `sinks.tables.REJECTED_RECORDS`: why, without what stood in it, for that may name persons."""
+    """A rejected record as a row of `sinks.tables.REJECTED_RECORDS`: why, without what stood in it."""
     record, key = rejected.record, rejected.record.key or b""
     state = _STATE.match(key)
-    detail = rejected.detail
-    try:
-        parse_event(record.value, show_values=False)
-    except EventError as error:
-        detail = error.detail
-    return (partition, record.offset, chunk, attempt, state[1].decode() if state else "", rejected.reason, detail[:_TOLD], record.timestamp)
+    return (partition, record.offset, chunk, attempt, state[1].decode() if state else "", rejected.reason, rejected.told[:_TOLD], record.timestamp)
 
 
 _STATE = re.compile(rb"(?!IN)([A-Z]{2})(-|$)")

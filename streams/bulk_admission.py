@@ -87,8 +87,6 @@ class BulkAdmission:
         records = Records.of(records)
         columns, passed = self._columns(partition, records)
         unusual = [records[row] for row in np.flatnonzero(~passed).tolist()]
-        if unusual:
-            columns = columns.where(passed)
         return self._with_unusual(partition, columns if len(columns) else None, unusual)
 
     def _with_unusual(self, partition: int, columns: LedgerColumns | None, unusual: Iterable[Record]) -> Decided:
@@ -113,8 +111,8 @@ class BulkAdmission:
         return decided
 
     def _columns(self, partition: int, records: Records) -> tuple[LedgerColumns, Numbers]:
-        """All records as columns, and which of them are events that may be taken so; of the others the columns mean nothing."""
-        hierarchy, count = self._hierarchy, len(records)
+        """The events among the records that may be taken as they are, as columns; and which records these are."""
+        hierarchy = self._hierarchy
         events, passed = decode(records.buffer, records.value_begins, np.where(records.value_lengths <= MAX_EVENT_BYTES, records.value_lengths, 0))
         appended_at = records.timestamps
         unit = self._units.find(Hashed.of(events.text("unit")))
@@ -132,33 +130,41 @@ class BulkAdmission:
         tool = self._labels(self._tools, self.vocabulary.tools, events.text("source.tool"), passed)
         producer = self._labels(self._producers, self.vocabulary.producers, events.text("source.producer"), passed)
         lengths, metrics, amounts = self._amounts(events, passed)
-        entity, identity, named = events.text("entity"), events.text("event_id"), events.has("entity")
-        names = Texts(events.buffer, np.where(named, entity.begins, identity.begins), np.where(named, entity.lengths, identity.lengths)).copied()
+        rows = np.flatnonzero(passed)
+        entities, names = self._entities(events, unit, rows)
         return LedgerColumns(
-            entities=Hashed.of(names.behind(self._key_prefixes, hierarchy.keys[unit])),
-            version=events.number("version").copy(),
-            op=events.number("op").astype(np.int8),
-            verification=events.number("verification").astype(np.int8),
-            unit=unit,
-            occurred_at=occurred_at,
-            day=day,
-            lengths=lengths,
+            entities=entities,
+            version=events.number("version")[rows],
+            op=events.number("op")[rows].astype(np.int8),
+            verification=events.number("verification")[rows].astype(np.int8),
+            unit=unit[rows],
+            occurred_at=occurred_at[rows],
+            day=day[rows],
+            lengths=lengths[rows],
             metrics=metrics,
             amounts=amounts,
-            partition=np.full(count, partition, np.int32),
-            offset=records.offsets,
-            appended_at=appended_at,
-            event_id=event_id,
+            partition=np.full(len(rows), partition, np.int32),
+            offset=records.offsets[rows],
+            appended_at=appended_at[rows],
+            event_id=event_id[rows],
             names=names,
-            kind=events.number("kind").astype(np.int8),
-            reported_at=reported_at,
-            unreported=unreported,
-            tool=tool,
-            producer=producer,
-            reporter=events.text("reporter").copied(),
-            evidence=events.text("evidence").copied(),
-            data=events.data(),
+            kind=events.number("kind")[rows].astype(np.int8),
+            reported_at=reported_at[rows],
+            unreported=unreported[rows],
+            tool=tool[rows],
+            producer=producer[rows],
+            reporter=events.text("reporter")[rows].copied(),
+            evidence=events.text("evidence")[rows].copied(),
+            data=events.data(rows),
         ), passed
+
+    def _entities(self, events: Decoded, unit: Numbers, rows: Numbers) -> tuple[Hashed, Texts]:
+        """Of some events the entities, and the same without their routing keys, on the same bytes."""
+        named, entity, identity = events.has("entity"), events.text("entity"), events.text("event_id")
+        names = Texts(events.buffer, np.where(named, entity.begins, identity.begins)[rows], np.where(named, entity.lengths, identity.lengths)[rows])
+        keys = self._hierarchy.keys[unit[rows]]
+        entities = names.behind(self._key_prefixes, keys)
+        return Hashed.of(entities), Texts(entities.buffer, entities.begins + self._key_prefixes.lengths[keys], names.lengths)
 
     @staticmethod
     def _check_texts(events: Decoded, passed: Numbers) -> None:

@@ -10,7 +10,7 @@ from schemas.events import EARLIEST, MODELS
 from schemas.texts import Texts
 from schemas.units import routing_key
 from streams.bulk_admission import BulkAdmission
-from streams.filter import first_rows
+from streams.filter import EntityFilter, first_rows
 from streams.open_chunk import OpenChunk
 from streams.recent import RecentEntities
 from streams.records import HEADER, One, Records
@@ -47,6 +47,8 @@ def warm_up(admission: BulkAdmission) -> None:
         texts.native()
         texts.crc32()
     first = first_rows(decided.entities.checksums)
+    for bits in (8, 32):  # as bits, and as a table
+        EntityFilter(bits).add(decided.entities.checksums & np.uint32((1 << bits) - 1))
     decided.entities.texts.are_as(first, first)
     chunk, later = (OpenChunk(0, 0, admission.vocabulary) for _ in range(2))
     chunk.fold(decided, first == np.arange(len(first)))

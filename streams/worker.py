@@ -71,7 +71,7 @@ class Store(Protocol):
         """The fingerprint of the registry under which chunks may be closed now; None if any."""
         ...
 
-    def fingerprints(self, partition: int, first: int, before: int, bits: int) -> Iterable[Iterable[int]]:
+    def fingerprints(self, partition: int, first: int, before: int, bits: int) -> Iterable[Numbers]:
         """Fingerprints, as `EntityFilter` makes them, of the entities that the ledger has from an offset on, and before another one; in blocks."""
         ...
 
@@ -520,7 +520,7 @@ class Worker:
         if known.complete_to < offset:
             with self._telemetry.filter_build_seconds.time():
                 for block in self._store.fingerprints(partition, known.complete_to, offset, self._filter_bits):
-                    known.add_fingerprints(block)
+                    known.add(block)
         self.last_progress = time.time()
 
     def _fold(self, opened: _Open, records: Records, decided: Decided) -> Outgoing:

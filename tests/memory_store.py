@@ -5,7 +5,10 @@ from collections.abc import Iterator, Sequence
 from uuid import UUID
 from zlib import crc32
 
+import numpy as np
+
 from schemas.days import day_of
+from schemas.loops import Numbers
 from sinks.tables import CHUNKS, JOURNAL, LEDGER, LEDGER_OUT, REJECTED_RECORDS, Question, Rows, StoredEntry, StoredVersion
 
 
@@ -48,11 +51,10 @@ class MemoryStore:
     def registry_in_force(self) -> str | None:
         return None
 
-    def fingerprints(self, partition: int, first: int, before: int, bits: int) -> Iterator[Sequence[int]]:
+    def fingerprints(self, partition: int, first: int, before: int, bits: int) -> Iterator[Numbers]:
         mask = (1 << bits) - 1
-        yield [
-            crc32(f"{r['key']}\n{r['entity']}".encode()) & mask for r in self.ledger.values() if r["partition"] == partition and first <= r["offset"] < before
-        ]
+        stored = [r for r in self.ledger.values() if r["partition"] == partition and first <= r["offset"] < before]
+        yield np.array([crc32(f"{r['key']}\n{r['entity']}".encode()) & mask for r in stored], np.uint32)
 
     def with_other_attempts(self, attempts: Sequence[tuple[int, int, UUID]]) -> set[tuple[int, int, UUID]]:
         assert attempts, "ClickHouse refuses an empty set"

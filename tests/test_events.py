@@ -104,6 +104,25 @@ def test_a_phone_number_in_place_of_a_keyed_hash_is_not_repeated_in_the_reason()
     assert "98765" not in caught.value.detail
 
 
+def test_what_others_may_read_repeats_nothing_that_was_given() -> None:
+    for changes in (
+        {"version": "secret"},
+        {"unit": "secret"},
+        {"kind": "secret"},
+        {"data": {"platform": "secret", "posts": -1}},
+        {"op": "retract", "unit": "secret"},
+    ):
+        with pytest.raises(EventError) as caught:
+            parse(**changes)
+        assert "secret" in caught.value.detail
+        assert "secret" not in caught.value.told
+        assert caught.value.told.split(":")[0] == caught.value.detail.split(":")[0]
+    with pytest.raises(EventError) as caught:
+        parse_event(b"secret")
+    assert "secret" in caught.value.detail
+    assert "secret" not in caught.value.told
+
+
 def test_a_reason_stays_short_whatever_was_given() -> None:
     with pytest.raises(EventError) as caught:
         parse(**{"x" * 100_000: "y" * 100_000, "kind": "social_post", "unit": "z" * 100_000})

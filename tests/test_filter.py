@@ -67,7 +67,7 @@ def test_clickhouse_makes_the_same_fingerprints(deployment: Deployment) -> None:
     filled = EntityFilter(28)
     store = RollupStore(deployment.settings.clickhouse, threading.Event())
     for block in store.fingerprints(stored[0][2], 0, 2**63, 28):
-        filled.add_fingerprints(block)
+        filled.add(block)
     store.close()
     assert len(filled) == len(names)
     assert filled.seen(fingerprints(filled, [f"{key}\n{entity}" for key, entity, _ in stored])).all()

@@ -191,9 +191,9 @@ class Reception:
 
     def _ready(self, source: FieldSource, value: bytes) -> _Ready:
         try:
-            event = parse_event(value, show_values=False)
+            event = parse_event(value)
         except EventError as error:
-            return _Ready("", None, value, Refusal(error.reason, _told(error.detail)))
+            return _Ready("", None, value, Refusal(error.reason, _told(error.told)))
         return _Ready(str(event.event_id), event, value, self.units.check(source.unit, event.unit, event.occurred_at))
 
     def _take_ready(self, transaction: Transaction, source: FieldSource, body: bytes, ready: list[_Ready], again: int | None) -> EventsTaken:
