@@ -5,6 +5,7 @@ A `Block` is what an insert takes. Iterated, it gives its rows as tuples of plai
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from threading import Lock
 from typing import Any
 from uuid import UUID
@@ -137,23 +138,10 @@ class Block:
         """Take them; the order is that of the rows' values."""
         self.columns = columns
 
-    @classmethod
-    def join(cls, blocks: "Sequence[Block]") -> "Block":
-        """The rows of blocks with the same columns, whose labels have the same names; no lists among them."""
-        first = blocks[0]
-        if len(blocks) == 1:
-            return first
-        joined: dict[str, Column] = {}
-        for name, column in first.columns.items():
-            parts = [block.columns[name] for block in blocks]
-            if isinstance(column, Integers | Days):
-                joined[name] = type(column)(np.concatenate([part.numbers for part in parts]))  # type: ignore[union-attr]
-            elif isinstance(column, Labels | Choices):
-                joined[name] = type(column)(np.concatenate([part.codes for part in parts]), column.names)  # type: ignore[union-attr]
-            else:
-                msg = f"column {name!r} cannot be joined"
-                raise TypeError(msg)
-        return cls(joined)
+    @property
+    def parts(self) -> "Sequence[Block]":
+        """Itself alone; see `Blocks`."""
+        return (self,)
 
     def __len__(self) -> int:
         """How many rows."""
@@ -162,6 +150,23 @@ class Block:
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         """The rows."""
         return zip(*(column.values() for column in self.columns.values()), strict=True)
+
+
+class Blocks:
+    """Blocks with the same columns, whose labels have the same names, one after another: at least one. An insert takes them as one without putting them together."""
+
+    def __init__(self, parts: Sequence[Block]) -> None:
+        """Take them."""
+        self.parts = parts
+        self.columns = parts[0].columns.keys()
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return sum(map(len, self.parts))
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        """The rows."""
+        return chain.from_iterable(self.parts)
 
 
 class Names:

@@ -6,13 +6,16 @@ import numpy as np
 
 from schemas.loops import Numbers
 
+_MUCH = 0.75
+"""So full is a room that is left as it is: to copy what is in it takes longer than it is worth."""
+
 
 class Growing:
     """Numbers, or records of several; the room doubles when it is full."""
 
-    def __init__(self, kind: Any) -> None:  # noqa: ANN401 - what numpy takes for a dtype
-        """Begin with none."""
-        self.room: Numbers = np.empty(0, kind)
+    def __init__(self, kind: Any, expected: int = 0) -> None:  # noqa: ANN401 - what numpy takes for a dtype
+        """Begin with none, and with room for as many as are expected: what of it is never used takes no memory."""
+        self.room: Numbers = np.empty(expected, kind)
         self.count = 0
 
     @property
@@ -35,5 +38,6 @@ class Growing:
         self.count = end
 
     def trim(self) -> None:
-        """Give back the room that is left."""
-        self.room = self.values.copy()
+        """Give back what room is left, if it is much."""
+        if self.count < _MUCH * len(self.room):
+            self.room = self.values.copy()

@@ -88,16 +88,15 @@ def list_items(buffer: Numbers, begins: Numbers, lengths: Numbers) -> tuple[Numb
 
 
 @compiled
-def copied(buffer: Numbers, begins: Numbers, lengths: Numbers) -> tuple[Numbers, Numbers]:
-    """The texts on bytes of their own, and where they begin there."""
-    copy, places = np.empty(lengths.sum(), np.uint8), np.empty(len(begins), np.int64)
-    place = 0
+def copy_texts(copy: Numbers, place: int, buffer: Numbers, begins: Numbers, lengths: Numbers) -> Numbers:
+    """Copy the texts one after another, from `place` on, and tell where each begins."""
+    places = np.empty(len(begins), np.int64)
     for row in range(len(begins)):
         places[row] = place
         for at in range(begins[row], begins[row] + lengths[row]):
             copy[place] = buffer[at]
             place += 1
-    return copy, places
+    return places
 
 
 @compiled

@@ -14,6 +14,8 @@ from schemas import loops
 from schemas.growing import Growing
 from schemas.loops import Numbers
 
+_NAME_BYTES = 64
+"""Of a name, about, where room is made beforehand."""
 _SPARSE = 2
 """Bytes with so many times more than the texts on them have are not looked at whole."""
 
@@ -50,8 +52,8 @@ class Texts:
 
     def copied(self) -> "Texts":
         """The same on bytes of their own, without those that no text has."""
-        buffer, begins = loops.copied(self.buffer, self.begins, self.lengths)
-        return Texts(buffer, begins, self.lengths)
+        buffer = np.empty(int(self.lengths.sum()), np.uint8)
+        return Texts(buffer, loops.copy_texts(buffer, 0, self.buffer, self.begins, self.lengths), self.lengths)
 
     def behind(self, prefixes: "Texts", rows: Numbers) -> "Texts":
         """Each text behind a prefix; `rows` says which one."""
@@ -116,13 +118,13 @@ class Hashed:
 class NameTable:
     """Numbers names from 0, in the order in which they are entered, and finds the numbers of texts."""
 
-    def __init__(self, names: Iterable[str] = ()) -> None:
-        """Enter these."""
+    def __init__(self, names: Iterable[str] = (), expected: int = 0) -> None:
+        """Enter these; `expected` is how many are to come, about."""
         self._columns = self._bytes, self._begins, self._lengths, self._checksums = (
-            Growing(np.uint8),
-            Growing(np.int64),
-            Growing(np.int64),
-            Growing(np.uint32),
+            Growing(np.uint8, expected * _NAME_BYTES),
+            Growing(np.int64, expected),
+            Growing(np.int64, expected),
+            Growing(np.uint32, expected),
         )
         self._slots = np.full(8, -1, np.int32)
         self.enter(Hashed.of(names))
@@ -133,9 +135,10 @@ class NameTable:
 
     def enter(self, names: Hashed) -> None:
         """Number more, none of which is there yet, nor twice among them."""
-        first, texts = len(self), names.texts.copied()
-        self._begins.extend(texts.begins + self._bytes.count)
-        self._bytes.extend(texts.buffer)
+        first, texts = len(self), names.texts
+        size = int(texts.lengths.sum())
+        self._begins.extend(loops.copy_texts(self._bytes.reserve(size), self._bytes.count, texts.buffer, texts.begins, texts.lengths))
+        self._bytes.count += size
         self._lengths.extend(texts.lengths)
         self._checksums.extend(names.checksums)
         if 2 * len(self) > len(self._slots):
@@ -152,7 +155,7 @@ class NameTable:
         )
 
     def trim(self) -> None:
-        """Give back the room that is left: no more is to come."""
+        """Give back what room is left, if it is much: no more is to come."""
         for column in self._columns:
             column.trim()
 

@@ -4,7 +4,7 @@ The client and its protocol are the driver's; the columns are written in ClickHo
 type of column both ways.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from clickhouse_driver.streams.native import BlockOutputStream
 from clickhouse_driver.varint import write_varint
 from clickhouse_driver.writer import write_binary_str, write_binary_uint8
 
-from schemas.columns import Block, Choices, Column, Days, Integers, Labels, Lists, Optionals, Uuids
+from schemas.columns import Block, Blocks, Choices, Column, Days, Integers, Labels, Lists, Optionals, Uuids
 from schemas.loops import Numbers
 from schemas.texts import Texts
 
@@ -28,9 +28,9 @@ _POSITIONS = ((1 << 8, 0, "<u1"), (1 << 16, 1, "<u2"), (1 << 32, 2, "<u4"))
 
 
 class ColumnClient(Client):  # type: ignore[misc]
-    """The driver's client, which takes a `Block` besides."""
+    """The driver's client, which takes blocks of columns besides."""
 
-    def insert(self, table: str, block: Block, settings: Mapping[str, Any]) -> None:
+    def insert(self, table: str, block: Block | Blocks, settings: Mapping[str, Any]) -> None:
         """Insert a block's columns into the columns of a table that have their names.
 
         Raises:
@@ -41,7 +41,7 @@ class ColumnClient(Client):  # type: ignore[misc]
 
     def send_data(self, sample_block: Any, data: Any, types_check: bool = False, columnar: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 - the driver's
         """Send what an insert brings, for a block in the driver's own steps."""
-        if not (len(data) == 1 and isinstance(data[0], Block)):
+        if not (len(data) == 1 and isinstance(data[0], Block | Blocks)):
             return super().send_data(sample_block, data, types_check=types_check, columnar=columnar)
         (block,) = data
         connection = self.connection
@@ -55,15 +55,15 @@ class ColumnClient(Client):  # type: ignore[misc]
 
 
 class _Sendable(ColumnOrientedBlock):  # type: ignore[misc]
-    """A `Block` as the driver's streams know blocks."""
+    """Blocks of columns as the driver's streams know blocks."""
 
-    def __init__(self, columns_with_types: Any, block: Block) -> None:  # noqa: ANN401
+    def __init__(self, columns_with_types: Any, block: Block | Blocks) -> None:  # noqa: ANN401
         super().__init__(columns_with_types)
         self.block = block
 
 
 class _BlockStream(BlockOutputStream):  # type: ignore[misc]
-    """The driver's stream, uncompressed as `sinks.connection` asks for it, with a way of its own for a `Block`."""
+    """The driver's stream, uncompressed as `sinks.connection` asks for it, with a way of its own for columns."""
 
     def write(self, block: Any) -> None:  # noqa: ANN401 - the driver's
         if not isinstance(block, _Sendable):
@@ -74,20 +74,21 @@ class _BlockStream(BlockOutputStream):  # type: ignore[misc]
             block.info.write(self.fout)
         write_varint(len(block.block.columns), self.fout)
         write_varint(len(block.block), self.fout)
-        for (name, kind), column in zip(block.columns_with_types, block.block.columns.values(), strict=True):
+        for (name, kind), own in zip(block.columns_with_types, block.block.columns, strict=True):
             write_binary_str(name, self.fout)
             write_binary_str(kind, self.fout)
             if revision >= defines.DBMS_MIN_REVISION_WITH_CUSTOM_SERIALIZATION:
                 write_binary_uint8(0, self.fout)
-            self.fout.write(encode(column, kind))
+            for piece in encode([part.columns[own] for part in block.block.parts], kind):
+                self.fout.write(piece)
         self.finalize()
 
 
-def encode(column: Column, kind: str) -> bytes:  # noqa: PLR0911 - one for each type
-    """A column's bytes in the Native format.
+def encode(parts: Sequence[Any], kind: str) -> Iterable[bytes]:  # noqa: PLR0911 - one for each type
+    """A column's bytes in the Native format, piece by piece.
 
     Args:
-        column: the column.
+        parts: `Column`s of one kind, one after another; labels have the same names.
         kind: its type in ClickHouse, such as `Array(LowCardinality(String))`.
 
     Raises:
@@ -95,26 +96,28 @@ def encode(column: Column, kind: str) -> bytes:  # noqa: PLR0911 - one for each 
     """
     outer, _, inner = kind.partition("(")
     inner = inner.removesuffix(")")
-    match column:
-        case Integers(numbers) if outer in _WIDTHS:
-            return _bytes(numbers, _WIDTHS[outer])
-        case Days(numbers) if outer == "Date":
-            return _bytes(numbers, "<u2")
-        case Choices(codes, _) if outer == "Enum8":
-            return _bytes(codes + 1, "<i1")
-        case Optionals(numbers, missing) if outer == "Nullable":
-            return _bytes(missing, "u1") + _bytes(numbers, _WIDTHS[inner.partition("(")[0]])
-        case Uuids(halves) if outer == "UUID":
-            return _bytes(halves, "<u8")
+    first: Column = parts[0]
+    match first:
+        case Integers() if outer in _WIDTHS:
+            return (_bytes(part.numbers, _WIDTHS[outer]) for part in parts)
+        case Days() if outer == "Date":
+            return (_bytes(part.numbers, "<u2") for part in parts)
+        case Choices() if outer == "Enum8":
+            return (_bytes(part.codes + 1, "<i1") for part in parts)
+        case Optionals() if outer == "Nullable":
+            width = _WIDTHS[inner.partition("(")[0]]
+            return (*(_bytes(part.missing, "u1") for part in parts), *(_bytes(part.numbers, width) for part in parts))
+        case Uuids() if outer == "UUID":
+            return (_bytes(part.halves, "<u8") for part in parts)
         case Texts() if kind == "String":
-            return column.native()
+            return (part.native() for part in parts)
         case Labels() if kind == "LowCardinality(String)":
-            return _DICTIONARY_VERSION + _labels(column)
-        case Lists(lengths, Labels() as items) if inner == "LowCardinality(String)":
-            return _DICTIONARY_VERSION + _bytes(np.cumsum(lengths), "<u8") + _labels(items)
-        case Lists(lengths, items) if outer == "Array":
-            return _bytes(np.cumsum(lengths), "<u8") + encode(items, inner)
-    msg = f"{type(column).__name__} cannot be written as {kind}"
+            return (_DICTIONARY_VERSION, *_labels(parts))
+        case Lists(_, Labels()) if inner == "LowCardinality(String)":
+            return (_DICTIONARY_VERSION, *_ends(parts), *_labels([part.items for part in parts]))
+        case Lists() if outer == "Array":
+            return (*_ends(parts), *encode([part.items for part in parts], inner))
+    msg = f"{type(first).__name__} cannot be written as {kind}"
     raise TypeError(msg)
 
 
@@ -122,19 +125,31 @@ def _bytes(numbers: Numbers, width: str) -> bytes:
     return np.ascontiguousarray(numbers.astype(width, copy=False)).tobytes()
 
 
-def _labels(column: Labels) -> bytes:
+def _ends(parts: Sequence[Lists]) -> Iterator[bytes]:
+    """Where each list ends among the items of all."""
+    items = 0
+    for part in parts:
+        ends = np.cumsum(part.lengths) + items
+        items = int(ends[-1]) if len(ends) else items
+        yield _bytes(ends, "<u8")
+
+
+def _labels(parts: Sequence[Labels]) -> Iterator[bytes]:
     """The names that occur, and each row's position among them."""
-    if not len(column.codes):
-        return b""  # as the format has it: neither names nor positions
-    occurs = np.zeros(len(column.names), bool)
-    occurs[column.codes] = True
+    count, names = sum(map(len, parts)), parts[0].names
+    if not count:
+        return  # as the format has it: neither names nor positions
+    occurs = np.zeros(len(names), bool)
+    for part in parts:
+        occurs[part.codes] = True
     codes = np.flatnonzero(occurs)
-    places = np.empty(len(column.names), np.uint32)
+    places = np.empty(len(names), np.uint32)
     places[codes] = np.arange(len(codes))
     number, width = next((number, width) for most, number, width in _POSITIONS if len(codes) <= most)
     header = np.array([number | _ADDITIONAL_KEYS | _UPDATE_DICTIONARY, len(codes)], "<i8").tobytes()
-    names = b"".join([_text(column.names[code]) for code in codes.tolist()])
-    return header + names + np.int64(len(column.codes)).tobytes() + _bytes(places[column.codes], width)
+    yield header + b"".join([_text(names[code]) for code in codes.tolist()]) + np.int64(count).tobytes()
+    for part in parts:
+        yield _bytes(places[part.codes], width)
 
 
 def _text(name: str) -> bytes:

@@ -9,7 +9,7 @@ from uuid import UUID
 import numpy as np
 from pyroaring import BitMap
 
-from schemas.columns import Block
+from schemas.columns import Block, Blocks
 from schemas.loops import Numbers
 from settings import ClickHouseSettings
 from sinks.connection import PatientSession
@@ -164,7 +164,7 @@ class RollupStore:
         statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES"
 
         def insert(client: ColumnClient) -> None:
-            if isinstance(rows, Block):
+            if isinstance(rows, Block | Blocks):
                 client.insert(table, rows, _WRITE)
             else:
                 # the driver turns values into their wire form in place: a repeat must start from the original

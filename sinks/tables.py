@@ -7,7 +7,7 @@ Days are `datetime.date`.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from schemas.columns import Block
+from schemas.columns import Block, Blocks
 
 LEDGER = (
     *("key", "entity", "version", "partition", "offset", "event_id", "op", "unit", "kind", "occurred_at", "day", "reported_at", "tool", "producer"),
@@ -72,5 +72,5 @@ class StoredEntry(NamedTuple):
     version: int
 
 
-Rows = Block | Sequence[Sequence[Any]]
+Rows = Block | Blocks | Sequence[Sequence[Any]]
 """Rows in the order of one of the column tuples above, or those columns."""

@@ -135,13 +135,13 @@ def _roll_up(app: BatchApp, worker: Worker, flush_seconds: float) -> None:
     """Let the app feed the worker."""
     topic = app.topic(EVENTS, schema=RawBatchSchema(), internal=False)
 
-    admitted: asyncio.Queue[tuple[Any, Admitted]] = asyncio.Queue(maxsize=1)
+    admitted: asyncio.Queue[tuple[Any, asyncio.Future[Admitted]]] = asyncio.Queue(maxsize=1)  # and one before it, and one behind it
 
     @app.agent(topic, name="roll-up", concurrency=1, supervisor_strategy=CrashingSupervisor)
     async def admit(stream: Any) -> None:  # noqa: ANN401
         with suppress(StoppedError):
             async for event in stream.noack().events():
-                await admitted.put((event.message, await worker.admit(event.message.partition, event.message.value)))
+                await admitted.put((event.message, worker.admit(event.message.partition, event.message.value)))
 
     @app.task
     async def fold() -> None:
@@ -150,7 +150,7 @@ def _roll_up(app: BatchApp, worker: Worker, flush_seconds: float) -> None:
                 message, batch = await admitted.get()
                 if message.generation_id != app.consumer_generation_id:
                     continue  # fetched before a rebalance; whoever has the partition now reads it again
-                await worker.take(message.partition, batch)
+                await worker.take(message.partition, await batch)
 
     @app.task
     async def flush() -> None:

@@ -42,14 +42,14 @@ class Unwritten(NamedTuple):
 class OpenChunk:
     """One chunk while it is folded."""
 
-    def __init__(self, partition: int, start: int, vocabulary: Vocabulary) -> None:
-        """Begin at the offset `start` with nothing folded."""
+    def __init__(self, partition: int, start: int, vocabulary: Vocabulary, *, expected: int = 0) -> None:
+        """Begin at the offset `start` with nothing folded; `expected` is how many entities will occur, about."""
         self.partition = partition
         self.start = start
         self.last_offset = start - 1
         """The last offset folded; `start - 1` before the first."""
         self.counts = Counts()
-        self.known = KnownEntities(vocabulary)
+        self.known = KnownEntities(vocabulary, expected)
         self._vocabulary = vocabulary
         self._rollup = Rollup(vocabulary)
         self._unwritten: list[LedgerColumns] = []

@@ -32,13 +32,13 @@ class Counted(NamedTuple):
 class KnownEntities:
     """Of one chunk: all versions up to its last offset of the entities that occurred in it, those before the chunk included. Entities are numbered from 0."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        """Begin with none."""
+    def __init__(self, vocabulary: Vocabulary, expected: int = 0) -> None:
+        """Begin with none; `expected` is how many are to come, about."""
         self._codes = Codes(REPORT, REFUSED, VERIFIED, vocabulary.is_stock)
-        self._names = NameTable()
-        self._last = Growing(np.int64)
+        self._names = NameTable(expected=expected)
+        self._last = Growing(np.int64, expected)
         """Of each entity the place of the version that came last; `NONE` if it has none."""
-        self._known, self._items = Growing(KNOWN), Growing(ITEM)
+        self._known, self._items = Growing(KNOWN, expected), Growing(ITEM, 2 * expected)
         self.in_ledger = False
         """Whether the ledger can be asked instead: all of it is written, and the chunk is closed."""
 
@@ -88,7 +88,7 @@ class KnownEntities:
         self._last.extend(np.where(counts > 0, begin + np.cumsum(counts) - counts, NONE))
 
     def trim(self) -> None:
-        """Give back the room that is left: no more is to come."""
+        """Give back what room is left, if it is much: no more is to come."""
         for growing in (self._known, self._items, self._last):
             growing.trim()
         self._names.trim()

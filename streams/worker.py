@@ -28,7 +28,7 @@ from uuid import UUID, uuid4
 
 import numpy as np
 
-from schemas.columns import Block
+from schemas.columns import Block, Blocks
 from schemas.loops import Numbers
 from schemas.texts import Hashed
 from sinks.connection import StoppedError
@@ -178,8 +178,8 @@ class _Taken:
         """What `Store.write` takes, all but how far the chunks have come."""
         return {
             "opened": self.opened,
-            "journal": Block.join(self.journal) if self.journal else (),
-            "ledger": LedgerColumns.join(self.ledger).ledger(vocabulary) if self.ledger else (),
+            "journal": Blocks(self.journal) if self.journal else (),
+            "ledger": Blocks([columns.ledger(vocabulary) for columns in self.ledger]) if self.ledger else (),
             "rejected": [rejection_row(item, *attempt) for item, attempt in self.rejected],
         }
 
@@ -261,10 +261,10 @@ class Worker:
         """Be ready to fold at full speed (`streams.warm_up`)."""
         warm_up(self._admission)
 
-    async def admit(self, partition: int, records: Sequence[Record]) -> Admitted:
+    def admit(self, partition: int, records: Sequence[Record]) -> "asyncio.Future[Admitted]":
         """Decide about a batch of consecutive records of a partition, while others are folded; nothing of it is counted yet."""
         batch, times_lost = Records.of(records), self._lost[partition]
-        return Admitted(batch, await self._on_thread(self._admission_thread, self._admission.admit, partition, batch), times_lost)
+        return self._on_thread(self._admission_thread, lambda: Admitted(batch, self._admission.admit(partition, batch), times_lost))
 
     async def take(self, partition: int, batch: Admitted | Sequence[Record]) -> None:
         """Fold a batch of consecutive records of a partition, which is admitted first if it is not.
@@ -476,7 +476,7 @@ class Worker:
             self._begun[partition] = offset
             self._recent[partition] = RecentEntities(self._recent_entities)
         self._filters[partition].complete_to = offset
-        chunk = OpenChunk(partition, offset, self._admission.vocabulary)
+        chunk = OpenChunk(partition, offset, self._admission.vocabulary, expected=self._chunk_size - offset % self._chunk_size)
         return _Open(chunk, self._registry, first.timestamp, self._recent[partition])
 
     async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401
@@ -485,11 +485,11 @@ class Worker:
     async def _on_writer(self, call: Callable[[], T]) -> T:
         return await self._on_thread(self._writer_thread, call)
 
-    async def _on_thread(self, thread: ThreadPoolExecutor, call: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401
+    def _on_thread(self, thread: ThreadPoolExecutor, call: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":  # noqa: ANN401
         if self._stopped:
             msg = "the worker was stopped"
             raise StoppedError(msg)
-        return await asyncio.get_running_loop().run_in_executor(thread, call, *arguments)
+        return asyncio.get_running_loop().run_in_executor(thread, call, *arguments)
 
     # --- on the threads ---------------------------------------------------------------------------------------------------------------------------------
 

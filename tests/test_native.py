@@ -71,4 +71,4 @@ def test_a_block_without_items_in_its_lists_arrives(deployment: Deployment) -> N
 
 def test_a_column_of_another_type_is_refused() -> None:
     with pytest.raises(TypeError, match="Days cannot be written as UUID"):
-        encode(Days(np.zeros(1, np.int64)), "UUID")
+        encode([Days(np.zeros(1, np.int64))], "UUID")
