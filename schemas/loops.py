@@ -306,6 +306,27 @@ def put_into_flags(flags: Numbers, numbers: Numbers) -> int:
 
 
 @compiled
+def add_up(keys: Numbers, amounts: Numbers) -> tuple[Numbers, Numbers]:
+    """Each key once, in the order in which they come, with the sum of its amounts, shape (keys, 3)."""
+    mask = 7
+    while mask < 2 * len(keys):
+        mask = 2 * mask + 1
+    slots, each, sums, count = np.full(mask + 1, -1, np.int32), np.empty_like(keys), np.empty_like(amounts), 0
+    for row in range(len(keys)):
+        slot = _slot(keys[row], mask)
+        while slots[slot] >= 0 and each[slots[slot]] != keys[row]:
+            slot = (slot + 1) & mask
+        place = slots[slot]
+        if place < 0:
+            slots[slot], each[count], place = count, keys[row], count
+            sums[count, 0], sums[count, 1], sums[count, 2] = 0, 0, 0
+            count += 1
+        for part in range(3):
+            sums[place, part] += amounts[row, part]
+    return each[:count], sums[:count]
+
+
+@compiled
 def _varint(buffer, at, end):
     """A number of one to ten bytes, seven bits each, its sign in the lowest bit; and where it ends: -1 if it does not."""
     value, shift = np.uint64(0), np.uint64(0)

@@ -3,7 +3,7 @@
 A *flow* belongs to the ancestors of its day. A *stock* follows its unit: a change on day d enters each ancestor on the later of d and the day that ancestor begins to
 stand above the unit, and leaves it on the day after it ended to. The map is linear, so entries of any origin can be added up.
 
-All of it is sums over arrays of 64-bit integers. A cell of a unit, a metric and a day is one number, so adding up is sorting.
+All of it is sums over arrays of 64-bit integers. A cell of a unit, a metric and a day is one number.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from schemas.columns import Block, Choices, Days, Integers, Labels, Names
-from schemas.loops import Numbers
+from schemas.loops import Numbers, add_up
 from schemas.units import LEVELS, Level
 from streams.accepted import Vocabulary
 from streams.hierarchy import NO_LINE
@@ -28,16 +28,6 @@ _NO_SUMS = np.empty((0, 3), np.int64)
 def _cells(units: Numbers, metrics: Numbers, days: Numbers) -> Numbers:
     """Unit, metric and day as one number each; they sort by unit first."""
     return units.astype(np.int64) << _UNIT_SHIFT | metrics.astype(np.int64) << _METRIC_SHIFT | days.astype(np.int64)
-
-
-def _add_up(keys: Numbers, amounts: Numbers) -> tuple[Numbers, Numbers]:
-    """Each key once, in order, with the sum of its amounts."""
-    if not len(keys):
-        return keys, amounts
-    order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
-    begins = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-    return ordered[begins], np.add.reduceat(amounts[order], begins, axis=0)
 
 
 class Rollup:
@@ -95,7 +85,7 @@ class Rollup:
         if not self._waiting:
             return _NO_CELLS, _NO_SUMS
         changes, self._waiting = np.concatenate(self._waiting), []
-        return _add_up(_cells(changes[:, 0], changes[:, 1], changes[:, 2]), changes[:, 3:])
+        return add_up(_cells(changes[:, 0], changes[:, 1], changes[:, 2]), changes[:, 3:])
 
     def _climb(self) -> None:
         """Carry what units reported up to the nation, level by level: what has the same ancestors above it is added up first and carried once."""
@@ -123,13 +113,15 @@ class Rollup:
             below = lines != NO_LINE
             if not below.any():
                 break
-            rising, amounts = _add_up(_cells(lines[below], metrics[below], days[below]), amounts[below])
+            rising, amounts = add_up(_cells(lines[below], metrics[below], days[below]), amounts[below])
             lines, metrics, days = self._parts(rising)
             added.append((_cells(hierarchy.heads[lines], metrics, days), amounts))
             lines = hierarchy.rests[lines]
-        self._merge(*_add_up(np.concatenate([keys for keys, _ in added]), np.concatenate([amounts for _, amounts in added])))
+        self._merge(*add_up(np.concatenate([keys for keys, _ in added]), np.concatenate([amounts for _, amounts in added])))
 
     def _merge(self, keys: Numbers, amounts: Numbers) -> None:
+        order = np.argsort(keys)
+        keys, amounts = keys[order], amounts[order]
         places = np.searchsorted(self._keys, keys)
         known = np.zeros(len(keys), bool)
         inside = places < len(self._keys)

@@ -52,6 +52,7 @@ def warm_up(admission: BulkAdmission) -> None:
     decided.entities.texts.are_as(first, first)
     chunk, later = (OpenChunk(0, 0, admission.vocabulary) for _ in range(2))
     chunk.fold(decided, first == np.arange(len(first)))
+    chunk.take_unwritten()
     recent = RecentEntities(0)
     recent.keep(chunk.known)
     recent.tell(decided.entities[first == np.arange(len(first))], later.known)
