@@ -50,7 +50,7 @@ def warm_up(admission: BulkAdmission) -> None:
     for bits in (8, 32):  # as bits, and as a table
         EntityFilter(bits).add(decided.entities.checksums & np.uint32((1 << bits) - 1))
     decided.entities.texts.are_as(first, first)
-    chunk, later = (OpenChunk(0, 0, admission.vocabulary) for _ in range(2))
+    chunk, later = (OpenChunk(0, 1, admission.vocabulary) for _ in range(2))
     chunk.fold(decided, first == np.arange(len(first)))
     chunk.take_unwritten()
     recent = RecentEntities(0)
