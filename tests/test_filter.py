@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterable
 
+import numpy as np
 import pytest
 from conftest import Deployment
 from hypothesis import given
@@ -31,6 +32,20 @@ def test_what_was_seen_is_always_found(seen: list[str], others: list[str], bits:
     found = known.seen(fingerprints(known, [*seen, *others])).tolist()
     assert all(found[: len(seen)])
     assert not any(known.seen(fingerprints(known, others))) or seen
+
+
+@given(batches=st.lists(st.lists(st.integers(0, 2**32 - 1), max_size=300), max_size=9), bits=st.integers(1, 32))
+def test_a_fingerprint_is_found_from_then_on_however_they_are_kept(batches: list[list[int]], bits: int) -> None:
+    known, seen = EntityFilter(bits), set()
+    for batch in batches:
+        numbers = np.array([number & ((1 << bits) - 1) for number in [*batch, 0]], np.uint32)
+        found = known.add(numbers).tolist()
+        assert all(was for number, was in zip(numbers.tolist(), found, strict=True) if number in seen)
+        assert not any(was for number, was in zip(numbers.tolist(), found, strict=True) if number > 1 and number not in seen)
+        seen |= set(numbers.tolist())
+        assert known.seen(np.array(sorted(seen), np.uint32)).all()
+    assert len(seen) - 1 <= len(known) <= len(seen) + 1
+    assert known.size <= max(256, 2**bits / 8)
 
 
 @given(st.lists(entities))

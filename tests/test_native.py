@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import Deployment
 
-from schemas.columns import Block, Choices, Days, Integers, Labels, Lists, Optionals, Uuids
+from schemas.columns import Block, Blocks, Choices, Days, Integers, Labels, Lists, Optionals, Uuids
 from schemas.texts import Texts
 from sinks.native import encode
 
@@ -43,7 +43,8 @@ def block(rows: int, names: list[str]) -> Block:
 @pytest.mark.parametrize(("rows", "names"), [(1, 1), (7, 3), (1_000, 256), (1_000, 257), (70_000, 65_537)])
 def test_columns_arrive_as_values_do(deployment: Deployment, rows: int, names: int) -> None:
     writer = deployment.clickhouse
-    sent = block(rows, [f"name {number} " + "x" * (number % 300) for number in range(names)])
+    all_names = [f"name {number} " + "x" * (number % 300) for number in range(names)]
+    sent = Blocks([block(size, all_names) for size in (rows, 0, rows // 2)])
     for table in ("by_column", "by_value"):
         writer.execute(f"CREATE OR REPLACE TABLE native_{table} ({COLUMNS}) ENGINE = Memory")
     try:
