@@ -24,7 +24,6 @@ from rich.console import Console
 from rich.table import Table
 
 import reference
-import sinks.native
 import streams.bulk_admission
 from benchmarks.measuring import running, say
 from benchmarks.producing import campaign, fill
@@ -35,7 +34,6 @@ from schemas.topics import EVENTS
 from settings import Settings
 from sinks.connection import connect
 from sinks.rollup_store import RollupStore
-from streams.accepted import VersionColumns
 from streams.admission import Admission
 from streams.app import partition_of
 from streams.bulk_admission import BulkAdmission
@@ -63,9 +61,7 @@ STEPS: tuple[tuple[str, Any, str], ...] = (
     ("fold: what entities contribute", KnownEntities, "count"),
     ("fold: kept for the ledger", OpenChunk, "fold"),
     ("fold: up the hierarchy", Rollup, "_climb"),
-    ("encode: columns put together", VersionColumns, "join"),
-    ("encode: columns to bytes", sinks.native, "encode"),
-    ("insert", RollupStore, "write"),
+    ("insert: columns to bytes, and sent", RollupStore, "write"),
 )
 """What is measured, and the function that does it."""
 
