@@ -140,6 +140,10 @@ _MOST_COMPLETE = 480_000
 """So many records of all partitions may wait to be closed; then folding waits, so that memory is bounded while ClickHouse is away."""
 
 
+_MOST_EXPECTED = 100_000
+"""Room is made beforehand for the entities of a chunk of this size; in a larger one it grows."""
+
+
 @dataclass(slots=True)
 class _Open:
     """An open chunk, and what the shell must remember of it."""
@@ -476,7 +480,7 @@ class Worker:
             self._begun[partition] = offset
             self._recent[partition] = RecentEntities(self._recent_entities)
         self._filters[partition].complete_to = offset
-        chunk = OpenChunk(partition, offset, self._admission.vocabulary, expected=self._chunk_size - offset % self._chunk_size)
+        chunk = OpenChunk(partition, offset, self._admission.vocabulary, expected=min(_MOST_EXPECTED, self._chunk_size - offset % self._chunk_size))
         return _Open(chunk, self._registry, first.timestamp, self._recent[partition])
 
     async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401
