@@ -238,7 +238,7 @@ class EventError(ValueError):
     """
 
     def __init__(self, reason: str, detail: str, told: str | None = None) -> None:
-        """Keep them; the message is `reason: detail`. Without `told`, the detail repeats nothing that was given."""
+        """Keep them; the message is `reason: detail`. Without `told`, the detail may be read by all: it repeats codes at most."""
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail

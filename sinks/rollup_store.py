@@ -178,6 +178,6 @@ class RollupStore:
 def _numbers(state: bytes) -> Numbers:
     """The state of ClickHouse's `groupBitmap` of UInt32: how it is kept; then the count and the numbers, or the length in bytes as a varint and a bitmap in Roaring's portable format."""
     if state[0] == _SMALL:
-        return np.frombuffer(state, np.uint32, offset=2)
+        return np.frombuffer(state, np.uint32, offset=2).copy()  # one that may be changed and begins where it should: loops are compiled for such
     begin = next(place for place, byte in enumerate(state[1:], start=2) if byte < 0x80)  # noqa: PLR2004 - the last byte of a varint
-    return np.frombuffer(BitMap.deserialize(state[begin:]).to_array(), np.uint32)
+    return np.frombuffer(BitMap.deserialize(state[begin:]).to_array(), np.uint32).copy()
