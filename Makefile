@@ -14,7 +14,7 @@ help: ## list the tasks
 .PHONY: install
 install: $(INSTALLED) ## set up all that Pravah needs, once: Python packages in .venv/, Kafka and ClickHouse in .tools/
 	@$(BIN)/python -m stack install
-	@$(BIN)/python -m cli.compile
+	@$(BIN)/python -m operations.compile
 
 $(INSTALLED): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Pravah needs Python 3.11 or newer (Debian: apt-get install python3 python3-venv)")'
@@ -46,11 +46,11 @@ format: install ## put the code into its form
 
 .PHONY: docs
 docs: install ## write the JSON Schema and AsyncAPI descriptions, and the table of metrics, anew
-	$(BIN)/python -m cli.export docs
+	$(BIN)/python -m operations.export docs
 
 .PHONY: chaos
 chaos: install ## the fault suite: every fault many times with random seeds, and a table; takes an hour
-	$(BIN)/python tests/chaos/run.py
+	$(BIN)/python -m tests.chaos.run
 
 .PHONY: soak
 soak: install ## ten million events: flat memory, bounded parts, exact figures

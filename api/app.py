@@ -15,13 +15,13 @@ from prometheus_client import generate_latest
 from starlette_compress import CompressMiddleware
 
 from api import problems
-from api.answers import MetricNames, Parts, parts
+from api.audit import Metrics, Told
 from api.clickhouse import Reader
 from api.paths import ROUTERS
 from api.report import AT_ONCE
+from api.responses import MetricNames, Parts, parts
 from api.tokens import Tokens
-from api.told import Metrics, Told
-from settings import Settings
+from pravah.settings import Settings
 
 
 def build(settings: Settings) -> FastAPI:
@@ -31,9 +31,21 @@ def build(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         reader = Reader(settings.clickhouse)
-        state_reader = Reader(settings.clickhouse, "grafana") if "grafana" in settings.clickhouse.users else None
+        state_reader = (
+            Reader(settings.clickhouse, "grafana")
+            if "grafana" in settings.clickhouse.users
+            else None
+        )
         limiter = MovingWindowRateLimiter(MemoryStorage())
-        app.state.parts = Parts(reader, state_reader, settings, asyncio.Semaphore(AT_ONCE), Tokens(reader), MetricNames(reader), limiter)
+        app.state.parts = Parts(
+            reader,
+            state_reader,
+            settings,
+            asyncio.Semaphore(AT_ONCE),
+            Tokens(reader),
+            MetricNames(reader),
+            limiter,
+        )
         yield
         await reader.close()
         if state_reader is not None:

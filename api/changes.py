@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from api.clickhouse import Reader, Value
 from api.query import Query, Selection, restricted
-from schemas.problems import Problem
+from pravah.problems import Problem
 
 COLUMNS = ("day", "level", "unit", "metric", "value", "verified_value", "deleted")
 SORTED_BY = ("level", "metric", "unit", "day")
@@ -58,7 +58,11 @@ class Cursor(BaseModel):
 
     def text(self) -> str:
         """As it stands in a URL."""
-        return base64.urlsafe_b64encode(self.model_dump_json(exclude_defaults=True).encode()).decode().rstrip("=")
+        return (
+            base64.urlsafe_b64encode(self.model_dump_json(exclude_defaults=True).encode())
+            .decode()
+            .rstrip("=")
+        )
 
     @classmethod
     def from_text(cls, text: str) -> "Cursor":
@@ -70,7 +74,10 @@ class Cursor(BaseModel):
         try:
             return cls.model_validate_json(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         except (ValidationError, binascii.Error, ValueError):
-            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "cursor: it was not given out by this service, or was cut off; begin without one") from None
+            raise Problem(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "cursor: it was not given out by this service, or was cut off; begin without one",
+            ) from None
 
 
 POSITION = """
@@ -103,8 +110,13 @@ async def begin(reader: Reader, cursor: Cursor | None) -> Cursor:
     """
     cursor = cursor or Cursor(since=None)
     now = await position(reader)
-    if any(known is not None and known.epoch != now.epoch for known in (cursor.since, cursor.until)):
-        raise Problem(HTTPStatus.GONE, "cursor: the figures were rebuilt since it was given out; begin without one, and drop what you have")
+    if any(
+        known is not None and known.epoch != now.epoch for known in (cursor.since, cursor.until)
+    ):
+        raise Problem(
+            HTTPStatus.GONE,
+            "cursor: the figures were rebuilt since it was given out; begin without one, and drop what you have",
+        )
     return cursor if cursor.until is not None else Cursor(since=cursor.since, until=now)
 
 
@@ -114,7 +126,7 @@ def changes(cursor: Cursor, selection: Selection) -> Query:
         inner, parameters = restricted("rollups", selection, [])
         sql = f"SELECT day, toString(level) AS level, unit, metric, value, verified_value, 0 AS deleted FROM ({inner})"
         return Query(sql, parameters, COLUMNS, SORTED_BY)
-    assert cursor.until is not None  # noqa: S101 - `begin` was called
+    assert cursor.until is not None
     since, until = cursor.since, cursor.until
     keys = f"""
         SELECT DISTINCT level, metric, unit, day FROM journal
@@ -156,7 +168,9 @@ def following(cursor: Cursor, last: Sequence[str] | None) -> Cursor:
     """What comes after a page: the next page behind its last row, or the next range."""
     if last is None:
         return Cursor(since=cursor.until)
-    return Cursor(since=cursor.since, until=cursor.until, after=(last[0], last[1], last[2], last[3]))
+    return Cursor(
+        since=cursor.since, until=cursor.until, after=(last[0], last[1], last[2], last[3])
+    )
 
 
 def _at(name: str, default: int = 0) -> str:

@@ -10,9 +10,8 @@ from typing import Any
 import httpx2
 import orjson
 
-from schemas.problems import Problem
-from settings import ClickHouseSettings
-from settings.model import Role
+from pravah.problems import Problem
+from pravah.settings import ClickHouseSettings, Role
 from sinks.connection import RETRYABLE_CODES
 
 Value = str | int | float | date | Sequence[str] | Sequence[int]
@@ -41,10 +40,19 @@ class Reader:
         if account is None:
             msg = f"no ClickHouse account for {role!r}: start a stack with `pravah up`, or set PRAVAH_CLICKHOUSE__USERS"
             raise LookupError(msg)
-        verify = ssl.create_default_context(cafile=str(clickhouse.ca_file) if clickhouse.ca_file else None) if clickhouse.secure else False
+        verify = (
+            ssl.create_default_context(
+                cafile=str(clickhouse.ca_file) if clickhouse.ca_file else None
+            )
+            if clickhouse.secure
+            else False
+        )
         self._client = httpx2.AsyncClient(
             base_url=f"{'https' if clickhouse.secure else 'http'}://{clickhouse.host}:{clickhouse.http_port}",
-            headers={"X-ClickHouse-User": account.user, "X-ClickHouse-Key": account.password.get_secret_value()},
+            headers={
+                "X-ClickHouse-User": account.user,
+                "X-ClickHouse-Key": account.password.get_secret_value(),
+            },
             params={"database": clickhouse.database, **_SETTINGS},
             timeout=httpx2.Timeout(10, read=130),
             limits=httpx2.Limits(max_connections=64),
@@ -55,16 +63,22 @@ class Reader:
         """Drop the connections."""
         await self._client.aclose()
 
-    async def rows(self, query: str, parameters: Mapping[str, Value] | None = None) -> list[list[Any]]:
+    async def rows(
+        self, query: str, parameters: Mapping[str, Value] | None = None
+    ) -> list[list[Any]]:
         """All rows of a small answer, as ClickHouse's JSON has them: dates as ISO text.
 
         Raises:
             Problem: ClickHouse does not answer, or cannot.
         """
-        body = b"".join([piece async for piece in self.stream(query, parameters or {}, "JSONCompactEachRow")])
+        body = b"".join(
+            [piece async for piece in self.stream(query, parameters or {}, "JSONCompactEachRow")]
+        )
         return [orjson.loads(line) for line in body.splitlines()]
 
-    async def stream(self, query: str, parameters: Mapping[str, Value], output: str) -> AsyncIterator[bytes]:
+    async def stream(
+        self, query: str, parameters: Mapping[str, Value], output: str
+    ) -> AsyncIterator[bytes]:
         """An answer piece by piece, in one of ClickHouse's output formats.
 
         Raises:
@@ -82,12 +96,19 @@ class Reader:
                 yield piece
 
     @asynccontextmanager
-    async def _sent(self, query: str, parameters: Mapping[str, Value], output: str) -> AsyncIterator[httpx2.Response]:
+    async def _sent(
+        self, query: str, parameters: Mapping[str, Value], output: str
+    ) -> AsyncIterator[httpx2.Response]:
         wanted = {f"param_{name}": _written(value) for name, value in parameters.items()}
         try:
-            async with self._client.stream("POST", "/", params={**wanted, "default_format": output}, content=query.encode()) as response:
+            async with self._client.stream(
+                "POST", "/", params={**wanted, "default_format": output}, content=query.encode()
+            ) as response:
                 if response.status_code != HTTPStatus.OK:
-                    raise _failed(response.headers.get("X-ClickHouse-Exception-Code", ""), (await response.aread()).decode(errors="replace"))
+                    raise _failed(
+                        response.headers.get("X-ClickHouse-Exception-Code", ""),
+                        (await response.aread()).decode(errors="replace"),
+                    )
                 yield response
         except httpx2.TransportError as error:
             raise _away(type(error).__name__) from error
@@ -99,7 +120,16 @@ def _written(value: Value) -> str:
         return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
     if isinstance(value, int | float | date):
         return str(value)
-    return "[" + ",".join(str(one) if isinstance(one, int) else "'" + one.replace("\\", "\\\\").replace("'", "\\'") + "'" for one in value) + "]"
+    return (
+        "["
+        + ",".join(
+            str(one)
+            if isinstance(one, int)
+            else "'" + one.replace("\\", "\\\\").replace("'", "\\'") + "'"
+            for one in value
+        )
+        + "]"
+    )
 
 
 def _failed(code: str, message: str) -> Exception:
@@ -109,4 +139,8 @@ def _failed(code: str, message: str) -> Exception:
 
 
 def _away(what: str) -> Problem:
-    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, f"the database does not answer ({what}); try again", headers={"Retry-After": _RETRY_SECONDS})
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        f"the database does not answer ({what}); try again",
+        headers={"Retry-After": _RETRY_SECONDS},
+    )

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
 from typing import Literal, TypeVar
 
-from schemas.problems import Problem
+from pravah.problems import Problem
 
 F = TypeVar("F", bound=str)
 Format = Literal["json", "ndjson", "csv", "parquet", "arrow"]
@@ -16,7 +16,13 @@ MEDIA_TYPES: dict[Format, str] = {
     "parquet": "application/vnd.apache.parquet",
     "arrow": "application/vnd.apache.arrow.stream",
 }
-CLICKHOUSE_FORMATS: dict[Format, str] = {"json": "JSONEachRow", "ndjson": "JSONEachRow", "csv": "CSVWithNames", "parquet": "Parquet", "arrow": "ArrowStream"}
+CLICKHOUSE_FORMATS: dict[Format, str] = {
+    "json": "JSONEachRow",
+    "ndjson": "JSONEachRow",
+    "csv": "CSVWithNames",
+    "parquet": "Parquet",
+    "arrow": "ArrowStream",
+}
 
 
 def chosen(asked: F | None, accept: str, offered: Mapping[F, str]) -> F:

@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from schemas.problems import MEDIA_TYPE, Problem, document
+from pravah.problems import MEDIA_TYPE, Problem, document
 
 
 def install(app: FastAPI) -> None:
@@ -20,8 +20,19 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        wrong = [{"in": item["loc"][0], "name": ".".join(map(str, item["loc"][1:])), "detail": item["msg"]} for item in error.errors()]
-        return answer(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(f"{one['name']}: {one['detail']}" for one in wrong), errors=wrong)
+        wrong = [
+            {
+                "in": item["loc"][0],
+                "name": ".".join(map(str, item["loc"][1:])),
+                "detail": item["msg"],
+            }
+            for item in error.errors()
+        ]
+        return answer(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "; ".join(f"{one['name']}: {one['detail']}" for one in wrong),
+            errors=wrong,
+        )
 
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> JSONResponse:
@@ -32,9 +43,16 @@ def install(app: FastAPI) -> None:
         return answer(HTTPStatus.INTERNAL_SERVER_ERROR, "an error of ours; the server's log has it")
 
 
-def answer(status: HTTPStatus, detail: str, headers: dict[str, str] | None = None, **members: Any) -> JSONResponse:  # noqa: ANN401 - RFC 9457 extension members
+def answer(
+    status: HTTPStatus,
+    detail: str,
+    headers: dict[str, str] | None = None,
+    **members: Any,
+) -> JSONResponse:
     """The response."""
-    return JSONResponse(document(status, detail, **members), status.value, headers, media_type=MEDIA_TYPE)
+    return JSONResponse(
+        document(status, detail, **members), status.value, headers, media_type=MEDIA_TYPE
+    )
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {

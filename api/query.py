@@ -14,9 +14,9 @@ from typing import Literal
 import orjson
 
 from api.clickhouse import Value
-from schemas.days import KOLKATA
-from schemas.problems import Problem
-from schemas.units import Level
+from pravah.days import KOLKATA
+from pravah.problems import Problem
+from pravah.units import Level
 from sinks.recount import figures_by
 
 Grain = Literal["day", "week", "month", "to_date"]
@@ -39,7 +39,11 @@ class Query:
     def page(self, limit: int, after: Sequence[str] | None) -> "Query":
         """At most so many rows, behind the one with these values of `sorted_by`."""
         behind = self.behind(after)
-        return replace(behind, sql=f"{behind.sql} LIMIT {{page_limit:UInt64}}", parameters={**behind.parameters, "page_limit": limit})
+        return replace(
+            behind,
+            sql=f"{behind.sql} LIMIT {{page_limit:UInt64}}",
+            parameters={**behind.parameters, "page_limit": limit},
+        )
 
     def behind(self, after: Sequence[str] | None) -> "Query":
         """All rows in order, behind the one with these values of `sorted_by`. Keys are texts or days, and a day is in the order of its text: so a cursor may hold texts alone."""
@@ -48,8 +52,15 @@ class Query:
             return replace(self, sql=f"SELECT * FROM ({self.sql}) ORDER BY {order}")
         keys = ", ".join(f"toString({column})" for column in self.sorted_by)
         values = ", ".join(f"{{after_{number}:String}}" for number in range(len(after)))
-        parameters = {**self.parameters, **{f"after_{number}": value for number, value in enumerate(after)}}
-        return replace(self, sql=f"SELECT * FROM ({self.sql}) WHERE ({keys}) > ({values}) ORDER BY {order}", parameters=parameters)
+        parameters = {
+            **self.parameters,
+            **{f"after_{number}": value for number, value in enumerate(after)},
+        }
+        return replace(
+            self,
+            sql=f"SELECT * FROM ({self.sql}) WHERE ({keys}) > ({values}) ORDER BY {order}",
+            parameters=parameters,
+        )
 
 
 def cursor_text(values: Sequence[str]) -> str:
@@ -67,8 +78,15 @@ def cursor_values(text: str, count: int) -> list[str]:
         values = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (binascii.Error, ValueError):
         values = None
-    if not isinstance(values, list) or len(values) != count or not all(isinstance(value, str) for value in values):
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "cursor: it was not given out for this path, or was cut off; begin without one")
+    if (
+        not isinstance(values, list)
+        or len(values) != count
+        or not all(isinstance(value, str) for value in values)
+    ):
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "cursor: it was not given out for this path, or was cut off; begin without one",
+        )
     return values
 
 
@@ -103,7 +121,13 @@ _NOW = f"""
 """Who stands above whom today, for all days of a unit; above a unit that was closed, who stood there on its last day."""
 
 
-def rollups(selection: Selection, *, grain: Grain = "day", boundaries: Boundaries = "then", as_of: datetime | None = None) -> Query:
+def rollups(
+    selection: Selection,
+    *,
+    grain: Grain = "day",
+    boundaries: Boundaries = "then",
+    as_of: datetime | None = None,
+) -> Query:
     """Figures by day, week (its Monday), month (its first day), or one row to date.
 
     A week's or month's flow is the sum of its days, a stock's the value at its end. To date, a flow is the sum up to the last day asked for (today), a stock its value then.
@@ -113,7 +137,9 @@ def rollups(selection: Selection, *, grain: Grain = "day", boundaries: Boundarie
     source = "rollups"
     if as_of is not None:
         source = "rollups_as_known(as_of = {as_of:DateTime64(3)})"
-        parameters["as_of"] = f"{as_of.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{as_of.microsecond // 1000:03}"
+        parameters["as_of"] = (
+            f"{as_of.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{as_of.microsecond // 1000:03}"
+        )
     if boundaries == "now":
         source = f"({figures_by(_NOW)})"
     conditions = []
@@ -123,11 +149,17 @@ def rollups(selection: Selection, *, grain: Grain = "day", boundaries: Boundarie
     if selection.last or grain == "to_date":
         conditions.append(f"day <= {'{last:Date}' if selection.last else _TODAY}")
         parameters |= {"last": selection.last} if selection.last else {}
-    inner, more = restricted(source, selection, conditions, hierarchy=_NOW if boundaries == "now" else "unit_ancestors")
+    inner, more = restricted(
+        source, selection, conditions, hierarchy=_NOW if boundaries == "now" else "unit_ancestors"
+    )
     if grain == "day":
         sql = f"SELECT day, toString(level) AS level, unit, metric, value, verified_value FROM ({inner})"
     else:
-        begin = {"week": "toMonday(day)", "month": "toStartOfMonth(day)", "to_date": "{last:Date}" if selection.last else _TODAY}[grain]
+        begin = {
+            "week": "toMonday(day)",
+            "month": "toStartOfMonth(day)",
+            "to_date": "{last:Date}" if selection.last else _TODAY,
+        }[grain]
         sql = f"""
             SELECT begin AS day, level, unit, metric,
                    if(metric IN {_STOCKS}, argMax(value, of_day), sum(value)) AS value, if(metric IN {_STOCKS}, argMax(verified_value, of_day), sum(verified_value)) AS verified_value
@@ -159,7 +191,12 @@ def totals(selection: Selection) -> Query:
     """Flows to date and stocks now, by today's hierarchy."""
     inner, parameters = restricted(f"(SELECT *, {_TODAY} AS day FROM totals)", selection, [])
     sql = f"SELECT toString(level) AS level, unit, metric, value, verified_value FROM ({inner})"
-    return Query(sql, parameters, ("level", "unit", "metric", "value", "verified_value"), ("level", "unit", "metric"))
+    return Query(
+        sql,
+        parameters,
+        ("level", "unit", "metric", "value", "verified_value"),
+        ("level", "unit", "metric"),
+    )
 
 
 def plan_progress(selection: Selection, as_of: datetime, milestones: tuple[str, ...] = ()) -> Query:
@@ -170,7 +207,20 @@ def plan_progress(selection: Selection, as_of: datetime, milestones: tuple[str, 
         INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m ON m.milestone = p.milestone
     )"""
     inner, parameters = restricted(source, replace(selection, metrics=milestones), [])
-    columns = ("milestone", "name_en", "name_hi", "deadline", "level", "unit", "expected", "done_on_time", "done_late", "overdue", "due", "known_late")
+    columns = (
+        "milestone",
+        "name_en",
+        "name_hi",
+        "deadline",
+        "level",
+        "unit",
+        "expected",
+        "done_on_time",
+        "done_late",
+        "overdue",
+        "due",
+        "known_late",
+    )
     sql = f"SELECT {_as_text(columns, 'level')} FROM ({inner})"
     return Query(sql, {**parameters, **_instant(as_of)}, columns, ("unit", "milestone"))
 
@@ -178,17 +228,47 @@ def plan_progress(selection: Selection, as_of: datetime, milestones: tuple[str, 
 def plan_status(selection: Selection, as_of: datetime, milestones: tuple[str, ...] = ()) -> Query:
     """Each unit at or below the chosen ones with each milestone, as on the day of an instant."""
     source = "(SELECT s.*, {on:Date} AS day, s.milestone AS metric FROM plan_status_at(as_of = {as_of:DateTime64(3)}) AS s)"
-    inner, parameters = restricted(source, replace(selection, metrics=milestones, everything=True), [])
-    columns = ("milestone", "level", "unit", "deadline", "state", "done_at", "days_overdue", "known_at")
+    inner, parameters = restricted(
+        source, replace(selection, metrics=milestones, everything=True), []
+    )
+    columns = (
+        "milestone",
+        "level",
+        "unit",
+        "deadline",
+        "state",
+        "done_at",
+        "days_overdue",
+        "known_at",
+    )
     sql = f"SELECT milestone, toString(level) AS level, unit, deadline, toString(state) AS state, done_at, days_overdue, known_at FROM ({inner})"
     return Query(sql, {**parameters, **_instant(as_of)}, columns, ("unit", "milestone"))
 
 
-def defaulters(selection: Selection, as_of: datetime, milestones: tuple[str, ...] = (), *, persons: bool = False) -> Query:
+def defaulters(
+    selection: Selection,
+    as_of: datetime,
+    milestones: tuple[str, ...] = (),
+    *,
+    persons: bool = False,
+) -> Query:
     """Who is overdue; with `persons` also whom to call, which only an account that may read `contacts` can ask."""
     source = "(SELECT d.*, {on:Date} AS day, d.milestone AS metric FROM defaulters_at(as_of = {as_of:DateTime64(3)}) AS d)"
-    inner, parameters = restricted(source, replace(selection, metrics=milestones, everything=True), [])
-    columns: tuple[str, ...] = ("unit", "level", "name_en", "name_hi", "milestone", "deadline", "days_overdue", "blocks", "responsible", "last_report")
+    inner, parameters = restricted(
+        source, replace(selection, metrics=milestones, everything=True), []
+    )
+    columns: tuple[str, ...] = (
+        "unit",
+        "level",
+        "name_en",
+        "name_hi",
+        "milestone",
+        "deadline",
+        "days_overdue",
+        "blocks",
+        "responsible",
+        "last_report",
+    )
     sql = f"""
         SELECT d.unit AS unit, toString(d.level) AS level, u.name_en AS name_en, u.name_hi AS name_hi, d.milestone AS milestone, d.deadline AS deadline,
                d.days_overdue AS days_overdue, d.blocks AS blocks, d.responsible AS responsible, a.last_report AS last_report
@@ -216,38 +296,92 @@ def completeness(selection: Selection, *, reporting_level: Level, days: int) -> 
     """How many units reported for each day from `first` to `last`, of those that were open, and how many of them in time."""
     source = "(SELECT *, '' AS metric FROM reporting_rates(reporting_level = {reporting_level:String}, first = {first:Date}, last = {last:Date}, days = {days:UInt16}))"
     inner, parameters = restricted(source, selection, [])
-    columns = ("day", "level", "unit", "expected", "reported", "on_time", "reporting_rate", "on_time_rate")
+    columns = (
+        "day",
+        "level",
+        "unit",
+        "expected",
+        "reported",
+        "on_time",
+        "reporting_rate",
+        "on_time_rate",
+    )
     sql = f"SELECT {_as_text(columns, 'level')} FROM ({inner})"
     first, last = _span(selection)
-    bound: dict[str, Value] = {"reporting_level": reporting_level, "first": first, "last": last, "days": days}
+    bound: dict[str, Value] = {
+        "reporting_level": reporting_level,
+        "first": first,
+        "last": last,
+        "days": days,
+    }
     return Query(sql, {**parameters, **bound}, columns, ("day", "level", "unit"))
 
 
-def forecast(selection: Selection, as_of: datetime, milestones: tuple[str, ...] = (), *, share: float) -> Query:
+def forecast(
+    selection: Selection, as_of: datetime, milestones: tuple[str, ...] = (), *, share: float
+) -> Query:
     """By which day a share of the units below each unit will have each milestone, at the pace of the last week."""
     source = "(SELECT f.*, {on:Date} AS day, f.milestone AS metric FROM plan_forecast_at(as_of = {as_of:DateTime64(3)}, share = {share:Float64}) AS f)"
     inner, parameters = restricted(source, replace(selection, metrics=milestones), [])
-    columns = ("milestone", "level", "unit", "deadline", "expected", "done", "recent", "goal", "outlook", "reached_at", "earliest", "latest")
+    columns = (
+        "milestone",
+        "level",
+        "unit",
+        "deadline",
+        "expected",
+        "done",
+        "recent",
+        "goal",
+        "outlook",
+        "reached_at",
+        "earliest",
+        "latest",
+    )
     sql = f"SELECT {_as_text(columns, 'level', 'outlook')} FROM ({inner})"
-    return Query(sql, {**parameters, **_instant(as_of), "share": share}, columns, ("unit", "milestone"))
+    return Query(
+        sql, {**parameters, **_instant(as_of), "share": share}, columns, ("unit", "milestone")
+    )
 
 
 def unusual(selection: Selection) -> Query:
     """Reported values from `first` to `last` that stand out from the unit's own past or from its peers."""
     first, last = _span(selection)
-    inner, parameters = restricted("unusual_values(first = {first:Date}, last = {last:Date})", replace(selection, everything=True), [])
+    inner, parameters = restricted(
+        "unusual_values(first = {first:Date}, last = {last:Date})",
+        replace(selection, everything=True),
+        [],
+    )
     columns = ("day", "level", "unit", "metric", "amount", "usual", "own_z", "peer_z")
     sql = f"SELECT day, toString(level) AS level, unit, metric, amount, usual, own_z, peer_z FROM ({inner})"
-    return Query(sql, {**parameters, "first": first, "last": last}, columns, ("day", "level", "unit", "metric"))
+    return Query(
+        sql,
+        {**parameters, "first": first, "last": last},
+        columns,
+        ("day", "level", "unit", "metric"),
+    )
 
 
 def members(selection: Selection, as_of: datetime, *, exact_up_to: int) -> Query:
     """Members as reported, verified, and how many different persons those with a keyed hash are."""
     source = "(SELECT m.*, {on:Date} AS day, '' AS metric FROM members_at(as_of = {as_of:DateTime64(3)}, exact_up_to = {exact_up_to:UInt64}) AS m)"
     inner, parameters = restricted(source, selection, [])
-    columns = ("level", "unit", "members", "verified", "named", "persons", "verified_persons", "method")
+    columns = (
+        "level",
+        "unit",
+        "members",
+        "verified",
+        "named",
+        "persons",
+        "verified_persons",
+        "method",
+    )
     sql = f"SELECT {_as_text(columns, 'level', 'method')} FROM ({inner})"
-    return Query(sql, {**parameters, **_instant(as_of), "exact_up_to": exact_up_to}, columns, ("level", "unit"))
+    return Query(
+        sql,
+        {**parameters, **_instant(as_of), "exact_up_to": exact_up_to},
+        columns,
+        ("level", "unit"),
+    )
 
 
 def named_twice(selection: Selection, as_of: datetime) -> Query:
@@ -262,49 +396,85 @@ def activity(selection: Selection, as_of: datetime, *, days: int, state: Activit
     """Open units with the last day they reported anything, and whether they reported within so many days."""
     source = "(SELECT a.*, {on:Date} AS day, '' AS metric FROM unit_activity(as_of = {as_of:DateTime64(3)}, days = {days:UInt16}) AS a)"
     conditions = ["toString(state) = {state:String}"] if state else []
-    inner, parameters = restricted(source, replace(selection, everything=selection.level is None), conditions)
+    inner, parameters = restricted(
+        source, replace(selection, everything=selection.level is None), conditions
+    )
     columns = ("unit", "level", "state", "last_report", "days_since")
     bound: dict[str, Value] = {"days": days, **({"state": state} if state else {})}
-    return Query(f"SELECT {_as_text(columns, 'level', 'state')} FROM ({inner})", {**parameters, **_instant(as_of), **bound}, columns, ("unit",))
+    return Query(
+        f"SELECT {_as_text(columns, 'level', 'state')} FROM ({inner})",
+        {**parameters, **_instant(as_of), **bound},
+        columns,
+        ("unit",),
+    )
 
 
 def units(selection: Selection) -> Query:
     """Units that were ever at or below the chosen ones, with their ancestors' codes and days."""
     below = "SELECT unit FROM unit_ancestors WHERE ancestor IN {chosen:Array(String)}"
-    allowed = "" if selection.scope == "IN" else "AND unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = {scope:String})"
+    allowed = (
+        ""
+        if selection.scope == "IN"
+        else "AND unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = {scope:String})"
+    )
     level = "AND toString(level) = {level:String}" if selection.level else ""
-    columns = ("unit", "level", "name_en", "name_hi", "valid_from", "valid_to", "latitude", "longitude")
+    columns = (
+        "unit",
+        "level",
+        "name_en",
+        "name_hi",
+        "valid_from",
+        "valid_to",
+        "latitude",
+        "longitude",
+    )
     sql = f"""
         SELECT unit, toString(level) AS level, name_en, name_hi, nullIf(valid_from, toDate(0)) AS valid_from, nullIf(valid_to, toDate('2149-06-06')) AS valid_to,
                latitude, longitude
         FROM units WHERE unit IN ({below}) {allowed} {level}
     """
-    parameters: dict[str, Value] = {"chosen": selection.chosen, "scope": selection.scope, **({"level": selection.level} if selection.level else {})}
+    parameters: dict[str, Value] = {
+        "chosen": selection.chosen,
+        "scope": selection.scope,
+        **({"level": selection.level} if selection.level else {}),
+    }
     return Query(sql, parameters, columns, ("unit",))
 
 
 def metrics() -> Query:
     """The metric dictionary."""
     columns = ("metric", "type", "unit", "name_en", "name_hi")
-    return Query("SELECT metric, toString(type) AS type, unit, name_en, name_hi FROM metrics", {}, columns, ("metric",))
+    return Query(
+        "SELECT metric, toString(type) AS type, unit, name_en, name_hi FROM metrics",
+        {},
+        columns,
+        ("metric",),
+    )
 
 
 def _as_text(columns: Sequence[str], *names: str) -> str:
     """Columns to be selected, those of enumerations as text."""
-    return ", ".join(f"toString({column}) AS {column}" if column in names else column for column in columns)
+    return ", ".join(
+        f"toString({column}) AS {column}" if column in names else column for column in columns
+    )
 
 
 def _span(selection: Selection) -> tuple[date, date]:
-    assert selection.first is not None  # noqa: S101 - the path has defaults
-    assert selection.last is not None  # noqa: S101
+    assert selection.first is not None
+    assert selection.last is not None
     return selection.first, selection.last
 
 
 def _instant(as_of: datetime) -> dict[str, Value]:
-    return {"as_of": f"{as_of.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{as_of.microsecond // 1000:03}", "on": as_of.astimezone(KOLKATA).date()}
+    return {
+        "as_of": f"{as_of.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{as_of.microsecond // 1000:03}",
+        "on": as_of.astimezone(KOLKATA).date(),
+    }
 
 
-def restricted(source: str, selection: Selection, conditions: list[str], *, hierarchy: str = "unit_ancestors") -> tuple[str, dict[str, Value]]:
+def restricted(
+    source: str, selection: Selection, conditions: list[str], *, hierarchy: str = "unit_ancestors"
+) -> tuple[str, dict[str, Value]]:
     """Rows of a relation with `day`, `level`, `unit` and `metric`, of the chosen units or of a level below them, and never from outside the scope.
 
     Who is below whom is decided by the hierarchy of the row's day. A unit's own rows are within its scope on every day.
@@ -320,11 +490,19 @@ def restricted(source: str, selection: Selection, conditions: list[str], *, hier
             conditions.append("level = {level:String}")
             parameters["level"] = selection.level
         if chosen != ("IN",):
-            conditions.append(f"unit IN (SELECT unit FROM {hierarchy} WHERE ancestor IN {{chosen:Array(String)}})")
-            joins.append(f"SELECT unit, valid_from, valid_to FROM {hierarchy} WHERE ancestor IN {{chosen:Array(String)}}")
+            conditions.append(
+                f"unit IN (SELECT unit FROM {hierarchy} WHERE ancestor IN {{chosen:Array(String)}})"
+            )
+            joins.append(
+                f"SELECT unit, valid_from, valid_to FROM {hierarchy} WHERE ancestor IN {{chosen:Array(String)}}"
+            )
     if scope != "IN" and (chosen != (scope,)):
-        conditions.append(f"unit IN (SELECT unit FROM {hierarchy} WHERE ancestor = {{scope:String}})")
-        joins.append(f"SELECT unit, valid_from, valid_to FROM {hierarchy} WHERE ancestor = {{scope:String}}")
+        conditions.append(
+            f"unit IN (SELECT unit FROM {hierarchy} WHERE ancestor = {{scope:String}})"
+        )
+        joins.append(
+            f"SELECT unit, valid_from, valid_to FROM {hierarchy} WHERE ancestor = {{scope:String}}"
+        )
         parameters["scope"] = scope
     if selection.metrics:
         conditions.append("metric IN {metrics:Array(String)}")

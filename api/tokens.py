@@ -4,8 +4,8 @@ import time
 from http import HTTPStatus
 
 from api.clickhouse import Reader
+from pravah.problems import Problem
 from schemas.access import DataKind, Scope, hashed
-from schemas.problems import Problem
 
 _KNOWN_SECONDS = 5.0
 """So long an answer about a token is remembered: a revoked one stops within that time."""
@@ -41,7 +41,8 @@ class Tokens:
         if digest in self._known and now - at < _KNOWN_SECONDS:
             return scope
         rows = await self._reader.rows(
-            "SELECT name, unit, kinds FROM api_tokens FINAL WHERE hash = {hash:String} AND NOT revoked AND expires_at > now64(3)", {"hash": digest}
+            "SELECT name, unit, kinds FROM api_tokens FINAL WHERE hash = {hash:String} AND NOT revoked AND expires_at > now64(3)",
+            {"hash": digest},
         )
         scope = Scope(rows[0][0], rows[0][1], frozenset(rows[0][2])) if rows else None
         if len(self._known) >= _REMEMBERED:
@@ -57,7 +58,10 @@ def require(scope: Scope, kind: DataKind) -> None:
         Problem: 403.
     """
     if kind not in scope.kinds:
-        raise Problem(HTTPStatus.FORBIDDEN, f"this token does not reach {kind}; it reaches {', '.join(sorted(scope.kinds)) or 'nothing'}")
+        raise Problem(
+            HTTPStatus.FORBIDDEN,
+            f"this token does not reach {kind}; it reaches {', '.join(sorted(scope.kinds)) or 'nothing'}",
+        )
 
 
 def _unauthorised(detail: str) -> Problem:

@@ -24,14 +24,21 @@ from rich.table import Table
 
 import reference
 import stack
-from cli.prepare import default_plan, prepare, read_registry_files
-from cli.workers import start_worker, stop_worker
-from producers.simulator import SimulationOptions, simulate
-from settings import Settings
+from operations.bootstrap import default_plan, prepare, read_registry_files
+from operations.worker_processes import start_worker, stop_worker
+from pravah.settings import Settings
+from producers.simulator.campaign import SimulationOptions, simulate
 from sinks.api_tokens import create_token
 from sinks.connection import connect
 
-METRICS = ["posts_facebook", "posts_twitter", "members_digital", "members_manual", "incharges", "whatsapp_groups"]
+METRICS = [
+    "posts_facebook",
+    "posts_twitter",
+    "members_digital",
+    "members_manual",
+    "incharges",
+    "whatsapp_groups",
+]
 FIRST, LAST = date(2022, 2, 1), date(2022, 7, 30)
 DIRECT = """
     SELECT day, level, unit, metric, value, verified_value FROM rollups
@@ -48,19 +55,32 @@ def p95(took: list[float]) -> float:
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--requests", type=int, default=60)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-    from folding import fold  # type: ignore[import-not-found]  # noqa: PLC0415 - the way into the ledger that the tests take
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    from tests.support.folding import fold
 
     registry = read_registry_files(reference.registry_files())
-    with tempfile.TemporaryDirectory(prefix="pravah-api-") as folder, stack.running(Path(folder) / "home") as settings:
+    with (
+        tempfile.TemporaryDirectory(prefix="pravah-api-") as folder,
+        stack.running(Path(folder) / "home") as settings,
+    ):
         prepare(settings, lambda _: None, registry=registry)
-        simulated = simulate(registry, default_plan(), SimulationOptions(seed=3, first=FIRST, last=LAST, events=options.events))
-        fold(settings.clickhouse, registry, [json.loads(one.value or b"") for one in simulated if one.sort != "broken"])
+        simulated = simulate(
+            registry,
+            default_plan(),
+            SimulationOptions(seed=3, first=FIRST, last=LAST, events=options.events),
+        )
+        fold(
+            settings.clickhouse,
+            registry,
+            [json.loads(one.value or b"") for one in simulated if one.sort != "broken"],
+        )
         with connect(settings.clickhouse, "writer") as client:
             secret = create_token(client, name="bench", unit="IN", kinds=["figures"], days=1)
             # figures of their own day each, so that an answer has a million rows
@@ -72,7 +92,11 @@ def main() -> int:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         os.environ["PRAVAH_API_RATE"] = "100000/minute"
-        process = start_worker(settings, Path(folder) / "api.log", program=("-m", "cli.main", "api", "--port", str(port)))
+        process = start_worker(
+            settings,
+            Path(folder) / "api.log",
+            program=("-m", "cli.main", "api", "--port", str(port)),
+        )
         try:
             found = measure(settings, port, secret, options.requests, process.pid)
         finally:
@@ -83,7 +107,12 @@ def main() -> int:
     table = Table("", "API", "ClickHouse directly", "ratio")
     for name in ("p50", "p95"):
         api, direct = found[f"api_{name}"], found[f"direct_{name}"]
-        table.add_row(f"{name}, ms, {found['rows']:,} rows", f"{api * 1000:.1f}", f"{direct * 1000:.1f}", f"{api / direct:.2f}")
+        table.add_row(
+            f"{name}, ms, {found['rows']:,} rows",
+            f"{api * 1000:.1f}",
+            f"{direct * 1000:.1f}",
+            f"{api / direct:.2f}",
+        )
     Console().print(table)
     print(
         f"{found['million_rows']:,} rows as NDJSON: {found['million_mib']:.0f} MiB sent, the server's resident size {found['rss_before']:.0f} MiB before, at most {found['rss_most']:.0f} MiB meanwhile"
@@ -91,13 +120,25 @@ def main() -> int:
     return 0
 
 
-def measure(settings: Settings, port: int, secret: str, requests: int, pid: int) -> dict[str, float]:
+def measure(
+    settings: Settings, port: int, secret: str, requests: int, pid: int
+) -> dict[str, float]:
     """All figures."""
-    api = httpx2.Client(base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {secret}", "Accept-Encoding": "identity"}, timeout=120)
+    api = httpx2.Client(
+        base_url=f"http://127.0.0.1:{port}",
+        headers={"Authorization": f"Bearer {secret}", "Accept-Encoding": "identity"},
+        timeout=120,
+    )
     account = settings.clickhouse.users["aicc"]
-    credentials = {"X-ClickHouse-User": account.user, "X-ClickHouse-Key": account.password.get_secret_value()}
+    credentials = {
+        "X-ClickHouse-User": account.user,
+        "X-ClickHouse-Key": account.password.get_secret_value(),
+    }
     direct = httpx2.Client(
-        base_url=f"http://127.0.0.1:{settings.clickhouse.http_port}", headers=credentials, params={"database": settings.clickhouse.database}, timeout=120
+        base_url=f"http://127.0.0.1:{settings.clickhouse.http_port}",
+        headers=credentials,
+        params={"database": settings.clickhouse.database},
+        timeout=120,
     )
     while True:
         try:
@@ -105,8 +146,16 @@ def measure(settings: Settings, port: int, secret: str, requests: int, pid: int)
                 break
         except httpx2.TransportError:
             time.sleep(0.1)
-    wanted = {"level": "district", "from": str(FIRST), "to": str(LAST), "metric": METRICS, "format": "ndjson"}
-    query = DIRECT.format(first=FIRST, last=LAST, metrics=", ".join(f"'{metric}'" for metric in METRICS))
+    wanted = {
+        "level": "district",
+        "from": str(FIRST),
+        "to": str(LAST),
+        "metric": METRICS,
+        "format": "ndjson",
+    }
+    query = DIRECT.format(
+        first=FIRST, last=LAST, metrics=", ".join(f"'{metric}'" for metric in METRICS)
+    )
     took: dict[str, list[float]] = {"api": [], "direct": []}
     for number in range(requests + WARM_UP):
         began = time.perf_counter()
@@ -124,14 +173,22 @@ def measure(settings: Settings, port: int, secret: str, requests: int, pid: int)
     server = psutil.Process(pid)
     before = most = server.memory_info().rss
     lines = size = 0
-    with api.stream("GET", "/v1/rollups", params={"level": "booth", "metric": ["doors_visited"], "format": "ndjson"}) as answer:
+    with api.stream(
+        "GET",
+        "/v1/rollups",
+        params={"level": "booth", "metric": ["doors_visited"], "format": "ndjson"},
+    ) as answer:
         for piece in answer.iter_bytes():
             lines, size = lines + piece.count(b"\n"), size + len(piece)
             most = max(most, server.memory_info().rss)
     mib = 2**20
     return {
         "rows": rows,
-        **{f"{who}_{name}": value for who, times in took.items() for name, value in (("p50", statistics.median(times)), ("p95", p95(times)))},
+        **{
+            f"{who}_{name}": value
+            for who, times in took.items()
+            for name, value in (("p50", statistics.median(times)), ("p95", p95(times)))
+        },
         "million_rows": lines,
         "million_mib": size / mib,
         "rss_before": before / mib,

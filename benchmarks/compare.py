@@ -30,16 +30,36 @@ from rich.console import Console
 from rich.table import Table
 
 import reference
-from benchmarks.engines import CEILINGS, PEERS, PRAVAH, EngineError, Run, begin_afresh, filled, name, peer, pravah, run_id, title
+from benchmarks.engines import (
+    CEILINGS,
+    PEERS,
+    PRAVAH,
+    EngineError,
+    Run,
+    begin_afresh,
+    filled,
+    name,
+    peer,
+    pravah,
+    run_id,
+    title,
+)
 from benchmarks.exactness import Exactness, exactness
 from benchmarks.measuring import say
 from benchmarks.producing import campaign
-from cli.memory import collect_seldom
-from cli.prepare import default_plan, read_registry_files
+from operations.bootstrap import default_plan, read_registry_files
+from operations.gc_tuning import collect_seldom
+from pravah.settings import Settings
 from schemas.registry import Registry
-from settings import Settings
 
-TARGETS = {"faust_tables": 100.0, "quix": 6.0, "bytewax_dataflow": 4.0, "kafka_streams": 2.5, "clickhouse_engine": 1.0, "aiokafka_loop": 0.35}
+TARGETS = {
+    "faust_tables": 100.0,
+    "quix": 6.0,
+    "bytewax_dataflow": 4.0,
+    "kafka_streams": 2.5,
+    "clickhouse_engine": 1.0,
+    "aiokafka_loop": 0.35,
+}
 """The least ratio of Pravah's events a second to an engine's."""
 
 
@@ -52,7 +72,9 @@ class Round:
     run: Run
 
 
-def compare(settings: Settings, registry: Registry, engines: list[str], options: argparse.Namespace) -> list[Round]:
+def compare(
+    settings: Settings, registry: Registry, engines: list[str], options: argparse.Namespace
+) -> list[Round]:
     """Run all engines in interleaved rounds. Each round begins with another engine. One that fails is told, and left out from then on."""
     rounds: list[Round] = []
     left_out: set[str] = set()
@@ -64,7 +86,11 @@ def compare(settings: Settings, registry: Registry, engines: list[str], options:
             begin_afresh(settings, registry)
             run = run_id(engine, str(number))
             try:
-                done = pravah(settings, run, options.seconds, options.workers) if engine == PRAVAH else peer(settings, engine, run, options.seconds)
+                done = (
+                    pravah(settings, run, options.seconds, options.workers)
+                    if engine == PRAVAH
+                    else peer(settings, engine, run, options.seconds)
+                )
             except EngineError as error:
                 say(f"left out: {error}")
                 left_out.add(engine)
@@ -108,7 +134,9 @@ def results(rounds: list[Round], engines: list[str]) -> list[Result]:
         if not own:
             continue
         rates = [one.run.rate for one in own]
-        ratios = [ours[one.round] / one.run.rate for one in own if one.round in ours and engine != PRAVAH]
+        ratios = [
+            ours[one.round] / one.run.rate for one in own if one.round in ours and engine != PRAVAH
+        ]
         found.append(
             Result(
                 engine,
@@ -117,7 +145,10 @@ def results(rounds: list[Round], engines: list[str]) -> list[Result]:
                 max(rates),
                 statistics.median(ratios) if ratios else None,
                 TARGETS.get(name(engine)),
-                *(statistics.median(getattr(one.run, f"{part}_micros") for one in own) for part in ("engine", "kafka", "clickhouse")),
+                *(
+                    statistics.median(getattr(one.run, f"{part}_micros") for one in own)
+                    for part in ("engine", "kafka", "clickhouse")
+                ),
             )
         )
     return sorted(found, key=lambda one: one.rate)
@@ -126,20 +157,54 @@ def results(rounds: list[Round], engines: list[str]) -> list[Result]:
 def show(found: list[Result]) -> None:
     """The table of rates."""
     table = Table(title="Events a second")
-    for head in ("engine", "median", "slowest", "fastest", "Pravah : engine", "target", "µs engine", "µs Kafka", "µs ClickHouse"):
+    for head in (
+        "engine",
+        "median",
+        "slowest",
+        "fastest",
+        "Pravah : engine",
+        "target",
+        "µs engine",
+        "µs Kafka",
+        "µs ClickHouse",
+    ):
         table.add_column(head, justify="left" if head == "engine" else "right")
     for one in found:
         style = "bold" if one.engine == PRAVAH else "red" if one.missed else ""
-        ratio, target = ("" if value is None else f"{value:.2f}" for value in (one.ratio, one.target))
-        micros = (f"{value:.1f}" for value in (one.engine_micros, one.kafka_micros, one.clickhouse_micros))
-        table.add_row(title(one.engine), *(f"{value:,.0f}" for value in (one.rate, one.slowest, one.fastest)), ratio, target, *micros, style=style)
+        ratio, target = (
+            "" if value is None else f"{value:.2f}" for value in (one.ratio, one.target)
+        )
+        micros = (
+            f"{value:.1f}" for value in (one.engine_micros, one.kafka_micros, one.clickhouse_micros)
+        )
+        table.add_row(
+            title(one.engine),
+            *(f"{value:,.0f}" for value in (one.rate, one.slowest, one.fastest)),
+            ratio,
+            target,
+            *micros,
+            style=style,
+        )
     _print(table)
 
 
 def show_exactness(found: list[Exactness]) -> None:
     """The table of what is wrong."""
-    table = Table(title="Figures after repeats, corrections, retractions, broken records and a kill (flows by day, all levels; of Pravah its stocks too)")
-    for head in ("engine", "killed at", "figures", "wrong", "wrong, %", "by the kill", "national total off, %", "worst metric", "off, %", "stocks wrong"):
+    table = Table(
+        title="Figures after repeats, corrections, retractions, broken records and a kill (flows by day, all levels; of Pravah its stocks too)"
+    )
+    for head in (
+        "engine",
+        "killed at",
+        "figures",
+        "wrong",
+        "wrong, %",
+        "by the kill",
+        "national total off, %",
+        "worst metric",
+        "off, %",
+        "stocks wrong",
+    ):
         table.add_column(head, justify="left" if head in {"engine", "worst metric"} else "right")
     for one in sorted(found, key=lambda one: (one.wrong, abs(one.national_percent))):
         stocks = "not kept" if one.stocks_wrong is None else f"{one.stocks_wrong:,}"
@@ -152,7 +217,14 @@ def show_exactness(found: list[Exactness]) -> None:
             by_the_kill,
             f"{one.national_percent:+.2f}",
         )
-        table.add_row(title(one.engine), *shares, one.worst_metric, f"{one.worst_percent:+.2f}", stocks, style="bold" if one.engine == PRAVAH else "")
+        table.add_row(
+            title(one.engine),
+            *shares,
+            one.worst_metric,
+            f"{one.worst_percent:+.2f}",
+            stocks,
+            style="bold" if one.engine == PRAVAH else "",
+        )
     _print(table)
 
 
@@ -169,18 +241,31 @@ def chart(found: list[Result]) -> str:
             "slowest": one.slowest,
             "fastest": one.fastest,
             "label": f"{one.rate:,.0f}",
-            "sort": "Pravah" if one.engine == PRAVAH else "ceiling" if name(one.engine) in CEILINGS else "other",
+            "sort": "Pravah"
+            if one.engine == PRAVAH
+            else "ceiling"
+            if name(one.engine) in CEILINGS
+            else "other",
         }
         for one in reversed(found)
     ]
-    colours = alt.Scale(domain=["Pravah", "other", "ceiling"], range=["#0072B2", "#56B4E9", "#c9c9c9"])
-    base = alt.Chart(alt.InlineData(values=rows)).encode(y=alt.Y("engine:N", sort=None, title=None, axis=alt.Axis(labelLimit=220)))
+    colours = alt.Scale(
+        domain=["Pravah", "other", "ceiling"], range=["#0072B2", "#56B4E9", "#c9c9c9"]
+    )
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        y=alt.Y("engine:N", sort=None, title=None, axis=alt.Axis(labelLimit=220))
+    )
     bars = base.mark_bar().encode(
-        x=alt.X("rate:Q", title="events a second, median", axis=alt.Axis(format=",d")), color=alt.Color("sort:N", scale=colours, legend=None)
+        x=alt.X("rate:Q", title="events a second, median", axis=alt.Axis(format=",d")),
+        color=alt.Color("sort:N", scale=colours, legend=None),
     )
     spans = base.mark_rule(strokeWidth=1.5, color="#222222").encode(x="slowest:Q", x2="fastest:Q")
     labels = base.mark_text(align="left", dx=6, fontSize=11).encode(x="fastest:Q", text="label:N")
-    return str(vl_convert.vegalite_to_svg(alt.layer(bars, spans, labels).properties(width=560, height=28 * len(rows)).to_json()))
+    return str(
+        vl_convert.vegalite_to_svg(
+            alt.layer(bars, spans, labels).properties(width=560, height=28 * len(rows)).to_json()
+        )
+    )
 
 
 # --- the command ---------------------------------------------------------------------------------------------------------------------------------------
@@ -205,13 +290,22 @@ def main() -> int:
         show(found)
         if options.chart:
             options.chart.write_text(chart(found), encoding="utf-8")
-    counting = [engine for engine in engines if name(engine) not in CEILINGS] if options.exactness else []
-    judged = exactness(registry, plan, counting, options.exactness_events) if counting and options.exactness_events else []
+    counting = (
+        [engine for engine in engines if name(engine) not in CEILINGS] if options.exactness else []
+    )
+    judged = (
+        exactness(registry, plan, counting, options.exactness_events)
+        if counting and options.exactness_events
+        else []
+    )
     if judged:
         show_exactness(judged)
     report = _report(found, rounds, judged, options)
     if options.json:
-        options.json.write_text(json.dumps({**report, "rounds": [asdict(one) for one in rounds]}, indent=2) + "\n", encoding="utf-8")
+        options.json.write_text(
+            json.dumps({**report, "rounds": [asdict(one) for one in rounds]}, indent=2) + "\n",
+            encoding="utf-8",
+        )
     print(json.dumps(report))
     complete = len(rounds) == options.rounds * len(engines) and len(judged) == len(counting)
     ours = next((one for one in judged if one.engine == PRAVAH), None)
@@ -219,19 +313,25 @@ def main() -> int:
     return 1 if not complete or inexact or any(one.missed for one in found) else 0
 
 
-def _report(found: list[Result], rounds: list[Round], judged: list[Exactness], options: argparse.Namespace) -> Mapping[str, Any]:
+def _report(
+    found: list[Result], rounds: list[Round], judged: list[Exactness], options: argparse.Namespace
+) -> Mapping[str, Any]:
     return {
         "events": options.events,
         "workers": options.workers,
         "cores": os.cpu_count(),
-        "rounds_of_each": {one.engine: sum(other.engine == one.engine for other in rounds) for one in found},
+        "rounds_of_each": {
+            one.engine: sum(other.engine == one.engine for other in rounds) for one in found
+        },
         "engines": {one.engine: {**asdict(one), "missed": one.missed} for one in found},
         "exactness": {one.engine: asdict(one) for one in judged},
     }
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--events", type=int, default=1_000_000, help="in the log")
     parser.add_argument("--rounds", type=int, default=5, help="0 leaves speed out")
     parser.add_argument(
@@ -240,11 +340,25 @@ def _options() -> argparse.Namespace:
         metavar="A,B",
         help="by default %(default)s; options of a peer may follow its name: 'kafka_streams --exactly-once'",
     )
-    parser.add_argument("--seconds", type=float, default=15.0, help="each engine counts for so long at most in a round")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=15.0,
+        help="each engine counts for so long at most in a round",
+    )
     parser.add_argument("--workers", type=int, default=1, help="of Pravah")
-    parser.add_argument("--exactness", action=argparse.BooleanOptionalAction, default=True, help="whether to look what is wrong after a kill")
-    parser.add_argument("--exactness-events", type=int, default=300_000, help="in the log that the kill comes into")
-    parser.add_argument("--chart", type=Path, metavar="FILE", help="writes events a second there, as SVG")
+    parser.add_argument(
+        "--exactness",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether to look what is wrong after a kill",
+    )
+    parser.add_argument(
+        "--exactness-events", type=int, default=300_000, help="in the log that the kill comes into"
+    )
+    parser.add_argument(
+        "--chart", type=Path, metavar="FILE", help="writes events a second there, as SVG"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="writes all rounds there")
     return parser.parse_args()
 

@@ -23,12 +23,22 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 import reference
-from benchmarks.measuring import SESSION_SECONDS, Drained, drain, forget, proven, running, say, table, writer
+from benchmarks.measuring import (
+    SESSION_SECONDS,
+    Drained,
+    drain,
+    forget,
+    proven,
+    running,
+    say,
+    table,
+    writer,
+)
 from benchmarks.national import BOOTHS, national_registry
 from benchmarks.producing import Mix, Record
-from cli.prepare import read_registry_files
+from operations.bootstrap import read_registry_files
+from pravah.units import Level, routing_key
 from schemas.registry import Registry
-from schemas.units import Level, routing_key
 
 STATE_CURVES = ("events", "late", "levels", "repeats", "corrections", "workers")
 
@@ -46,15 +56,25 @@ class Point:
 
 def main() -> int:
     """Run the points and print a table for each curve and one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help=f"curves, with commas: {', '.join((*STATE_CURVES, 'booths'))}")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only", default="", help=f"curves, with commas: {', '.join((*STATE_CURVES, 'booths'))}"
+    )
     parser.add_argument("--all", action="store_true", help="booths as well")
     parser.add_argument("--events", type=int, default=600_000, help="of each point")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--booths", default=f"24109,250000,{BOOTHS}", help="the sizes of the curve `booths`")
+    parser.add_argument(
+        "--booths", default=f"24109,250000,{BOOTHS}", help="the sizes of the curve `booths`"
+    )
     parser.add_argument("--workers", type=int, default=4, help="the most of the curve `workers`")
     options = parser.parse_args()
-    wanted = options.only.split(",") if options.only else [*STATE_CURVES, *(["booths"] if options.all else [])]
+    wanted = (
+        options.only.split(",")
+        if options.only
+        else [*STATE_CURVES, *(["booths"] if options.all else [])]
+    )
     if unknown := set(wanted) - {*STATE_CURVES, "booths"}:
         parser.error(f"no such curve: {', '.join(sorted(unknown))}")
     found: dict[str, dict[str, list[Drained]]] = {}
@@ -66,11 +86,28 @@ def main() -> int:
         for size in map(int, options.booths.split(",")):
             registry = national_registry(size, say)
             booths = _units(registry, "booth")
-            different += _run(registry, [_mixed("booths", f"{len(booths):,}", Mix(booths), options.events)], options, found)
-    result = {curve: {label: _median(runs) for label, runs in labels.items()} for curve, labels in found.items()}
+            different += _run(
+                registry,
+                [_mixed("booths", f"{len(booths):,}", Mix(booths), options.events)],
+                options,
+                found,
+            )
+    result = {
+        curve: {label: _median(runs) for label, runs in labels.items()}
+        for curve, labels in found.items()
+    }
     for curve, labels in result.items():
         print(f"\n{_shown(curve, labels)}")
-    print(json.dumps({"events": options.events, "rounds": options.rounds, "curves": result, "different_figures": different}))
+    print(
+        json.dumps(
+            {
+                "events": options.events,
+                "rounds": options.rounds,
+                "curves": result,
+                "different_figures": different,
+            }
+        )
+    )
     return 1 if different else 0
 
 
@@ -80,20 +117,43 @@ def _state_points(registry: Registry, options: argparse.Namespace) -> list[Point
     def plain(seed: int) -> Iterator[Record]:
         return Mix(booths).records(count, seed=seed)
 
-    base = {"events": f"{count:,}", "late": "0 %", "levels": "booth, 90 keys", "repeats": "0 %", "corrections": "0 %", "workers": "1"}
+    base = {
+        "events": f"{count:,}",
+        "late": "0 %",
+        "levels": "booth, 90 keys",
+        "repeats": "0 %",
+        "corrections": "0 %",
+        "workers": "1",
+    }
     points = [
         _mixed("events", f"{count // 4:,}", Mix(booths), count // 4),
         Point(tuple(base.items()), plain),
         _mixed("events", f"{count * 4:,}", Mix(booths), count * 4),
-        *(_mixed("late", f"{share} %", Mix(booths, late=share / 100), count) for share in (2, 20, 50)),
-        *(_mixed("repeats", f"{share} %", Mix(booths, repeats=share / 100), count) for share in (5, 20, 50)),
-        *(_mixed("corrections", f"{share} %", Mix(booths, corrections=share / 100), count) for share in (3, 10, 30)),
-        *(Point((("workers", f"{number}"),), plain, number) for number in range(2, options.workers + 1)),
+        *(
+            _mixed("late", f"{share} %", Mix(booths, late=share / 100), count)
+            for share in (2, 20, 50)
+        ),
+        *(
+            _mixed("repeats", f"{share} %", Mix(booths, repeats=share / 100), count)
+            for share in (5, 20, 50)
+        ),
+        *(
+            _mixed("corrections", f"{share} %", Mix(booths, corrections=share / 100), count)
+            for share in (3, 10, 30)
+        ),
+        *(
+            Point((("workers", f"{number}"),), plain, number)
+            for number in range(2, options.workers + 1)
+        ),
     ]
     levels: tuple[Level, ...] = ("assembly", "district", "state")
     for level in levels:
         units = [code for code in _units(registry, level) if code.startswith("CG")]
-        points.append(_mixed("levels", f"{level}, {len(set(map(routing_key, units)))} keys", Mix(units), count))
+        points.append(
+            _mixed(
+                "levels", f"{level}, {len(set(map(routing_key, units)))} keys", Mix(units), count
+            )
+        )
     return points
 
 
@@ -104,24 +164,44 @@ def _mixed(curve: str, label: str, mix: Mix, count: int) -> Point:
 def _units(registry: Registry, level: Level) -> list[str]:
     """Those that are open on all days of the events."""
     first, last = Mix(()).day_numbers
-    return [code for code, unit in registry.units.items() if unit.level == level and unit.first <= first and last <= unit.last]
+    return [
+        code
+        for code, unit in registry.units.items()
+        if unit.level == level and unit.first <= first and last <= unit.last
+    ]
 
 
 def _wanted(points: list[Point], curves: Iterable[str]) -> list[Point]:
     """The points that lie on some of the curves, and of each only the curves that are wanted."""
-    cut = (Point(tuple(one for one in point.curves if one[0] in curves), point.records, point.workers) for point in points)
+    cut = (
+        Point(tuple(one for one in point.curves if one[0] in curves), point.records, point.workers)
+        for point in points
+    )
     return [point for point in cut if point.curves]
 
 
-def _run(registry: Registry, points: list[Point], options: argparse.Namespace, found: dict[str, dict[str, list[Drained]]]) -> int:
+def _run(
+    registry: Registry,
+    points: list[Point],
+    options: argparse.Namespace,
+    found: dict[str, dict[str, list[Drained]]],
+) -> int:
     """Run points in turns, each on empty tables; returns how many figures differ from recounts."""
     different = 0
-    with running(registry, session_timeout_seconds=SESSION_SECONDS) as settings, writer(settings) as clickhouse:
+    with (
+        running(registry, session_timeout_seconds=SESSION_SECONDS) as settings,
+        writer(settings) as clickhouse,
+    ):
         for turn in range(options.rounds):
             for number, point in enumerate(points):
                 names = ", ".join(f"{curve} {label}" for curve, label in point.curves)
                 forget(clickhouse)
-                drained = drain(settings, clickhouse, point.records(turn * len(points) + number + 1), workers=point.workers)
+                drained = drain(
+                    settings,
+                    clickhouse,
+                    point.records(turn * len(points) + number + 1),
+                    workers=point.workers,
+                )
                 different += proven(clickhouse)
                 say(f"round {turn + 1}, {names}: {drained}")
                 for curve, label in point.curves:
@@ -130,7 +210,9 @@ def _run(registry: Registry, points: list[Point], options: argparse.Namespace, f
 
 
 def _median(runs: list[Drained]) -> dict[str, float]:
-    rows = [{name: value for name, value in asdict(run).items() if name != "samples"} for run in runs]
+    rows = [
+        {name: value for name, value in asdict(run).items() if name != "samples"} for run in runs
+    ]
     return {name: statistics.median(row[name] for row in rows) for name in rows[0]}
 
 
@@ -159,7 +241,20 @@ def _shown(curve: str, labels: dict[str, dict[str, float]]) -> str:
                 "; ".join(measured),
             )
         )
-    return table((curve, "events/s", "ratio", "worker, µs", "ratio", "ClickHouse, µs", "ratio", "worker, MiB", "measured beside it"), rows)
+    return table(
+        (
+            curve,
+            "events/s",
+            "ratio",
+            "worker, µs",
+            "ratio",
+            "ClickHouse, µs",
+            "ratio",
+            "worker, MiB",
+            "measured beside it",
+        ),
+        rows,
+    )
 
 
 if __name__ == "__main__":

@@ -14,15 +14,15 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from clickhouse_driver import Client
-from grafana_sql import as_sent  # type: ignore[import-not-found] # of the tests
 
 from grafana.build import dashboards
-from schemas.days import KOLKATA
-from settings import Settings
+from pravah.days import KOLKATA
+from pravah.settings import Settings
 from sinks.connection import connect
+from tests.support.grafana_sql import as_sent
 
 AT_ONCE = 6
 """Requests of a browser to one server."""
@@ -63,9 +63,15 @@ def queries_of(client: Client, uid: str, to: datetime, days: int) -> dict[str, s
     """
     milestones = [row[0] for row in client.execute("SELECT DISTINCT milestone FROM milestones")]
     metrics = [row[0] for row in client.execute("SELECT metric FROM metrics")]
-    chosen = {"unit": UNITS.get(uid, "CG"), "milestone": milestones, "metric": "members_digital" if uid == "pravah-explain" else metrics}
+    chosen = {
+        "unit": UNITS.get(uid, "CG"),
+        "milestone": milestones,
+        "metric": "members_digital" if uid == "pravah-explain" else metrics,
+    }
     return {
-        f"{panel['id']} {panel.get('title', '')}".strip(): as_sent(panel["targets"][0]["rawSql"], to - timedelta(days=days), to, chosen)
+        f"{panel['id']} {panel.get('title', '')}".strip(): as_sent(
+            panel["targets"][0]["rawSql"], to - timedelta(days=days), to, chosen
+        )
         for panel in dashboards()[uid]["panels"]
         if "rawSql" in panel["targets"][0]
     }
@@ -78,7 +84,9 @@ def p95(values: list[float]) -> float:
 
 def main() -> None:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--to", required=True, help="the last day shown, such as 2022-06-24")
     parser.add_argument("--days", type=int, default=30, help="of the time range")
     parser.add_argument("--dashboard", action="append", help="only this one; may be repeated")
@@ -88,9 +96,16 @@ def main() -> None:
     settings = Settings()
     last = datetime.fromisoformat(options.to).replace(hour=18, tzinfo=KOLKATA)
     with connect(settings.clickhouse, "grafana") as client:
-        queries_by_uid = {uid: list(queries_of(client, uid, last, options.days).values()) for uid in dashboards()}
-        rows = {table: client.execute(f"SELECT count() FROM {table}")[0][0] for table in ("ledger", "journal", "units")}
-        pulled = client.execute("SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'pulled_rollups'")[0][0]
+        queries_by_uid = {
+            uid: list(queries_of(client, uid, last, options.days).values()) for uid in dashboards()
+        }
+        rows = {
+            table: client.execute(f"SELECT count() FROM {table}")[0][0]
+            for table in ("ledger", "journal", "units")
+        }
+        pulled = client.execute(
+            "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'pulled_rollups'"
+        )[0][0]
     print(", ".join(f"{table}: {count:,} rows" for table, count in rows.items()))
     print(
         "| dashboard | queries | one viewer, p50 ms | p95 | slowest query, p50 | viewers at once | p50 | p95 |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
@@ -101,15 +116,35 @@ def main() -> None:
         viewers = [Viewer(settings) for _ in range(options.viewers)]
         viewers[0].load(queries)
         alone = [viewers[0].load(queries) for _ in range(options.rounds)]
-        slowest = max(statistics.median(each) for each in zip(*(each for _, each in alone), strict=True))
+        slowest = max(
+            statistics.median(each) for each in zip(*(each for _, each in alone), strict=True)
+        )
         with ThreadPoolExecutor(options.viewers) as together:
             for viewer in viewers:
                 viewer.load(queries[:1])
-            loads = [took for _ in range(options.rounds) for took, _ in together.map(lambda viewer, asked=queries: viewer.load(asked), viewers)]
+            loads = [
+                took
+                for _ in range(options.rounds)
+                for took, _ in together.map(
+                    lambda viewer, asked=queries: viewer.load(asked), viewers
+                )
+            ]
         once = [took for took, _ in alone]
-        shown = (statistics.median(once), p95(once), slowest, options.viewers, statistics.median(loads), p95(loads))
+        shown = (
+            statistics.median(once),
+            p95(once),
+            slowest,
+            options.viewers,
+            statistics.median(loads),
+            p95(loads),
+        )
         print(
-            f"| {uid} | {len(queries)} | " + " | ".join(str(value) if isinstance(value, int) else f"{value * 1000:.0f}" for value in shown) + " |", flush=True
+            f"| {uid} | {len(queries)} | "
+            + " | ".join(
+                str(value) if isinstance(value, int) else f"{value * 1000:.0f}" for value in shown
+            )
+            + " |",
+            flush=True,
         )
 
 

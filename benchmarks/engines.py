@@ -21,12 +21,12 @@ from kafka.admin import KafkaAdminClient
 import stack
 from benchmarks.measuring import say
 from benchmarks.producing import Record, fill
-from cli.prepare import prepare
-from cli.workers import StallWatch, last_lines, start_worker, stop_worker
+from operations.bootstrap import prepare
+from operations.worker_processes import StallWatch, last_lines, start_worker, stop_worker
+from pravah.kafka import client_options
+from pravah.settings import Settings
+from pravah.topics import ALERTS, EVENTS, REJECTED, UNITS
 from schemas.registry import Registry
-from schemas.topics import ALERTS, EVENTS, REJECTED, UNITS
-from settings import Settings
-from settings.kafka import client_options
 from sinks.connection import connect
 from sinks.lag import Lag
 
@@ -35,7 +35,14 @@ PEERS_PYTHON = ROOT / ".tools" / "bench" / "bin" / "python"
 PRAVAH = "pravah"
 CEILINGS = ("aiokafka_loop", "librdkafka_loop")
 """They count nothing."""
-PEERS = ("faust_tables", "quix", "bytewax_dataflow", "kafka_streams", "clickhouse_engine", *CEILINGS)
+PEERS = (
+    "faust_tables",
+    "quix",
+    "bytewax_dataflow",
+    "kafka_streams",
+    "clickhouse_engine",
+    *CEILINGS,
+)
 TITLES = {
     PRAVAH: "Pravah",
     "faust_tables": "Faust, tables",
@@ -97,7 +104,10 @@ class Run:
 @contextmanager
 def filled(registry: Registry, records: Iterable[Record]) -> Iterator[Settings]:
     """A stack of its own whose log is full."""
-    with tempfile.TemporaryDirectory(prefix="pravah-compare-") as folder, stack.running(Path(folder) / "home", say) as settings:
+    with (
+        tempfile.TemporaryDirectory(prefix="pravah-compare-") as folder,
+        stack.running(Path(folder) / "home", say) as settings,
+    ):
         prepare(settings, lambda _: None, registry=registry)
         began = time.monotonic()
         count = fill(settings.kafka, records, say=say)
@@ -136,7 +146,14 @@ class Meter:
             except psutil.NoSuchProcess:
                 continue  # what it had is remembered
         servers = servers_cpu(self._home)
-        self._samples.append((now, sum(used for _, used in self._known.values()), servers["kafka"], servers["clickhouse"]))
+        self._samples.append(
+            (
+                now,
+                sum(used for _, used in self._known.values()),
+                servers["kafka"],
+                servers["clickhouse"],
+            )
+        )
 
     def micros(self, begin: float, end: float, events: int) -> tuple[float, float, float]:
         """Microseconds an event of engine, Kafka and ClickHouse between two instants (seconds since 1970-01-01T00:00Z)."""
@@ -144,7 +161,9 @@ class Meter:
             return 0.0, 0.0, 0.0
         first, last = (min(self._samples, key=lambda one: abs(one[0] - at)) for at in (begin, end))
         stretch = (end - begin) / (last[0] - first[0]) if last[0] > first[0] else 0.0
-        engine, kafka, clickhouse = ((last[at] - first[at]) * stretch / events * 1e6 for at in (1, 2, 3))
+        engine, kafka, clickhouse = (
+            (last[at] - first[at]) * stretch / events * 1e6 for at in (1, 2, 3)
+        )
         return engine, kafka, clickhouse
 
     def _look(self, now: float) -> None:
@@ -172,7 +191,9 @@ _SERVERS: dict[Path, dict[str, psutil.Process]] = {}
 def _servers(home: Path) -> dict[str, psutil.Process]:
     known = _SERVERS.get(home)
     if known is None or not all(process.is_running() for process in known.values()):
-        known = _SERVERS[home] = {one.name: psutil.Process(one.pid) for one in stack.status(home).servers}
+        known = _SERVERS[home] = {
+            one.name: psutil.Process(one.pid) for one in stack.status(home).servers
+        }
     return known
 
 
@@ -184,7 +205,11 @@ def begin_afresh(settings: Settings, registry: Registry) -> None:
     with connect(settings.clickhouse, "writer", database="default") as clickhouse:
         clickhouse.execute(f"DROP DATABASE IF EXISTS {settings.clickhouse.database} SYNC")
     admin = KafkaAdminClient(**client_options(settings.kafka))
-    foreign = [name for name in admin.list_topics() if name not in {EVENTS, REJECTED, ALERTS, UNITS} and not name.startswith("__")]
+    foreign = [
+        name
+        for name in admin.list_topics()
+        if name not in {EVENTS, REJECTED, ALERTS, UNITS} and not name.startswith("__")
+    ]
     if foreign:
         admin.delete_topics(foreign)
     admin.close()
@@ -221,7 +246,10 @@ def pravah(settings: Settings, run: str, seconds: float, workers: int) -> Run:
     meter, watch = Meter(settings), StallWatch()
     started = [start_worker(settings, log) for _ in range(workers)]
     try:
-        with connect(settings.clickhouse, "writer") as clickhouse, Lag(settings.kafka, clickhouse) as lag:
+        with (
+            connect(settings.clickhouse, "writer") as clickhouse,
+            Lag(settings.kafka, clickhouse) as lag,
+        ):
             for process in started:
                 meter.watch(process.pid)
             asked, begun = 0.0, 0.0
@@ -235,7 +263,9 @@ def pravah(settings: Settings, run: str, seconds: float, workers: int) -> Run:
                     continue
                 asked, position = time.monotonic(), lag.position()
                 watch.check(position.durable, "the worker")
-                ((begun,),) = clickhouse.execute("SELECT min(toUnixTimestamp64Milli(opened_at)) / 1e3 FROM chunks")
+                ((begun,),) = clickhouse.execute(
+                    "SELECT min(toUnixTimestamp64Milli(opened_at)) / 1e3 FROM chunks"
+                )
                 if begun and not position.behind:
                     break
             query = "SELECT sum(durable), max(at) / 1e6 FROM (SELECT max(next_offset) AS durable, max(toUnixTimestamp64Micro(updated_at)) AS at FROM chunks GROUP BY partition)"
@@ -346,7 +376,29 @@ def _start(settings: Settings, engine: str, log: Path, *options: str) -> "subpro
     if not PEERS_PYTHON.exists():
         msg = f"{PEERS_PYTHON} is missing: `make bench` and `make .tools/bench/.installed` make it"
         raise EngineError(msg)
-    environment = {**os.environ, "PRAVAH_HOME": str(settings.home.resolve()), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "stack", "become", str(os.getpid()), str(PEERS_PYTHON), str(program), *options, *engine.split()[1:]]
+    environment = {
+        **os.environ,
+        "PRAVAH_HOME": str(settings.home.resolve()),
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "stack",
+        "become",
+        str(os.getpid()),
+        str(PEERS_PYTHON),
+        str(program),
+        *options,
+        *engine.split()[1:],
+    ]
     with log.open("a", encoding="utf-8") as err:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err, text=True, env=environment, cwd=ROOT)  # noqa: S603
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=err,
+            text=True,
+            env=environment,
+            cwd=ROOT,
+        )

@@ -5,7 +5,6 @@ What is right is worked out by the tests' oracle from what was sent, by the rule
 
 import importlib
 import random
-import sys
 import time
 import urllib.request
 from collections import defaultdict
@@ -21,19 +20,31 @@ from kafka.errors import KafkaError
 
 import reference
 import stack
-from benchmarks.engines import PRAVAH, ROOT, SAMPLE_SECONDS, START_SECONDS, EngineError, Peer, begin_afresh, create, filled, name, peer, run_id
+from benchmarks.engines import (
+    PRAVAH,
+    SAMPLE_SECONDS,
+    START_SECONDS,
+    EngineError,
+    Peer,
+    begin_afresh,
+    create,
+    filled,
+    name,
+    peer,
+    run_id,
+)
 from benchmarks.measuring import say, settle
 from benchmarks.peers.counting import Counting, Totals
 from benchmarks.peers.peer import table
 from benchmarks.producing import Record
-from cli.prepare import default_dictionary
-from cli.workers import StallWatch, start_worker, stop_worker
-from producers.simulator import Delivery, SimulationOptions, simulate
+from operations.bootstrap import default_dictionary
+from operations.worker_processes import StallWatch, start_worker, stop_worker
+from pravah.kafka import client_options
+from pravah.settings import ClickHouseSettings, Settings
+from pravah.topics import EVENTS
+from producers.simulator.campaign import Delivery, SimulationOptions, simulate
 from schemas.plan import Plan
 from schemas.registry import Registry
-from schemas.topics import EVENTS
-from settings import ClickHouseSettings, Settings
-from settings.kafka import client_options
 from sinks.connection import connect
 from sinks.lag import Lag
 
@@ -77,28 +88,43 @@ class Expected:
     def __init__(self, registry: Registry, deliveries: Sequence[Delivery]) -> None:
         """Work it out from what was sent, in the order of the log."""
         events = [orjson.loads(one.value or b"") for one in deliveries if one.sort != "broken"]
-        sys.path.insert(0, str(ROOT / "tests"))
         oracle = importlib.import_module("oracle")
-        figures = oracle.figures(events, oracle.Hierarchy.read(reference.registry_files()[0].parent))
-        self.stocks: dict[Figure, int] = {key: all_of_it for key, (all_of_it, _) in figures.items() if key[3] in oracle.STOCKS}
-        self.flows: dict[Figure, int] = {key: all_of_it for key, (all_of_it, _) in figures.items() if key[3] not in oracle.STOCKS}
+        figures = oracle.figures(
+            events, oracle.Hierarchy.read(reference.registry_files()[0].parent)
+        )
+        self.stocks: dict[Figure, int] = {
+            key: all_of_it for key, (all_of_it, _) in figures.items() if key[3] in oracle.STOCKS
+        }
+        self.flows: dict[Figure, int] = {
+            key: all_of_it for key, (all_of_it, _) in figures.items() if key[3] not in oracle.STOCKS
+        }
         self.stock_metrics: frozenset[str] = frozenset(oracle.STOCKS)
         self.records = len(deliveries)
         counting, totals = Counting(registry, default_dictionary()), Totals()
         counting.add([one.value for one in deliveries], totals)
         levels, units, metrics, days, values = counting.fold(totals)
-        self.trusting: dict[Figure, int] = dict(zip(zip(days, levels, units, metrics, strict=True), values, strict=True))
+        self.trusting: dict[Figure, int] = dict(
+            zip(zip(days, levels, units, metrics, strict=True), values, strict=True)
+        )
         """What the peers in Python come to without a kill: all of them count by `peers/counting.py`."""
 
     def share(self, national: int, engine: str) -> float:
         """What share of the national amounts that the engine comes to in the end this is."""
         return national / sum(
             value
-            for (_, level, _, metric), value in (self.flows if engine == PRAVAH else self.trusting).items()
+            for (_, level, _, metric), value in (
+                self.flows if engine == PRAVAH else self.trusting
+            ).items()
             if level == "national" and metric not in self.stock_metrics
         )
 
-    def judge(self, engine: str, killed_at: float, found: Mapping[Figure, int], undisturbed: Mapping[Figure, int] | None = None) -> Exactness:
+    def judge(
+        self,
+        engine: str,
+        killed_at: float,
+        found: Mapping[Figure, int],
+        undisturbed: Mapping[Figure, int] | None = None,
+    ) -> Exactness:
         """Compare. A figure of 0 is as good as none."""
         flows = {key: value for key, value in found.items() if key[3] not in self.stock_metrics}
         keys = self.flows.keys() | flows.keys()
@@ -121,18 +147,33 @@ class Expected:
             worst,
             percent[worst],
             None if undisturbed is None else self._flows_that_differ(undisturbed, flows),
-            sum(self.stocks.get(key, 0) != stocks.get(key, 0) for key in self.stocks.keys() | stocks.keys()) if engine == PRAVAH else None,
+            sum(
+                self.stocks.get(key, 0) != stocks.get(key, 0)
+                for key in self.stocks.keys() | stocks.keys()
+            )
+            if engine == PRAVAH
+            else None,
         )
 
     def _flows_that_differ(self, some: Mapping[Figure, int], others: Mapping[Figure, int]) -> int:
-        return sum(some.get(key, 0) != others.get(key, 0) for key in some.keys() | others.keys() if key[3] not in self.stock_metrics)
+        return sum(
+            some.get(key, 0) != others.get(key, 0)
+            for key in some.keys() | others.keys()
+            if key[3] not in self.stock_metrics
+        )
 
 
-def exactness(registry: Registry, plan: Plan, engines: Sequence[str], events: int) -> list[Exactness]:
+def exactness(
+    registry: Registry, plan: Plan, engines: Sequence[str], events: int
+) -> list[Exactness]:
     """Put each engine through the same stream and a kill. One that fails is told, and left out."""
-    deliveries = list(simulate(registry, plan, SimulationOptions(seed=2, first=_DAY, last=_DAY, events=events)))
+    deliveries = list(
+        simulate(registry, plan, SimulationOptions(seed=2, first=_DAY, last=_DAY, events=events))
+    )
     expected = Expected(registry, deliveries)
-    records = (Record(None if one.key is None else one.key.encode(), one.value) for one in deliveries)
+    records = (
+        Record(None if one.key is None else one.key.encode(), one.value) for one in deliveries
+    )
     found = []
     # Pravah is the last: it sends records under a wrong key on to their partition, and so makes the log longer
     in_order = sorted(engines, key=lambda engine: engine == PRAVAH)
@@ -141,7 +182,11 @@ def exactness(registry: Registry, plan: Plan, engines: Sequence[str], events: in
             try:
                 for _ in range(_ATTEMPTS):
                     begin_afresh(settings, registry)
-                    judged = _pravah(settings, engine, expected) if engine == PRAVAH else _peer(settings, engine, expected, registry)
+                    judged = (
+                        _pravah(settings, engine, expected)
+                        if engine == PRAVAH
+                        else _peer(settings, engine, expected, registry)
+                    )
                     if judged.killed_at < _ENDED:
                         break
                     say(f"{engine} was at its end when it was killed: once more")
@@ -156,20 +201,32 @@ def exactness(registry: Registry, plan: Plan, engines: Sequence[str], events: in
 
 
 def _pravah(settings: Settings, engine: str, expected: Expected) -> Exactness:
-    settings = settings.model_copy(update={"consumer_group": run_id(engine, f"kill {time.time_ns()}")})
+    settings = settings.model_copy(
+        update={"consumer_group": run_id(engine, f"kill {time.time_ns()}")}
+    )
     log = settings.home / "logs" / f"{settings.consumer_group}.log"
     process, watch = start_worker(settings, log), StallWatch()
     try:
-        with connect(settings.clickhouse, "writer") as clickhouse, Lag(settings.kafka, clickhouse) as lag:
+        with (
+            connect(settings.clickhouse, "writer") as clickhouse,
+            Lag(settings.kafka, clickhouse) as lag,
+        ):
             query = "SELECT sum(value) FROM rollups WHERE level = 'national' AND metric NOT IN (SELECT metric FROM metrics WHERE type = 'stock')"
-            killed_at = _kill_in_between(engine, lambda: expected.share(clickhouse.execute(query)[0][0], engine), process.kill, lambda: None)
+            killed_at = _kill_in_between(
+                engine,
+                lambda: expected.share(clickhouse.execute(query)[0][0], engine),
+                process.kill,
+                lambda: None,
+            )
             process.wait()
             process = start_worker(settings, log)
             while lag.position().behind:
                 watch.check(lag.position().durable, "the worker")
                 time.sleep(SAMPLE_SECONDS)
             settle(settings, clickhouse, lag)
-            rows = clickhouse.execute("SELECT day, toString(level), unit, metric, value FROM rollups")
+            rows = clickhouse.execute(
+                "SELECT day, toString(level), unit, metric, value FROM rollups"
+            )
     finally:
         stop_worker(process)
     return expected.judge(engine, killed_at, {row[:4]: row[4] for row in rows})
@@ -188,14 +245,26 @@ def _peer(settings: Settings, engine: str, expected: Expected, registry: Registr
         figures = _Figures(settings, engine, run, expected)
 
         def kill() -> None:
-            if name(engine) == "clickhouse_engine":  # the engine is the server, which its supervisor starts again
-                psutil.Process(next(server.pid for server in stack.status(settings.home).servers if server.name == "clickhouse")).kill()
+            if (
+                name(engine) == "clickhouse_engine"
+            ):  # the engine is the server, which its supervisor starts again
+                psutil.Process(
+                    next(
+                        server.pid
+                        for server in stack.status(settings.home).servers
+                        if server.name == "clickhouse"
+                    )
+                ).kill()
             else:
                 one.kill()
 
-        killed_at = _kill_in_between(engine, figures.share, kill, lambda: one.check(time.monotonic(), START_SECONDS))
+        killed_at = _kill_in_between(
+            engine, figures.share, kill, lambda: one.check(time.monotonic(), START_SECONDS)
+        )
         if name(engine) == "clickhouse_engine":
-            _until(lambda: _answers(settings.clickhouse), "ClickHouse is there again", START_SECONDS)
+            _until(
+                lambda: _answers(settings.clickhouse), "ClickHouse is there again", START_SECONDS
+            )
             figures = _Figures(settings, engine, run, expected)
         if one.process.poll() is not None:
             one = Peer(settings, engine, run, _RUN_SECONDS)
@@ -216,7 +285,12 @@ class _Figures:
     """What a peer has written."""
 
     def __init__(self, settings: Settings, engine: str, run: str, expected: Expected) -> None:
-        self._settings, self._table, self._group, self._expected = settings, table(name(engine)), run, expected
+        self._settings, self._table, self._group, self._expected = (
+            settings,
+            table(name(engine)),
+            run,
+            expected,
+        )
         self._client = connect(settings.clickhouse, "writer")
         self._engine = engine
         self._writes_late = name(engine) == "faust_tables"
@@ -231,7 +305,11 @@ class _Figures:
     def _committed(self) -> int:
         admin = KafkaAdminClient(**client_options(self._settings.kafka))
         try:
-            return sum(max(at.offset, 0) for partition, at in admin.list_group_offsets([self._group])[self._group].items() if partition.topic == EVENTS)
+            return sum(
+                max(at.offset, 0)
+                for partition, at in admin.list_group_offsets([self._group])[self._group].items()
+                if partition.topic == EVENTS
+            )
         except KafkaError:
             return 0  # the group is not there yet
         finally:
@@ -239,11 +317,15 @@ class _Figures:
 
     def read(self) -> dict[Figure, int]:
         """All figures, as their reader would ask for them."""
-        rows = self._client.execute(f"SELECT day, toString(level), unit, metric, sum(value) FROM {self._table} FINAL GROUP BY day, level, unit, metric")
+        rows = self._client.execute(
+            f"SELECT day, toString(level), unit, metric, sum(value) FROM {self._table} FINAL GROUP BY day, level, unit, metric"
+        )
         return {row[:4]: row[4] for row in rows}
 
 
-def _kill_in_between(engine: str, share: Callable[[], float], kill: Callable[[], None], check: Callable[[], None]) -> float:
+def _kill_in_between(
+    engine: str, share: Callable[[], float], kill: Callable[[], None], check: Callable[[], None]
+) -> float:
     """Wait until a part of the stream is in the figures, then a moment, and kill the engine.
 
     Returns:
@@ -259,7 +341,7 @@ def _kill_in_between(engine: str, share: Callable[[], float], kill: Callable[[],
             msg = f"{engine} did not come to {_KILL_FROM:.0%} of the stream"
             raise EngineError(msg)
         time.sleep(0.02)
-    time.sleep(random.Random(engine).uniform(0, _KILL_WITHIN))  # noqa: S311 - the same in each run
+    time.sleep(random.Random(engine).uniform(0, _KILL_WITHIN))
     stood = share()
     kill()
     return stood
@@ -267,7 +349,9 @@ def _kill_in_between(engine: str, share: Callable[[], float], kill: Callable[[],
 
 def _answers(clickhouse: ClickHouseSettings) -> bool:
     try:
-        with urllib.request.urlopen(f"http://{clickhouse.host}:{clickhouse.http_port}/ping", timeout=2) as answer:
+        with urllib.request.urlopen(
+            f"http://{clickhouse.host}:{clickhouse.http_port}/ping", timeout=2
+        ) as answer:
             return bool(answer.status == HTTPStatus.OK)
     except OSError:
         return False

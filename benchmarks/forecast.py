@@ -22,8 +22,8 @@ from rich.table import Table
 
 import reference
 import stack
-from cli.prepare import default_plan, prepare, read_registry_files
-from producers.simulator import SimulationOptions, simulate
+from operations.bootstrap import default_plan, prepare, read_registry_files
+from producers.simulator.campaign import SimulationOptions, simulate
 from sinks.connection import connect
 
 FIRST, LAST = date(2022, 2, 1), date(2022, 10, 15)
@@ -55,28 +55,60 @@ class Score:
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13])
     parser.add_argument("--events", type=int, default=230_000)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-    from folding import fold  # type: ignore[import-not-found]  # noqa: PLC0415 - the way into the ledger that the tests take
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    from tests.support.folding import fold
 
     registry = read_registry_files(reference.registry_files())
     scores: dict[tuple[float, str], Score] = defaultdict(Score)
     for seed in options.seeds:
-        with tempfile.TemporaryDirectory(prefix="pravah-forecast-") as folder, stack.running(Path(folder) / "home") as settings:
+        with (
+            tempfile.TemporaryDirectory(prefix="pravah-forecast-") as folder,
+            stack.running(Path(folder) / "home") as settings,
+        ):
             prepare(settings, lambda _: None, registry=registry)
-            simulated = simulate(registry, default_plan(), SimulationOptions(seed=seed, first=FIRST, last=LAST, events=options.events))
-            fold(settings.clickhouse, registry, [json.loads(one.value or b"") for one in simulated if one.sort != "broken"])
+            simulated = simulate(
+                registry,
+                default_plan(),
+                SimulationOptions(seed=seed, first=FIRST, last=LAST, events=options.events),
+            )
+            fold(
+                settings.clickhouse,
+                registry,
+                [json.loads(one.value or b"") for one in simulated if one.sort != "broken"],
+            )
             with connect(settings.clickhouse, "grafana") as client:
                 score(client, scores)
     if options.json:
-        print(json.dumps([{"share": share, "level": level, **summary(one)} for (share, level), one in scores.items()]))
+        print(
+            json.dumps(
+                [
+                    {"share": share, "level": level, **summary(one)}
+                    for (share, level), one in scores.items()
+                ]
+            )
+        )
         return 0
-    table = Table("share", "level", "forecasts", "days off, median", "90 % within", "in the band", "never reached: said so", "reached: denied", "too little")
-    for (share, level), one in sorted(scores.items(), key=lambda item: (item[0][0], LEVELS.index(item[0][1]))):
+    table = Table(
+        "share",
+        "level",
+        "forecasts",
+        "days off, median",
+        "90 % within",
+        "in the band",
+        "never reached: said so",
+        "reached: denied",
+        "too little",
+    )
+    for (share, level), one in sorted(
+        scores.items(), key=lambda item: (item[0][0], LEVELS.index(item[0][1]))
+    ):
         told = summary(one)
         table.add_row(f"{share:.0%}", level, *(str(value) for value in told.values()))
     Console(width=160).print(table)
@@ -95,13 +127,22 @@ def score(client: Client, scores: dict[tuple[float, str], Score]) -> None:
     for week in WEEKS:
         for share in SHARES:
             for deadline in deadlines:
-                for milestone, level, unit, goal, outlook, reached_at, earliest, latest in ask(client, deadline, deadline + timedelta(weeks=week), share):
+                for milestone, level, unit, goal, outlook, reached_at, earliest, latest in ask(
+                    client, deadline, deadline + timedelta(weeks=week), share
+                ):
                     done = days.get((milestone, unit), [])
                     truth = done[goal - 1] if len(done) >= goal else None
                     add(scores[share, level], truth, outlook, reached_at, earliest, latest)
 
 
-def add(one: Score, truth: date | None, outlook: str, reached_at: date | None, earliest: date | None, latest: date | None) -> None:
+def add(
+    one: Score,
+    truth: date | None,
+    outlook: str,
+    reached_at: date | None,
+    earliest: date | None,
+    latest: date | None,
+) -> None:
     """Note one answer."""
     if outlook == "too_little":
         one.too_little += 1
@@ -114,7 +155,11 @@ def add(one: Score, truth: date | None, outlook: str, reached_at: date | None, e
         one.wrong_no += truth is not None
         return
     one.foretold += 1
-    one.within += (earliest <= truth and (latest is None or truth <= latest)) if truth else (latest is None or latest > LAST)
+    one.within += (
+        (earliest <= truth and (latest is None or truth <= latest))
+        if truth
+        else (latest is None or latest > LAST)
+    )
     if truth is not None:
         one.errors.append(abs((reached_at - truth).days))
 
@@ -140,7 +185,18 @@ def ask(client: Client, deadline: date, on: date, share: float) -> list[tuple]: 
         FROM plan_forecast_at(as_of = %(at)s, share = %(share)s)
         WHERE deadline = %(deadline)s AND expected >= %(least)s AND toString(level) IN %(levels)s AND outlook != 'reached'
     """
-    return list(client.execute(query, {"at": f"{on} 12:00:00.000", "share": share, "deadline": deadline, "least": LEAST_UNITS, "levels": LEVELS}))
+    return list(
+        client.execute(
+            query,
+            {
+                "at": f"{on} 12:00:00.000",
+                "share": share,
+                "deadline": deadline,
+                "least": LEAST_UNITS,
+                "levels": LEVELS,
+            },
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -24,11 +24,11 @@ from uuid import UUID
 
 import reference
 import stack
-from cli.prepare import prepare, read_registry_files
-from cli.workers import start_worker, stop_worker
+from operations.bootstrap import prepare, read_registry_files
+from operations.worker_processes import start_worker, stop_worker
 
 BATCHES = (1, 100)
-TOKEN = "a secret of the benchmark, long enough"  # noqa: S105
+TOKEN = "a secret of the benchmark, long enough"
 SOURCE = 'tool = "events"\n[check]\nkind = "bearer"\nsecret_file = "token"\n[limits]\nrate = "1000000/second"\n'
 _TOGETHER = 256
 
@@ -48,7 +48,9 @@ def event(number: int) -> dict[str, object]:
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=10.0, help="of one measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", type=int, default=16, help="connections at a time")
@@ -58,7 +60,10 @@ def main() -> int:
     if options.append:
         append_server(int(options.append[0]), Path(options.append[1]))
         return 0
-    with tempfile.TemporaryDirectory(prefix="pravah-gateway-") as name, stack.running(Path(name) / "home") as settings:
+    with (
+        tempfile.TemporaryDirectory(prefix="pravah-gateway-") as name,
+        stack.running(Path(name) / "home") as settings,
+    ):
         folder = Path(name)
         prepare(settings, lambda _: None, registry=read_registry_files(reference.registry_files()))
         (folder / "sources").mkdir()
@@ -66,8 +71,17 @@ def main() -> int:
         (folder / "sources" / "token").write_text(TOKEN, encoding="utf-8")
         ports = [free_port(), free_port()]
         environment = {"PRAVAH_GATEWAY_SOURCES": str(folder / "sources")}
-        gateway = start_worker(settings, folder / "gateway.log", program=("-m", "cli.main", "gateway", "--port", str(ports[0])), environment=environment)
-        append = start_worker(settings, folder / "append.log", program=(__file__, "--append", str(ports[1]), str(folder / "appended")))
+        gateway = start_worker(
+            settings,
+            folder / "gateway.log",
+            program=("-m", "cli.main", "gateway", "--port", str(ports[0])),
+            environment=environment,
+        )
+        append = start_worker(
+            settings,
+            folder / "append.log",
+            program=(__file__, "--append", str(ports[1]), str(folder / "appended")),
+        )
         try:
             found = measure(ports, options.seconds, options.rounds, options.clients)
         finally:
@@ -76,7 +90,9 @@ def main() -> int:
     if options.json:
         print(json.dumps(found))
         return 0
-    print("| batch | gateway, events/s | appends alone, events/s | ratio |\n| --- | --- | --- | --- |")
+    print(
+        "| batch | gateway, events/s | appends alone, events/s | ratio |\n| --- | --- | --- | --- |"
+    )
     for batch in BATCHES:
         own, plain = found[f"gateway_{batch}"], found[f"append_{batch}"]
         print(f"| {batch} | {own:,.0f} | {plain:,.0f} | {own / plain:.2f} |")
@@ -99,7 +115,10 @@ def measure(ports: list[int], seconds: float, rounds: int, clients: int) -> dict
 def load(port: int, batch: int, seconds: float, clients: int, first: int) -> tuple[float, int]:
     """Events a second, and the number of the next event. Bodies are made before the time is taken."""
     most = int(seconds * (4_000 if batch == 1 else 800) / clients) + 1
-    bodies = [[_request(first + (client * most + number) * batch, batch) for number in range(most)] for client in range(clients)]
+    bodies = [
+        [_request(first + (client * most + number) * batch, batch) for number in range(most)]
+        for client in range(clients)
+    ]
     counts = [0] * clients
     stop = threading.Event()
 
@@ -128,7 +147,10 @@ def load(port: int, batch: int, seconds: float, clients: int, first: int) -> tup
 def _request(first: int, batch: int) -> bytes:
     events = [event(number) for number in range(first, first + batch)]
     body = json.dumps(events[0] if batch == 1 else events).encode()
-    return f"POST /v1/events HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    return (
+        f"POST /v1/events HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        + body
+    )
 
 
 def _status(connection: socket.socket) -> bytes:
@@ -136,7 +158,11 @@ def _status(connection: socket.socket) -> bytes:
     while b"\r\n\r\n" not in got:
         got += connection.recv(65_536)
     head, _, rest = got.partition(b"\r\n\r\n")
-    length = next(int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    length = next(
+        int(line.split(b":")[1])
+        for line in head.lower().split(b"\r\n")
+        if line.startswith(b"content-length:")
+    )
     while len(rest) < length:
         rest += connection.recv(65_536)
     return head.split(b" ")[1]
@@ -144,9 +170,9 @@ def _status(connection: socket.socket) -> bytes:
 
 def append_server(port: int, path: Path) -> None:
     """The same server with nothing between a body and the disk."""
-    import uvicorn  # noqa: PLC0415 - for this process alone
-    from fastapi import FastAPI, Request  # noqa: PLC0415
-    from starlette.responses import JSONResponse, Response  # noqa: PLC0415
+    import uvicorn
+    from fastapi import FastAPI, Request
+    from starlette.responses import JSONResponse, Response
 
     app = FastAPI()
     waiting: queue.Queue[tuple[bytes, Future[None]]] = queue.Queue()
@@ -171,7 +197,9 @@ def append_server(port: int, path: Path) -> None:
         return JSONResponse({"outcome": "accepted"}, 202)
 
     app.post("/v1/events")(events)
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False, server_header=False)
+    uvicorn.run(
+        app, host="127.0.0.1", port=port, log_level="warning", access_log=False, server_header=False
+    )
 
 
 def free_port() -> int:

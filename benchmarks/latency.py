@@ -27,13 +27,24 @@ import orjson
 from clickhouse_driver import Client
 
 import reference
-from benchmarks.measuring import SESSION_SECONDS, WatchedWorker, drain, percentile, proven, running, say, settle, table, writer
+from benchmarks.measuring import (
+    SESSION_SECONDS,
+    WatchedWorker,
+    drain,
+    percentile,
+    proven,
+    running,
+    say,
+    settle,
+    table,
+    writer,
+)
 from benchmarks.producing import AtRate, Record, campaign, save, stamped
-from cli.prepare import default_plan, read_registry_files
-from cli.workers import StallWatch
+from operations.bootstrap import default_plan, read_registry_files
+from operations.worker_processes import StallWatch
+from pravah.settings import Settings
+from pravah.units import routing_key
 from schemas.registry import Registry
-from schemas.units import routing_key
-from settings import Settings
 from sinks.connection import connect
 from sinks.lag import Lag
 
@@ -87,25 +98,47 @@ class Measured:
 
 def main() -> int:
     """Measure at each rate and print a table and one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rates", default="10,100,1000", help="events a second, with commas between them")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--rates", default="10,100,1000", help="events a second, with commas between them"
+    )
     parser.add_argument(
         "--half-of-max",
         action="store_true",
         help="find the sustainable rate, and measure at half of it as well: the first of some shares of a full log's rate that the worker keeps up with while the producer sends on the same machine",
     )
-    parser.add_argument("--backlog", type=int, default=1_000_000, help="events of the full log for --half-of-max")
+    parser.add_argument(
+        "--backlog", type=int, default=1_000_000, help="events of the full log for --half-of-max"
+    )
     parser.add_argument("--seconds", type=float, default=30.0, help="how long each rate is sent")
-    parser.add_argument("--poll-ms", type=float, default=25.0, help="pause between two looks at `chunks`; each takes ClickHouse some milliseconds of a core")
+    parser.add_argument(
+        "--poll-ms",
+        type=float,
+        default=25.0,
+        help="pause between two looks at `chunks`; each takes ClickHouse some milliseconds of a core",
+    )
     parser.add_argument("--flush-seconds", type=float, default=1.0)
-    parser.add_argument("--at-most", type=float, default=2.0, help="flush intervals: the p99 above which this fails")
+    parser.add_argument(
+        "--at-most", type=float, default=2.0, help="flush intervals: the p99 above which this fails"
+    )
     options = parser.parse_args()
     rates = [float(rate) for rate in options.rates.split(",") if rate]
     registry = read_registry_files(reference.registry_files())
     highest = sustainable = None
-    with running(registry, flush_seconds=options.flush_seconds, session_timeout_seconds=SESSION_SECONDS) as settings, writer(settings) as clickhouse:
+    with (
+        running(
+            registry, flush_seconds=options.flush_seconds, session_timeout_seconds=SESSION_SECONDS
+        ) as settings,
+        writer(settings) as clickhouse,
+    ):
         if options.half_of_max:
-            highest = drain(settings, clickhouse, campaign(registry, default_plan(), options.backlog, seed=1_000)).rate
+            highest = drain(
+                settings,
+                clickhouse,
+                campaign(registry, default_plan(), options.backlog, seed=1_000),
+            ).rate
             say(f"a full log is worked off at {highest:,.0f} events/s")
         found = []
         for number, rate in enumerate(rates):
@@ -114,11 +147,15 @@ def main() -> int:
         at_the_limit = []
         limits = [share * highest for share in SHARES] if highest else []
         for number, rate in enumerate(limits):
-            at_the_limit.append(_at(settings, clickhouse, registry, rate, options, seed=100 + number))
+            at_the_limit.append(
+                _at(settings, clickhouse, registry, rate, options, seed=100 + number)
+            )
             say(str(at_the_limit[-1]))
             if at_the_limit[-1].keeps_up and at_the_limit[-1].ratio <= SUSTAINED:
                 sustainable = at_the_limit[-1].rate
-                found.append(_at(settings, clickhouse, registry, sustainable / 2, options, seed=200))
+                found.append(
+                    _at(settings, clickhouse, registry, sustainable / 2, options, seed=200)
+                )
                 say(str(found[-1]))
                 break
         different = proven(clickhouse)
@@ -138,7 +175,12 @@ def main() -> int:
             [
                 (
                     f"{one.asked_rate:,.0f}",
-                    f"{one.rate:,.0f}" + ("" if one.keeps_up else f" (producer behind, by up to {one.producer_late:.2f} s)"),
+                    f"{one.rate:,.0f}"
+                    + (
+                        ""
+                        if one.keeps_up
+                        else f" (producer behind, by up to {one.producer_late:.2f} s)"
+                    ),
                     *(f"{value * 1000:,.0f}" for value in (one.p50, one.p90, one.p99, one.highest)),
                     f"{one.ratio:.2f}",
                     f"{one.probes_p50 * 1000:,.0f} / {one.probes_p99 * 1000:,.0f}",
@@ -155,19 +197,27 @@ def main() -> int:
         "rates": [asdict(one) for one in found],
     }
     print(json.dumps({**result, "different_figures": different}))
-    failed = different or (highest and not sustainable) or any(one.ratio > options.at_most or one.broken_promises for one in found)
+    failed = (
+        different
+        or (highest and not sustainable)
+        or any(one.ratio > options.at_most or one.broken_promises for one in found)
+    )
     return 1 if failed else 0
 
 
 def _events(registry: Registry, rate: float, count: int, seed: int) -> Iterator[Record]:
     """The campaign's events with the time of sending, and a probe now and then."""
     plain = (
-        record for record in campaign(registry, default_plan(), int(count * 1.2) + 1_000, seed=seed) if record.head is None or PROBE.encode() not in record.head
+        record
+        for record in campaign(registry, default_plan(), int(count * 1.2) + 1_000, seed=seed)
+        if record.head is None or PROBE.encode() not in record.head
     )
     every = max(2, round(rate / PROBES_A_SECOND))
     booths = [code for code, unit in registry.units.items() if unit.level == "booth"]
     for number, record in enumerate(islice(plain, count)):
-        yield stamped(_probe(booths[number * 7_919 % len(booths)]) if number % every == 0 else record)
+        yield stamped(
+            _probe(booths[number * 7_919 % len(booths)]) if number % every == 0 else record
+        )
 
 
 def _probe(unit: str) -> Record:
@@ -186,7 +236,9 @@ def _probe(unit: str) -> Record:
 class _Looks:
     """What was seen while events came in. Times are of this machine's clock, seconds since 1970-01-01T00:00Z, when the answer was there."""
 
-    durable: defaultdict[int, list[tuple[int, float]]] = field(default_factory=lambda: defaultdict(list))
+    durable: defaultdict[int, list[tuple[int, float]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
     """Partition → (offset below which all is durable, when that was first seen), both growing."""
     probes: list[tuple[int, float]] = field(default_factory=list)
     """(How many the view showed, when that many were first seen.)"""
@@ -196,11 +248,22 @@ class _Looks:
     """Of each query."""
 
 
-def _at(settings: Settings, clickhouse: Client, registry: Registry, rate: float, options: argparse.Namespace, *, seed: int) -> Measured:
+def _at(
+    settings: Settings,
+    clickhouse: Client,
+    registry: Registry,
+    rate: float,
+    options: argparse.Namespace,
+    *,
+    seed: int,
+) -> Measured:
     count = int(rate * (options.seconds + LEFT_OUT_SECONDS))
     say(f"{rate:,.0f} events/s: making {count:,} events")
     before = clickhouse.execute(ROLLUPS)[0][0]
-    with tempfile.TemporaryDirectory(prefix="pravah-bench-") as folder, Lag(settings.kafka, clickhouse) as lag:
+    with (
+        tempfile.TemporaryDirectory(prefix="pravah-bench-") as folder,
+        Lag(settings.kafka, clickhouse) as lag,
+    ):
         save(Path(folder) / "records", _events(registry, rate, count, seed))
         worker = WatchedWorker(settings)
         try:
@@ -220,10 +283,23 @@ def _at(settings: Settings, clickhouse: Client, registry: Registry, rate: float,
         "WHERE reported_at IS NOT NULL AND offset >= CAST(mapFromArrays(%(partitions)s, %(offsets)s), 'Map(Int32, UInt64)')[partition]",
         {"probe": PROBE, "partitions": [-2, *starts], "offsets": [0, *starts.values()]},
     )
-    waited = sorted(_seen(looks.durable[partition], offset) - at for partition, offset, at, _ in sent_at if at > began + LEFT_OUT_SECONDS)
-    probes = sorted((at, partition, offset) for partition, offset, at, is_probe in sent_at if is_probe)
-    shown = sorted(_seen(looks.probes, number) - at for number, (at, _, _) in enumerate(probes) if at > began + LEFT_OUT_SECONDS)
-    promised = [sum(offset < said.get(partition, 0) for _, partition, offset in probes) for said, _ in looks.pairs]
+    waited = sorted(
+        _seen(looks.durable[partition], offset) - at
+        for partition, offset, at, _ in sent_at
+        if at > began + LEFT_OUT_SECONDS
+    )
+    probes = sorted(
+        (at, partition, offset) for partition, offset, at, is_probe in sent_at if is_probe
+    )
+    shown = sorted(
+        _seen(looks.probes, number) - at
+        for number, (at, _, _) in enumerate(probes)
+        if at > began + LEFT_OUT_SECONDS
+    )
+    promised = [
+        sum(offset < said.get(partition, 0) for _, partition, offset in probes)
+        for said, _ in looks.pairs
+    ]
     for least, (said, shown_then) in zip(promised, looks.pairs, strict=True):
         if shown_then < least:
             say(f"`chunks` promised {least} probes ({said}), `rollups` showed {shown_then}")
@@ -242,7 +318,9 @@ def _at(settings: Settings, clickhouse: Client, registry: Registry, rate: float,
         probes_p50=percentile(shown, 0.5),
         probes_p99=percentile(shown, 0.99),
         looks=len(looks.pairs),
-        broken_promises=sum(found < least for least, (_, found) in zip(promised, looks.pairs, strict=True)),
+        broken_promises=sum(
+            found < least for least, (_, found) in zip(promised, looks.pairs, strict=True)
+        ),
         worker_cpu=cpu / seconds,
         worker_kept_waiting=kept_waiting / seconds,
         producer_cpu=sent.cpu_seconds / sent.seconds,
@@ -273,7 +351,11 @@ def _look(settings: Settings, producer: AtRate, lag: Lag, pause: float, before: 
             if ends is None and producer.done:
                 ends = lag.ends()
             # some records are sent on to other partitions: the log's end is looked at again
-            if ends and all(said.get(partition, 0) >= end for partition, end in ends.items() if end) and ends == (ends := lag.ends()):
+            if (
+                ends
+                and all(said.get(partition, 0) >= end for partition, end in ends.items() if end)
+                and ends == (ends := lag.ends())
+            ):
                 shown = client.execute(ROLLUPS)[0][0] - before
                 looks.probes.append((shown, time.time()))
                 return looks

@@ -28,14 +28,14 @@ from rich.table import Table
 
 import reference
 import stack
-from cli.prepare import default_dictionary, prepare, read_registry_files
-from schemas.loops import Numbers
+from columnar.loops import Array
+from operations.bootstrap import default_dictionary, prepare, read_registry_files
+from pravah.settings import Settings
+from rollup.seen_filter import SeenFilter
+from rollup.validation import Validator
 from schemas.registry import Registry
-from settings import Settings
 from sinks.connection import connect
 from sinks.rollup_store import RollupStore
-from streams.admission import Admission
-from streams.filter import EntityFilter
 from streams.worker import Outgoing, Worker
 
 PARTITIONS = 12
@@ -97,10 +97,18 @@ def known_entities(client: Client, rows: int, choose: random.Random, count: int)
     """Some of partition 0."""
     # the first number only makes it an array of 64-bit numbers, as those are that `fill` hashes
     numbers = [choose.randrange(rows // PARTITIONS) * PARTITIONS for _ in range(count)]
-    return [row[0] for row in client.execute("SELECT hex(sipHash128(arrayJoin(%(numbers)s)))", {"numbers": [numbers[0] + 2**33, *numbers]})][1:]
+    return [
+        row[0]
+        for row in client.execute(
+            "SELECT hex(sipHash128(arrayJoin(%(numbers)s)))",
+            {"numbers": [numbers[0] + 2**33, *numbers]},
+        )
+    ][1:]
 
 
-def batches(choose: random.Random, at: int, repeats: Iterable[str] = (), *, recent: bool = False) -> list[list[Record]]:
+def batches(
+    choose: random.Random, at: int, repeats: Iterable[str] = (), *, recent: bool = False
+) -> list[list[Record]]:
     """Batches of one chunk each, so that nothing is known from an open one; every fifth event is about one of `repeats`, or of the batch before."""
     made = []
     waiting = iter(repeats)
@@ -124,13 +132,17 @@ def batches(choose: random.Random, at: int, repeats: Iterable[str] = (), *, rece
                 "source": {"tool": "bench", "producer": "x"},
                 "data": {"platform": "facebook", "posts": 3},
             }
-            records.append(Record(at + number * BATCH + index, now, KEY.encode(), json.dumps(event).encode()))
+            records.append(
+                Record(at + number * BATCH + index, now, KEY.encode(), json.dumps(event).encode())
+            )
         made.append(records)
         before = entities
     return made
 
 
-async def fold(settings: Settings, registry: Registry, work: list[list[Record]]) -> tuple[list[float], Worker]:
+async def fold(
+    settings: Settings, registry: Registry, work: list[list[Record]]
+) -> tuple[list[float], Worker]:
     """Seconds of each batch, and the worker."""
     stop = threading.Event()
 
@@ -140,7 +152,9 @@ async def fold(settings: Settings, registry: Registry, work: list[list[Record]])
     worker = Worker(
         store=RollupStore(settings.clickhouse, stop),
         writer=RollupStore(settings.clickhouse, stop),
-        admission=Admission(registry, default_dictionary(), partition_of=lambda _: 0, max_future_hours=24 * 10_000),
+        admission=Validator(
+            registry, default_dictionary(), partition_of=lambda _: 0, max_future_hours=24 * 10_000
+        ),
         chunk_size=BATCH,
         send=send,
         release=lambda *_: None,
@@ -154,26 +168,32 @@ async def fold(settings: Settings, registry: Registry, work: list[list[Record]])
     return took[1:], worker  # the first one fills the filter
 
 
-def _seen_all(_: EntityFilter, fingerprints: Numbers) -> Numbers:
+def _seen_all(_: SeenFilter, fingerprints: Array) -> Array:
     return np.ones(len(fingerprints), bool)
 
 
 def settle(client: Client) -> None:
     """Wait until the server has merged what it wants to merge."""
-    while client.execute("SELECT count() FROM system.merges WHERE database = currentDatabase()")[0][0]:
+    while client.execute("SELECT count() FROM system.merges WHERE database = currentDatabase()")[0][
+        0
+    ]:
         time.sleep(0.5)
 
 
 def measure(settings: Settings, registry: Registry, client: Client, rows: int, at: int) -> Measured:
     """Measure at one size, in rounds; the filter is left out by one that takes everything for seen."""
-    choose = random.Random(rows)  # noqa: S311 - reproducible, not secret
+    choose = random.Random(rows)
     needed = BATCH * BATCHES // 5
     micros: dict[str, list[float]] = defaultdict(list)
 
     def run(what: str, repeats: Iterable[str] = (), *, recent: bool = False) -> Worker:
         nonlocal at
-        client.execute("TRUNCATE TABLE chunks")  # else the open chunk of the run before would have to be folded first
-        took, worker = asyncio.run(fold(settings, registry, batches(choose, at, repeats, recent=recent)))
+        client.execute(
+            "TRUNCATE TABLE chunks"
+        )  # else the open chunk of the run before would have to be folded first
+        took, worker = asyncio.run(
+            fold(settings, registry, batches(choose, at, repeats, recent=recent))
+        )
         at += BATCH * BATCHES
         micros[what] += [seconds / BATCH * 1e6 for seconds in took]
         return worker
@@ -182,10 +202,15 @@ def measure(settings: Settings, registry: Registry, client: Client, rows: int, a
         run("new")
         run("recent", recent=True)
         worker = run("any", known_entities(client, rows, choose, needed))
-        with mock.patch.object(EntityFilter, "seen", _seen_all):
+        with mock.patch.object(SeenFilter, "seen", _seen_all):
             run("without filter", known_entities(client, rows, choose, needed))
-    metrics = {sample.name: sample.value for family in worker._telemetry.registry.collect() for sample in family.samples if not sample.labels}  # noqa: SLF001
-    (known,) = worker._filters.values()  # noqa: SLF001
+    metrics = {
+        sample.name: sample.value
+        for family in worker._telemetry.registry.collect()
+        for sample in family.samples
+        if not sample.labels
+    }
+    (known,) = worker._filters.values()
     return Measured(
         rows,
         statistics.median(micros["new"]),
@@ -196,19 +221,26 @@ def measure(settings: Settings, registry: Registry, client: Client, rows: int, a
         BATCH * BATCHES,
         metrics["pravah_filter_build_seconds_sum"],
         known.size / 2**20,
-        client.execute("SELECT count() FROM system.parts WHERE active AND database = currentDatabase() AND table = 'ledger'")[0][0],
+        client.execute(
+            "SELECT count() FROM system.parts WHERE active AND database = currentDatabase() AND table = 'ledger'"
+        )[0][0],
     )
 
 
 def main() -> int:
     """Measure at growing sizes and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 10_000_000, 50_000_000])
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     registry = read_registry_files(reference.registry_files())
     found: list[Measured] = []
-    with tempfile.TemporaryDirectory(prefix="pravah-ledger-") as folder, stack.running(Path(folder) / "home") as settings:
+    with (
+        tempfile.TemporaryDirectory(prefix="pravah-ledger-") as folder,
+        stack.running(Path(folder) / "home") as settings,
+    ):
         prepare(settings, lambda _: None, registry=registry)
         with connect(settings.clickhouse, "writer", send_receive_timeout=3_600) as client:
             have = 0
@@ -216,13 +248,31 @@ def main() -> int:
                 fill(client, have, rows)
                 settle(client)
                 have = rows
-                found.append(measure(settings, registry, client, rows, FIRST_OFFSET + number * 4 * ROUNDS * BATCH * BATCHES))
+                found.append(
+                    measure(
+                        settings,
+                        registry,
+                        client,
+                        rows,
+                        FIRST_OFFSET + number * 4 * ROUNDS * BATCH * BATCHES,
+                    )
+                )
                 print(found[-1], file=sys.stderr, flush=True)
     if options.json:
         print(json.dumps([asdict(one) for one in found]))
         return 0
     table = Table(
-        *("ledger rows", "parts", "µs an event: new only", "ratio", "a fifth repeats recent ones", "ratio", "a fifth repeats any", "ratio", "no filter"),
+        *(
+            "ledger rows",
+            "parts",
+            "µs an event: new only",
+            "ratio",
+            "a fifth repeats recent ones",
+            "ratio",
+            "a fifth repeats any",
+            "ratio",
+            "no filter",
+        ),
         *("asked for", "filter filled", "filter"),
     )
     for one in found:

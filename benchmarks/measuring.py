@@ -22,10 +22,10 @@ from clickhouse_driver import Client
 import reference
 import stack
 from benchmarks.producing import Record, fill, tick
-from cli.prepare import prepare, read_registry_files
-from cli.workers import StallWatch, last_lines, start_worker, stop_worker
+from operations.bootstrap import prepare, read_registry_files
+from operations.worker_processes import StallWatch, last_lines, start_worker, stop_worker
+from pravah.settings import Settings
 from schemas.registry import Registry
-from settings import Settings
 from sinks.connection import connect
 from sinks.lag import Lag
 from sinks.recount import durable_cut, recount
@@ -47,7 +47,12 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def running(registry: Registry | None = None, *, partitions: int = 12, **changes: Any) -> Iterator[Settings]:  # noqa: ANN401
+def running(
+    registry: Registry | None = None,
+    *,
+    partitions: int = 12,
+    **changes: Any,
+) -> Iterator[Settings]:
     """A stack in a temporary folder, ready for events; it ends with the block.
 
     Args:
@@ -55,9 +60,18 @@ def running(registry: Registry | None = None, *, partitions: int = 12, **changes
         partitions: of `activity.events`.
         changes: settings to change.
     """
-    with tempfile.TemporaryDirectory(prefix="pravah-bench-") as folder, stack.running(Path(folder) / "home", say) as plain:
-        settings = plain.model_copy(update={"kafka": plain.kafka.model_copy(update={"partitions": partitions}), **changes})
-        prepare(settings, lambda _: None, registry=registry or read_registry_files(reference.registry_files()))
+    with (
+        tempfile.TemporaryDirectory(prefix="pravah-bench-") as folder,
+        stack.running(Path(folder) / "home", say) as plain,
+    ):
+        settings = plain.model_copy(
+            update={"kafka": plain.kafka.model_copy(update={"partitions": partitions}), **changes}
+        )
+        prepare(
+            settings,
+            lambda _: None,
+            registry=registry or read_registry_files(reference.registry_files()),
+        )
         yield settings
 
 
@@ -70,14 +84,19 @@ class WatchedWorker:
             self._port = free.getsockname()[1]
         self.log = settings.home / "logs" / f"worker-{time.time_ns()}.log"
         self.started, self.started_at = time.monotonic(), time.time()
-        self.process = start_worker(settings, self.log, environment={"PRAVAH_WORKER_PORT": str(self._port)})
+        self.process = start_worker(
+            settings, self.log, environment={"PRAVAH_WORKER_PORT": str(self._port)}
+        )
         self._system = psutil.Process(self.process.pid)
         self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
 
     def metrics(self) -> dict[str, float]:
         """Its metrics, each also as `name{labels}`, a metric with several labels as its sum; empty as long as it does not answer."""
         found: dict[str, float] = {}
-        for name, labels, value in ((name.decode(), labels.decode(), float(value)) for name, labels, value in _LINE.findall(self._get("/metrics"))):
+        for name, labels, value in (
+            (name.decode(), labels.decode(), float(value))
+            for name, labels, value in _LINE.findall(self._get("/metrics"))
+        ):
             found[name] = found.get(name, 0.0) + value
             if labels:
                 found[f"{name}{{{labels}}}"] = value
@@ -95,7 +114,9 @@ class WatchedWorker:
         except (OSError, http.client.HTTPException):
             self._connection.close()
             if self.process.poll() is not None:
-                sys.exit(f"the worker ended with exit code {self.process.returncode}; its log ends:\n{last_lines(self.log, 60)}")
+                sys.exit(
+                    f"the worker ended with exit code {self.process.returncode}; its log ends:\n{last_lines(self.log, 60)}"
+                )
             return b""
 
     def cpu(self) -> float:
@@ -105,13 +126,19 @@ class WatchedWorker:
 
     def kept_waiting(self) -> float:
         """Seconds so far in which its threads could have run but had no core: on a quiet machine next to none."""
-        delays = (path.read_text(encoding="ascii").split()[1] for path in Path(f"/proc/{self.process.pid}/task").glob("*/schedstat"))
+        delays = (
+            path.read_text(encoding="ascii").split()[1]
+            for path in Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
+        )
         return sum(int(delay) for delay in delays) / 1e9
 
     def memory(self) -> tuple[int, int]:
         """Resident size now and at its highest, in MiB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
-        now, highest = (int(re.search(rf"{name}:\s+(\d+)", status)[1]) >> 10 for name in ("VmRSS", "VmHWM"))  # type: ignore[index]
+        now, highest = (
+            int(re.search(rf"{name}:\s+(\d+)", status)[1]) >> 10
+            for name in ("VmRSS", "VmHWM")  # type: ignore[index]
+        )
         return now, highest
 
     def wait_for(self, metric: str, seconds: float = START_SECONDS) -> None:
@@ -119,13 +146,20 @@ class WatchedWorker:
         deadline = time.monotonic() + seconds
         while not self.metrics().get(metric):
             if time.monotonic() > deadline:
-                sys.exit(f"{metric} did not come within {seconds:.0f} s; the worker's log ends:\n{last_lines(self.log, 60)}")
+                sys.exit(
+                    f"{metric} did not come within {seconds:.0f} s; the worker's log ends:\n{last_lines(self.log, 60)}"
+                )
             time.sleep(0.025)
 
     def logged(self, text: str) -> float:
         """Seconds from its start to the first line of its log that has a text."""
-        line = next(line for line in self.log.read_text(encoding="utf-8").splitlines() if text in line)
-        return datetime.strptime(line[1:24], "%Y-%m-%d %H:%M:%S,%f").astimezone().timestamp() - self.started_at
+        line = next(
+            line for line in self.log.read_text(encoding="utf-8").splitlines() if text in line
+        )
+        return (
+            datetime.strptime(line[1:24], "%Y-%m-%d %H:%M:%S,%f").astimezone().timestamp()
+            - self.started_at
+        )
 
     def wait_until_assigned(self) -> None:
         """Wait until Kafka has given it partitions."""
@@ -150,7 +184,9 @@ def standing_still(workers: Sequence[WatchedWorker]) -> Iterator[None]:
             worker.process.send_signal(signal.SIGCONT)
 
 
-def wait_until_shared(settings: Settings, workers: Sequence[WatchedWorker], seconds: float = START_SECONDS) -> None:
+def wait_until_shared(
+    settings: Settings, workers: Sequence[WatchedWorker], seconds: float = START_SECONDS
+) -> None:
     """Wait until every worker has some of the partitions, and together they have all."""
     began = time.monotonic()
     while True:
@@ -158,7 +194,9 @@ def wait_until_shared(settings: Settings, workers: Sequence[WatchedWorker], seco
         if all(have) and sum(have) == settings.kafka.partitions:
             return
         if time.monotonic() - began > seconds:
-            sys.exit(f"the workers have {have} partitions after {seconds:.0f} s; a log ends:\n{last_lines(workers[0].log, 15)}")
+            sys.exit(
+                f"the workers have {have} partitions after {seconds:.0f} s; a log ends:\n{last_lines(workers[0].log, 15)}"
+            )
         time.sleep(0.2)
 
 
@@ -178,11 +216,15 @@ class Servers:
 
     def __init__(self, settings: Settings) -> None:
         """Find their processes."""
-        self._processes = {one.name: psutil.Process(one.pid) for one in stack.status(settings.home).servers}
+        self._processes = {
+            one.name: psutil.Process(one.pid) for one in stack.status(settings.home).servers
+        }
 
     def cpu(self) -> dict[str, float]:
         """Server → seconds so far."""
-        return {name: float(sum(process.cpu_times()[:2])) for name, process in self._processes.items()}
+        return {
+            name: float(sum(process.cpu_times()[:2])) for name, process in self._processes.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -226,7 +268,9 @@ class Drained:
     samples: list[Sample] = field(repr=False)
 
 
-def drain(settings: Settings, clickhouse: Client, records: Iterable[Record], *, workers: int = 1) -> Drained:
+def drain(
+    settings: Settings, clickhouse: Client, records: Iterable[Record], *, workers: int = 1
+) -> Drained:
     """Let workers work off what is put into the log while they stand still, end its chunks, and stop them.
 
     So neither their start nor the producer is in the figures. `settings` need a session timeout that is longer than filling takes.
@@ -242,8 +286,13 @@ def drain(settings: Settings, clickhouse: Client, records: Iterable[Record], *, 
         while True:
             metrics = [worker.metrics() for worker in started]
             folded = [one.get("pravah_records_total", 0.0) for one in metrics]
-            workers_cpu, kept_waiting = sum(worker.cpu() for worker in started), sum(worker.kept_waiting() for worker in started)
-            samples.append(Sample(time.monotonic(), sum(folded), all(folded), workers_cpu, kept_waiting))
+            workers_cpu, kept_waiting = (
+                sum(worker.cpu() for worker in started),
+                sum(worker.kept_waiting() for worker in started),
+            )
+            samples.append(
+                Sample(time.monotonic(), sum(folded), all(folded), workers_cpu, kept_waiting)
+            )
             watch.check(int(samples[-1].folded), "the worker")
             if samples[-1].folded >= waiting and not lag.position().behind:
                 break
@@ -262,7 +311,8 @@ def drain(settings: Settings, clickhouse: Client, records: Iterable[Record], *, 
         for one, later in pairwise(samples)
         if begin.at <= one.at < end.at
         and later.folded == one.folded
-        and later.worker_cpu - one.worker_cpu + later.kept_waiting - one.kept_waiting < _RUNS * (later.at - one.at)
+        and later.worker_cpu - one.worker_cpu + later.kept_waiting - one.kept_waiting
+        < _RUNS * (later.at - one.at)
     )
 
     def total(name: str) -> float:
@@ -285,7 +335,8 @@ def drain(settings: Settings, clickhouse: Client, records: Iterable[Record], *, 
         journal_rows=total('pravah_rows_written_total{table="journal"}') / samples[-1].folded,
         ledger_rows=total('pravah_rows_written_total{table="ledger"}') / samples[-1].folded,
         asked=total("pravah_ledger_lookups_total") / samples[-1].folded,
-        inserting=total("pravah_insert_seconds_sum") / (end.at - next(one.at for one in samples if one.folded)),
+        inserting=total("pravah_insert_seconds_sum")
+        / (end.at - next(one.at for one in samples if one.folded)),
         highest_mib=highest,
         samples=samples,
     )
@@ -295,12 +346,16 @@ def settle(settings: Settings, clickhouse: Client, lag: Lag) -> None:
     """End the open chunks and wait until they are closed, so that the next worker begins with new records; then until the server has merged what it wants to merge."""
     tick(settings.kafka)
     watch = StallWatch()
-    while dict(clickhouse.execute("SELECT partition, max(next_offset) FROM chunks WHERE closed GROUP BY partition")) != {
-        partition: end for partition, end in lag.ends().items() if end
-    }:
+    while dict(
+        clickhouse.execute(
+            "SELECT partition, max(next_offset) FROM chunks WHERE closed GROUP BY partition"
+        )
+    ) != {partition: end for partition, end in lag.ends().items() if end}:
         watch.check(lag.position().durable, "the close of the open chunks")
         time.sleep(0.1)
-    while clickhouse.execute("SELECT count() FROM system.merges WHERE database = currentDatabase()")[0][0]:
+    while clickhouse.execute(
+        "SELECT count() FROM system.merges WHERE database = currentDatabase()"
+    )[0][0]:
         time.sleep(0.2)
 
 
@@ -335,7 +390,9 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def load(settings: Settings, records: Iterable[Record], *, progress: Callable[[str], None] = say) -> int:
+def load(
+    settings: Settings, records: Iterable[Record], *, progress: Callable[[str], None] = say
+) -> int:
     """Put records into the log and say how long it took."""
     began = time.monotonic()
     count = fill(settings.kafka, records, say=progress)

@@ -18,11 +18,11 @@ from benchmarks.ledger_size import fill as fill_ledger
 from benchmarks.measuring import load, running, say, settle, table, watched, writer
 from benchmarks.national import national_registry
 from benchmarks.producing import Mix
-from cli.prepare import read_registry_files
-from cli.workers import StallWatch
-from schemas.days import day_of
+from operations.bootstrap import read_registry_files
+from operations.worker_processes import StallWatch
+from pravah.days import day_of
+from pravah.settings import Settings
 from schemas.registry import Registry
-from settings import Settings
 from sinks.lag import Lag
 
 CURVES = ("partitions", "booths", "filter")
@@ -48,12 +48,16 @@ class Measured:
 
 def main() -> int:
     """Measure and print a table and one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", default=",".join(CURVES))
     parser.add_argument("--events", type=int, default=300_000, help="that each worker folds")
     parser.add_argument("--partitions", default="1,12,48")
     parser.add_argument("--booths", default="24109")
-    parser.add_argument("--entities", default="0,1000000,10000000", help="that the ledger has, for the filter")
+    parser.add_argument(
+        "--entities", default="0,1000000,10000000", help="that the ledger has, for the filter"
+    )
     options = parser.parse_args()
     wanted = options.only.split(",")
     if unknown := set(wanted) - {*CURVES}:
@@ -62,25 +66,69 @@ def main() -> int:
     found: list[Measured] = []
     for partitions in map(int, options.partitions.split(",")) if "partitions" in wanted else ():
         with running(state, partitions=partitions) as settings, writer(settings) as clickhouse:
-            found.append(_fold(settings, clickhouse, state, options.events, ("partitions", f"{partitions}"), seed=1))
+            found.append(
+                _fold(
+                    settings,
+                    clickhouse,
+                    state,
+                    options.events,
+                    ("partitions", f"{partitions}"),
+                    seed=1,
+                )
+            )
     for size in map(int, options.booths.split(",")) if "booths" in wanted else ():
         registry = national_registry(size, say)
         with running(registry) as settings, writer(settings) as clickhouse:
             count = sum(unit.level == "booth" for unit in registry.units.values())
-            found.append(_fold(settings, clickhouse, registry, options.events, ("booths", f"{count:,}"), seed=1))
+            found.append(
+                _fold(
+                    settings, clickhouse, registry, options.events, ("booths", f"{count:,}"), seed=1
+                )
+            )
     if "filter" in wanted:
         with running(state) as settings, writer(settings) as clickhouse:
-            _fold(settings, clickhouse, state, 1_000, ("", ""), seed=1)  # the next ones begin behind something
+            _fold(
+                settings, clickhouse, state, 1_000, ("", ""), seed=1
+            )  # the next ones begin behind something
             have = 0
             for number, entities in enumerate(sorted(map(int, options.entities.split(",")))):
-                fill_ledger(clickhouse, have, entities, offset="0")  # below where the next worker begins
+                fill_ledger(
+                    clickhouse, have, entities, offset="0"
+                )  # below where the next worker begins
                 have = entities
-                found.append(_fold(settings, clickhouse, state, options.events, ("filter", f"{entities:,}"), seed=number + 2))
+                found.append(
+                    _fold(
+                        settings,
+                        clickhouse,
+                        state,
+                        options.events,
+                        ("filter", f"{entities:,}"),
+                        seed=number + 2,
+                    )
+                )
     print(
         table(
-            ("of", "size", "at rest, MiB", "after, MiB", "highest, MiB", "filters, MiB", "entities in them", "filled in, s"),
+            (
+                "of",
+                "size",
+                "at rest, MiB",
+                "after, MiB",
+                "highest, MiB",
+                "filters, MiB",
+                "entities in them",
+                "filled in, s",
+            ),
             [
-                (one.curve, one.label, one.at_rest, one.after, one.highest, f"{one.filters:.1f}", f"{one.filter_entities:,}", f"{one.filter_seconds:.1f}")
+                (
+                    one.curve,
+                    one.label,
+                    one.at_rest,
+                    one.after,
+                    one.highest,
+                    f"{one.filters:.1f}",
+                    f"{one.filter_entities:,}",
+                    f"{one.filter_seconds:.1f}",
+                )
                 for one in found
             ],
         )
@@ -89,10 +137,22 @@ def main() -> int:
     return 0
 
 
-def _fold(settings: Settings, clickhouse: Client, registry: Registry, events: int, named: tuple[str, str], *, seed: int) -> Measured:
+def _fold(
+    settings: Settings,
+    clickhouse: Client,
+    registry: Registry,
+    events: int,
+    named: tuple[str, str],
+    *,
+    seed: int,
+) -> Measured:
     """Let one worker begin on a full log."""
     day = day_of(Mix(()).day)
-    booths = [code for code, unit in registry.units.items() if unit.level == "booth" and unit.first <= day <= unit.last]
+    booths = [
+        code
+        for code, unit in registry.units.items()
+        if unit.level == "booth" and unit.first <= day <= unit.last
+    ]
     with watched(settings) as (worker,), Lag(settings.kafka, clickhouse) as lag:
         worker.wait_until_assigned()
         at_rest, _ = worker.memory()

@@ -24,15 +24,29 @@ from clickhouse_driver import Client
 import reference
 import reference.national
 from benchmarks.dashboards import Viewer, queries_of
-from benchmarks.measuring import ASSIGNED, LOADED, SESSION_SECONDS, WatchedWorker, drain, load, proven, running, say, settle, table, watched, writer
+from benchmarks.measuring import (
+    ASSIGNED,
+    LOADED,
+    SESSION_SECONDS,
+    WatchedWorker,
+    drain,
+    load,
+    proven,
+    running,
+    say,
+    settle,
+    table,
+    watched,
+    writer,
+)
 from benchmarks.producing import Mix, campaign
 from benchmarks.recovery import recover
-from cli.memory import collect_seldom
-from cli.prepare import default_plan, read_registry_files
-from producers.registry import publish_registry
-from schemas.days import KOLKATA, day_of
+from operations.bootstrap import default_plan, read_registry_files
+from operations.gc_tuning import collect_seldom
+from pravah.days import KOLKATA, day_of
+from pravah.settings import Settings
+from producers.topics.registry import publish_registry
 from schemas.registry import Registry, registry_from_csv
-from settings import Settings
 from sinks.connection import connect
 from sinks.deployment import REGISTRY, set_fact
 from sinks.dimensions import load_registry
@@ -66,7 +80,10 @@ def national_files(booths: int, tell: Callable[[str], None]) -> dict[str, list[s
         files = {}
         for path in sorted(Path(folder).glob("*.csv")):
             head, *lines = path.read_text(encoding="utf-8").splitlines()
-            files[path.name] = [head, *(line for line in lines if path.name in default or line[:2] in states)]
+            files[path.name] = [
+                head,
+                *(line for line in lines if path.name in default or line[:2] in states),
+            ]
         return files
 
 
@@ -97,11 +114,28 @@ class Parts:
 
 def main() -> int:
     """Run all parts and print a table and one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--booths", type=int, default=BOOTHS)
-    parser.add_argument("--events-a-booth", type=int, default=1, help="of the day that is folded; each booth has at least one")
-    parser.add_argument("--recovery-events", type=int, default=500_000, help="in the log when the worker is killed; 0 leaves this part out")
-    parser.add_argument("--before", type=float, default=5.0, help="seconds that the worker folds before it is killed")
+    parser.add_argument(
+        "--events-a-booth",
+        type=int,
+        default=1,
+        help="of the day that is folded; each booth has at least one",
+    )
+    parser.add_argument(
+        "--recovery-events",
+        type=int,
+        default=500_000,
+        help="in the log when the worker is killed; 0 leaves this part out",
+    )
+    parser.add_argument(
+        "--before",
+        type=float,
+        default=5.0,
+        help="seconds that the worker folds before it is killed",
+    )
     parser.add_argument("--rounds", type=int, default=10, help="how often each wall is loaded")
     parser.add_argument("--at-most", type=float, default=3.0, help="of the ratio of the two walls")
     parser.add_argument("--no-recount", action="store_true", help="leave the recount out")
@@ -113,23 +147,70 @@ def main() -> int:
     del files
     collect_seldom()
     different = 0
-    with running(read_registry_files(reference.registry_files()), session_timeout_seconds=SESSION_SECONDS) as settings, writer(settings) as clickhouse:
+    with (
+        running(
+            read_registry_files(reference.registry_files()), session_timeout_seconds=SESSION_SECONDS
+        ) as settings,
+        writer(settings) as clickhouse,
+    ):
         _load(settings, clickhouse, registry, parts)
-        booths = [code for code, unit in registry.units.items() if unit.level == "booth" and unit.first <= day_of(DAY) <= unit.last]
+        booths = [
+            code
+            for code, unit in registry.units.items()
+            if unit.level == "booth" and unit.first <= day_of(DAY) <= unit.last
+        ]
         del registry
         missing = _day(settings, clickhouse, booths, options, parts)
         if options.recovery_events:
             load(settings, Mix(booths, day=DAY).records(options.recovery_events, seed=2))
-            recovery = recover(settings.model_copy(update={"session_timeout_seconds": 10.0}), clickhouse, "KILL", before=options.before, window=2.0)
-            for name in ("rate_before", "loaded", "assigned", "folds", "full_speed", "regained", "allowed"):
-                parts.tell(f"after SIGKILL: {name}" + (", events/s" if name == "rate_before" else ", s"), getattr(recovery, name) or -1.0)
-        drain(settings, clickhouse, campaign(read_registry_files(reference.registry_files()), default_plan(), STATE_EVENTS))
+            recovery = recover(
+                settings.model_copy(update={"session_timeout_seconds": 10.0}),
+                clickhouse,
+                "KILL",
+                before=options.before,
+                window=2.0,
+            )
+            for name in (
+                "rate_before",
+                "loaded",
+                "assigned",
+                "folds",
+                "full_speed",
+                "regained",
+                "allowed",
+            ):
+                parts.tell(
+                    f"after SIGKILL: {name}" + (", events/s" if name == "rate_before" else ", s"),
+                    getattr(recovery, name) or -1.0,
+                )
+        drain(
+            settings,
+            clickhouse,
+            campaign(read_registry_files(reference.registry_files()), default_plan(), STATE_EVENTS),
+        )
         if not options.no_recount:
             with parts.timed("recount of every figure, s"):
                 different = proven(clickhouse)
         ratio = _walls(settings, clickhouse, options.rounds, parts)
-    print(table(("part", "figure"), [(part, "log ended" if value < 0 else f"{value:,.2f}") for part, value in parts.found.items()]))
-    print(json.dumps({"booths": len(booths), **parts.found, "missing_booths": missing, "different_figures": None if options.no_recount else different}))
+    print(
+        table(
+            ("part", "figure"),
+            [
+                (part, "log ended" if value < 0 else f"{value:,.2f}")
+                for part, value in parts.found.items()
+            ],
+        )
+    )
+    print(
+        json.dumps(
+            {
+                "booths": len(booths),
+                **parts.found,
+                "missing_booths": missing,
+                "different_figures": None if options.no_recount else different,
+            }
+        )
+    )
     return 1 if different or missing or ratio > options.at_most else 0
 
 
@@ -137,18 +218,33 @@ def _load(settings: Settings, clickhouse: Client, registry: Registry, parts: Par
     """The registry's way into tables and topic, as `pravah units load` goes it."""
     parts.tell("units", len(registry))
     with parts.timed("loading the tables, s"):
-        load_registry(clickhouse, Schema(settings.clickhouse.database, settings.clickhouse.cluster), registry)
+        load_registry(
+            clickhouse, Schema(settings.clickhouse.database, settings.clickhouse.cluster), registry
+        )
     with parts.timed("fingerprint, s"):
         fingerprint = registry.fingerprint()
     with parts.timed("publishing the topic, s"):
         publish_registry(settings.kafka, registry)
     set_fact(clickhouse, REGISTRY, fingerprint)
-    parts.tell("rows of unit_ancestors", clickhouse.execute("SELECT count() FROM unit_ancestors")[0][0])
+    parts.tell(
+        "rows of unit_ancestors", clickhouse.execute("SELECT count() FROM unit_ancestors")[0][0]
+    )
 
 
-def _day(settings: Settings, clickhouse: Client, booths: list[str], options: argparse.Namespace, parts: Parts) -> int:
+def _day(
+    settings: Settings,
+    clickhouse: Client,
+    booths: list[str],
+    options: argparse.Namespace,
+    parts: Parts,
+) -> int:
     """A day of every booth, folded by a worker that starts on a full log; returns how many booths `rollups` does not show."""
-    count = load(settings, Mix(booths, day=DAY, each_unit_once=True).records(len(booths) * options.events_a_booth, seed=1))
+    count = load(
+        settings,
+        Mix(booths, day=DAY, each_unit_once=True).records(
+            len(booths) * options.events_a_booth, seed=1
+        ),
+    )
     with Lag(settings.kafka, clickhouse) as lag, watched(settings) as (worker,):
         worker.wait_for("pravah_rebalances_total")
         parts.tell("worker with the registry, MiB", worker.memory()[0])
@@ -158,7 +254,9 @@ def _day(settings: Settings, clickhouse: Client, booths: list[str], options: arg
         parts.tell("worker's start to: partitions assigned, s", worker.logged(ASSIGNED))
         folding, cpu = time.monotonic(), worker.cpu()
         _until(worker, lambda: lag.position().durable > 0)
-        parts.tell("worker's start to: first record in the figures, s", time.monotonic() - worker.started)
+        parts.tell(
+            "worker's start to: first record in the figures, s", time.monotonic() - worker.started
+        )
         _until(worker, lambda: not lag.position().behind)
         seconds = time.monotonic() - folding
         parts.tell("the day folded and queryable, s", seconds)
@@ -169,9 +267,15 @@ def _day(settings: Settings, clickhouse: Client, booths: list[str], options: arg
         parts.tell("worker after the day, MiB", worker.memory()[0])
         parts.tell("worker at its highest, MiB", worker.memory()[1])
     with parts.timed("query: booths that `rollups` shows, s"):
-        shown = clickhouse.execute("SELECT uniqExact(unit) FROM rollups WHERE level = 'booth' AND day = %(day)s", {"day": DAY})[0][0]
+        shown = clickhouse.execute(
+            "SELECT uniqExact(unit) FROM rollups WHERE level = 'booth' AND day = %(day)s",
+            {"day": DAY},
+        )[0][0]
     with parts.timed("query: all states' figures of the day, s"):
-        clickhouse.execute("SELECT unit, metric, value FROM rollups WHERE level = 'state' AND day = %(day)s", {"day": DAY})
+        clickhouse.execute(
+            "SELECT unit, metric, value FROM rollups WHERE level = 'state' AND day = %(day)s",
+            {"day": DAY},
+        )
     parts.tell("booths in the figures", shown)
     return len(booths) - int(shown)
 
@@ -186,7 +290,10 @@ def _walls(settings: Settings, clickhouse: Client, rounds: int, parts: Parts) ->
     """Load the state's wall here and beside the state alone, in turns; returns the ratio of the medians."""
     to = datetime.combine(DAY, datetime.min.time(), KOLKATA).replace(hour=18)
     state = read_registry_files(reference.registry_files())
-    with running(state, session_timeout_seconds=SESSION_SECONDS) as alone, writer(alone) as clickhouse_alone:
+    with (
+        running(state, session_timeout_seconds=SESSION_SECONDS) as alone,
+        writer(alone) as clickhouse_alone,
+    ):
         drain(alone, clickhouse_alone, campaign(state, default_plan(), STATE_EVENTS))
         asked: list[tuple[Viewer, list[str]]] = []
         read: list[dict[str, int]] = []
@@ -202,7 +309,10 @@ def _walls(settings: Settings, clickhouse: Client, rounds: int, parts: Parts) ->
             for number, (viewer, listed) in enumerate(asked):
                 loaded = viewer.load(listed)
                 loads[number] += [loaded] if turn else []  # the first one connects
-    whole, by_query = ([statistics.median(took for took, _ in one) for one in loads], [_medians(one) for one in loads])
+    whole, by_query = (
+        [statistics.median(took for took, _ in one) for one in loads],
+        [_medians(one) for one in loads],
+    )
     for name, took, each in zip(("beside all states", "alone"), whole, by_query, strict=True):
         parts.tell(f"the state's wall, {name}: whole load, s", took)
         parts.tell(f"the state's wall, {name}: queries one by one added up, s", sum(each))

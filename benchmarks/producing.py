@@ -25,14 +25,14 @@ import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 
-from producers.sdk import EventProducer
-from producers.simulator import SimulationOptions, simulate
-from schemas.days import day_of
+from pravah.days import day_of
+from pravah.producer import EventProducer
+from pravah.settings import KafkaSettings
+from pravah.topics import EVENTS
+from pravah.units import routing_key
+from producers.simulator.campaign import SimulationOptions, simulate
 from schemas.plan import Plan
 from schemas.registry import Registry
-from schemas.topics import EVENTS
-from schemas.units import routing_key
-from settings import KafkaSettings
 
 _BATCH_BYTES = 256 * 1024
 _AT_ONCE = 50_000
@@ -56,7 +56,9 @@ class Record(NamedTuple):
 def campaign(registry: Registry, plan: Plan, count: int, *, seed: int = 1) -> Iterator[Record]:
     """A dense day of the simulated campaign in Chhattisgarh, with its repeats, corrections and broken records."""
     day = date(2022, 6, 20)
-    for delivery in simulate(registry, plan, SimulationOptions(seed=seed, first=day, last=day, events=count)):
+    for delivery in simulate(
+        registry, plan, SimulationOptions(seed=seed, first=day, last=day, events=count)
+    ):
         yield Record(None if delivery.key is None else delivery.key.encode(), delivery.value)
 
 
@@ -78,12 +80,12 @@ class Mix:
 
     @property
     def day_numbers(self) -> tuple[int, int]:
-        """The first and the last day on which something may occur, as in `schemas.days`."""
+        """The first and the last day on which something may occur, as in `pravah.days`."""
         return day_of(self.day - timedelta(days=_LATE_DAYS)), day_of(self.day)
 
     def records(self, count: int, *, seed: int) -> Iterator[Record]:
         """So many records; another seed gives other entities."""
-        choose = random.Random(seed)  # noqa: S311 - reproducible, not secret
+        choose = random.Random(seed)
         recent: list[tuple[Record, dict[str, Any]]] = []
         for number in range(count):
             draw = choose.random()
@@ -92,21 +94,36 @@ class Mix:
                 yield recent[place][0]
                 continue
             if recent and draw < self.repeats + self.corrections:
-                event = {**recent[place][1], "event_id": str(UUID(int=choose.getrandbits(128))), "version": number + 2}
-                event["data"] = {name: value + 1 if isinstance(value, int) else value for name, value in event["data"].items()}
+                event = {
+                    **recent[place][1],
+                    "event_id": str(UUID(int=choose.getrandbits(128))),
+                    "version": number + 2,
+                }
+                event["data"] = {
+                    name: value + 1 if isinstance(value, int) else value
+                    for name, value in event["data"].items()
+                }
             else:
-                unit = self.units[number % len(self.units)] if self.each_unit_once else choose.choice(self.units)
+                unit = (
+                    self.units[number % len(self.units)]
+                    if self.each_unit_once
+                    else choose.choice(self.units)
+                )
                 event = self._event(choose, unit)
             record = Record(routing_key(event["unit"]).encode(), orjson.dumps(event))
             yield record
             if self.repeats or self.corrections:
-                if len(recent) < 50_000:  # noqa: PLR2004 - as the docstrings say
+                if len(recent) < 50_000:
                     recent.append((record, event))
                 else:
                     recent[place] = (record, event)
 
     def _event(self, choose: random.Random, unit: str) -> dict[str, Any]:
-        day = self.day - timedelta(days=choose.randrange(1, _LATE_DAYS + 1)) if choose.random() < self.late else self.day
+        day = (
+            self.day - timedelta(days=choose.randrange(1, _LATE_DAYS + 1))
+            if choose.random() < self.late
+            else self.day
+        )
         name, second = UUID(int=choose.getrandbits(128)), choose.randrange(86_400)
         kind, data = _content(choose)
         return {
@@ -125,15 +142,18 @@ class Mix:
 def _content(choose: random.Random) -> tuple[str, dict[str, Any]]:
     """Six in ten are posts, three memberships, one a group."""
     draw = choose.randrange(10)
-    if draw < 6:  # noqa: PLR2004
+    if draw < 6:
         return "social_post", {
             "platform": choose.choice(("facebook", "twitter", "whatsapp")),
             "posts": choose.randrange(1, 6),
             "reach": choose.randrange(500),
             "engagements": choose.randrange(90),
         }
-    if draw < 9:  # noqa: PLR2004
-        return "membership", {"mode": choose.choice(("manual", "digital")), "count": choose.randrange(1, 9)}
+    if draw < 9:
+        return "membership", {
+            "mode": choose.choice(("manual", "digital")),
+            "count": choose.randrange(1, 9),
+        }
     return "messaging_group", {"group_type": "whatsapp", "members": choose.randrange(5, 250)}
 
 
@@ -221,7 +241,9 @@ class _Log:
         return partition
 
 
-def fill(kafka: KafkaSettings, records: Iterable[Record], *, say: Callable[[str], None] | None = None) -> int:
+def fill(
+    kafka: KafkaSettings, records: Iterable[Record], *, say: Callable[[str], None] | None = None
+) -> int:
     """Put records into the log as fast as they are made and Kafka takes them; returns how many when Kafka has all."""
 
     async def run() -> int:
@@ -270,7 +292,9 @@ class AtRate:
         """Start the process, and wait until it has read the file of `save`."""
         context = multiprocessing.get_context("spawn")
         self._ours, theirs = context.Pipe()
-        self._process = context.Process(target=_at_rate, args=(kafka, file, rate, theirs), daemon=True)
+        self._process = context.Process(
+            target=_at_rate, args=(kafka, file, rate, theirs), daemon=True
+        )
         self._process.start()
         theirs.close()
         self._receive()
@@ -290,7 +314,7 @@ class AtRate:
         self._process.join()
         return sent
 
-    def _receive(self) -> Any:  # noqa: ANN401
+    def _receive(self) -> Any:
         try:
             return self._ours.recv()
         except EOFError:
@@ -312,7 +336,7 @@ def _at_rate(kafka: KafkaSettings, file: Path, rate: float, pipe: Connection) ->
     records: list[Record] = []
     with file.open("rb") as source:
         while source.peek(1):
-            records += map(Record._make, pickle.load(source))  # noqa: S301 - our own file
+            records += map(Record._make, pickle.load(source))
     pipe.send(None)
     pipe.recv()
     pipe.send(asyncio.run(_send_at_rate(kafka, records, rate)))

@@ -24,12 +24,24 @@ from typing import NamedTuple
 from clickhouse_driver import Client
 
 import reference
-from benchmarks.measuring import ASSIGNED, LOADED, WatchedWorker, load, proven, running, say, settle, table, watched, writer
+from benchmarks.measuring import (
+    ASSIGNED,
+    LOADED,
+    WatchedWorker,
+    load,
+    proven,
+    running,
+    say,
+    settle,
+    table,
+    watched,
+    writer,
+)
 from benchmarks.producing import campaign
-from cli.prepare import default_plan, read_registry_files
-from cli.workers import StallWatch
+from operations.bootstrap import default_plan, read_registry_files
+from operations.worker_processes import StallWatch
+from pravah.settings import Settings
 from schemas.registry import Registry
-from settings import Settings
 from sinks.lag import Lag
 
 EVERY_SECONDS = 0.1
@@ -76,26 +88,56 @@ class Recovery:
     @property
     def taken(self) -> float | None:
         """Until full speed and everything regained."""
-        return None if self.full_speed is None or self.regained is None else max(self.full_speed, self.regained)
+        return (
+            None
+            if self.full_speed is None or self.regained is None
+            else max(self.full_speed, self.regained)
+        )
 
 
 def main() -> int:
     """Run the rounds and print a table and one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=1_000_000, help="of each round; must outlast the time before the signal and the recovery")
-    parser.add_argument("--before", type=float, default=5.0, metavar="SECONDS", help="how long the first worker folds")
-    parser.add_argument("--window", type=float, default=2.0, metavar="SECONDS", help="over which full speed is told")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--events",
+        type=int,
+        default=1_000_000,
+        help="of each round; must outlast the time before the signal and the recovery",
+    )
+    parser.add_argument(
+        "--before",
+        type=float,
+        default=5.0,
+        metavar="SECONDS",
+        help="how long the first worker folds",
+    )
+    parser.add_argument(
+        "--window", type=float, default=2.0, metavar="SECONDS", help="over which full speed is told"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--signals", default="KILL,TERM")
-    parser.add_argument("--session-timeout", type=float, default=10.0, metavar="SECONDS", help="as PRAVAH_SESSION_TIMEOUT_SECONDS")
+    parser.add_argument(
+        "--session-timeout",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="as PRAVAH_SESSION_TIMEOUT_SECONDS",
+    )
     parser.add_argument("--strict", action="store_true")
     options = parser.parse_args()
     registry = read_registry_files(reference.registry_files())
     found: list[Recovery] = []
-    with running(registry, session_timeout_seconds=options.session_timeout) as settings, writer(settings) as clickhouse:
+    with (
+        running(registry, session_timeout_seconds=options.session_timeout) as settings,
+        writer(settings) as clickhouse,
+    ):
         for number in range(options.rounds):
             for name in options.signals.split(","):
-                found.append(_round(settings, clickhouse, registry, name, options, seed=len(found) + 1))
+                found.append(
+                    _round(settings, clickhouse, registry, name, options, seed=len(found) + 1)
+                )
                 say(f"round {number + 1}: {found[-1]}")
         different = proven(clickhouse)
     print(
@@ -119,7 +161,10 @@ def main() -> int:
                     f"SIG{one.signal}",
                     f"{one.rate_before:,.0f}",
                     *(f"{value:.1f}" for value in (one.gone, one.loaded, one.assigned, one.folds)),
-                    *("log ended" if value is None else f"{value:.1f}" for value in (one.full_speed, one.regained)),
+                    *(
+                        "log ended" if value is None else f"{value:.1f}"
+                        for value in (one.full_speed, one.regained)
+                    ),
                     f"{one.again:,}",
                     f"{one.asked:,} ({one.asking:.1f})",
                     f"{one.allowed:.1f}",
@@ -142,7 +187,9 @@ def main() -> int:
     return 1 if different or (late and options.strict) else 0
 
 
-def recover(settings: Settings, clickhouse: Client, name: str, *, before: float, window: float) -> Recovery:
+def recover(
+    settings: Settings, clickhouse: Client, name: str, *, before: float, window: float
+) -> Recovery:
     """One round on what is in the log; the rest of it is worked off as well.
 
     Args:
@@ -160,7 +207,11 @@ def recover(settings: Settings, clickhouse: Client, name: str, *, before: float,
         first.process.wait(60)
         gone = time.monotonic() - signalled
         durable, closed = (dict(clickhouse.execute(query)) for query in (DURABLE, CLOSED))
-        open_ones = {partition: offset for partition, offset in durable.items() if offset > closed.get(partition, 0)}
+        open_ones = {
+            partition: offset
+            for partition, offset in durable.items()
+            if offset > closed.get(partition, 0)
+        }
         with watched(settings) as (second,):
             second.wait_for("pravah_records_total")
             folds, began = time.monotonic() - signalled, second.started - signalled
@@ -171,7 +222,14 @@ def recover(settings: Settings, clickhouse: Client, name: str, *, before: float,
                 timeline.append(look)
                 if regained is None:
                     own = dict(clickhouse.execute(OWN, {"process": f":{second.process.pid}"}))
-                    regained = look.at if all(own.get(partition, 0) >= offset for partition, offset in open_ones.items()) else None
+                    regained = (
+                        look.at
+                        if all(
+                            own.get(partition, 0) >= offset
+                            for partition, offset in open_ones.items()
+                        )
+                        else None
+                    )
                 if not look.behind:
                     break
             metrics = second.metrics()
@@ -193,7 +251,15 @@ def recover(settings: Settings, clickhouse: Client, name: str, *, before: float,
     )
 
 
-def _round(settings: Settings, clickhouse: Client, registry: Registry, name: str, options: argparse.Namespace, *, seed: int) -> Recovery:
+def _round(
+    settings: Settings,
+    clickhouse: Client,
+    registry: Registry,
+    name: str,
+    options: argparse.Namespace,
+    *,
+    seed: int,
+) -> Recovery:
     load(settings, campaign(registry, default_plan(), options.events, seed=seed))
     return recover(settings, clickhouse, name, before=options.before, window=options.window)
 
@@ -203,7 +269,12 @@ def _looks(worker: WatchedWorker, lag: Lag, since: float) -> Iterator[Look]:
     watch = StallWatch()
     while True:
         position = lag.position()
-        look = Look(time.monotonic() - since, worker.metrics().get("pravah_records_total", 0.0), position.durable, position.behind)
+        look = Look(
+            time.monotonic() - since,
+            worker.metrics().get("pravah_records_total", 0.0),
+            position.durable,
+            position.behind,
+        )
         watch.check(int(look.folded), "the worker")
         yield look
         time.sleep(EVERY_SECONDS)

@@ -27,13 +27,13 @@ from clickhouse_driver import Client
 
 import reference
 import stack
-from cli.memory import collect_seldom
-from cli.prepare import prepare, read_registry_files
-from cli.workers import start_worker, stop_worker
-from producers.sdk import EventProducer
+from operations.bootstrap import prepare, read_registry_files
+from operations.gc_tuning import collect_seldom
+from operations.worker_processes import start_worker, stop_worker
+from pravah.producer import EventProducer
+from pravah.settings import Settings
+from pravah.units import routing_key
 from schemas.registry import Registry
-from schemas.units import routing_key
-from settings import Settings
 from sinks.connection import connect
 from sinks.lag import Lag
 from sinks.recount import durable_cut, recount
@@ -47,7 +47,7 @@ MEMORY = 100_000
 
 def deliveries(registry: Registry, count: int, days: int, seed: int) -> Iterator[dict[str, Any]]:
     """Events in the order in which they are sent; repeats are the same object again."""
-    choose = random.Random(seed)  # noqa: S311 - reproducible, not secret
+    choose = random.Random(seed)
     booths = [code for code, unit in registry.units.items() if unit.level == "booth"]
     recent: deque[dict[str, Any]] = deque(maxlen=MEMORY)
     for number in range(count):
@@ -56,7 +56,11 @@ def deliveries(registry: Registry, count: int, days: int, seed: int) -> Iterator
             continue
         if recent and choose.random() < CORRECTIONS:
             earlier = recent[choose.randrange(len(recent))]
-            event = {**earlier, "event_id": str(UUID(int=choose.getrandbits(128))), "version": earlier["version"] + 1 + number}
+            event = {
+                **earlier,
+                "event_id": str(UUID(int=choose.getrandbits(128))),
+                "version": earlier["version"] + 1 + number,
+            }
         else:
             unit = booths[choose.randrange(len(booths))]
             day = FIRST + timedelta(days=number * days // count)
@@ -78,41 +82,72 @@ def deliveries(registry: Registry, count: int, days: int, seed: int) -> Iterator
 
 def _content(choose: random.Random) -> tuple[str, dict[str, Any]]:
     draw = choose.random()
-    if draw < 0.6:  # noqa: PLR2004 - shares of the field
-        return "social_post", {"platform": choose.choice(["facebook", "twitter", "whatsapp"]), "posts": choose.randrange(1, 6), "reach": choose.randrange(500)}
-    if draw < 0.9:  # noqa: PLR2004
-        return "membership", {"mode": choose.choice(["manual", "digital"]), "count": choose.randrange(1, 9)}
+    if draw < 0.6:
+        return "social_post", {
+            "platform": choose.choice(["facebook", "twitter", "whatsapp"]),
+            "posts": choose.randrange(1, 6),
+            "reach": choose.randrange(500),
+        }
+    if draw < 0.9:
+        return "membership", {
+            "mode": choose.choice(["manual", "digital"]),
+            "count": choose.randrange(1, 9),
+        }
     return "messaging_group", {"group_type": "whatsapp", "members": choose.randrange(5, 250)}
 
 
 def main() -> int:
     """Run it; exit 1 if a figure differs."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--events", type=int, default=2_000_000)
     parser.add_argument("--days", type=int, default=42)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--chunk-size", type=int, default=20_000, help="a worker must live long enough to fold the open chunks of its partitions")
+    parser.add_argument(
+        "--chunk-size",
+        type=int,
+        default=20_000,
+        help="a worker must live long enough to fold the open chunks of its partitions",
+    )
     parser.add_argument("--kill-every", type=float, default=0.0, metavar="SECONDS")
-    parser.add_argument("--oracle", action="store_true", help="compare with the tests' oracle too; takes a gigabyte of memory a million events")
+    parser.add_argument(
+        "--oracle",
+        action="store_true",
+        help="compare with the tests' oracle too; takes a gigabyte of memory a million events",
+    )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     registry = read_registry_files(reference.registry_files())
     collect_seldom()
-    with tempfile.TemporaryDirectory(prefix="pravah-soak-") as folder, stack.running(Path(folder) / "home") as running:
-        settings = running.model_copy(update={"session_timeout_seconds": 2.0, "chunk_size": options.chunk_size})
+    with (
+        tempfile.TemporaryDirectory(prefix="pravah-soak-") as folder,
+        stack.running(Path(folder) / "home") as running,
+    ):
+        settings = running.model_copy(
+            update={"session_timeout_seconds": 2.0, "chunk_size": options.chunk_size}
+        )
         prepare(settings, lambda _: None, registry=registry)
         with connect(settings.clickhouse, "writer", send_receive_timeout=3_600) as clickhouse:
             return _run(options, settings, registry, clickhouse, Path(folder) / "logs")
 
 
-def _run(options: argparse.Namespace, settings: Settings, registry: Registry, clickhouse: Client, logs: Path) -> int:
+def _run(
+    options: argparse.Namespace,
+    settings: Settings,
+    registry: Registry,
+    clickhouse: Client,
+    logs: Path,
+) -> int:
     kept: list[dict[str, Any]] = []
     sent = threading.Event()
 
     def send() -> None:
         with EventProducer(settings.kafka) as producer:
             for event in deliveries(registry, options.events, options.days, options.seed):
-                producer.send_raw(json.dumps(event, separators=(",", ":")).encode(), routing_key(event["unit"]))
+                producer.send_raw(
+                    json.dumps(event, separators=(",", ":")).encode(), routing_key(event["unit"])
+                )
                 if options.oracle:
                     kept.append(event)
         sent.set()
@@ -148,7 +183,9 @@ def _run(options: argparse.Namespace, settings: Settings, registry: Registry, cl
         f"{kills} workers killed; {position.end:,} records in the log, {folded - position.end:,} of them folded again; {accepted:,} accepted, {duplicates:,} duplicates; {seconds:.0f} s"
     )
     outcome = recount(clickhouse, durable_cut(clickhouse))
-    print(f"recount from the ledger: {outcome.figures:,} figures, {outcome.different:,} differences")
+    print(
+        f"recount from the ledger: {outcome.figures:,} figures, {outcome.different:,} differences"
+    )
     different = outcome.different
     if options.oracle:
         different += _against_oracle(clickhouse, kept)
@@ -168,16 +205,23 @@ def _tell(durable: int, end: int, workers: list[Any], clickhouse: Client, second
         )
     )
     shown = " ".join(f"{table} {parts.get(table, 0)}" for table in ("ledger", "journal", "chunks"))
-    print(f"{datetime.now():%H:%M:%S} {durable:>11,} of {end:>11,}  {seconds:6.0f} s  workers {memory} MiB  parts {shown}", flush=True)  # noqa: DTZ005 - for the eye
+    print(
+        f"{datetime.now():%H:%M:%S} {durable:>11,} of {end:>11,}  {seconds:6.0f} s  workers {memory} MiB  parts {shown}",
+        flush=True,
+    )
 
 
 def _against_oracle(clickhouse: Client, kept: list[dict[str, Any]]) -> int:
-    sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     oracle = importlib.import_module("oracle")  # of the tests; only when asked for
     expected = oracle.figures(kept, oracle.Hierarchy.read(reference.registry_files()[0].parent))
-    rows = clickhouse.execute("SELECT day, toString(level), unit, metric, value, verified_value FROM rollups")
+    rows = clickhouse.execute(
+        "SELECT day, toString(level), unit, metric, value, verified_value FROM rollups"
+    )
     found = {row[:4]: row[4:] for row in rows}
-    different: int = sum(expected.get(key) != found.get(key) for key in expected.keys() | found.keys())
+    different: int = sum(
+        expected.get(key) != found.get(key) for key in expected.keys() | found.keys()
+    )
     print(f"oracle from what was sent: {len(expected):,} figures, {different:,} differences")
     return different
 

@@ -24,39 +24,39 @@ from rich.console import Console
 from rich.table import Table
 
 import reference
-import streams.bulk_admission
+import rollup.batch_validation
 from benchmarks.measuring import running, say
 from benchmarks.producing import campaign, fill
-from cli.memory import collect_seldom
-from cli.prepare import default_dictionary, default_plan, read_registry_files
+from operations.bootstrap import default_dictionary, default_plan, read_registry_files
+from operations.gc_tuning import collect_seldom
+from pravah.settings import Settings
+from pravah.topics import EVENTS
+from rollup.batch_validation import BatchValidator
+from rollup.entity_cache import EntityCache, KnownEntities
+from rollup.fold import Rollup
+from rollup.open_chunk import OpenChunk
+from rollup.record_batch import RecordBatch
+from rollup.seen_filter import SeenFilter
+from rollup.validation import Validator
 from schemas.registry import Registry
-from schemas.topics import EVENTS
-from settings import Settings
 from sinks.connection import connect
 from sinks.rollup_store import RollupStore
-from streams.admission import Admission
 from streams.app import partition_of
-from streams.bulk_admission import BulkAdmission
-from streams.filter import EntityFilter
-from streams.open_chunk import OpenChunk
-from streams.recent import KnownEntities, RecentEntities
-from streams.records import Records
-from streams.rollup import Rollup
 from streams.transport import as_batch, fetch_columns
 from streams.worker import Outgoing, Worker
 
 BATCH = 5_000
 TABLES = ("ledger", "journal", "chunks", "plan_events", "membership_events", "rejected_records")
-Log = dict[int, Records]
+Log = dict[int, RecordBatch]
 
 STEPS: tuple[tuple[str, Any, str], ...] = (
-    ("parse: JSON to columns", streams.bulk_admission, "decode"),
-    ("validate: in columns", BulkAdmission, "_columns"),
-    ("validate: which are as usual", BulkAdmission, "admit"),
-    ("validate: amounts by metric", BulkAdmission, "_amounts"),
-    ("validate: what is not as usual, singly", BulkAdmission, "_with_unusual"),
-    ("de-duplicate: filter", EntityFilter, "add"),
-    ("de-duplicate: recent chunks", RecentEntities, "tell"),
+    ("parse: JSON to columns", rollup.batch_validation, "decode"),
+    ("validate: in columns", BatchValidator, "_columns"),
+    ("validate: which are as usual", BatchValidator, "admit"),
+    ("validate: amounts by metric", BatchValidator, "_amounts"),
+    ("validate: what is not as usual, singly", BatchValidator, "_with_unusual"),
+    ("de-duplicate: filter", SeenFilter, "add"),
+    ("de-duplicate: recent chunks", EntityCache, "tell"),
     ("de-duplicate: ledger", RollupStore, "versions"),
     ("fold: what entities contribute", KnownEntities, "count"),
     ("fold: kept for the ledger", OpenChunk, "fold"),
@@ -77,7 +77,7 @@ class Clock:
     def timed(self, step: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """The same function with its time taken."""
 
-        def run(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401
+        def run(*arguments: Any, **named: Any) -> Any:
             outer: list[float] | None = getattr(self._inside, "time", None)
             inner = [0.0]
             self._inside.time = inner
@@ -115,10 +115,13 @@ async def fetched(settings: Settings, events: int) -> tuple[Log, float]:
     """The log, read by the worker's kind of consumer; and the processor time that took, seconds."""
     fetch_columns(EVENTS)
     consumer = aiokafka.AIOKafkaConsumer(
-        EVENTS, bootstrap_servers=settings.kafka.bootstrap_servers, auto_offset_reset="earliest", max_partition_fetch_bytes=1 << 20
+        EVENTS,
+        bootstrap_servers=settings.kafka.bootstrap_servers,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=1 << 20,
     )
     await consumer.start()
-    parts: dict[int, list[Records]] = defaultdict(list)
+    parts: dict[int, list[RecordBatch]] = defaultdict(list)
     count, began = 0, time.process_time()
     while count < events:
         for tp, some in (await consumer.getmany(timeout_ms=1_000, max_records=20_000)).items():
@@ -127,7 +130,7 @@ async def fetched(settings: Settings, events: int) -> tuple[Log, float]:
             count += len(records)
     took = time.process_time() - began
     await consumer.stop()
-    return {partition: Records.join(some) for partition, some in parts.items()}, took
+    return {partition: RecordBatch.join(some) for partition, some in parts.items()}, took
 
 
 async def folded(worker: Worker, log: Log) -> None:
@@ -152,13 +155,25 @@ def profile(settings: Settings, registry: Registry, log: Log) -> dict[str, float
         for table in TABLES:
             client.execute(f"TRUNCATE TABLE {table}")
     stop, events = threading.Event(), sum(map(len, log.values()))
-    admission = Admission(registry, default_dictionary(), partition_of=lambda key: partition_of(key, len(log)), max_future_hours=24 * 10_000)
+    admission = Validator(
+        registry,
+        default_dictionary(),
+        partition_of=lambda key: partition_of(key, len(log)),
+        max_future_hours=24 * 10_000,
+    )
 
     async def send(_: Sequence[Outgoing]) -> None:
         return None
 
     store, writer = RollupStore(settings.clickhouse, stop), RollupStore(settings.clickhouse, stop)
-    worker = Worker(store=store, writer=writer, admission=admission, chunk_size=settings.chunk_size, send=send, release=lambda *_: None)
+    worker = Worker(
+        store=store,
+        writer=writer,
+        admission=admission,
+        chunk_size=settings.chunk_size,
+        send=send,
+        release=lambda *_: None,
+    )
     clock = Clock()
     with watched(clock):
         began = time.process_time()
@@ -183,7 +198,9 @@ def show(micros: dict[str, float]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fill, fetch, fold in rounds, and tell the medians."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--events", type=int, default=300_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, metavar="FILE", help="writes the medians there")
@@ -196,13 +213,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rounds = []
         for number in range(options.rounds):
             rounds.append(profile(settings, registry, log))
-            say(f"round {number + 1} of {options.rounds}: {sum(rounds[-1].values()):.2f} µs an event")
-    micros = {"fetch": seconds / count * 1e6} | {step: statistics.median(one[step] for one in rounds) for step in rounds[0]}
+            say(
+                f"round {number + 1} of {options.rounds}: {sum(rounds[-1].values()):.2f} µs an event"
+            )
+    micros = {"fetch": seconds / count * 1e6} | {
+        step: statistics.median(one[step] for one in rounds) for step in rounds[0]
+    }
     micros = {step: round(value, 3) for step, value in micros.items() if value}
     show(micros)
     if options.json:
         options.json.parent.mkdir(exist_ok=True)
-        options.json.write_text(json.dumps({"events": count, "batch": BATCH, "micros": micros}, indent=2) + "\n", encoding="utf-8")
+        options.json.write_text(
+            json.dumps({"events": count, "batch": BATCH, "micros": micros}, indent=2) + "\n",
+            encoding="utf-8",
+        )
     print(json.dumps(micros))
     return 0
 

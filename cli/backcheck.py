@@ -12,17 +12,20 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.reconcile import author
-from producers.identity import event_id
-from producers.sdk import EventProducer
+from pravah.days import KOLKATA
+from pravah.events import MODELS
+from pravah.producer import EventProducer
+from pravah.settings import Settings
+from pravah.units import LEVELS, Level
+from producers.forms.delivery_ids import event_id
 from schemas.back_check import COLUMNS, CheckedEntity, outcomes_from_csv, wilson
-from schemas.days import KOLKATA
-from schemas.events import MODELS
-from schemas.units import LEVELS, Level
-from settings import Settings
 from sinks.back_checks import Drawing, current_events, draw, result
 from sinks.connection import connect
 
-backcheck = typer.Typer(no_args_is_help=True, help="Back-checks: draw a sample of what was reported, enter the outcomes, see how much held.")
+backcheck = typer.Typer(
+    no_args_is_help=True,
+    help="Back-checks: draw a sample of what was reported, enter the outcomes, see how much held.",
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")]
 
@@ -31,14 +34,39 @@ AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")
 def draw_sample(
     sample: Annotated[str, typer.Argument(help="Its name, such as members-june.")],
     *,
-    sheet: Annotated[Path, typer.Option(help="Write this file, as CSV: one line an entity, with a column for the outcome.")],
-    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], metavar="DAY", help="The first day (Asia/Kolkata).")],
-    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], metavar="DAY", help="The last day, included.")],
+    sheet: Annotated[
+        Path,
+        typer.Option(
+            help="Write this file, as CSV: one line an entity, with a column for the outcome."
+        ),
+    ],
+    first: Annotated[
+        datetime,
+        typer.Option(
+            "--from", formats=["%Y-%m-%d"], metavar="DAY", help="The first day (Asia/Kolkata)."
+        ),
+    ],
+    last: Annotated[
+        datetime,
+        typer.Option("--to", formats=["%Y-%m-%d"], metavar="DAY", help="The last day, included."),
+    ],
     unit: Annotated[str, typer.Option(help="What was reported at or below it.")] = "IN",
     kind: Annotated[str, typer.Option(help=f"One of {', '.join(MODELS)}.")] = "membership",
-    size: Annotated[int, typer.Option(min=1, help="How many entities; with --each, of each unit of that level.")] = 50,
-    each: Annotated[str | None, typer.Option(metavar="LEVEL", help=f"So many of each unit of a level: {', '.join(LEVELS)}.")] = None,
-    seed: Annotated[str | None, typer.Option(help="The same seed draws the same sample from the same entities; the sample's name by default.")] = None,
+    size: Annotated[
+        int, typer.Option(min=1, help="How many entities; with --each, of each unit of that level.")
+    ] = 50,
+    each: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LEVEL", help=f"So many of each unit of a level: {', '.join(LEVELS)}."
+        ),
+    ] = None,
+    seed: Annotated[
+        str | None,
+        typer.Option(
+            help="The same seed draws the same sample from the same entities; the sample's name by default."
+        ),
+    ] = None,
 ) -> None:
     """Draw entities that count and were not checked yet, and write a sheet for the field. Who is drawn follows from the seed alone, so anybody can draw it again.
 
@@ -60,15 +88,29 @@ def draw_sample(
     with sheet.open("x", encoding="utf-8", newline="") as file:
         lines = csv.writer(file)
         lines.writerow([*COLUMNS, "data"])
-        lines.writerows([(one.key, one.entity, one.version, one.unit, kind, one.day, "", one.data) for one in drawn])
-    typer.echo(f"{len(drawn):,} drawn, in {len({one.stratum for one in drawn}):,} parts; the sheet is {sheet}")
+        lines.writerows(
+            [
+                (one.key, one.entity, one.version, one.unit, kind, one.day, "", one.data)
+                for one in drawn
+            ]
+        )
+    typer.echo(
+        f"{len(drawn):,} drawn, in {len({one.stratum for one in drawn}):,} parts; the sheet is {sheet}"
+    )
 
 
 @backcheck.command()
 def enter(
-    sheet: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The sheet as it came back from the field.")],
+    sheet: Annotated[
+        Path,
+        typer.Argument(
+            exists=True, dir_okay=False, help="The sheet as it came back from the field."
+        ),
+    ],
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be entered.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be entered.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Enter outcomes: each becomes a new version of its entity, the same but for `verification`. A rejected entity counts nowhere from then on.
@@ -84,7 +126,11 @@ def enter(
         now = current.get((one.key, one.entity))
         if now is None or now["version"] != one.version or now["op"] == "retract":
             # entered before: the very next version, and it says so
-            if now is not None and now["version"] == one.version + 1 and now["verification"] == one.outcome:
+            if (
+                now is not None
+                and now["version"] == one.version + 1
+                and now["verification"] == one.outcome
+            ):
                 entered += 1
             else:
                 changed.append(one)
@@ -95,7 +141,11 @@ def enter(
             for event in events:
                 producer.send(event)
     if as_json:
-        told = {"entered": len(events), "entered_before": entered, "changed_since": [one.entity for one in changed]}
+        told = {
+            "entered": len(events),
+            "entered_before": entered,
+            "changed_since": [one.entity for one in changed],
+        }
         typer.echo(orjson.dumps(told).decode())
     else:
         typer.echo(
@@ -107,21 +157,60 @@ def enter(
 
 
 @backcheck.command("result")
-def show_result(sample: Annotated[str, typer.Argument(help="Its name.")], *, as_json: AsJson = False) -> None:
+def show_result(
+    sample: Annotated[str, typer.Argument(help="Its name.")], *, as_json: AsJson = False
+) -> None:
     """Show how much of a sample held: the share that was verified of what was checked, with its 95 % interval."""
     with connect(Settings().clickhouse, "writer") as client:
         found = result(client, sample)
-    verified, checked = sum(one.verified for one in found), sum(one.verified + one.rejected for one in found)
+    verified, checked = (
+        sum(one.verified for one in found),
+        sum(one.verified + one.rejected for one in found),
+    )
     low, high = wilson(verified, checked)
     if as_json:
         parts = [{**asdict(one), "waiting": one.waiting} for one in found]
-        typer.echo(orjson.dumps({"sample": sample, "verified": verified, "checked": checked, "low": low, "high": high, "parts": parts}).decode())
+        typer.echo(
+            orjson.dumps(
+                {
+                    "sample": sample,
+                    "verified": verified,
+                    "checked": checked,
+                    "low": low,
+                    "high": high,
+                    "parts": parts,
+                }
+            ).decode()
+        )
         return
-    table = Table("part भाग", *(f"{name}" for name in ("drawn चुने", "verified सत्यापित", "rejected अस्वीकृत", "taken back वापस", "waiting शेष")), title=sample)
+    table = Table(
+        "part भाग",
+        *(
+            f"{name}"
+            for name in (
+                "drawn चुने",
+                "verified सत्यापित",
+                "rejected अस्वीकृत",
+                "taken back वापस",
+                "waiting शेष",
+            )
+        ),
+        title=sample,
+    )
     for one in found:
-        table.add_row(one.stratum, *(f"{count:,}" for count in (one.drawn, one.verified, one.rejected, one.gone, one.waiting)))
+        table.add_row(
+            one.stratum,
+            *(
+                f"{count:,}"
+                for count in (one.drawn, one.verified, one.rejected, one.gone, one.waiting)
+            ),
+        )
     Console().print(table)
-    share = f"{100 * verified / checked:.1f} % ({100 * low:.1f} to {100 * high:.1f} %)" if checked else "nothing was checked yet"
+    share = (
+        f"{100 * verified / checked:.1f} % ({100 * low:.1f} to {100 * high:.1f} %)"
+        if checked
+        else "nothing was checked yet"
+    )
     typer.echo(f"held of what was checked / जाँच में सही: {share}")
 
 

@@ -20,15 +20,15 @@ from rich.table import Table
 
 import reference
 import stack
-from cli.memory import collect_seldom
-from cli.prepare import prepare, read_registry_files
 from cli.reconcile import differences_table
-from cli.workers import StalledError, StallWatch, last_lines, working
-from producers.sdk import EventProducer
-from producers.simulator import SimulationOptions, simulate
+from operations.bootstrap import prepare, read_registry_files
+from operations.gc_tuning import collect_seldom
+from operations.worker_processes import StalledError, StallWatch, last_lines, working
+from pravah.producer import EventProducer
+from pravah.settings import Settings
+from producers.simulator.campaign import SimulationOptions, simulate
 from schemas.plan import Plan
 from schemas.registry import Registry
-from settings import Settings
 from sinks.connection import connect
 from sinks.lag import Lag
 from sinks.recount import Recount, durable_cut, recount
@@ -71,7 +71,9 @@ _ON_A_NARROW_SCREEN = (0, 1, 2, 5, 6)
 
 def demo(
     *,
-    events: Annotated[int, typer.Option(min=1000, help="How many deliveries to simulate.")] = 205_000,
+    events: Annotated[
+        int, typer.Option(min=1000, help="How many deliveries to simulate.")
+    ] = 205_000,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal campaigns.")] = 2022,
     as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False,
 ) -> None:
@@ -88,25 +90,39 @@ def demo(
     registry = read_registry_files(reference.registry_files())
     collect_seldom()
     with ExitStack() as opened:
-        settings = opened.enter_context(stack.running(home, lambda text: console.print(f"[dim]{text}")))
+        settings = opened.enter_context(
+            stack.running(home, lambda text: console.print(f"[dim]{text}"))
+        )
         prepare(settings, lambda text: console.print(f"[dim]{text}"), registry=registry)
         log = home / "logs" / "worker.log"
         clickhouse = opened.enter_context(connect(settings.clickhouse, "writer"))
         with working(settings, log) as worker:
             try:
-                sent, rolling = _campaign(settings, clickhouse, registry, console, SimulationOptions(seed=seed, first=FIRST, last=LAST, events=events))
+                sent, rolling = _campaign(
+                    settings,
+                    clickhouse,
+                    registry,
+                    console,
+                    SimulationOptions(seed=seed, first=FIRST, last=LAST, events=events),
+                )
                 delays = list(_probe(settings, clickhouse))
             except StalledError as error:
                 console.print(f"[red]{error}; the worker's log {log} ends:\n{last_lines(log)}")
                 raise typer.Exit(1) from None
             if worker.poll() is not None:
-                console.print(f"[red]the worker ended by itself; its log {log} ends:\n{last_lines(log)}")
+                console.print(
+                    f"[red]the worker ended by itself; its log {log} ends:\n{last_lines(log)}"
+                )
                 raise typer.Exit(1)
         result: dict[str, Any] = {
             "deliveries": dict(sent),
             "seconds_to_roll_up": round(rolling, 1),
             "counts": _counts(clickhouse),
-            "event_to_figure_seconds": {"median": round(statistics.median(delays), 2), "worst": round(max(delays), 2), "probes": len(delays)},
+            "event_to_figure_seconds": {
+                "median": round(statistics.median(delays), 2),
+                "worst": round(max(delays), 2),
+                "probes": len(delays),
+            },
         }
         if not as_json:
             _show_situation(clickhouse, console)
@@ -131,7 +147,13 @@ _NEXT = """Try next:
   pravah status                      how far the figures are behind the log"""
 
 
-def _campaign(settings: Settings, clickhouse: Client, registry: Registry, console: Console, options: SimulationOptions) -> tuple[Counter[str], float]:
+def _campaign(
+    settings: Settings,
+    clickhouse: Client,
+    registry: Registry,
+    console: Console,
+    options: SimulationOptions,
+) -> tuple[Counter[str], float]:
     """Send the campaign while the worker rolls it up; both are shown.
 
     Returns:
@@ -147,12 +169,17 @@ def _campaign(settings: Settings, clickhouse: Client, registry: Registry, consol
                 for delivery in simulate(registry, plan, options):
                     producer.send_raw(delivery.value, delivery.key)
                     sent[delivery.sort] += 1
-        except BaseException as error:  # noqa: BLE001 - told in the thread that waits
+        except BaseException as error:
             failed.append(error)
 
     sender = threading.Thread(target=send, name="simulator")
     watch, began = StallWatch(), time.monotonic()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Lag(settings.kafka, clickhouse) as lag, Progress(*columns, console=console) as bars:
         sending = bars.add_task("events sent          भेजी गईं", total=options.events)
         rolled = bars.add_task("in the figures       आँकड़ों में", total=options.events)
@@ -160,8 +187,12 @@ def _campaign(settings: Settings, clickhouse: Client, registry: Registry, consol
         while True:
             over = not sender.is_alive()
             position = lag.position()
-            bars.update(sending, completed=sent.total(), total=sent.total() if over else options.events)
-            bars.update(rolled, completed=position.durable, total=position.end if over else options.events)
+            bars.update(
+                sending, completed=sent.total(), total=sent.total() if over else options.events
+            )
+            bars.update(
+                rolled, completed=position.durable, total=position.end if over else options.events
+            )
             if failed:
                 raise failed[0]
             if over and not position.behind:
@@ -194,7 +225,9 @@ def _probe(settings: Settings, clickhouse: Client) -> Iterator[float]:
                 watch.check(before, "a single event")
                 time.sleep(0.01)
             yield time.monotonic() - began
-    with Lag(settings.kafka, clickhouse) as lag:  # a figure is there a moment before its row in the ledger, and both before `chunks` tells of them
+    with (
+        Lag(settings.kafka, clickhouse) as lag
+    ):  # a figure is there a moment before its row in the ledger, and both before `chunks` tells of them
         while lag.position().behind:
             watch.check(lag.position().durable, "the last single event")
             time.sleep(0.01)
@@ -203,13 +236,24 @@ def _probe(settings: Settings, clickhouse: Client) -> Iterator[float]:
 def _counts(clickhouse: Client) -> dict[str, int]:
     """What became of the records."""
     names = ("records", "accepted", "duplicates", "rejected", "forwarded")
-    return dict(zip(names, clickhouse.execute(f"SELECT {', '.join(f'sum({name})' for name in names)} FROM chunks FINAL")[0], strict=True))
+    return dict(
+        zip(
+            names,
+            clickhouse.execute(
+                f"SELECT {', '.join(f'sum({name})' for name in names)} FROM chunks FINAL"
+            )[0],
+            strict=True,
+        )
+    )
 
 
 def _show_situation(clickhouse: Client, console: Console) -> None:
     rows = {row[1]: row for row in clickhouse.execute(_SITUATION)}
     divisions = dict(clickhouse.execute(_ABOVE))
-    table = Table(title="Chhattisgarh छत्तीसगढ़", caption="Flows stay with the districts of their day; stocks follow their units into today's districts.")
+    table = Table(
+        title="Chhattisgarh छत्तीसगढ़",
+        caption="Flows stay with the districts of their day; stocks follow their units into today's districts.",
+    )
     shown = range(len(_COLUMNS)) if console.width >= WIDE else _ON_A_NARROW_SCREEN
     table.add_column("unit\nइकाई")
     for number in shown:
@@ -220,9 +264,14 @@ def _show_situation(clickhouse: Client, console: Console) -> None:
         return [name, *(figures[number] for number in shown)]
 
     state = rows.get("CG")
-    for division in sorted((row for row in rows.values() if row[0] == "division"), key=lambda row: row[2]):
+    for division in sorted(
+        (row for row in rows.values() if row[0] == "division"), key=lambda row: row[2]
+    ):
         table.add_row(*cells(division, ""), style="bold")
-        for district in sorted((r for r in rows.values() if r[0] == "district" and divisions.get(r[1]) == division[1]), key=lambda row: row[2]):
+        for district in sorted(
+            (r for r in rows.values() if r[0] == "district" and divisions.get(r[1]) == division[1]),
+            key=lambda row: row[2],
+        ):
             table.add_row(*cells(district, "  "))
         table.add_section()
     if state:
@@ -253,5 +302,7 @@ def _show_recount(outcome: Recount, console: Console) -> None:
             f"[green]✓ {outcome.figures:,} figures, every level, metric and day, equal an independent recount from the ledger / स्वतंत्र पुनर्गणना के बराबर"
         )
         return
-    console.print(f"[red]✗ {outcome.different:,} of {outcome.figures:,} figures differ from the recount")
+    console.print(
+        f"[red]✗ {outcome.different:,} of {outcome.figures:,} figures differ from the recount"
+    )
     console.print(differences_table(outcome))

@@ -12,10 +12,10 @@ import orjson
 import typer
 
 from cli.progress import Advance, progress
-from producers.outbox import Bounds, Depth, Letter, OutboxProducer, letter
-from producers.sdk import EventProducer, ProducerError, checked_event
-from schemas.events import EventError
-from settings import Settings
+from pravah.events import EventError
+from pravah.producer import EventProducer, ProducerError, checked_event
+from pravah.settings import Settings
+from producers.outbox import Bounds, Depth, OutboxProducer, OutboxRecord, letter
 
 _TOGETHER = 500
 """So many events go into an outbox in one write to the disk."""
@@ -27,14 +27,38 @@ SHOWN = 20
 
 
 def emit(
-    source: Annotated[Path, typer.Argument(metavar="[FILE|-]", help="One JSON event on each line, UTF-8; - is standard input.")] = Path("-"),
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="[FILE|-]", help="One JSON event on each line, UTF-8; - is standard input."
+        ),
+    ] = Path("-"),
     *,
-    rejects: Annotated[Path | None, typer.Option(help="Write refused and undelivered lines here, with line number and reason, as JSON lines.")] = None,
-    outbox: Annotated[
-        Path | None, typer.Option(help="Put events into this file first: they are on the disk, and go to Kafka when it is there. Made if it is not there.")
+    rejects: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write refused and undelivered lines here, with line number and reason, as JSON lines."
+        ),
     ] = None,
-    drain: Annotated[bool, typer.Option("--drain", help="With --outbox: wait until Kafka has everything. Reads no standard input.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first refused line; what stands before it is sent.")] = False,
+    outbox: Annotated[
+        Path | None,
+        typer.Option(
+            help="Put events into this file first: they are on the disk, and go to Kafka when it is there. Made if it is not there."
+        ),
+    ] = None,
+    drain: Annotated[
+        bool,
+        typer.Option(
+            "--drain",
+            help="With --outbox: wait until Kafka has everything. Reads no standard input.",
+        ),
+    ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Stop at the first refused line; what stands before it is sent."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False,
 ) -> None:
     """Check events line by line and send them.
@@ -48,10 +72,21 @@ def emit(
         raise typer.BadParameter(msg, param_hint="--drain")
     outcome = _Outcome()
     if outbox is not None:
-        _emit_by_outbox(outbox, None if drain and str(source) == "-" else source, outcome, rejects, strict=strict, drain=drain)
+        _emit_by_outbox(
+            outbox,
+            None if drain and str(source) == "-" else source,
+            outcome,
+            rejects,
+            strict=strict,
+            drain=drain,
+        )
         outcome.tell(as_json=as_json)
         raise typer.Exit(0 if not outcome.reasons else 1)
-    with _lines(source) as (lines, size), _writer(rejects) as out, progress("sending", size) as advance:
+    with (
+        _lines(source) as (lines, size),
+        _writer(rejects) as out,
+        progress("sending", size) as advance,
+    ):
         outcome.out = out
         try:
             with EventProducer(Settings().kafka) as producer:
@@ -72,13 +107,29 @@ def emit(
     raise typer.Exit(0 if not outcome.reasons else 1)
 
 
-def _emit_by_outbox(outbox: Path, source: Path | None, outcome: "_Outcome", rejects: Path | None, *, strict: bool, drain: bool) -> None:
+def _emit_by_outbox(
+    outbox: Path,
+    source: Path | None,
+    outcome: "_Outcome",
+    rejects: Path | None,
+    *,
+    strict: bool,
+    drain: bool,
+) -> None:
     settings = Settings()
-    with OutboxProducer(outbox, settings.kafka, bounds=Bounds(settings.outbox_rows, settings.outbox_bytes, settings.outbox_memory_days)) as producer:
+    with OutboxProducer(
+        outbox,
+        settings.kafka,
+        bounds=Bounds(settings.outbox_rows, settings.outbox_bytes, settings.outbox_memory_days),
+    ) as producer:
         if source is not None:
-            with _lines(source) as (lines, size), _writer(rejects) as out, progress("taking", size) as advance:
+            with (
+                _lines(source) as (lines, size),
+                _writer(rejects) as out,
+                progress("taking", size) as advance,
+            ):
                 outcome.out = out
-                waiting: list[Letter] = []
+                waiting: list[OutboxRecord] = []
                 for number, text in _texts(lines, advance):
                     try:
                         waiting.append(letter(*checked_event(text)))
@@ -128,7 +179,9 @@ class _Outcome:
         if self.reasons.total() <= SHOWN:
             typer.echo(f"line {number}: {reason}: {detail}", err=True)
         elif self.reasons.total() == SHOWN + 1:
-            typer.echo("… further refused lines are only counted; --rejects FILE keeps them all", err=True)
+            typer.echo(
+                "… further refused lines are only counted; --rejects FILE keeps them all", err=True
+            )
         self._keep({"line": number, "reason": reason, "detail": detail}, text)
 
     def put(self, new: list[bool]) -> None:
@@ -154,13 +207,25 @@ class _Outcome:
     def tell(self, *, as_json: bool) -> None:
         refused = self.reasons.total() - self.reasons["undelivered"]
         if as_json:
-            counts = {"sent": self.accepted, "refused": refused, "undelivered": self.reasons["undelivered"]}
-            kept = {} if self.waiting is None else {"repeated": self.repeated, "waiting": self.waiting}
+            counts = {
+                "sent": self.accepted,
+                "refused": refused,
+                "undelivered": self.reasons["undelivered"],
+            }
+            kept = (
+                {} if self.waiting is None else {"repeated": self.repeated, "waiting": self.waiting}
+            )
             typer.echo(orjson.dumps({**counts, **kept, "reasons": dict(self.reasons)}).decode())
         elif self.waiting is not None:
-            typer.echo(f"taken: {self.accepted:,}; known already: {self.repeated:,}; refused: {refused:,}; waiting for Kafka: {self.waiting:,}")
+            typer.echo(
+                f"taken: {self.accepted:,}; known already: {self.repeated:,}; refused: {refused:,}; waiting for Kafka: {self.waiting:,}"
+            )
         else:
-            undelivered = f"; not delivered: {self.reasons['undelivered']:,}" if self.reasons["undelivered"] else ""
+            undelivered = (
+                f"; not delivered: {self.reasons['undelivered']:,}"
+                if self.reasons["undelivered"]
+                else ""
+            )
             typer.echo(f"sent: {self.accepted:,}; refused: {refused:,}{undelivered}")
 
 

@@ -14,17 +14,29 @@ from grafana.desired import AUDIENCES, AudienceName, Wanted
 from grafana.files import provisioning_files, write_files
 from grafana.lint import findings
 from grafana.notifications import Contacts
-from grafana.server import Change, GrafanaError, GrafanaServer
+from grafana.provisioning import Change, GrafanaError, GrafanaServer
+from pravah.settings import ClickHouseUser, Settings
 from schemas.scopes import readable, row_filters
-from settings import Settings
-from settings.model import ClickHouseUser
 
-grafana = typer.Typer(no_args_is_help=True, help="Dashboards and alerts as code: build them, bring them into a Grafana, see what was changed there by hand.")
+grafana = typer.Typer(
+    no_args_is_help=True,
+    help="Dashboards and alerts as code: build them, bring them into a Grafana, see what was changed there by hand.",
+)
 
 Url = Annotated[
-    str, typer.Option(help="Where Grafana answers. The token stands in PRAVAH_GRAFANA_TOKEN, never in the command: a list of processes would show it.")
+    str,
+    typer.Option(
+        help="Where Grafana answers. The token stands in PRAVAH_GRAFANA_TOKEN, never in the command: a list of processes would show it."
+    ),
 ]
-TokenFile = Annotated[Path | None, typer.Option("--token-file", metavar="FILE", help="Read the token from this file instead; - is standard input.")]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file",
+        metavar="FILE",
+        help="Read the token from this file instead; - is standard input.",
+    ),
+]
 Organisation = Annotated[
     str | None,
     typer.Option(
@@ -32,20 +44,40 @@ Organisation = Annotated[
         help="Organisation to fill, made if it is not there. Takes PRAVAH_GRAFANA_USER and PRAVAH_GRAFANA_PASSWORD of the administrator instead of a token.",
     ),
 ]
-Who = Annotated[AudienceName, typer.Option("--audience", help="Who looks: which dashboards, and whose account.")]
-Unit = Annotated[
-    str | None, typer.Option(help="A unit with an account of its own (`pravah grafana accounts`), such as CG-D-RPR; a district's viewers need one.")
+Who = Annotated[
+    AudienceName, typer.Option("--audience", help="Who looks: which dashboards, and whose account.")
 ]
-Host = Annotated[str | None, typer.Option("--clickhouse-host", help="ClickHouse as Grafana reaches it, if that is not as we do.")]
+Unit = Annotated[
+    str | None,
+    typer.Option(
+        help="A unit with an account of its own (`pravah grafana accounts`), such as CG-D-RPR; a district's viewers need one."
+    ),
+]
+Host = Annotated[
+    str | None,
+    typer.Option(
+        "--clickhouse-host", help="ClickHouse as Grafana reaches it, if that is not as we do."
+    ),
+]
 Port = Annotated[int | None, typer.Option("--clickhouse-port", help="Its native port.")]
-Prometheus = Annotated[str | None, typer.Option(help="Address of a Prometheus that watches workers and gateway, as Grafana reaches it.")]
+Prometheus = Annotated[
+    str | None,
+    typer.Option(
+        help="Address of a Prometheus that watches workers and gateway, as Grafana reaches it."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")]
 
 
 @grafana.command()
-def build(*, check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if something would change.")] = False) -> None:
+def build(
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 1 if something would change.")
+    ] = False,
+) -> None:
     """Write the dashboards' JSON anew from their builders, after the lint; exit 1 if that finds something."""
-    from grafana.build import dashboards, generated  # noqa: PLC0415 - other commands do not wait for all dashboards to be built
+    from grafana.build import dashboards, generated
 
     found = findings(dashboards())
     for one in found:
@@ -53,7 +85,12 @@ def build(*, check: Annotated[bool, typer.Option("--check", help="Write nothing;
     if found:
         raise typer.Exit(1)
     if check:
-        differ = [str(path) for path, text in generated() if not (GENERATED / path).exists() or (GENERATED / path).read_text(encoding="utf-8") != text]
+        differ = [
+            str(path)
+            for path, text in generated()
+            if not (GENERATED / path).exists()
+            or (GENERATED / path).read_text(encoding="utf-8") != text
+        ]
         typer.echo("\n".join(differ) or "as built")
         raise typer.Exit(int(bool(differ)))
     changed = write()
@@ -71,27 +108,49 @@ def provision(
     clickhouse_host: Host = None,
     clickhouse_port: Port = None,
     prometheus: Prometheus = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would change.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what would change.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring a Grafana to what it should have: data source, folder, dashboards, alerts. Safe to repeat: what is as it should be is left alone."""
     settings = Settings()
-    resources = _wanted(settings, audience, unit, clickhouse_host, clickhouse_port, prometheus).resources()
+    resources = _wanted(
+        settings, audience, unit, clickhouse_host, clickhouse_port, prometheus
+    ).resources()
     server = _server(settings, url, org, token_file)
     changes = server.changes(resources)
     if not dry_run:
         for change in changes:
             server.apply(change)
     if as_json:
-        told = [{"kind": one.resource.kind, "uid": one.resource.uid, "change": one.verb} for one in changes]
-        typer.echo(orjson.dumps({"url": url, "dry_run": dry_run, "as_it_was": len(resources) - len(changes), "changes": told}).decode())
+        told = [
+            {"kind": one.resource.kind, "uid": one.resource.uid, "change": one.verb}
+            for one in changes
+        ]
+        typer.echo(
+            orjson.dumps(
+                {
+                    "url": url,
+                    "dry_run": dry_run,
+                    "as_it_was": len(resources) - len(changes),
+                    "changes": told,
+                }
+            ).decode()
+        )
         return
     for change in changes:
-        done = f"would {change.verb}" if dry_run else {"make": "made", "change": "changed"}[change.verb]
+        done = (
+            f"would {change.verb}"
+            if dry_run
+            else {"make": "made", "change": "changed"}[change.verb]
+        )
         typer.echo(f"{done}: {change.resource}{f' ({change.why})' if change.why else ''}")
     typer.echo(f"{len(resources) - len(changes)} of {len(resources)} were as they should be")
     if AUDIENCES[audience].alerts and not Contacts.of(settings).names:
-        typer.echo("no contact point is set (PRAVAH_ALERT_WEBHOOK, PRAVAH_ALERT_EMAIL, PRAVAH_ALERT_TELEGRAM_TOKEN and _CHAT): alerts show in Grafana alone")
+        typer.echo(
+            "no contact point is set (PRAVAH_ALERT_WEBHOOK, PRAVAH_ALERT_EMAIL, PRAVAH_ALERT_TELEGRAM_TOKEN and _CHAT): alerts show in Grafana alone"
+        )
 
 
 @grafana.command()
@@ -117,7 +176,14 @@ def diff(
 @grafana.command()
 def pull(
     url: Url,
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Write each dashboard that was changed by hand here, as Grafana has it.")],
+    to: Annotated[
+        Path,
+        typer.Option(
+            "--to",
+            metavar="DIR",
+            help="Write each dashboard that was changed by hand here, as Grafana has it.",
+        ),
+    ],
     *,
     audience: Who = "state",
     org: Organisation = None,
@@ -126,13 +192,23 @@ def pull(
     """Fetch what was changed by hand: each such dashboard as JSON, and where it differs from its builder. Exit 1 if there is any."""
     settings = Settings()
     nobody = ClickHouseUser(user="", password=SecretStr(""))  # the data source is not looked at
-    dashboards = [one for one in Wanted(audience, settings.clickhouse, nobody).resources() if one.kind == "dashboard"]
-    changed = [change for change in _server(settings, url, org, token_file).changes(dashboards) if change.actual is not None]
+    dashboards = [
+        one
+        for one in Wanted(audience, settings.clickhouse, nobody).resources()
+        if one.kind == "dashboard"
+    ]
+    changed = [
+        change
+        for change in _server(settings, url, org, token_file).changes(dashboards)
+        if change.actual is not None
+    ]
     to.mkdir(parents=True, exist_ok=True)
     for change in changed:
         (to / f"{change.resource.uid}.json").write_text(as_text(change.actual), encoding="utf-8")
     _show(changed)
-    typer.echo(f"{len(changed)} of {len(dashboards)} dashboards were changed by hand{f'; written to {to}' if changed else ''}")
+    typer.echo(
+        f"{len(changed)} of {len(dashboards)} dashboards were changed by hand{f'; written to {to}' if changed else ''}"
+    )
     raise typer.Exit(int(bool(changed)))
 
 
@@ -145,30 +221,60 @@ def files(
     clickhouse_host: Host = None,
     clickhouse_port: Port = None,
     prometheus: Prometheus = None,
-    dashboards_path: Annotated[str, typer.Option(help="Where Grafana finds DIR/dashboards/json.")] = "/etc/grafana/provisioning/dashboards/json",
+    dashboards_path: Annotated[
+        str, typer.Option(help="Where Grafana finds DIR/dashboards/json.")
+    ] = "/etc/grafana/provisioning/dashboards/json",
 ) -> None:
     """Write the same as files for a Grafana that reads its provisioning from disk. Secrets stay in its environment: PRAVAH_CLICKHOUSE_PASSWORD, and PRAVAH_ALERT_… if they are set here."""
     settings = Settings()
-    wanted = _wanted(settings, audience, unit, clickhouse_host, clickhouse_port, prometheus, contacts=Contacts.by_name(settings))
+    wanted = _wanted(
+        settings,
+        audience,
+        unit,
+        clickhouse_host,
+        clickhouse_port,
+        prometheus,
+        contacts=Contacts.by_name(settings),
+    )
     changed = write_files(provisioning_files(wanted, dashboards_path), to)
     typer.echo("\n".join(str(to / path) for path in changed) or "nothing changed")
 
 
 @grafana.command()
 def accounts(
-    units: Annotated[list[str] | None, typer.Argument(metavar="[UNIT]...", help="Units whose viewers are to see no other rows, such as CG-D-RPR.")] = None,
+    units: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[UNIT]...",
+            help="Units whose viewers are to see no other rows, such as CG-D-RPR.",
+        ),
+    ] = None,
     *,
-    sql: Annotated[bool, typer.Option("--sql", help="Print the statements for a ClickHouse of your own instead; replace each password.")] = False,
+    sql: Annotated[
+        bool,
+        typer.Option(
+            "--sql",
+            help="Print the statements for a ClickHouse of your own instead; replace each password.",
+        ),
+    ] = False,
 ) -> None:
     """Give units ClickHouse accounts of their own, which see the rows of their units alone by whatever query. In the embedded stack they are made; for another server take --sql."""
     settings = Settings()
     if sql:
         for unit in units or []:
-            typer.echo("\n".join(account_statements(unit, settings.clickhouse.database, settings.clickhouse.cluster)))
+            typer.echo(
+                "\n".join(
+                    account_statements(
+                        unit, settings.clickhouse.database, settings.clickhouse.cluster
+                    )
+                )
+            )
         return
     for unit in units or []:
         known = stack.scoped_account(settings.home, unit)
-        typer.echo(f"{unit}: account pravah_{unit}{'' if known else ', from the next start on: `pravah down`, `pravah up`'}")
+        typer.echo(
+            f"{unit}: account pravah_{unit}{'' if known else ', from the next start on: `pravah down`, `pravah up`'}"
+        )
     for unit in sorted(settings.clickhouse.scoped.keys() - set(units or [])):
         typer.echo(f"{unit}: account {settings.clickhouse.scoped[unit].user}")
 
@@ -182,7 +288,9 @@ def account_statements(unit: str, database: str, cluster: str | None) -> list[st
     on_cluster, user = f" ON CLUSTER {cluster}" if cluster else "", f"`pravah_{unit}`"
     filters = row_filters(unit, database)
     spread = {"ledger", "journal", "plan_events", "membership_events"}
-    tables = [(table, condition) for table, condition in filters.items()] + [(f"{table}_local", filters[table]) for table in sorted(spread) if cluster]
+    tables = [(table, condition) for table, condition in filters.items()] + [
+        (f"{table}_local", filters[table]) for table in sorted(spread) if cluster
+    ]
     return [
         f"CREATE USER {user}{on_cluster} IDENTIFIED WITH sha256_password BY '<password>' SETTINGS readonly = 2;",
         *(
@@ -190,18 +298,32 @@ def account_statements(unit: str, database: str, cluster: str | None) -> list[st
             for table, condition in tables
         ),
         *(f"GRANT{on_cluster} {grant} TO {user};" for grant in readable(database)),
-        *(f"GRANT{on_cluster} SELECT ON {database}.{table}_local TO {user};" for table in sorted(spread) if cluster),
+        *(
+            f"GRANT{on_cluster} SELECT ON {database}.{table}_local TO {user};"
+            for table in sorted(spread)
+            if cluster
+        ),
     ]
 
 
 def _wanted(
-    settings: Settings, audience: AudienceName, unit: str | None, host: str | None, port: int | None, prometheus: str | None, contacts: Contacts | None = None
+    settings: Settings,
+    audience: AudienceName,
+    unit: str | None,
+    host: str | None,
+    port: int | None,
+    prometheus: str | None,
+    contacts: Contacts | None = None,
 ) -> Wanted:
     clickhouse = settings.clickhouse
     if audience == "district" and unit is None:
         msg = "--unit: which district? Its account decides what its viewers see"
         raise typer.BadParameter(msg)
-    account = clickhouse.users.get("aicc" if audience == "aicc" else "grafana") if unit is None else clickhouse.scoped.get(unit)
+    account = (
+        clickhouse.users.get("aicc" if audience == "aicc" else "grafana")
+        if unit is None
+        else clickhouse.scoped.get(unit)
+    )
     if account is None:
         msg = (
             f"no ClickHouse account for {unit}: `pravah grafana accounts {unit}` makes one"
@@ -209,16 +331,28 @@ def _wanted(
             else "no ClickHouse account is known: start a stack with `pravah up`, or set PRAVAH_CLICKHOUSE__USERS"
         )
         raise LookupError(msg)
-    seen = clickhouse.model_copy(update={"host": host or clickhouse.host, "native_port": port or clickhouse.native_port})
+    seen = clickhouse.model_copy(
+        update={"host": host or clickhouse.host, "native_port": port or clickhouse.native_port}
+    )
     return Wanted(audience, seen, account, contacts or Contacts.of(settings), prometheus)
 
 
-def _server(settings: Settings, url: str, org: str | None, token_file: Path | None) -> GrafanaServer:
+def _server(
+    settings: Settings, url: str, org: str | None, token_file: Path | None
+) -> GrafanaServer:
     if token_file:
-        token = (typer.get_text_stream("stdin").read() if str(token_file) == "-" else token_file.read_text(encoding="utf-8")).strip()
+        token = (
+            typer.get_text_stream("stdin").read()
+            if str(token_file) == "-"
+            else token_file.read_text(encoding="utf-8")
+        ).strip()
         return GrafanaServer(url, token, organisation=org)
     if settings.grafana_user and settings.grafana_password:
-        return GrafanaServer(url, (settings.grafana_user, settings.grafana_password.get_secret_value()), organisation=org)
+        return GrafanaServer(
+            url,
+            (settings.grafana_user, settings.grafana_password.get_secret_value()),
+            organisation=org,
+        )
     if not settings.grafana_token:
         msg = "no token: set PRAVAH_GRAFANA_TOKEN, or name a --token-file; the administrator's PRAVAH_GRAFANA_USER and PRAVAH_GRAFANA_PASSWORD do as well"
         raise GrafanaError(msg)
@@ -227,7 +361,9 @@ def _server(settings: Settings, url: str, org: str | None, token_file: Path | No
 
 def _show(changes: Sequence[Change]) -> None:
     for change in changes:
-        typer.echo(f"{change.resource}: {'is missing' if change.actual is None else 'differs'}{f' ({change.why})' if change.why else ''}")
+        typer.echo(
+            f"{change.resource}: {'is missing' if change.actual is None else 'differs'}{f' ({change.why})' if change.why else ''}"
+        )
         if change.actual is not None:
             for line in change.diff():
                 typer.secho(line, fg={"+": typer.colors.GREEN, "-": typer.colors.RED}.get(line[:1]))

@@ -10,26 +10,63 @@ import orjson
 import typer
 
 from cli.progress import Advance, progress
-from producers.gateway.given_out import remembered
-from producers.importer import Importer, ImportMapping, MappingError, Table, TableError, open_table
-from producers.persons import PersonKeys
-from producers.registry import read_registry
-from producers.sdk import EventProducer, ProducerError
-from schemas.events import EventError
-from settings import Settings
+from pravah.events import EventError
+from pravah.producer import EventProducer, ProducerError
+from pravah.settings import Settings
+from producers.forms.pseudonyms import PersonKeys
+from producers.gateway.issued_hashes import remembered
+from producers.tables.importer import (
+    Importer,
+    ImportMapping,
+    MappingError,
+    Table,
+    TableError,
+    open_table,
+)
+from producers.topics.registry import read_registry
 
 SHOWN = 20
 """So many rejected rows are told one by one; all of them stand in the file of `--rejects`."""
 
 
 def import_file(
-    table: Annotated[Path, typer.Argument(metavar="FILE", help="A table: .csv (UTF-8), .tsv or .xlsx, with column names in its first row.")],
+    table: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="A table: .csv (UTF-8), .tsv or .xlsx, with column names in its first row.",
+        ),
+    ],
     *,
-    mapping: Annotated[Path, typer.Option(help="How rows become events: a TOML file, see producers/examples/members.toml.")],
-    sheet: Annotated[str | None, typer.Option(help="The workbook's sheet; else the mapping's, else the first.")] = None,
-    as_version: Annotated[int | None, typer.Option(min=1, help="The version of every row: a corrected file needs a higher one than the file before.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check only, send nothing. Needs no Kafka; units are checked only by their form.")] = False,
-    rejects: Annotated[Path | None, typer.Option(help="Write rejected rows here as CSV: row number, reason, detail, then the row.")] = None,
+    mapping: Annotated[
+        Path,
+        typer.Option(
+            help="How rows become events: a TOML file, see producers/examples/members.toml."
+        ),
+    ],
+    sheet: Annotated[
+        str | None, typer.Option(help="The workbook's sheet; else the mapping's, else the first.")
+    ] = None,
+    as_version: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="The version of every row: a corrected file needs a higher one than the file before.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Check only, send nothing. Needs no Kafka; units are checked only by their form.",
+        ),
+    ] = False,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write rejected rows here as CSV: row number, reason, detail, then the row."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False,
 ) -> None:
     """Send every row of a table as an event.
@@ -40,23 +77,49 @@ def import_file(
     try:
         how = ImportMapping.from_toml(mapping.read_text(encoding="utf-8"))
         with ExitStack() as stack:
-            opened = stack.enter_context(open_table(table, sheet=sheet or how.sheet, delimiter=how.delimiter))
+            opened = stack.enter_context(
+                open_table(table, sheet=sheet or how.sheet, delimiter=how.delimiter)
+            )
             advance = stack.enter_context(progress("importing", opened.total))
             settings = Settings()
             registry = None if dry_run else read_registry(settings.kafka)
-            given_out = stack.enter_context(remembered(settings)) if how.is_personal and not dry_run else None
-            importer = Importer(how, opened.columns, as_version=as_version, registry=registry, persons=PersonKeys.of(settings, given_out))
+            given_out = (
+                stack.enter_context(remembered(settings))
+                if how.is_personal and not dry_run
+                else None
+            )
+            importer = Importer(
+                how,
+                opened.columns,
+                as_version=as_version,
+                registry=registry,
+                persons=PersonKeys.of(settings, given_out),
+            )
             rejected = stack.enter_context(_Rejects(rejects, opened.columns))
-            _send(opened, importer, None if dry_run else EventProducer(settings.kafka), rejected, advance)
+            _send(
+                opened,
+                importer,
+                None if dry_run else EventProducer(settings.kafka),
+                rejected,
+                advance,
+            )
     except (MappingError, TableError) as error:
-        raise typer.BadParameter(str(error), param_hint="--mapping" if isinstance(error, MappingError) else "FILE") from None
+        raise typer.BadParameter(
+            str(error), param_hint="--mapping" if isinstance(error, MappingError) else "FILE"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(str(error), param_hint="FILE") from None
     rejected.tell(as_json=as_json, dry_run=dry_run)
     raise typer.Exit(0 if not rejected.reasons else 1)
 
 
-def _send(opened: Table, importer: Importer, producer: EventProducer | None, rejected: "_Rejects", advance: Advance) -> None:
+def _send(
+    opened: Table,
+    importer: Importer,
+    producer: EventProducer | None,
+    rejected: "_Rejects",
+    advance: Advance,
+) -> None:
     """Every row; `producer` is None for a dry run."""
     try:
         with ExitStack() as stack:
@@ -64,7 +127,10 @@ def _send(opened: Table, importer: Importer, producer: EventProducer | None, rej
                 stack.enter_context(producer)
             before = 1
             for number, row in opened.rows:
-                advance(number - before, f"{rejected.accepted:,} rows, {rejected.reasons.total():,} rejected")
+                advance(
+                    number - before,
+                    f"{rejected.accepted:,} rows, {rejected.reasons.total():,} rejected",
+                )
                 before = number
                 try:
                     imported = importer.event(number, row)
@@ -78,7 +144,12 @@ def _send(opened: Table, importer: Importer, producer: EventProducer | None, rej
             raise  # Kafka is not there, or does not keep up
         rejected.accepted -= len(error.undelivered)
         for report in error.undelivered:
-            rejected.add(importer.row_of(report.value or b""), "undelivered", f"Kafka did not confirm it, import again: {report.error}", [])
+            rejected.add(
+                importer.row_of(report.value or b""),
+                "undelivered",
+                f"Kafka did not confirm it, import again: {report.error}",
+                [],
+            )
 
 
 class _Rejects:
@@ -97,15 +168,23 @@ class _Rejects:
         if self.reasons.total() <= SHOWN:
             typer.echo(f"row {number or '?'}: {reason}: {detail}", err=True)
         elif self.reasons.total() == SHOWN + 1:
-            typer.echo("… further rejected rows are only counted; --rejects FILE keeps them all", err=True)
+            typer.echo(
+                "… further rejected rows are only counted; --rejects FILE keeps them all", err=True
+            )
         if self._writer:
             self._writer.writerow([number, reason, detail, *row])
 
     def tell(self, *, as_json: bool, dry_run: bool) -> None:
         verb = "would be sent" if dry_run else "sent"
         if as_json:
-            counts = {"sent": 0 if dry_run else self.accepted, "good": self.accepted, "rejected": self.reasons.total()}
-            typer.echo(orjson.dumps({**counts, "reasons": dict(self.reasons), "dry_run": dry_run}).decode())
+            counts = {
+                "sent": 0 if dry_run else self.accepted,
+                "good": self.accepted,
+                "rejected": self.reasons.total(),
+            }
+            typer.echo(
+                orjson.dumps({**counts, "reasons": dict(self.reasons), "dry_run": dry_run}).decode()
+            )
         else:
             typer.echo(f"{verb}: {self.accepted:,}; rejected: {self.reasons.total():,}")
 

@@ -10,7 +10,6 @@ from cli import stack as stack_commands
 from cli.api import api
 from cli.backcheck import backcheck
 from cli.demo import demo
-from cli.doctor import doctor
 from cli.emit import emit
 from cli.explain import explain
 from cli.gateway import gateway
@@ -25,9 +24,10 @@ from cli.simulate import simulate_command
 from cli.units import units
 from cli.watch import watch
 from cli.worker import worker
-from schemas.errors import ToldError
-from settings.field_sources import FieldSourcesError
-from settings.sources import SourcesError
+from doctor.doctor import doctor
+from pravah.errors import PravahError
+from producers.gateway.sources import FieldSourcesError
+from replica.sources import SourcesError
 from sinks.connection import first_line, is_retryable
 
 app = typer.Typer(
@@ -36,7 +36,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Pravah: activity of a party's units, from the booth to national headquarters, in exact figures.",
 )
-for command in (stack_commands.up, stack_commands.down, stack_commands.status, demo, worker, emit, reconcile, explain, doctor):
+for command in (
+    stack_commands.up,
+    stack_commands.down,
+    stack_commands.status,
+    demo,
+    worker,
+    emit,
+    reconcile,
+    explain,
+    doctor,
+):
     app.command()(command)
 app.command("import")(import_file)
 app.command()(pull)
@@ -57,14 +67,22 @@ def main() -> None:
     try:
         app()
     except ValidationError as error:
-        wrong = "; ".join(f"PRAVAH_{'__'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors(include_input=False))
+        wrong = "; ".join(
+            f"PRAVAH_{'__'.join(map(str, item['loc'])).upper()}: {item['msg']}"
+            for item in error.errors(include_input=False)
+        )
         sys.exit(_told(wrong, 2))
-    except (ToldError, SourcesError, FieldSourcesError, LookupError, KafkaError) as error:
+    except (PravahError, SourcesError, FieldSourcesError, LookupError, KafkaError) as error:
         sys.exit(_told(error, 1))
     except Exception as error:
         if not is_retryable(error):
             raise
-        sys.exit(_told(f"a server does not answer ({first_line(error)}); `pravah status` shows what runs, `pravah up` starts it", 1))
+        sys.exit(
+            _told(
+                f"a server does not answer ({first_line(error)}); `pravah status` shows what runs, `pravah up` starts it",
+                1,
+            )
+        )
 
 
 def _told(error: object, code: int) -> int:

@@ -14,26 +14,60 @@ from rich.table import Table
 
 import reference
 from cli.reconcile import author
+from pravah.days import KOLKATA
+from pravah.settings import Settings
 from schemas.contacts import Language
-from schemas.days import KOLKATA
 from schemas.plan import Plan
-from settings import Settings
 from sinks.connection import connect
-from sinks.control_room import Call, Defaulter, MilestoneProgress, calls, defaulters, milestone_progress, unit_name
+from sinks.control_room import (
+    Call,
+    Defaulter,
+    MilestoneProgress,
+    calls,
+    defaulters,
+    milestone_progress,
+    unit_name,
+)
 from sinks.forecast import SHARE, forecasts
 from sinks.migrate import Schema
 from sinks.plan import load_plan, moved_deadlines
 
-plan = typer.Typer(no_args_is_help=True, help="The programme's plan: check a file, load it, see how far the units are and who is overdue.")
+plan = typer.Typer(
+    no_args_is_help=True,
+    help="The programme's plan: check a file, load it, see how far the units are and who is overdue.",
+)
 
-File = Annotated[Path | None, typer.Argument(metavar="[FILE]", help="A plan as TOML; by default the one of 2022 that comes with Pravah.")]
+File = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[FILE]", help="A plan as TOML; by default the one of 2022 that comes with Pravah."
+    ),
+]
 Unit = Annotated[str, typer.Option(help="A unit code: what is at or below it.")]
-On = Annotated[str | None, typer.Option("--date", metavar="DAY", help="As on the evening of this day, such as 2022-06-30; today by default.")]
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--date",
+        metavar="DAY",
+        help="As on the evening of this day, such as 2022-06-30; today by default.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")]
 
-TEXTS = Environment(loader=PackageLoader("cli"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)  # noqa: S701 - plain text for a messenger
+TEXTS = Environment(
+    loader=PackageLoader("cli"),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    autoescape=False,
+)
 SHOWN_IN_A_TEXT = 10
-OUTLOOKS = {"reached": "reached पूरा", "forecast": "forecast अनुमान", "not_in_sight": "not in sight नज़र में नहीं", "too_little": "too little to go on आँकड़े कम"}
+OUTLOOKS = {
+    "reached": "reached पूरा",
+    "forecast": "forecast अनुमान",
+    "not_in_sight": "not in sight नज़र में नहीं",
+    "too_little": "too little to go on आँकड़े कम",
+}
 
 
 @plan.command()
@@ -47,13 +81,21 @@ def check(file: File = None) -> None:
 def load(
     file: File = None,
     *,
-    reason: Annotated[str, typer.Option(help="Why, for those who ask later why a deadline moved.")] = "loaded by hand",
+    reason: Annotated[
+        str, typer.Option(help="Why, for those who ask later why a deadline moved.")
+    ] = "loaded by hand",
 ) -> None:
     """Check a plan file and put it in force for its state. The plan before it stays in the history."""
     found, settings = _read(file), Settings()
     with connect(settings.clickhouse, "writer") as client:
         before = len(moved_deadlines(client))
-        if not load_plan(client, Schema(settings.clickhouse.database, settings.clickhouse.cluster), found, author=author(), reason=reason):
+        if not load_plan(
+            client,
+            Schema(settings.clickhouse.database, settings.clickhouse.cluster),
+            found,
+            author=author(),
+            reason=reason,
+        ):
             typer.echo(f"this plan of {found.state} is in force already")
             return
         moved = moved_deadlines(client)[before:]
@@ -72,7 +114,13 @@ def history(*, as_json: AsJson = False) -> None:
         return
     table = Table("plan", "milestone", "before", "after", "loaded", "by", "why")
     for one in moved:
-        cells = (str(one.before or "new"), str(one.deadline or "taken out"), f"{one.loaded_at:%Y-%m-%d %H:%M}", one.author, one.reason)
+        cells = (
+            str(one.before or "new"),
+            str(one.deadline or "taken out"),
+            f"{one.loaded_at:%Y-%m-%d %H:%M}",
+            one.author,
+            one.reason,
+        )
         table.add_row(one.plan, one.milestone, *cells)
     Console().print(table if moved else "no deadline was ever moved")
 
@@ -84,9 +132,21 @@ def status(*, unit: Unit = "IN", on: On = None, as_json: AsJson = False) -> None
     with connect(Settings().clickhouse, "grafana") as client:
         found = milestone_progress(client, unit, as_of)
     if as_json:
-        typer.echo(orjson.dumps({"unit": unit, "as_of": as_of.isoformat(), "milestones": [asdict(one) for one in found]}).decode())
+        typer.echo(
+            orjson.dumps(
+                {
+                    "unit": unit,
+                    "as_of": as_of.isoformat(),
+                    "milestones": [asdict(one) for one in found],
+                }
+            ).decode()
+        )
         return
-    Console().print(_progress_table(found, unit, as_of) if found else f"no milestone is expected at or below {unit} on {as_of.date()}")
+    Console().print(
+        _progress_table(found, unit, as_of)
+        if found
+        else f"no milestone is expected at or below {unit} on {as_of.date()}"
+    )
 
 
 @plan.command()
@@ -94,7 +154,12 @@ def forecast(
     *,
     unit: Unit = "IN",
     on: On = None,
-    share: Annotated[float, typer.Option(min=0.01, max=1.0, help="Of the units: the day by which so many of them will have it.")] = SHARE,
+    share: Annotated[
+        float,
+        typer.Option(
+            min=0.01, max=1.0, help="Of the units: the day by which so many of them will have it."
+        ),
+    ] = SHARE,
     as_json: AsJson = False,
 ) -> None:
     """Show by which day a share of the units will have each milestone, at the pace of the last week, with a band of about four in five. docs/plan.md says how far it was off."""
@@ -102,7 +167,16 @@ def forecast(
     with connect(Settings().clickhouse, "grafana") as client:
         found = forecasts(client, unit, as_of, share=share)
     if as_json:
-        typer.echo(orjson.dumps({"unit": unit, "as_of": as_of.isoformat(), "share": share, "milestones": [asdict(one) for one in found]}).decode())
+        typer.echo(
+            orjson.dumps(
+                {
+                    "unit": unit,
+                    "as_of": as_of.isoformat(),
+                    "share": share,
+                    "milestones": [asdict(one) for one in found],
+                }
+            ).decode()
+        )
         return
     table = Table(
         "milestone",
@@ -119,8 +193,20 @@ def forecast(
     )
     for one in found:
         counts = (f"{count:,}" for count in (one.expected, one.done, one.recent, one.goal))
-        latest = "> 1 year" if one.outlook == "forecast" and one.latest is None else str(one.latest or "")
-        table.add_row(one.milestone, str(one.deadline), *counts, OUTLOOKS[one.outlook], str(one.reached_at or ""), str(one.earliest or ""), latest)
+        latest = (
+            "> 1 year"
+            if one.outlook == "forecast" and one.latest is None
+            else str(one.latest or "")
+        )
+        table.add_row(
+            one.milestone,
+            str(one.deadline),
+            *counts,
+            OUTLOOKS[one.outlook],
+            str(one.reached_at or ""),
+            str(one.earliest or ""),
+            latest,
+        )
     Console().print(table)
 
 
@@ -141,18 +227,37 @@ def show_defaulters(
         whom = calls(client, found)
         title = unit_name(client, unit, text or "en")
     if as_json:
-        rows = [{**asdict(one), "call": asdict(call) if call else None} for one, call in zip(found, whom, strict=True)]
-        typer.echo(orjson.dumps({"unit": unit, "as_of": as_of.isoformat(), "defaulters": rows}).decode())
+        rows = [
+            {**asdict(one), "call": asdict(call) if call else None}
+            for one, call in zip(found, whom, strict=True)
+        ]
+        typer.echo(
+            orjson.dumps({"unit": unit, "as_of": as_of.isoformat(), "defaulters": rows}).decode()
+        )
     elif text:
         typer.echo(defaulters_text(found, whom, title, as_of, text))
     else:
-        Console().print(_defaulters_table(found, whom) if found else f"nobody at or below {unit} is overdue on {as_of.date()}")
+        Console().print(
+            _defaulters_table(found, whom)
+            if found
+            else f"nobody at or below {unit} is overdue on {as_of.date()}"
+        )
 
 
-def defaulters_text(found: Sequence[Defaulter], whom: Sequence[Call | None], title: str, as_of: datetime, language: Language) -> str:
+def defaulters_text(
+    found: Sequence[Defaulter],
+    whom: Sequence[Call | None],
+    title: str,
+    as_of: datetime,
+    language: Language,
+) -> str:
     """Defaulters as a text for a messenger, in Hindi or English."""
     shown = list(zip(found, whom, strict=True))[:SHOWN_IN_A_TEXT]
-    return TEXTS.get_template(f"defaulters.{language}.txt").render(shown=shown, more=len(found) - len(shown), title=title, day=as_of.date()).strip()
+    return (
+        TEXTS.get_template(f"defaulters.{language}.txt")
+        .render(shown=shown, more=len(found) - len(shown), title=title, day=as_of.date())
+        .strip()
+    )
 
 
 def evening(day: str | None) -> datetime:
@@ -164,7 +269,9 @@ def evening(day: str | None) -> datetime:
     if day is None:
         return datetime.now(KOLKATA)
     try:
-        return datetime.combine(date.fromisoformat(day) + timedelta(days=1), time(), KOLKATA) - timedelta(seconds=1)
+        return datetime.combine(
+            date.fromisoformat(day) + timedelta(days=1), time(), KOLKATA
+        ) - timedelta(seconds=1)
     except ValueError as error:
         msg = f"--date {day!r}: {error}; a day is written 2022-06-30"
         raise typer.BadParameter(msg) from None
@@ -183,14 +290,42 @@ def _progress_table(found: Sequence[MilestoneProgress], unit: str, as_of: dateti
     for one in found:
         share = 100 * (one.done_on_time + one.done_late) / one.expected
         counts = (one.expected, one.done_on_time, one.done_late, one.overdue, one.due)
-        table.add_row(one.name_en, one.name_hi, str(one.deadline), *(f"{count:,}" for count in counts), f"{share:.1f}")
+        table.add_row(
+            one.name_en,
+            one.name_hi,
+            str(one.deadline),
+            *(f"{count:,}" for count in counts),
+            f"{share:.1f}",
+        )
     return table
 
 
 def _defaulters_table(found: Sequence[Defaulter], whom: Sequence[Call | None]) -> Table:
-    table = Table("unit", "name", "नाम", "milestone", "लक्ष्य", "days overdue", "blocks", "last report", "responsible", "call")
+    table = Table(
+        "unit",
+        "name",
+        "नाम",
+        "milestone",
+        "लक्ष्य",
+        "days overdue",
+        "blocks",
+        "last report",
+        "responsible",
+        "call",
+    )
     for one, call in zip(found, whom, strict=True):
         counts = (f"{one.days_overdue:,}", f"{one.blocks:,}", str(one.last_report or "never"))
-        answers = f"{one.responsible} · {one.responsible_en}" if one.responsible_unit else one.responsible
-        table.add_row(one.unit, one.name_en, one.name_hi, one.milestone_en, one.milestone_hi, *counts, answers, f"{call.name} {call.phone}" if call else "")
+        answers = (
+            f"{one.responsible} · {one.responsible_en}" if one.responsible_unit else one.responsible
+        )
+        table.add_row(
+            one.unit,
+            one.name_en,
+            one.name_hi,
+            one.milestone_en,
+            one.milestone_hi,
+            *counts,
+            answers,
+            f"{call.name} {call.phone}" if call else "",
+        )
     return table

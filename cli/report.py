@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from reports.forms import FORMS, Form, rendered
-from reports.words import Tongue
-from settings import Settings
+from pravah.settings import Settings
+from reports.formats import FORMS, Form, rendered
+from reports.labels import Tongue
 from sinks.connection import connect
 
 _STANDARD_OUTPUT = Path("-")
@@ -16,26 +16,46 @@ _STANDARD_OUTPUT = Path("-")
 
 def report(
     *,
-    unit: Annotated[str | None, typer.Option(help="A unit code; by default the state whose plan is in force.")] = None,
-    on: Annotated[str | None, typer.Option("--date", metavar="DAY", help="As on the evening of this day, such as 2022-06-30; today by default.")] = None,
-    lang: Annotated[Tongue, typer.Option(help="Hindi, English, or both side by side.")] = "both",
-    form: Annotated[Form | None, typer.Option("--format", help="By default what the ending of --to says, else html.")] = None,
-    to: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to; by default a file named by unit and day in this folder. - is standard output.")
+    unit: Annotated[
+        str | None, typer.Option(help="A unit code; by default the state whose plan is in force.")
     ] = None,
-    with_contacts: Annotated[bool, typer.Option("--with-contacts", help="Say whom to call: names and phone numbers.")] = False,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            "--date",
+            metavar="DAY",
+            help="As on the evening of this day, such as 2022-06-30; today by default.",
+        ),
+    ] = None,
+    lang: Annotated[Tongue, typer.Option(help="Hindi, English, or both side by side.")] = "both",
+    form: Annotated[
+        Form | None,
+        typer.Option("--format", help="By default what the ending of --to says, else html."),
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where to; by default a file named by unit and day in this folder. - is standard output.",
+        ),
+    ] = None,
+    with_contacts: Annotated[
+        bool, typer.Option("--with-contacts", help="Say whom to call: names and phone numbers.")
+    ] = False,
 ) -> None:
     """Make the situation report of a unit: how far each milestone is, what changed, who is ahead and who behind, who is overdue, how current the figures are.
 
     html is one page for a phone, pdf the same on A4, png a card to forward, xlsx a workbook, json the data.
     """
-    from reports.facts import FutureDayError, default_unit, read_situation  # noqa: PLC0415 - other commands do not wait for it
+    from reports.facts import FutureDayError, default_unit, read_situation
 
     form = form or _by_ending(to)
     day = _day(on)
     with connect(Settings().clickhouse, "grafana") as client:
         try:
-            situation = read_situation(client, unit or default_unit(client), day, contacts=with_contacts)
+            situation = read_situation(
+                client, unit or default_unit(client), day, contacts=with_contacts
+            )
         except FutureDayError as error:
             raise typer.BadParameter(str(error), param_hint="--date") from None
     content = rendered(situation, form, lang)
@@ -48,7 +68,9 @@ def report(
     except OSError as error:
         msg = f"{path}: {error.strerror}"
         raise typer.BadParameter(msg, param_hint="--to") from None
-    typer.echo(f"{path}: {situation.name_hi} · {situation.name_en}, {situation.day}, {len(content) / 1024:,.0f} KiB")
+    typer.echo(
+        f"{path}: {situation.name_hi} · {situation.name_en}, {situation.day}, {len(content) / 1024:,.0f} KiB"
+    )
 
 
 def _by_ending(to: Path | None) -> Form:

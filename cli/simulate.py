@@ -14,13 +14,13 @@ import typer
 from pydantic import ValidationError
 
 import reference
-from cli.prepare import read_registry_files
 from cli.progress import progress
-from producers.sdk import EventProducer
-from producers.simulator import Delivery, SimulationOptions, simulate
-from schemas.days import date_of, day_of_micros, instant_micros
+from operations.bootstrap import read_registry_files
+from pravah.days import date_of, day_of_micros, instant_micros
+from pravah.producer import EventProducer
+from pravah.settings import Settings
+from producers.simulator.campaign import Delivery, SimulationOptions, simulate
 from schemas.plan import Plan
-from settings import Settings
 
 LIVE_SPEED = 14.0
 """Events a second that Chhattisgarh's booths send on average on busy days."""
@@ -38,22 +38,53 @@ Share = typer.Option(min=0.0, max=0.5, help="Share of the deliveries.")
 
 def simulate_command(
     *,
-    first: Annotated[str, typer.Option("--from", metavar="DAY", help="First day, such as 2022-02-01.")] = _DEFAULTS.first.isoformat(),
-    last: Annotated[str, typer.Option("--to", metavar="DAY", help="Last day of what occurs; deliveries may come later.")] = _DEFAULTS.last.isoformat(),
-    events: Annotated[int, typer.Option(min=1, help="How many deliveries, within 2 %.")] = _DEFAULTS.events,
-    seed: Annotated[int, typer.Option(help="Equal seeds and options give equal deliveries.")] = _DEFAULTS.seed,
+    first: Annotated[
+        str, typer.Option("--from", metavar="DAY", help="First day, such as 2022-02-01.")
+    ] = _DEFAULTS.first.isoformat(),
+    last: Annotated[
+        str,
+        typer.Option(
+            "--to", metavar="DAY", help="Last day of what occurs; deliveries may come later."
+        ),
+    ] = _DEFAULTS.last.isoformat(),
+    events: Annotated[
+        int, typer.Option(min=1, help="How many deliveries, within 2 %.")
+    ] = _DEFAULTS.events,
+    seed: Annotated[
+        int, typer.Option(help="Equal seeds and options give equal deliveries.")
+    ] = _DEFAULTS.seed,
     state: Annotated[str, typer.Option(help="The state whose units report; IN for all.")] = "CG",
-    speed: Annotated[float, typer.Option(min=0.0, help="Deliveries a second; 0 is as fast as possible.")] = 0.0,
-    live: Annotated[bool, typer.Option("--live", help="Events occur now, --speed a second (14 if not given), until Ctrl-C or tomorrow night.")] = False,
-    out: Annotated[Path | None, typer.Option(help="JSON lines to this file (- is standard output), not to Kafka; leaves out what is no line of text.")] = None,
+    speed: Annotated[
+        float, typer.Option(min=0.0, help="Deliveries a second; 0 is as fast as possible.")
+    ] = 0.0,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live",
+            help="Events occur now, --speed a second (14 if not given), until Ctrl-C or tomorrow night.",
+        ),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON lines to this file (- is standard output), not to Kafka; leaves out what is no line of text."
+        ),
+    ] = None,
     repeats: Annotated[float, Share] = _DEFAULTS.repeats,
     corrections: Annotated[float, Share] = _DEFAULTS.corrections,
     retractions: Annotated[float, Share] = _DEFAULTS.retractions,
     broken: Annotated[float, Share] = _DEFAULTS.broken,
     late: Annotated[float, Share] = _DEFAULTS.late,
     wrong_key: Annotated[float, Share] = _DEFAULTS.wrong_key,
-    registry: Annotated[list[Path] | None, typer.Option(help="Registry files (*.units.csv, *.parents.csv) instead of those that come with Pravah.")] = None,
-    plan: Annotated[Path | None, typer.Option(help="A plan file instead of the one that comes with Pravah.")] = None,
+    registry: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Registry files (*.units.csv, *.parents.csv) instead of those that come with Pravah."
+        ),
+    ] = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="A plan file instead of the one that comes with Pravah.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False,
 ) -> None:
     """Simulate a campaign: it follows the plan's deadlines with stragglers, late, repeated, corrected and broken deliveries.
@@ -61,12 +92,32 @@ def simulate_command(
     The same seed and options give the same deliveries, so sending them again changes nothing.
     """
     now = datetime.now(UTC)
-    shares = {"repeats": repeats, "corrections": corrections, "retractions": retractions, "broken": broken, "late": late, "wrong_key": wrong_key}
+    shares = {
+        "repeats": repeats,
+        "corrections": corrections,
+        "retractions": retractions,
+        "broken": broken,
+        "late": late,
+        "wrong_key": wrong_key,
+    }
     try:
-        span = _live(now, speed or LIVE_SPEED) if live else {"first": date.fromisoformat(first), "last": date.fromisoformat(last), "events": events}
-        options = SimulationOptions.model_validate({"seed": seed, "state": None if state == "IN" else state, **span, **shares})
+        span = (
+            _live(now, speed or LIVE_SPEED)
+            if live
+            else {
+                "first": date.fromisoformat(first),
+                "last": date.fromisoformat(last),
+                "events": events,
+            }
+        )
+        options = SimulationOptions.model_validate(
+            {"seed": seed, "state": None if state == "IN" else state, **span, **shares}
+        )
     except ValidationError as error:
-        msg = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}".removeprefix(": Value error, ") for item in error.errors())
+        msg = "; ".join(
+            f"{'.'.join(map(str, item['loc']))}: {item['msg']}".removeprefix(": Value error, ")
+            for item in error.errors()
+        )
         raise typer.BadParameter(msg) from None
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--from / --to") from None
@@ -75,7 +126,11 @@ def simulate_command(
     counts: Counter[str] = Counter()
     pace = _when_due if live else _every(speed)
     ends_live = suppress(KeyboardInterrupt) if live else nullcontext()
-    with _sink(out) as sink, progress("simulating", options.events, quiet=str(out) == "-") as advance, ends_live:
+    with (
+        _sink(out) as sink,
+        progress("simulating", options.events, quiet=str(out) == "-") as advance,
+        ends_live,
+    ):
         for delivery in simulate(units, programme, options):
             if live and delivery.sent_at < now:
                 advance(1)
@@ -90,9 +145,17 @@ def _live(now: datetime, speed: float) -> dict[str, object]:
     """The options of a simulation from about now until tomorrow night."""
     begin = now - WARM_UP
     first = day_of_micros(instant_micros(begin))
-    end = datetime.combine(date_of(first + 2), datetime.min.time(), tzinfo=UTC) - timedelta(hours=5, minutes=30)
+    end = datetime.combine(date_of(first + 2), datetime.min.time(), tzinfo=UTC) - timedelta(
+        hours=5, minutes=30
+    )
     events = max(1, round(speed * (end - begin).total_seconds()))
-    return {"first": date_of(first), "last": date_of(first + 1), "begin": begin, "events": events, "steady": True}
+    return {
+        "first": date_of(first),
+        "last": date_of(first + 1),
+        "begin": begin,
+        "events": events,
+        "steady": True,
+    }
 
 
 def _when_due(delivery: Delivery) -> None:
@@ -158,7 +221,16 @@ def _tell(counts: Counter[str], *, as_json: bool, err: bool) -> None:
     """What was sent; on standard error if standard output has the deliveries."""
     left_out = counts.pop("left out", 0)
     if as_json:
-        typer.echo(orjson.dumps({"deliveries": counts.total(), "left_out": left_out, "by_sort": dict(counts)}).decode(), err=err)
+        typer.echo(
+            orjson.dumps(
+                {"deliveries": counts.total(), "left_out": left_out, "by_sort": dict(counts)}
+            ).decode(),
+            err=err,
+        )
         return
     sorts = ", ".join(f"{name} {count:,}" for name, count in counts.most_common())
-    typer.echo(f"{counts.total():,} deliveries: {sorts}" + (f"; left out, being no text: {left_out:,}" if left_out else ""), err=err)
+    typer.echo(
+        f"{counts.total():,} deliveries: {sorts}"
+        + (f"; left out, being no text: {left_out:,}" if left_out else ""),
+        err=err,
+    )

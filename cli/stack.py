@@ -1,6 +1,5 @@
 """`pravah up`, `pravah down`, `pravah status`: the stack on this machine."""
 
-import os
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
@@ -12,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 import stack
-from cli.prepare import prepare
-from settings import Settings
+from operations.bootstrap import prepare
+from pravah.settings import Settings
 from sinks.connection import connect, first_line
 from sinks.lag import Lag
 
@@ -27,12 +26,16 @@ def up() -> None:
     Data is kept in PRAVAH_HOME between runs. With PRAVAH_KAFKA__BOOTSTRAP_SERVERS and PRAVAH_CLICKHOUSE__HOST set, servers elsewhere are used and only made ready.
     """
     settings = Settings()
-    if is_embedded():
+    if stack.is_embedded():
         stack.up(settings.home, lambda text: typer.echo(text, err=True))
         settings = Settings()
     prepare(settings, lambda text: typer.echo(text, err=True))
-    typer.echo(f"ready: Kafka {settings.kafka.bootstrap_servers}, ClickHouse {settings.clickhouse.host}:{settings.clickhouse.native_port}")
-    typer.echo("next: `pravah worker` rolls events up, `pravah simulate` sends some, `pravah status` shows how it goes, `pravah down` ends it")
+    typer.echo(
+        f"ready: Kafka {settings.kafka.bootstrap_servers}, ClickHouse {settings.clickhouse.host}:{settings.clickhouse.native_port}"
+    )
+    typer.echo(
+        "next: `pravah worker` rolls events up, `pravah simulate` sends some, `pravah status` shows how it goes, `pravah down` ends it"
+    )
 
 
 def down() -> None:
@@ -44,39 +47,53 @@ def status(*, as_json: AsJson = False) -> None:
     """Show the servers, and how far the figures are behind the log. Exit 1 if the stack is down."""
     settings = Settings()
     now = stack.status(settings.home)
-    ready = now.ready or not is_embedded()
+    ready = now.ready or not stack.is_embedded()
     position = None
     problem = ""
     if ready:
         try:
-            with connect(settings.clickhouse, "writer") as client, Lag(settings.kafka, client) as lag:
+            with (
+                connect(settings.clickhouse, "writer") as client,
+                Lag(settings.kafka, client) as lag,
+            ):
                 position = lag.position()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the person at the screen wants to see the rest and this
+        except Exception as error:
             problem = first_line(error)
     if as_json:
         servers = [{**asdict(server), "log": str(server.log)} for server in now.servers]
         figures = None if position is None else {**asdict(position), "behind": position.behind}
-        typer.echo(orjson.dumps({"home": str(now.home), "ready": ready, "servers": servers, "figures": figures, "problem": problem or None}).decode())
+        typer.echo(
+            orjson.dumps(
+                {
+                    "home": str(now.home),
+                    "ready": ready,
+                    "servers": servers,
+                    "figures": figures,
+                    "problem": problem or None,
+                }
+            ).decode()
+        )
         raise typer.Exit(0 if ready and not problem else 1)
     console = Console()
     if now.servers:
         table = Table("server", "address", "pid", "memory", "since", "log")
         for server in now.servers:
             since = datetime.fromtimestamp(server.since, UTC).astimezone(_KOLKATA)
-            table.add_row(server.name, server.address, str(server.pid), f"{server.memory >> 20} MiB", f"{since:%Y-%m-%d %H:%M}", str(server.log))
+            table.add_row(
+                server.name,
+                server.address,
+                str(server.pid),
+                f"{server.memory >> 20} MiB",
+                f"{since:%Y-%m-%d %H:%M}",
+                str(server.log),
+            )
         console.print(table)
-    elif is_embedded():
+    elif stack.is_embedded():
         typer.echo(f"no stack runs in {settings.home}; `pravah up` starts one")
     if position is not None:
-        typer.echo(f"{position.durable:,} of {position.end:,} records are in the figures, {position.behind:,} are not yet")
+        typer.echo(
+            f"{position.durable:,} of {position.end:,} records are in the figures, {position.behind:,} are not yet"
+        )
     if problem:
         typer.echo(f"figures: {problem}")
     raise typer.Exit(0 if ready and not problem else 1)
-
-
-_ELSEWHERE = ("PRAVAH_KAFKA__BOOTSTRAP_SERVERS", "PRAVAH_CLICKHOUSE__HOST")
-
-
-def is_embedded() -> bool:
-    """Whether the servers are those of the home folder: no environment variable names others."""
-    return not any(name in os.environ for name in _ELSEWHERE)

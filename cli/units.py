@@ -10,23 +10,31 @@ from rich.console import Console
 from rich.table import Table
 
 import reference
-from cli.prepare import install_registry, read_registry_files
 from cli.units_apply import apply
+from operations.bootstrap import install_registry, read_registry_files
+from pravah.days import FIRST_DAY, LAST_DAY, date_of, day_of
+from pravah.settings import Settings
+from pravah.units import LEVELS
 from schemas.contacts import contacts_from_csv
-from schemas.days import FIRST_DAY, LAST_DAY, date_of, day_of
 from schemas.registry import Registry
-from schemas.units import LEVELS
-from settings import Settings
 from sinks.connection import connect
 from sinks.control_room import load_contacts
 from sinks.dimensions import known_units
 from sinks.migrate import Schema
 
-units = typer.Typer(no_args_is_help=True, help="The unit registry: check files, load them, look at a unit.")
+units = typer.Typer(
+    no_args_is_help=True, help="The unit registry: check files, load them, look at a unit."
+)
 
 units.command()(apply)
 
-Folder = Annotated[Path | None, typer.Argument(metavar="[FOLDER]", help="With *.units.csv and *.parents.csv; by default the registry that comes with Pravah.")]
+Folder = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[FOLDER]",
+        help="With *.units.csv and *.parents.csv; by default the registry that comes with Pravah.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")]
 
 
@@ -34,11 +42,20 @@ AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")
 def check(folder: Folder = None, *, as_json: AsJson = False) -> None:
     """Check registry files: codes, levels, circles, overlaps, orphans, gaps. All findings at once, with file and line; exit 1 if there are any."""
     registry = _read(folder)
-    counts = {level: sum(unit.level == level for unit in registry.units.values()) for level in LEVELS}
+    counts = {
+        level: sum(unit.level == level for unit in registry.units.values()) for level in LEVELS
+    }
     if as_json:
-        typer.echo(orjson.dumps({"units": len(registry), "levels": counts, "fingerprint": registry.fingerprint()}).decode())
+        typer.echo(
+            orjson.dumps(
+                {"units": len(registry), "levels": counts, "fingerprint": registry.fingerprint()}
+            ).decode()
+        )
     else:
-        typer.echo(f"{len(registry):,} units, no findings: " + ", ".join(f"{count:,} {level}" for level, count in counts.items()))
+        typer.echo(
+            f"{len(registry):,} units, no findings: "
+            + ", ".join(f"{count:,} {level}" for level, count in counts.items())
+        )
 
 
 @units.command()
@@ -53,7 +70,14 @@ def load(folder: Folder = None) -> None:
 
 
 @units.command("contacts")
-def load_contacts_file(file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV with the columns unit, role, name, phone, language.")]) -> None:
+def load_contacts_file(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="CSV with the columns unit, role, name, phone, language."
+        ),
+    ],
+) -> None:
     """Check a contacts file and make it the contacts in force: who holds which office, and how to reach them. All findings at once; exit 1 if there are any.
 
     Names and phone numbers stand in this table alone; the AICC's account may not read it.
@@ -61,7 +85,9 @@ def load_contacts_file(file: Annotated[Path, typer.Argument(metavar="FILE", help
     lines, settings = file.read_text(encoding="utf-8-sig").splitlines(), Settings()
     with connect(settings.clickhouse, "writer") as client:
         contacts = contacts_from_csv(lines, known_units(client))
-        load_contacts(client, Schema(settings.clickhouse.database, settings.clickhouse.cluster), contacts)
+        load_contacts(
+            client, Schema(settings.clickhouse.database, settings.clickhouse.cluster), contacts
+        )
     typer.echo(f"{len(contacts):,} contacts loaded")
 
 
@@ -69,7 +95,10 @@ def load_contacts_file(file: Annotated[Path, typer.Argument(metavar="FILE", help
 def show(
     code: Annotated[str, typer.Argument(help="A unit code, such as CG-AC043.")],
     *,
-    on: Annotated[str | None, typer.Option(metavar="DAY", help="Only what holds on this day, such as 2022-03-15.")] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(metavar="DAY", help="Only what holds on this day, such as 2022-03-15."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a unit and who stands above it on which days."""
@@ -81,13 +110,45 @@ def show(
     spans = registry.ancestors(code, day_of(date.fromisoformat(on))) if on else registry.spans(code)
     rows = sorted(spans, key=lambda span: (LEVELS.index(span.level), span.first))
     if as_json:
-        ancestors = [{"unit": s.ancestor, "level": s.level, "valid_from": _shown(s.first), "valid_to": _shown(s.last)} for s in rows]
-        typer.echo(orjson.dumps({"unit": code, "name_en": unit.name_en, "name_hi": unit.name_hi, "ancestors": ancestors}).decode())
+        ancestors = [
+            {
+                "unit": s.ancestor,
+                "level": s.level,
+                "valid_from": _shown(s.first),
+                "valid_to": _shown(s.last),
+            }
+            for s in rows
+        ]
+        typer.echo(
+            orjson.dumps(
+                {
+                    "unit": code,
+                    "name_en": unit.name_en,
+                    "name_hi": unit.name_hi,
+                    "ancestors": ancestors,
+                }
+            ).decode()
+        )
         return
-    table = Table("level", "unit", "name", "नाम", "from", "to", title=f"{code}  {unit.name_en}  {unit.name_hi}")
+    table = Table(
+        "level",
+        "unit",
+        "name",
+        "नाम",
+        "from",
+        "to",
+        title=f"{code}  {unit.name_en}  {unit.name_hi}",
+    )
     for span in rows:
         above = registry.units[span.ancestor]
-        table.add_row(span.level, span.ancestor, above.name_en, above.name_hi, _shown(span.first) or "", _shown(span.last) or "")
+        table.add_row(
+            span.level,
+            span.ancestor,
+            above.name_en,
+            above.name_hi,
+            _shown(span.first) or "",
+            _shown(span.last) or "",
+        )
     Console().print(table)
 
 

@@ -11,15 +11,15 @@ from clickhouse_driver import Client
 from rich.console import Console
 from rich.table import Table
 
-from cli.cut import close_chunks
-from cli.prepare import install_registry, read_registry_files
 from cli.reconcile import author
-from producers.registry import read_registry
-from schemas.days import FIRST_DAY, LAST_DAY, date_of
+from operations.bootstrap import install_registry, read_registry_files
+from operations.close_chunks import close_chunks
+from pravah.days import FIRST_DAY, LAST_DAY, date_of
+from pravah.settings import Settings
+from pravah.units import LEVELS
+from producers.topics.registry import read_registry
 from schemas.moves import Difference, compare, move_units
 from schemas.registry import Registry, Unit
-from schemas.units import LEVELS
-from settings import Settings
 from sinks.connection import connect
 from sinks.dimensions import proposed
 from sinks.migrate import Schema
@@ -39,10 +39,24 @@ Source = Annotated[
 def apply(
     source: Source,
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it. Without this it is a dry run: it shows what would change and changes nothing.")] = False,
-    reason: Annotated[str, typer.Option(help="Why, for those who ask later why a figure moved; by default the file's name.")] = "",
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes",
+            help="Do it. Without this it is a dry run: it shows what would change and changes nothing.",
+        ),
+    ] = False,
+    reason: Annotated[
+        str,
+        typer.Option(
+            help="Why, for those who ask later why a figure moved; by default the file's name."
+        ),
+    ] = "",
     limit: Annotated[int, typer.Option(min=0, help="How many units and figures to show.")] = 20,
-    wait: Annotated[float, typer.Option(min=0, help="Seconds without progress after which open chunks are left out.")] = 15.0,
+    wait: Annotated[
+        float,
+        typer.Option(min=0, help="Seconds without progress after which open chunks are left out."),
+    ] = 15.0,
     as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False,
 ) -> None:
     """Move units to other parents, also with effect from a past day, and move the figures with them.
@@ -53,7 +67,7 @@ def apply(
     Exit 1 if there is something to mend first.
     """
     settings = Settings()
-    say: Callable[[str], None] = lambda text: typer.echo(text, err=True)  # noqa: E731
+    say: Callable[[str], None] = lambda text: typer.echo(text, err=True)
     present = read_registry(settings.kafka)
     if present is None:
         msg = "no registry is loaded: `pravah up` loads the one that comes with Pravah, `pravah units load FOLDER` your own"
@@ -67,13 +81,22 @@ def apply(
                 "no worker closes the open chunks: what lies in them will be folded under the new registry, and what was known of it before cannot be told then"
             )
         _check_equal(clickhouse, closing.cut)
-        with proposed(clickhouse, Schema(settings.clickhouse.database, settings.clickhouse.cluster), following) as ancestors:
+        with proposed(
+            clickhouse, Schema(settings.clickhouse.database, settings.clickhouse.cluster), following
+        ) as ancestors:
             figures = movements(clickhouse, closing.cut, ancestors=ancestors)
-        done = _apply(settings, clickhouse, following, reason or source.name, say) if yes and units else None
+        done = (
+            _apply(settings, clickhouse, following, reason or source.name, say)
+            if yes and units
+            else None
+        )
     if as_json:
         result = {
             "applied": done is not None,
-            "units": [{"unit": one.unit, "before": _told(one.before), "after": _told(one.after)} for one in units],
+            "units": [
+                {"unit": one.unit, "before": _told(one.before), "after": _told(one.after)}
+                for one in units
+            ],
             "figures": [asdict(one) for one in figures],
             "repairs": [] if done is None else done,
         }
@@ -105,7 +128,13 @@ def _check_equal(clickhouse: Client, cut: Cut) -> None:
         raise LookupError(msg)
 
 
-def _apply(settings: Settings, clickhouse: Client, following: Registry, reason: str, say: Callable[[str], None]) -> list[dict[str, Any]]:
+def _apply(
+    settings: Settings,
+    clickhouse: Client,
+    following: Registry,
+    reason: str,
+    say: Callable[[str], None],
+) -> list[dict[str, Any]]:
     """Put the registry in force and move the figures; gives the repairs that it took."""
     install_registry(settings, following)
     say("the registry is in force; moving figures …")
@@ -115,29 +144,84 @@ def _apply(settings: Settings, clickhouse: Client, following: Registry, reason: 
         cut = closed_cut(clickhouse)
         if recount(clickhouse, cut, examples=0).equal:
             break
-        repairs.append(asdict(repair(clickhouse, cut, kind="units", reason=reason, author=author(), registry=following.fingerprint())))
+        repairs.append(
+            asdict(
+                repair(
+                    clickhouse,
+                    cut,
+                    kind="units",
+                    reason=reason,
+                    author=author(),
+                    registry=following.fingerprint(),
+                )
+            )
+        )
     return repairs
 
 
-def _show(units: list[Difference], figures: list[Movement], limit: int, console: Console, following: Registry) -> None:
+def _show(
+    units: list[Difference],
+    figures: list[Movement],
+    limit: int,
+    console: Console,
+    following: Registry,
+) -> None:
     if not units:
         console.print("the registry is this already: nothing changes / कोई बदलाव नहीं")
         return
-    table = Table("unit / इकाई", "name", "नाम", "before / पहले", "after / बाद", title=f"{len(units):,} units change / इकाइयाँ बदलती हैं")
+    table = Table(
+        "unit / इकाई",
+        "name",
+        "नाम",
+        "before / पहले",
+        "after / बाद",
+        title=f"{len(units):,} units change / इकाइयाँ बदलती हैं",
+    )
     for one in units[:limit]:
         shown = one.after or one.before
-        table.add_row(one.unit, shown.name_en if shown else "", shown.name_hi if shown else "", _brief(one.before, one.after), _brief(one.after, one.before))
+        table.add_row(
+            one.unit,
+            shown.name_en if shown else "",
+            shown.name_hi if shown else "",
+            _brief(one.before, one.after),
+            _brief(one.after, one.before),
+        )
     if len(units) > limit:
         table.caption = f"the first {limit} of {len(units):,}"
     console.print(table)
-    counts = {level: sum(figure.figures for figure in figures if figure.level == level) for level in LEVELS}
-    console.print("figures that move / बदलने वाले आँकड़े: " + (", ".join(f"{count:,} {level}" for level, count in counts.items() if count) or "none / कोई नहीं"))
+    counts = {
+        level: sum(figure.figures for figure in figures if figure.level == level)
+        for level in LEVELS
+    }
+    console.print(
+        "figures that move / बदलने वाले आँकड़े: "
+        + (
+            ", ".join(f"{count:,} {level}" for level, count in counts.items() if count)
+            or "none / कोई नहीं"
+        )
+    )
     if not figures:
         return
-    table = Table("level", "unit / इकाई", "name", "metric / माप", "days / दिन", "all / कुल", "verified / सत्यापित")
+    table = Table(
+        "level",
+        "unit / इकाई",
+        "name",
+        "metric / माप",
+        "days / दिन",
+        "all / कुल",
+        "verified / सत्यापित",
+    )
     for figure in figures[:limit]:
         name = following.units[figure.unit].name_en if figure.unit in following.units else ""
-        table.add_row(figure.level, figure.unit, name, figure.metric, f"{figure.figures:,}", f"{figure.value:+,}", f"{figure.verified_value:+,}")
+        table.add_row(
+            figure.level,
+            figure.unit,
+            name,
+            figure.metric,
+            f"{figure.figures:,}",
+            f"{figure.value:+,}",
+            f"{figure.verified_value:+,}",
+        )
     if len(figures) > limit:
         table.caption = f"the first {limit} of {len(figures):,}, from the top level down"
     console.print(table)
@@ -152,7 +236,11 @@ def _brief(unit: Unit | None, other: Unit | None) -> str:
         lines.append(_days(unit.first, unit.last))
     if other is not None and (unit.name_en, unit.name_hi) != (other.name_en, other.name_hi):
         lines.append(f"{unit.name_en} {unit.name_hi}")
-    lines += [f"{edge.parent} {_days(edge.first, edge.last)}" for edge in unit.parents if other is None or edge not in other.parents]
+    lines += [
+        f"{edge.parent} {_days(edge.first, edge.last)}"
+        for edge in unit.parents
+        if other is None or edge not in other.parents
+    ]
     return "\n".join(lines)
 
 
@@ -163,5 +251,14 @@ def _days(first: int, last: int) -> str:
 def _told(unit: Unit | None) -> dict[str, Any] | None:
     if unit is None:
         return None
-    parents = [{"unit": edge.parent, "valid_from": date_of(edge.first), "valid_to": date_of(edge.last)} for edge in unit.parents]
-    return {"name_en": unit.name_en, "name_hi": unit.name_hi, "valid_from": date_of(unit.first), "valid_to": date_of(unit.last), "parents": parents}
+    parents = [
+        {"unit": edge.parent, "valid_from": date_of(edge.first), "valid_to": date_of(edge.last)}
+        for edge in unit.parents
+    ]
+    return {
+        "name_en": unit.name_en,
+        "name_hi": unit.name_hi,
+        "valid_from": date_of(unit.first),
+        "valid_to": date_of(unit.last),
+        "parents": parents,
+    }

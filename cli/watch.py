@@ -11,14 +11,17 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.plan import AsJson, On, Unit, evening
-from schemas.units import LEVELS, Level
-from settings import Settings
+from pravah.settings import Settings
+from pravah.units import LEVELS, Level
 from sinks.connection import connect
 from sinks.control_room import SILENT_DAYS, activity, reporting_rates
 from sinks.members import EXACT_UP_TO, members, named_twice
 from sinks.unusual import unusual_values
 
-watch = typer.Typer(no_args_is_help=True, help="Who is silent, what stands out, how complete reports are, how many members are different persons.")
+watch = typer.Typer(
+    no_args_is_help=True,
+    help="Who is silent, what stands out, how complete reports are, how many members are different persons.",
+)
 
 Days = Annotated[int, typer.Option(min=1, max=400, help="So many days, up to the date.")]
 
@@ -28,20 +31,42 @@ def silent(
     *,
     unit: Unit = "IN",
     on: On = None,
-    days: Annotated[int, typer.Option(min=1, max=400, help="Nothing for so many days is silence.")] = SILENT_DAYS,
-    zero: Annotated[bool, typer.Option("--zero", help="Instead those that did report, but nothing but zeros.")] = False,
+    days: Annotated[
+        int, typer.Option(min=1, max=400, help="Nothing for so many days is silence.")
+    ] = SILENT_DAYS,
+    zero: Annotated[
+        bool, typer.Option("--zero", help="Instead those that did report, but nothing but zeros.")
+    ] = False,
     level: Annotated[str | None, typer.Option(help="Only units of this level.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the open units that reported nothing for some days, the longest silent first."""
     state: Literal["silent", "zero"] = "zero" if zero else "silent"
     with connect(Settings().clickhouse, "grafana") as client:
-        found = [one for one in activity(client, unit, evening(on), days=days, state=state) if level in {None, one["level"]}]
+        found = [
+            one
+            for one in activity(client, unit, evening(on), days=days, state=state)
+            if level in {None, one["level"]}
+        ]
     if as_json:
         typer.echo(orjson.dumps(found).decode())
         return
-    rows = [(one["unit"], one["level"], one["name_en"], one["name_hi"], str(one["last_report"] or "never कभी नहीं"), _shown(one["days_since"])) for one in found]
-    _print(("unit", "level", "name", "नाम", "last report अंतिम", "days दिन"), rows, f"{len(found):,} {state}")
+    rows = [
+        (
+            one["unit"],
+            one["level"],
+            one["name_en"],
+            one["name_hi"],
+            str(one["last_report"] or "never कभी नहीं"),
+            _shown(one["days_since"]),
+        )
+        for one in found
+    ]
+    _print(
+        ("unit", "level", "name", "नाम", "last report अंतिम", "days दिन"),
+        rows,
+        f"{len(found):,} {state}",
+    )
 
 
 @watch.command()
@@ -61,10 +86,34 @@ def unusual(
         typer.echo(orjson.dumps([asdict(one) for one in found]).decode())
         return
     rows = [
-        (str(one.day), one.unit, one.name_en, one.name_hi, one.metric, f"{one.amount:,}", _shown(one.usual), _shown(one.own_z, 1), _shown(one.peer_z, 1))
+        (
+            str(one.day),
+            one.unit,
+            one.name_en,
+            one.name_hi,
+            one.metric,
+            f"{one.amount:,}",
+            _shown(one.usual),
+            _shown(one.own_z, 1),
+            _shown(one.peer_z, 1),
+        )
         for one in found
     ]
-    _print(("day", "unit", "name", "नाम", "metric", "value मान", "usual सामान्य", "z, own past", "z, peers"), rows, f"{len(found):,} unusual values")
+    _print(
+        (
+            "day",
+            "unit",
+            "name",
+            "नाम",
+            "metric",
+            "value मान",
+            "usual सामान्य",
+            "z, own past",
+            "z, peers",
+        ),
+        rows,
+        f"{len(found):,} unusual values",
+    )
 
 
 @watch.command()
@@ -74,7 +123,12 @@ def completeness(
     on: On = None,
     days: Days = 7,
     level: Annotated[str, typer.Option(help="The units that are to report.")] = "booth",
-    late: Annotated[int, typer.Option(min=0, max=365, help="In time is what arrived by the end of so many days after the day.")] = 1,
+    late: Annotated[
+        int,
+        typer.Option(
+            min=0, max=365, help="In time is what arrived by the end of so many days after the day."
+        ),
+    ] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Show which share of the units reported for each day, and which in time (DHIS2's reporting rates)."""
@@ -84,7 +138,9 @@ def completeness(
         raise typer.BadParameter(msg)
     last = evening(on).date()
     with connect(Settings().clickhouse, "grafana") as client:
-        found = reporting_rates(client, [unit], last - timedelta(days=days - 1), last, level=reporting, days=late)
+        found = reporting_rates(
+            client, [unit], last - timedelta(days=days - 1), last, level=reporting, days=late
+        )
     if as_json:
         typer.echo(orjson.dumps([asdict(one) for one in found]).decode())
         return
@@ -99,7 +155,11 @@ def completeness(
         )
         for one in found
     ]
-    _print(("day दिन", "expected अपेक्षित", "reported प्राप्त", "%", "in time समय पर", "%"), rows, f"{unit} · {level}")
+    _print(
+        ("day दिन", "expected अपेक्षित", "reported प्राप्त", "%", "in time समय पर", "%"),
+        rows,
+        f"{unit} · {level}",
+    )
 
 
 @watch.command("members")
@@ -107,9 +167,18 @@ def show_members(
     *,
     unit: Unit = "IN",
     on: On = None,
-    below: Annotated[str | None, typer.Option(metavar="LEVEL", help="Also each unit of this level below it.")] = None,
-    exact_up_to: Annotated[int, typer.Option(min=0, help="Above so many keys the different persons are counted approximately.")] = EXACT_UP_TO,
-    twice: Annotated[bool, typer.Option("--twice", help="Show who was reported more than once, and where.")] = False,
+    below: Annotated[
+        str | None, typer.Option(metavar="LEVEL", help="Also each unit of this level below it.")
+    ] = None,
+    exact_up_to: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Above so many keys the different persons are counted approximately."
+        ),
+    ] = EXACT_UP_TO,
+    twice: Annotated[
+        bool, typer.Option("--twice", help="Show who was reported more than once, and where.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show members as reported, verified, and how many different persons those with a keyed hash are; all side by side."""
@@ -118,7 +187,13 @@ def show_members(
         if twice:
             _tell_twice(named_twice(client, unit, as_of), as_json=as_json)
             return
-        found = [one for one in members(client, unit, as_of, below=below is not None, exact_up_to=exact_up_to) if one.unit == unit or one.level == below]
+        found = [
+            one
+            for one in members(
+                client, unit, as_of, below=below is not None, exact_up_to=exact_up_to
+            )
+            if one.unit == unit or one.level == below
+        ]
     if as_json:
         typer.echo(orjson.dumps([asdict(one) for one in found]).decode())
         return
@@ -131,15 +206,38 @@ def show_members(
         )
         for one in found
     ]
-    _print(("unit", "members सदस्य", "verified सत्यापित", "with a key पहचान सहित", "persons व्यक्ति", "verified persons"), rows, f"{as_of.date()}")
+    _print(
+        (
+            "unit",
+            "members सदस्य",
+            "verified सत्यापित",
+            "with a key पहचान सहित",
+            "persons व्यक्ति",
+            "verified persons",
+        ),
+        rows,
+        f"{as_of.date()}",
+    )
 
 
 def _tell_twice(found: Sequence[Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(orjson.dumps([asdict(one) for one in found]).decode())
         return
-    rows = [(one.member_key[:12] + "…", str(one.memberships), ", ".join(one.units), f"{one.first_day} … {one.last_day}") for one in found]
-    _print(("key", "times बार", "units इकाइयाँ", "days दिन"), rows, f"{len(found):,} reported more than once")
+    rows = [
+        (
+            one.member_key[:12] + "…",
+            str(one.memberships),
+            ", ".join(one.units),
+            f"{one.first_day} … {one.last_day}",
+        )
+        for one in found
+    ]
+    _print(
+        ("key", "times बार", "units इकाइयाँ", "days दिन"),
+        rows,
+        f"{len(found):,} reported more than once",
+    )
 
 
 def _print(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:

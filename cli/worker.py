@@ -10,11 +10,11 @@ from typing import Annotated, NoReturn
 import faust
 import typer
 
-from cli.memory import collect_seldom
-from cli.prepare import default_dictionary
-from cli.workers import run_several
+from operations.bootstrap import default_dictionary
+from operations.gc_tuning import collect_seldom
+from operations.worker_processes import run_several
+from pravah.settings import Settings
 from schemas.registry import Registry
-from settings import Settings
 from sinks.connection import connect
 from sinks.deployment import check_log
 from stack.topics import identify
@@ -43,19 +43,25 @@ class _Worker(faust.Worker):  # type: ignore[misc]
         await super().stop()
 
     def _end(self) -> None:
-        log.error("not stopped within %d s: ending at once; nothing is lost by that", _SHUTDOWN_SECONDS)
+        log.error(
+            "not stopped within %d s: ending at once; nothing is lost by that", _SHUTDOWN_SECONDS
+        )
         if self.changed.is_set():
             _start_anew()
         os._exit(1)
 
 
 def _start_anew() -> NoReturn:
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this very command
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def worker(
     processes: Annotated[
-        int, typer.Option(min=1, help="So many workers at once, each a process of its own; at full speed one keeps about a core and a half busy.")
+        int,
+        typer.Option(
+            min=1,
+            help="So many workers at once, each a process of its own; at full speed one keeps about a core and a half busy.",
+        ),
     ] = 1,
 ) -> None:
     """Roll events up, until a signal.
@@ -66,7 +72,9 @@ def worker(
     """
     if processes > 1:
         raise typer.Exit(run_several(processes, Settings()))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # until Faust has its own handler: a changed registry may be noticed before that
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit()
+    )  # until Faust has its own handler: a changed registry may be noticed before that
     settings = Settings()
     collect_seldom()  # reading the registry makes millions of objects, too
     check_listen(settings.worker_host, settings.worker_port)
@@ -79,7 +87,9 @@ def worker(
     collect_seldom()
     sys.setswitchinterval(_SWITCH_SECONDS)
     stop, changed = threading.Event(), threading.Event()
-    follower = threading.Thread(target=_follow, args=(feed, registry, stop, changed), name="registry", daemon=True)
+    follower = threading.Thread(
+        target=_follow, args=(feed, registry, stop, changed), name="registry", daemon=True
+    )
     follower.start()
     program = _Worker(app, loglevel="info", redirect_stdouts=False)
     program.changed = changed
@@ -92,7 +102,9 @@ def worker(
             _start_anew()
 
 
-def _follow(feed: RegistryFeed, registry: Registry, stop: threading.Event, changed: threading.Event) -> None:
+def _follow(
+    feed: RegistryFeed, registry: Registry, stop: threading.Event, changed: threading.Event
+) -> None:
     known = registry.fingerprint()
 
     def compare(now: Registry) -> None:

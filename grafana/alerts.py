@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import alerting, expr
 from grafana_foundation_sdk.models.alerting import RelativeTimeRange
 
 from grafana.clickhouse_query import ClickHouseQuery
-from grafana.dashboards.frame import ACTIVITY, DISTRICT, PIPELINE, PROGRAMME
+from grafana.dashboards.base import ACTIVITY, DISTRICT, PIPELINE, PROGRAMME
 from grafana.sql import DAY, name
 
 DATASOURCE = "pravah-clickhouse"
@@ -223,7 +223,11 @@ RULES = (
 
 def group(team: str) -> alerting.RuleGroup:
     """The rules of a team, looked at together: the control room's every five minutes, those of operations each minute."""
-    built = alerting.RuleGroup(f"pravah {team}").folder_uid(FOLDER).interval(300 if team == CONTROL_ROOM else 60)
+    built = (
+        alerting.RuleGroup(f"pravah {team}")
+        .folder_uid(FOLDER)
+        .interval(300 if team == CONTROL_ROOM else 60)
+    )
     for rule in RULES:
         if rule.team == team:
             built = built.with_rule(_rule(rule))
@@ -232,14 +236,18 @@ def group(team: str) -> alerting.RuleGroup:
 
 def _rule(rule: AlertRule) -> alerting.Rule:
     asked = ClickHouseQuery(rule.sql, uid=DATASOURCE)
-    above = expr.ExprTypeThresholdConditions().evaluator(expr.ExprTypeThresholdConditionsEvaluator().type("gt").params([rule.above]))
+    above = expr.ExprTypeThresholdConditions().evaluator(
+        expr.ExprTypeThresholdConditionsEvaluator().type("gt").params([rule.above])
+    )
     hours = RelativeTimeRange(from_val=_HOUR, to=0)
     return (
         alerting.Rule(rule.title)
         .uid(rule.uid)
         .folder_uid(FOLDER)
         .rule_group(f"pravah {rule.team}")
-        .with_query(alerting.Query("A").datasource_uid(DATASOURCE).relative_time_range(hours).model(asked))
+        .with_query(
+            alerting.Query("A").datasource_uid(DATASOURCE).relative_time_range(hours).model(asked)
+        )
         .with_query(
             alerting.Query("B")
             .datasource_uid("__expr__")
@@ -251,5 +259,11 @@ def _rule(rule: AlertRule) -> alerting.Rule:
         .no_data_state("OK")
         .exec_err_state("Error")
         .labels({"team": rule.team, "severity": rule.severity})
-        .annotations({"summary": rule.text_hi, "description": rule.text_en, "link": "{{ externalURL }}" + rule.link})
+        .annotations(
+            {
+                "summary": rule.text_hi,
+                "description": rule.text_en,
+                "link": "{{ externalURL }}" + rule.link,
+            }
+        )
     )

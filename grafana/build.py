@@ -53,7 +53,11 @@ def write(folder: Path = GENERATED) -> list[Path]:
         The files that changed.
     """
     wanted = {folder / path: text for path, text in generated()}
-    changed = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    changed = [
+        path
+        for path, text in wanted.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
     for path in changed:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(wanted[path], encoding="utf-8")

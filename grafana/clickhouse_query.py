@@ -42,7 +42,9 @@ class ClickHouseDataquery(Dataquery):
 class ClickHouseQuery(Builder[ClickHouseDataquery]):
     """Builds a `ClickHouseDataquery`."""
 
-    def __init__(self, sql: str, *, format_: Format = "table", ref_id: str = "A", uid: str = VARIABLE) -> None:
+    def __init__(
+        self, sql: str, *, format_: Format = "table", ref_id: str = "A", uid: str = VARIABLE
+    ) -> None:
         """Take a query.
 
         Args:

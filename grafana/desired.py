@@ -6,13 +6,39 @@ from typing import Any, Literal
 from grafana import build
 from grafana.alerts import CONTROL_ROOM, DATASOURCE, FOLDER, OPERATIONS, group
 from grafana.clickhouse_query import PLUGIN
-from grafana.dashboards.frame import ACTIVITY, AICC, AICC_COPY, ASSEMBLY, DISTRICT, EXPLAIN, PIPELINE, PROGRAMME, WALL
-from grafana.notifications import MESSAGE, NIGHT, TEMPLATE, Contacts, contact_points, mute_timing, policy
-from settings import ClickHouseSettings
-from settings.model import ClickHouseUser
+from grafana.dashboards.base import (
+    ACTIVITY,
+    AICC,
+    AICC_COPY,
+    ASSEMBLY,
+    DISTRICT,
+    EXPLAIN,
+    PIPELINE,
+    PROGRAMME,
+    WALL,
+)
+from grafana.notifications import (
+    MESSAGE,
+    NIGHT,
+    TEMPLATE,
+    Contacts,
+    contact_points,
+    mute_timing,
+    policy,
+)
+from pravah.settings import ClickHouseSettings, ClickHouseUser
 
 AudienceName = Literal["state", "district", "aicc"]
-Kind = Literal["datasource", "folder", "dashboard", "template", "mute timing", "contact point", "policy", "rules"]
+Kind = Literal[
+    "datasource",
+    "folder",
+    "dashboard",
+    "template",
+    "mute timing",
+    "contact point",
+    "policy",
+    "rules",
+]
 PROMETHEUS = "pravah-prometheus"
 
 
@@ -26,9 +52,21 @@ class Audience:
 
 
 AUDIENCES: dict[AudienceName, Audience] = {
-    "state": Audience("प्रवाह: प्रदेश · Pravah: state", (WALL, PROGRAMME, DISTRICT, ASSEMBLY, ACTIVITY, PIPELINE, EXPLAIN), alerts=True),
-    "district": Audience("प्रवाह: जिला · Pravah: district", (DISTRICT, ASSEMBLY, PROGRAMME, ACTIVITY, EXPLAIN), alerts=False),
-    "aicc": Audience("प्रवाह: एआईसीसी · Pravah: AICC", (AICC, AICC_COPY, WALL, PROGRAMME, DISTRICT, ASSEMBLY, ACTIVITY, PIPELINE, EXPLAIN), alerts=False),
+    "state": Audience(
+        "प्रवाह: प्रदेश · Pravah: state",
+        (WALL, PROGRAMME, DISTRICT, ASSEMBLY, ACTIVITY, PIPELINE, EXPLAIN),
+        alerts=True,
+    ),
+    "district": Audience(
+        "प्रवाह: जिला · Pravah: district",
+        (DISTRICT, ASSEMBLY, PROGRAMME, ACTIVITY, EXPLAIN),
+        alerts=False,
+    ),
+    "aicc": Audience(
+        "प्रवाह: एआईसीसी · Pravah: AICC",
+        (AICC, AICC_COPY, WALL, PROGRAMME, DISTRICT, ASSEMBLY, ACTIVITY, PIPELINE, EXPLAIN),
+        alerts=False,
+    ),
 }
 
 
@@ -70,10 +108,16 @@ class Wanted:
         if audience.alerts:
             found.append(Resource("template", TEMPLATE, {"name": TEMPLATE, "template": MESSAGE}))
             found.append(Resource("mute timing", NIGHT, mute_timing()))
-            found += [Resource("contact point", str(one["uid"]), one) for one in contact_points(self.contacts)]
+            found += [
+                Resource("contact point", str(one["uid"]), one)
+                for one in contact_points(self.contacts)
+            ]
             if self.contacts.names:
                 found.append(Resource("policy", "policy", policy(self.contacts)))
-            found += [Resource("rules", f"pravah {team}", rules(team)) for team in (CONTROL_ROOM, OPERATIONS)]
+            found += [
+                Resource("rules", f"pravah {team}", rules(team))
+                for team in (CONTROL_ROOM, OPERATIONS)
+            ]
         return found
 
     def _clickhouse(self) -> Resource:
@@ -89,8 +133,20 @@ class Wanted:
             "dialTimeout": "10",
             "queryTimeout": "60",
         }
-        content = {"uid": DATASOURCE, "name": "Pravah", "type": PLUGIN, "access": "proxy", "isDefault": True, "jsonData": data}
-        return Resource("datasource", DATASOURCE, content, {"password": self.account.password.get_secret_value()})
+        content = {
+            "uid": DATASOURCE,
+            "name": "Pravah",
+            "type": PLUGIN,
+            "access": "proxy",
+            "isDefault": True,
+            "jsonData": data,
+        }
+        return Resource(
+            "datasource",
+            DATASOURCE,
+            content,
+            {"password": self.account.password.get_secret_value()},
+        )
 
     def _prometheus(self) -> Resource:
         content = {

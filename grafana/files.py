@@ -13,7 +13,7 @@ import yaml
 from grafana.build import as_text
 from grafana.desired import AUDIENCES, Resource, Wanted
 
-PASSWORD = "${PRAVAH_CLICKHOUSE_PASSWORD}"  # noqa: S105 - the name of a variable
+PASSWORD = "${PRAVAH_CLICKHOUSE_PASSWORD}"
 _AS_THEY_ARE = {"model", "annotations"}
 _VARIABLE = re.compile(r"^\$\{PRAVAH_[A-Z_]+\}$")
 
@@ -48,13 +48,25 @@ def provisioning_files(wanted: Wanted, dashboards_path: str) -> dict[Path, str]:
         **{Path(f"dashboards/json/{one['uid']}.json"): as_text(one) for one in of("dashboard")},
     }
     if groups := of("rules"):
-        files[Path("alerting/rules.yaml")] = _yaml({"groups": [_group(one, title) for one in groups]})
-        files[Path("alerting/templates.yaml")] = _yaml({"templates": [{"orgId": 1, **one} for one in of("template")]})
-        files[Path("alerting/mute-timings.yaml")] = _yaml({"muteTimes": [{"orgId": 1, **one} for one in of("mute timing")]})
+        files[Path("alerting/rules.yaml")] = _yaml(
+            {"groups": [_group(one, title) for one in groups]}
+        )
+        files[Path("alerting/templates.yaml")] = _yaml(
+            {"templates": [{"orgId": 1, **one} for one in of("template")]}
+        )
+        files[Path("alerting/mute-timings.yaml")] = _yaml(
+            {"muteTimes": [{"orgId": 1, **one} for one in of("mute timing")]}
+        )
     if points := of("contact point"):
-        receivers = [{name: value for name, value in one.items() if name != "name"} for one in points]
-        files[Path("alerting/contact-points.yaml")] = _yaml({"contactPoints": [{"orgId": 1, "name": points[0]["name"], "receivers": receivers}]})
-        files[Path("alerting/policies.yaml")] = _yaml({"policies": [{"orgId": 1, **one} for one in of("policy")]})
+        receivers = [
+            {name: value for name, value in one.items() if name != "name"} for one in points
+        ]
+        files[Path("alerting/contact-points.yaml")] = _yaml(
+            {"contactPoints": [{"orgId": 1, "name": points[0]["name"], "receivers": receivers}]}
+        )
+        files[Path("alerting/policies.yaml")] = _yaml(
+            {"policies": [{"orgId": 1, **one} for one in of("policy")]}
+        )
     return files
 
 
@@ -64,7 +76,11 @@ def write_files(files: dict[Path, str], folder: Path) -> list[Path]:
     Returns:
         The files that changed.
     """
-    changed = [path for path, text in files.items() if not (folder / path).exists() or (folder / path).read_text(encoding="utf-8") != text]
+    changed = [
+        path
+        for path, text in files.items()
+        if not (folder / path).exists() or (folder / path).read_text(encoding="utf-8") != text
+    ]
     for path in changed:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(files[path], encoding="utf-8")
@@ -77,17 +93,36 @@ def _datasource(resource: Resource) -> dict[str, Any]:
 
 
 def _group(group: dict[str, Any], folder: str) -> dict[str, Any]:
-    rules = [{name: value for name, value in rule.items() if name not in {"orgID", "folderUID", "ruleGroup"}} for rule in group["rules"]]
-    return {"orgId": 1, "name": group["title"], "folder": folder, "interval": f"{group['interval']}s", "rules": rules}
+    rules = [
+        {
+            name: value
+            for name, value in rule.items()
+            if name not in {"orgID", "folderUID", "ruleGroup"}
+        }
+        for rule in group["rules"]
+    ]
+    return {
+        "orgId": 1,
+        "name": group["title"],
+        "folder": folder,
+        "interval": f"{group['interval']}s",
+        "rules": rules,
+    }
 
 
 def _yaml(content: dict[str, Any]) -> str:
-    return yaml.safe_dump({"apiVersion": 1, **_escaped(content)}, allow_unicode=True, sort_keys=False, width=1_000)
+    return yaml.safe_dump(
+        {"apiVersion": 1, **_escaped(content)}, allow_unicode=True, sort_keys=False, width=1_000
+    )
 
 
-def _escaped(value: Any) -> Any:  # noqa: ANN401 - plain JSON
+def _escaped(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: item if name in _AS_THEY_ARE else _escaped(item) for name, item in value.items()}
+        return {
+            name: item if name in _AS_THEY_ARE else _escaped(item) for name, item in value.items()
+        }
     if isinstance(value, list):
         return [_escaped(item) for item in value]
-    return value.replace("$", "$$") if isinstance(value, str) and not _VARIABLE.match(value) else value
+    return (
+        value.replace("$", "$$") if isinstance(value, str) and not _VARIABLE.match(value) else value
+    )

@@ -6,13 +6,22 @@ from itertools import combinations
 from typing import Any
 
 from grafana.clickhouse_query import VARIABLE
-from grafana.dashboards.frame import WALL
+from grafana.dashboards.base import WALL
 from grafana.panels import PROMETHEUS
 
 COLUMNS = 24
 WALL_ROWS = 27
 """A row is 30 pixels high with 8 between: so many fit into 1080."""
-BACKEND_MACROS = frozenset({"$__timeFilter", "$__dateFilter", "$__fromTime", "$__toTime", "$__timeInterval", "$__interval_s"})
+BACKEND_MACROS = frozenset(
+    {
+        "$__timeFilter",
+        "$__dateFilter",
+        "$__fromTime",
+        "$__toTime",
+        "$__timeInterval",
+        "$__interval_s",
+    }
+)
 """The plugin's server replaces these; what the browser alone replaces, an alert would send as it stands."""
 _FORBIDDEN = {
     "$__timeInterval": "it cuts time into seconds, so buckets above 30 minutes begin at odd hours of Asia/Kolkata; name the bucket, such as toStartOfHour(…, 'Asia/Kolkata')",
@@ -30,7 +39,11 @@ def findings(dashboards: dict[str, Dashboard]) -> list[str]:
         dashboards: uid → JSON.
     """
     variables = {uid: _variables(dashboard) for uid, dashboard in dashboards.items()}
-    return [f"{uid}: {one}" for uid, dashboard in dashboards.items() for one in _of_dashboard(uid, dashboard, variables)]
+    return [
+        f"{uid}: {one}"
+        for uid, dashboard in dashboards.items()
+        for one in _of_dashboard(uid, dashboard, variables)
+    ]
 
 
 def _variables(dashboard: Dashboard) -> set[str]:
@@ -52,10 +65,16 @@ def _of_dashboard(uid: str, dashboard: Dashboard, variables: dict[str, set[str]]
         if not variable.get("label"):
             yield f"variable {variable['name']}: no label"
         if isinstance(variable.get("query"), str) and variable["type"] == "query":
-            yield from (f"variable {variable['name']}: {one}" for one in _of_sql(variable["query"], variables[uid]))
+            yield from (
+                f"variable {variable['name']}: {one}"
+                for one in _of_sql(variable["query"], variables[uid])
+            )
     yield from _layout(uid, dashboard["panels"])
     for panel in dashboard["panels"]:
-        yield from (f"panel {panel['id']} {panel['title']!r}: {one}" for one in _of_panel(panel, variables[uid], variables))
+        yield from (
+            f"panel {panel['id']} {panel['title']!r}: {one}"
+            for one in _of_panel(panel, variables[uid], variables)
+        )
 
 
 def _both_scripts(what: str, text: str) -> Iterator[str]:
@@ -74,7 +93,12 @@ def _layout(uid: str, panels: list[Dashboard]) -> Iterator[str]:
         if uid == WALL and place["y"] + place["h"] > WALL_ROWS:
             yield f"panel {number} ends below the wall's screen"
     for (one, a), (other, b) in combinations(places.items(), 2):
-        if a["x"] < b["x"] + b["w"] and b["x"] < a["x"] + a["w"] and a["y"] < b["y"] + b["h"] and b["y"] < a["y"] + a["h"]:
+        if (
+            a["x"] < b["x"] + b["w"]
+            and b["x"] < a["x"] + a["w"]
+            and a["y"] < b["y"] + b["h"]
+            and b["y"] < a["y"] + a["h"]
+        ):
             yield f"panels {one} and {other} overlap"
 
 
@@ -84,7 +108,10 @@ def _of_panel(panel: Dashboard, known: set[str], variables: dict[str, set[str]])
     defaults = panel["fieldConfig"]["defaults"]
     if not defaults.get("unit"):
         yield "no unit"
-    if not any(mapping["type"] == "special" and mapping["options"]["match"] == "null" for mapping in defaults.get("mappings", [])):
+    if not any(
+        mapping["type"] == "special" and mapping["options"]["match"] == "null"
+        for mapping in defaults.get("mappings", [])
+    ):
         yield "nothing says what NULL looks like"
     if not defaults.get("noValue"):
         yield "nothing says what it shows without a value"
@@ -128,7 +155,11 @@ def _of_link(link: Dashboard, columns: set[str], variables: dict[str, set[str]])
     if not found or found["uid"] not in variables:
         yield f"link {link['url']!r} leads to no dashboard of ours"
         return
-    if "${__url_time_range}" not in link["url"] or "${datasource:queryparam}" not in link["url"] or "var-unit=" not in link["url"]:
+    if (
+        "${__url_time_range}" not in link["url"]
+        or "${datasource:queryparam}" not in link["url"]
+        or "var-unit=" not in link["url"]
+    ):
         yield f"link {link['url']!r} does not carry the unit, the time range and the data source"
     for variable in re.findall(r"var-(\w+)=", found["rest"]):
         if variable not in variables[found["uid"]] and variable != "unit":

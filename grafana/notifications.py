@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from grafana.alerts import CONTROL_ROOM, OPERATIONS
-from settings import Settings
+from pravah.settings import Settings
 
 TEMPLATE = "pravah"
 NIGHT = "pravah-night"
@@ -34,15 +34,29 @@ class Contacts:
     def of(cls, settings: Settings) -> "Contacts":
         """Those of the settings."""
         secret = {
-            name: value.get_secret_value() if value else None for name, value in (("hook", settings.alert_webhook), ("token", settings.alert_telegram_token))
+            name: value.get_secret_value() if value else None
+            for name, value in (
+                ("hook", settings.alert_webhook),
+                ("token", settings.alert_telegram_token),
+            )
         }
-        return cls(secret["hook"], settings.alert_email, secret["token"], settings.alert_telegram_chat)
+        return cls(
+            secret["hook"], settings.alert_email, secret["token"], settings.alert_telegram_chat
+        )
 
     @classmethod
     def by_name(cls, settings: Settings) -> "Contacts":
         """The same as names of the variables that hold them, which Grafana replaces when it reads its files."""
-        names = {name: f"${{PRAVAH_ALERT_{name.upper()}}}" for name in ("webhook", "email", "telegram_token", "telegram_chat")}
-        return cls(**{name: variable if getattr(settings, f"alert_{name}") else None for name, variable in names.items()})
+        names = {
+            name: f"${{PRAVAH_ALERT_{name.upper()}}}"
+            for name in ("webhook", "email", "telegram_token", "telegram_chat")
+        }
+        return cls(
+            **{
+                name: variable if getattr(settings, f"alert_{name}") else None
+                for name, variable in names.items()
+            }
+        )
 
     def __repr__(self) -> str:
         """Which there are; a webhook's address and a token are secrets."""
@@ -51,7 +65,11 @@ class Contacts:
     @property
     def names(self) -> list[str]:
         """Those that are set."""
-        found = {"webhook": self.webhook, "email": self.email, "telegram": self.telegram_token and self.telegram_chat}
+        found = {
+            "webhook": self.webhook,
+            "email": self.email,
+            "telegram": self.telegram_token and self.telegram_chat,
+        }
         return [name for name, value in found.items() if value]
 
 
@@ -60,15 +78,36 @@ def contact_points(contacts: Contacts) -> list[dict[str, Any]]:
     title, message = '{{ template "pravah.title" . }}', '{{ template "pravah.message" . }}'
     settings: dict[str, dict[str, Any]] = {
         "webhook": {"url": contacts.webhook, "httpMethod": "POST"},
-        "email": {"addresses": contacts.email, "singleEmail": True, "subject": title, "message": message},
-        "telegram": {"bottoken": contacts.telegram_token, "chatid": contacts.telegram_chat, "message": f"{title}\n{message}"},
+        "email": {
+            "addresses": contacts.email,
+            "singleEmail": True,
+            "subject": title,
+            "message": message,
+        },
+        "telegram": {
+            "bottoken": contacts.telegram_token,
+            "chatid": contacts.telegram_chat,
+            "message": f"{title}\n{message}",
+        },
     }
-    return [{"uid": f"pravah-{name}", "name": TEMPLATE, "type": name, "settings": settings[name], "disableResolveMessage": False} for name in contacts.names]
+    return [
+        {
+            "uid": f"pravah-{name}",
+            "name": TEMPLATE,
+            "type": name,
+            "settings": settings[name],
+            "disableResolveMessage": False,
+        }
+        for name in contacts.names
+    ]
 
 
 def mute_timing() -> dict[str, Any]:
     """Night, 22 to 8 o'clock in India. Written in UTC, which every Grafana takes: India has no summer time."""
-    times = [{"start_time": "16:30", "end_time": "24:00"}, {"start_time": "00:00", "end_time": "02:30"}]
+    times = [
+        {"start_time": "16:30", "end_time": "24:00"},
+        {"start_time": "00:00", "end_time": "02:30"},
+    ]
     return {"name": NIGHT, "time_intervals": [{"times": times}]}
 
 
@@ -77,7 +116,11 @@ def policy(contacts: Contacts) -> dict[str, Any]:
     receiver = TEMPLATE if contacts.names else DEFAULT
 
     def to(team: str, severity: str, **more: object) -> dict[str, Any]:
-        return {"receiver": receiver, "object_matchers": [["severity", "=", severity], ["team", "=", team]], **more}
+        return {
+            "receiver": receiver,
+            "object_matchers": [["severity", "=", severity], ["team", "=", team]],
+            **more,
+        }
 
     return {
         "receiver": receiver,
@@ -86,9 +129,30 @@ def policy(contacts: Contacts) -> dict[str, Any]:
         "group_interval": "30m",
         "repeat_interval": "1d",
         "routes": [
-            to(OPERATIONS, "act", group_by=["alertname"], group_wait="30s", group_interval="5m", repeat_interval="4h"),
+            to(
+                OPERATIONS,
+                "act",
+                group_by=["alertname"],
+                group_wait="30s",
+                group_interval="5m",
+                repeat_interval="4h",
+            ),
             to(OPERATIONS, "look", group_by=["alertname"], mute_time_intervals=[NIGHT]),
-            to(CONTROL_ROOM, "act", group_by=["alertname"], group_wait="5m", group_interval="1h", mute_time_intervals=[NIGHT]),
-            to(CONTROL_ROOM, "look", group_by=["alertname"], group_wait="5m", group_interval="6h", mute_time_intervals=[NIGHT]),
+            to(
+                CONTROL_ROOM,
+                "act",
+                group_by=["alertname"],
+                group_wait="5m",
+                group_interval="1h",
+                mute_time_intervals=[NIGHT],
+            ),
+            to(
+                CONTROL_ROOM,
+                "look",
+                group_by=["alertname"],
+                group_wait="5m",
+                group_interval="6h",
+                mute_time_intervals=[NIGHT],
+            ),
         ],
     }

@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from grafana_foundation_sdk.builders import common, dashboard, geomap, prometheus, stat, table, text, timeseries
+from grafana_foundation_sdk.builders import (
+    common,
+    dashboard,
+    geomap,
+    prometheus,
+    stat,
+    table,
+    text,
+    timeseries,
+)
 from grafana_foundation_sdk.models import common as shapes
 from grafana_foundation_sdk.models.dashboard import (
     DataSourceRef,
@@ -18,7 +27,7 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.geomap import TooltipMode
 
 from grafana.clickhouse_query import ClickHouseQuery, datasource
-from grafana.words import NOT_REPORTED, PLAIN, QUIET, not_reported
+from grafana.labels import NOT_REPORTED, PLAIN, QUIET, not_reported
 
 P = TypeVar("P", stat.Panel, table.Panel, timeseries.Panel, geomap.Panel)
 Place = tuple[int, int, int, int]
@@ -80,15 +89,29 @@ class Column:
     hidden: bool = False
 
 
-def figure(title: str, description: str, sql: str, place: Place, columns: Sequence[Column], *, link: Link | None = None) -> stat.Panel:
+def figure(
+    title: str,
+    description: str,
+    sql: str,
+    place: Place,
+    columns: Sequence[Column],
+    *,
+    link: Link | None = None,
+) -> stat.Panel:
     """One figure or a few from one row: a column each, headed by its title if there are several."""
     panel = (
         stat.Panel()
-        .reduce_options(common.ReduceDataOptions().calcs(["last"]).values(values=False).fields("/.*/"))
+        .reduce_options(
+            common.ReduceDataOptions().calcs(["last"]).values(values=False).fields("/.*/")
+        )
         .graph_mode(shapes.BigValueGraphMode.NONE)
         .color_mode(shapes.BigValueColorMode.VALUE)
         .justify_mode(shapes.BigValueJustifyMode.CENTER)
-        .text_mode(shapes.BigValueTextMode.VALUE_AND_NAME if len(columns) > 1 else shapes.BigValueTextMode.VALUE)
+        .text_mode(
+            shapes.BigValueTextMode.VALUE_AND_NAME
+            if len(columns) > 1
+            else shapes.BigValueTextMode.VALUE
+        )
         .orientation(shapes.VizOrientation.VERTICAL)
         .unit(columns[0].unit)
         .thresholds(_thresholds(((None, PLAIN),)))
@@ -102,13 +125,17 @@ def figure(title: str, description: str, sql: str, place: Place, columns: Sequen
     return _placed(panel, title, description, sql, place)
 
 
-def listing(title: str, description: str, sql: str, place: Place, columns: Sequence[Column]) -> table.Panel:
+def listing(
+    title: str, description: str, sql: str, place: Place, columns: Sequence[Column]
+) -> table.Panel:
     """A table; every column of the query stands in `columns`."""
     panel = (
         table.Panel()
         .show_header(show_header=True)
         .cell_height(shapes.TableCellHeight.SM)
-        .footer(common.TableFooterOptions().show(show=False).reducer([]).count_rows(count_rows=False))
+        .footer(
+            common.TableFooterOptions().show(show=False).reducer([]).count_rows(count_rows=False)
+        )
         .filterable(filterable=False)
         .unit("string")
         .no_value("—")
@@ -145,7 +172,9 @@ def trend(
         .no_value(NOT_REPORTED)
         .mappings([not_reported()])
         .thresholds(_thresholds(((None, PLAIN),)))
-        .display_name("" if columns else "${__field.labels.name}")  # a series without a column of its own is called as its column `name` says
+        .display_name(
+            "" if columns else "${__field.labels.name}"
+        )  # a series without a column of its own is called as its column `name` says
         .legend(
             common.VizLegendOptions()
             .show_legend(show_legend=True)
@@ -153,7 +182,11 @@ def trend(
             .placement(shapes.LegendPlacement.BOTTOM)
             .calcs([])
         )
-        .tooltip(common.VizTooltipOptions().mode(shapes.TooltipDisplayMode.MULTI).sort(shapes.SortOrder.DESCENDING))
+        .tooltip(
+            common.VizTooltipOptions()
+            .mode(shapes.TooltipDisplayMode.MULTI)
+            .sort(shapes.SortOrder.DESCENDING)
+        )
     )
     if unit == "percentunit":  # where all is zero, Grafana would draw up to 10,000 %
         panel = panel.axis_soft_max(0.1)
@@ -166,7 +199,9 @@ def trend(
     return _placed(panel, title, description, sql, place, series=True)
 
 
-def watched(title: str, description: str, expressions: dict[str, str], place: Place, *, unit: str) -> timeseries.Panel:
+def watched(
+    title: str, description: str, expressions: dict[str, str], place: Place, *, unit: str
+) -> timeseries.Panel:
     """What the processes themselves tell Prometheus: legend → expression."""
     panel = (
         timeseries.Panel()
@@ -182,7 +217,9 @@ def watched(title: str, description: str, expressions: dict[str, str], place: Pl
     )
     for ref_id, (legend, expression) in zip("ABCDEF", expressions.items(), strict=False):
         query = prometheus.Dataquery().ref_id(ref_id).expr(expression).legend_format(legend).range()
-        panel = panel.with_target(query.datasource(DataSourceRef(type_val="prometheus", uid=PROMETHEUS)))
+        panel = panel.with_target(
+            query.datasource(DataSourceRef(type_val="prometheus", uid=PROMETHEUS))
+        )
     return panel
 
 
@@ -198,7 +235,16 @@ def note(content: str, place: Place) -> text.Panel:
     )
 
 
-def marks(title: str, description: str, sql: str, place: Place, *, columns: Sequence[Column], color: str, size: str) -> geomap.Panel:
+def marks(
+    title: str,
+    description: str,
+    sql: str,
+    place: Place,
+    *,
+    columns: Sequence[Column],
+    color: str,
+    size: str,
+) -> geomap.Panel:
     """Units as circles on their centroids. There is no base map from outside: a room without the internet sees the same."""
     style = {
         "color": {"field": color, "fixed": PLAIN},
@@ -206,23 +252,50 @@ def marks(title: str, description: str, sql: str, place: Place, *, columns: Sequ
         "size": {"field": size, "fixed": 6, "min": 6, "max": 16},
         "symbol": {"mode": "fixed", "fixed": "img/icons/marker/circle.svg"},
         "text": {"mode": "field", "field": "label", "fixed": ""},
-        "textConfig": {"fontSize": 11, "offsetX": 0, "offsetY": 14, "textAlign": "center", "textBaseline": "middle"},
+        "textConfig": {
+            "fontSize": 11,
+            "offsetX": 0,
+            "offsetY": 14,
+            "textAlign": "center",
+            "textBaseline": "middle",
+        },
     }
     markers = (
         common.MapLayerOptions()
         .type("markers")
         .name("इकाइयाँ · units")
         .config({"style": style, "showLegend": True})
-        .location(common.FrameGeometrySource().mode(shapes.FrameGeometrySourceMode.COORDS).latitude("latitude").longitude("longitude"))
+        .location(
+            common.FrameGeometrySource()
+            .mode(shapes.FrameGeometrySourceMode.COORDS)
+            .latitude("latitude")
+            .longitude("longitude")
+        )
         .tooltip(tooltip=True)
     )
     outlines = {"src": BOUNDARIES, "style": {"color": {"fixed": QUIET}, "opacity": 0.1}}
     panel = (
         geomap.Panel()
-        .view(geomap.MapViewConfig().id("fit").lat(0).lon(0).zoom(10).padding(10).all_layers(all_layers=False).layer("इकाइयाँ · units"))
-        .basemap(common.MapLayerOptions().type("geojson").name("सीमाएँ · boundaries").config(outlines))
+        .view(
+            geomap.MapViewConfig()
+            .id("fit")
+            .lat(0)
+            .lon(0)
+            .zoom(10)
+            .padding(10)
+            .all_layers(all_layers=False)
+            .layer("इकाइयाँ · units")
+        )
+        .basemap(
+            common.MapLayerOptions().type("geojson").name("सीमाएँ · boundaries").config(outlines)
+        )
         .layers([markers])
-        .controls(geomap.ControlsOptions().show_zoom(show_zoom=True).mouse_wheel_zoom(mouse_wheel_zoom=False).show_scale(show_scale=True))
+        .controls(
+            geomap.ControlsOptions()
+            .show_zoom(show_zoom=True)
+            .mouse_wheel_zoom(mouse_wheel_zoom=False)
+            .show_scale(show_scale=True)
+        )
         .tooltip(geomap.TooltipOptions().mode(TooltipMode.DETAILS))
         .unit("string")
         .no_value("—")
@@ -234,18 +307,33 @@ def marks(title: str, description: str, sql: str, place: Place, *, columns: Sequ
     return _placed(panel, title, description, sql, place)
 
 
-def _placed(panel: P, title: str, description: str, sql: str, place: Place, *, series: bool = False) -> P:
+def _placed(
+    panel: P, title: str, description: str, sql: str, place: Place, *, series: bool = False
+) -> P:
     query = ClickHouseQuery(sql, format_="time_series" if series else "table")
     x, y, w, h = place
-    return panel.title(title).description(description).datasource(datasource()).grid_pos(GridPos(x=x, y=y, w=w, h=h)).with_target(query)
+    return (
+        panel.title(title)
+        .description(description)
+        .datasource(datasource())
+        .grid_pos(GridPos(x=x, y=y, w=w, h=h))
+        .with_target(query)
+    )
 
 
 def _thresholds(steps: Steps) -> dashboard.ThresholdsConfig:
-    return dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps([Threshold(value, color) for value, color in steps])
+    return (
+        dashboard.ThresholdsConfig()
+        .mode(ThresholdsMode.ABSOLUTE)
+        .steps([Threshold(value, color) for value, color in steps])
+    )
 
 
 def _properties(column: Column, *, in_table: bool = False) -> list[DynamicConfigValue]:
-    found = [DynamicConfigValue("displayName", column.title), DynamicConfigValue("unit", column.unit)]
+    found = [
+        DynamicConfigValue("displayName", column.title),
+        DynamicConfigValue("unit", column.unit),
+    ]
     if in_table and column.unit in _NUMBERS:  # a number that is a link would stand on the left
         found.append(DynamicConfigValue("custom.align", "right"))
     if column.hidden:
@@ -257,9 +345,21 @@ def _properties(column: Column, *, in_table: bool = False) -> list[DynamicConfig
     if column.mapping is not None and not isinstance(column.mapping, SpecialValueMap):
         found.append(DynamicConfigValue("mappings", [column.mapping, not_reported()]))
     if column.steps:
-        found.append(DynamicConfigValue("thresholds", {"mode": "absolute", "steps": [{"value": value, "color": color} for value, color in column.steps]}))
+        found.append(
+            DynamicConfigValue(
+                "thresholds",
+                {
+                    "mode": "absolute",
+                    "steps": [{"value": value, "color": color} for value, color in column.steps],
+                },
+            )
+        )
     if in_table and column.gauge:
-        found += [DynamicConfigValue("custom.cellOptions", {"type": "gauge", "mode": "basic"}), DynamicConfigValue("min", 0), DynamicConfigValue("max", 1)]
+        found += [
+            DynamicConfigValue("custom.cellOptions", {"type": "gauge", "mode": "basic"}),
+            DynamicConfigValue("min", 0),
+            DynamicConfigValue("max", 1),
+        ]
     elif in_table and (column.steps or column.mapping is not None):
         found.append(DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
     if column.link:

@@ -65,7 +65,9 @@ def progress_within(level: str) -> str:
 
 def is_below(unit: str, ancestor: str, day: str = DAY) -> str:
     """Whether a unit's row `unit_ancestors AS a` says that it stands below an ancestor on a day."""
-    return f"a.unit = {unit} AND a.ancestor = {ancestor} AND {day} BETWEEN a.valid_from AND a.valid_to"
+    return (
+        f"a.unit = {unit} AND a.ancestor = {ancestor} AND {day} BETWEEN a.valid_from AND a.valid_to"
+    )
 
 
 def name(alias: str) -> str:

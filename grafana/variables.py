@@ -1,7 +1,12 @@
 """What a viewer chooses at the top of a dashboard. Two columns of a query are value and label; values reach SQL by `${name:singlequote}` alone."""
 
 from grafana_foundation_sdk.builders import dashboard
-from grafana_foundation_sdk.models.dashboard import VariableHide, VariableOption, VariableRefresh, VariableSort
+from grafana_foundation_sdk.models.dashboard import (
+    VariableHide,
+    VariableOption,
+    VariableRefresh,
+    VariableSort,
+)
 
 from grafana.clickhouse_query import PLUGIN, datasource
 from grafana.panels import PROMETHEUS
@@ -9,12 +14,22 @@ from grafana.panels import PROMETHEUS
 
 def clickhouse() -> dashboard.DatasourceVariable:
     """The data source: it decides whose rows are seen, so a viewer has one."""
-    return dashboard.DatasourceVariable("datasource").label("स्रोत · source").type(PLUGIN).hide(VariableHide.HIDE_VARIABLE)
+    return (
+        dashboard.DatasourceVariable("datasource")
+        .label("स्रोत · source")
+        .type(PLUGIN)
+        .hide(VariableHide.HIDE_VARIABLE)
+    )
 
 
 def prometheus() -> dashboard.DatasourceVariable:
     """Where the processes' own metrics are."""
-    return dashboard.DatasourceVariable(PROMETHEUS[2:-1]).label("Prometheus").type("prometheus").hide(VariableHide.HIDE_VARIABLE)
+    return (
+        dashboard.DatasourceVariable(PROMETHEUS[2:-1])
+        .label("Prometheus")
+        .type("prometheus")
+        .hide(VariableHide.HIDE_VARIABLE)
+    )
 
 
 def units(levels: str, *, label: str = "इकाई · unit") -> dashboard.QueryVariable:
@@ -45,12 +60,20 @@ def metrics(*, chosen: tuple[str, ...] = ()) -> dashboard.QueryVariable:
     """Metrics of the dictionary, several at a time."""
     query = "SELECT metric AS value, concat(name_hi, ' · ', name_en) AS text FROM metrics ORDER BY position"
     variable = _several(_asked("metric", "आँकड़ा · metric", query))
-    return variable.current(VariableOption(selected=True, text=list(chosen), value=list(chosen))) if chosen else variable
+    return (
+        variable.current(VariableOption(selected=True, text=list(chosen), value=list(chosen)))
+        if chosen
+        else variable
+    )
 
 
 def metric() -> dashboard.QueryVariable:
     """One metric of the dictionary."""
-    return _asked("metric", "आँकड़ा · metric", "SELECT metric AS value, concat(name_hi, ' · ', name_en) AS text FROM metrics ORDER BY position")
+    return _asked(
+        "metric",
+        "आँकड़ा · metric",
+        "SELECT metric AS value, concat(name_hi, ' · ', name_en) AS text FROM metrics ORDER BY position",
+    )
 
 
 def any_unit() -> dashboard.TextBoxVariable:
@@ -61,9 +84,18 @@ def any_unit() -> dashboard.TextBoxVariable:
 def _asked(name: str, label: str, sql: str) -> dashboard.QueryVariable:
     text = " ".join(sql.split())
     return (
-        dashboard.QueryVariable(name).label(label).datasource(datasource()).query(text).refresh(VariableRefresh.ON_DASHBOARD_LOAD).sort(VariableSort.DISABLED)
+        dashboard.QueryVariable(name)
+        .label(label)
+        .datasource(datasource())
+        .query(text)
+        .refresh(VariableRefresh.ON_DASHBOARD_LOAD)
+        .sort(VariableSort.DISABLED)
     )
 
 
 def _several(variable: dashboard.QueryVariable) -> dashboard.QueryVariable:
-    return variable.multi(multi=True).include_all(include_all=True).current(VariableOption(selected=True, text=["All"], value=["$__all"]))
+    return (
+        variable.multi(multi=True)
+        .include_all(include_all=True)
+        .current(VariableOption(selected=True, text=["All"], value=["$__all"]))
+    )

@@ -21,14 +21,21 @@ from types import TracebackType
 from typing import IO, Any, NamedTuple, Self
 from uuid import UUID
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, sleep_using_event, stop_when_event_set, wait_exponential_jitter
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_when_event_set,
+    wait_exponential_jitter,
+)
 
-from producers.sdk import EventProducer, ProducerError, checked_event
-from schemas.errors import ToldError
-from schemas.events import MAX_EVENT_BYTES, Event
-from schemas.topics import EVENTS
-from schemas.units import routing_key
-from settings import KafkaSettings
+from pravah.errors import PravahError
+from pravah.events import MAX_EVENT_BYTES, Event
+from pravah.producer import EventProducer, ProducerError, checked_event
+from pravah.settings import KafkaSettings
+from pravah.topics import EVENTS
+from pravah.units import routing_key
 
 _log = logging.getLogger(__name__)
 
@@ -43,15 +50,15 @@ _STOP_SECONDS = 5.0
 _PATIENCE = wait_exponential_jitter(multiplier=0.2, max=5.0)
 
 
-class OutboxFullError(ToldError):
+class OutboxFullError(PravahError):
     """The outbox, or the disk below it, has no room. Nothing was taken; try again later."""
 
 
-class OutboxBusyError(ToldError):
+class OutboxBusyError(PravahError):
     """Another process holds the file for too long. Nothing was taken; try again later."""
 
 
-class Letter(NamedTuple):
+class OutboxRecord(NamedTuple):
     """A record on its way to Kafka."""
 
     event_id: UUID
@@ -105,7 +112,9 @@ def make_tables(connection: sqlite3.Connection) -> None:
     connection.executescript(_TABLES)
 
 
-def put(connection: sqlite3.Connection, letters: Sequence[Letter], bounds: Bounds, now: float) -> list[bool]:
+def put(
+    connection: sqlite3.Connection, letters: Sequence[OutboxRecord], bounds: Bounds, now: float
+) -> list[bool]:
     """Put letters behind all others.
 
     Returns:
@@ -118,9 +127,16 @@ def put(connection: sqlite3.Connection, letters: Sequence[Letter], bounds: Bound
     new, size = [], 0
     for letter in letters:
         if len(letter.value) > MAX_EVENT_BYTES:
-            msg = f"an event of {len(letter.value):,} bytes; at most {MAX_EVENT_BYTES:,} are allowed"
+            msg = (
+                f"an event of {len(letter.value):,} bytes; at most {MAX_EVENT_BYTES:,} are allowed"
+            )
             raise ValueError(msg)
-        is_new = connection.execute("INSERT OR IGNORE INTO outbox_ids VALUES (?, ?)", (letter.event_id.bytes, now)).rowcount == 1
+        is_new = (
+            connection.execute(
+                "INSERT OR IGNORE INTO outbox_ids VALUES (?, ?)", (letter.event_id.bytes, now)
+            ).rowcount
+            == 1
+        )
         new.append(is_new)
         if is_new:
             connection.execute(
@@ -129,7 +145,10 @@ def put(connection: sqlite3.Connection, letters: Sequence[Letter], bounds: Bound
             )
             size += len(letter.value)
     if any(new):
-        rows, total = connection.execute("UPDATE outbox_state SET rows = rows + ?, bytes = bytes + ? RETURNING rows, bytes", (sum(new), size)).fetchone()
+        rows, total = connection.execute(
+            "UPDATE outbox_state SET rows = rows + ?, bytes = bytes + ? RETURNING rows, bytes",
+            (sum(new), size),
+        ).fetchone()
         if rows > bounds.rows or total > bounds.bytes:
             msg = (
                 f"the outbox is full: {rows - sum(new):,} events ({total - size:,} bytes) wait for Kafka, at most {bounds.rows:,} ({bounds.bytes:,} bytes) may; "
@@ -157,7 +176,8 @@ def forget(connection: sqlite3.Connection, bounds: Bounds, now: float) -> int:
     oldest = connection.execute("SELECT at FROM outbox ORDER BY seq LIMIT 1").fetchone()
     before = min(now - bounds.memory_days * 86_400, oldest[0] if oldest else now)
     return connection.execute(
-        "DELETE FROM outbox_ids WHERE event_id IN (SELECT event_id FROM outbox_ids WHERE at < ? ORDER BY at LIMIT ?)", (before, _PRUNED)
+        "DELETE FROM outbox_ids WHERE event_id IN (SELECT event_id FROM outbox_ids WHERE at < ? ORDER BY at LIMIT ?)",
+        (before, _PRUNED),
     ).rowcount
 
 
@@ -173,7 +193,13 @@ def open_file(path: Path) -> sqlite3.Connection:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256)
+    connection = sqlite3.connect(
+        path,
+        timeout=_BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     return connection
@@ -214,10 +240,17 @@ def refusals() -> Iterator[None]:
         raise
 
 
-class Forwarder:
+class OutboxRelay:
     """Hands over what waits in a file, in a thread of its own, with patience while Kafka is away."""
 
-    def __init__(self, path: Path, kafka: KafkaSettings, *, topic: str = EVENTS, delivery_seconds: float = 30.0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        kafka: KafkaSettings,
+        *,
+        topic: str = EVENTS,
+        delivery_seconds: float = 30.0,
+    ) -> None:
         """Take where from and where to; `start` begins.
 
         Args:
@@ -226,7 +259,12 @@ class Forwarder:
             topic: where to.
             delivery_seconds: what Kafka has not confirmed by then is sent again.
         """
-        self._path, self._kafka, self._topic, self._delivery_seconds = path, kafka, topic, delivery_seconds
+        self._path, self._kafka, self._topic, self._delivery_seconds = (
+            path,
+            kafka,
+            topic,
+            delivery_seconds,
+        )
         self._stop, self._more = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="outbox-forwarder", daemon=True)
         self._producer: EventProducer | None = None
@@ -287,8 +325,17 @@ class Forwarder:
         trouble = f"{type(error).__name__}: {error}"[:500]
         number = state.attempt_number
         if number & (number - 1) == 0:  # ever more seldom: Kafka may be away for days
-            unforeseen = error if not isinstance(error, (ProducerError, OutboxFullError, OutboxBusyError)) else None
-            _log.warning("the outbox cannot be handed over now, attempt %d: %s", number, trouble, exc_info=unforeseen)
+            unforeseen = (
+                error
+                if not isinstance(error, (ProducerError, OutboxFullError, OutboxBusyError))
+                else None
+            )
+            _log.warning(
+                "the outbox cannot be handed over now, attempt %d: %s",
+                number,
+                trouble,
+                exc_info=unforeseen,
+            )
         with suppress(OutboxFullError, OutboxBusyError), transaction(connection):
             connection.execute("UPDATE outbox_state SET trouble = ?", (trouble,))
 
@@ -300,7 +347,12 @@ class Forwarder:
             OutboxFullError: what was handed over cannot be removed now.
         """
         self._remove(connection)
-        with EventProducer(self._kafka, topic=self._topic, delivery_seconds=self._delivery_seconds, connect_seconds=_CONNECT_SECONDS) as producer:
+        with EventProducer(
+            self._kafka,
+            topic=self._topic,
+            delivery_seconds=self._delivery_seconds,
+            connect_seconds=_CONNECT_SECONDS,
+        ) as producer:
             self._producer = producer
             try:
                 self._forward_by(connection, producer)
@@ -318,7 +370,12 @@ class Forwarder:
                 continue
             self._send(connection, producer, batch)
 
-    def _send(self, connection: sqlite3.Connection, producer: EventProducer, batch: list[tuple[int, str, bytes]]) -> None:
+    def _send(
+        self,
+        connection: sqlite3.Connection,
+        producer: EventProducer,
+        batch: list[tuple[int, str, bytes]],
+    ) -> None:
         sent: list[tuple[int, str, bytes]] = []
         missing: set[bytes | None] = set()
         failed: ProducerError | None = None
@@ -340,7 +397,9 @@ class Forwarder:
     def _batch(self, connection: sqlite3.Connection) -> list[tuple[int, str, bytes]]:
         """(seq, key, value) of what may go now: the first of each entity."""
         batch, entities, size = [], set(), 0
-        for seq, key, entity, value in connection.execute("SELECT seq, key, entity, value FROM outbox ORDER BY seq LIMIT ?", (_BATCH_ROWS,)):
+        for seq, key, entity, value in connection.execute(
+            "SELECT seq, key, entity, value FROM outbox ORDER BY seq LIMIT ?", (_BATCH_ROWS,)
+        ):
             if (key, entity) in entities:
                 continue
             entities.add((key, entity))
@@ -354,10 +413,17 @@ class Forwarder:
         if not self._confirmed:
             return
         with transaction(connection):
-            connection.executemany("DELETE FROM outbox WHERE seq = ?", [(seq,) for seq, _ in self._confirmed])
+            connection.executemany(
+                "DELETE FROM outbox WHERE seq = ?", [(seq,) for seq, _ in self._confirmed]
+            )
             connection.execute(
                 "UPDATE outbox_state SET rows = rows - ?, bytes = bytes - ?, handed_over = handed_over + ?, handed_over_at = ?",
-                (len(self._confirmed), sum(size for _, size in self._confirmed), len(self._confirmed), time.time()),
+                (
+                    len(self._confirmed),
+                    sum(size for _, size in self._confirmed),
+                    len(self._confirmed),
+                    time.time(),
+                ),
             )
         self._confirmed = []
 
@@ -380,7 +446,7 @@ class Outbox:
             make_tables(self._connection)
         self._forgot = 0.0
 
-    def put(self, letters: Sequence[Letter]) -> list[bool]:
+    def put(self, letters: Sequence[OutboxRecord]) -> list[bool]:
         """Put letters, all or none; they are on the disk when it returns.
 
         Returns:
@@ -410,21 +476,23 @@ class Outbox:
 class OutboxProducer:
     """The SDK with an outbox: `send` needs no Kafka, and what was sent survives this process. A field device needs nothing else. Thread-safe."""
 
-    def __init__(self, path: Path, kafka: KafkaSettings, *, topic: str = EVENTS, bounds: Bounds | None = None) -> None:
+    def __init__(
+        self, path: Path, kafka: KafkaSettings, *, topic: str = EVENTS, bounds: Bounds | None = None
+    ) -> None:
         """Open or make the file, and begin to hand over what waits in it.
 
         Raises:
             OSError, sqlite3.DatabaseError, OutboxFullError: as `Outbox`.
         """
         self._outbox = Outbox(path, bounds)
-        self._forwarder = Forwarder(path, kafka, topic=topic)
+        self._forwarder = OutboxRelay(path, kafka, topic=topic)
         self._forwarder.start()
 
     def send(self, event: Event | Mapping[str, Any] | bytes) -> Event:
         """Check an event and put it; it is on the disk when this returns. One that was sent before is not sent again.
 
         Raises:
-            schemas.events.EventError: it is no event.
+            pravah.events.EventError: it is no event.
             OutboxFullError, OutboxBusyError: it was not taken.
         """
         return self.send_all([event])[0]
@@ -433,13 +501,13 @@ class OutboxProducer:
         """The same for several in one go, all or none: a write to the disk costs the same for one and for hundreds.
 
         Raises:
-            schemas.events.EventError, OutboxFullError, OutboxBusyError: none was taken.
+            pravah.events.EventError, OutboxFullError, OutboxBusyError: none was taken.
         """
         checked = [checked_event(event) for event in events]
         self.put([letter(event, value) for event, value in checked])
         return [event for event, _ in checked]
 
-    def put(self, letters: Sequence[Letter]) -> list[bool]:
+    def put(self, letters: Sequence[OutboxRecord]) -> list[bool]:
         """The same for events that are checked already; for each whether it is new.
 
         Raises:
@@ -453,7 +521,9 @@ class OutboxProducer:
         """What waits, and why."""
         return self._outbox.depth()
 
-    def flush(self, timeout: float | None = None, tell: Callable[[Depth], None] = lambda _: None) -> bool:
+    def flush(
+        self, timeout: float | None = None, tell: Callable[[Depth], None] = lambda _: None
+    ) -> bool:
         """Wait until Kafka has everything.
 
         Args:
@@ -480,11 +550,16 @@ class OutboxProducer:
         """Itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Close."""
         self.close()
 
 
-def letter(event: Event, value: bytes) -> Letter:
+def letter(event: Event, value: bytes) -> OutboxRecord:
     """A checked event and its bytes as they wait in an outbox."""
-    return Letter(event.event_id, routing_key(event.unit), event.entity_name, value)
+    return OutboxRecord(event.event_id, routing_key(event.unit), event.entity_name, value)

@@ -9,7 +9,9 @@ _HERE = Path(__file__).parent
 
 def registry_files() -> list[Path]:
     """The files of the default registry, sorted: India's states, Chhattisgarh's units, its booths; for each `….units.csv` and `….parents.csv`."""
-    return sorted([*(_HERE / "registry").glob("*.units.csv"), *(_HERE / "registry").glob("*.parents.csv")])
+    return sorted(
+        [*(_HERE / "registry").glob("*.units.csv"), *(_HERE / "registry").glob("*.parents.csv")]
+    )
 
 
 def metrics_file() -> Path:
@@ -25,7 +27,9 @@ def plan_file(name: str = "2022") -> Path:
     """
     path = _HERE / f"plan-{name}.toml"
     if not path.is_file():
-        names = ", ".join(sorted(found.stem.removeprefix("plan-") for found in _HERE.glob("plan-*.toml")))
+        names = ", ".join(
+            sorted(found.stem.removeprefix("plan-") for found in _HERE.glob("plan-*.toml"))
+        )
         msg = f"there is no plan {name!r} among those that come with Pravah; there are: {names}. A plan of your own is given by its path."
         raise ValueError(msg)
     return path

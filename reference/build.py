@@ -64,7 +64,10 @@ def write(folder: Path = REGISTRY) -> None:
 
 def write_part(folder: Path, name: str, units: Iterable[Unit], parents: Iterable[Parent]) -> None:
     """Write one part: `<name>.units.csv` and `<name>.parents.csv`."""
-    for suffix, header, rows in (("units", Unit._fields, units), ("parents", Parent._fields, parents)):
+    for suffix, header, rows in (
+        ("units", Unit._fields, units),
+        ("parents", Parent._fields, parents),
+    ):
         with (folder / f"{name}.{suffix}.csv").open("w", encoding="utf-8", newline="") as out:
             writer = csv.writer(out, lineterminator="\n")
             writer.writerow(header)
@@ -93,7 +96,17 @@ def _india() -> Part:
     units = [Unit("IN", "national", "India", "भारत")]
     for row in states:
         code = row["iso_code"].removeprefix("IN-")
-        units.append(Unit(code, "state", row["name_en"], row["name_hi"], "", "", *(place if code == STATE else ("", ""))))
+        units.append(
+            Unit(
+                code,
+                "state",
+                row["name_en"],
+                row["name_hi"],
+                "",
+                "",
+                *(place if code == STATE else ("", "")),
+            )
+        )
     return units, [Parent(unit.unit, "IN") for unit in units[1:]]
 
 
@@ -102,16 +115,55 @@ def _chhattisgarh() -> Part:
     units, parents = [], []
     for row in source("divisions"):
         code = f"{STATE}-V-{row['code']}"
-        units.append(Unit(code, "division", row["name_en"], row["name_hi"], "", "", *places["division"][row["code"]]))
+        units.append(
+            Unit(
+                code,
+                "division",
+                row["name_en"],
+                row["name_hi"],
+                "",
+                "",
+                *places["division"][row["code"]],
+            )
+        )
         parents.append(Parent(code, STATE))
     for row in source("districts"):
         begins = _begins(row)
-        units.append(Unit(district_code(row), "district", row["name_en"], row["name_hi"], begins, "", row["lat"], row["lon"]))
+        units.append(
+            Unit(
+                district_code(row),
+                "district",
+                row["name_en"],
+                row["name_hi"],
+                begins,
+                "",
+                row["lat"],
+                row["lon"],
+            )
+        )
         parents.append(Parent(district_code(row), f"{STATE}-V-{row['division_code']}", begins))
     districts = {row["lgd_code"]: district_code(row) for row in source("districts")}
-    units += [Unit(assembly_code(row), "assembly", row["name_en"], row["name_hi"], "", "", row["lat"], row["lon"]) for row in source("assemblies")]
+    units += [
+        Unit(
+            assembly_code(row),
+            "assembly",
+            row["name_en"],
+            row["name_hi"],
+            "",
+            "",
+            row["lat"],
+            row["lon"],
+        )
+        for row in source("assemblies")
+    ]
     parents += [
-        Parent(assembly_code(row), districts[row["district_lgd"]], _open(row["valid_from"]), row["valid_to"]) for row in source("assembly_district_history")
+        Parent(
+            assembly_code(row),
+            districts[row["district_lgd"]],
+            _open(row["valid_from"]),
+            row["valid_to"],
+        )
+        for row in source("assembly_district_history")
     ]
     return units, parents
 
@@ -123,7 +175,9 @@ def _booths() -> Part:
         history[row["ac_no"]].append(row)
     for row in source("ac_district_overlap"):
         overlaps[row["ac_no"]].append(row)
-    names = {(row["ac_no"], int(row["booth_no"])): row["name_hi"] for row in source("booth_samples")}
+    names = {
+        (row["ac_no"], int(row["booth_no"])): row["name_hi"] for row in source("booth_samples")
+    }
     located: dict[str, dict[int, str]] = defaultdict(dict)
     for row in source("booth_districts"):
         located[row["ac_no"]][int(row["booth_no"])] = row["district_lgd"]
@@ -134,7 +188,14 @@ def _booths() -> Part:
         for number, lgd in enumerate(_numbered(shares, located[assembly["ac_no"]]), start=1):
             code = f"{assembly_code(assembly)}-B{number:04}"
             known = names.get((assembly["ac_no"], number))
-            units.append(Unit(code, "booth", f"Booth {number}", f"{known} ({number})" if known else f"मतदान केंद्र {number}"))
+            units.append(
+                Unit(
+                    code,
+                    "booth",
+                    f"Booth {number}",
+                    f"{known} ({number})" if known else f"मतदान केंद्र {number}",
+                )
+            )
             parents.append(Parent(code, assembly_code(assembly)))
             parents += [Parent(code, district, first, last) for district, first, last in edges[lgd]]
     return units, parents
@@ -164,7 +225,9 @@ def _shares(assembly: Row, overlaps: list[Row]) -> dict[str, int]:
     return {assembly["district_lgd_2023"]: total - sum(others.values()), **others}
 
 
-def _edges(districts: dict[str, Row], history: list[Row], today: str) -> Iterator[tuple[str, str, str]]:
+def _edges(
+    districts: dict[str, Row], history: list[Row], today: str
+) -> Iterator[tuple[str, str, str]]:
     """The districts of a booth that lies in district `today` now: (unit code, first day, last day), from the constituency's moves and the day the district began.
 
     A district that stood before the constituency moved kept its booths. One that began later took them from where the constituency's other booths were.
@@ -197,7 +260,10 @@ def _day_before(day: str) -> str:
 def _places() -> dict[str, dict[str, tuple[str, str]]]:
     places: dict[str, dict[str, tuple[str, str]]] = defaultdict(dict)
     for row in source("centroids"):
-        places[row["level"]][STATE if row["level"] == "state" else row["code"]] = (row["lat"], row["lon"])
+        places[row["level"]][STATE if row["level"] == "state" else row["code"]] = (
+            row["lat"],
+            row["lon"],
+        )
     return places
 
 

@@ -63,9 +63,14 @@ def booths_by_state() -> dict[str, int]:
     chhattisgarh = sum(int(row["booths"]) for row in source("assemblies"))
     scaled = [row for row in states if int(row["assembly_constituencies"]) and _code(row) != STATE]
     national = sum(int(row["polling_stations_est"]) for row in states)
-    counts = apportion(national - chhattisgarh, [int(row["polling_stations_est"]) for row in scaled])
+    counts = apportion(
+        national - chhattisgarh, [int(row["polling_stations_est"]) for row in scaled]
+    )
     found = {_code(row): count for row, count in zip(scaled, counts, strict=True)}
-    return {_code(row): found.get(_code(row), chhattisgarh if _code(row) == STATE else 0) for row in states}
+    return {
+        _code(row): found.get(_code(row), chhattisgarh if _code(row) == STATE else 0)
+        for row in states
+    }
 
 
 def generate(directory: Path, *, seed: int = 1, progress: Progress | None = None) -> dict[str, int]:
@@ -87,9 +92,18 @@ def generate(directory: Path, *, seed: int = 1, progress: Progress | None = None
     directory.mkdir(parents=True, exist_ok=True)
     for path in reference.registry_files():
         shutil.copyfile(path, directory / path.name)
-    units_path, parents_path = directory / "generated.units.csv", directory / "generated.parents.csv"
-    with units_path.open("w", encoding="utf-8", newline="") as units_file, parents_path.open("w", encoding="utf-8", newline="") as parents_file:
-        units, parents = csv.writer(units_file, lineterminator="\n"), csv.writer(parents_file, lineterminator="\n")
+    units_path, parents_path = (
+        directory / "generated.units.csv",
+        directory / "generated.parents.csv",
+    )
+    with (
+        units_path.open("w", encoding="utf-8", newline="") as units_file,
+        parents_path.open("w", encoding="utf-8", newline="") as parents_file,
+    ):
+        units, parents = (
+            csv.writer(units_file, lineterminator="\n"),
+            csv.writer(parents_file, lineterminator="\n"),
+        )
         units.writerow(Unit._fields)
         parents.writerow(Parent._fields)
         for row in source("states"):
@@ -133,7 +147,9 @@ class _State:
         self.booths = booths
         self._rng = rng
         self._assemblies = int(row["assembly_constituencies"])
-        self._districts = list(self._draw_districts(max(1, round(self._assemblies / ASSEMBLIES_A_DISTRICT))))
+        self._districts = list(
+            self._draw_districts(max(1, round(self._assemblies / ASSEMBLIES_A_DISTRICT)))
+        )
 
     def parts(self) -> Iterator[Part]:
         """Lines for units and parents, a piece at a time: divisions and districts, then each assembly with its booths."""
@@ -152,7 +168,14 @@ class _State:
             if number % 2 == 0 and self._rng.random() < 2 * NEW_DISTRICTS:
                 day = FIRST_SPLIT + timedelta(days=self._rng.randrange(SPLIT_DAYS))
                 start = day.isoformat()
-                yield _District(code, start, (_Period(before, "", (day - timedelta(days=1)).isoformat()), _Period(code, start)))
+                yield _District(
+                    code,
+                    start,
+                    (
+                        _Period(before, "", (day - timedelta(days=1)).isoformat()),
+                        _Period(code, start),
+                    ),
+                )
             else:
                 yield _District(code, start, (_Period(code),))
             before = code
@@ -164,11 +187,32 @@ class _State:
         if divided:
             for number in range(1, (len(self._districts) - 1) // DISTRICTS_A_DIVISION + 2):
                 code = self._division(number)
-                units.append(Unit(code, "division", f"{self.name_en} division {number}", f"{self.name_hi} संभाग {number}"))
+                units.append(
+                    Unit(
+                        code,
+                        "division",
+                        f"{self.name_en} division {number}",
+                        f"{self.name_hi} संभाग {number}",
+                    )
+                )
                 parents.append(Parent(code, self.code))
         for place, district in enumerate(self._districts):
-            units.append(Unit(district.code, "district", f"{self.name_en} district {place + 1}", f"{self.name_hi} जिला {place + 1}", district.start))
-            parents.append(Parent(district.code, self._division(place // DISTRICTS_A_DIVISION + 1) if divided else self.code, district.start))
+            units.append(
+                Unit(
+                    district.code,
+                    "district",
+                    f"{self.name_en} district {place + 1}",
+                    f"{self.name_hi} जिला {place + 1}",
+                    district.start,
+                )
+            )
+            parents.append(
+                Parent(
+                    district.code,
+                    self._division(place // DISTRICTS_A_DIVISION + 1) if divided else self.code,
+                    district.start,
+                )
+            )
         return units, parents
 
     def _division(self, number: int) -> str:
@@ -182,23 +226,47 @@ class _State:
         home = self._districts[at]
         at_home, neighbour = booths, home
         if len(self._districts) > 1 and self._rng.random() < CROSSING:
-            neighbour = self._districts[at - 1 if at + 1 == len(self._districts) or (at and self._rng.random() < 1 / 2) else at + 1]
+            neighbour = self._districts[
+                at - 1
+                if at + 1 == len(self._districts) or (at and self._rng.random() < 1 / 2)
+                else at + 1
+            ]
             at_home -= round(booths * self._rng.uniform(*CROSSING_BOOTHS))
-        units = [Unit(assembly, "assembly", f"{self.name_en} constituency {number}", f"{self.name_hi} विधानसभा क्षेत्र {number}")]
+        units = [
+            Unit(
+                assembly,
+                "assembly",
+                f"{self.name_en} constituency {number}",
+                f"{self.name_hi} विधानसभा क्षेत्र {number}",
+            )
+        ]
         parents = [Parent(assembly, *period) for period in home.periods]
         for booth in range(1, booths + 1):
             code = f"{assembly}-B{booth:04}"
             units.append(Unit(code, "booth", f"Booth {booth}", f"मतदान केंद्र {booth}"))
             parents.append(Parent(code, assembly))
-            parents += [Parent(code, *period) for period in (home if booth <= at_home else neighbour).periods]
+            parents += [
+                Parent(code, *period)
+                for period in (home if booth <= at_home else neighbour).periods
+            ]
         return units, parents
 
 
 def main() -> int:
     """Generate into the folder named on the command line, and show each state's booths beside its estimate."""
-    parser = argparse.ArgumentParser(prog="python -m reference.national", description="Write a registry of India's size for scale tests.")
-    parser.add_argument("directory", type=Path, help="where the files go; made if it does not exist")
-    parser.add_argument("--seed", type=int, default=1, help="another seed gives other districts, moves and booth counts (default: 1)")
+    parser = argparse.ArgumentParser(
+        prog="python -m reference.national",
+        description="Write a registry of India's size for scale tests.",
+    )
+    parser.add_argument(
+        "directory", type=Path, help="where the files go; made if it does not exist"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=1,
+        help="another seed gives other districts, moves and booth counts (default: 1)",
+    )
     arguments = parser.parse_args()
     try:
         booths = generate(arguments.directory, seed=arguments.seed, progress=_show)
@@ -213,7 +281,14 @@ def main() -> int:
         assemblies += int(row["assembly_constituencies"])
         estimate += int(row["polling_stations_est"])
         code = _code(row)
-        sys.stdout.write(line(f"{code} {row['name_en']}", row["assembly_constituencies"], row["polling_stations_est"], booths[code]))
+        sys.stdout.write(
+            line(
+                f"{code} {row['name_en']}",
+                row["assembly_constituencies"],
+                row["polling_stations_est"],
+                booths[code],
+            )
+        )
     sys.stdout.write(line("all", assemblies, estimate, sum(booths.values())))
     return 0
 

@@ -24,16 +24,25 @@ def joined(geojson: Mapping[str, Any], areas: Mapping[str, str]) -> list[dict[st
     """
     edges: dict[str, Counter[Edge]] = {}
     state = next(iter(areas), "")[:2]
-    found = [(feature["geometry"], areas[code]) for feature in geojson["features"] if (code := f"{state}-AC{feature['properties']['ac_no']:03}") in areas]
+    found = [
+        (feature["geometry"], areas[code])
+        for feature in geojson["features"]
+        if (code := f"{state}-AC{feature['properties']['ac_no']:03}") in areas
+    ]
     grid = _grid([point for geometry, _ in found for ring in _rings(geometry) for point in ring])
     for geometry, area in found:
         of_area = edges.setdefault(area, Counter())
         for ring in _rings(geometry):
-            rounded = [(round(round(x / grid) * grid, 5), round(round(y / grid) * grid, 5)) for x, y in ring]
+            rounded = [
+                (round(round(x / grid) * grid, 5), round(round(y / grid) * grid, 5))
+                for x, y in ring
+            ]
             for edge in pairwise(rounded):
                 _add(of_area, edge)
     features = [
-        _feature(area, rings) for area, of_area in sorted(edges.items()) if (rings := [ring for ring in _linked(of_area) if abs(_area(ring)) > grid * grid])
+        _feature(area, rings)
+        for area, of_area in sorted(edges.items())
+        if (rings := [ring for ring in _linked(of_area) if abs(_area(ring)) > grid * grid])
     ]
     # the larger first: what lies within another is drawn above it
     return sorted(features, key=lambda feature: -feature["size"])
@@ -83,14 +92,25 @@ def _middle(ring: list[Point]) -> Point:
         y = low + (high - low) * (number / 20 + 1e-4)
         for left, right in _stretches(ring, y):
             x = (left + right) / 2 + 1e-7
-            room = next((min(y - begin, end - y) for begin, end in _stretches(turned, x) if begin <= y <= end), 0.0)
+            room = next(
+                (
+                    min(y - begin, end - y)
+                    for begin, end in _stretches(turned, x)
+                    if begin <= y <= end
+                ),
+                0.0,
+            )
             best = max(best, (min(x - left, room), (x, y)))
     return best[1]
 
 
 def _stretches(ring: list[Point], y: float) -> Iterator[tuple[float, float]]:
     """Where a parallel lies inside."""
-    crossings = sorted(x1 + (y - y1) * (x2 - x1) / (y2 - y1) for (x1, y1), (x2, y2) in pairwise(ring) if (y1 > y) != (y2 > y))
+    crossings = sorted(
+        x1 + (y - y1) * (x2 - x1) / (y2 - y1)
+        for (x1, y1), (x2, y2) in pairwise(ring)
+        if (y1 > y) != (y2 > y)
+    )
     return zip(crossings[::2], crossings[1::2], strict=True)
 
 
@@ -99,7 +119,9 @@ def _area(ring: list[Point]) -> float:
 
 
 def _rings(geometry: Mapping[str, Any]) -> Iterable[list[Point]]:
-    polygons = [geometry["coordinates"]] if geometry["type"] == "Polygon" else geometry["coordinates"]
+    polygons = (
+        [geometry["coordinates"]] if geometry["type"] == "Polygon" else geometry["coordinates"]
+    )
     for polygon in polygons:
         yield from polygon
 

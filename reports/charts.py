@@ -16,8 +16,8 @@ import vl_convert
 from markupsafe import Markup
 
 from reports.boundaries import joined
+from reports.fonts import FAMILIES
 from reports.situation import Curve, DayAmount
-from reports.typeface import FAMILIES
 
 BLUE, SKY, VERMILION, GREY, INK = "#0072B2", "#56B4E9", "#D55E00", "#c9c9c9", "#222222"
 CURVE_COLOURS = (BLUE, VERMILION, "#009E73")
@@ -37,31 +37,77 @@ _numbers = count()
 def trend(curves: Sequence[Curve], day: date) -> Markup:
     """Shares by day, each curve numbered at its end, with an upright line at each deadline."""
     rows = [
-        {"day": (one.first + timedelta(days=number)).isoformat(), "share": round(share, 4), "curve": str(position)}
+        {
+            "day": (one.first + timedelta(days=number)).isoformat(),
+            "share": round(share, 4),
+            "curve": str(position),
+        }
         for position, one in enumerate(curves, 1)
         for number, share in enumerate(one.shares)
     ]
-    first, last = curves[0].first, max([day, *(one.deadline for one in curves if one.deadline <= day + _LAST_DAYS_AFTER)])
-    begun = next((number for number in range(len(curves[0].shares)) if any(one.shares[number] for one in curves)), 0)
+    first, last = (
+        curves[0].first,
+        max([day, *(one.deadline for one in curves if one.deadline <= day + _LAST_DAYS_AFTER)]),
+    )
+    begun = next(
+        (
+            number
+            for number in range(len(curves[0].shares))
+            if any(one.shares[number] for one in curves)
+        ),
+        0,
+    )
     first = min(first + timedelta(days=max(begun - 7, 0)), day - timedelta(days=14))
     rows = [row for row in rows if str(row["day"]) >= first.isoformat()]
     scale = alt.Scale(domain=[_time(first), _time(last)])
     names = [str(position) for position, _ in enumerate(curves, 1)]
-    colour = alt.Color("curve:N", scale=alt.Scale(domain=names, range=list(CURVE_COLOURS[: len(names)])), legend=None)
-    across = alt.X("day:T", title=None, scale=scale, axis=alt.Axis(format="%d-%m", labelAngle=0, tickCount=5, grid=False))
-    upward = alt.Y("share:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%", tickCount=5))
+    colour = alt.Color(
+        "curve:N",
+        scale=alt.Scale(domain=names, range=list(CURVE_COLOURS[: len(names)])),
+        legend=None,
+    )
+    across = alt.X(
+        "day:T",
+        title=None,
+        scale=scale,
+        axis=alt.Axis(format="%d-%m", labelAngle=0, tickCount=5, grid=False),
+    )
+    upward = alt.Y(
+        "share:Q",
+        title=None,
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(format=".0%", tickCount=5),
+    )
     base = alt.Chart(alt.InlineData(values=rows))
     lines = base.mark_line(strokeWidth=2).encode(
-        x=across, y=upward, color=colour, strokeDash=alt.StrokeDash("curve:N", scale=alt.Scale(domain=names, range=[*CURVE_DASHES[: len(names)]]), legend=None)
+        x=across,
+        y=upward,
+        color=colour,
+        strokeDash=alt.StrokeDash(
+            "curve:N",
+            scale=alt.Scale(domain=names, range=[*CURVE_DASHES[: len(names)]]),
+            legend=None,
+        ),
     )
-    ends = [{"day": day.isoformat(), "share": round(one.shares[-1], 4), "curve": name} for name, one in zip(names, curves, strict=True)]
-    deadlines = [{"deadline": one.deadline.isoformat(), "curve": name} for name, one in zip(names, curves, strict=True) if first <= one.deadline <= last]
+    ends = [
+        {"day": day.isoformat(), "share": round(one.shares[-1], 4), "curve": name}
+        for name, one in zip(names, curves, strict=True)
+    ]
+    deadlines = [
+        {"deadline": one.deadline.isoformat(), "curve": name}
+        for name, one in zip(names, curves, strict=True)
+        if first <= one.deadline <= last
+    ]
     at_ends = (
         alt.Chart(alt.InlineData(values=_apart(ends)))
         .mark_text(dx=7, fontSize=11, fontWeight="bold")
         .encode(x="day:T", y="share:Q", text="curve:N", color=colour)
     )
-    rules = alt.Chart(alt.InlineData(values=deadlines)).mark_rule(strokeWidth=1, strokeDash=[3, 2]).encode(x="deadline:T", color=colour)
+    rules = (
+        alt.Chart(alt.InlineData(values=deadlines))
+        .mark_rule(strokeWidth=1, strokeDash=[3, 2])
+        .encode(x="deadline:T", color=colour)
+    )
     marks = (
         alt.Chart(alt.InlineData(values=deadlines))
         .mark_text(fontSize=9, dy=-4, baseline="bottom")
@@ -72,10 +118,19 @@ def trend(curves: Sequence[Curve], day: date) -> Markup:
 
 def bars(days: Sequence[DayAmount], usual: float | None) -> Markup:
     """Amounts by day; a day without a report has a cross and no bar; the dashed line is the usual day."""
-    rows = [{"day": one.day.isoformat(), "amount": one.amount} for one in days if one.amount is not None]
+    rows = [
+        {"day": one.day.isoformat(), "amount": one.amount} for one in days if one.amount is not None
+    ]
     missing = [{"day": one.day.isoformat(), "amount": 0} for one in days if one.amount is None]
-    scale = alt.Scale(domain=[_time(days[0].day - timedelta(days=1)), _time(days[-1].day + timedelta(days=1))])
-    across = alt.X("day:T", title=None, scale=scale, axis=alt.Axis(format="%d-%m", labelAngle=0, tickCount=5, grid=False))
+    scale = alt.Scale(
+        domain=[_time(days[0].day - timedelta(days=1)), _time(days[-1].day + timedelta(days=1))]
+    )
+    across = alt.X(
+        "day:T",
+        title=None,
+        scale=scale,
+        axis=alt.Axis(format="%d-%m", labelAngle=0, tickCount=5, grid=False),
+    )
     largest = max([1, usual or 0, *(one.amount or 0 for one in days)])
     upward = alt.Y(
         "amount:Q",
@@ -84,11 +139,19 @@ def bars(days: Sequence[DayAmount], usual: float | None) -> Markup:
         axis=alt.Axis(tickCount=3, tickMinStep=1, format="~s" if largest >= _THOUSAND else "d"),
     )
     layers = [
-        alt.Chart(alt.InlineData(values=rows)).mark_bar(width=5, color=BLUE).encode(x=across, y=upward),
-        alt.Chart(alt.InlineData(values=missing)).mark_text(text="×", fontSize=8, color="#666666", dy=-4).encode(x=across, y=upward),
+        alt.Chart(alt.InlineData(values=rows))
+        .mark_bar(width=5, color=BLUE)
+        .encode(x=across, y=upward),
+        alt.Chart(alt.InlineData(values=missing))
+        .mark_text(text="×", fontSize=8, color="#666666", dy=-4)
+        .encode(x=across, y=upward),
     ]
     if usual is not None:
-        layers.append(alt.Chart(alt.InlineData(values=[{"usual": usual}])).mark_rule(color=VERMILION, strokeDash=[4, 3], strokeWidth=1.5).encode(y="usual:Q"))
+        layers.append(
+            alt.Chart(alt.InlineData(values=[{"usual": usual}]))
+            .mark_rule(color=VERMILION, strokeDash=[4, 3], strokeWidth=1.5)
+            .encode(y="usual:Q")
+        )
     return _svg(alt.layer(*layers).properties(width=WIDTH - 48, height=84))
 
 
@@ -101,7 +164,9 @@ class Map:
     """Colour, least share, greatest share."""
 
 
-def choropleth(geojson: Mapping[str, Any], areas: Mapping[str, str], shares: Mapping[str, float | None]) -> Map | None:
+def choropleth(
+    geojson: Mapping[str, Any], areas: Mapping[str, str], shares: Mapping[str, float | None]
+) -> Map | None:
     """Areas shaded by share, each with its share in per cent; one without a share is dashed and has a dash. None if nothing can be drawn."""
     features = joined(geojson, areas)
     if not features:
@@ -110,12 +175,21 @@ def choropleth(geojson: Mapping[str, Any], areas: Mapping[str, str], shares: Map
     labels = []
     for feature in features:
         share = shares.get(feature["id"])
-        shade = None if share is None else min(int((share - low) / (high - low) * len(SHADES)), len(SHADES) - 1)
+        shade = (
+            None
+            if share is None
+            else min(int((share - low) / (high - low) * len(SHADES)), len(SHADES) - 1)
+        )
         feature["fill"] = "#ffffff" if shade is None else SHADES[shade]
         feature["dashed"] = str(share is None)
         x, y = feature.pop("label")
         labels.append(
-            {"x": x, "y": y, "text": "–" if share is None else str(int(share * 100)), "ink": "#ffffff" if shade is not None and shade >= _WHITE_FROM else INK}
+            {
+                "x": x,
+                "y": y,
+                "text": "–" if share is None else str(int(share * 100)),
+                "ink": "#ffffff" if shade is not None and shade >= _WHITE_FROM else INK,
+            }
         )
     height, degree = _size(features)
     shapes = (
@@ -123,7 +197,11 @@ def choropleth(geojson: Mapping[str, Any], areas: Mapping[str, str], shares: Map
         .mark_geoshape(stroke="#555555", strokeWidth=0.7)
         .encode(
             fill=alt.Fill("fill:N", scale=None),
-            strokeDash=alt.StrokeDash("dashed:N", scale=alt.Scale(domain=["False", "True"], range=[[1, 0], [2, 2]]), legend=None),
+            strokeDash=alt.StrokeDash(
+                "dashed:N",
+                scale=alt.Scale(domain=["False", "True"], range=[[1, 0], [2, 2]]),
+                legend=None,
+            ),
         )
     )
     moved = _spread(labels, degree)
@@ -135,11 +213,21 @@ def choropleth(geojson: Mapping[str, Any], areas: Mapping[str, str], shares: Map
     texts = (
         alt.Chart(alt.InlineData(values=moved))
         .mark_text(fontSize=9.5, fontWeight="bold")
-        .encode(longitude="x:Q", latitude="y:Q", text="text:N", color=alt.Color("ink:N", scale=None))
+        .encode(
+            longitude="x:Q", latitude="y:Q", text="text:N", color=alt.Color("ink:N", scale=None)
+        )
     )
-    drawn = alt.layer(shapes, lines, texts).project("mercator").properties(width=WIDTH, height=height)
+    drawn = (
+        alt.layer(shapes, lines, texts).project("mercator").properties(width=WIDTH, height=height)
+    )
     step = (high - low) / len(SHADES)
-    return Map(_svg(drawn), [(colour, low + number * step, low + (number + 1) * step) for number, colour in enumerate(SHADES)])
+    return Map(
+        _svg(drawn),
+        [
+            (colour, low + number * step, low + (number + 1) * step)
+            for number, colour in enumerate(SHADES)
+        ],
+    )
 
 
 def _bounds(shares: Sequence[float]) -> tuple[float, float]:
@@ -176,8 +264,16 @@ def _spread(labels: Sequence[dict[str, Any]], degree: float) -> list[dict[str, A
 
 def _size(features: Sequence[Mapping[str, Any]]) -> tuple[int, float]:
     """Height of a map in pixels, and how many pixels a degree of latitude has."""
-    points = [point for feature in features for polygon in feature["geometry"]["coordinates"] for ring in polygon for point in ring]
-    (west, east), (south, north) = ((min(values), max(values)) for values in zip(*points, strict=True))
+    points = [
+        point
+        for feature in features
+        for polygon in feature["geometry"]["coordinates"]
+        for ring in polygon
+        for point in ring
+    ]
+    (west, east), (south, north) = (
+        (min(values), max(values)) for values in zip(*points, strict=True)
+    )
     shrink = cos(radians((south + north) / 2))
     degree = min(WIDTH / ((east - west) * shrink), WIDTH * _TALLEST / (north - south))
     return max(1, round(degree * (north - south))), degree
@@ -202,11 +298,18 @@ def _svg(chart: alt.LayerChart | alt.FacetChart) -> Markup:
     look = (
         chart.configure(font=FAMILIES["latin"], background="transparent", padding=2)
         .configure_view(stroke=None)
-        .configure_axis(labelFont=FAMILIES["latin"], labelFontSize=9.5, labelColor=INK, gridColor="#dddddd", domainColor="#888888", tickColor="#888888")
+        .configure_axis(
+            labelFont=FAMILIES["latin"],
+            labelFontSize=9.5,
+            labelColor=INK,
+            gridColor="#dddddd",
+            domainColor="#888888",
+            tickColor="#888888",
+        )
     )
     svg = vl_convert.vegalite_to_svg(look.to_dict())
     prefix = f"c{next(_numbers)}-"
     svg = re.sub(r' (?:aria-\w+|role|pointer-events|version|xmlns:xlink)="[^"]*"', "", svg)
     svg = re.sub(r'id="([^"]+)"', rf'id="{prefix}\1"', svg)
     svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}\1)", svg)
-    return Markup(svg.replace('class="marks"', 'class="chart" aria-hidden="true"', 1))  # noqa: S704 - our own drawing: digits alone
+    return Markup(svg.replace('class="marks"', 'class="chart" aria-hidden="true"', 1))

@@ -5,6 +5,8 @@ from datetime import date, datetime, time, timedelta
 
 from clickhouse_driver import Client
 
+from pravah.days import FIRST_DAY, KOLKATA, LAST_DAY, date_of
+from pravah.units import Level, state_of
 from reports.situation import (
     CHILD_LEVEL,
     FLOWS,
@@ -23,8 +25,6 @@ from reports.situation import (
     milestone_lines,
     summed,
 )
-from schemas.days import FIRST_DAY, KOLKATA, LAST_DAY, date_of
-from schemas.units import Level, state_of
 from sinks import situation as tables
 from sinks.control_room import SILENT_DAYS, calls, defaulters
 from sinks.forecast import forecasts
@@ -43,7 +43,14 @@ class OutOfScopeError(LookupError):
     """The unit does not stand at or below the one whose subtree the reader may see, on that day."""
 
 
-def read_situation(client: Client, unit: str, day: date | None = None, *, within: str | None = None, contacts: bool = False) -> Situation:
+def read_situation(
+    client: Client,
+    unit: str,
+    day: date | None = None,
+    *,
+    within: str | None = None,
+    contacts: bool = False,
+) -> Situation:
     """The report of a unit.
 
     Args:
@@ -69,7 +76,9 @@ def read_situation(client: Client, unit: str, day: date | None = None, *, within
         msg = f"unit {unit!r} is not in the registry; `pravah units show` looks at one"
         raise LookupError(msg)
     if not place.valid_from <= day <= place.valid_to:
-        return Situation(*_named(place), day=day, as_of=_evening(day, made_at), made_at=made_at, open=False)
+        return Situation(
+            *_named(place), day=day, as_of=_evening(day, made_at), made_at=made_at, open=False
+        )
     within = within or unit
     if within != unit and not tables.seen(client, [unit], within, day):
         msg = f"{unit} does not stand at or below {within} on {day}"
@@ -83,20 +92,43 @@ def default_unit(client: Client) -> str:
     return states[0] if len(states) == 1 else "IN"
 
 
-def _read(client: Client, place: tables.Place, day: date, made_at: datetime, within: str, *, contacts: bool) -> Situation:
+def _read(
+    client: Client,
+    place: tables.Place,
+    day: date,
+    made_at: datetime,
+    within: str,
+    *,
+    contacts: bool,
+) -> Situation:
     unit, as_of = place.unit, _evening(day, made_at)
     child_level = CHILD_LEVEL.get(place.level)
     level = child_level or "booth"
     standings = tables.standings(client, unit, as_of, child_level=level, within=within)
-    milestones = milestone_lines(tables.planned(client, state_of(unit) or ""), standings, {one.milestone: one for one in forecasts(client, unit, as_of)}, day)
+    milestones = milestone_lines(
+        tables.planned(client, state_of(unit) or ""),
+        standings,
+        {one.milestone: one for one in forecasts(client, unit, as_of)},
+        day,
+    )
     basis = basis_of(standings)
     weighed = [one for one in standings if one.passed or basis == "everything"]
     done = sum(one.units for one in weighed if one.state.startswith("done"))
     expected = sum(one.units for one in weighed)
-    activity = tables.booth_activity(client, unit, as_of, days=SILENT_DAYS, child_level=level, within=within)
-    below = tables.places(client, tables.children(client, unit, as_of, child_level=child_level, within=within)) if child_level else {}
+    activity = tables.booth_activity(
+        client, unit, as_of, days=SILENT_DAYS, child_level=level, within=within
+    )
+    below = (
+        tables.places(
+            client, tables.children(client, unit, as_of, child_level=child_level, within=within)
+        )
+        if child_level
+        else {}
+    )
     children = compared(below, standings, activity, basis)
-    figures = tables.day_figures(client, unit, day - timedelta(days=max(USUAL_DAYS, MEMBER_DAYS)), day, within=within)
+    figures = tables.day_figures(
+        client, unit, day - timedelta(days=max(USUAL_DAYS, MEMBER_DAYS)), day, within=within
+    )
     to_date = tables.to_date(client, unit, day, within=within)
     found = defaulters(client, unit, as_of, limit=MOST_DEFAULTERS, within=within)
     whom = calls(client, found) if contacts else [None] * len(found)
@@ -140,18 +172,32 @@ def _read(client: Client, place: tables.Place, day: date, made_at: datetime, wit
 
 
 def _evening(day: date, now: datetime) -> datetime:
-    return now if day == now.date() else datetime.combine(day + timedelta(days=1), time(), KOLKATA) - timedelta(seconds=1)
+    return (
+        now
+        if day == now.date()
+        else datetime.combine(day + timedelta(days=1), time(), KOLKATA) - timedelta(seconds=1)
+    )
 
 
-def _areas(client: Client, place: tables.Place, as_of: datetime, children: Sequence[Child]) -> dict[str, str]:
+def _areas(
+    client: Client, place: tables.Place, as_of: datetime, children: Sequence[Child]
+) -> dict[str, str]:
     """Assembly → child. Where assemblies are the children each is its own, with all its booths; the nation and an assembly have no map."""
     if place.level == "district":
         return {child.unit: child.unit for child in children}
-    return tables.assemblies_of(client, place.unit, as_of, child_level="district") if place.level in {"state", "division"} else {}
+    return (
+        tables.assemblies_of(client, place.unit, as_of, child_level="district")
+        if place.level in {"state", "division"}
+        else {}
+    )
 
 
 def _booths(activity: Sequence[tables.Activity]) -> Booths | None:
-    active, zero, silent = sum(one.active for one in activity), sum(one.zero for one in activity), sum(one.silent for one in activity)
+    active, zero, silent = (
+        sum(one.active for one in activity),
+        sum(one.zero for one in activity),
+        sum(one.silent for one in activity),
+    )
     return Booths(SILENT_DAYS, active, zero, silent) if active + zero + silent else None
 
 

@@ -10,11 +10,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import reference
+from pravah.units import state_of
 from reports.charts import CURVE_COLOURS, Map, bars, choropleth, trend
+from reports.fonts import font_faces
+from reports.labels import Tongue, Words, indian, percent
 from reports.situation import Child, MilestoneLine, Situation
-from reports.typeface import font_faces
-from reports.words import Tongue, Words, indian, percent
-from schemas.units import state_of
 from sinks.forecast import SHARE
 
 SHOWN_CHILDREN, SHOWN_DEFAULTERS, SHOWN_UNUSUAL = 5, 6, 3
@@ -24,7 +24,13 @@ CARD_SIZE = (1080, 1350)
 STATES = ("done_on_time", "done_late", "overdue", "due")
 _FONTS = Markup("/* fonts */")
 
-_TEMPLATES = Environment(loader=PackageLoader("reports"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=True)
+_TEMPLATES = Environment(
+    loader=PackageLoader("reports"),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    autoescape=True,
+)
 _TEMPLATES.globals.update(indian=indian, percent=percent)
 
 
@@ -60,7 +66,9 @@ def page(situation: Situation, tongue: Tongue) -> str:
         metrics={one.metric: one for one in situation.metrics},
         trend=trend(situation.curves, situation.day) if situation.curves else None,
         curve_colours=CURVE_COLOURS,
-        bars=bars(situation.member_days, usual) if any(one.amount is not None for one in situation.member_days) else None,
+        bars=bars(situation.member_days, usual)
+        if any(one.amount is not None for one in situation.member_days)
+        else None,
         map=map_,
     )
 
@@ -68,12 +76,27 @@ def page(situation: Situation, tongue: Tongue) -> str:
 def card(situation: Situation, tongue: Tongue) -> str:
     """The card: the essentials, in type that can be read on a phone."""
     shown = Shown.of(situation.children, CARD_CHILDREN)
-    return _rendered("card.html", situation, tongue, shown=shown, milestones=_telling(situation.milestones), size=CARD_SIZE)
+    return _rendered(
+        "card.html",
+        situation,
+        tongue,
+        shown=shown,
+        milestones=_telling(situation.milestones),
+        size=CARD_SIZE,
+    )
 
 
-def _rendered(template: str, situation: Situation, tongue: Tongue, **values: Any) -> str:  # noqa: ANN401 - what the template shows
+def _rendered(template: str, situation: Situation, tongue: Tongue, **values: Any) -> str:
     words = Words(tongue)
-    html = _TEMPLATES.get_template(template).render(s=situation, w=words, say=words.say, states=STATES, goal=percent(SHARE, digits=0), fonts=_FONTS, **values)
+    html = _TEMPLATES.get_template(template).render(
+        s=situation,
+        w=words,
+        say=words.say,
+        states=STATES,
+        goal=percent(SHARE, digits=0),
+        fonts=_FONTS,
+        **values,
+    )
     return html.replace(_FONTS, font_faces(html), 1)
 
 
@@ -85,9 +108,11 @@ def _telling(milestones: Sequence[MilestoneLine]) -> list[MilestoneLine]:
 
 def _map(situation: Situation) -> Map | None:
     boundaries = _boundaries(state_of(situation.unit) or "")
-    if boundaries is None or len(situation.children) < 2:  # noqa: PLR2004 - one area alone tells nothing
+    if boundaries is None or len(situation.children) < 2:
         return None
-    return choropleth(boundaries, situation.areas, {child.unit: child.share for child in situation.children})
+    return choropleth(
+        boundaries, situation.areas, {child.unit: child.share for child in situation.children}
+    )
 
 
 @lru_cache

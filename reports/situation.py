@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from statistics import median
 from typing import Literal
 
-from schemas.units import Level
+from pravah.units import Level
 from sinks.control_room import Call, Defaulter
 from sinks.forecast import Forecast
 from sinks.members import Members
@@ -17,7 +17,13 @@ from sinks.unusual import UnusualValue
 Basis = Literal["due_by_now", "everything"]
 """What shares are of: the milestones whose deadline has passed, or all of them as long as none has."""
 
-CHILD_LEVEL: dict[Level, Level] = {"national": "state", "state": "district", "division": "district", "district": "assembly", "assembly": "booth"}
+CHILD_LEVEL: dict[Level, Level] = {
+    "national": "state",
+    "state": "district",
+    "division": "district",
+    "district": "assembly",
+    "assembly": "booth",
+}
 """Which level below a unit the report compares."""
 USUAL_DAYS = 28
 """A usual day is the median of so many days before."""
@@ -215,7 +221,12 @@ class Situation(_Sections):
         return self.as_of == self.made_at
 
 
-def milestone_lines(milestones: Sequence[Milestone], standings: Iterable[Standing], forecasts: Mapping[str, Forecast], day: date) -> list[MilestoneLine]:
+def milestone_lines(
+    milestones: Sequence[Milestone],
+    standings: Iterable[Standing],
+    forecasts: Mapping[str, Forecast],
+    day: date,
+) -> list[MilestoneLine]:
     """The programme, milestone by milestone; those that nobody is expected to meet are left out."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for one in standings:
@@ -231,10 +242,20 @@ def milestone_lines(milestones: Sequence[Milestone], standings: Iterable[Standin
         count = counts[m.milestone]
         done = sum(count[state] for state in _DONE)
         expected = done + count["overdue"] + count["due"]
-        named = (m.milestone, m.level, m.name_en, m.name_hi, m.deadline, (m.deadline - day).days, expected)
+        named = (
+            m.milestone,
+            m.level,
+            m.name_en,
+            m.name_hi,
+            m.deadline,
+            (m.deadline - day).days,
+            expected,
+        )
         states = (count["done_on_time"], count["done_late"], count["overdue"], count["due"])
         changed = (count["known_late"], count["newly_done"], count["newly_overdue"])
-        lines.append(MilestoneLine(*named, *states, *changed, done / expected, forecasts.get(m.milestone)))
+        lines.append(
+            MilestoneLine(*named, *states, *changed, done / expected, forecasts.get(m.milestone))
+        )
     return lines
 
 
@@ -243,7 +264,12 @@ def basis_of(standings: Iterable[Standing]) -> Basis:
     return "due_by_now" if any(one.passed for one in standings) else "everything"
 
 
-def compared(places: Mapping[str, Place], standings: Iterable[Standing], activity: Iterable[Activity], basis: Basis) -> list[Child]:
+def compared(
+    places: Mapping[str, Place],
+    standings: Iterable[Standing],
+    activity: Iterable[Activity],
+    basis: Basis,
+) -> list[Child]:
     """The children, the furthest ahead first: by share, then fewer overdue, then the shorter overdue; those of whom nothing is expected come last."""
     expected, done, overdue, worst = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     for one in standings:
@@ -255,16 +281,36 @@ def compared(places: Mapping[str, Place], standings: Iterable[Standing], activit
     silent = {one.child: one.silent for one in activity}
     found = [
         Child(
-            *(code, place.level, place.name_en, place.name_hi, expected[code], done[code], overdue[code], worst[code]),
+            *(
+                code,
+                place.level,
+                place.name_en,
+                place.name_hi,
+                expected[code],
+                done[code],
+                overdue[code],
+                worst[code],
+            ),
             share=done[code] / expected[code] if expected[code] else None,
             silent_booths=silent.get(code, 0),
         )
         for code, place in places.items()
     ]
-    return sorted(found, key=lambda child: (child.share is None, -(child.share or 0), child.overdue, child.days_overdue, child.unit))
+    return sorted(
+        found,
+        key=lambda child: (
+            child.share is None,
+            -(child.share or 0),
+            child.overdue,
+            child.days_overdue,
+            child.unit,
+        ),
+    )
 
 
-def curves(milestones: Sequence[MilestoneLine], standings: Iterable[Standing], day: date) -> list[Curve]:
+def curves(
+    milestones: Sequence[MilestoneLine], standings: Iterable[Standing], day: date
+) -> list[Curve]:
     """How the last milestones of the lowest level came along; none for a single unit."""
     if not milestones or milestones[-1].expected == 1:
         return []
@@ -300,10 +346,17 @@ def amounts(figures: Sequence[DayFigure], to_date: Sequence[DayFigure], day: dat
         if not total:
             continue
         values = summed(figures, metrics)
-        verified = [one.verified_value for one in figures if one.metric in metrics and one.day == day]
+        verified = [
+            one.verified_value for one in figures if one.metric in metrics and one.day == day
+        ]
         found.append(
             Amount(
-                *(name, values.get(day), sum(verified) if verified else None, usual(values, min(one.day for one in total), day)),
+                *(
+                    name,
+                    values.get(day),
+                    sum(verified) if verified else None,
+                    usual(values, min(one.day for one in total), day),
+                ),
                 to_date=sum(one.value for one in total),
                 verified_to_date=sum(one.verified_value for one in total),
             )
@@ -311,7 +364,9 @@ def amounts(figures: Sequence[DayFigure], to_date: Sequence[DayFigure], day: dat
     return found
 
 
-def metric_amounts(metrics: Sequence[Metric], figures: Sequence[DayFigure], to_date: Sequence[DayFigure], day: date) -> list[MetricAmount]:
+def metric_amounts(
+    metrics: Sequence[Metric], figures: Sequence[DayFigure], to_date: Sequence[DayFigure], day: date
+) -> list[MetricAmount]:
     """Every metric of which anything was ever reported."""
     total = {one.metric: one for one in to_date}
     found = []
@@ -320,7 +375,16 @@ def metric_amounts(metrics: Sequence[Metric], figures: Sequence[DayFigure], to_d
             one, values = total[m.metric], summed(figures, (m.metric,))
             usually = None if m.is_stock else usual(values, one.day, day)
             found.append(
-                MetricAmount(m.metric, m.name_en, m.name_hi, m.is_stock, one.value if m.is_stock else values.get(day), usually, one.value, one.verified_value)
+                MetricAmount(
+                    m.metric,
+                    m.name_en,
+                    m.name_hi,
+                    m.is_stock,
+                    one.value if m.is_stock else values.get(day),
+                    usually,
+                    one.value,
+                    one.verified_value,
+                )
             )
     return found
 
@@ -336,4 +400,7 @@ def summed(figures: Iterable[DayFigure], metrics: Sequence[str]) -> dict[date, i
 
 def daily(values: Mapping[date, int], last: date, days: int) -> list[DayAmount]:
     """Each of the last days."""
-    return [DayAmount(on, values.get(on)) for on in (last - timedelta(days=number) for number in reversed(range(days)))]
+    return [
+        DayAmount(on, values.get(on))
+        for on in (last - timedelta(days=number) for number in reversed(range(days)))
+    ]

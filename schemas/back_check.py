@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from schemas.errors import FindingsError
+from pravah.errors import FindingsError
 
 COLUMNS = ("key", "entity", "version", "unit", "kind", "day", "outcome")
 """Of the sheet that goes to the field; all but the last are given."""
@@ -41,15 +41,24 @@ def outcomes_from_csv(lines: Iterable[str]) -> list[CheckedEntity]:
     """
     reader = csv.DictReader(lines)
     if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-        raise SheetError([f"line 1: the columns {', '.join(missing)} are missing; the sheet is the one that `pravah backcheck draw` wrote"])
+        raise SheetError(
+            [
+                f"line 1: the columns {', '.join(missing)} are missing; the sheet is the one that `pravah backcheck draw` wrote"
+            ]
+        )
     findings, found = [], dict[tuple[str, str], CheckedEntity]()
     for row in reader:
         if not (row["outcome"] or "").strip():
             continue
         try:
-            line = CheckedEntity.model_validate({**row, "outcome": row["outcome"].strip().casefold()})
+            line = CheckedEntity.model_validate(
+                {**row, "outcome": row["outcome"].strip().casefold()}
+            )
         except ValidationError as error:
-            findings += [f"line {reader.line_num}: {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_url=False)]
+            findings += [
+                f"line {reader.line_num}: {'.'.join(map(str, item['loc']))}: {item['msg']}"
+                for item in error.errors(include_url=False)
+            ]
             continue
         if (line.key, line.entity) in found:
             findings.append(f"line {reader.line_num}: {line.entity} has an outcome already")
@@ -65,6 +74,11 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
         return 0.0, 1.0
     z = 1.959964
     share = successes / trials
-    middle, spread = share + z * z / (2 * trials), z * sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    middle, spread = (
+        share + z * z / (2 * trials),
+        z * sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)),
+    )
     # at shares of 0 and 1 an end is the share itself, but for rounding
-    return max(0.0, min(share, (middle - spread) / (1 + z * z / trials))), min(1.0, max(share, (middle + spread) / (1 + z * z / trials)))
+    return max(0.0, min(share, (middle - spread) / (1 + z * z / trials))), min(
+        1.0, max(share, (middle + spread) / (1 + z * z / trials))
+    )

@@ -6,8 +6,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from schemas.errors import FindingsError
-from schemas.units import LEVELS, UNIT_CODE_PATTERN, Level
+from pravah.errors import FindingsError
+from pravah.units import LEVELS, UNIT_CODE_PATTERN, Level
 
 Language = Literal["hi", "en"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
@@ -54,7 +54,10 @@ def contacts_from_csv(lines: Iterable[str], units: Container[str]) -> list[Conta
         try:
             contact = Contact.model_validate(row)
         except ValidationError as error:
-            findings += [f"line {number}: {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_url=False, include_input=False)]
+            findings += [
+                f"line {number}: {'.'.join(map(str, item['loc']))}: {item['msg']}"
+                for item in error.errors(include_url=False, include_input=False)
+            ]
             continue
         if contact.unit not in units:
             findings.append(f"line {number}: unit {contact.unit} is not in the registry")

@@ -1,6 +1,6 @@
 """Registry entries in bulk: the models `Entry` and `EntryParent` as msgspec structs, which are read and written many times as fast and take little memory.
 
-The structs are made from the models, so there is one definition. What a struct refuses is given to the model, which decides and explains. `tests/test_registry.py` holds both ways against each other.
+The structs are made from the models, so there is one definition. What a struct refuses is given to the model, which decides and explains. `tests/property/test_registry.py` holds both ways against each other.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,19 +12,28 @@ import msgspec
 from msgspec.structs import force_setattr
 from pydantic import BaseModel, TypeAdapter
 
-from schemas.days import FIRST_DAY, LAST_DAY, date_of
+from pravah.days import FIRST_DAY, LAST_DAY, date_of
+from pravah.units import RANK
 from schemas.registry import Edge, Entry, EntryParent, Registry
-from schemas.units import RANK
 
 
-def _struct(model: type[BaseModel], **types: Any) -> Any:  # noqa: ANN401 - a type made at run time
-    fields = [(name, types.get(name, field.annotation), *([] if field.is_required() else [field.default])) for name, field in model.model_fields.items()]
-    return msgspec.defstruct(model.__name__, fields, kw_only=True, frozen=True, forbid_unknown_fields=True, gc=False)
+def _struct(model: type[BaseModel], **types: Any) -> Any:
+    fields = [
+        (name, types.get(name, field.annotation), *([] if field.is_required() else [field.default]))
+        for name, field in model.model_fields.items()
+    ]
+    return msgspec.defstruct(
+        model.__name__, fields, kw_only=True, frozen=True, forbid_unknown_fields=True, gc=False
+    )
 
 
 _Parent = _struct(EntryParent)
-_Entry = _struct(Entry, parents=tuple[_Parent, ...])  # type: ignore[valid-type]  # made at run time
-_decode_one, _decode_all, _encode = msgspec.json.Decoder(_Entry).decode, msgspec.json.Decoder(list[_Entry]).decode, msgspec.json.Encoder().encode  # type: ignore[valid-type]
+_Entry = _struct(Entry, parents=tuple[_Parent, ...])  # type: ignore[valid-type]
+_decode_one, _decode_all, _encode = (
+    msgspec.json.Decoder(_Entry).decode,
+    msgspec.json.Decoder(list[_Entry]).decode,  # type: ignore[valid-type]
+    msgspec.json.Encoder().encode,
+)
 _MODELS = TypeAdapter(list[Entry])
 
 
@@ -92,7 +101,10 @@ def _entries(registry: Registry) -> Iterator[Any]:
 
 
 def _parents(edges: Iterable[Edge]) -> Iterator[Any]:
-    return (_Parent(unit=edge.parent, valid_from=_open_date(edge.first), valid_to=_open_date(edge.last)) for edge in edges)
+    return (
+        _Parent(unit=edge.parent, valid_from=_open_date(edge.first), valid_to=_open_date(edge.last))
+        for edge in edges
+    )
 
 
 @cache

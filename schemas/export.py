@@ -6,9 +6,9 @@
 import json
 from typing import Any
 
-from schemas.events import EVENT
+from pravah.events import EVENT
+from pravah.topics import ALERTS, EVENTS, REJECTED, UNITS
 from schemas.registry import Entry
-from schemas.topics import ALERTS, EVENTS, REJECTED, UNITS
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -27,16 +27,28 @@ def asyncapi() -> dict[str, Any]:
     """The topics as AsyncAPI 3.0: who sends what, under which key."""
 
     def channel(address: str, description: str, message: str) -> dict[str, Any]:
-        return {"address": address, "description": description, "messages": {message: {"$ref": f"#/components/messages/{message}"}}}
+        return {
+            "address": address,
+            "description": description,
+            "messages": {message: {"$ref": f"#/components/messages/{message}"}},
+        }
 
     def operation(action: str, name: str, summary: str) -> dict[str, Any]:
         return {"action": action, "channel": {"$ref": f"#/channels/{name}"}, "summary": summary}
 
     def message(summary: str, key: str, payload: dict[str, Any], **more: object) -> dict[str, Any]:
         keyed = {"kafka": {"key": {"type": "string", "description": key}}}
-        return {"contentType": "application/json", "summary": summary, "payload": payload, "bindings": keyed, **more}
+        return {
+            "contentType": "application/json",
+            "summary": summary,
+            "payload": payload,
+            "bindings": keyed,
+            **more,
+        }
 
-    where = {name: {"type": "string", "description": text} for name, text in _REJECTED_HEADERS.items()}
+    where = {
+        name: {"type": "string", "description": text} for name, text in _REJECTED_HEADERS.items()
+    }
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -46,27 +58,45 @@ def asyncapi() -> dict[str, Any]:
             "license": {"name": "Apache-2.0"},
         },
         "channels": {
-            "events": channel(EVENTS, "What units report. Broker append time; delivered at least once, counted once.", "event"),
-            "rejected": channel(REJECTED, "What counts nowhere, byte for byte as it came; mend and send it again.", "rejected"),
+            "events": channel(
+                EVENTS,
+                "What units report. Broker append time; delivered at least once, counted once.",
+                "event",
+            ),
+            "rejected": channel(
+                REJECTED,
+                "What counts nowhere, byte for byte as it came; mend and send it again.",
+                "rejected",
+            ),
             "alerts": channel(ALERTS, "What the control room must act on.", "alert"),
             "units": channel(UNITS, "The unit registry; compacted.", "unit"),
         },
         "operations": {
             "report": operation("receive", "events", "Field tools report; the roll-up counts."),
-            "reject": operation("send", "rejected", "The roll-up sets aside what it cannot count, with the reason."),
+            "reject": operation(
+                "send", "rejected", "The roll-up sets aside what it cannot count, with the reason."
+            ),
             "alert": operation("send", "alerts", "The roll-up tells the control room."),
             "load": operation("receive", "units", "The registry is loaded and changed."),
         },
         "components": {
             "messages": {
-                "event": message("One event", "the assembly's code for booths and assemblies, else the unit's own", {"$ref": "event.schema.json"}),
+                "event": message(
+                    "One event",
+                    "the assembly's code for booths and assemblies, else the unit's own",
+                    {"$ref": "event.schema.json"},
+                ),
                 "rejected": {
                     "summary": "The original bytes, with headers that tell why and whence",
                     "payload": {"description": "as it came; may be anything"},
                     "headers": {"type": "object", "properties": where, "required": list(where)},
                 },
                 "alert": message("One alert", "the unit's code", {"type": "object"}),
-                "unit": message("One unit with its dated parents", "the unit's code", {"$ref": "registry-entry.schema.json"}),
+                "unit": message(
+                    "One unit with its dated parents",
+                    "the unit's code",
+                    {"$ref": "registry-entry.schema.json"},
+                ),
             }
         },
     }
@@ -80,7 +110,11 @@ _REJECTED_HEADERS = {
     "offset": "its offset there",
 }
 
-FILES = {"event.schema.json": event_schema, "registry-entry.schema.json": entry_schema, "asyncapi.json": asyncapi}
+FILES = {
+    "event.schema.json": event_schema,
+    "registry-entry.schema.json": entry_schema,
+    "asyncapi.json": asyncapi,
+}
 
 
 def rendered(name: str) -> str:

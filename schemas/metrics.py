@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from schemas.errors import ToldError
-from schemas.events import MODELS, Kind
+from pravah.errors import PravahError
+from pravah.events import MODELS, Kind
 
 Amounts = dict[str, int]
 """Metric → amount of one event: whole, not negative."""
@@ -50,7 +50,7 @@ _OBSERVED = frozenset(kind for kind in MODELS if "active" in _data_fields(kind))
 """Kinds that are looked at again and again, and may have ended."""
 
 
-class MetricError(ToldError):
+class MetricError(PravahError):
     """A metric dictionary that cannot be used; the message lists everything found."""
 
 
@@ -76,8 +76,13 @@ class MetricDictionary:
             findings += [f"{metric.metric}: {problem}" for problem in _problems(metric)]
         if findings:
             raise MetricError("; ".join(findings))
-        self.stocks = frozenset(name for name, metric in self.metrics.items() if metric.type == "stock")
-        self._selectors = {kind: sorted({key for metric in self.of_kind(kind) for key in metric.source.where}) for kind in MODELS}
+        self.stocks = frozenset(
+            name for name, metric in self.metrics.items() if metric.type == "stock"
+        )
+        self._selectors = {
+            kind: sorted({key for metric in self.of_kind(kind) for key in metric.source.where})
+            for kind in MODELS
+        }
         self._selected: dict[tuple[Kind, tuple[str, ...]], list[tuple[str, str | None]]] = {}
 
     def of_kind(self, kind: Kind) -> list[Metric]:
@@ -93,7 +98,11 @@ class MetricDictionary:
         rules = self._selected.get((kind, given))
         if rules is None:
             where = dict(zip(self._selectors[kind], given, strict=True)).items()
-            rules = [(m.metric, m.source.field) for m in self.of_kind(kind) if m.source.where.items() <= where]
+            rules = [
+                (m.metric, m.source.field)
+                for m in self.of_kind(kind)
+                if m.source.where.items() <= where
+            ]
             self._selected[kind, given] = rules
         return rules
 
@@ -118,12 +127,15 @@ class MetricDictionary:
             try:
                 metrics.append(Metric.model_validate(entry))
             except ValidationError as error:
-                findings += [f"metric {number} ({entry.get('metric', '?')}): {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+                findings += [
+                    f"metric {number} ({entry.get('metric', '?')}): {'.'.join(map(str, item['loc']))}: {item['msg']}"
+                    for item in error.errors()
+                ]
         if findings:
             raise MetricError("; ".join(findings))
         return cls(metrics)
 
-    def amounts(self, kind: Kind, data: Any) -> Amounts:  # noqa: ANN401 - the data model of whichever kind it is
+    def amounts(self, kind: Kind, data: Any) -> Amounts:
         """The amounts that one report gives, by metric; the unit and the day are the event's.
 
         A stock observation that is not `active` gives 0: it ends what it is about.
@@ -134,13 +146,19 @@ class MetricDictionary:
         if kind == "tally":
             metric = self.metrics.get(data.metric)
             if metric is None or metric.source.kind != "tally":
-                declared = ", ".join(sorted(name for name, known in self.metrics.items() if known.source.kind == "tally"))
+                declared = ", ".join(
+                    sorted(
+                        name for name, known in self.metrics.items() if known.source.kind == "tally"
+                    )
+                )
                 msg = f"data.metric: {data.metric!r} is no tally metric of the metric dictionary; declared are: {declared}"
                 raise UnknownMetricError(msg)
             return {data.metric: data.value}
         active = data.active if kind in _OBSERVED else True
         amounts: Amounts = {}
-        for name, field in self.rules(kind, tuple([getattr(data, key) for key in self._selectors[kind]])):
+        for name, field in self.rules(
+            kind, tuple([getattr(data, key) for key in self._selectors[kind]])
+        ):
             amount = 1 if field is None else getattr(data, field)
             if amount is not None:
                 amounts[name] = amount if active else 0

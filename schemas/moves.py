@@ -4,7 +4,16 @@ import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from schemas.registry import REQUIRED_PARENTS, Edge, Finding, Registry, RegistryError, Unit, days_of_row, registry_from_units
+from schemas.registry import (
+    REQUIRED_PARENTS,
+    Edge,
+    Finding,
+    Registry,
+    RegistryError,
+    Unit,
+    days_of_row,
+    registry_from_units,
+)
 
 COLUMNS = ("unit", "parent", "valid_from", "valid_to")
 
@@ -28,7 +37,11 @@ def move_units(registry: Registry, name: str, lines: Iterable[str]) -> Registry:
     units = dict(registry.units)
     for row in reader:
         line, code, parent = reader.line_num, row["unit"] or "", row["parent"] or ""
-        unknown = [f"{column} {given!r} is not in the registry" for column, given in (("unit", code), ("parent", parent)) if given not in units]
+        unknown = [
+            f"{column} {given!r} is not in the registry"
+            for column, given in (("unit", code), ("parent", parent))
+            if given not in units
+        ]
         try:
             first, last = days_of_row(row)
         except ValueError as error:
@@ -38,13 +51,34 @@ def move_units(registry: Registry, name: str, lines: Iterable[str]) -> Registry:
         if unknown:
             findings += [Finding(name, line, text) for text in unknown]
             continue
-        kinds = next((kinds for kinds in REQUIRED_PARENTS[units[code].level] if units[parent].level in kinds), None)
+        kinds = next(
+            (
+                kinds
+                for kinds in REQUIRED_PARENTS[units[code].level]
+                if units[parent].level in kinds
+            ),
+            None,
+        )
         if kinds is None:
-            findings.append(Finding(name, line, f"{code}: a unit of level {units[code].level!r} has no parent of level {units[parent].level!r}"))
+            findings.append(
+                Finding(
+                    name,
+                    line,
+                    f"{code}: a unit of level {units[code].level!r} has no parent of level {units[parent].level!r}",
+                )
+            )
             continue
         first, last = max(first, units[code].first), min(last, units[code].last)
-        kept = [piece for edge in units[code].parents for piece in ((edge,) if units[edge.parent].level not in kinds else _outside(edge, first, last))]
-        units[code] = units[code]._replace(parents=tuple(sorted([*kept, Edge(parent, first, last)])))
+        kept = [
+            piece
+            for edge in units[code].parents
+            for piece in (
+                (edge,) if units[edge.parent].level not in kinds else _outside(edge, first, last)
+            )
+        ]
+        units[code] = units[code]._replace(
+            parents=tuple(sorted([*kept, Edge(parent, first, last)]))
+        )
     if findings:
         raise RegistryError(findings)
     return registry_from_units(units.values())
@@ -72,4 +106,8 @@ class Difference:
 def compare(before: Registry, after: Registry) -> list[Difference]:
     """The units that differ, in the order of their codes."""
     codes = sorted(before.units.keys() | after.units.keys())
-    return [Difference(code, before.units.get(code), after.units.get(code)) for code in codes if before.units.get(code) != after.units.get(code)]
+    return [
+        Difference(code, before.units.get(code), after.units.get(code))
+        for code in codes
+        if before.units.get(code) != after.units.get(code)
+    ]

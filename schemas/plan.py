@@ -12,10 +12,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from schemas.days import day_of
-from schemas.errors import FindingsError
-from schemas.events import MODELS, Kind
-from schemas.units import PATTERNS, Level
+from pravah.days import day_of
+from pravah.errors import FindingsError
+from pravah.events import MODELS, Kind
+from pravah.units import PATTERNS, Level
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Value = str | int | bool
@@ -89,9 +89,17 @@ class Plan(_Strict):
             content = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise PlanError([f"not TOML: {error}"]) from None
-        findings = [f"{name}: unknown field; the plan has `state` and [[milestone]]" for name in content if name not in {"state", "milestone"}]
+        findings = [
+            f"{name}: unknown field; the plan has `state` and [[milestone]]"
+            for name in content
+            if name not in {"state", "milestone"}
+        ]
         entries = content.get("milestone", [])
-        if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+        if (
+            not isinstance(entries, list)
+            or not entries
+            or not all(isinstance(entry, dict) for entry in entries)
+        ):
             findings.append("milestone: at least one [[milestone]] is needed")
             entries = []
         milestones: list[Milestone] = []
@@ -99,10 +107,15 @@ class Plan(_Strict):
             try:
                 milestones.append(Milestone.model_validate(entry))
             except ValidationError as error:
-                findings += [f"milestone {number} ({entry.get('milestone', '?')}): {line}" for line in _lines(error)]
+                findings += [
+                    f"milestone {number} ({entry.get('milestone', '?')}): {line}"
+                    for line in _lines(error)
+                ]
         findings += _problems(milestones, {str(entry.get("milestone")) for entry in entries})
         try:
-            plan = cls.model_validate({"state": content.get("state"), "milestones": tuple(milestones)})
+            plan = cls.model_validate(
+                {"state": content.get("state"), "milestones": tuple(milestones)}
+            )
         except ValidationError as error:
             findings += list(_lines(error))
         if findings:
@@ -155,4 +168,8 @@ def _impossible(condition: Condition) -> Iterable[str]:
             try:
                 model.model_validate({name: value})
             except ValidationError as error:  # other fields are missing here, which is no matter
-                yield from (f"where.{name}: {condition.kind} can never have {value!r}: {item['msg']}" for item in error.errors() if item["loc"][0] == name)
+                yield from (
+                    f"where.{name}: {condition.kind} can never have {value!r}: {item['msg']}"
+                    for item in error.errors()
+                    if item["loc"][0] == name
+                )

@@ -4,7 +4,7 @@ The hierarchy is not a tree and it moves. A unit has dated edges to several pare
 its most senior parent first: a booth has its assembly and its own district as parents, so its division is its district's, whatever the assembly's nominal
 district is. On every day a unit therefore has at most one ancestor at each level.
 
-Days are integers (`schemas.days`), both ends inclusive.
+Days are integers (`pravah.days`), both ends inclusive.
 """
 
 import csv
@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.days import FIRST_DAY, LAST_DAY, date_of, day_of
-from schemas.errors import FindingsError
-from schemas.units import ASSEMBLY_LENGTH, LEVELS, RANK, Level, level_of, state_of
+from pravah.days import FIRST_DAY, LAST_DAY, date_of, day_of
+from pravah.errors import FindingsError
+from pravah.units import ASSEMBLY_LENGTH, LEVELS, RANK, Level, level_of, state_of
 
 _REMEMBERED = 100_000
 """Dates and edges of which one object is kept: a country has some thousand."""
@@ -175,7 +175,9 @@ class Registry:
         stretches = self.stretches(code)
         if len(stretches) == 1:
             return stretches[0].line
-        return next((stretch.line for stretch in stretches if stretch.first <= day <= stretch.last), None)
+        return next(
+            (stretch.line for stretch in stretches if stretch.first <= day <= stretch.last), None
+        )
 
     def is_settled(self, code: str, day: int) -> bool:
         """Whether nothing above the unit changes after a day on which it is open, and it stays open."""
@@ -264,7 +266,12 @@ def entry_of(unit: Unit) -> Entry:
         valid_to=_open_date(unit.last),
         latitude=unit.latitude,
         longitude=unit.longitude,
-        parents=tuple(EntryParent(unit=edge.parent, valid_from=_open_date(edge.first), valid_to=_open_date(edge.last)) for edge in unit.parents),
+        parents=tuple(
+            EntryParent(
+                unit=edge.parent, valid_from=_open_date(edge.first), valid_to=_open_date(edge.last)
+            )
+            for edge in unit.parents
+        ),
     )
 
 
@@ -277,7 +284,9 @@ def _ancestors_on(units: Mapping[str, Unit], code: str, day: int) -> dict[Level,
     found: dict[Level, str] = {units[code].level: code}
     parents = [edge.parent for edge in units[code].parents if edge.first <= day <= edge.last]
     for parent in sorted(parents, key=lambda parent: RANK[units[parent].level]):
-        found[units[parent].level] = parent  # a direct parent is stronger than what another parent's line says
+        found[units[parent].level] = (
+            parent  # a direct parent is stronger than what another parent's line says
+        )
     for parent in sorted(parents, key=lambda parent: RANK[units[parent].level]):
         for level, ancestor in _ancestors_on(units, parent, day).items():
             found.setdefault(level, ancestor)
@@ -320,12 +329,22 @@ class _Draft:
     def add(self, file: str, line: int, unit: Unit, level: str) -> None:
         """Take a unit; `level` is the one that was given, `unit` has that of its code."""
         if level != unit.level:
-            self.findings.append(Finding(file, line, f"{unit.code}: level is {level!r}, but its code is that of a unit of level {unit.level!r}"))
+            self.findings.append(
+                Finding(
+                    file,
+                    line,
+                    f"{unit.code}: level is {level!r}, but its code is that of a unit of level {unit.level!r}",
+                )
+            )
         if unit.code in self.units:
             self.twice.append((file, line, unit.code))
             return
         if not (unit.name_en and unit.name_hi):
-            self.findings += [Finding(file, line, f"{unit.code}: {name} is empty") for name in ("name_en", "name_hi") if not getattr(unit, name)]
+            self.findings += [
+                Finding(file, line, f"{unit.code}: {name} is empty")
+                for name in ("name_en", "name_hi")
+                if not getattr(unit, name)
+            ]
         self.units[unit.code] = unit
 
     def registry(self, places: Callable[[], _Places]) -> Registry:
@@ -338,20 +357,34 @@ class _Draft:
             RegistryError: with every finding, in the order of files and lines.
         """
         parents = self._parents()
-        suspects = [unit for unit, found in zip(self.units.values(), parents, strict=True) if found is None]
+        suspects = [
+            unit for unit, found in zip(self.units.values(), parents, strict=True) if found is None
+        ]
         if not (suspects or self.loose or self.twice or self.findings):
             return Registry(
-                unit if found is unit.parents else unit._replace(parents=found or ()) for unit, found in zip(self.units.values(), parents, strict=True)
+                unit if found is unit.parents else unit._replace(parents=found or ())
+                for unit, found in zip(self.units.values(), parents, strict=True)
             )
         where = places()
         for file, line, code in self.twice:
             first = where.units[code]
-            self.findings.append(Finding(file, line, f"{code}: listed a second time; first at {first[0]}:{first[1]}"))
-        problems = [problem for code, edges in self.loose.items() for problem in self._edges_wrong(code, edges)]
-        problems += [problem for unit in suspects for problem in self._edges_wrong(unit.code, unit.parents)]
+            self.findings.append(
+                Finding(file, line, f"{code}: listed a second time; first at {first[0]}:{first[1]}")
+            )
+        problems = [
+            problem
+            for code, edges in self.loose.items()
+            for problem in self._edges_wrong(code, edges)
+        ]
+        problems += [
+            problem for unit in suspects for problem in self._edges_wrong(unit.code, unit.parents)
+        ]
         problems += self._circles([*(unit.code for unit in suspects), *self.loose])
         problems += [problem for unit in suspects for problem in self._unit_wrong(unit)]
-        findings = [*self.findings, *(Finding(*where.of(problem), problem.message) for problem in problems)]
+        findings = [
+            *self.findings,
+            *(Finding(*where.of(problem), problem.message) for problem in problems),
+        ]
         in_order = sorted(findings, key=lambda finding: (finding.file, finding.line))
         raise RegistryError(in_order)
 
@@ -366,7 +399,9 @@ class _Draft:
         for code, unit in self.units.items():
             case = (unit.level, unit.first, unit.last, unit.parents, code[:ASSEMBLY_LENGTH])
             if case not in cases:
-                wrong = next(self._edges_wrong(code, unit.parents), None) or next(self._unit_wrong(unit), None)
+                wrong = next(self._edges_wrong(code, unit.parents), None) or next(
+                    self._unit_wrong(unit), None
+                )
                 cases[case] = None if wrong else _cut_to(unit)
             found.append(cases[case])
         return found
@@ -412,7 +447,11 @@ class _Draft:
                     stack.pop()
                     path.pop()
                 elif edge.parent in path:
-                    yield _Problem(code, edge, f"{code}: a circle: {' → '.join([*path[path.index(edge.parent) :], edge.parent])}")
+                    yield _Problem(
+                        code,
+                        edge,
+                        f"{code}: a circle: {' → '.join([*path[path.index(edge.parent) :], edge.parent])}",
+                    )
                 elif edge.parent not in done:
                     path.append(edge.parent)
                     stack.append(iter(self._edges(edge.parent)))
@@ -427,24 +466,46 @@ class _Draft:
             for earlier, later in pairwise(same):
                 if later.first <= earlier.last:
                     days = _shown(later.first, min(earlier.last, later.last))
-                    yield _Problem(unit.code, later, f"{unit.code}: two parents of level {level!r} {days}: {earlier.parent} and {later.parent}")
+                    yield _Problem(
+                        unit.code,
+                        later,
+                        f"{unit.code}: two parents of level {level!r} {days}: {earlier.parent} and {later.parent}",
+                    )
         for choice in REQUIRED_PARENTS[unit.level]:
-            found = sorted((edge for level in choice for edge in by_level.get(level, [])), key=lambda edge: edge.first)
+            found = sorted(
+                (edge for level in choice for edge in by_level.get(level, [])),
+                key=lambda edge: edge.first,
+            )
             if not found:
-                yield _Problem(unit.code, None, f"{unit.code}: an orphan: no parent of level {' or '.join(choice)}")
+                yield _Problem(
+                    unit.code,
+                    None,
+                    f"{unit.code}: an orphan: no parent of level {' or '.join(choice)}",
+                )
                 continue
             uncovered = unit.first
             for edge in found:
                 if edge.first > uncovered:
-                    yield _Problem(unit.code, None, f"{unit.code}: a gap: no parent of level {' or '.join(choice)} {_shown(uncovered, edge.first - 1)}")
+                    yield _Problem(
+                        unit.code,
+                        None,
+                        f"{unit.code}: a gap: no parent of level {' or '.join(choice)} {_shown(uncovered, edge.first - 1)}",
+                    )
                 uncovered = max(uncovered, edge.last + 1)
             if uncovered <= unit.last:
-                yield _Problem(unit.code, None, f"{unit.code}: a gap: no parent of level {' or '.join(choice)} {_shown(uncovered, unit.last)}")
+                yield _Problem(
+                    unit.code,
+                    None,
+                    f"{unit.code}: a gap: no parent of level {' or '.join(choice)} {_shown(uncovered, unit.last)}",
+                )
 
 
 def _cut_to(unit: Unit) -> tuple[Edge, ...]:
     """A unit's edges in order and on its days; the very tuple that it has if that is how they are."""
-    parents = tuple(Edge(edge.parent, max(edge.first, unit.first), min(edge.last, unit.last)) for edge in sorted(unit.parents))
+    parents = tuple(
+        Edge(edge.parent, max(edge.first, unit.first), min(edge.last, unit.last))
+        for edge in sorted(unit.parents)
+    )
     return unit.parents if parents == unit.parents else parents
 
 
@@ -470,12 +531,18 @@ def days_of_row(row: Mapping[str, str | None]) -> tuple[int, int]:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _days_of_text(valid_from: str, valid_to: str) -> tuple[int, int]:
-    return _days(date.fromisoformat(valid_from) if valid_from else None, date.fromisoformat(valid_to) if valid_to else None)
+    return _days(
+        date.fromisoformat(valid_from) if valid_from else None,
+        date.fromisoformat(valid_to) if valid_to else None,
+    )
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def _days(first: date | None, last: date | None) -> tuple[int, int]:
-    days = (FIRST_DAY if first is None else day_of(first), LAST_DAY if last is None else day_of(last))
+    days = (
+        FIRST_DAY if first is None else day_of(first),
+        LAST_DAY if last is None else day_of(last),
+    )
     if days[0] > days[1]:
         msg = f"valid_from {first} lies after valid_to {last}"
         raise ValueError(msg)
@@ -533,18 +600,31 @@ def registry_from_csv(files: Mapping[str, Sequence[str]]) -> Registry:
 def _unit_of_row(row: list[str], edges: tuple[Edge, ...] = ()) -> Unit:
     code, _, name_en, name_hi, valid_from, valid_to, latitude, longitude = row
     level, days = level_of(code), _days_of_text(valid_from, valid_to)
-    return Unit(code, level, name_en, name_hi, *days, edges, float(latitude) if latitude else None, float(longitude) if longitude else None)
+    return Unit(
+        code,
+        level,
+        name_en,
+        name_hi,
+        *days,
+        edges,
+        float(latitude) if latitude else None,
+        float(longitude) if longitude else None,
+    )
 
 
 def _edge_of_row(parent: str, valid_from: str, valid_to: str) -> Edge:
     return _edge(parent, _days_of_text(valid_from, valid_to))
 
 
-def _rows(files: Mapping[str, Sequence[str]], ending: str, findings: list[Finding]) -> Iterator[tuple[str, int, list[str]]]:
+def _rows(
+    files: Mapping[str, Sequence[str]], ending: str, findings: list[Finding]
+) -> Iterator[tuple[str, int, list[str]]]:
     """File, line and cells of each row of the files with an ending; missing cells are empty."""
     columns = UNIT_COLUMNS if ending == ".units.csv" else PARENT_COLUMNS
     width = len(columns)
-    for name in sorted(name for name in files if name.endswith(".units.csv") == (ending == ".units.csv")):
+    for name in sorted(
+        name for name in files if name.endswith(".units.csv") == (ending == ".units.csv")
+    ):
         reader = csv.reader(files[name])
         try:
             if tuple(next(reader, ())) != columns:
@@ -552,7 +632,11 @@ def _rows(files: Mapping[str, Sequence[str]], ending: str, findings: list[Findin
                 continue
             for row in reader:
                 if row:
-                    yield name, reader.line_num, row if len(row) == width else [*row, *[""] * width][:width]
+                    yield (
+                        name,
+                        reader.line_num,
+                        row if len(row) == width else [*row, *[""] * width][:width],
+                    )
         except csv.Error as error:
             findings.append(Finding(name, reader.line_num, f"this is no CSV: {error}"))
 
@@ -585,8 +669,20 @@ def registry_from_entries(entries: Iterable[Entry]) -> Registry:
         try:
             edges = shared.get(entry.parents)
             if edges is None:
-                edges = shared[entry.parents] = tuple(_edge(parent.unit, _days(parent.valid_from, parent.valid_to)) for parent in entry.parents)
-            unit = Unit(code, level_of(code), entry.name_en, entry.name_hi, *_days(entry.valid_from, entry.valid_to), edges, entry.latitude, entry.longitude)
+                edges = shared[entry.parents] = tuple(
+                    _edge(parent.unit, _days(parent.valid_from, parent.valid_to))
+                    for parent in entry.parents
+                )
+            unit = Unit(
+                code,
+                level_of(code),
+                entry.name_en,
+                entry.name_hi,
+                *_days(entry.valid_from, entry.valid_to),
+                edges,
+                entry.latitude,
+                entry.longitude,
+            )
         except ValueError as error:
             draft.findings.append(Finding(_UNITS, line, str(error)))
         else:

@@ -6,7 +6,7 @@ What is not named here such an account may not read at all.
 
 import re
 
-from schemas.units import UNIT_CODE_PATTERN
+from pravah.units import UNIT_CODE_PATTERN
 
 _BELOW = "unit IN (SELECT unit FROM {database}.scopes)"
 _UNTIL = (
@@ -33,8 +33,28 @@ _OPEN = ("plans", "plan_kinds", "metrics")
 _FRESHNESS = "chunks(partition, chunk, attempt, updated_at, last_appended_at)"
 """How old the figures are, and nothing about whose they are."""
 _VIEWS = (
-    *("events", "rollups", "totals", "milestones", "unit_activity", "reporting_rates", "unusual_values", "members_at", "members_named_twice"),
-    *("plan_done", "plan_status", "plan_status_at", "plan_progress", "plan_progress_at", "plan_forecast", "plan_forecast_at", "defaulters", "defaulters_at"),
+    *(
+        "events",
+        "rollups",
+        "totals",
+        "milestones",
+        "unit_activity",
+        "reporting_rates",
+        "unusual_values",
+        "members_at",
+        "members_named_twice",
+    ),
+    *(
+        "plan_done",
+        "plan_status",
+        "plan_status_at",
+        "plan_progress",
+        "plan_progress_at",
+        "plan_forecast",
+        "plan_forecast_at",
+        "defaulters",
+        "defaulters_at",
+    ),
     *("board_status", "board_progress", "board_defaulters", "board_forecast"),
 )
 """They read their tables with the rights of whoever asks."""
@@ -49,10 +69,15 @@ def row_filters(unit: str, database: str) -> dict[str, str]:
     if not re.fullmatch(UNIT_CODE_PATTERN, unit):
         msg = f"{unit!r} is no unit code; one is written CG-D-RPR"
         raise ValueError(msg)
-    return {table: condition.format(unit=unit, database=database) for table, condition in _FILTERS.items()}
+    return {
+        table: condition.format(unit=unit, database=database)
+        for table, condition in _FILTERS.items()
+    }
 
 
 def readable(database: str) -> list[str]:
     """What such an account may read: `SELECT` targets, tables filtered as above."""
     names = [*_FILTERS, *_OPEN, *_VIEWS]
-    return [f"SELECT, SHOW ON {database}.{name}" for name in names] + [f"SELECT{_FRESHNESS.removeprefix('chunks')} ON {database}.chunks"]
+    return [f"SELECT, SHOW ON {database}.{name}" for name in names] + [
+        f"SELECT{_FRESHNESS.removeprefix('chunks')} ON {database}.chunks"
+    ]

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from clickhouse_driver import Client
 
+from pravah.errors import PravahError
 from schemas.access import DATA_KINDS, hashed, new_secret
-from schemas.errors import ToldError
 
 _COLUMNS = "hash, name, unit, kinds, created_at, expires_at, revoked"
 
@@ -25,7 +25,7 @@ class Token:
     revoked: bool
 
 
-class TokenError(ToldError):
+class TokenError(PravahError):
     """A token that cannot be made or revoked."""
 
 
@@ -62,8 +62,13 @@ def create_token(client: Client, *, name: str, unit: str, kinds: Iterable[str], 
 
 def tokens(client: Client) -> list[Token]:
     """All that were ever given out, the newest first."""
-    rows = client.execute("SELECT name, unit, kinds, created_at, expires_at, revoked FROM api_tokens FINAL ORDER BY created_at DESC, name")
-    return [Token(name, unit, tuple(kinds), created, expires, bool(revoked)) for name, unit, kinds, created, expires, revoked in rows]
+    rows = client.execute(
+        "SELECT name, unit, kinds, created_at, expires_at, revoked FROM api_tokens FINAL ORDER BY created_at DESC, name"
+    )
+    return [
+        Token(name, unit, tuple(kinds), created, expires, bool(revoked))
+        for name, unit, kinds, created, expires, revoked in rows
+    ]
 
 
 def revoke_token(client: Client, name: str) -> None:

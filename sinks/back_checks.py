@@ -7,9 +7,9 @@ from typing import Any
 
 from clickhouse_driver import Client
 
+from pravah.errors import PravahError
+from pravah.units import Level
 from schemas.back_check import CheckedEntity
-from schemas.errors import ToldError
-from schemas.units import Level
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class DrawnEntity:
     """As JSON."""
 
 
-class SampleError(ToldError):
+class SampleError(PravahError):
     """There is a sample of that name, or there is none, or nothing to draw from."""
 
 
@@ -57,7 +57,10 @@ def draw(client: Client, drawing: Drawing, *, author: str) -> list[DrawnEntity]:
     Raises:
         SampleError: the name is taken, or nothing fits.
     """
-    if client.execute("SELECT 1 FROM back_check_samples WHERE sample = %(sample)s LIMIT 1", {"sample": drawing.sample}):
+    if client.execute(
+        "SELECT 1 FROM back_check_samples WHERE sample = %(sample)s LIMIT 1",
+        {"sample": drawing.sample},
+    ):
         msg = f"there is a sample {drawing.sample!r} already; `pravah backcheck result {drawing.sample}` shows it"
         raise SampleError(msg)
     query = """
@@ -80,15 +83,34 @@ def draw(client: Client, drawing: Drawing, *, author: str) -> list[DrawnEntity]:
         )
         ORDER BY stratum, place LIMIT %(size)s BY stratum
     """
-    wanted = {"unit": drawing.unit, "kind": drawing.kind, "first": drawing.first, "last": drawing.last, "seed": drawing.seed, "size": drawing.size}
+    wanted = {
+        "unit": drawing.unit,
+        "kind": drawing.kind,
+        "first": drawing.first,
+        "last": drawing.last,
+        "seed": drawing.seed,
+        "size": drawing.size,
+    }
     rows = client.execute(query, {**wanted, "each": drawing.each_level or ""})
     if not rows:
         msg = f"no {drawing.kind} at or below {drawing.unit} from {drawing.first} to {drawing.last} counts and is still to be checked"
         raise SampleError(msg)
-    common = (author, drawing.seed, drawing.unit, drawing.kind, drawing.first, drawing.last, drawing.size, drawing.each_level)
+    common = (
+        author,
+        drawing.seed,
+        drawing.unit,
+        drawing.kind,
+        drawing.first,
+        drawing.last,
+        drawing.size,
+        drawing.each_level,
+    )
     columns = "sample, drawn_at, author, seed, unit, kind, first, last, size, each_level, population, stratum, key, entity, version"
     drawn_at = client.execute("SELECT now64(6)")[0][0]
-    client.execute(f"INSERT INTO back_check_samples ({columns}) VALUES", [(drawing.sample, drawn_at, *common, row[-1], *row[:4]) for row in rows])
+    client.execute(
+        f"INSERT INTO back_check_samples ({columns}) VALUES",
+        [(drawing.sample, drawn_at, *common, row[-1], *row[:4]) for row in rows],
+    )
     return [DrawnEntity(*row[:-1]) for row in rows]
 
 
@@ -126,18 +148,39 @@ def result(client: Client, sample: str) -> list[Checked]:
     """
     rows = client.execute(query, {"sample": sample})
     if not rows:
-        samples = [row[0] for row in client.execute("SELECT sample FROM back_check_samples GROUP BY sample ORDER BY max(drawn_at) DESC LIMIT 10")]
+        samples = [
+            row[0]
+            for row in client.execute(
+                "SELECT sample FROM back_check_samples GROUP BY sample ORDER BY max(drawn_at) DESC LIMIT 10"
+            )
+        ]
         msg = f"there is no sample {sample!r}; there are {', '.join(samples) or 'none'}"
         raise SampleError(msg)
     return [Checked(*row) for row in rows]
 
 
-def current_events(client: Client, checked: Sequence[CheckedEntity]) -> dict[tuple[str, str], dict[str, Any]]:
+def current_events(
+    client: Client, checked: Sequence[CheckedEntity]
+) -> dict[tuple[str, str], dict[str, Any]]:
     """(key, entity) → its highest version as the ledger has it: `version`, `op`, `unit`, `kind`, `occurred_at`, `verification`, `reporter`, `evidence`, `data` (JSON)."""
-    names = ("version", "op", "unit", "kind", "occurred_at", "verification", "reporter", "evidence", "data")
+    names = (
+        "version",
+        "op",
+        "unit",
+        "kind",
+        "occurred_at",
+        "verification",
+        "reporter",
+        "evidence",
+        "data",
+    )
     query = f"""
         SELECT key, entity, max(l.version), {", ".join(f"argMax({name}, l.version)" for name in names[1:])}
         FROM ledger AS l FINAL WHERE (key, entity) IN %(wanted)s GROUP BY key, entity
     """
-    rows = client.execute(query, {"wanted": [(one.key, one.entity) for one in checked]}) if checked else []
+    rows = (
+        client.execute(query, {"wanted": [(one.key, one.entity) for one in checked]})
+        if checked
+        else []
+    )
     return {row[:2]: dict(zip(names, row[2:], strict=True)) for row in rows}

@@ -9,10 +9,17 @@ from typing import Any, TypeVar, cast
 
 from clickhouse_driver.errors import Error as DriverError
 from clickhouse_driver.errors import NetworkError, ServerException
-from tenacity import RetryCallState, Retrying, retry_if_exception, sleep_using_event, stop_when_event_set, wait_exponential_jitter
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    sleep_using_event,
+    stop_when_event_set,
+    wait_exponential_jitter,
+)
 
-from settings import ClickHouseSettings
-from settings.model import Role
+from pravah.settings import ClickHouseSettings, Role
+from rollup.storage import StoppedError
 from sinks.native import ColumnClient
 
 log = logging.getLogger(__name__)
@@ -20,11 +27,20 @@ T = TypeVar("T")
 
 _UNANSWERED_SECONDS = 10.0
 """A call that takes longer is told as one that fails: a server that stands still refuses nothing."""
-RETRYABLE_CODES = frozenset({3, 107, 159, 164, 202, 203, 209, 210, 241, 242, 243, 252, 285, 319, 425, 999})
+RETRYABLE_CODES = frozenset(
+    {3, 107, 159, 164, 202, 203, 209, 210, 241, 242, 243, 252, 285, 319, 425, 999}
+)
 """Server errors that pass by themselves: time-outs, memory and parts limits, a full disk, readonly replicas, Keeper away. Others are ours and do not get better."""
 
 
-def connect(clickhouse: ClickHouseSettings, role: Role, *, database: str | None = None, send_receive_timeout: int = 120, **settings: Any) -> ColumnClient:  # noqa: ANN401
+def connect(
+    clickhouse: ClickHouseSettings,
+    role: Role,
+    *,
+    database: str | None = None,
+    send_receive_timeout: int = 120,
+    **settings: Any,
+) -> ColumnClient:
     """A client of one account. Not thread-safe: one per thread, thrown away after any error.
 
     Args:
@@ -59,7 +75,9 @@ def connect(clickhouse: ClickHouseSettings, role: Role, *, database: str | None 
 
 def is_retryable(error: BaseException) -> bool:
     """Whether the same call may succeed later: the network, a server that starts or is overloaded."""
-    if isinstance(error, NetworkError | EOFError | OSError):  # a broken connection arrives as a bare EOFError
+    if isinstance(
+        error, NetworkError | EOFError | OSError
+    ):  # a broken connection arrives as a bare EOFError
         return True
     return isinstance(error, ServerException) and error.code in RETRYABLE_CODES
 
@@ -67,7 +85,7 @@ def is_retryable(error: BaseException) -> bool:
 class Session:
     """A client that is made anew after every error, for one thread."""
 
-    def __init__(self, clickhouse: ClickHouseSettings, role: Role, **settings: Any) -> None:  # noqa: ANN401
+    def __init__(self, clickhouse: ClickHouseSettings, role: Role, **settings: Any) -> None:
         """Connect at the first call, not here."""
         self._connect = partial(connect, clickhouse, role, **settings)
         self._client: ColumnClient | None = None
@@ -92,14 +110,16 @@ class Session:
                 log.debug("closing a broken ClickHouse connection failed", exc_info=True)
 
 
-class StoppedError(RuntimeError):
-    """A retry was ended from outside, because the process stops."""
-
-
-class PatientSession(Session):
+class RetryingSession(Session):
     """A session that repeats what is worth it until it succeeds: while ClickHouse is away its caller waits and loses nothing."""
 
-    def __init__(self, clickhouse: ClickHouseSettings, role: Role, stop: threading.Event, **settings: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        clickhouse: ClickHouseSettings,
+        role: Role,
+        stop: threading.Event,
+        **settings: Any,
+    ) -> None:
         """Wait at most until `stop` is set."""
         super().__init__(clickhouse, role, **settings)
         self._stop = stop
@@ -137,7 +157,9 @@ class PatientSession(Session):
     def failing(self) -> int:
         """How often the call that is going on has failed so far, one that has gone unanswered for long included; 0 when all is well. May be asked from any thread."""
         since = self._attempt_since
-        return self._failed_attempts + (since is not None and time.monotonic() - since > _UNANSWERED_SECONDS)
+        return self._failed_attempts + (
+            since is not None and time.monotonic() - since > _UNANSWERED_SECONDS
+        )
 
     def _attempt(self, call: Callable[[ColumnClient], T]) -> T:
         self._attempt_since = time.monotonic()
@@ -149,7 +171,11 @@ class PatientSession(Session):
     def _failed(self, state: RetryCallState) -> None:
         self._failed_attempts, self._attempt_since = state.attempt_number, None
         error = state.outcome.exception() if state.outcome else None
-        log.warning("ClickHouse call failed (attempt %d), trying again: %s", state.attempt_number, first_line(error))
+        log.warning(
+            "ClickHouse call failed (attempt %d), trying again: %s",
+            state.attempt_number,
+            first_line(error),
+        )
 
 
 def first_line(error: BaseException | None) -> str:

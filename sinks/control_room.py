@@ -7,8 +7,8 @@ from typing import Any
 
 from clickhouse_driver import Client
 
+from pravah.units import Level
 from schemas.contacts import Contact, Language, office
-from schemas.units import Level
 from sinks.dimensions import replace_table
 from sinks.migrate import Schema
 
@@ -77,11 +77,21 @@ def milestone_progress(client: Client, unit: str, as_of: datetime) -> list[Miles
         INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m ON m.milestone = p.milestone
         WHERE p.unit = %(unit)s ORDER BY m.position
     """
-    return [MilestoneProgress(*row) for row in client.execute(query, {"unit": unit, "as_of": millis(as_of)})]
+    return [
+        MilestoneProgress(*row)
+        for row in client.execute(query, {"unit": unit, "as_of": millis(as_of)})
+    ]
 
 
 def defaulters(
-    client: Client, unit: str, as_of: datetime, *, milestone: str | None = None, limit: int = 1_000, offset: int = 0, within: str | None = None
+    client: Client,
+    unit: str,
+    as_of: datetime,
+    *,
+    milestone: str | None = None,
+    limit: int = 1_000,
+    offset: int = 0,
+    within: str | None = None,
 ) -> list[Defaulter]:
     """The overdue at or below a unit, those first that most waits for, then the longest overdue.
 
@@ -129,24 +139,39 @@ def defaulters(
 
 def unit_name(client: Client, unit: str, language: Language) -> str:
     """A unit's name, or its code if there is no such unit."""
-    rows = client.execute(f"SELECT name_{language} FROM units WHERE unit = %(unit)s", {"unit": unit})
+    rows = client.execute(
+        f"SELECT name_{language} FROM units WHERE unit = %(unit)s", {"unit": unit}
+    )
     return str(rows[0][0]) if rows else unit
 
 
 def calls(client: Client, about: Sequence[Defaulter]) -> list[Call | None]:
     """Whom to call about each of these, as far as the contacts say. Only the writer's account and the state's own may ask."""
-    offices = [(one.responsible_unit, known[1]) if (known := office(one.responsible)) else ("", "") for one in about]
-    rows = client.execute("SELECT unit, role, name, phone, language FROM contacts WHERE (unit, role) IN %(offices)s", {"offices": [*{*offices, ("", "")}]})
+    offices = [
+        (one.responsible_unit, known[1]) if (known := office(one.responsible)) else ("", "")
+        for one in about
+    ]
+    rows = client.execute(
+        "SELECT unit, role, name, phone, language FROM contacts WHERE (unit, role) IN %(offices)s",
+        {"offices": [*{*offices, ("", "")}]},
+    )
     found = {row[:2]: Call(*row[2:]) for row in rows}
     return [found.get(wanted) for wanted in offices]
 
 
 def load_contacts(client: Client, schema: Schema, contacts: Iterable[Contact]) -> None:
     """Replace all contacts."""
-    replace_table(client, schema, "contacts", ((c.unit, c.role, c.name, c.phone, c.language) for c in contacts))
+    replace_table(
+        client,
+        schema,
+        "contacts",
+        ((c.unit, c.role, c.name, c.phone, c.language) for c in contacts),
+    )
 
 
-def activity(client: Client, unit: str, as_of: datetime, *, days: int = SILENT_DAYS, state: str = "silent") -> list[dict[str, Any]]:
+def activity(
+    client: Client, unit: str, as_of: datetime, *, days: int = SILENT_DAYS, state: str = "silent"
+) -> list[dict[str, Any]]:
     """The units at or below a unit that are `silent`, `zero` or `active` in the last days, the longest silent first."""
     query = """
         SELECT a.unit, toString(a.level), u.name_en, u.name_hi, a.last_report, a.days_since
@@ -158,7 +183,12 @@ def activity(client: Client, unit: str, as_of: datetime, *, days: int = SILENT_D
         ORDER BY a.days_since DESC NULLS FIRST, a.unit
     """
     names = ("unit", "level", "name_en", "name_hi", "last_report", "days_since")
-    return [dict(zip(names, row, strict=True)) for row in client.execute(query, {"unit": unit, "as_of": millis(as_of), "days": days, "state": state})]
+    return [
+        dict(zip(names, row, strict=True))
+        for row in client.execute(
+            query, {"unit": unit, "as_of": millis(as_of), "days": days, "state": state}
+        )
+    ]
 
 
 @dataclass(frozen=True)
@@ -174,7 +204,15 @@ class ReportingRate:
     on_time: int
 
 
-def reporting_rates(client: Client, units: Sequence[str], first: date, last: date, *, level: Level = "booth", days: int = 1) -> list[ReportingRate]:
+def reporting_rates(
+    client: Client,
+    units: Sequence[str],
+    first: date,
+    last: date,
+    *,
+    level: Level = "booth",
+    days: int = 1,
+) -> list[ReportingRate]:
     """Which share of the units of a level reported for each day, and which by the end of so many days after it.
 
     Args:
@@ -190,7 +228,13 @@ def reporting_rates(client: Client, units: Sequence[str], first: date, last: dat
         FROM reporting_rates(reporting_level = %(level)s, first = %(first)s, last = %(last)s, days = %(days)s)
         WHERE unit IN %(units)s ORDER BY unit, day
     """
-    return [ReportingRate(*row) for row in client.execute(query, {"level": level, "first": first, "last": last, "days": days, "units": list(units)})]
+    return [
+        ReportingRate(*row)
+        for row in client.execute(
+            query,
+            {"level": level, "first": first, "last": last, "days": days, "units": list(units)},
+        )
+    ]
 
 
 def millis(instant: datetime) -> int:

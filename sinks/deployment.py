@@ -4,7 +4,7 @@ from uuid import uuid4
 
 from clickhouse_driver import Client
 
-from schemas.errors import ToldError
+from pravah.errors import PravahError
 
 EVENTS_PARTITIONS = "events_partitions"
 EVENTS_TOPIC = "events_topic"
@@ -15,7 +15,9 @@ REBUILT = "rebuilt"
 
 def get_fact(client: Client, name: str) -> str | None:
     """A fact, or None if it was never set, or forgotten."""
-    rows = client.execute("SELECT value FROM deployment FINAL WHERE name = %(name)s AND value != ''", {"name": name})
+    rows = client.execute(
+        "SELECT value FROM deployment FINAL WHERE name = %(name)s AND value != ''", {"name": name}
+    )
     return str(rows[0][0]) if rows else None
 
 
@@ -38,7 +40,7 @@ def forget_fact(client: Client, name: str) -> None:
     set_fact(client, name, "")
 
 
-class LogChangedError(ToldError):
+class LogChangedError(PravahError):
     """The topic is not the one that the figures were counted from: units would lie in other partitions than their ledger, or offsets mean other records."""
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from clickhouse_driver import Client
 
-from schemas.columns import Block, Choices, Days, Labels, positions
-from schemas.days import date_of
+from columnar.columns import Block, Choices, Days, Labels, positions
+from pravah.days import date_of
+from pravah.units import LEVELS, RANK
 from schemas.metrics import MetricDictionary
 from schemas.registry import Registry, Span
-from schemas.units import LEVELS, RANK
 from sinks.migrate import Schema
 from sinks.native import ColumnClient
 
@@ -26,13 +26,23 @@ def load_registry(client: ColumnClient, schema: Schema, registry: Registry) -> N
     with _replacing(client, schema, "units") as units:
         given = list(registry.units.values())
         for at in range(0, len(given), _BLOCK):
-            code, level, name_en, name_hi, first, last, _, latitude, longitude = map(list, zip(*given[at : at + _BLOCK], strict=True))
+            code, level, name_en, name_hi, first, last, _, latitude, longitude = map(
+                list, zip(*given[at : at + _BLOCK], strict=True)
+            )
             days = ([date_of(day) for day in column] for column in (first, last))
-            client.execute(f"INSERT INTO {units} VALUES", [code, level, name_en, name_hi, *days, latitude, longitude], columnar=True)
+            client.execute(
+                f"INSERT INTO {units} VALUES",
+                [code, level, name_en, name_hi, *days, latitude, longitude],
+                columnar=True,
+            )
     with _replacing(client, schema, "unit_ancestors") as ancestors:
         _insert_ancestors(client, ancestors, registry)
-    with _replacing(client, schema, "scopes") as scopes:  # for each unit and what it stands or stood below, the last day on which it does
-        client.execute(f"INSERT INTO {scopes} SELECT ancestor, unit, max(valid_to) FROM {schema.database}.unit_ancestors GROUP BY ancestor, unit")
+    with _replacing(
+        client, schema, "scopes"
+    ) as scopes:  # for each unit and what it stands or stood below, the last day on which it does
+        client.execute(
+            f"INSERT INTO {scopes} SELECT ancestor, unit, max(valid_to) FROM {schema.database}.unit_ancestors GROUP BY ancestor, unit"
+        )
 
 
 @contextmanager
@@ -54,7 +64,15 @@ def known_units(client: Client) -> set[str]:
 def load_metrics(client: Client, schema: Schema, dictionary: MetricDictionary) -> None:
     """Replace `metrics` by the dictionary; `position` keeps its order."""
     metrics = dictionary.metrics.values()
-    replace_table(client, schema, "metrics", ((m.metric, m.type, m.unit, m.name_en, m.name_hi, position) for position, m in enumerate(metrics)))
+    replace_table(
+        client,
+        schema,
+        "metrics",
+        (
+            (m.metric, m.type, m.unit, m.name_en, m.name_hi, position)
+            for position, m in enumerate(metrics)
+        ),
+    )
 
 
 def _insert_ancestors(client: ColumnClient, table: str, registry: Registry) -> None:
@@ -74,10 +92,22 @@ def _insert_ancestors(client: ColumnClient, table: str, registry: Registry) -> N
     lengths = np.array([len(one) for one in spans], np.int64)
     ancestor, level, first, last = (
         np.array([of(span) for one in spans for span in one], np.int32)
-        for of in (lambda span: numbers[span.ancestor], lambda span: RANK[span.level], lambda span: span.first, lambda span: span.last)
+        for of in (
+            lambda span: numbers[span.ancestor],
+            lambda span: RANK[span.level],
+            lambda span: span.first,
+            lambda span: span.last,
+        )
     )
     units = registry.units.values()
-    own = [np.fromiter(column, np.int32, len(codes)) for column in ((RANK[u.level] for u in units), (u.first for u in units), (u.last for u in units))]
+    own = [
+        np.fromiter(column, np.int32, len(codes))
+        for column in (
+            (RANK[u.level] for u in units),
+            (u.first for u in units),
+            (u.last for u in units),
+        )
+    ]
     for at in range(0, len(codes), _UNITS_A_BLOCK):
         place = np.arange(at, min(at + _UNITS_A_BLOCK, len(codes)), dtype=np.int32)
         above = positions(lengths, case_of[place])
@@ -86,7 +116,10 @@ def _insert_ancestors(client: ColumnClient, table: str, registry: Registry) -> N
             for parts in (
                 (place, np.repeat(place, lengths[case_of[place]])),
                 (place, ancestor[above]),
-                *((mine[place], theirs[above]) for mine, theirs in zip(own, (level, first, last), strict=True)),
+                *(
+                    (mine[place], theirs[above])
+                    for mine, theirs in zip(own, (level, first, last), strict=True)
+                ),
             )
         ]
         block = Block(
@@ -101,7 +134,9 @@ def _insert_ancestors(client: ColumnClient, table: str, registry: Registry) -> N
         client.insert(table, block, {})
 
 
-def replace_table(client: Client, schema: Schema, table: str, rows: Iterable[Sequence[Any]]) -> None:
+def replace_table(
+    client: Client, schema: Schema, table: str, rows: Iterable[Sequence[Any]]
+) -> None:
     """Give a table these rows and no others, at once."""
     with _replacing(client, schema, table) as following:
         rows = iter(rows)

@@ -63,17 +63,34 @@ def subject(client: Client, unit: str, metric: str, day: date) -> Subject:
     Raises:
         LookupError: there is no such unit, or no such metric.
     """
-    units = client.execute("SELECT toString(level), name_en, name_hi FROM units WHERE unit = %(unit)s", {"unit": unit})
+    units = client.execute(
+        "SELECT toString(level), name_en, name_hi FROM units WHERE unit = %(unit)s", {"unit": unit}
+    )
     if not units:
         msg = f"unit {unit!r} is not in the registry; `pravah units show` looks at one"
         raise LookupError(msg)
-    metrics = client.execute("SELECT type = 'stock', name_en, name_hi FROM metrics WHERE metric = %(metric)s", {"metric": metric})
+    metrics = client.execute(
+        "SELECT type = 'stock', name_en, name_hi FROM metrics WHERE metric = %(metric)s",
+        {"metric": metric},
+    )
     if not metrics:
-        known = ", ".join(row[0] for row in client.execute("SELECT metric FROM metrics ORDER BY position"))
+        known = ", ".join(
+            row[0] for row in client.execute("SELECT metric FROM metrics ORDER BY position")
+        )
         msg = f"metric {metric!r} is not in the metric dictionary; it has {known}"
         raise LookupError(msg)
     level, unit_en, unit_hi = units[0]
-    return Subject(unit, level, unit_en, unit_hi, metric, bool(metrics[0][0]), metrics[0][1], metrics[0][2], day)
+    return Subject(
+        unit,
+        level,
+        unit_en,
+        unit_hi,
+        metric,
+        bool(metrics[0][0]),
+        metrics[0][1],
+        metrics[0][2],
+        day,
+    )
 
 
 def figure(client: Client, about: Subject) -> tuple[date, int, int] | None:
@@ -104,13 +121,20 @@ def origins(client: Client, about: Subject) -> list[Origin]:
             ON r.partition = j.partition AND r.repair = j.chunk
         ORDER BY j.partition, j.chunk
     """
-    return [Origin(row[0], row[1], row[2], row[3], _told(row)) for row in client.execute(query, _parameters(about))]
+    return [
+        Origin(row[0], row[1], row[2], row[3], _told(row))
+        for row in client.execute(query, _parameters(about))
+    ]
 
 
 def _told(row: tuple[Any, ...]) -> str:
     partition, worker, closed, first, last, kind, reason, author, at = row[0], *row[4:]
     if partition < 0:
-        return f"repair ({kind}) by {author}, {at:%Y-%m-%d %H:%M:%S}: {reason}" if author else "a repair of which nothing is recorded"
+        return (
+            f"repair ({kind}) by {author}, {at:%Y-%m-%d %H:%M:%S}: {reason}"
+            if author
+            else "a repair of which nothing is recorded"
+        )
     return f"records of {first:%Y-%m-%d %H:%M:%S} to {last:%H:%M:%S}, {'closed' if closed else 'still open'}, by {worker}"
 
 

@@ -36,7 +36,9 @@ class Forecast:
     """The ends of a band of about four in five; None for `latest`: more than a year away."""
 
 
-def forecasts(client: Client, unit: str, as_of: datetime, *, share: float = SHARE) -> list[Forecast]:
+def forecasts(
+    client: Client, unit: str, as_of: datetime, *, share: float = SHARE
+) -> list[Forecast]:
     """The outlook of each milestone for the units at or below a unit, in the order of the plan.
 
     Args:
@@ -50,4 +52,7 @@ def forecasts(client: Client, unit: str, as_of: datetime, *, share: float = SHAR
         FROM plan_forecast_at(as_of = fromUnixTimestamp64Milli(%(as_of)s), share = %(share)s)
         WHERE unit = %(unit)s ORDER BY position
     """
-    return [Forecast(*row) for row in client.execute(query, {"unit": unit, "as_of": millis(as_of), "share": share})]
+    return [
+        Forecast(*row)
+        for row in client.execute(query, {"unit": unit, "as_of": millis(as_of), "share": share})
+    ]

@@ -6,9 +6,9 @@ from typing import Self
 from clickhouse_driver import Client
 from kafka import KafkaConsumer, TopicPartition
 
-from schemas.topics import EVENTS
-from settings import KafkaSettings
-from settings.kafka import client_options
+from pravah.kafka import client_options
+from pravah.settings import KafkaSettings
+from pravah.topics import EVENTS
 
 
 @dataclass(frozen=True)
@@ -29,26 +29,46 @@ class Position:
 class Lag:
     """Looks at the end of the log and at the table `chunks`."""
 
-    def __init__(self, kafka: KafkaSettings, clickhouse: Client, *, connect_seconds: float = 30.0) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, clickhouse: Client, *, connect_seconds: float = 30.0
+    ) -> None:
         """Connect to Kafka; `clickhouse` must be allowed to read `chunks`.
 
         Raises:
             kafka.errors.KafkaError: no broker answers within `connect_seconds`.
         """
-        self._consumer = KafkaConsumer(**client_options(kafka), group_id=None, enable_auto_commit=False, bootstrap_timeout_ms=int(connect_seconds * 1000))
-        self._partitions = [TopicPartition(EVENTS, number) for number in sorted(self._consumer.partitions_for_topic(EVENTS) or ())]
+        self._consumer = KafkaConsumer(
+            **client_options(kafka),
+            group_id=None,
+            enable_auto_commit=False,
+            bootstrap_timeout_ms=int(connect_seconds * 1000),
+        )
+        self._partitions = [
+            TopicPartition(EVENTS, number)
+            for number in sorted(self._consumer.partitions_for_topic(EVENTS) or ())
+        ]
         self._clickhouse = clickhouse
 
     def position(self) -> Position:
         """Where both stand now."""
-        durable = dict(self._clickhouse.execute("SELECT partition, max(next_offset) FROM chunks GROUP BY partition"))
+        durable = dict(
+            self._clickhouse.execute(
+                "SELECT partition, max(next_offset) FROM chunks GROUP BY partition"
+            )
+        )
         # the log is looked at last: a record that was sent on to another partition stands there before its place of origin is durable
         ends = self.ends()
-        return Position(sum(ends.values()), sum(min(durable.get(partition, 0), end) for partition, end in ends.items()))
+        return Position(
+            sum(ends.values()),
+            sum(min(durable.get(partition, 0), end) for partition, end in ends.items()),
+        )
 
     def ends(self) -> dict[int, int]:
         """Partition → the offset behind its last record."""
-        return {tp.partition: int(end) for tp, end in self._consumer.end_offsets(self._partitions).items()}
+        return {
+            tp.partition: int(end)
+            for tp, end in self._consumer.end_offsets(self._partitions).items()
+        }
 
     def __enter__(self) -> Self:
         """Itself."""

@@ -41,7 +41,14 @@ class NamedTwice:
     last_day: date
 
 
-def members(client: Client, unit: str, as_of: datetime, *, below: bool = False, exact_up_to: int = EXACT_UP_TO) -> list[Members]:
+def members(
+    client: Client,
+    unit: str,
+    as_of: datetime,
+    *,
+    below: bool = False,
+    exact_up_to: int = EXACT_UP_TO,
+) -> list[Members]:
     """The members of a unit up to the evening of a day, as it is known now.
 
     Args:
@@ -63,11 +70,16 @@ def members(client: Client, unit: str, as_of: datetime, *, below: bool = False, 
     return [Members(*row) for row in client.execute(query, wanted)]
 
 
-def named_twice(client: Client, unit: str, as_of: datetime, *, limit: int = 1_000) -> list[NamedTwice]:
+def named_twice(
+    client: Client, unit: str, as_of: datetime, *, limit: int = 1_000
+) -> list[NamedTwice]:
     """Who was reported more than once at or below a unit; the most often first."""
     query = """
         SELECT member_key, memberships, units, first_day, last_day
         FROM members_named_twice(as_of = fromUnixTimestamp64Milli(%(as_of)s), unit = %(unit)s)
         ORDER BY memberships DESC, member_key LIMIT %(limit)s
     """
-    return [NamedTwice(*row) for row in client.execute(query, {"unit": unit, "as_of": millis(as_of), "limit": limit})]
+    return [
+        NamedTwice(*row)
+        for row in client.execute(query, {"unit": unit, "as_of": millis(as_of), "limit": limit})
+    ]

@@ -27,7 +27,16 @@ class Schema:
         """` ON CLUSTER name`, or nothing on one server."""
         return f" ON CLUSTER {self.cluster}" if self.cluster else ""
 
-    def create_table(self, name: str, columns: str, *, engine: str, order_by: str, shard_by: str | None = None, tail: str = "") -> list[str]:
+    def create_table(
+        self,
+        name: str,
+        columns: str,
+        *,
+        engine: str,
+        order_by: str,
+        shard_by: str | None = None,
+        tail: str = "",
+    ) -> list[str]:
         """Statements for a table of the MergeTree family.
 
         On a cluster the table is replicated. With `shard_by` it is also spread: the data stand in `<name>_local` and `<name>` is the Distributed table over
@@ -37,10 +46,14 @@ class Schema:
         kind, _, arguments = engine.partition("(")
         if self.cluster:
             # {uuid} gives each table its own path, also the one that is swapped in for another
-            path = f"'/clickhouse/tables/{{uuid}}/{'{shard}' if shard_by else 'all'}', '{{replica}}'"
+            path = (
+                f"'/clickhouse/tables/{{uuid}}/{'{shard}' if shard_by else 'all'}', '{{replica}}'"
+            )
             arguments = f"{path}, {arguments}" if arguments.rstrip(")") else f"{path})"
             kind = f"Replicated{kind}"
-        statements = [f"CREATE TABLE {self.database}.{local}{self.on_cluster} ({columns}) ENGINE = {kind}({arguments or ')'} ORDER BY ({order_by}) {tail}"]
+        statements = [
+            f"CREATE TABLE {self.database}.{local}{self.on_cluster} ({columns}) ENGINE = {kind}({arguments or ')'} ORDER BY ({order_by}) {tail}"
+        ]
         return [*statements, *self._distributed(name, local, shard_by)]
 
     def create_table_like(self, name: str, like: str, *, shard_by: str | None = None) -> list[str]:
@@ -53,16 +66,24 @@ class Schema:
         if local == name:
             return []
         engine = f"Distributed('{self.cluster}', '{self.database}', '{local}', {shard_by})"
-        return [f"CREATE TABLE {self.database}.{name}{self.on_cluster} AS {self.database}.{local} ENGINE = {engine}"]
+        return [
+            f"CREATE TABLE {self.database}.{name}{self.on_cluster} AS {self.database}.{local} ENGINE = {engine}"
+        ]
 
     def alter_table(self, name: str, change: str, *, sharded: bool = False) -> list[str]:
         """Statements that change a table's columns."""
         tables = [f"{name}_local", name] if self.cluster and sharded else [name]
-        return [f"ALTER TABLE {self.database}.{table}{self.on_cluster} {change}" for table in tables]
+        return [
+            f"ALTER TABLE {self.database}.{table}{self.on_cluster} {change}" for table in tables
+        ]
 
-    def set_for_parts(self, name: str, setting: str, value: int | None, *, sharded: bool = False) -> str:
+    def set_for_parts(
+        self, name: str, setting: str, value: int | None, *, sharded: bool = False
+    ) -> str:
         """One statement that changes how a table's parts are written from now on; None is the server's default again."""
-        change = f"RESET SETTING {setting}" if value is None else f"MODIFY SETTING {setting} = {value}"
+        change = (
+            f"RESET SETTING {setting}" if value is None else f"MODIFY SETTING {setting} = {value}"
+        )
         return f"ALTER TABLE {self.database}.{name}{'_local' if self.cluster and sharded else ''}{self.on_cluster} {change}"
 
     def exchange_tables(self, one: str, other: str, *, sharded: bool = False) -> str:
@@ -76,7 +97,11 @@ class Schema:
 
     def drop_table(self, name: str, *, sharded: bool = False) -> list[str]:
         """Statements that undo `create_table`."""
-        local = [f"DROP TABLE IF EXISTS {self.database}.{name}_local{self.on_cluster} SYNC"] if self.cluster and sharded else []
+        local = (
+            [f"DROP TABLE IF EXISTS {self.database}.{name}_local{self.on_cluster} SYNC"]
+            if self.cluster and sharded
+            else []
+        )
         return [f"DROP TABLE IF EXISTS {self.database}.{name}{self.on_cluster} SYNC", *local]
 
     def create_feed(self, name: str, source: str, target: str, select: str) -> str:
@@ -122,7 +147,9 @@ def migrations() -> list[Migration]:
     found = []
     for info in pkgutil.iter_modules(sinks.migrations.__path__):
         number, _, name = info.name.removeprefix("m").partition("_")
-        found.append(Migration(int(number), name, importlib.import_module(f"sinks.migrations.{info.name}")))
+        found.append(
+            Migration(int(number), name, importlib.import_module(f"sinks.migrations.{info.name}"))
+        )
     found.sort(key=lambda migration: migration.number)
     if [migration.number for migration in found] != list(range(1, len(found) + 1)):
         msg = f"migrations must be numbered 1, 2, 3, …; found {[migration.number for migration in found]}"
@@ -132,7 +159,10 @@ def migrations() -> list[Migration]:
 
 def applied(client: Client, schema: Schema) -> int:
     """The number of the newest applied migration, 0 for an empty server."""
-    if not client.execute("SELECT count() FROM system.tables WHERE database = %(database)s AND name = 'migrations'", {"database": schema.database})[0][0]:
+    if not client.execute(
+        "SELECT count() FROM system.tables WHERE database = %(database)s AND name = 'migrations'",
+        {"database": schema.database},
+    )[0][0]:
         return 0
     return int(client.execute(f"SELECT argMax(number, at) FROM {schema.database}.migrations")[0][0])
 
@@ -163,7 +193,9 @@ def migrate(client: Client, schema: Schema, to: int | None = None) -> Iterator[s
         raise ValueError(msg)
     if at == 0 and target > 0:
         columns = "number UInt32, name String, at DateTime64(6, 'UTC') DEFAULT now64(6)"
-        for statement in schema.create_table("migrations", columns, engine="MergeTree()", order_by="at"):
+        for statement in schema.create_table(
+            "migrations", columns, engine="MergeTree()", order_by="at"
+        ):
             client.execute(statement.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1))
     for migration in known[at:target]:
         for statement in migration.module.forward(schema):
@@ -178,4 +210,6 @@ def migrate(client: Client, schema: Schema, to: int | None = None) -> Iterator[s
 
 
 def _record(client: Client, schema: Schema, number: int, name: str) -> None:
-    client.execute(f"INSERT INTO {schema.database}.migrations (number, name) VALUES", [(number, name)])
+    client.execute(
+        f"INSERT INTO {schema.database}.migrations (number, name) VALUES", [(number, name)]
+    )

@@ -1,6 +1,6 @@
 """Blocks of columns to ClickHouse: numbers go as they lie in memory, where clickhouse-driver would make a Python object of every value first.
 
-The client and its protocol are the driver's; the columns are written in ClickHouse's Native format, as `clickhouse_driver/columns/` does it value by value. `tests/test_native.py` writes every
+The client and its protocol are the driver's; the columns are written in ClickHouse's Native format, as `clickhouse_driver/columns/` does it value by value. `tests/integration/test_native.py` writes every
 type of column both ways.
 """
 
@@ -14,13 +14,33 @@ from clickhouse_driver.streams.native import BlockOutputStream
 from clickhouse_driver.varint import write_varint
 from clickhouse_driver.writer import write_binary_str, write_binary_uint8
 
-from schemas.columns import Block, Blocks, Choices, Column, Days, Integers, Labels, Lists, Optionals, Uuids
-from schemas.loops import Numbers
-from schemas.texts import Texts
+from columnar.columns import (
+    Block,
+    Blocks,
+    Choices,
+    Column,
+    Days,
+    Integers,
+    Labels,
+    Lists,
+    Optionals,
+    Uuids,
+)
+from columnar.loops import Array
+from columnar.texts import Texts
 
 MAX_ROWS = 1_000_000
 """Of one insert: the server makes one block of it."""
-_WIDTHS = {"UInt8": "<u1", "UInt16": "<u2", "UInt32": "<u4", "UInt64": "<u8", "Int8": "<i1", "Int32": "<i4", "Int64": "<i8", "DateTime64": "<i8"}
+_WIDTHS = {
+    "UInt8": "<u1",
+    "UInt16": "<u2",
+    "UInt32": "<u4",
+    "UInt64": "<u8",
+    "Int8": "<i1",
+    "Int32": "<i4",
+    "Int64": "<i8",
+    "DateTime64": "<i8",
+}
 _DICTIONARY_VERSION = np.int64(1).tobytes()
 _ADDITIONAL_KEYS, _UPDATE_DICTIONARY = 1 << 9, 1 << 10
 _POSITIONS = ((1 << 8, 0, "<u1"), (1 << 16, 1, "<u2"), (1 << 32, 2, "<u4"))
@@ -39,7 +59,13 @@ class ColumnClient(Client):  # type: ignore[misc]
         statement = f"INSERT INTO {table} ({', '.join(block.columns)}) VALUES"
         self.execute(statement, [block], settings=settings)
 
-    def send_data(self, sample_block: Any, data: Any, types_check: bool = False, columnar: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 - the driver's
+    def send_data(
+        self,
+        sample_block: Any,
+        data: Any,
+        types_check: bool = False,
+        columnar: bool = False,
+    ) -> Any:
         """Send what an insert brings, for a block in the driver's own steps."""
         if not (len(data) == 1 and isinstance(data[0], Block | Blocks)):
             return super().send_data(sample_block, data, types_check=types_check, columnar=columnar)
@@ -57,7 +83,7 @@ class ColumnClient(Client):  # type: ignore[misc]
 class _Sendable(ColumnOrientedBlock):  # type: ignore[misc]
     """Blocks of columns as the driver's streams know blocks."""
 
-    def __init__(self, columns_with_types: Any, block: Block | Blocks) -> None:  # noqa: ANN401
+    def __init__(self, columns_with_types: Any, block: Block | Blocks) -> None:
         super().__init__(columns_with_types)
         self.block = block
 
@@ -65,7 +91,7 @@ class _Sendable(ColumnOrientedBlock):  # type: ignore[misc]
 class _BlockStream(BlockOutputStream):  # type: ignore[misc]
     """The driver's stream, uncompressed as `sinks.connection` asks for it, with a way of its own for columns."""
 
-    def write(self, block: Any) -> None:  # noqa: ANN401 - the driver's
+    def write(self, block: Any) -> None:
         if not isinstance(block, _Sendable):
             super().write(block)
             return
@@ -84,7 +110,7 @@ class _BlockStream(BlockOutputStream):  # type: ignore[misc]
         self.finalize()
 
 
-def encode(parts: Sequence[Any], kind: str) -> Iterable[bytes]:  # noqa: PLR0911 - one for each type
+def encode(parts: Sequence[Any], kind: str) -> Iterable[bytes]:
     """A column's bytes in the Native format, piece by piece.
 
     Args:
@@ -106,7 +132,10 @@ def encode(parts: Sequence[Any], kind: str) -> Iterable[bytes]:  # noqa: PLR0911
             return (_bytes(part.codes + 1, "<i1") for part in parts)
         case Optionals() if outer == "Nullable":
             width = _WIDTHS[inner.partition("(")[0]]
-            return (*(_bytes(part.missing, "u1") for part in parts), *(_bytes(part.numbers, width) for part in parts))
+            return (
+                *(_bytes(part.missing, "u1") for part in parts),
+                *(_bytes(part.numbers, width) for part in parts),
+            )
         case Uuids() if outer == "UUID":
             return (_bytes(part.halves, "<u8") for part in parts)
         case Texts() if kind == "String":
@@ -121,7 +150,7 @@ def encode(parts: Sequence[Any], kind: str) -> Iterable[bytes]:  # noqa: PLR0911
     raise TypeError(msg)
 
 
-def _bytes(numbers: Numbers, width: str) -> bytes:
+def _bytes(numbers: Array, width: str) -> bytes:
     return np.ascontiguousarray(numbers.astype(width, copy=False)).tobytes()
 
 
@@ -145,9 +174,15 @@ def _labels(parts: Sequence[Labels]) -> Iterator[bytes]:
     codes = np.flatnonzero(occurs)
     places = np.empty(len(names), np.uint32)
     places[codes] = np.arange(len(codes))
-    number, width = next((number, width) for most, number, width in _POSITIONS if len(codes) <= most)
+    number, width = next(
+        (number, width) for most, number, width in _POSITIONS if len(codes) <= most
+    )
     header = np.array([number | _ADDITIONAL_KEYS | _UPDATE_DICTIONARY, len(codes)], "<i8").tobytes()
-    yield header + b"".join([_text(names[code]) for code in codes.tolist()]) + np.int64(count).tobytes()
+    yield (
+        header
+        + b"".join([_text(names[code]) for code in codes.tolist()])
+        + np.int64(count).tobytes()
+    )
     for part in parts:
         yield _bytes(places[part.codes], width)
 
@@ -155,7 +190,7 @@ def _labels(parts: Sequence[Labels]) -> Iterator[bytes]:
 def _text(name: str) -> bytes:
     raw = name.encode()
     length, prefix = len(raw), bytearray()
-    while length > 0x7F:  # noqa: PLR2004 - seven bits a byte
+    while length > 0x7F:
         prefix.append(length & 0x7F | 0x80)
         length >>= 7
     prefix.append(length)

@@ -11,9 +11,7 @@ from schemas.plan import Condition, Plan
 from sinks.migrate import Schema
 from sinks.migrations.m0006_plan import COPIED
 
-_COLUMNS = (
-    "plan, author, reason, fingerprint, position, milestone, level, name_en, name_hi, deadline, responsible, responsible_hi, prerequisites, waits_for, needs"
-)
+_COLUMNS = "plan, author, reason, fingerprint, position, milestone, level, name_en, name_hi, deadline, responsible, responsible_hi, prerequisites, waits_for, needs"
 _LOOK_AGAIN_SECONDS = 0.05
 
 
@@ -34,7 +32,10 @@ class MovedDeadline:
 
 def loaded_fingerprint(client: Client, state: str) -> str | None:
     """Which plan of a state is in force; None if none was ever loaded."""
-    rows = client.execute("SELECT argMax(fingerprint, loaded_at) FROM plans WHERE plan = %(plan)s HAVING count() > 0", {"plan": state})
+    rows = client.execute(
+        "SELECT argMax(fingerprint, loaded_at) FROM plans WHERE plan = %(plan)s HAVING count() > 0",
+        {"plan": state},
+    )
     return str(rows[0][0]) if rows else None
 
 
@@ -54,23 +55,50 @@ def load_plan(client: Client, schema: Schema, plan: Plan, *, author: str, reason
     fingerprint = plan.fingerprint()
     if loaded_fingerprint(client, plan.state) == fingerprint:
         return False
-    _feed(client, schema, {condition.kind for milestone in plan.milestones for condition in milestone.needs})
+    _feed(
+        client,
+        schema,
+        {condition.kind for milestone in plan.milestones for condition in milestone.needs},
+    )
     rows = [
         (
-            *(plan.state, author, reason, fingerprint, position, m.milestone, m.level, m.name_en, m.name_hi, m.deadline, m.responsible, m.responsible_hi),
+            *(
+                plan.state,
+                author,
+                reason,
+                fingerprint,
+                position,
+                m.milestone,
+                m.level,
+                m.name_en,
+                m.name_hi,
+                m.deadline,
+                m.responsible,
+                m.responsible_hi,
+            ),
             *(list(m.prerequisites), sorted(plan.waits_for(m.milestone))),
             [_need(condition) for condition in m.needs],
         )
         for position, m in enumerate(plan.milestones)
     ]
     # later than any load before, also if the server's clock was set back
-    (newest,) = client.execute("SELECT greatest(now64(6), max(loaded_at) + toIntervalMicrosecond(1)) FROM plans WHERE plan = %(plan)s", {"plan": plan.state})[0]
-    client.execute(f"INSERT INTO plans ({_COLUMNS}, loaded_at) VALUES", [(*row, newest) for row in rows])
+    (newest,) = client.execute(
+        "SELECT greatest(now64(6), max(loaded_at) + toIntervalMicrosecond(1)) FROM plans WHERE plan = %(plan)s",
+        {"plan": plan.state},
+    )[0]
+    client.execute(
+        f"INSERT INTO plans ({_COLUMNS}, loaded_at) VALUES", [(*row, newest) for row in rows]
+    )
     return True
 
 
 def _need(condition: Condition) -> tuple[str, int, list[str], list[list[str]]]:
-    return (condition.kind, int(condition.names_unit), list(condition.where), [[json.dumps(value) for value in values] for values in condition.where.values()])
+    return (
+        condition.kind,
+        int(condition.names_unit),
+        list(condition.where),
+        [[json.dumps(value) for value in values] for values in condition.where.values()],
+    )
 
 
 def _feed(client: Client, schema: Schema, kinds: set[str]) -> None:
@@ -84,12 +112,18 @@ def _feed(client: Client, schema: Schema, kinds: set[str]) -> None:
     while running & _inserts(client):
         time.sleep(_LOOK_AGAIN_SECONDS)
     client.execute(
-        f"INSERT INTO plan_events ({COPIED}) SELECT {COPIED} FROM {schema.database}.ledger WHERE kind IN %(kinds)s OR version > 1 OR deleted", {"kinds": new}
+        f"INSERT INTO plan_events ({COPIED}) SELECT {COPIED} FROM {schema.database}.ledger WHERE kind IN %(kinds)s OR version > 1 OR deleted",
+        {"kinds": new},
     )
 
 
 def _inserts(client: Client) -> set[str]:
-    return {row[0] for row in client.execute("SELECT query_id FROM system.processes WHERE query_kind = 'Insert' AND query ILIKE '%%INTO ledger%%'")}
+    return {
+        row[0]
+        for row in client.execute(
+            "SELECT query_id FROM system.processes WHERE query_kind = 'Insert' AND query ILIKE '%%INTO ledger%%'"
+        )
+    }
 
 
 def moved_deadlines(client: Client) -> list[MovedDeadline]:
@@ -105,7 +139,9 @@ def moved_deadlines(client: Client) -> list[MovedDeadline]:
         before = known.get(plan)
         if before is not None:
             found += [
-                MovedDeadline(plan, name, now.get(name), before.get(name), loaded_at, author, reason)
+                MovedDeadline(
+                    plan, name, now.get(name), before.get(name), loaded_at, author, reason
+                )
                 for name in [*now, *(gone for gone in before if gone not in now)]
                 if now.get(name) != before.get(name)
             ]

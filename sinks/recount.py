@@ -121,7 +121,10 @@ def figures_by(ancestors: str) -> str:
 
 _DIFFER = "(expected_value, expected_verified, expected_reports) != (found_value, found_verified, found_reports)"
 
-_SPARING = {"max_bytes_before_external_group_by": 2_000_000_000, "max_bytes_before_external_sort": 2_000_000_000}
+_SPARING = {
+    "max_bytes_before_external_group_by": 2_000_000_000,
+    "max_bytes_before_external_sort": 2_000_000_000,
+}
 """Beyond this a query goes on on the disk."""
 
 
@@ -139,12 +142,24 @@ class Cut:
 
 def closed_cut(client: Client) -> Cut:
     """Behind the last closed chunk of each partition. What lies below changes no more, whatever workers do."""
-    return Cut(dict(client.execute("SELECT partition, max(next_offset) FROM chunks FINAL WHERE closed GROUP BY partition")))
+    return Cut(
+        dict(
+            client.execute(
+                "SELECT partition, max(next_offset) FROM chunks FINAL WHERE closed GROUP BY partition"
+            )
+        )
+    )
 
 
 def durable_cut(client: Client) -> Cut:
     """As far as the figures go, open chunks included. It is consistent while no worker writes."""
-    return Cut(dict(client.execute("SELECT partition, max(next_offset) FROM chunks FINAL GROUP BY partition")))
+    return Cut(
+        dict(
+            client.execute(
+                "SELECT partition, max(next_offset) FROM chunks FINAL GROUP BY partition"
+            )
+        )
+    )
 
 
 def is_at_rest(client: Client, cut: Cut) -> bool:
@@ -211,16 +226,24 @@ def recount(client: Client, cut: Cut, *, ancestors: str = ANCESTORS, examples: i
         ancestors: the table of dated ancestors to count under.
         examples: how many differences to bring.
     """
-    ((figures, different),) = client.execute(f"{_query(ancestors)} SELECT count(), countIf({_DIFFER}) FROM compared", _parameters(cut), settings=_SPARING)
+    ((figures, different),) = client.execute(
+        f"{_query(ancestors)} SELECT count(), countIf({_DIFFER}) FROM compared",
+        _parameters(cut),
+        settings=_SPARING,
+    )
     found = differences(client, cut, ancestors=ancestors, most=examples) if different else ()
     return Recount(cut, figures, different, tuple(found))
 
 
-def differences(client: Client, cut: Cut, *, ancestors: str = ANCESTORS, most: int | None = None) -> Iterator[Difference]:
+def differences(
+    client: Client, cut: Cut, *, ancestors: str = ANCESTORS, most: int | None = None
+) -> Iterator[Difference]:
     """What differs at a cut, in the order of level, unit, metric and day."""
     limit = "" if most is None else f"LIMIT {most}"
     query = f"{_query(ancestors)} SELECT * FROM compared WHERE {_DIFFER} ORDER BY level, unit, metric, day {limit}"
-    for level, metric, unit, day, *amounts in client.execute_iter(query, _parameters(cut), settings=_SPARING):
+    for level, metric, unit, day, *amounts in client.execute_iter(
+        query, _parameters(cut), settings=_SPARING
+    ):
         yield Difference(level, metric, unit, day, Amounts(*amounts[:3]), Amounts(*amounts[3:]))
 
 
@@ -248,7 +271,9 @@ def movements(client: Client, cut: Cut, *, ancestors: str) -> list[Movement]:
     return [Movement(*row) for row in client.execute(query, _parameters(cut), settings=_SPARING)]
 
 
-def record_reconciliation(client: Client, outcome: Recount, *, repair: int, registry: str, seconds: float) -> None:
+def record_reconciliation(
+    client: Client, outcome: Recount, *, repair: int, registry: str, seconds: float
+) -> None:
     """Keep the outcome, for those who ask when the figures were last proved.
 
     Args:
@@ -258,8 +283,19 @@ def record_reconciliation(client: Client, outcome: Recount, *, repair: int, regi
         registry: the fingerprint of the registry in force.
         seconds: how long it took.
     """
-    row = (dict(outcome.cut.offsets), outcome.cut.records, outcome.figures, outcome.different, repair, registry, seconds)
-    client.execute("INSERT INTO reconciliations (cut, records, figures, different, repair, registry, seconds) VALUES", [row])
+    row = (
+        dict(outcome.cut.offsets),
+        outcome.cut.records,
+        outcome.figures,
+        outcome.different,
+        repair,
+        registry,
+        seconds,
+    )
+    client.execute(
+        "INSERT INTO reconciliations (cut, records, figures, different, repair, registry, seconds) VALUES",
+        [row],
+    )
 
 
 def insert_differences(client: Client, cut: Cut, repair: int) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from clickhouse_driver import Client
 
-from schemas.errors import ToldError
+from pravah.errors import PravahError
 from sinks.recount import Cut, insert_differences
 
 Kind = Literal["reconcile", "units"]
@@ -19,7 +19,7 @@ Kind = Literal["reconcile", "units"]
 _ABANDONED_MINUTES = 60
 
 
-class RepairRunningError(ToldError):
+class RepairRunningError(PravahError):
     """Another repair has begun and not ended. Two at once would both write the same difference."""
 
 
@@ -34,7 +34,9 @@ class Repair:
     entries: int
 
 
-def repair(client: Client, cut: Cut, *, kind: Kind, reason: str, author: str, registry: str) -> Repair:
+def repair(
+    client: Client, cut: Cut, *, kind: Kind, reason: str, author: str, registry: str
+) -> Repair:
     """Write what differs at a cut of closed chunks as entries of a new repair.
 
     1. It is announced, so that there is at most one.
@@ -73,12 +75,18 @@ def repair(client: Client, cut: Cut, *, kind: Kind, reason: str, author: str, re
         msg = f"repair {other} by {by} has run since {at:%Y-%m-%d %H:%M:%S}; wait for it. If it was killed, it counts as ended {_ABANDONED_MINUTES} minutes after its beginning"
         raise RepairRunningError(msg)
     insert_differences(client, cut, number)
-    entries = int(client.execute("SELECT count() FROM journal FINAL WHERE partition = -1 AND chunk = %(repair)s", {"repair": number})[0][0])
+    entries = int(
+        client.execute(
+            "SELECT count() FROM journal FINAL WHERE partition = -1 AND chunk = %(repair)s",
+            {"repair": number},
+        )[0][0]
+    )
     _write(client, row, entries=entries, complete=True)
     return Repair(number, kind, reason, author, entries)
 
 
 def _write(client: Client, row: dict[str, object], *, entries: int, complete: bool) -> None:
     client.execute(
-        "INSERT INTO repairs (repair, at, kind, reason, author, registry, cut, entries, complete) VALUES", [{**row, "entries": entries, "complete": complete}]
+        "INSERT INTO repairs (repair, at, kind, reason, author, registry, cut, entries, complete) VALUES",
+        [{**row, "entries": entries, "complete": complete}],
     )

@@ -9,13 +9,23 @@ from uuid import UUID
 import numpy as np
 from pyroaring import BitMap
 
-from schemas.columns import Block, Blocks
-from schemas.loops import Numbers
-from settings import ClickHouseSettings
-from sinks.connection import PatientSession
+from columnar.columns import Block, Blocks
+from columnar.loops import Array
+from pravah.settings import ClickHouseSettings
+from rollup.storage import (
+    CHUNKS,
+    JOURNAL,
+    LEDGER,
+    LEDGER_OUT,
+    REJECTED_RECORDS,
+    EntityLookup,
+    Rows,
+    StoredEntry,
+    StoredVersion,
+)
+from sinks.connection import RetryingSession
 from sinks.deployment import REGISTRY, get_fact
 from sinks.native import ColumnClient
-from sinks.tables import CHUNKS, JOURNAL, LEDGER, LEDGER_OUT, REJECTED_RECORDS, Question, Rows, StoredEntry, StoredVersion
 
 _WRITE = {
     "async_insert": 0,  # durable when it returns, not when the server finds time
@@ -30,7 +40,12 @@ _SMALL = 0
 class RollupStore:
     """Ledger, journal and chunks. Waits while ClickHouse is away. Not thread-safe."""
 
-    def __init__(self, clickhouse: ClickHouseSettings, stop: threading.Event, inserted: Callable[[str, int, float], None] = lambda *_: None) -> None:
+    def __init__(
+        self,
+        clickhouse: ClickHouseSettings,
+        stop: threading.Event,
+        inserted: Callable[[str, int, float], None] = lambda *_: None,
+    ) -> None:
         """Connect at the first call.
 
         Args:
@@ -38,7 +53,7 @@ class RollupStore:
             stop: ends the waiting for a ClickHouse that is away.
             inserted: is told table, rows and seconds of each insert that succeeded.
         """
-        self._session = PatientSession(clickhouse, "writer", stop)
+        self._session = RetryingSession(clickhouse, "writer", stop)
         self._inserted = inserted
 
     @property
@@ -55,19 +70,26 @@ class RollupStore:
         """Drop the connection."""
         self._session.close()
 
-    def versions(self, questions: Sequence[Question]) -> list[list[StoredVersion]]:
+    def versions(self, questions: Sequence[EntityLookup]) -> list[list[StoredVersion]]:
         """All accepted versions of some entities at smaller offsets of their partition, for each question.
 
         They are one query: it costs ClickHouse some tens of milliseconds, however little is asked.
         """
-        limits = {(question.partition, entity): (number, question.before) for number, question in enumerate(questions) for entity in question.entities}
+        limits = {
+            (question.partition, entity): (number, question.before)
+            for number, question in enumerate(questions)
+            for entity in question.entities
+        }
         if not limits:
             return [[] for _ in questions]
         wanted = [
             {
                 "name": "wanted",
                 "structure": [("key", "String"), ("entity", "String")],
-                "data": [dict(zip(("key", "entity"), entity.split("\n", 1), strict=True)) for _, entity in limits],
+                "data": [
+                    dict(zip(("key", "entity"), entity.split("\n", 1), strict=True))
+                    for _, entity in limits
+                ],
             }
         ]
         query = """
@@ -77,7 +99,9 @@ class RollupStore:
             WHERE partition IN %(partitions)s
         """
         partitions = tuple({question.partition for question in questions})
-        rows = self._session.run(lambda client: client.execute(query, {"partitions": partitions}, external_tables=wanted))
+        rows = self._session.run(
+            lambda client: client.execute(query, {"partitions": partitions}, external_tables=wanted)
+        )
         # what FINAL would do, at half its cost: of each row the last correction, if that does not take it out
         newest: dict[tuple[int, str, str, int, int], tuple[Any, ...]] = {}
         for row in rows:
@@ -95,20 +119,24 @@ class RollupStore:
     def covering_chunk(self, partition: int, offset: int) -> int | None:
         """The start of an earlier chunk that reaches to or beyond `offset`, if there is one: then `offset` is no place where a chunk begins."""
         query = "SELECT max(chunk) FROM chunks FINAL WHERE partition = %(partition)s AND chunk < %(offset)s AND next_offset > %(offset)s HAVING count() > 0"
-        found = self._session.run(lambda client: client.execute(query, {"partition": partition, "offset": offset}))
+        found = self._session.run(
+            lambda client: client.execute(query, {"partition": partition, "offset": offset})
+        )
         return int(found[0][0]) if found else None
 
     def counted_to(self) -> dict[int, int]:
         """Partition → the offset behind its last closed chunk: everything below it was counted for good."""
-        query = "SELECT partition, max(next_offset) FROM chunks FINAL WHERE closed GROUP BY partition"
+        query = (
+            "SELECT partition, max(next_offset) FROM chunks FINAL WHERE closed GROUP BY partition"
+        )
         return dict(self._session.run(lambda client: client.execute(query)))
 
     def registry_in_force(self) -> str | None:
         """The fingerprint of the registry under which chunks may be closed now; None if none was ever loaded."""
         return self._session.run(lambda client: get_fact(client, REGISTRY))
 
-    def fingerprints(self, partition: int, first: int, before: int, bits: int) -> list[Numbers]:
-        """The fingerprints of a partition's entities from an offset on and before another one, as `streams.filter.EntityFilter` makes them.
+    def fingerprints(self, partition: int, first: int, before: int, bits: int) -> list[Array]:
+        """The fingerprints of a partition's entities from an offset on and before another one, as `rollup.seen_filter.SeenFilter` makes them.
 
         ClickHouse makes the bitmap: to take a number for each entity from it was most of the time that a worker needs to begin with a large ledger.
         """
@@ -117,14 +145,24 @@ class RollupStore:
             FROM ledger PREWHERE partition = %(partition)s AND offset >= %(first)s AND offset < %(before)s
         """
         wanted = {"partition": partition, "first": first, "before": before, "mask": (1 << bits) - 1}
-        return [_numbers(bytes.fromhex(self._session.run(lambda client: client.execute(query, wanted))[0][0]))]
+        return [
+            _numbers(
+                bytes.fromhex(self._session.run(lambda client: client.execute(query, wanted))[0][0])
+            )
+        ]
 
-    def with_other_attempts(self, attempts: Sequence[tuple[int, int, UUID]]) -> set[tuple[int, int, UUID]]:
+    def with_other_attempts(
+        self, attempts: Sequence[tuple[int, int, UUID]]
+    ) -> set[tuple[int, int, UUID]]:
         """Those attempts (partition, chunk, attempt) at whose chunk another one has written something."""
         query = "SELECT DISTINCT partition, chunk, attempt FROM chunks WHERE (partition, chunk) IN %(chunks)s"
         chunks = [(partition, chunk) for partition, chunk, _ in attempts]
         stored = self._session.run(lambda client: client.execute(query, {"chunks": chunks}))
-        return {one for one in attempts if any(other[:2] == one[:2] and other != one for other in stored)}
+        return {
+            one
+            for one in attempts
+            if any(other[:2] == one[:2] and other != one for other in stored)
+        }
 
     def journal_of(self, partition: int, chunk: int) -> list[StoredEntry]:
         """Every journal entry of a chunk, whoever wrote it."""
@@ -132,20 +170,40 @@ class RollupStore:
             SELECT level, metric, unit, toUInt16(day), value, verified_value, reports, version
             FROM journal FINAL PREWHERE partition = %(partition)s AND chunk = %(chunk)s
         """
-        rows = self._session.run(lambda client: client.execute(query, {"partition": partition, "chunk": chunk}))
+        rows = self._session.run(
+            lambda client: client.execute(query, {"partition": partition, "chunk": chunk})
+        )
         return [StoredEntry(*row) for row in rows]
 
-    def ledger_offsets(self, partition: int, first: int, last: int) -> dict[tuple[str, str, int, int], tuple[int, bool]]:
+    def ledger_offsets(
+        self, partition: int, first: int, last: int
+    ) -> dict[tuple[str, str, int, int], tuple[int, bool]]:
         """What the ledger has of a stretch of the log: (key, entity, version, offset) → (number of its last correction, whether it is taken out)."""
         query = """
             SELECT key, entity, version, offset, max(correction), argMax(deleted, correction)
             FROM ledger WHERE partition = %(partition)s AND offset BETWEEN %(first)s AND %(last)s
             GROUP BY key, entity, version, offset
         """
-        rows = self._session.run(lambda client: client.execute(query, {"partition": partition, "first": first, "last": last}))
-        return {(key, entity, version, offset): (correction, bool(deleted)) for key, entity, version, offset, correction, deleted in rows}
+        rows = self._session.run(
+            lambda client: client.execute(
+                query, {"partition": partition, "first": first, "last": last}
+            )
+        )
+        return {
+            (key, entity, version, offset): (correction, bool(deleted))
+            for key, entity, version, offset, correction, deleted in rows
+        }
 
-    def write(self, *, opened: Rows = (), journal: Rows = (), ledger: Rows = (), ledger_out: Rows = (), rejected: Rows = (), chunks: Rows = ()) -> None:
+    def write(
+        self,
+        *,
+        opened: Rows = (),
+        journal: Rows = (),
+        ledger: Rows = (),
+        ledger_out: Rows = (),
+        rejected: Rows = (),
+        chunks: Rows = (),
+    ) -> None:
         """Make rows durable, in this order: who attempts what, the figures, the versions behind them, what counts nowhere, how far a chunk has come.
 
         A chunk's attempt is known before its entries, so that a later attempt knows what may be stray. How far it has come is told last, so that whoever reads
@@ -168,16 +226,23 @@ class RollupStore:
                 client.insert(table, rows, _WRITE)
             else:
                 # the driver turns values into their wire form in place: a repeat must start from the original
-                client.execute(statement, [list(column) for column in zip(*rows, strict=True)], columnar=True, settings=_WRITE)
+                client.execute(
+                    statement,
+                    [list(column) for column in zip(*rows, strict=True)],
+                    columnar=True,
+                    settings=_WRITE,
+                )
 
         began = time.monotonic()
         self._session.run(insert)
         self._inserted(table, len(rows), time.monotonic() - began)
 
 
-def _numbers(state: bytes) -> Numbers:
+def _numbers(state: bytes) -> Array:
     """The state of ClickHouse's `groupBitmap` of UInt32: how it is kept; then the count and the numbers, or the length in bytes as a varint and a bitmap in Roaring's portable format."""
     if state[0] == _SMALL:
-        return np.frombuffer(state, np.uint32, offset=2).copy()  # one that may be changed and begins where it should: loops are compiled for such
-    begin = next(place for place, byte in enumerate(state[1:], start=2) if byte < 0x80)  # noqa: PLR2004 - the last byte of a varint
+        return np.frombuffer(
+            state, np.uint32, offset=2
+        ).copy()  # one that may be changed and begins where it should: loops are compiled for such
+    begin = next(place for place, byte in enumerate(state[1:], start=2) if byte < 0x80)
     return np.frombuffer(BitMap.deserialize(state[begin:]).to_array(), np.uint32).copy()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from clickhouse_driver import Client
 
-from schemas.units import Level
+from pravah.units import Level
 from sinks.control_room import millis
 
 
@@ -105,7 +105,10 @@ _SEEN_DAYS = "arrayExists(span -> day BETWEEN span.1 AND span.2, (SELECT groupAr
 
 def places(client: Client, units: Sequence[str]) -> dict[str, Place]:
     """Units by code; those that are not in the registry are missing."""
-    rows = client.execute("SELECT unit, toString(level), name_en, name_hi, valid_from, valid_to FROM units WHERE unit IN %(units)s", {"units": [*units, ""]})
+    rows = client.execute(
+        "SELECT unit, toString(level), name_en, name_hi, valid_from, valid_to FROM units WHERE unit IN %(units)s",
+        {"units": [*units, ""]},
+    )
     return {row[0]: Place(*row) for row in rows}
 
 
@@ -122,7 +125,10 @@ def above(client: Client, unit: str, day: date) -> list[Place]:
 def seen(client: Client, units: Sequence[str], within: str, day: date) -> set[str]:
     """Those of some units that stand at or below another on a day."""
     query = "SELECT unit FROM unit_ancestors WHERE unit IN %(units)s AND ancestor = %(within)s AND %(day)s BETWEEN valid_from AND valid_to"
-    return {row[0] for row in client.execute(query, {"units": [*units, ""], "within": within, "day": day})}
+    return {
+        row[0]
+        for row in client.execute(query, {"units": [*units, ""], "within": within, "day": day})
+    }
 
 
 def planned_states(client: Client) -> list[str]:
@@ -139,7 +145,9 @@ def planned(client: Client, state: str) -> list[Milestone]:
     return [Milestone(*row) for row in client.execute(query, {"state": state})]
 
 
-def standings(client: Client, unit: str, as_of: datetime, *, child_level: Level, within: str) -> list[Standing]:
+def standings(
+    client: Client, unit: str, as_of: datetime, *, child_level: Level, within: str
+) -> list[Standing]:
     """Every unit at or below a unit with every milestone, counted by the child of a level above it."""
     query = f"""
         SELECT c.ancestor AS child, s.milestone, toString(s.state), s.done_at, max(s.days_overdue), countIf(s.days_overdue = 1), s.deadline < {_ON} AS passed,
@@ -151,19 +159,35 @@ def standings(client: Client, unit: str, as_of: datetime, *, child_level: Level,
         WHERE s.unit IN ({_BELOW})
         GROUP BY child, s.milestone, s.state, s.done_at, passed
     """
-    return [Standing(*row) for row in client.execute(query, {"unit": unit, "as_of": millis(as_of), "child_level": child_level, "within": within})]
+    return [
+        Standing(*row)
+        for row in client.execute(
+            query,
+            {"unit": unit, "as_of": millis(as_of), "child_level": child_level, "within": within},
+        )
+    ]
 
 
-def children(client: Client, unit: str, as_of: datetime, *, child_level: Level, within: str) -> list[str]:
+def children(
+    client: Client, unit: str, as_of: datetime, *, child_level: Level, within: str
+) -> list[str]:
     """The units of a level that have anything at or below a unit: an assembly is a child of every district in which it has booths."""
     query = f"""
         SELECT DISTINCT ancestor FROM unit_ancestors
         WHERE toString(ancestor_level) = %(child_level)s AND {_ON} BETWEEN valid_from AND valid_to AND unit IN ({_BELOW}) ORDER BY ancestor
     """
-    return [row[0] for row in client.execute(query, {"unit": unit, "as_of": millis(as_of), "child_level": child_level, "within": within})]
+    return [
+        row[0]
+        for row in client.execute(
+            query,
+            {"unit": unit, "as_of": millis(as_of), "child_level": child_level, "within": within},
+        )
+    ]
 
 
-def assemblies_of(client: Client, unit: str, as_of: datetime, *, child_level: Level) -> dict[str, str]:
+def assemblies_of(
+    client: Client, unit: str, as_of: datetime, *, child_level: Level
+) -> dict[str, str]:
     """Every assembly at or below a unit, and which child it belongs to on that day."""
     query = f"""
         SELECT unit, ancestor FROM unit_ancestors
@@ -171,24 +195,35 @@ def assemblies_of(client: Client, unit: str, as_of: datetime, *, child_level: Le
             SELECT unit FROM unit_ancestors WHERE ancestor = %(unit)s AND {_ON} BETWEEN valid_from AND valid_to
         ) AND unit IN (SELECT unit FROM units WHERE level = 'assembly')
     """
-    return dict(client.execute(query, {"unit": unit, "as_of": millis(as_of), "child_level": child_level}))
+    return dict(
+        client.execute(query, {"unit": unit, "as_of": millis(as_of), "child_level": child_level})
+    )
 
 
 def metrics(client: Client) -> list[Metric]:
     """The metric dictionary, in its order."""
     return [
         Metric(metric, name_en, name_hi, bool(is_stock))
-        for metric, name_en, name_hi, is_stock in client.execute("SELECT metric, name_en, name_hi, type = 'stock' FROM metrics ORDER BY position")
+        for metric, name_en, name_hi, is_stock in client.execute(
+            "SELECT metric, name_en, name_hi, type = 'stock' FROM metrics ORDER BY position"
+        )
     ]
 
 
-def day_figures(client: Client, unit: str, first: date, last: date, *, within: str) -> list[DayFigure]:
+def day_figures(
+    client: Client, unit: str, first: date, last: date, *, within: str
+) -> list[DayFigure]:
     """A unit's figures of every day on which something was reported or changed, on the days on which it stood at or below `within`."""
     query = f"""
         SELECT metric, day, value, verified_value FROM rollups
         WHERE unit = %(unit)s AND day BETWEEN %(first)s AND %(last)s AND {_SEEN_DAYS} ORDER BY metric, day
     """
-    return [DayFigure(*row) for row in client.execute(query, {"unit": unit, "first": first, "last": last, "within": within})]
+    return [
+        DayFigure(*row)
+        for row in client.execute(
+            query, {"unit": unit, "first": first, "last": last, "within": within}
+        )
+    ]
 
 
 def to_date(client: Client, unit: str, last: date, *, within: str) -> list[DayFigure]:
@@ -198,10 +233,15 @@ def to_date(client: Client, unit: str, last: date, *, within: str) -> list[DayFi
                if(metric IN (SELECT metric FROM metrics WHERE type = 'stock'), argMax(verified_value, day), sum(verified_value))
         FROM rollups WHERE unit = %(unit)s AND day <= %(last)s AND {_SEEN_DAYS} GROUP BY metric ORDER BY metric
     """
-    return [DayFigure(*row) for row in client.execute(query, {"unit": unit, "last": last, "within": within})]
+    return [
+        DayFigure(*row)
+        for row in client.execute(query, {"unit": unit, "last": last, "within": within})
+    ]
 
 
-def booth_activity(client: Client, unit: str, as_of: datetime, *, days: int, child_level: Level, within: str) -> list[Activity]:
+def booth_activity(
+    client: Client, unit: str, as_of: datetime, *, days: int, child_level: Level, within: str
+) -> list[Activity]:
     """Booths below a unit by what they reported in the last days, by child."""
     query = f"""
         SELECT c.ancestor AS child, countIf(a.state = 'active'), countIf(a.state = 'zero'), countIf(a.state = 'silent')
@@ -211,7 +251,13 @@ def booth_activity(client: Client, unit: str, as_of: datetime, *, days: int, chi
         ) AS c ON c.unit = a.unit
         WHERE a.level = 'booth' AND a.unit IN ({_BELOW}) GROUP BY child
     """
-    wanted = {"unit": unit, "as_of": millis(as_of), "days": days, "child_level": child_level, "within": within}
+    wanted = {
+        "unit": unit,
+        "as_of": millis(as_of),
+        "days": days,
+        "child_level": child_level,
+        "within": within,
+    }
     return [Activity(*row) for row in client.execute(query, wanted)]
 
 
@@ -224,8 +270,18 @@ def age(client: Client, unit: str, as_of: datetime, *, within: str) -> Age:
         INNER JOIN (SELECT unit, valid_from, valid_to FROM unit_ancestors WHERE ancestor = %(within)s) AS w ON w.unit = l.unit
         WHERE l.day <= {_ON} AND l.day BETWEEN u.valid_from AND u.valid_to AND l.day BETWEEN w.valid_from AND w.valid_to
     """
-    count, occurred, appended = client.execute(query, {"unit": unit, "as_of": millis(as_of), "within": within})[0]
+    count, occurred, appended = client.execute(
+        query, {"unit": unit, "as_of": millis(as_of), "within": within}
+    )[0]
     (chunks, updated) = client.execute("SELECT count(), max(updated_at) FROM chunks")[0]
-    reconciled = client.execute("SELECT at, different = 0 FROM reconciliations ORDER BY at DESC LIMIT 1")
+    reconciled = client.execute(
+        "SELECT at, different = 0 FROM reconciliations ORDER BY at DESC LIMIT 1"
+    )
     at, equal = reconciled[0] if reconciled else (None, None)
-    return Age(occurred if count else None, appended if count else None, updated if chunks else None, at, None if equal is None else bool(equal))
+    return Age(
+        occurred if count else None,
+        appended if count else None,
+        updated if chunks else None,
+        at,
+        None if equal is None else bool(equal),
+    )

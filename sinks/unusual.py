@@ -26,7 +26,9 @@ class UnusualValue:
     """The same against the units beside it on that day; None if fewer than five reported."""
 
 
-def unusual_values(client: Client, unit: str, first: date, last: date, *, level: str | None = None) -> list[UnusualValue]:
+def unusual_values(
+    client: Client, unit: str, first: date, last: date, *, level: str | None = None
+) -> list[UnusualValue]:
     """The unusual values at or below a unit, those first that stand out most.
 
     Args:

@@ -11,7 +11,17 @@
 Real clusters take the place of all this by settings alone (`settings`).
 """
 
-from stack.control import Running, Status, down, running, scoped_account, status, up
+from stack.control import Running, Status, down, is_embedded, running, scoped_account, status, up
 from stack.errors import StackError
 
-__all__ = ["Running", "StackError", "Status", "down", "running", "scoped_account", "status", "up"]
+__all__ = [
+    "Running",
+    "StackError",
+    "Status",
+    "down",
+    "is_embedded",
+    "running",
+    "scoped_account",
+    "status",
+    "up",
+]

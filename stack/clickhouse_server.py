@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from pravah.settings import ClickHouseUser, Role
 from schemas.scopes import readable, row_filters
-from settings.model import ClickHouseUser, Role
 from stack.install import Tools
 
 DATABASE = "pravah"
@@ -128,16 +128,28 @@ class ClickHouseServer:
         users.write_text(_users(self.users, self.scoped), encoding="utf-8")
         paths = {"data": data.resolve(), "users": users.resolve(), "log": self.server_log.resolve()}
         escaped = {name: escape(str(path)) for name, path in paths.items()}
-        self._config.write_text(_CONFIG.format(native_port=self.native_port, http_port=self.http_port, **escaped), encoding="utf-8")
+        self._config.write_text(
+            _CONFIG.format(native_port=self.native_port, http_port=self.http_port, **escaped),
+            encoding="utf-8",
+        )
 
     def command(self) -> list[str]:
         """The command that runs it in the foreground."""
-        return [sys.executable, "-m", "stack", "serve-clickhouse", str(self.tools.libchdb), str(self._config.resolve())]
+        return [
+            sys.executable,
+            "-m",
+            "stack",
+            "serve-clickhouse",
+            str(self.tools.libchdb),
+            str(self._config.resolve()),
+        ]
 
     def ready(self) -> bool:
         """Whether it answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/ping", timeout=2) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.http_port}/ping", timeout=2
+            ) as answer:
                 return bool(answer.read().strip() == b"Ok.")
         except (urllib.error.URLError, OSError):
             return False
@@ -148,18 +160,38 @@ class ClickHouseServer:
 
 
 def _users(users: dict[Role, ClickHouseUser], scoped: dict[str, ClickHouseUser]) -> str:
-    accounts = [_account(users[role], _GRANTS[role], {"aicc": _NO_PERSONS}.get(role, {}), "default" if role == "writer" else "reader") for role in users]
+    accounts = [
+        _account(
+            users[role],
+            _GRANTS[role],
+            {"aicc": _NO_PERSONS}.get(role, {}),
+            "default" if role == "writer" else "reader",
+        )
+        for role in users
+    ]
     grants = [f"GRANT {grant}" for grant in readable(DATABASE)]
-    accounts += [_account(account, grants, row_filters(unit, DATABASE), "reader") for unit, account in scoped.items()]
+    accounts += [
+        _account(account, grants, row_filters(unit, DATABASE), "reader")
+        for unit, account in scoped.items()
+    ]
     return _USERS.format(accounts="".join(accounts))
 
 
-def _account(account: ClickHouseUser, grants: Iterable[str], filters: dict[str, str], profile: str) -> str:
+def _account(
+    account: ClickHouseUser, grants: Iterable[str], filters: dict[str, str], profile: str
+) -> str:
     queries = "".join(f"<query>{grant}</query>" for grant in grants)
-    tables = "".join(f"<{table}><filter>{escape(condition)}</filter></{table}>" for table, condition in filters.items())
-    rows = f"            <databases><{DATABASE}>{tables}</{DATABASE}></databases>\n" if tables else ""
+    tables = "".join(
+        f"<{table}><filter>{escape(condition)}</filter></{table}>"
+        for table, condition in filters.items()
+    )
+    rows = (
+        f"            <databases><{DATABASE}>{tables}</{DATABASE}></databases>\n" if tables else ""
+    )
     digest = hashlib.sha256(account.password.get_secret_value().encode()).hexdigest()
-    return _ACCOUNT.format(user=account.user, digest=digest, profile=profile, grants=queries, filters=rows)
+    return _ACCOUNT.format(
+        user=account.user, digest=digest, profile=profile, grants=queries, filters=rows
+    )
 
 
 def serve(library: str, config: str) -> None:
@@ -167,7 +199,17 @@ def serve(library: str, config: str) -> None:
     _, terminal = pty.openpty()
     os.dup2(terminal, 0)
     os.chdir(Path(config).parent)
-    arguments = ["clickhouse", "--interactive", f"--config-file={config}", "--log-level=information", "--query", _FOREVER]
+    arguments = [
+        "clickhouse",
+        "--interactive",
+        f"--config-file={config}",
+        "--log-level=information",
+        "--query",
+        _FOREVER,
+    ]
     main = ctypes.CDLL(library).query_stable_v2
     main.restype = ctypes.c_void_p
-    main(len(arguments), (ctypes.c_char_p * len(arguments))(*[argument.encode() for argument in arguments]))
+    main(
+        len(arguments),
+        (ctypes.c_char_p * len(arguments))(*[argument.encode() for argument in arguments]),
+    )

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 
+from pravah.settings import Settings
 from schemas.scopes import row_filters
-from settings import Settings
 from stack.clickhouse_server import DATABASE
 from stack.errors import StackError
 from stack.install import installed
@@ -63,7 +63,9 @@ def up(home: Path, say: Callable[[str], None]) -> Status:
     with _only_one(home):
         now = status(home)
         if now.pid is None:
-            installed(say)  # here and not in the supervisor: a download is told, and takes as long as it takes
+            installed(
+                say
+            )  # here and not in the supervisor: a download is told, and takes as long as it takes
             say("starting Kafka and ClickHouse …")
             _LEFT_RUNNING.append(_spawn(home, parent=None))
         _wait_until_ready(home)
@@ -104,7 +106,16 @@ def status(home: Path) -> Status:
             for name, mark in _SERVERS.items():
                 if mark in command and "stack become" not in command:
                     log = home / "logs" / f"{name}.log"
-                    servers.append(Running(name, child.pid, child.create_time(), child.memory_info().rss, endpoints.get(name, "starting"), log))
+                    servers.append(
+                        Running(
+                            name,
+                            child.pid,
+                            child.create_time(),
+                            child.memory_info().rss,
+                            endpoints.get(name, "starting"),
+                            log,
+                        )
+                    )
     return Status(home, supervisor.pid, ready=bool(endpoints), servers=tuple(servers))
 
 
@@ -177,8 +188,12 @@ def _spawn(home: Path, *, parent: int | None) -> "subprocess.Popen[bytes]":
     bound = [] if parent is None else [str(parent)]
     (home / "stack.json").unlink(missing_ok=True)  # left by a stack that was killed
     with (home / "logs" / "supervisor.log").open("wb") as log:
-        supervisor = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", "stack", "supervise", str(home), *bound], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        supervisor = subprocess.Popen(
+            [sys.executable, "-m", "stack", "supervise", str(home), *bound],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     known = {"pid": supervisor.pid, "started": _started(supervisor.pid)}
     (home / "supervisor.json").write_text(json.dumps(known), encoding="utf-8")
@@ -189,9 +204,17 @@ def _wait_until_ready(home: Path) -> None:
     deadline = time.monotonic() + READY_SECONDS + 10
     while not (home / "stack.json").exists():
         if _supervisor(home) is None:
-            said = (home / "logs" / "supervisor.log").read_text(encoding="utf-8", errors="replace").strip()
+            said = (
+                (home / "logs" / "supervisor.log")
+                .read_text(encoding="utf-8", errors="replace")
+                .strip()
+            )
             told = re.search(r"(?ms)^error: (.*)", said)
-            raise StackError(told[1] if told else f"the stack ended while starting; see {home / 'logs' / 'supervisor.log'}")
+            raise StackError(
+                told[1]
+                if told
+                else f"the stack ended while starting; see {home / 'logs' / 'supervisor.log'}"
+            )
         if time.monotonic() > deadline:
             msg = f"the stack was not ready in time; see {home / 'logs'}"
             raise StackError(msg)
@@ -203,7 +226,9 @@ def _supervisor(home: Path) -> psutil.Process | None:
     try:
         known = json.loads((home / "supervisor.json").read_text(encoding="utf-8"))
         process = psutil.Process(known["pid"])
-        alive = _started(process.pid) == known["started"] and process.status() != psutil.STATUS_ZOMBIE
+        alive = (
+            _started(process.pid) == known["started"] and process.status() != psutil.STATUS_ZOMBIE
+        )
     except (OSError, ValueError, KeyError, psutil.NoSuchProcess):
         return None
     return process if alive else None
@@ -212,7 +237,12 @@ def _supervisor(home: Path) -> psutil.Process | None:
 def _started(pid: int) -> str:
     """When a process started: which boot, and how long after it. Not the time of day, which a machine may set right while a stack runs."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    after_name = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    after_name = (
+        Path(f"/proc/{pid}/stat")
+        .read_text(encoding="utf-8", errors="replace")
+        .rpartition(")")[2]
+        .split()
+    )
     return f"{boot} {after_name[19]}"  # proc(5): field 22, in clock ticks since boot; the name, field 2, may hold blanks
 
 
@@ -226,3 +256,11 @@ def _endpoints(home: Path) -> dict[str, str]:
         "kafka": known["kafka"]["bootstrap_servers"],
         "clickhouse": f"{clickhouse['host']}:{clickhouse['native_port']}, http {clickhouse['http_port']}",
     }
+
+
+_ELSEWHERE = ("PRAVAH_KAFKA__BOOTSTRAP_SERVERS", "PRAVAH_CLICKHOUSE__HOST")
+
+
+def is_embedded() -> bool:
+    """Whether the servers are those of the home folder: no environment variable names others."""
+    return not any(name in os.environ for name in _ELSEWHERE)

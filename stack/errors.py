@@ -1,7 +1,7 @@
 """What can go wrong on this machine."""
 
-from schemas.errors import ToldError
+from pravah.errors import PravahError
 
 
-class StackError(ToldError):
+class StackError(PravahError):
     """The stack cannot be installed, started or reached; the message says what to do."""

@@ -32,7 +32,9 @@ class Tools:
 
 def tools_folder() -> Path:
     """The folder of what is installed: `PRAVAH_TOOLS`, or `.tools` beside the packages."""
-    return Path(os.environ.get("PRAVAH_TOOLS") or HERE.parent / ".tools").absolute()  # ClickHouse and Maven look from folders of their own
+    return Path(
+        os.environ.get("PRAVAH_TOOLS") or HERE.parent / ".tools"
+    ).absolute()  # ClickHouse and Maven look from folders of their own
 
 
 def installed(say: Callable[[str], None] = lambda _: None) -> Tools:
@@ -43,14 +45,23 @@ def installed(say: Callable[[str], None] = lambda _: None) -> Tools:
     """
     java = _program("java")
     _check_java(java)
-    return Tools(java, _kafka(say) / "libs", _clickhouse(say) / "node_modules" / "@chdb" / "lib-linux-x64-gnu" / "libchdb.so")
+    return Tools(
+        java,
+        _kafka(say) / "libs",
+        _clickhouse(say) / "node_modules" / "@chdb" / "lib-linux-x64-gnu" / "libchdb.so",
+    )
 
 
 def _kafka(say: Callable[[str], None]) -> Path:
     pom = HERE / "kafka" / "pom.xml"
 
     def fetch(folder: Path) -> None:
-        arguments = ["-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={folder / 'libs'}"]
+        arguments = [
+            "-f",
+            str(pom),
+            "dependency:copy-dependencies",
+            f"-DoutputDirectory={folder / 'libs'}",
+        ]
         _run([str(_program("mvn")), "-B", "-q", *arguments], "Kafka", folder)
 
     return _once("kafka", [pom], fetch, say)
@@ -69,12 +80,18 @@ def _clickhouse(say: Callable[[str], None]) -> Path:
     def fetch(folder: Path) -> None:
         for file in files:
             shutil.copy(file, folder)
-        _run([str(_program("npm")), "ci", "--no-audit", "--no-fund", "--loglevel=error"], "ClickHouse", folder)
+        _run(
+            [str(_program("npm")), "ci", "--no-audit", "--no-fund", "--loglevel=error"],
+            "ClickHouse",
+            folder,
+        )
 
     return _once("clickhouse", files, fetch, say)
 
 
-def _once(name: str, sources: list[Path], fetch: Callable[[Path], None], say: Callable[[str], None]) -> Path:
+def _once(
+    name: str, sources: list[Path], fetch: Callable[[Path], None], say: Callable[[str], None]
+) -> Path:
     """A folder named by the content of `sources`, filled by `fetch` the first time; half of one is never left behind."""
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
     folder = tools_folder() / f"{name}-{digest}"
@@ -95,7 +112,7 @@ def _once(name: str, sources: list[Path], fetch: Callable[[Path], None], say: Ca
 
 
 def _run(command: list[str], what: str, folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-5:])
         msg = f"installing {what} failed ({Path(command[0]).name} exited with {done.returncode}); is the package registry reachable?\n{last}"
@@ -111,7 +128,7 @@ def _program(name: str) -> Path:
 
 
 def _check_java(java: Path) -> None:
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603 - `java` from PATH
+    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
     version = re.search(r'version "(?:1\.)?(\d+)', said)
     if version is None or int(version[1]) < _OLDEST_JAVA:
         msg = f"Kafka needs Java {_OLDEST_JAVA} or newer, {java} is {version[1] if version else 'unknown'}; on Debian: apt-get install {_PACKAGES['java']}"

@@ -62,11 +62,23 @@ class KafkaServer:
         data = self.home / "kafka"
         data.mkdir(parents=True, exist_ok=True)
         config = self._config
-        config.write_text(_PROPERTIES.format(port=self.port, controller_port=self.controller_port, data=data.resolve()), encoding="utf-8")
+        config.write_text(
+            _PROPERTIES.format(
+                port=self.port, controller_port=self.controller_port, data=data.resolve()
+            ),
+            encoding="utf-8",
+        )
         if not (data / "meta.properties").exists():
             cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-            command = [*self._java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", str(config)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+            command = [
+                *self._java,
+                "kafka.tools.StorageTool",
+                "format",
+                f"--cluster-id={cluster}",
+                "--config",
+                str(config),
+            ]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 msg = f"Kafka could not format {data}: {(done.stderr or done.stdout).strip().splitlines()[-1]}"
                 raise StackError(msg)
@@ -78,7 +90,11 @@ class KafkaServer:
     def ready(self) -> bool:
         """Whether it answers."""
         try:
-            admin = KafkaAdminClient(bootstrap_servers=[f"127.0.0.1:{self.port}"], request_timeout_ms=2000, bootstrap_timeout_ms=1000)
+            admin = KafkaAdminClient(
+                bootstrap_servers=[f"127.0.0.1:{self.port}"],
+                request_timeout_ms=2000,
+                bootstrap_timeout_ms=1000,
+            )
         except (KafkaError, OSError, ValueError):
             return False
         try:
@@ -96,5 +112,11 @@ class KafkaServer:
 
     @property
     def _java(self) -> list[str]:
-        options = ["-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-Djava.awt.headless=true", "-Dorg.slf4j.simpleLogger.showDateTime=true"]
+        options = [
+            "-Xms256m",
+            "-Xmx512m",
+            "-XX:+UseSerialGC",
+            "-Djava.awt.headless=true",
+            "-Dorg.slf4j.simpleLogger.showDateTime=true",
+        ]
         return [str(self.tools.java), *options, "-cp", str(self.tools.kafka_jars / "*")]

@@ -23,13 +23,18 @@ from typing import get_args
 import psutil
 from pydantic import SecretStr
 
-from settings.model import ClickHouseUser, Role
+from pravah.settings import ClickHouseUser, Role
 from stack.clickhouse_server import DATABASE, ClickHouseServer
 from stack.errors import StackError
 from stack.install import installed
 from stack.kafka_server import KafkaServer
 
-PORTS = {"kafka": 9092, "kafka_controller": 9093, "clickhouse_native": 9000, "clickhouse_http": 8123}
+PORTS = {
+    "kafka": 9092,
+    "kafka_controller": 9093,
+    "clickhouse_native": 9000,
+    "clickhouse_http": 8123,
+}
 READY_SECONDS = 90.0
 STOP_SECONDS = 20.0
 RESTARTS, RESTART_WINDOW_SECONDS = 5, 60.0
@@ -73,7 +78,14 @@ class Supervisor:
             tools = installed(lambda text: print(text, flush=True))
             servers: Sequence[KafkaServer | ClickHouseServer] = (
                 KafkaServer(tools, self.home, ports["kafka"], ports["kafka_controller"]),
-                ClickHouseServer(tools, self.home, ports["clickhouse_native"], ports["clickhouse_http"], users, scoped),
+                ClickHouseServer(
+                    tools,
+                    self.home,
+                    ports["clickhouse_native"],
+                    ports["clickhouse_http"],
+                    users,
+                    scoped,
+                ),
             )
             for server in servers:
                 server.prepare()
@@ -108,7 +120,9 @@ class Supervisor:
                     raise StackError(msg)
                 continue
             wanted = [port for port in (before.get(name), usual) if port]
-            ports[name] = next(port for port in chain(wanted, iter(_any_free, 0)) if self.reserve(port))
+            ports[name] = next(
+                port for port in chain(wanted, iter(_any_free, 0)) if self.reserve(port)
+            )
         write_private(remembered, ports)
         return ports
 
@@ -138,7 +152,10 @@ class Supervisor:
         """Whether it is time to end: a signal came, or the parent ended. A parent that nobody has waited for yet has ended too."""
         if self._parent_process is not None and not self._ending:
             try:
-                self._ending = not self._parent_process.is_running() or self._parent_process.status() == psutil.STATUS_ZOMBIE
+                self._ending = (
+                    not self._parent_process.is_running()
+                    or self._parent_process.status() == psutil.STATUS_ZOMBIE
+                )
             except psutil.NoSuchProcess:
                 self._ending = True
         return self._ending
@@ -147,7 +164,9 @@ class Supervisor:
         server.log_file.parent.mkdir(parents=True, exist_ok=True)
         with server.log_file.open("ab") as log:
             bound = [sys.executable, "-m", "stack", "become", str(os.getpid()), *server.command()]
-            self._children[server.name] = subprocess.Popen(bound, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)  # noqa: S603
+            self._children[server.name] = subprocess.Popen(
+                bound, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
 
     def _wait_until_ready(self, servers: Sequence[KafkaServer | ClickHouseServer]) -> None:
         deadline = time.monotonic() + READY_SECONDS
@@ -174,9 +193,14 @@ class Supervisor:
                     now = time.monotonic()
                     died = [*(at for at in died if now - at < RESTART_WINDOW_SECONDS), now]
                     if len(died) > RESTARTS:
-                        print(f"{server.name} keeps ending, now with {code}: stopping the stack; see {server.log_file}", flush=True)
+                        print(
+                            f"{server.name} keeps ending, now with {code}: stopping the stack; see {server.log_file}",
+                            flush=True,
+                        )
                         return 1
-                    print(f"{server.name} ended by itself with {code}: starting it again", flush=True)
+                    print(
+                        f"{server.name} ended by itself with {code}: starting it again", flush=True
+                    )
                     self._start(server)
             time.sleep(0.2)
         return 0
@@ -224,7 +248,9 @@ def _any_free() -> int:
         return int(probe.getsockname()[1])
 
 
-def accounts(home: Path, *also: str) -> tuple[dict[Role, ClickHouseUser], dict[str, ClickHouseUser]]:
+def accounts(
+    home: Path, *also: str
+) -> tuple[dict[Role, ClickHouseUser], dict[str, ClickHouseUser]]:
     """The ClickHouse accounts by role, and those of single units by their codes: passwords are made once and kept.
 
     Args:
@@ -245,11 +271,18 @@ def accounts(home: Path, *also: str) -> tuple[dict[Role, ClickHouseUser], dict[s
     if missing:
         kept |= {name: secrets.token_urlsafe(24) for name in missing}
         write_private(file, kept)
-    made = {name: ClickHouseUser(user=f"pravah_{name}", password=SecretStr(password)) for name, password in kept.items()}
-    return {role: made[role] for role in roles if role in made}, {name: account for name, account in made.items() if name not in roles}
+    made = {
+        name: ClickHouseUser(user=f"pravah_{name}", password=SecretStr(password))
+        for name, password in kept.items()
+    }
+    return {role: made[role] for role in roles if role in made}, {
+        name: account for name, account in made.items() if name not in roles
+    }
 
 
-def _endpoints(ports: dict[str, int], users: dict[Role, ClickHouseUser], scoped: dict[str, ClickHouseUser]) -> dict[str, object]:
+def _endpoints(
+    ports: dict[str, int], users: dict[Role, ClickHouseUser], scoped: dict[str, ClickHouseUser]
+) -> dict[str, object]:
     return {
         "kafka": {"bootstrap_servers": f"127.0.0.1:{ports['kafka']}"},
         "clickhouse": {

@@ -4,9 +4,9 @@ from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import TopicAlreadyExistsError
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from schemas.topics import ALERTS, EVENTS, REJECTED, UNITS
-from settings import KafkaSettings
-from settings.kafka import client_options
+from pravah.kafka import client_options
+from pravah.settings import KafkaSettings
+from pravah.topics import ALERTS, EVENTS, REJECTED, UNITS
 from stack.errors import StackError
 
 _DAY_MS = 86_400_000
@@ -23,7 +23,11 @@ def identify(kafka: KafkaSettings) -> tuple[str, int]:
     admin = KafkaAdminClient(**client_options(kafka))
     try:
         # a topic that was just made is not known to every broker at once
-        patiently = Retrying(retry=retry_if_result(lambda found: found["error_code"]), stop=stop_after_delay(_KNOWN_SECONDS), wait=wait_fixed(0.1))
+        patiently = Retrying(
+            retry=retry_if_result(lambda found: found["error_code"]),
+            stop=stop_after_delay(_KNOWN_SECONDS),
+            wait=wait_fixed(0.1),
+        )
         topic = patiently(lambda: admin.describe_topics([EVENTS])[0])
     except RetryError as error:
         msg = f"Kafka at {kafka.bootstrap_servers} has no topic {EVENTS!r}; `pravah up` makes it"
@@ -43,15 +47,33 @@ def create_topics(kafka: KafkaSettings) -> None:
     """
     appended = {"message.timestamp.type": "LogAppendTime"}
     topics = {
-        EVENTS: (kafka.partitions, {**appended, "max.message.bytes": str(4 << 20), "retention.ms": str(kafka.retention_days * _DAY_MS)}),
-        REJECTED: (kafka.partitions, {**appended, "max.message.bytes": str(8 << 20), "retention.ms": str(_REJECTED_DAYS * _DAY_MS)}),
+        EVENTS: (
+            kafka.partitions,
+            {
+                **appended,
+                "max.message.bytes": str(4 << 20),
+                "retention.ms": str(kafka.retention_days * _DAY_MS),
+            },
+        ),
+        REJECTED: (
+            kafka.partitions,
+            {
+                **appended,
+                "max.message.bytes": str(8 << 20),
+                "retention.ms": str(_REJECTED_DAYS * _DAY_MS),
+            },
+        ),
         ALERTS: (1, {**appended, "retention.ms": str(_REJECTED_DAYS * _DAY_MS)}),
         UNITS: (1, {"cleanup.policy": "compact"}),
     }
     admin = KafkaAdminClient(**client_options(kafka))
     try:
         present = set(admin.list_topics())
-        missing = [NewTopic(name, count, kafka.replication, topic_configs=configs) for name, (count, configs) in topics.items() if name not in present]
+        missing = [
+            NewTopic(name, count, kafka.replication, topic_configs=configs)
+            for name, (count, configs) in topics.items()
+            if name not in present
+        ]
         if missing:
             try:
                 admin.create_topics(missing)

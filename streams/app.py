@@ -16,18 +16,18 @@ import faust
 from aiokafka.partitioner import murmur2
 from mode.supervisors import CrashingSupervisor
 
+from pravah.settings import KafkaSettings, Settings
+from pravah.topics import EVENTS, REJECTED, TICK_KEY
+from rollup.storage import StoppedError
+from rollup.validation import Validator
 from schemas.metrics import MetricDictionary
 from schemas.registry import Registry
-from schemas.topics import EVENTS, REJECTED, TICK_KEY
-from settings import KafkaSettings, Settings
-from sinks.connection import StoppedError
 from sinks.rollup_store import RollupStore
-from streams.admission import Admission
 from streams.health import Server, serve
+from streams.health_snapshot import Watch
 from streams.telemetry import Telemetry
 from streams.transport import BatchApp, RawBatchSchema
-from streams.watch import Watch
-from streams.worker import Admitted, Outgoing, Worker
+from streams.worker import Outgoing, ValidatedBatch, Worker
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,9 @@ MAX_REQUEST_BYTES = 8 * 1024 * 1024
 """The largest record we send: a rejected one with its headers."""
 
 
-def build(settings: Settings, registry: Registry, dictionary: MetricDictionary, *, partitions: int) -> BatchApp:
+def build(
+    settings: Settings, registry: Registry, dictionary: MetricDictionary, *, partitions: int
+) -> BatchApp:
     """Put the app together.
 
     Args:
@@ -55,7 +57,9 @@ def build(settings: Settings, registry: Registry, dictionary: MetricDictionary, 
         try:
             return await asyncio.wait_for(worker.counted_to(), _ASK_SECONDS)
         except (TimeoutError, StoppedError):
-            log.warning("ClickHouse does not say where the figures stand; going on from the committed offsets")
+            log.warning(
+                "ClickHouse does not say where the figures stand; going on from the committed offsets"
+            )
             return {}
 
     async def send(outgoing: Sequence[Outgoing]) -> None:
@@ -69,11 +73,19 @@ def build(settings: Settings, registry: Registry, dictionary: MetricDictionary, 
         telemetry.rows_written_total.labels(table).inc(rows)
         telemetry.insert_seconds.labels(table).observe(seconds)
 
-    store, writer = RollupStore(settings.clickhouse, stop, inserted), RollupStore(settings.clickhouse, stop, inserted)
+    store, writer = (
+        RollupStore(settings.clickhouse, stop, inserted),
+        RollupStore(settings.clickhouse, stop, inserted),
+    )
     worker = Worker(
         store=store,
         writer=writer,
-        admission=Admission(registry, dictionary, partition_of=lambda key: partition_of(key, partitions), max_future_hours=settings.max_future_hours),
+        admission=Validator(
+            registry,
+            dictionary,
+            partition_of=lambda key: partition_of(key, partitions),
+            max_future_hours=settings.max_future_hours,
+        ),
         chunk_size=settings.chunk_size,
         filter_bits=settings.filter_bits,
         recent_entities=settings.recent_entities,
@@ -86,7 +98,7 @@ def build(settings: Settings, registry: Registry, dictionary: MetricDictionary, 
     _roll_up(app, worker, settings.flush_seconds)
 
     @app.on_before_shutdown.connect
-    async def release_threads(_app: Any, **_: Any) -> None:  # noqa: ANN401
+    async def release_threads(_app: Any, **_: Any) -> None:
         stop.set()
         worker.stop()
 
@@ -135,13 +147,17 @@ def _roll_up(app: BatchApp, worker: Worker, flush_seconds: float) -> None:
     """Let the app feed the worker."""
     topic = app.topic(EVENTS, schema=RawBatchSchema(), internal=False)
 
-    admitted: asyncio.Queue[tuple[Any, asyncio.Future[Admitted]]] = asyncio.Queue(maxsize=1)  # and one before it, and one behind it
+    admitted: asyncio.Queue[tuple[Any, asyncio.Future[ValidatedBatch]]] = asyncio.Queue(
+        maxsize=1
+    )  # and one before it, and one behind it
 
     @app.agent(topic, name="roll-up", concurrency=1, supervisor_strategy=CrashingSupervisor)
-    async def admit(stream: Any) -> None:  # noqa: ANN401
+    async def admit(stream: Any) -> None:
         with suppress(StoppedError):
             async for event in stream.noack().events():
-                await admitted.put((event.message, worker.admit(event.message.partition, event.message.value)))
+                await admitted.put(
+                    (event.message, worker.admit(event.message.partition, event.message.value))
+                )
 
     @app.task
     async def fold() -> None:
@@ -168,7 +184,7 @@ def _roll_up(app: BatchApp, worker: Worker, flush_seconds: float) -> None:
             await app.producer.send(EVENTS, TICK_KEY, None, partition, None, [])
 
     @app.on_partitions_revoked.connect
-    async def forget(_app: Any, revoked: set[Any], **_: Any) -> None:  # noqa: ANN401
+    async def forget(_app: Any, revoked: set[Any], **_: Any) -> None:
         worker.drop(tp.partition for tp in revoked if tp.topic == EVENTS)
 
 
@@ -178,12 +194,20 @@ async def _send(app: BatchApp, outgoing: Sequence[Outgoing]) -> None:
     for one in outgoing:
         for rejected in one.rejected:
             record = rejected.record
-            headers = _headers(one.partition, record.offset, reason=rejected.reason, detail=rejected.detail)
-            waiting.append(await app.producer.send(REJECTED, record.key, record.value, None, None, headers))
+            headers = _headers(
+                one.partition, record.offset, reason=rejected.reason, detail=rejected.detail
+            )
+            waiting.append(
+                await app.producer.send(REJECTED, record.key, record.value, None, None, headers)
+            )
         for misrouted in one.misrouted:
             record = misrouted.record
             headers = _headers(one.partition, record.offset)
-            waiting.append(await app.producer.send(EVENTS, misrouted.key.encode(), record.value, misrouted.partition, None, headers))
+            waiting.append(
+                await app.producer.send(
+                    EVENTS, misrouted.key.encode(), record.value, misrouted.partition, None, headers
+                )
+            )
     # a failed produce is only logged by Faust, so each one is awaited before anything below it is released
     await asyncio.gather(*waiting)
 
@@ -193,26 +217,32 @@ def _tell_health(app: BatchApp, watch: Watch, telemetry: Telemetry, settings: Se
     servers: list[Server] = []
 
     @app.on_worker_init.connect
-    def begin(_app: Any, **_: Any) -> None:  # noqa: ANN401
+    def begin(_app: Any, **_: Any) -> None:
         watch.started = time.time()
 
     @app.on_partitions_revoked.connect
-    async def revoked(_app: Any, revoked: set[Any], **_: Any) -> None:  # noqa: ANN401, ARG001
+    async def revoked(_app: Any, revoked: set[Any], **_: Any) -> None:
         watch.assigned = False
 
     @app.on_partitions_assigned.connect
-    async def assigned(_app: Any, assigned: set[Any], **_: Any) -> None:  # noqa: ANN401, ARG001
+    async def assigned(_app: Any, assigned: set[Any], **_: Any) -> None:
         watch.assigned = True
         telemetry.rebalances_total.inc()
 
     @app.task
     async def answer() -> None:
-        server = await serve(watch.state, telemetry, host=settings.worker_host, port=settings.worker_port)
+        server = await serve(
+            watch.state, telemetry, host=settings.worker_host, port=settings.worker_port
+        )
         servers.append(server)
-        log.info("health and metrics: http://%s:%d/healthz /readyz /metrics", settings.worker_host, server.port)
+        log.info(
+            "health and metrics: http://%s:%d/healthz /readyz /metrics",
+            settings.worker_host,
+            server.port,
+        )
 
     @app.on_before_shutdown.connect
-    async def end(_app: Any, **_: Any) -> None:  # noqa: ANN401
+    async def end(_app: Any, **_: Any) -> None:
         for server in servers:
             await server.stop()
 
@@ -227,7 +257,7 @@ def _headers(partition: int, offset: int, **texts: str) -> list[tuple[str, bytes
     return [(name, text.encode()) for name, text in {**texts, **where}.items()]
 
 
-def _credentials(kafka: KafkaSettings) -> Any:  # noqa: ANN401 - one of Faust's credentials, or None
+def _credentials(kafka: KafkaSettings) -> Any:
     context = None
     if kafka.security_protocol.endswith("SSL"):
         context = ssl.create_default_context(cafile=_path(kafka.ca_file))
@@ -235,7 +265,12 @@ def _credentials(kafka: KafkaSettings) -> Any:  # noqa: ANN401 - one of Faust's 
             context.load_cert_chain(kafka.cert_file, _path(kafka.key_file))
     if kafka.security_protocol.startswith("SASL"):
         password = kafka.password.get_secret_value() if kafka.password else None
-        return faust.SASLCredentials(username=kafka.username, password=password, mechanism=kafka.sasl_mechanism, ssl_context=context)
+        return faust.SASLCredentials(
+            username=kafka.username,
+            password=password,
+            mechanism=kafka.sasl_mechanism,
+            ssl_context=context,
+        )
     return faust.SSLCredentials(context) if context else None
 
 

@@ -13,7 +13,7 @@ import orjson
 from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
-from schemas.errors import ToldError
+from pravah.errors import PravahError
 
 if TYPE_CHECKING:
     from streams.telemetry import Telemetry
@@ -92,7 +92,7 @@ class Health:
     """Sentences for the person on call: what, where, what to do. Empty if the worker is alive and ready."""
 
 
-class ListenError(ToldError):
+class ListenError(PravahError):
     """The address for health and metrics cannot be had; the text says which setting to change."""
 
 
@@ -105,13 +105,19 @@ def judge(state: WorkerState, *, stall_seconds: float = STALL_SECONDS) -> Health
         state: of one moment.
         stall_seconds: above 0. A record that has waited so long makes the worker unready; so long without progress while records wait, and it is no longer alive.
     """
-    lags = {one.partition: lag for one in state.partitions if (lag := one.lag_seconds(state.now)) is not None}
+    lags = {
+        one.partition: lag
+        for one in state.partitions
+        if (lag := one.lag_seconds(state.now)) is not None
+    }
     late = {partition: lag for partition, lag in lags.items() if lag >= stall_seconds}
     unknown = [one.partition for one in state.partitions if one.partition not in lags]
     stalled = _seconds_without_progress(state) >= stall_seconds and not state.clickhouse_failing
     reasons = []
     if state.failure is not None:
-        reasons.append(f"The worker has stopped counting: {state.failure.rstrip('.')}. Mend the cause, then start the worker anew; nothing is lost meanwhile.")
+        reasons.append(
+            f"The worker has stopped counting: {state.failure.rstrip('.')}. Mend the cause, then start the worker anew; nothing is lost meanwhile."
+        )
     if state.clickhouse_failing:
         reasons.append(
             f"ClickHouse has not taken the worker's call after {_count(state.clickhouse_failing, 'attempt')}. The worker goes on trying and loses nothing. "
@@ -129,16 +135,26 @@ def judge(state: WorkerState, *, stall_seconds: float = STALL_SECONDS) -> Health
             "If pravah_lag_records does not fall, start another worker."
         )
     if not state.assigned:
-        reasons.append("Kafka has assigned no partitions to the worker yet. If this lasts longer than a minute, see whether Kafka runs (`pravah status`).")
+        reasons.append(
+            "Kafka has assigned no partitions to the worker yet. If this lasts longer than a minute, see whether Kafka runs (`pravah status`)."
+        )
     if unknown:
-        reasons.append(f"Kafka has not told the end of the log for {_named(unknown)} yet. If this lasts, see whether Kafka runs (`pravah status`).")
-    return Health(alive=state.failure is None and not stalled, ready=not reasons, reasons=tuple(reasons))
+        reasons.append(
+            f"Kafka has not told the end of the log for {_named(unknown)} yet. If this lasts, see whether Kafka runs (`pravah status`)."
+        )
+    return Health(
+        alive=state.failure is None and not stalled, ready=not reasons, reasons=tuple(reasons)
+    )
 
 
 def _seconds_without_progress(state: WorkerState) -> float:
     """How long records have waited without any progress; 0 if none wait. A worker that was idle, or that takes over an old backlog, gets its full time."""
     waiting = [one.pending_since for one in state.partitions if one.pending_since is not None]
-    return max(0.0, state.now - max(state.last_progress, state.started, min(waiting))) if waiting else 0.0
+    return (
+        max(0.0, state.now - max(state.last_progress, state.started, min(waiting)))
+        if waiting
+        else 0.0
+    )
 
 
 def _named(partitions: Sequence[int] | dict[int, float]) -> str:
@@ -163,7 +179,9 @@ class Server:
         await self._runner.cleanup()
 
 
-async def serve(state: Callable[[], WorkerState], telemetry: "Telemetry", *, host: str, port: int) -> Server:
+async def serve(
+    state: Callable[[], WorkerState], telemetry: "Telemetry", *, host: str, port: int
+) -> Server:
     """Answer on the running event loop: `/healthz`, `/readyz` (200 or 503, JSON), `/metrics` (for Prometheus).
 
     Args:
@@ -193,7 +211,15 @@ async def serve(state: Callable[[], WorkerState], telemetry: "Telemetry", *, hos
             }
             for one in now.partitions
         ]
-        return _answer({"ready": health.ready, "reasons": health.reasons, "registry": now.registry, "partitions": partitions}, well=health.ready)
+        return _answer(
+            {
+                "ready": health.ready,
+                "reasons": health.reasons,
+                "registry": now.registry,
+                "partitions": partitions,
+            },
+            well=health.ready,
+        )
 
     async def metrics(request: web.Request) -> web.StreamResponse:
         telemetry.observe(state())
@@ -239,4 +265,9 @@ def _reason(error: OSError) -> str:
 
 
 def _answer(content: dict[str, Any], *, well: bool) -> web.Response:
-    return web.Response(status=200 if well else 503, body=orjson.dumps(content), content_type="application/json", headers={"Cache-Control": "no-store"})
+    return web.Response(
+        status=200 if well else 503,
+        body=orjson.dumps(content),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )

@@ -12,11 +12,11 @@ from typing import Any
 from kafka import KafkaConsumer
 from pydantic import ValidationError
 
+from pravah.kafka import client_options
+from pravah.settings import KafkaSettings
+from pravah.topics import UNITS
 from schemas.entries import EntryReader
 from schemas.registry import Entry, Registry, RegistryError, registry_from_entries
-from schemas.topics import UNITS
-from settings import KafkaSettings
-from settings.kafka import client_options
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,12 @@ class RegistryFeed:
     def __init__(self, kafka: KafkaSettings) -> None:
         """Connect; nothing is committed, every reader reads all of it."""
         self._consumer = KafkaConsumer(
-            UNITS, **client_options(kafka), auto_offset_reset="earliest", enable_auto_commit=False, group_id=None, max_partition_fetch_bytes=_FETCH_BYTES
+            UNITS,
+            **client_options(kafka),
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            group_id=None,
+            max_partition_fetch_bytes=_FETCH_BYTES,
         )
 
     def load(self) -> Registry:
@@ -52,7 +57,13 @@ class RegistryFeed:
             try:
                 entries[code] = reader.read(record.value)
             except ValidationError as error:
-                log.warning("%s at offset %d (%s) is no registry entry and is ignored: %s", UNITS, record.offset, code, error.errors()[0]["msg"])
+                log.warning(
+                    "%s at offset %d (%s) is no registry entry and is ignored: %s",
+                    UNITS,
+                    record.offset,
+                    code,
+                    error.errors()[0]["msg"],
+                )
         if not entries:
             msg = f"the topic {UNITS!r} holds no units: `pravah up` loads the registry that comes with Pravah, `pravah units load FOLDER` your own"
             raise LookupError(msg)
@@ -69,7 +80,11 @@ class RegistryFeed:
                 try:
                     changed(self.load())
                 except (LookupError, RegistryError) as error:
-                    log.warning("the topic %s holds no usable registry at present, keeping the old one: %s", UNITS, error)
+                    log.warning(
+                        "the topic %s holds no usable registry at present, keeping the old one: %s",
+                        UNITS,
+                        error,
+                    )
 
     def close(self) -> None:
         """Disconnect."""

@@ -5,12 +5,22 @@ base units (seconds, bytes), `_total` for counters, `_info` for facts.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, cast, get_args, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    cast,
+    get_args,
+    overload,
+)
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.metrics import MetricWrapperBase
 
-from streams.admission import Reason
+from rollup.validation import Reason
 
 if TYPE_CHECKING:
     from streams.health import WorkerState
@@ -40,7 +50,15 @@ class Metric(NamedTuple):
 class _Defined(Generic[M]):
     """Defines a metric in the body of `Telemetry`; the attribute's name becomes the metric's."""
 
-    def __init__(self, kind: type[M], text: str, *, label: str | None = None, values: Sequence[str] = (), **options: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        kind: type[M],
+        text: str,
+        *,
+        label: str | None = None,
+        values: Sequence[str] = (),
+        **options: Any,
+    ) -> None:
         """Say what it is; `values` are the label's values that stand at 0 from the start, so that the first increase is seen as one."""
         self._kind = kind
         self._text = text
@@ -65,7 +83,9 @@ class _Defined(Generic[M]):
     def make(self, telemetry: "Telemetry") -> None:
         """Register it for one worker; from then on the instance's own attribute hides this one."""
         name = (PREFIX + self._name).removesuffix("_info")  # an Info puts it there itself
-        made = self._kind(name, self._text, self._labels, registry=telemetry.registry, **self._options)
+        made = self._kind(
+            name, self._text, self._labels, registry=telemetry.registry, **self._options
+        )
         for value in self._values:
             made.labels(value)
         telemetry.__dict__[self._name] = made
@@ -84,47 +104,93 @@ class Telemetry:
         label="outcome",
         values=get_args(Outcome),
     )
-    corrections_total = _Defined(Counter, "Accepted versions of an entity that had another version before.")
+    corrections_total = _Defined(
+        Counter, "Accepted versions of an entity that had another version before."
+    )
     rejected_total = _Defined(
-        Counter, "Rejected records, by the reason that stands in the header `reason` of activity.rejected.", label="reason", values=get_args(Reason)
+        Counter,
+        "Rejected records, by the reason that stands in the header `reason` of activity.rejected.",
+        label="reason",
+        values=get_args(Reason),
     )
 
-    lag_records = _Defined(Gauge, "Records in the log that are not durable in ClickHouse: end offset less durable offset.", label="partition")
+    lag_records = _Defined(
+        Gauge,
+        "Records in the log that are not durable in ClickHouse: end offset less durable offset.",
+        label="partition",
+    )
     lag_seconds = _Defined(
         Gauge,
         "Age in seconds of the oldest record that is in the log and not durable; 0 when all is durable. The uncommitted offset of an open chunk is no lag.",
         label="partition",
     )
-    end_offset = _Defined(Gauge, "Offset behind the last record of the log, as the worker last heard it.", label="partition")
-    durable_offset = _Defined(Gauge, "Offset below which all records are in the figures in ClickHouse.", label="partition")
+    end_offset = _Defined(
+        Gauge,
+        "Offset behind the last record of the log, as the worker last heard it.",
+        label="partition",
+    )
+    durable_offset = _Defined(
+        Gauge, "Offset below which all records are in the figures in ClickHouse.", label="partition"
+    )
     released_offset = _Defined(
-        Gauge, "Offset below which all chunks are closed: the worker may commit it, and one that takes over begins there.", label="partition"
+        Gauge,
+        "Offset below which all chunks are closed: the worker may commit it, and one that takes over begins there.",
+        label="partition",
     )
 
     open_chunk_age_seconds = _Defined(
-        Gauge, "Seconds since the open chunk was begun by this worker; no value without an open chunk. In a quiet partition hours are usual.", label="partition"
+        Gauge,
+        "Seconds since the open chunk was begun by this worker; no value without an open chunk. In a quiet partition hours are usual.",
+        label="partition",
     )
     chunks_closed_total = _Defined(Counter, "Chunks closed.")
-    chunks_mended_total = _Defined(Counter, "Closed chunks in which something of another attempt differed and was mended.")
+    chunks_mended_total = _Defined(
+        Counter, "Closed chunks in which something of another attempt differed and was mended."
+    )
 
-    flush_seconds = _Defined(Histogram, "Seconds of one flush: all rows that changed since the last one, made durable.", buckets=_CALL_SECONDS)
+    flush_seconds = _Defined(
+        Histogram,
+        "Seconds of one flush: all rows that changed since the last one, made durable.",
+        buckets=_CALL_SECONDS,
+    )
     insert_seconds = _Defined(
-        Histogram, "Seconds of one insert into a table, with its repeats while ClickHouse was away.", label="table", buckets=_CALL_SECONDS
+        Histogram,
+        "Seconds of one insert into a table, with its repeats while ClickHouse was away.",
+        label="table",
+        buckets=_CALL_SECONDS,
     )
     rows_written_total = _Defined(Counter, "Rows inserted into a table.", label="table")
 
-    ledger_lookups_total = _Defined(Counter, "Entities that the ledger was asked for, because the filter may have seen them.")
-    ledger_found_total = _Defined(
-        Counter, "Entities that the ledger was asked for and had; the others were chance hits of the filter, or of an earlier attempt at the chunk."
+    ledger_lookups_total = _Defined(
+        Counter, "Entities that the ledger was asked for, because the filter may have seen them."
     )
-    ledger_lookup_seconds = _Defined(Histogram, "Seconds of one look-up of many entities in the ledger.", buckets=_CALL_SECONDS)
-    filter_entries = _Defined(Gauge, "Fingerprints in the filter before the ledger.", label="partition")
-    filter_bytes = _Defined(Gauge, "Memory of the filter before the ledger, in bytes, about.", label="partition")
-    filter_build_seconds = _Defined(Histogram, "Seconds to fill the filter from the ledger when a partition is begun.", buckets=_BUILD_SECONDS)
+    ledger_found_total = _Defined(
+        Counter,
+        "Entities that the ledger was asked for and had; the others were chance hits of the filter, or of an earlier attempt at the chunk.",
+    )
+    ledger_lookup_seconds = _Defined(
+        Histogram, "Seconds of one look-up of many entities in the ledger.", buckets=_CALL_SECONDS
+    )
+    filter_entries = _Defined(
+        Gauge, "Fingerprints in the filter before the ledger.", label="partition"
+    )
+    filter_bytes = _Defined(
+        Gauge, "Memory of the filter before the ledger, in bytes, about.", label="partition"
+    )
+    filter_build_seconds = _Defined(
+        Histogram,
+        "Seconds to fill the filter from the ledger when a partition is begun.",
+        buckets=_BUILD_SECONDS,
+    )
 
-    clickhouse_failing = _Defined(Gauge, "Attempts of the ClickHouse call in progress that failed; 0 when ClickHouse answers.")
+    clickhouse_failing = _Defined(
+        Gauge, "Attempts of the ClickHouse call in progress that failed; 0 when ClickHouse answers."
+    )
     rebalances_total = _Defined(Counter, "How often Kafka assigned partitions to this worker anew.")
-    build_info = _Defined(Info, "Always 1; the label `registry` has the fingerprint of the unit registry under which the worker folds.")
+    build_info = _Defined(
+        Info,
+        "Always 1; the label `registry` has the fingerprint of the unit registry under which the worker folds.",
+    )
 
     def __init__(self) -> None:
         """Make every metric anew."""
@@ -141,7 +207,14 @@ class Telemetry:
         for gauge in (self.filter_entries, self.filter_bytes):
             for partition in _partitions_of(gauge) - present:
                 gauge.remove(partition)
-        for gauge in (self.lag_records, self.lag_seconds, self.end_offset, self.durable_offset, self.released_offset, self.open_chunk_age_seconds):
+        for gauge in (
+            self.lag_records,
+            self.lag_seconds,
+            self.end_offset,
+            self.durable_offset,
+            self.released_offset,
+            self.open_chunk_age_seconds,
+        ):
             gauge.clear()
         for one in state.partitions:
             for gauge, value in (

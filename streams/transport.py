@@ -6,7 +6,7 @@ its records.
 Commits. Acknowledging cannot express "everything below this offset is durable" (`docs/adr/0003-batched-faust-transport.md`): nothing of a batched topic is ever
 acknowledged. `BatchApp.release` keeps one number per partition, and only these numbers are committed; they are chunk boundaries and nothing else.
 
-Everything here leans on the inside of faust-streaming 0.15; `tests/test_faust_traps.py` fails when an upgrade changes what it leans on.
+Everything here leans on the inside of faust-streaming 0.15; `tests/integration/test_faust_traps.py` fails when an upgrade changes what it leans on.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from streams.records import CODEC, HEADER, Records
+from rollup.record_batch import CODEC, HEADER, RecordBatch
 
 _COMMIT_SECONDS = 10
 _APPEND_TIME = 1
@@ -44,7 +44,7 @@ class Batch(NamedTuple):
     timestamp: int
     timestamp_type: int
     key: None
-    value: Records
+    value: RecordBatch
     headers: tuple[()] = ()
     checksum: None = None
     serialized_key_size: int = -1
@@ -52,8 +52,12 @@ class Batch(NamedTuple):
 
 
 def as_batch(tp: TP, fetched: list[Any]) -> Batch:
-    """Fold what was fetched of one partition: `Records`, or single ones."""
-    records = Records.join(fetched) if isinstance(fetched[0], Records) else Records.of(fetched)
+    """Fold what was fetched of one partition: `RecordBatch`, or single ones."""
+    records = (
+        RecordBatch.join(fetched)
+        if isinstance(fetched[0], RecordBatch)
+        else RecordBatch.of(fetched)
+    )
     last = records[-1]
     return Batch(tp.topic, tp.partition, last.offset, last.timestamp, _APPEND_TIME, None, records)
 
@@ -68,7 +72,7 @@ class RawRecords(MemoryRecords):
 
 
 class ColumnRecords(fetcher.PartitionRecords):
-    """What was fetched of a partition of the batched topic, all of it as one `Records`. Making an object of each record took longer than all the rest of fetching."""
+    """What was fetched of a partition of the batched topic, all of it as one `RecordBatch`. Making an object of each record took longer than all the rest of fetching."""
 
     batched_topic = ""
     next_fetch_offset: int
@@ -78,7 +82,7 @@ class ColumnRecords(fetcher.PartitionRecords):
             yield from super()._unpack_records()
             return
         raw, begin, following = memoryview(self._records.raw), 0, self.next_fetch_offset
-        parts: list[Records] = []
+        parts: list[RecordBatch] = []
         packed: list[memoryview] = []
         while self._records.has_next():
             batch = self._records.next_batch()
@@ -87,7 +91,7 @@ class ColumnRecords(fetcher.PartitionRecords):
                 msg = f"Invalid CRC - {self._tp}"
                 raise CorruptRecordException(msg)
             if raw[begin + _FORMAT] < _COLUMNS_FORMAT:
-                parts += [*self._unpacked(packed), Records.of(list(batch))]
+                parts += [*self._unpacked(packed), RecordBatch.of(list(batch))]
                 packed = []
             elif not batch.is_control_batch:
                 packed.append(raw[begin:end])
@@ -95,18 +99,26 @@ class ColumnRecords(fetcher.PartitionRecords):
         parts += self._unpacked(packed)
         asked, self.next_fetch_offset = self.next_fetch_offset, following
         if parts:
-            records = Records.join(parts)
-            first = int(np.searchsorted(records.offsets, asked))  # a batch may begin before what was asked for
+            records = RecordBatch.join(parts)
+            first = int(
+                np.searchsorted(records.offsets, asked)
+            )  # a batch may begin before what was asked for
             if first < len(records):
                 yield records[first:] if first else records
 
-    def _unpacked(self, batches: list[memoryview]) -> Iterator[Records]:
+    def _unpacked(self, batches: list[memoryview]) -> Iterator[RecordBatch]:
         if not batches:
             return
         headers = np.frombuffer(b"".join([batch[: HEADER.itemsize] for batch in batches]), HEADER)
         codecs = (headers["attributes"] & CODEC).tolist()
         try:
-            yield Records.from_batches(headers, [_CODECS[codec](batch[HEADER.itemsize :]) for codec, batch in zip(codecs, batches, strict=True)])
+            yield RecordBatch.from_batches(
+                headers,
+                [
+                    _CODECS[codec](batch[HEADER.itemsize :])
+                    for codec, batch in zip(codecs, batches, strict=True)
+                ],
+            )
         except ValueError as error:
             msg = f"{self._tp}: {error}"
             raise CorruptRecordException(msg) from error
@@ -125,9 +137,9 @@ class BatchThread(driver.AIOKafkaConsumerThread):
     its time. At the log's end Faust is answered for every record: then a batch has a few, and costs as much as one of hundreds.
     """
 
-    def _create_worker_consumer(self, transport: Any) -> Any:  # noqa: ANN401 - Faust's
+    def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms, consumer._fetch_min_bytes = _FETCH_WAIT_MS, _FETCH_BYTES  # noqa: SLF001 - they are read when the consumer starts
+        consumer._fetch_max_wait_ms, consumer._fetch_min_bytes = _FETCH_WAIT_MS, _FETCH_BYTES
         return consumer
 
 
@@ -145,20 +157,36 @@ class BatchConsumer(driver.Consumer):
         The fetcher waits for room in the stream in any case. Faust lets partitions that it left out come back one by one, at random, when the stream is nearly empty: in a long log some stood still for ten seconds while others went on.
         """
 
-    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ANN401, ASYNC109 - Faust's signature
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         fetched = await super()._getmany(active_partitions, timeout)
-        return {tp: [as_batch(tp, records)] if tp.topic == self.app.batched_topic and records else records for tp, records in fetched.items()}
+        return {
+            tp: [as_batch(tp, records)]
+            if tp.topic == self.app.batched_topic and records
+            else records
+            for tp, records in fetched.items()
+        }
 
     def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
-        others = super()._filter_committable_offsets([tp for tp in tps if tp.topic != self.app.batched_topic])
-        return {**others, **{tp: offset for tp, offset in self.app.released.items() if self._should_commit(tp, offset)}}
+        others = super()._filter_committable_offsets(
+            [tp for tp in tps if tp.topic != self.app.batched_topic]
+        )
+        return {
+            **others,
+            **{
+                tp: offset
+                for tp, offset in self.app.released.items()
+                if self._should_commit(tp, offset)
+            },
+        }
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit, if Faust's consumer thread still listens: where it ended first, as in a crash, a call to it would never return, and the process would not end."""
         try:
             return await asyncio.wait_for(super()._commit(offsets), _COMMIT_SECONDS)
         except TimeoutError:
-            self.log.warning("no answer to a commit within %d s: going on without it", _COMMIT_SECONDS)
+            self.log.warning(
+                "no answer to a commit within %d s: going on without it", _COMMIT_SECONDS
+            )
             return False
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
@@ -174,7 +202,9 @@ class BatchConsumer(driver.Consumer):
         ours = [tp for tp in self.assignment() if tp.topic == self.app.batched_topic]
         counted = await self.app.counted_to() if ours else {}
         # Faust leaves a partition without a committed offset where it happens to stand: what was fetched and dropped before the first commit would be lost
-        fresh = [tp for tp in ours if tp.partition not in counted and self._committed_offset[tp] is None]
+        fresh = [
+            tp for tp in ours if tp.partition not in counted and self._committed_offset[tp] is None
+        ]
         begins = await self.earliest_offsets(*fresh) if fresh else {}
         begins.update({tp: counted[tp.partition] for tp in ours if tp.partition in counted})
         for tp, offset in begins.items():
@@ -197,10 +227,10 @@ class BatchTransport(driver.Transport):
 class RawBatchSchema(faust.Schema):
     """Hands the records through as they came: a value that Faust fails to decode would be acknowledged and lost."""
 
-    def compile(self, app: Any, **_: Any) -> Any:  # noqa: ANN401
+    def compile(self, app: Any, **_: Any) -> Any:
         """Give Faust's decoder, which decodes nothing."""
 
-        async def decode(message: Any, *, propagate: bool = False) -> Any:  # noqa: ANN401, ARG001
+        async def decode(message: Any, *, propagate: bool = False) -> Any:
             return app.create_event(None, message.value, message.headers, message)
 
         return decode
@@ -213,7 +243,13 @@ async def _nothing_counted() -> dict[int, int]:
 class BatchApp(faust.App):
     """A Faust app one of whose topics comes in batches and is committed by `release`."""
 
-    def __init__(self, *args: Any, batched_topic: str, counted_to: Callable[[], Awaitable[dict[int, int]]] = _nothing_counted, **options: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        *args: Any,
+        batched_topic: str,
+        counted_to: Callable[[], Awaitable[dict[int, int]]] = _nothing_counted,
+        **options: Any,
+    ) -> None:
         """Take Faust's arguments, the topic that comes in batches, and who knows up to which offset its partitions were counted."""
         super().__init__(*args, **options)
         self.batched_topic = batched_topic

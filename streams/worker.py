@@ -23,80 +23,37 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 from uuid import UUID, uuid4
 
 import numpy as np
 
-from schemas.columns import Block, Blocks
-from schemas.loops import Numbers
-from schemas.texts import Hashed
-from sinks.connection import StoppedError
-from sinks.tables import Question, Rows, StoredEntry, StoredVersion
-from streams.accepted import Entity, LedgerColumns, Vocabulary
-from streams.admission import Admission, Misrouted, Rejected, rejection_row
-from streams.bulk_admission import BulkAdmission, Decided
-from streams.chunks import HOUR_MS, Record, is_tick
-from streams.contribution import NONE
-from streams.filter import EntityFilter, first_rows
-from streams.open_chunk import Counts, OpenChunk
-from streams.recent import RecentEntities
-from streams.records import Records, cut
-from streams.stored import entity_of, version_of
+from columnar.columns import Block, Blocks
+from columnar.loops import Array
+from columnar.texts import Hashed
+from rollup.batch_validation import BatchValidator, Verdicts
+from rollup.chunks import HOUR_MS, Record, is_tick
+from rollup.contribution import NONE
+from rollup.entity_cache import EntityCache
+from rollup.ledger_rows import entity_of, version_of
+from rollup.open_chunk import Counts, OpenChunk
+from rollup.record_batch import RecordBatch, cut
+from rollup.seen_filter import SeenFilter, first_rows
+from rollup.storage import Attempt, EntityLookup, Rows, StoppedError, Store, StoredVersion
+from rollup.validation import Misrouted, Rejected, Validator, rejection_row
+from rollup.version_columns import Encodings, Entity, LedgerColumns
+from rollup.warm_up import warm_up
 from streams.telemetry import Telemetry
-from streams.warm_up import warm_up
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-Attempt = tuple[int, int, UUID]
-"""Partition, chunk, and which attempt at it."""
 
 
-class Store(Protocol):
-    """What the worker needs of the place where figures are kept: all idempotent. `sinks.rollup_store.RollupStore` is the real one."""
-
-    def versions(self, questions: Sequence[Question]) -> list[list[StoredVersion]]:
-        """Accepted versions of some entities, for each question."""
-        ...
-
-    def covering_chunk(self, partition: int, offset: int) -> int | None:
-        """The start of an earlier chunk that reaches to or beyond an offset."""
-        ...
-
-    def counted_to(self) -> dict[int, int]:
-        """Partition → the offset behind its last closed chunk."""
-        ...
-
-    def registry_in_force(self) -> str | None:
-        """The fingerprint of the registry under which chunks may be closed now; None if any."""
-        ...
-
-    def fingerprints(self, partition: int, first: int, before: int, bits: int) -> Iterable[Numbers]:
-        """Fingerprints, as `EntityFilter` makes them, of the entities that the ledger has from an offset on, and before another one; in blocks."""
-        ...
-
-    def with_other_attempts(self, attempts: Sequence[Attempt]) -> set[Attempt]:
-        """Those attempts at whose chunk another one has written something."""
-        ...
-
-    def journal_of(self, partition: int, chunk: int) -> list[StoredEntry]:
-        """Every journal entry of a chunk."""
-        ...
-
-    def ledger_offsets(self, partition: int, first: int, last: int) -> dict[tuple[str, str, int, int], tuple[int, bool]]:
-        """The ledger's rows of a stretch of the log, with their last correction and whether they are taken out."""
-        ...
-
-    def write(self, *, opened: Rows = (), journal: Rows = (), ledger: Rows = (), ledger_out: Rows = (), rejected: Rows = (), chunks: Rows = ()) -> None:
-        """Make rows durable, in this order."""
-        ...
-
-
-class Admitted(NamedTuple):
+class ValidatedBatch(NamedTuple):
     """Consecutive records of a partition, and what was decided about them."""
 
-    records: Records
-    decided: Decided
+    records: RecordBatch
+    verdicts: Verdicts
     times_lost: int
     """How often the partition had been taken away when they came: later it is not ours to fold them."""
 
@@ -151,7 +108,7 @@ class _Open:
     chunk: OpenChunk
     registry: str
     first_appended_at: int
-    recent: RecentEntities
+    recent: EntityCache
     """Of its partition, so that folding goes on when that is taken away meanwhile: the thread has seen nothing of it yet."""
     last: Record | None = None
     flushed: int = _NEVER
@@ -169,7 +126,7 @@ class _Open:
 
 
 @dataclass(slots=True)
-class _Taken:
+class _FlushSnapshot:
     """What a flush takes out of chunks. Rows are made of it on the writer's thread, while folding goes on."""
 
     opened: list[tuple[Any, ...]] = field(default_factory=list)
@@ -178,12 +135,14 @@ class _Taken:
     rejected: list[tuple[Rejected, Attempt]] = field(default_factory=list)
     chunks: list[tuple[Any, ...]] = field(default_factory=list)
 
-    def rows(self, vocabulary: Vocabulary) -> dict[str, Rows]:
+    def rows(self, encodings: Encodings) -> dict[str, Rows]:
         """What `Store.write` takes, all but how far the chunks have come."""
         return {
             "opened": self.opened,
             "journal": Blocks(self.journal) if self.journal else (),
-            "ledger": Blocks([columns.ledger(vocabulary) for columns in self.ledger]) if self.ledger else (),
+            "ledger": Blocks([columns.ledger(encodings) for columns in self.ledger])
+            if self.ledger
+            else (),
             "rejected": [rejection_row(item, *attempt) for item, attempt in self.rejected],
         }
 
@@ -191,12 +150,12 @@ class _Taken:
 class Worker:
     """Folds the batches of the partitions that are assigned to it. All its coroutines must run on one event loop."""
 
-    def __init__(  # noqa: PLR0913 - its parts
+    def __init__(
         self,
         *,
         store: Store,
         writer: Store,
-        admission: Admission,
+        admission: Validator,
         chunk_size: int,
         filter_bits: int = 32,
         recent_entities: int = 100_000,
@@ -212,8 +171,8 @@ class Worker:
             writer: the same place by a connection of its own, for the writes that go on beside folding.
             admission: decides about records.
             chunk_size: the most offsets of one chunk.
-            filter_bits: see `EntityFilter`.
-            recent_entities: see `RecentEntities`, of one partition.
+            filter_bits: see `SeenFilter`.
+            recent_entities: see `EntityCache`, of one partition.
             send: sends records elsewhere and returns when they are durable there.
             release: is told (partition, offset) when everything below the offset is durable for good.
             name: tells this worker from others in the table `chunks`.
@@ -228,18 +187,18 @@ class Worker:
         """Why this worker counts no more, if it does not."""
         self._store = store
         self._writer = writer
-        self._admission = BulkAdmission(admission)
+        self._admission = BatchValidator(admission)
         self._registry = admission.registry.fingerprint()
         self._chunk_size = chunk_size
         self._filter_bits = filter_bits
         self._recent_entities = recent_entities
-        self._filters: dict[int, EntityFilter] = {}
+        self._filters: dict[int, SeenFilter] = {}
         """Kept when a partition is taken away: if it comes back, only what others wrote meanwhile is added."""
         self._stamp = 0
         self._send = send
         self._release = release
         self._name = name
-        self._recent: dict[int, RecentEntities] = {}
+        self._recent: dict[int, EntityCache] = {}
         """Of partitions that were begun here: what their chunks that were closed here knew."""
         self._begun: dict[int, int] = {}
         """Where partitions were begun here: below it all was closed before."""
@@ -262,21 +221,24 @@ class Worker:
         self._admission_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="admit")
 
     def warm_up(self) -> None:
-        """Be ready to fold at full speed (`streams.warm_up`)."""
+        """Be ready to fold at full speed (`rollup.warm_up`)."""
         warm_up(self._admission)
 
-    def admit(self, partition: int, records: Sequence[Record]) -> "asyncio.Future[Admitted]":
+    def admit(self, partition: int, records: Sequence[Record]) -> "asyncio.Future[ValidatedBatch]":
         """Decide about a batch of consecutive records of a partition, while others are folded; nothing of it is counted yet."""
-        batch, times_lost = Records.of(records), self._lost[partition]
-        return self._on_thread(self._admission_thread, lambda: Admitted(batch, self._admission.admit(partition, batch), times_lost))
+        batch, times_lost = RecordBatch.of(records), self._lost[partition]
+        return self._on_thread(
+            self._admission_thread,
+            lambda: ValidatedBatch(batch, self._admission.admit(partition, batch), times_lost),
+        )
 
-    async def take(self, partition: int, batch: Admitted | Sequence[Record]) -> None:
+    async def take(self, partition: int, batch: ValidatedBatch | Sequence[Record]) -> None:
         """Fold a batch of consecutive records of a partition, which is admitted first if it is not.
 
         Raises:
             LogError: the batch does not continue the log, or an earlier one failed.
         """
-        if not isinstance(batch, Admitted):
+        if not isinstance(batch, ValidatedBatch):
             batch = await self.admit(partition, batch)
         async with self._taking:
             if self.failure:
@@ -288,8 +250,8 @@ class Worker:
                 self._fail(error)
                 raise
 
-    async def _take(self, partition: int, batch: Admitted) -> None:
-        records, decided, times_lost = batch
+    async def _take(self, partition: int, batch: ValidatedBatch) -> None:
+        records, verdicts, times_lost = batch
         if self._lost[partition] != times_lost:  # taken away while they were admitted, or waited
             return
         self._follow(partition, records[0].offset)
@@ -299,9 +261,11 @@ class Worker:
                 if now is not None and not await self._completed(now, times_lost):
                     return
                 now = await self._begin(partition, piece[0], continues=expected is not None)
-            assert now is not None  # noqa: S101 - the first piece of a partition begins a chunk
+            assert now is not None
             async with self._turn:
-                if self._lost[partition] != times_lost:  # taken away while we waited: another worker has it
+                if (
+                    self._lost[partition] != times_lost
+                ):  # taken away while we waited: another worker has it
                     return
                 if begins:
                     self._open[partition] = now
@@ -309,7 +273,12 @@ class Worker:
                 progress = self.progress[partition]
                 if progress.unwritten_since is None:
                     progress.unwritten_since = piece[0].timestamp
-                outgoing = await self._in_thread(self._fold, now, piece, decided if len(piece) == len(records) else decided.of(piece))
+                outgoing = await self._in_thread(
+                    self._fold,
+                    now,
+                    piece,
+                    verdicts if len(piece) == len(records) else verdicts.of(piece),
+                )
                 if outgoing.rejected or outgoing.misrouted:
                     self._outgoing.append(outgoing)
                 now.last = piece[-1]
@@ -346,7 +315,9 @@ class Worker:
         self._complete[partition].append(now)
         while self._lost[partition] == times_lost:
             known = await self._in_thread(self._store.registry_in_force)
-            waiting = sum(one.chunk.counts.records for complete in self._complete.values() for one in complete)
+            waiting = sum(
+                one.chunk.counts.records for complete in self._complete.values() for one in complete
+            )
             if self._is_in_force(known) and waiting <= _MOST_COMPLETE:
                 return self._lost[partition] == times_lost
             await self.flush()
@@ -361,13 +332,17 @@ class Worker:
         if time.monotonic() - self._told > _TELL_SECONDS:
             self._told = time.monotonic()
             log.warning(
-                "no chunk is closed under registry %s: %s is in force. If this goes on, load the registry again: `pravah units load`", self._registry, known
+                "no chunk is closed under registry %s: %s is in force. If this goes on, load the registry again: `pravah units load`",
+                self._registry,
+                known,
             )
         self.last_progress = time.time()  # a restart would not help
         return False
 
     def _fail(self, error: BaseException) -> None:
-        self.failure = self.failure or f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        self.failure = (
+            self.failure or f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        )
 
     async def flush(self) -> None:
         """Make what was folded durable, in one write for all partitions, and close what is complete. Folding goes on meanwhile.
@@ -393,14 +368,26 @@ class Worker:
             outgoing, self._outgoing = self._outgoing, []
             complete = [one for waiting in self._complete.values() for one in waiting]
             opened = [*complete, *self._open.values()]
-            written = {one.chunk.partition: (self.progress[one.chunk.partition], one.chunk.last_offset + 1) for one in opened}
-            taken = await self._in_thread(self._unwritten, opened, {partition: progress.durable for partition, (progress, _) in written.items()})
+            written = {
+                one.chunk.partition: (self.progress[one.chunk.partition], one.chunk.last_offset + 1)
+                for one in opened
+            }
+            taken = await self._in_thread(
+                self._unwritten,
+                opened,
+                {partition: progress.durable for partition, (progress, _) in written.items()},
+            )
             for progress, _ in written.values():
                 progress.writing_since, progress.unwritten_since = progress.unwritten_since, None
         if self._stopped:
             return
-        await asyncio.gather(self._on_writer(lambda: self._writer.write(**taken.rows(self._admission.vocabulary))), self._send(outgoing))
-        await self._on_writer(lambda: self._writer.write(chunks=taken.chunks))  # told last, when all else is durable
+        await asyncio.gather(
+            self._on_writer(lambda: self._writer.write(**taken.rows(self._admission.encodings))),
+            self._send(outgoing),
+        )
+        await self._on_writer(
+            lambda: self._writer.write(chunks=taken.chunks)
+        )  # told last, when all else is durable
         for progress, offset in written.values():
             progress.durable, progress.writing_since = max(offset, progress.durable or 0), None
         if complete:
@@ -463,7 +450,9 @@ class Worker:
         return [
             partition
             for partition, opened in self._open.items()
-            if opened.last is not None and now // HOUR_MS > opened.last.timestamp // HOUR_MS and now - opened.last.timestamp > _QUIET_MS
+            if opened.last is not None
+            and now // HOUR_MS > opened.last.timestamp // HOUR_MS
+            and now - opened.last.timestamp > _QUIET_MS
         ]
 
     def stop(self) -> None:
@@ -478,18 +467,28 @@ class Worker:
             await self._in_thread(self._check_begin, partition, offset)
             await self._in_thread(self._fill_filter, partition, offset)
             self._begun[partition] = offset
-            self._recent[partition] = RecentEntities(self._recent_entities)
+            self._recent[partition] = EntityCache(self._recent_entities)
         self._filters[partition].complete_to = offset
-        chunk = OpenChunk(partition, offset, self._admission.vocabulary, expected=min(_MOST_EXPECTED, self._chunk_size - offset % self._chunk_size))
+        chunk = OpenChunk(
+            partition,
+            offset,
+            self._admission.encodings,
+            expected=min(_MOST_EXPECTED, self._chunk_size - offset % self._chunk_size),
+        )
         return _Open(chunk, self._registry, first.timestamp, self._recent[partition])
 
-    async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401
+    async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:
         return await self._on_thread(self._thread, call, *arguments)
 
     async def _on_writer(self, call: Callable[[], T]) -> T:
         return await self._on_thread(self._writer_thread, call)
 
-    def _on_thread(self, thread: ThreadPoolExecutor, call: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":  # noqa: ANN401
+    def _on_thread(
+        self,
+        thread: ThreadPoolExecutor,
+        call: Callable[..., T],
+        *arguments: Any,
+    ) -> "asyncio.Future[T]":
         if self._stopped:
             msg = "the worker was stopped"
             raise StoppedError(msg)
@@ -520,29 +519,31 @@ class Worker:
 
     def _fill_filter(self, partition: int, offset: int) -> None:
         """Let the filter know every entity that the ledger has before an offset where a chunk begins."""
-        known = self._filters.setdefault(partition, EntityFilter(self._filter_bits))
+        known = self._filters.setdefault(partition, SeenFilter(self._filter_bits))
         if known.complete_to < offset:
             with self._telemetry.filter_build_seconds.time():
-                for block in self._store.fingerprints(partition, known.complete_to, offset, self._filter_bits):
+                for block in self._store.fingerprints(
+                    partition, known.complete_to, offset, self._filter_bits
+                ):
                     known.add(block)
         self.last_progress = time.time()
 
-    def _fold(self, opened: _Open, records: Records, decided: Decided) -> Outgoing:
+    def _fold(self, opened: _Open, records: RecordBatch, verdicts: Verdicts) -> Outgoing:
         chunk = opened.chunk
         before = replace(chunk.counts)
-        if decided.accepted is not None:
-            columns, fresh = self._acquaint(opened, decided.accepted)
+        if verdicts.accepted is not None:
+            columns, fresh = self._acquaint(opened, verdicts.accepted)
             chunk.fold(columns, fresh)
         chunk.counts.records += len(records)
-        chunk.counts.rejected += len(decided.rejected)
-        chunk.counts.forwarded += len(decided.misrouted)
+        chunk.counts.rejected += len(verdicts.rejected)
+        chunk.counts.forwarded += len(verdicts.misrouted)
         chunk.last_offset = records[-1].offset
-        opened.rejected += decided.rejected
-        outgoing = Outgoing(chunk.partition, decided.rejected, decided.misrouted)
-        self._tell(before, chunk.counts, outgoing, len(decided.ticks))
+        opened.rejected += verdicts.rejected
+        outgoing = Outgoing(chunk.partition, verdicts.rejected, verdicts.misrouted)
+        self._tell(before, chunk.counts, outgoing, len(verdicts.ticks))
         return outgoing
 
-    def _acquaint(self, opened: _Open, columns: LedgerColumns) -> tuple[LedgerColumns, Numbers]:
+    def _acquaint(self, opened: _Open, columns: LedgerColumns) -> tuple[LedgerColumns, Array]:
         """Let the chunk know the earlier versions of all entities that are known here, and let those wait that the ledger must be asked about.
 
         Returns:
@@ -553,14 +554,16 @@ class Worker:
         fingerprints = known.fingerprints(entities)
         seen, first = known.add(fingerprints), first_rows(fingerprints)
         rows = np.arange(len(first))
-        fresh: Numbers = ~seen & (first == rows)
+        fresh: Array = ~seen & (first == rows)
         if fresh.all():
             return columns, fresh
         unknown = self._unknown(chunk, entities, np.flatnonzero(seen))
         opened.recent.tell(entities[unknown], chunk.known)
         # two new entities of one batch may share a fingerprint by chance
         again = rows[~seen & (first != rows)]
-        chunk.tell(chunk.unknown(entities[again[~entities.texts.are_as(again, first[again])]].values()), ())
+        chunk.tell(
+            chunk.unknown(entities[again[~entities.texts.are_as(again, first[again])]].values()), ()
+        )
         asked = self._unknown(chunk, entities, unknown)
         if not len(asked):
             return columns, fresh
@@ -570,39 +573,68 @@ class Worker:
         return columns.where(~waits), fresh[~waits]
 
     @staticmethod
-    def _unknown(chunk: OpenChunk, entities: Hashed, rows: Numbers) -> Numbers:
+    def _unknown(chunk: OpenChunk, entities: Hashed, rows: Array) -> Array:
         """Those of some rows whose entity's versions the chunk does not know."""
-        unknown: Numbers = rows[chunk.known.find(entities[rows]) == NONE]
+        unknown: Array = rows[chunk.known.find(entities[rows]) == NONE]
         return unknown
 
     def _ask(self, opened: Iterable[_Open]) -> None:
         """Fold all that waits for the ledger's answer."""
         asked = self._asked(opened)
         if asked:
-            for (one, entities), stored in zip(asked, self._look_up(self._store, asked), strict=True):
+            for (one, entities), stored in zip(
+                asked, self._look_up(self._store, asked), strict=True
+            ):
                 self._answer(one, entities, stored)
 
     @staticmethod
     def _asked(opened: Iterable[_Open]) -> list[tuple[_Open, list[Entity]]]:
         """Chunks with something that waits, and the entities that the ledger must be asked about; all may be known by now."""
-        return [(one, one.chunk.unknown(entity for columns in one.waiting for entity in columns.entities.values())) for one in opened if one.waiting]
+        return [
+            (
+                one,
+                one.chunk.unknown(
+                    entity for columns in one.waiting for entity in columns.entities.values()
+                ),
+            )
+            for one in opened
+            if one.waiting
+        ]
 
-    def _look_up(self, store: Store, asked: Sequence[tuple[_Open, list[Entity]]]) -> list[list[StoredVersion]]:
+    def _look_up(
+        self, store: Store, asked: Sequence[tuple[_Open, list[Entity]]]
+    ) -> list[list[StoredVersion]]:
         """What the ledger has of entities that the filter may have seen, for each chunk; one question for all."""
         # in what is not closed yet another attempt may have rows astray; what it should have was looked for among recent entities
-        begins = [min((other.chunk.start for other in list(self._complete.get(one.chunk.partition, ()))), default=one.chunk.start) for one, _ in asked]
-        questions = [Question(one.chunk.partition, before, entities) for (one, entities), before in zip(asked, begins, strict=True)]
+        begins = [
+            min(
+                (other.chunk.start for other in list(self._complete.get(one.chunk.partition, ()))),
+                default=one.chunk.start,
+            )
+            for one, _ in asked
+        ]
+        questions = [
+            EntityLookup(one.chunk.partition, before, entities)
+            for (one, entities), before in zip(asked, begins, strict=True)
+        ]
         with self._telemetry.ledger_lookup_seconds.time():
             stored = store.versions(questions)
         self._telemetry.ledger_lookups_total.inc(sum(len(entities) for _, entities in asked))
-        self._telemetry.ledger_found_total.inc(sum(len(set(map(entity_of, versions))) for versions in stored))
+        self._telemetry.ledger_found_total.inc(
+            sum(len(set(map(entity_of, versions))) for versions in stored)
+        )
         return stored
 
-    def _answer(self, opened: _Open, asked: Iterable[Entity], stored: Iterable[StoredVersion]) -> None:
+    def _answer(
+        self, opened: _Open, asked: Iterable[Entity], stored: Iterable[StoredVersion]
+    ) -> None:
         """Fold what has waited for these answers; what has come since may go on waiting for others."""
         chunk = opened.chunk
         before, told = replace(chunk.counts), dict.fromkeys(chunk.unknown(asked))
-        chunk.tell(list(told), ((entity_of(row), version_of(row)) for row in stored if entity_of(row) in told))
+        chunk.tell(
+            list(told),
+            ((entity_of(row), version_of(row)) for row in stored if entity_of(row) in told),
+        )
         waiting, opened.waiting = opened.waiting, []
         for columns in waiting:
             known = chunk.known.find(columns.entities) != NONE
@@ -626,9 +658,11 @@ class Worker:
         for rejected in outgoing.rejected:
             self._telemetry.rejected_total.labels(rejected.reason).inc()
 
-    def _unwritten(self, opened: Iterable[_Open], durable: Mapping[int, int | None]) -> _Taken:
+    def _unwritten(
+        self, opened: Iterable[_Open], durable: Mapping[int, int | None]
+    ) -> _FlushSnapshot:
         """Take out of some chunks what changed since it was last taken; `durable` says how far their partitions' figures reach."""
-        taken = _Taken()
+        taken = _FlushSnapshot()
         for one in opened:
             unwritten = one.chunk.take_unwritten()
             taken.journal += [unwritten.journal] if unwritten.journal else []
@@ -640,7 +674,9 @@ class Worker:
                     # not further than what is in the figures: those of the chunk before may be in this very write
                     known = durable[one.chunk.partition]
                     reach = self._begun[one.chunk.partition] if known is None else known
-                    taken.opened.append(self._chunk_row(one, min(one.chunk.start, reach), closed=False))
+                    taken.opened.append(
+                        self._chunk_row(one, min(one.chunk.start, reach), closed=False)
+                    )
                 taken.chunks.append(self._chunk_row(one, one.chunk.last_offset + 1, closed=False))
                 one.flushed = one.chunk.last_offset
         return taken
@@ -660,14 +696,21 @@ class Worker:
                 if one.identity in others:
                     self._mend(one.chunk)
                 closed.append(one)
-        self._writer.write(chunks=[self._chunk_row(one, one.chunk.last_offset + 1, closed=True) for one in closed])
+        self._writer.write(
+            chunks=[self._chunk_row(one, one.chunk.last_offset + 1, closed=True) for one in closed]
+        )
         return closed
 
     def _mend(self, chunk: OpenChunk) -> None:
         """Put right what another attempt at a chunk has left otherwise than this one has it."""
         stored = self._writer.journal_of(chunk.partition, chunk.start)
-        journal = chunk.mended_journal(((e.level, e.metric, e.unit, e.day), e[4:7], e.version) for e in stored)  # type: ignore[misc]
-        stray, missing = chunk.mended_ledger(self._writer.ledger_offsets(chunk.partition, chunk.start, chunk.last_offset))
+        journal = chunk.mended_journal(
+            ((e.level, e.metric, e.unit, e.day), e[4:7], e.version)  # type: ignore[misc]
+            for e in stored
+        )
+        stray, missing = chunk.mended_ledger(
+            self._writer.ledger_offsets(chunk.partition, chunk.start, chunk.last_offset)
+        )
         if not (len(journal) or stray or missing):
             return
         self._telemetry.chunks_mended_total.inc()
@@ -675,7 +718,11 @@ class Worker:
             "partition %d: chunk %d differed from an earlier attempt: %d entries and %d ledger rows mended",
             *(chunk.partition, chunk.start, len(journal), len(stray) + len(missing or ())),
         )
-        self._writer.write(journal=journal, ledger=missing or (), ledger_out=[(*row[:3], chunk.partition, *row[3:], 1) for row in stray])
+        self._writer.write(
+            journal=journal,
+            ledger=missing or (),
+            ledger_out=[(*row[:3], chunk.partition, *row[3:], 1) for row in stray],
+        )
 
     def _chunk_row(self, opened: _Open, next_offset: int, *, closed: bool) -> tuple[Any, ...]:
         chunk, counts = opened.chunk, opened.chunk.counts
@@ -683,7 +730,21 @@ class Worker:
         self._stamp = max(self._stamp + 1, time.time_ns() // 1_000)
         last = opened.last.timestamp if opened.last else opened.first_appended_at
         return (
-            *(chunk.partition, chunk.start, opened.attempt, self._name, opened.registry, next_offset, int(closed)),
-            *(counts.records, counts.accepted, counts.duplicates, counts.rejected, counts.forwarded),
+            *(
+                chunk.partition,
+                chunk.start,
+                opened.attempt,
+                self._name,
+                opened.registry,
+                next_offset,
+                int(closed),
+            ),
+            *(
+                counts.records,
+                counts.accepted,
+                counts.duplicates,
+                counts.rejected,
+                counts.forwarded,
+            ),
             *(opened.first_appended_at, last, opened.opened_at, self._stamp),
         )

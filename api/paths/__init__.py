@@ -2,4 +2,11 @@
 
 from api.paths import deployment, figures, members, plan, report, units
 
-ROUTERS = (figures.router, plan.router, members.router, units.router, deployment.router, report.router)
+ROUTERS = (
+    figures.router,
+    plan.router,
+    members.router,
+    units.router,
+    deployment.router,
+    report.router,
+)

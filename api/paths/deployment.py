@@ -9,12 +9,12 @@ from fastapi import APIRouter, Request, Response
 from kafka.errors import KafkaError
 
 from api import problems
-from api.answers import Holder, parts
 from api.formats import MEDIA_TYPES
+from api.responses import Holder, parts
 from api.tokens import require
-from schemas.days import KOLKATA
-from schemas.problems import Problem
-from settings import Settings
+from pravah.days import KOLKATA
+from pravah.problems import Problem
+from pravah.settings import Settings
 from sinks.connection import connect
 from sinks.lag import Lag
 
@@ -31,13 +31,29 @@ async def freshness(request: Request, holder: Holder) -> Response:
     require(holder, "figures")
     reader = parts(request).reader
     if len(holder.unit) > len("CG"):
-        raise Problem(HTTPStatus.FORBIDDEN, "freshness is of whole states; this token's unit lies below one")
+        raise Problem(
+            HTTPStatus.FORBIDDEN, "freshness is of whole states; this token's unit lies below one"
+        )
     own = "" if holder.unit == "IN" else "WHERE state = {unit:String}"
-    states = await reader.rows(f"SELECT * FROM ({_STATES}) {own} ORDER BY state", {"unit": holder.unit})
-    names = ("state", "last_occurred_at", "last_appended_at", "median_delay_seconds", "events", "tools", "rejected")
+    states = await reader.rows(
+        f"SELECT * FROM ({_STATES}) {own} ORDER BY state", {"unit": holder.unit}
+    )
+    names = (
+        "state",
+        "last_occurred_at",
+        "last_appended_at",
+        "median_delay_seconds",
+        "events",
+        "tools",
+        "rejected",
+    )
     behind = await asyncio.to_thread(_behind, parts(request).settings)
-    deployment = await reader.rows("SELECT max(last_appended_at), max(updated_at), sum(records), sum(rejected), sum(duplicates) FROM chunks FINAL")
-    reconciled = await reader.rows("SELECT at, records, figures, different, repair FROM reconciliations ORDER BY at DESC LIMIT 1")
+    deployment = await reader.rows(
+        "SELECT max(last_appended_at), max(updated_at), sum(records), sum(rejected), sum(duplicates) FROM chunks FINAL"
+    )
+    reconciled = await reader.rows(
+        "SELECT at, records, figures, different, repair FROM reconciliations ORDER BY at DESC LIMIT 1"
+    )
     last_appended, updated, records, rejected, duplicates = deployment[0]
     body = {
         "states": [dict(zip(names, row, strict=True)) for row in states],
@@ -49,7 +65,11 @@ async def freshness(request: Request, holder: Holder) -> Response:
             "rejected": rejected,
             "duplicates": duplicates,
         },
-        "reconciled": dict(zip(("at", "records", "figures", "different", "repair"), reconciled[0], strict=True)) if reconciled else None,
+        "reconciled": dict(
+            zip(("at", "records", "figures", "different", "repair"), reconciled[0], strict=True)
+        )
+        if reconciled
+        else None,
         "at": datetime.now(KOLKATA).isoformat(timespec="seconds"),
     }
     return Response(orjson.dumps(body), media_type=MEDIA_TYPES["json"])
@@ -72,7 +92,10 @@ _KAFKA_SECONDS = 2.0
 
 def _behind(settings: Settings) -> int | None:
     try:
-        with connect(settings.clickhouse, "aicc") as client, Lag(settings.kafka, client, connect_seconds=_KAFKA_SECONDS) as lag:
+        with (
+            connect(settings.clickhouse, "aicc") as client,
+            Lag(settings.kafka, client, connect_seconds=_KAFKA_SECONDS) as lag,
+        ):
             return lag.position().behind
     except KafkaError:
         return None

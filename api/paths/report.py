@@ -6,13 +6,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from api import problems
-from api.answers import Holder, entity_tag, parts, selected
-from api.asked import On, OneUnit, Which
 from api.formats import chosen
+from api.params import On, OneUnit, Which
 from api.report import report
+from api.responses import Holder, entity_tag, parts, selected
 from api.tokens import require
-from reports import forms
-from reports.words import Tongue
+from reports import formats as forms
+from reports.labels import Tongue
 
 router = APIRouter(prefix="/v1", responses=problems.RESPONSES)
 
@@ -21,7 +21,12 @@ router = APIRouter(prefix="/v1", responses=problems.RESPONSES)
     "/report",
     response_class=Response,
     responses={
-        200: {"description": "The report.", "content": {media_type.partition(";")[0]: {} for media_type in forms.MEDIA_TYPES.values()}},
+        200: {
+            "description": "The report.",
+            "content": {
+                media_type.partition(";")[0]: {} for media_type in forms.MEDIA_TYPES.values()
+            },
+        },
         501: {"description": "PDF and PNG cannot be made on this server."},
     },
 )
@@ -31,8 +36,17 @@ async def situation_report(
     *,
     unit: OneUnit = None,
     on: On = None,
-    lang: Annotated[Tongue, Query(description="Hindi, English, or both side by side; JSON and XLSX have both always.", examples=["hi"])] = "both",
-    asked: Annotated[forms.Form | None, Query(alias="format", description="Wins over `Accept`.", examples=["pdf"])] = None,
+    lang: Annotated[
+        Tongue,
+        Query(
+            description="Hindi, English, or both side by side; JSON and XLSX have both always.",
+            examples=["hi"],
+        ),
+    ] = "both",
+    asked: Annotated[
+        forms.Form | None,
+        Query(alias="format", description="Wins over `Accept`.", examples=["pdf"]),
+    ] = None,
 ) -> Response:
     """The situation report: one page on where a unit's programme stands, what changed, who is ahead and who behind, who is overdue, and how current the figures are.
 
@@ -51,5 +65,7 @@ async def situation_report(
         if headers["ETag"] in request.headers.get("if-none-match", ""):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     async with known.reports:
-        content = await report(known.settings, holder, unit or holder.unit, on, form, lang, persons=persons)
+        content = await report(
+            known.settings, holder, unit or holder.unit, on, form, lang, persons=persons
+        )
     return Response(content, headers=headers, media_type=forms.MEDIA_TYPES[form])

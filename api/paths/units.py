@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api import problems
 from api import query as queries
-from api.answers import Holder, answer, selected
-from api.asked import On, Page, WhichUnits, evening
+from api.params import On, Page, WhichUnits, evening
+from api.responses import Holder, answer, selected
 from api.tokens import require
 from sinks.control_room import SILENT_DAYS
 
@@ -29,12 +29,25 @@ async def activity(
     page: Page,
     *,
     on: On = None,
-    days: Annotated[int, Query(ge=1, le=400, description="Nothing for so many days is silence.")] = SILENT_DAYS,
-    state: Annotated[queries.Activity | None, Query(description="Only units that were silent, that reported nothing but zeros, or that were active.")] = None,
+    days: Annotated[
+        int, Query(ge=1, le=400, description="Nothing for so many days is silence.")
+    ] = SILENT_DAYS,
+    state: Annotated[
+        queries.Activity | None,
+        Query(
+            description="Only units that were silent, that reported nothing but zeros, or that were active."
+        ),
+    ] = None,
 ) -> Response:
     """Open units with the last day they reported anything, and whether they are `silent`, reported nothing but zeros (`zero`), or are `active`."""
     require(holder, "figures")
-    return await answer(request, queries.activity(await selected(request, holder, which), evening(on), days=days, state=state), page)
+    return await answer(
+        request,
+        queries.activity(
+            await selected(request, holder, which), evening(on), days=days, state=state
+        ),
+        page,
+    )
 
 
 @router.get("/metrics")

@@ -7,8 +7,8 @@ import uvloop
 from aiokafka import AIOKafkaConsumer
 
 from benchmarks.peers.peer import Progress, options
-from schemas.topics import EVENTS
-from settings import Settings
+from pravah.settings import Settings
+from pravah.topics import EVENTS
 
 _MAX_RECORDS = 20_000
 

@@ -21,8 +21,8 @@ from bytewax.run import cli_main
 
 from benchmarks.peers.counting import Counting, Totals
 from benchmarks.peers.peer import ADDITIVE, FLUSH_SECONDS, Figures, Progress, counting, options
-from schemas.topics import EVENTS
-from settings import Settings
+from pravah.settings import Settings
+from pravah.topics import EVENTS
 
 NAME = "bytewax_dataflow"
 _BATCH = 5_000
@@ -70,7 +70,7 @@ class ClickHouse(DynamicSink[tuple[str, Totals]], StatelessSinkPartition[tuple[s
         """Connect."""
         self._figures, self._counted, self._progress = Figures(settings, NAME), counted, progress
 
-    def build(self, *_: Any) -> "ClickHouse":  # noqa: ANN401
+    def build(self, *_: Any) -> "ClickHouse":
         """There is one worker."""
         return self
 
@@ -102,7 +102,11 @@ def dataflow(settings: Settings, counted: Counting, progress: Progress) -> Dataf
         add_config={"statistics.interval.ms": 0, "fetch.queue.backoff.ms": 10},
     )
     batches = op.flat_map_batch("count", op.input("log", flow, source), count)
-    op.output("clickhouse", op.stateful_batch("gather", batches, Gather), ClickHouse(settings, counted, progress))
+    op.output(
+        "clickhouse",
+        op.stateful_batch("gather", batches, Gather),
+        ClickHouse(settings, counted, progress),
+    )
     return flow
 
 
@@ -113,5 +117,9 @@ if __name__ == "__main__":
         saved.mkdir(parents=True)
         init_db_dir(saved, 1)
     run = Progress.of(configured.kafka, chosen.seconds)
-    cli_main(dataflow(configured, counting(), run), epoch_interval=timedelta(seconds=FLUSH_SECONDS), recovery_config=RecoveryConfig(saved, timedelta(0)))
+    cli_main(
+        dataflow(configured, counting(), run),
+        epoch_interval=timedelta(seconds=FLUSH_SECONDS),
+        recovery_config=RecoveryConfig(saved, timedelta(0)),
+    )
     run.tell()

@@ -25,16 +25,18 @@ from kafka import KafkaAdminClient
 
 import reference
 from benchmarks.peers.peer import ADDITIVE, Progress, table
+from pravah.kafka import client_options
+from pravah.settings import ClickHouseSettings, Settings
+from pravah.topics import EVENTS
 from schemas.metrics import Metric, MetricDictionary
-from schemas.topics import EVENTS
-from settings import ClickHouseSettings, Settings
-from settings.kafka import client_options
-from sinks.connection import PatientSession, connect
+from sinks.connection import RetryingSession, connect
 
 NAME = "clickhouse_engine"
 FIGURES = table(NAME)
 LEDGER = f"bench_ledger_{NAME}"
-LOG, READ, COUNT, ANCESTORS = (f"bench_{part}_{NAME}" for part in ("log", "read", "count", "ancestors"))
+LOG, READ, COUNT, ANCESTORS = (
+    f"bench_{part}_{NAME}" for part in ("log", "read", "count", "ancestors")
+)
 
 _NAME = "LowCardinality(String)"
 _TIME = "DateTime64(3, 'Asia/Kolkata')"
@@ -61,14 +63,20 @@ _PARSED = {
     "occurred_at": "parseDateTime64BestEffortOrZero(event.occurred_at, 3, 'Asia/Kolkata')",
     "reported_at": "parseDateTime64BestEffortOrNull(event.reported_at, 3, 'Asia/Kolkata')",
 }
-_HAS_DATA = {"incharge_appointed": "data.role != ''", "committee_formed": "data.members != 0", "training_held": "data.programme != ''"}
+_HAS_DATA = {
+    "incharge_appointed": "data.role != ''",
+    "committee_formed": "data.members != 0",
+    "training_held": "data.programme != ''",
+}
 """An event without data is not counted; these are fields that such data must have, of kinds whose metrics count events."""
 _POLL_SECONDS = 0.05
 
 
 def main() -> None:
     """Make the tables, or let the engine read."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--run", required=True, metavar="ID", help="names the consumer group")
     parser.add_argument("--seconds", type=float, default=15.0, help="how long it reads at most")
     parser.add_argument("--create", action="store_true", help="make its tables anew, and end")
@@ -85,9 +93,19 @@ def main() -> None:
 
 def create(client: Client, clickhouse: ClickHouseSettings, *, ledger: bool) -> None:
     """Make the tables that are written to, and the dictionary, anew."""
-    drop(client, f"TABLE {LOG}", f"VIEW {READ}", f"VIEW {COUNT}", f"DICTIONARY {ANCESTORS}", f"TABLE {LEDGER}", f"TABLE {FIGURES}")
+    drop(
+        client,
+        f"TABLE {LOG}",
+        f"VIEW {READ}",
+        f"VIEW {COUNT}",
+        f"DICTIONARY {ANCESTORS}",
+        f"TABLE {LEDGER}",
+        f"TABLE {FIGURES}",
+    )
     columns = ", ".join(f"{name} {kind}" for name, kind in (_RAW if ledger else _COUNTED).items())
-    client.execute(f"CREATE TABLE {LEDGER} ({columns}) ENGINE = {'MergeTree ORDER BY (unit, occurred_at)' if ledger else 'Null'}")
+    client.execute(
+        f"CREATE TABLE {LEDGER} ({columns}) ENGINE = {'MergeTree ORDER BY (unit, occurred_at)' if ledger else 'Null'}"
+    )
     client.execute(f"CREATE TABLE {FIGURES} {ADDITIVE}")
     account = clickhouse.users["writer"]
     query = f"""
@@ -99,7 +117,9 @@ def create(client: Client, clickhouse: ClickHouseSettings, *, ledger: bool) -> N
         f"SOURCE(CLICKHOUSE(USER %(user)s PASSWORD %(password)s QUERY %(query)s)) LAYOUT(COMPLEX_KEY_HASHED()) LIFETIME(0)",
         {"user": account.user, "password": account.password.get_secret_value(), "query": query},
     )
-    client.execute(f"SELECT dictGet('{clickhouse.database}.{ANCESTORS}', 'levels', 'IN')")  # loads it
+    client.execute(
+        f"SELECT dictGet('{clickhouse.database}.{ANCESTORS}', 'levels', 'IN')"
+    )  # loads it
 
 
 def drop(client: Client, *names: str) -> None:
@@ -122,7 +142,9 @@ def engine(settings: Settings, group: str, *, ledger: bool, consumers: int) -> I
 
 def reading(log: str, columns: dict[str, str]) -> str:
     """The query that parses messages. What is no JSON gives empty columns."""
-    extracted = ", ".join(f"{name} {'String' if name in _PARSED else kind}" for name, kind in columns.items()).replace("'", "\\'")
+    extracted = ", ".join(
+        f"{name} {'String' if name in _PARSED else kind}" for name, kind in columns.items()
+    ).replace("'", "\\'")
     chosen = ", ".join(f"{_PARSED.get(name, f'event.{name}')} AS {name}" for name in columns)
     return f"SELECT {chosen} FROM (SELECT JSONExtract(message, 'Tuple({extracted})') AS event FROM {log})"
 
@@ -132,7 +154,10 @@ def counting(events: str, ancestors: str, dictionary: MetricDictionary) -> str:
     metrics = list(dictionary.metrics.values())
     sums = ", ".join(f"{amount(metric)} AS m{number}" for number, metric in enumerate(metrics))
     numbers = range(len(metrics))
-    spans = ", ".join(f"dictGet('{ancestors}', '{name}', reporting)" for name in ("levels", "ancestors", "firsts", "lasts"))
+    spans = ", ".join(
+        f"dictGet('{ancestors}', '{name}', reporting)"
+        for name in ("levels", "ancestors", "firsts", "lasts")
+    )
     return f"""
         SELECT level, unit, metric, day, value FROM (
             SELECT span.1 AS level, span.2 AS unit, day, {", ".join(f"sum(m{number}) AS m{number}" for number in numbers)}
@@ -149,7 +174,10 @@ def counting(events: str, ancestors: str, dictionary: MetricDictionary) -> str:
 def amount(metric: Metric) -> str:
     """The expression that sums what events give to a metric."""
     source = metric.source
-    conditions = [f"kind = '{source.kind}'", *(f"data.{name} = '{value}'" for name, value in source.where.items())]
+    conditions = [
+        f"kind = '{source.kind}'",
+        *(f"data.{name} = '{value}'" for name, value in source.where.items()),
+    ]
     field = source.field
     if source.kind == "tally":
         field = "value"
@@ -164,13 +192,17 @@ def amount(metric: Metric) -> str:
 
 def run(settings: Settings, options: argparse.Namespace) -> None:
     """Let the engine read to the log's end, or for so long, and print how far it came. A server that is started again meanwhile is waited for."""
-    session = PatientSession(settings.clickhouse, "writer", threading.Event())
+    session = RetryingSession(settings.clickhouse, "writer", threading.Event())
     admin = KafkaAdminClient(**client_options(settings.kafka))
     progress = Progress.of(settings.kafka, options.seconds, options.run)
     before = committed(admin, options.run)
-    for statement in engine(settings, options.run, ledger=options.ledger, consumers=options.consumers):
+    for statement in engine(
+        settings, options.run, ledger=options.ledger, consumers=options.consumers
+    ):
         session.run(partial(execute, statement))
-    fetched_so_far = f"SELECT sum(num_messages_read) FROM system.kafka_consumers WHERE table = '{LOG}'"
+    fetched_so_far = (
+        f"SELECT sum(num_messages_read) FROM system.kafka_consumers WHERE table = '{LOG}'"
+    )
     while not progress.over:
         time.sleep(_POLL_SECONDS)
         if not progress.began:
@@ -188,7 +220,7 @@ def run(settings: Settings, options: argparse.Namespace) -> None:
     admin.close()
 
 
-def execute(statement: str, client: Client) -> Any:  # noqa: ANN401 - rows
+def execute(statement: str, client: Client) -> Any:
     """Execute one statement."""
     return client.execute(statement)
 
@@ -203,7 +235,11 @@ def advance(progress: Progress, before: dict[int, int], now: dict[int, int]) -> 
 def committed(admin: KafkaAdminClient, group: str) -> dict[int, int]:
     """The group's offsets, by partition."""
     found = admin.list_group_offsets([group])[group]
-    return {partition.partition: at.offset for partition, at in found.items() if partition.topic == EVENTS and at.offset >= 0}
+    return {
+        partition.partition: at.offset
+        for partition, at in found.items()
+        if partition.topic == EVENTS and at.offset >= 0
+    }
 
 
 if __name__ == "__main__":

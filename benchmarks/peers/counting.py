@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from schemas.days import KOLKATA, day_of
+from pravah.days import KOLKATA, day_of
 from schemas.metrics import MetricDictionary
 from schemas.registry import Registry
 
@@ -78,7 +78,11 @@ class Counting:
                     rules = kind.rules[given] = self._dictionary.rules(event["kind"], given)
                 if kind.may_end and not data.get("active", True):
                     return None
-                amounts = [(metric, 1 if field is None else data[field]) for metric, field in rules if field is None or field in data]
+                amounts = [
+                    (metric, 1 if field is None else data[field])
+                    for metric, field in rules
+                    if field is None or field in data
+                ]
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
             return None
         for _, amount in amounts:
@@ -107,7 +111,9 @@ class Counting:
         by_line: defaultdict[tuple[int, date, str], int] = defaultdict(int)
         figures: defaultdict[tuple[str, str, str, date], int] = defaultdict(int)
         for (unit, day, metric), amount in totals.items():
-            place = self._places.get((unit, day)) or self._place(unit, day)  # totals may come from a process before this one
+            place = self._places.get((unit, day)) or self._place(
+                unit, day
+            )  # totals may come from a process before this one
             if place is None:
                 continue
             level, line = place
@@ -153,6 +159,6 @@ class Counting:
         self._places[unit, day] = place
         return place
 
-    def _kind(self, name: Any) -> _Kind:  # noqa: ANN401
+    def _kind(self, name: Any) -> _Kind:
         kind = _Kind(self._dictionary.selectors(name), self._dictionary.is_observed(name), {})
         return self._kinds.setdefault(name, kind)

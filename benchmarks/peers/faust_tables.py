@@ -11,9 +11,9 @@ import faust
 
 from benchmarks.peers.counting import Counting
 from benchmarks.peers.peer import ADDITIVE, Figures, Progress, counting, options
-from schemas.days import date_of, day_of
-from schemas.topics import EVENTS
-from settings import Settings
+from pravah.days import date_of, day_of
+from pravah.settings import Settings
+from pravah.topics import EVENTS
 
 NAME = "faust_tables"
 
@@ -41,7 +41,7 @@ def build(settings: Settings, run: str, counted: Counting, progress: Progress) -
     topic = app.topic(EVENTS, value_type=bytes, value_serializer="raw")
 
     @app.agent(topic)
-    async def count(stream: Any) -> None:  # noqa: ANN401
+    async def count(stream: Any) -> None:
         async for record in stream.events():
             progress.begin()
             found = counted.read(record.value)
@@ -62,16 +62,23 @@ def build(settings: Settings, run: str, counted: Counting, progress: Progress) -
     return app
 
 
-def end(settings: Settings, figures: Any, progress: Progress) -> None:  # noqa: ANN401
+def end(settings: Settings, figures: Any, progress: Progress) -> None:
     """Tell, write the figures, and end at once: what Faust would do to stop is not measured either."""
     progress.tell()
     if figures:
         levels, units, metrics, days = zip(*(key.split("|") for key in figures), strict=True)
-        Figures(settings, NAME).insert((levels, units, metrics, [date_of(int(day)) for day in days], list(figures.values())))
+        Figures(settings, NAME).insert(
+            (levels, units, metrics, [date_of(int(day)) for day in days], list(figures.values()))
+        )
     os._exit(0)
 
 
 if __name__ == "__main__":
     chosen, configured = options(__doc__, ADDITIVE, NAME), Settings()
-    app = build(configured, chosen.run, counting(), Progress.of(configured.kafka, chosen.seconds, chosen.run))
+    app = build(
+        configured,
+        chosen.run,
+        counting(),
+        Progress.of(configured.kafka, chosen.seconds, chosen.run),
+    )
     faust.Worker(app, loglevel="error", redirect_stdouts=False).execute_from_commandline()

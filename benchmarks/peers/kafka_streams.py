@@ -24,25 +24,37 @@ import sys
 from pathlib import Path
 
 import reference
+from pravah.settings import Settings
 from schemas.metrics import MetricDictionary
-from settings import Settings
 from sinks.connection import connect
 from stack.install import installed
 
 HERE = Path(__file__).parent / "kafka_streams"
-JAVA_OPTIONS = ("-Xms1g", "-Xmx1g", "-XX:+UseParallelGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+JAVA_OPTIONS = (
+    "-Xms1g",
+    "-Xmx1g",
+    "-XX:+UseParallelGC",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+)
 TABLE = "bench_figures_kafka_streams"
 
 
 def main() -> None:
     """Make the table, or become the engine."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--run", required=True, help="names the consumer group and the saved state")
     parser.add_argument("--seconds", type=float, default=30.0, help="how long it reads at most")
-    parser.add_argument("--create", action="store_true", help="make the table of figures anew, and end")
+    parser.add_argument(
+        "--create", action="store_true", help="make the table of figures anew, and end"
+    )
     parser.add_argument("--store", choices=["memory", "rocksdb"], default="memory")
     parser.add_argument(
-        "--figures", choices=["derived", "stored"], default="derived", help="added up in memory from what units reported, which is stored; or each stored"
+        "--figures",
+        choices=["derived", "stored"],
+        default="derived",
+        help="added up in memory from what units reported, which is stored; or each stored",
     )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--exactly-once", action="store_true")
@@ -55,7 +67,10 @@ def main() -> None:
     folder = settings.home.resolve() / "kafka-streams"
     folder.mkdir(exist_ok=True)
     rules = folder / f"{options.run}.tsv"
-    rules.write_text(rules_of(MetricDictionary.from_toml(reference.metrics_file().read_text(encoding="utf-8"))), encoding="utf-8")
+    rules.write_text(
+        rules_of(MetricDictionary.from_toml(reference.metrics_file().read_text(encoding="utf-8"))),
+        encoding="utf-8",
+    )
     clickhouse, account = settings.clickhouse, settings.clickhouse.users["writer"]
     properties = {
         "run": options.run,
@@ -80,7 +95,9 @@ def main() -> None:
         f"{built / 'peer.jar'}:{built / 'libs'}/*",
         "pravah.Peer",
     ]
-    os.execve(java, command, {**os.environ, "CLICKHOUSE_PASSWORD": account.password.get_secret_value()})  # noqa: S606 - our own program
+    os.execve(
+        java, command, {**os.environ, "CLICKHOUSE_PASSWORD": account.password.get_secret_value()}
+    )
 
 
 def create(settings: Settings) -> None:
@@ -102,13 +119,26 @@ def build() -> Path:
     built = HERE / "target"
     mark = built / "sources.sha256"
     if not mark.exists() or mark.read_text(encoding="utf-8") != digest:
-        missing = [package for program, package in (("mvn", "maven"), ("javac", "openjdk-17-jdk-headless")) if shutil.which(program) is None]
+        missing = [
+            package
+            for program, package in (("mvn", "maven"), ("javac", "openjdk-17-jdk-headless"))
+            if shutil.which(program) is None
+        ]
         if missing:
-            sys.exit(f"the Kafka Streams peer cannot be built; on Debian: apt-get install {' '.join(missing)}")
+            sys.exit(
+                f"the Kafka Streams peer cannot be built; on Debian: apt-get install {' '.join(missing)}"
+            )
         print("building the Kafka Streams peer …", file=sys.stderr, flush=True)
-        done = subprocess.run(["mvn", "-B", "-q", "-f", str(HERE / "pom.xml"), "clean", "package"], capture_output=True, text=True, check=False)  # noqa: S603, S607 - from PATH
+        done = subprocess.run(
+            ["mvn", "-B", "-q", "-f", str(HERE / "pom.xml"), "clean", "package"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
-            sys.exit(f"building the Kafka Streams peer failed:\n{(done.stdout + done.stderr).strip()[-2000:]}")
+            sys.exit(
+                f"building the Kafka Streams peer failed:\n{(done.stdout + done.stderr).strip()[-2000:]}"
+            )
         mark.write_text(digest, encoding="utf-8")
     return built
 
@@ -118,12 +148,27 @@ def rules_of(dictionary: MetricDictionary) -> str:
     lines = []
     for metric in dictionary.metrics.values():
         source = metric.source
-        where, field = (dict(source.where), source.field or "") if source.kind != "tally" else ({"metric": metric.metric}, "value")
+        where, field = (
+            (dict(source.where), source.field or "")
+            if source.kind != "tally"
+            else ({"metric": metric.metric}, "value")
+        )
         if len(where) > 1:
             msg = f"{metric.metric}: the peer knows one condition of a metric, not {len(where)}"
             raise ValueError(msg)
         ((name, value),) = where.items() or (("", ""),)
-        lines.append("\t".join((metric.metric, source.kind, name, value, field, "1" if metric.type == "stock" else "0")))
+        lines.append(
+            "\t".join(
+                (
+                    metric.metric,
+                    source.kind,
+                    name,
+                    value,
+                    field,
+                    "1" if metric.type == "stock" else "0",
+                )
+            )
+        )
     return "\n".join(lines) + "\n"
 
 

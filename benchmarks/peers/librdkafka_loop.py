@@ -6,8 +6,8 @@ import orjson
 from confluent_kafka import Consumer
 
 from benchmarks.peers.peer import Progress, options
-from schemas.topics import EVENTS
-from settings import Settings
+from pravah.settings import Settings
+from pravah.topics import EVENTS
 
 _MAX_RECORDS = 10_000
 

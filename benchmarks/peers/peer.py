@@ -23,11 +23,11 @@ from kafka import KafkaConsumer, TopicPartition
 
 import reference
 from benchmarks.peers.counting import Counting
+from pravah.kafka import client_options
+from pravah.settings import KafkaSettings, Settings
+from pravah.topics import EVENTS
 from schemas.metrics import MetricDictionary
 from schemas.registry import registry_from_csv
-from schemas.topics import EVENTS
-from settings import KafkaSettings, Settings
-from settings.kafka import client_options
 from sinks.connection import connect
 
 FLUSH_SECONDS = 1.0
@@ -39,7 +39,9 @@ ENGINE = ReplacingMergeTree(version) ORDER BY (level, unit, metric, day, origin)
 """Columns of a table whose newest row of an origin counts; a figure is the sum over its origins."""
 
 
-def options(description: str | None, columns: str | None, name: str, arguments: Sequence[str] | None = None) -> argparse.Namespace:
+def options(
+    description: str | None, columns: str | None, name: str, arguments: Sequence[str] | None = None
+) -> argparse.Namespace:
     """The options of a run. With `--create` the table is made and the process ends.
 
     Args:
@@ -48,8 +50,12 @@ def options(description: str | None, columns: str | None, name: str, arguments: 
         name: its file's stem.
         arguments: the command line's if not given.
     """
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", required=True, metavar="ID", help="names the consumer group and the saved state")
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--run", required=True, metavar="ID", help="names the consumer group and the saved state"
+    )
     parser.add_argument("--seconds", type=float, default=15.0, help="how long it reads at most")
     parser.add_argument("--create", action="store_true", help="make its table anew, and end")
     chosen = parser.parse_args(arguments)
@@ -69,14 +75,26 @@ def table(name: str) -> str:
 
 def counting() -> Counting:
     """What counts by the registry and the metric dictionary that come with Pravah."""
-    registry = registry_from_csv({str(path): path.read_text(encoding="utf-8").splitlines() for path in reference.registry_files()})
-    return Counting(registry, MetricDictionary.from_toml(reference.metrics_file().read_text(encoding="utf-8")))
+    registry = registry_from_csv(
+        {
+            str(path): path.read_text(encoding="utf-8").splitlines()
+            for path in reference.registry_files()
+        }
+    )
+    return Counting(
+        registry, MetricDictionary.from_toml(reference.metrics_file().read_text(encoding="utf-8"))
+    )
 
 
 class Figures:
     """Writes rows into a peer's table. Not thread-safe."""
 
-    def __init__(self, settings: Settings, name: str, columns: Sequence[str] = ("level", "unit", "metric", "day", "value")) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        name: str,
+        columns: Sequence[str] = ("level", "unit", "metric", "day", "value"),
+    ) -> None:
         """Connect."""
         self._client = connect(settings.clickhouse, "writer")
         self._statement = f"INSERT INTO {table(name)} ({', '.join(columns)}) VALUES"
@@ -103,11 +121,18 @@ class Progress:
     def of(cls, kafka: KafkaSettings, seconds: float, group: str | None = None) -> "Progress":
         """Look where the log ends, and leave out partitions that the group has read."""
         consumer = KafkaConsumer(**client_options(kafka), group_id=group, enable_auto_commit=False)
-        partitions = [TopicPartition(EVENTS, number) for number in consumer.partitions_for_topic(EVENTS) or ()]
+        partitions = [
+            TopicPartition(EVENTS, number) for number in consumer.partitions_for_topic(EVENTS) or ()
+        ]
         found = consumer.end_offsets(partitions)
-        done = {one.partition: (consumer.committed(one) if group else None) or 0 for one in partitions}
+        done = {
+            one.partition: (consumer.committed(one) if group else None) or 0 for one in partitions
+        }
         consumer.close()
-        return cls({one.partition: int(end) for one, end in found.items() if end > done[one.partition]}, seconds)
+        return cls(
+            {one.partition: int(end) for one, end in found.items() if end > done[one.partition]},
+            seconds,
+        )
 
     def begin(self) -> None:
         """Take that records were fetched; the first time counts."""

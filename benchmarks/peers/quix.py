@@ -13,8 +13,8 @@ from quixstreams.sinks.base import BaseSink
 
 from benchmarks.peers.counting import Counting
 from benchmarks.peers.peer import ABSOLUTE, FLUSH_SECONDS, Figures, Progress, counting, options
-from schemas.topics import EVENTS
-from settings import Settings
+from pravah.settings import Settings
+from pravah.topics import EVENTS
 
 NAME = "quix"
 
@@ -26,15 +26,32 @@ Amounts = dict[str, int]
 class ClickHouse(BaseSink):
     """Remembers the last value of each entry, and writes these at a checkpoint."""
 
-    def __init__(self, settings: Settings, counted: Counting, progress: Progress, stop: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        settings: Settings,
+        counted: Counting,
+        progress: Progress,
+        stop: Any,
+    ) -> None:
         """`stop` is called when the last record was taken."""
         super().__init__()
-        self._figures = Figures(settings, NAME, ("level", "unit", "metric", "day", "origin", "value", "version"))
+        self._figures = Figures(
+            settings, NAME, ("level", "unit", "metric", "day", "origin", "value", "version")
+        )
         self._counted, self._progress, self._stop = counted, progress, stop
         self._units: dict[Entry, tuple[str, Amounts]] = {}
         self._lines: dict[tuple[str, int, date], Amounts] = {}
 
-    def add(self, value: Any, key: Any, timestamp: int, headers: Any, topic: str, partition: int, offset: int) -> None:  # noqa: ANN401, ARG002 - Quix's signature
+    def add(
+        self,
+        value: Any,
+        key: Any,
+        timestamp: int,
+        headers: Any,
+        topic: str,
+        partition: int,
+        offset: int,
+    ) -> None:
         """Take what one event came to."""
         if value is not None:
             unit, day, place, own, above = value
@@ -91,7 +108,7 @@ def run(settings: Settings, name: str, counted: Counting, progress: Progress) ->
     )
     events = app.dataframe(app.topic(EVENTS, key_deserializer="str", value_deserializer="bytes"))
 
-    def count(raw: bytes, state: State) -> Any:  # noqa: ANN401
+    def count(raw: bytes, state: State) -> Any:
         progress.begin()
         found = counted.read(raw)
         if found is None:
@@ -113,4 +130,9 @@ def run(settings: Settings, name: str, counted: Counting, progress: Progress) ->
 
 if __name__ == "__main__":
     chosen, configured = options(__doc__, ABSOLUTE, NAME), Settings()
-    run(configured, chosen.run, counting(), Progress.of(configured.kafka, chosen.seconds, chosen.run))
+    run(
+        configured,
+        chosen.run,
+        counting(),
+        Progress.of(configured.kafka, chosen.seconds, chosen.run),
+    )

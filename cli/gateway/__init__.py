@@ -17,7 +17,9 @@ from cli.gateway.rejected import rejected, replay
 from cli.gateway.serve import serve
 from cli.gateway.status import status
 
-gateway = typer.Typer(help="Take what field tools send (without a subcommand); say what came, what was refused and who is silent.")
+gateway = typer.Typer(
+    help="Take what field tools send (without a subcommand); say what came, what was refused and who is silent."
+)
 gateway.callback(invoke_without_command=True)(serve)
 gateway.command()(check)
 gateway.command()(status)

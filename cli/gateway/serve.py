@@ -7,13 +7,18 @@ from typing import Annotated
 
 import typer
 
-from settings import Settings
+from pravah.settings import Settings
 
 
 def serve(
     context: typer.Context,
     *,
-    host: Annotated[str, typer.Option(help="Where to listen. Put a reverse proxy with TLS in front of it before it leaves this machine.")] = "127.0.0.1",
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Where to listen. Put a reverse proxy with TLS in front of it before it leaves this machine."
+        ),
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65_535)] = 8_090,
 ) -> None:
     """Take events and field tools' hooks until a signal; Kafka need not be there.
@@ -23,23 +28,33 @@ def serve(
     """
     if context.invoked_subcommand is not None:
         return
-    import uvicorn  # noqa: PLC0415 - half a second, which every other command would wait for as well
+    import uvicorn
 
-    from producers.gateway.app import build  # noqa: PLC0415
-    from producers.gateway.reception import Reception  # noqa: PLC0415
-    from producers.pulls.schedule import Schedule  # noqa: PLC0415
-    from streams.health import check_listen  # noqa: PLC0415
+    from producers.gateway.app import build
+    from producers.gateway.ingest import IngestService
+    from producers.pulls.schedule import Schedule
+    from streams.health import check_listen
 
     settings = Settings()
     check_listen(host, port)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it repeats itself several times a second while Kafka is away; the outbox tells it once
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn ends in good order, then hands the signal on
-    with Reception.open(settings) as reception:
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    logging.getLogger("kafka").setLevel(
+        logging.CRITICAL
+    )  # it repeats itself several times a second while Kafka is away; the outbox tells it once
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(0)
+    )  # uvicorn ends in good order, then hands the signal on
+    with IngestService.open(settings) as reception:
         schedule = Schedule(reception)
         schedule.start()
         try:
-            typer.echo(f"serving http://{host}:{port}/docs for {len(reception.sources)} sources: {', '.join(reception.sources)}")
+            typer.echo(
+                f"serving http://{host}:{port}/docs for {len(reception.sources)} sources: {', '.join(reception.sources)}"
+            )
             uvicorn.run(
                 build(reception),
                 host=host,

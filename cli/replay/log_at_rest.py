@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, OffsetSpec
 
-from schemas.topics import EVENTS
-from settings import Settings
-from settings.kafka import client_options
+from pravah.kafka import client_options
+from pravah.settings import Settings
+from pravah.topics import EVENTS
 from stack.topics import identify
 
 
@@ -25,7 +25,9 @@ def no_worker_reads(settings: Settings) -> Iterator[KafkaAdminClient]:
     """
     admin = KafkaAdminClient(**client_options(settings.kafka))
     try:
-        members = admin.describe_groups([settings.consumer_group])[settings.consumer_group]["members"]
+        members = admin.describe_groups([settings.consumer_group])[settings.consumer_group][
+            "members"
+        ]
         if members:
             msg = f"{len(members)} workers of the group {settings.consumer_group!r} run; stop them first"
             raise ReplayRefusedError(msg)
@@ -37,5 +39,7 @@ def no_worker_reads(settings: Settings) -> Iterator[KafkaAdminClient]:
 def log_begins(admin: KafkaAdminClient, settings: Settings) -> dict[int, int]:
     """Partition → the offset of the first record that the log still has."""
     _, partitions = identify(settings.kafka)
-    found = admin.list_partition_offsets({TopicPartition(EVENTS, number): OffsetSpec.EARLIEST for number in range(partitions)})
+    found = admin.list_partition_offsets(
+        {TopicPartition(EVENTS, number): OffsetSpec.EARLIEST for number in range(partitions)}
+    )
     return {tp.partition: int(at.offset) for tp, at in found.items()}

@@ -9,22 +9,30 @@ import orjson
 import typer
 from clickhouse_driver import Client
 
-from cli.prepare import default_dictionary
 from cli.progress import progress
 from cli.replay.log_at_rest import ReplayRefusedError, log_begins, no_worker_reads
-from cli.workers import StallWatch, working
-from producers.registry import read_registry
-from settings import Settings
+from operations.bootstrap import default_dictionary
+from operations.worker_processes import StallWatch, working
+from pravah.settings import Settings
+from producers.topics.registry import read_registry
+from rollup.rebuild import Span, refold
+from rollup.storage import EntityLookup
+from rollup.version_columns import Encodings
 from sinks.connection import connect
-from sinks.deployment import EVENTS_PARTITIONS, EVENTS_TOPIC, REGISTRY, check_log, forget_fact, get_fact, tell_rebuilt
+from sinks.deployment import (
+    EVENTS_PARTITIONS,
+    EVENTS_TOPIC,
+    REGISTRY,
+    check_log,
+    forget_fact,
+    get_fact,
+    tell_rebuilt,
+)
 from sinks.lag import Lag
 from sinks.migrate import Schema
-from sinks.refold import accepted_versions, chunk_spans, ledger_partitions, next_journal
+from sinks.rebuild import accepted_versions, chunk_spans, ledger_partitions, next_journal
 from sinks.rollup_store import RollupStore
-from sinks.tables import Question
 from stack.topics import identify
-from streams.accepted import Vocabulary
-from streams.refold import Span, refold
 
 _SHARDED = ("ledger", "journal", "chunks")
 AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")]
@@ -32,9 +40,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")
 
 def from_log(
     *,
-    discard: Annotated[bool, typer.Option("--discard", help="Empty ledger, journal, chunks and repairs first.")] = False,
+    discard: Annotated[
+        bool, typer.Option("--discard", help="Empty ledger, journal, chunks and repairs first.")
+    ] = False,
     what_is_left: Annotated[
-        bool, typer.Option("--from-what-is-left", help="Go on although the log has lost its beginning: those records are in no figure then.")
+        bool,
+        typer.Option(
+            "--from-what-is-left",
+            help="Go on although the log has lost its beginning: those records are in no figure then.",
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -56,19 +70,32 @@ def from_log(
         identity, partitions = identify(settings.kafka)
         check_log(clickhouse, topic=identity, partitions=partitions)
         began, records = time.monotonic(), 0
-        with Lag(settings.kafka, clickhouse) as lag, working(settings, settings.home / "logs" / "replay.log"):
+        with (
+            Lag(settings.kafka, clickhouse) as lag,
+            working(settings, settings.home / "logs" / "replay.log"),
+        ):
             total = sum(lag.ends().values()) - sum(lost.values())
             watch = StallWatch()
             with progress("from the log / लॉग से", total, quiet=as_json) as advance:
                 while (position := lag.position()).behind:
-                    watch.check(position.durable, f"the replay (see {settings.home / 'logs' / 'replay.log'})")
+                    watch.check(
+                        position.durable,
+                        f"the replay (see {settings.home / 'logs' / 'replay.log'})",
+                    )
                     advance(position.durable - records)
                     records = position.durable
                     time.sleep(0.2)
         ((accepted,),) = clickhouse.execute("SELECT count() FROM events")
     if as_json:
         typer.echo(
-            orjson.dumps({"records": position.end, "lost": sum(lost.values()), "accepted": accepted, "seconds": round(time.monotonic() - began, 1)}).decode()
+            orjson.dumps(
+                {
+                    "records": position.end,
+                    "lost": sum(lost.values()),
+                    "accepted": accepted,
+                    "seconds": round(time.monotonic() - began, 1),
+                }
+            ).decode()
         )
     else:
         typer.echo(
@@ -83,22 +110,39 @@ def from_ledger(*, as_json: AsJson = False) -> None:
     ones. Repairs are not needed afterwards and are not kept: what was known before a change of the registry cannot be told after a rebuild.
     """
     settings = Settings()
-    schema, began = Schema(settings.clickhouse.database, settings.clickhouse.cluster), time.monotonic()
-    with no_worker_reads(settings), connect(settings.clickhouse, "writer") as reader, connect(settings.clickhouse, "writer") as writer:
+    schema, began = (
+        Schema(settings.clickhouse.database, settings.clickhouse.cluster),
+        time.monotonic(),
+    )
+    with (
+        no_worker_reads(settings),
+        connect(settings.clickhouse, "writer") as reader,
+        connect(settings.clickhouse, "writer") as writer,
+    ):
         registry = read_registry(settings.kafka)
         if registry is None or registry.fingerprint() != get_fact(writer, REGISTRY):
             msg = "the registry in Kafka is not the one that ClickHouse has; load it again first: `pravah units load`"
             raise ReplayRefusedError(msg)
-        spans, versions, vocabulary = chunk_spans(writer), ledger_partitions(writer), Vocabulary.of(registry, default_dictionary())
+        spans, versions, encodings = (
+            chunk_spans(writer),
+            ledger_partitions(writer),
+            Encodings.of(registry, default_dictionary()),
+        )
         store = RollupStore(settings.clickhouse, threading.Event())
-        with closing(store), next_journal(writer, schema) as journal, progress("from the ledger / खाते से", sum(versions.values()), quiet=as_json) as advance:
+        with (
+            closing(store),
+            next_journal(writer, schema) as journal,
+            progress("from the ledger / खाते से", sum(versions.values()), quiet=as_json) as advance,
+        ):
             for partition in sorted(spans.keys() | versions.keys()):
                 chunks = refold(
                     partition,
                     [Span(*span) for span in spans.get(partition, ())],
                     accepted_versions(reader, partition),
-                    lambda offset, entities, partition=partition: store.versions([Question(partition, offset, entities)])[0],  # type: ignore[misc]
-                    vocabulary=vocabulary,
+                    lambda offset, entities, partition=partition: store.versions(
+                        [EntityLookup(partition, offset, entities)]
+                    )[0],  # type: ignore[misc]
+                    encodings=encodings,
                     filter_bits=settings.filter_bits,
                 )
                 for chunk in chunks:
@@ -106,7 +150,11 @@ def from_ledger(*, as_json: AsJson = False) -> None:
                     advance(chunk.counts.accepted)
     seconds = round(time.monotonic() - began, 1)
     if as_json:
-        typer.echo(orjson.dumps({"versions": sum(versions.values()), "entries": journal.entries, "seconds": seconds}).decode())
+        typer.echo(
+            orjson.dumps(
+                {"versions": sum(versions.values()), "entries": journal.entries, "seconds": seconds}
+            ).decode()
+        )
     else:
         typer.echo(
             f"{sum(versions.values()):,} versions folded, {journal.entries:,} entries written in {seconds} s. Next: `pravah worker`, and `pravah reconcile` proves the figures"
@@ -115,7 +163,11 @@ def from_ledger(*, as_json: AsJson = False) -> None:
 
 def _empty(clickhouse: Client, settings: Settings, *, discard: bool) -> None:
     schema = Schema(settings.clickhouse.database, settings.clickhouse.cluster)
-    full = [name for name in (*_SHARDED, "repairs") if clickhouse.execute(f"SELECT count() FROM {name}")[0][0]]
+    full = [
+        name
+        for name in (*_SHARDED, "repairs")
+        if clickhouse.execute(f"SELECT count() FROM {name}")[0][0]
+    ]
     if full and not discard:
         msg = f"{', '.join(full)} in ClickHouse are not empty; --discard empties them, and everything is counted again from the log"
         raise ReplayRefusedError(msg)

@@ -14,17 +14,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli.prepare import default_dictionary
 from cli.progress import progress
 from cli.replay.log_at_rest import ReplayRefusedError
-from producers.registry import read_registry
-from producers.rejected import RejectedRecord, read_mended, read_rejected, to_line
-from producers.sdk import EventProducer
-from settings import Settings
+from operations.bootstrap import default_dictionary
+from pravah.producer import EventProducer
+from pravah.settings import Settings
+from producers.topics.dead_letters import RejectedRecord, read_mended, read_rejected, to_line
+from producers.topics.registry import read_registry
+from rollup.reprocessing import Reprocessor, ReprocessResult, identity_of
+from rollup.validation import Accepted
 from sinks.connection import connect
-from sinks.lookup import counted_events
-from streams.admission import Accepted
-from streams.second_look import SecondLook, SecondLooks, identity_of
+from sinks.event_ids import counted_events
 
 _BATCH = 2_000
 _EXAMPLES = 10
@@ -47,12 +47,19 @@ class _Outcome:
     """The reason for which a record was rejected → what becomes of it now → how many."""
     examples: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, record: RejectedRecord, look: SecondLook) -> None:
+    def add(self, record: RejectedRecord, look: ReprocessResult) -> None:
         """Note one."""
         self.records += 1
         self.outcomes.setdefault(record.reason or "-", Counter())[look.outcome] += 1
         if look.outcome in {"rejected", "superseded"} and len(self.examples) < _EXAMPLES:
-            self.examples.append({"where": record.where, "outcome": look.outcome, "reason": look.reason, "detail": look.detail})
+            self.examples.append(
+                {
+                    "where": record.where,
+                    "outcome": look.outcome,
+                    "reason": look.reason,
+                    "detail": look.detail,
+                }
+            )
 
     def count(self, outcome: str) -> int:
         """How many came to this."""
@@ -61,14 +68,32 @@ class _Outcome:
 
 def rejected(
     *,
-    reason: Annotated[list[str] | None, typer.Option(help="Only those rejected for this reason; may be given more than once.")] = None,
+    reason: Annotated[
+        list[str] | None,
+        typer.Option(help="Only those rejected for this reason; may be given more than once."),
+    ] = None,
     to: Annotated[
-        Path | None, typer.Option(help="Write those that still cannot be counted to this file, one JSON object a line, to be mended.", dir_okay=False)
+        Path | None,
+        typer.Option(
+            help="Write those that still cannot be counted to this file, one JSON object a line, to be mended.",
+            dir_okay=False,
+        ),
     ] = None,
     mended: Annotated[
-        Path | None, typer.Option("--from", help="Take the records of such a file, as people mended them, instead of the topic's.", exists=True, dir_okay=False)
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Take the records of such a file, as people mended them, instead of the topic's.",
+            exists=True,
+            dir_okay=False,
+        ),
     ] = None,
-    send: Annotated[bool, typer.Option("--send", help="Send those that can be counted. Without this it only shows them.")] = False,
+    send: Annotated[
+        bool,
+        typer.Option(
+            "--send", help="Send those that can be counted. Without this it only shows them."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False,
 ) -> None:
     """Look again at what was rejected, and send what can be counted now: because the registry has the unit by now, or because people mended it.
@@ -83,19 +108,37 @@ def rejected(
     if registry is None:
         msg = "no registry is loaded: `pravah units load` first"
         raise ReplayRefusedError(msg)
-    looks = SecondLooks(registry, default_dictionary(), max_future_hours=settings.max_future_hours, now=time.time_ns() // 1_000_000)
+    looks = Reprocessor(
+        registry,
+        default_dictionary(),
+        max_future_hours=settings.max_future_hours,
+        now=time.time_ns() // 1_000_000,
+    )
     outcome = _Outcome()
     with ExitStack() as open_now:
-        total, records = (None, read_mended(mended)) if mended else open_now.enter_context(read_rejected(settings.kafka))
+        total, records = (
+            (None, read_mended(mended))
+            if mended
+            else open_now.enter_context(read_rejected(settings.kafka))
+        )
         clickhouse = open_now.enter_context(connect(settings.clickhouse, "writer"))
         producer = open_now.enter_context(EventProducer(settings.kafka)) if send else None
         file = open_now.enter_context(to.open("wb")) if to else None
-        advance = open_now.enter_context(progress("rejected records / अस्वीकृत", total, quiet=as_json))
+        advance = open_now.enter_context(
+            progress("rejected records / अस्वीकृत", total, quiet=as_json)
+        )
         while batch := list(islice(records, _BATCH)):
             chosen = [record for record in batch if not reason or record.reason in reason]
-            decided = [(record, looks.decide(record.value)) for record in chosen]
-            known = counted_events(clickhouse, [identity_of(decision) for _, decision in decided if isinstance(decision, Accepted)])
-            for record, decision in decided:
+            verdicts = [(record, looks.decide(record.value)) for record in chosen]
+            known = counted_events(
+                clickhouse,
+                [
+                    identity_of(decision)
+                    for _, decision in verdicts
+                    if isinstance(decision, Accepted)
+                ],
+            )
+            for record, decision in verdicts:
                 look = looks.conclude(decision, known)
                 outcome.add(record, look)
                 if look.outcome == "send" and producer:
@@ -113,8 +156,13 @@ def rejected(
 
 def _tell(outcome: _Outcome, *, send: bool, to: Path | None, as_json: bool) -> None:
     if as_json:
-        shown = {**vars(outcome), "outcomes": {reason: dict(some) for reason, some in outcome.outcomes.items()}}
-        typer.echo(orjson.dumps({**shown, **{name: outcome.count(name) for name in _COLUMNS}}).decode())
+        shown = {
+            **vars(outcome),
+            "outcomes": {reason: dict(some) for reason, some in outcome.outcomes.items()},
+        }
+        typer.echo(
+            orjson.dumps({**shown, **{name: outcome.count(name) for name in _COLUMNS}}).decode()
+        )
         return
     if not outcome.records:
         typer.echo("nothing was rejected / कुछ भी अस्वीकृत नहीं")
@@ -124,7 +172,9 @@ def _tell(outcome: _Outcome, *, send: bool, to: Path | None, as_json: bool) -> N
         table.add_row(reason, *(f"{some[name]:,}" for name in _COLUMNS))
     Console().print(table)
     for example in outcome.examples:
-        typer.echo(f"{example['where']}: {example['reason'] or example['outcome']}: {example['detail']}")
+        typer.echo(
+            f"{example['where']}: {example['reason'] or example['outcome']}: {example['detail']}"
+        )
     for line in _next_steps(outcome, send=send, to=to):
         typer.echo(line)
 

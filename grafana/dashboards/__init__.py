@@ -4,7 +4,17 @@ from collections.abc import Callable
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from grafana.dashboards import activity, aicc, assembly, district, explain, frame, pipeline, programme, wall
+from grafana.dashboards import (
+    activity,
+    aicc,
+    assembly,
+    district,
+    explain,
+    pipeline,
+    programme,
+    wall,
+)
+from grafana.dashboards import base as frame
 
 BUILDERS: dict[str, Callable[[], Dashboard]] = {
     frame.WALL: wall.build,

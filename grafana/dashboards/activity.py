@@ -3,11 +3,11 @@
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from grafana import variables
-from grafana.dashboards import below
-from grafana.dashboards.frame import ACTIVITY, EXPLAIN, filled, frame
+from grafana.dashboards import subtree as below
+from grafana.dashboards.base import ACTIVITY, EXPLAIN, filled, frame
+from grafana.labels import LEVELS, METHODS
 from grafana.panels import Column, Link, figure, listing, trend
 from grafana.sql import BELOW, DAY, DAYS, FIRST, LEVEL, NEXT_LEVEL, UNIT, name
-from grafana.words import LEVELS, METHODS
 
 CHOSEN = "metric IN (${metric:singlequote})"
 CHOSEN_AT_FIRST = (
@@ -109,7 +109,9 @@ def build() -> Dashboard:
         "क्या किया जा रहा है, कहाँ अधिक, कहाँ कम, और क्या असामान्य है? What is being done, where more and where less, and what stands out?",
         refresh="5m",
     )
-    dashboard = dashboard.with_variable(variables.clickhouse()).with_variable(variables.units("'national', 'state', 'division', 'district', 'assembly'"))
+    dashboard = dashboard.with_variable(variables.clickhouse()).with_variable(
+        variables.units("'national', 'state', 'division', 'district', 'assembly'")
+    )
     return filled(
         dashboard.with_variable(variables.metrics(chosen=CHOSEN_AT_FIRST)),
         [
@@ -122,7 +124,15 @@ def build() -> Dashboard:
                 [
                     Column("metric", "code", hidden=True),
                     Column(
-                        "name", "आँकड़ा · metric", width=205, link=Link(EXPLAIN, "इसके पीछे की घटनाएँ · the events behind it", unit=None, also={"metric": "metric"})
+                        "name",
+                        "आँकड़ा · metric",
+                        width=205,
+                        link=Link(
+                            EXPLAIN,
+                            "इसके पीछे की घटनाएँ · the events behind it",
+                            unit=None,
+                            also={"metric": "metric"},
+                        ),
                     ),
                     Column("type", "type", hidden=True),
                     Column("value", "सब · all", unit="locale"),
@@ -154,14 +164,25 @@ def build() -> Dashboard:
                 (0, 14, 14, 14),
                 [
                     Column("unit", "code", hidden=True),
-                    Column("name", "इकाई · unit", width=180, link=Link(ACTIVITY, "इसकी गतिविधि · its activity")),
+                    Column(
+                        "name",
+                        "इकाई · unit",
+                        width=180,
+                        link=Link(ACTIVITY, "इसकी गतिविधि · its activity"),
+                    ),
                     Column("booths", "बूथ · booths", unit="locale", width=110),
                     Column("posts", "पोस्ट · posts", unit="locale", decimals=1, width=115),
                     Column("reach", "पहुँच · reach", unit="locale", decimals=0, width=115),
-                    Column("engaged", "सहभागिता · engaged", unit="percentunit", decimals=1, width=150),
+                    Column(
+                        "engaged", "सहभागिता · engaged", unit="percentunit", decimals=1, width=150
+                    ),
                     Column("members", "सदस्य · members", unit="locale", decimals=1, width=140),
-                    Column("digital", "डिजिटल · digital", unit="percentunit", decimals=0, width=130),
-                    Column("verified", "सत्यापित · verified", unit="percentunit", decimals=1, width=145),
+                    Column(
+                        "digital", "डिजिटल · digital", unit="percentunit", decimals=0, width=130
+                    ),
+                    Column(
+                        "verified", "सत्यापित · verified", unit="percentunit", decimals=1, width=145
+                    ),
                 ],
             ),
             below.members((14, 14, 10, 14)),
@@ -204,7 +225,11 @@ def build() -> Dashboard:
                     Column("day", "दिन · day", unit="time:DD-MM-YYYY", width=120),
                     Column("level", "स्तर · level", mapping=LEVELS, width=190),
                     Column("unit", "कोड · code", width=150),
-                    Column("name", "इकाई · unit", link=Link(EXPLAIN, "घटनाएँ · events", also={"metric": "metric"})),
+                    Column(
+                        "name",
+                        "इकाई · unit",
+                        link=Link(EXPLAIN, "घटनाएँ · events", also={"metric": "metric"}),
+                    ),
                     Column("metric", "code", hidden=True),
                     Column("metric_name", "आँकड़ा · metric"),
                     Column("amount", "मात्रा · amount", unit="locale"),

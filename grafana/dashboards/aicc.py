@@ -3,10 +3,10 @@
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from grafana import variables
-from grafana.dashboards.frame import ACTIVITY, AICC, AICC_COPY, PROGRAMME, filled, frame
+from grafana.dashboards.base import ACTIVITY, AICC, AICC_COPY, PROGRAMME, filled, frame
+from grafana.labels import ACT, GOOD, LOOK, PLAIN
 from grafana.panels import Column, Link, listing, trend
 from grafana.sql import DAY, DAYS, FIRST
-from grafana.words import ACT, GOOD, LOOK, PLAIN
 
 STATES = f"""
     SELECT u.unit AS unit, concat(u.name_hi, ' · ', u.name_en) AS name, b.booths AS booths, p.done AS done, p.overdue AS overdue, p.known_late AS known_late,
@@ -95,17 +95,41 @@ def build() -> Dashboard:
                 (0, 0, 24, 18),
                 [
                     Column("unit", "कोड · code", width=80),
-                    Column("name", "प्रदेश · state", width=230, link=Link(PROGRAMME, "इसका कार्यक्रम · its programme")),
+                    Column(
+                        "name",
+                        "प्रदेश · state",
+                        width=230,
+                        link=Link(PROGRAMME, "इसका कार्यक्रम · its programme"),
+                    ),
                     Column("booths", "बूथ · booths", unit="locale"),
-                    Column("done", "पूरा · done", unit="percentunit", decimals=1, gauge=True, steps=((None, ACT), (0.5, LOOK), (0.9, GOOD)), width=150),
+                    Column(
+                        "done",
+                        "पूरा · done",
+                        unit="percentunit",
+                        decimals=1,
+                        gauge=True,
+                        steps=((None, ACT), (0.5, LOOK), (0.9, GOOD)),
+                        width=150,
+                    ),
                     Column("overdue", "✖ बकाया · overdue", unit="percentunit", decimals=1),
                     Column("known_late", "देर से ज्ञात · known late", unit="percentunit", decimals=1),
-                    Column("members", "सदस्य · members", unit="locale", decimals=1, link=Link(ACTIVITY, "गतिविधि · activity")),
+                    Column(
+                        "members",
+                        "सदस्य · members",
+                        unit="locale",
+                        decimals=1,
+                        link=Link(ACTIVITY, "गतिविधि · activity"),
+                    ),
                     Column("reach", "पहुँच · reach", unit="locale", decimals=0),
                     Column("verified", "सत्यापित · verified", unit="percentunit", decimals=1),
                     Column("reporting", "सूचना · reporting", unit="percentunit", decimals=1),
                     Column("last_day", "पिछला दिन · last day", unit="time:DD-MM-YYYY"),
-                    Column("age", "आयु, दिन · age, days", unit="none", steps=((None, GOOD), (2, LOOK), (7, ACT))),
+                    Column(
+                        "age",
+                        "आयु, दिन · age, days",
+                        unit="none",
+                        steps=((None, GOOD), (2, LOOK), (7, ACT)),
+                    ),
                 ],
             ),
             listing(
@@ -115,13 +139,21 @@ def build() -> Dashboard:
                 (0, 18, 14, 12),
                 [
                     Column("unit", "कोड · code", width=80),
-                    Column("name", "प्रदेश · state", link=Link(PROGRAMME, "इसका कार्यक्रम · its programme")),
+                    Column(
+                        "name", "प्रदेश · state", link=Link(PROGRAMME, "इसका कार्यक्रम · its programme")
+                    ),
                     Column("milestone", "लक्ष्य · milestone", width=230),
                     Column("deadline", "तिथि · by", unit="time:DD-MM-YYYY", width=110),
                     Column("expected", "अपेक्षित · expected", unit="locale", width=135),
                     Column("done", "पूरा · done", unit="percentunit", decimals=1, width=100),
                     Column("on_time", "✔ समय पर · on time", unit="percentunit", decimals=1),
-                    Column("overdue", "✖ बकाया · overdue", unit="percentunit", decimals=1, steps=((None, PLAIN), (0.1, LOOK), (0.3, ACT))),
+                    Column(
+                        "overdue",
+                        "✖ बकाया · overdue",
+                        unit="percentunit",
+                        decimals=1,
+                        steps=((None, PLAIN), (0.1, LOOK), (0.3, ACT)),
+                    ),
                 ],
             ),
             trend(
@@ -160,7 +192,12 @@ def build_copy() -> Dashboard:
                     Column("reach", "पहुँच · reach", unit="locale"),
                     Column("posts", "पोस्ट · posts", unit="locale"),
                     Column("last_day", "पिछला दिन · last day", unit="time:DD-MM-YYYY"),
-                    Column("age", "आयु, दिन · age, days", unit="none", steps=((None, GOOD), (2, LOOK), (7, ACT))),
+                    Column(
+                        "age",
+                        "आयु, दिन · age, days",
+                        unit="none",
+                        steps=((None, GOOD), (2, LOOK), (7, ACT)),
+                    ),
                     Column("days", "दिन · days", unit="percentunit", decimals=0),
                 ],
             ),

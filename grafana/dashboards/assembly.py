@@ -3,12 +3,12 @@
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from grafana import variables
-from grafana.dashboards import below
+from grafana.dashboards import subtree as below
+from grafana.dashboards.base import ASSEMBLY, DISTRICT, EXPLAIN, filled, frame
 from grafana.dashboards.district import MILESTONE_COLUMNS, MILESTONES
-from grafana.dashboards.frame import ASSEMBLY, DISTRICT, EXPLAIN, filled, frame
+from grafana.labels import ACT, PLAIN
 from grafana.panels import Column, Link, listing
 from grafana.sql import ABOVE, BELOW, DAY, NAMED, name
-from grafana.words import ACT, PLAIN
 
 BOOTHS = f"""
     SELECT u.unit AS unit, {name("u")} AS name, d.ancestor AS district, {name("n")} AS district_name, p.done AS done, p.expected AS expected, p.overdue AS overdue,
@@ -58,7 +58,11 @@ def build() -> Dashboard:
                 (17, 0, 7, 5),
                 [
                     Column("unit", "code", hidden=True),
-                    Column("name", "जिला · district", link=Link(DISTRICT, "जिला खोलें · open the district")),
+                    Column(
+                        "name",
+                        "जिला · district",
+                        link=Link(DISTRICT, "जिला खोलें · open the district"),
+                    ),
                     Column("booths", "बूथ · booths", unit="locale", width=110),
                 ],
             ),
@@ -80,14 +84,38 @@ def build() -> Dashboard:
                     Column("unit", "कोड · code", width=160, link=Link(EXPLAIN, "घटनाएँ · events")),
                     Column("name", "बूथ · booth"),
                     Column("district", "code", hidden=True),
-                    Column("district_name", "जिला · district", link=Link(DISTRICT, "जिला खोलें · open the district", unit="district")),
+                    Column(
+                        "district_name",
+                        "जिला · district",
+                        link=Link(DISTRICT, "जिला खोलें · open the district", unit="district"),
+                    ),
                     Column("done", "पूरे · done", unit="none", width=100),
                     Column("expected", "अपेक्षित · expected", unit="none", width=130),
-                    Column("overdue", "✖ बकाया · overdue", unit="none", width=140, steps=((None, PLAIN), (1, ACT))),
+                    Column(
+                        "overdue",
+                        "✖ बकाया · overdue",
+                        unit="none",
+                        width=140,
+                        steps=((None, PLAIN), (1, ACT)),
+                    ),
                     Column("missing", "क्या बकाया · what"),
-                    Column("members", "सदस्य · members", unit="locale", width=140, link=Link(EXPLAIN, "घटनाएँ · events", given={"metric": "members_digital"})),
-                    Column("last_report", "पिछली सूचना · last report", unit="time:DD-MM-YYYY", width=180),
-                    Column("days_since", "दिन · days", unit="none", width=100, steps=((None, PLAIN), (14, ACT))),
+                    Column(
+                        "members",
+                        "सदस्य · members",
+                        unit="locale",
+                        width=140,
+                        link=Link(EXPLAIN, "घटनाएँ · events", given={"metric": "members_digital"}),
+                    ),
+                    Column(
+                        "last_report", "पिछली सूचना · last report", unit="time:DD-MM-YYYY", width=180
+                    ),
+                    Column(
+                        "days_since",
+                        "दिन · days",
+                        unit="none",
+                        width=100,
+                        steps=((None, PLAIN), (14, ACT)),
+                    ),
                 ],
             ),
             below.figures((0, 29, 12, 12)),

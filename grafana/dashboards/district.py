@@ -3,12 +3,12 @@
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from grafana import variables
-from grafana.dashboards import below
-from grafana.dashboards.frame import ASSEMBLY, DISTRICT, PROGRAMME, filled, frame
+from grafana.dashboards import subtree as below
+from grafana.dashboards.base import ASSEMBLY, DISTRICT, PROGRAMME, filled, frame
 from grafana.dashboards.programme import COMPACT_COLUMNS
+from grafana.labels import ACT, GOOD, LOOK
 from grafana.panels import Column, Link, listing, marks
 from grafana.sql import ABOVE, BELOW, DAY, NAMED, PROGRESS, name
-from grafana.words import ACT, GOOD, LOOK
 
 MILESTONES = f"""
     SELECT p.milestone AS milestone, concat(m.name_hi, ' · ', m.name_en) AS name, m.deadline AS deadline,
@@ -19,7 +19,14 @@ MILESTONES = f"""
 """
 MILESTONE_COLUMNS = [
     Column("milestone", "code", hidden=True),
-    Column("name", "लक्ष्य · milestone", width=360, link=Link(PROGRAMME, "किसने पूरा नहीं किया · who has not", unit=None, also={"milestone": "milestone"})),
+    Column(
+        "name",
+        "लक्ष्य · milestone",
+        width=360,
+        link=Link(
+            PROGRAMME, "किसने पूरा नहीं किया · who has not", unit=None, also={"milestone": "milestone"}
+        ),
+    ),
     Column("deadline", "तिथि · by", unit="time:DD-MM-YYYY", width=105),
     *COMPACT_COLUMNS,
 ]
@@ -55,8 +62,16 @@ def build() -> Dashboard:
         "इस जिले में क्या पीछे है, कहाँ, और कौन मौन है? What is behind in this district, where, and who is silent?",
         refresh="5m",
     )
-    dashboard = dashboard.with_variable(variables.clickhouse()).with_variable(variables.units("'district', 'division', 'state'", label="जिला · district"))
-    done = Column("done", "पूरा · done", unit="percentunit", decimals=0, steps=((None, ACT), (0.5, LOOK), (0.9, GOOD)))
+    dashboard = dashboard.with_variable(variables.clickhouse()).with_variable(
+        variables.units("'district', 'division', 'state'", label="जिला · district")
+    )
+    done = Column(
+        "done",
+        "पूरा · done",
+        unit="percentunit",
+        decimals=0,
+        steps=((None, ACT), (0.5, LOOK), (0.9, GOOD)),
+    )
     where = "इस जिले के बूथ · booths here"
     return filled(
         dashboard,
@@ -94,7 +109,12 @@ def build() -> Dashboard:
                 "A circle on the centre of each assembly: colour is the share done, with the number in the tooltip; size is its booths here. No map is fetched from outside.",
                 ASSEMBLIES,
                 (14, 14, 10, 14),
-                columns=[Column("unit", "कोड · code"), Column("name", "विधानसभा · assembly", link=OPEN), done, Column("booths", where, unit="locale")],
+                columns=[
+                    Column("unit", "कोड · code"),
+                    Column("name", "विधानसभा · assembly", link=OPEN),
+                    done,
+                    Column("booths", where, unit="locale"),
+                ],
                 color="done",
                 size="booths",
             ),

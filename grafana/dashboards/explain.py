@@ -3,14 +3,14 @@
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from grafana import variables
-from grafana.dashboards.frame import EXPLAIN, filled, frame
+from grafana.dashboards.base import EXPLAIN, filled, frame
+from grafana.labels import COUNTS, YES
 from grafana.panels import Column, figure, listing, trend
 from grafana.sql import DAY, DAYS, FIRST, LEVEL, UNIT, keys_below, name
-from grafana.words import COUNTS, YES
 
 METRIC = "${metric:singlequote}"
 
-# a version counts as `streams/contribution.py` says: of a flow the highest version of an entity, of a stock the entity's latest observation that stands
+# a version counts as `rollup/contribution.py` says: of a flow the highest version of an entity, of a stock the entity's latest observation that stands
 JUDGED = f"""
     SELECT v.*,
            highest_op = 'report' AND highest_verification != 'rejected' AND op = 'report' AND has(metrics, {METRIC})
@@ -95,7 +95,11 @@ def build() -> Dashboard:
         "यह आँकड़ा किन घटनाओं से बना है? Of which events is this figure made? `pravah explain` tells the same on the command line.",
         refresh="",
     )
-    dashboard = dashboard.with_variable(variables.clickhouse()).with_variable(variables.any_unit()).with_variable(variables.metric())
+    dashboard = (
+        dashboard.with_variable(variables.clickhouse())
+        .with_variable(variables.any_unit())
+        .with_variable(variables.metric())
+    )
     return filled(
         dashboard,
         [
@@ -117,7 +121,10 @@ def build() -> Dashboard:
                 BY_DAY,
                 (10, 0, 14, 8),
                 unit="locale",
-                columns=[Column("value", "सब · all", unit="locale"), Column("verified", "सत्यापित · verified", unit="locale")],
+                columns=[
+                    Column("value", "सब · all", unit="locale"),
+                    Column("verified", "सत्यापित · verified", unit="locale"),
+                ],
             ),
             listing(
                 "घटनाएँ · events",

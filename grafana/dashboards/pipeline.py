@@ -3,10 +3,10 @@
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from grafana import variables
-from grafana.dashboards.frame import PIPELINE, filled, frame
+from grafana.dashboards.base import PIPELINE, filled, frame
 from grafana.dashboards.wall import AGE, PIPELINE_LIGHT
+from grafana.labels import ACT, GOOD, LIGHT, LOOK, PLAIN, YES
 from grafana.panels import Column, figure, listing, trend, watched
-from grafana.words import ACT, GOOD, LIGHT, LOOK, PLAIN, YES
 
 RANGE = "last_appended_at BETWEEN $__fromTime AND $__toTime"
 
@@ -84,7 +84,9 @@ def build() -> Dashboard:
         "क्या आँकड़े ताज़ा और पूरे हैं, और क्या अस्वीकृत हुआ? Are the figures up to date and complete, and what was refused?",
         days=1,
     )
-    dashboard = dashboard.with_variable(variables.clickhouse()).with_variable(variables.prometheus())
+    dashboard = dashboard.with_variable(variables.clickhouse()).with_variable(
+        variables.prometheus()
+    )
     return filled(
         dashboard,
         [
@@ -100,7 +102,15 @@ def build() -> Dashboard:
                 "पिछली गिनी गई सूचना Kafka में कब पहुँची, उसके बाद का समय। Time since the newest counted record reached Kafka, whatever the time range.",
                 AGE,
                 (4, 0, 4, 5),
-                [Column("age", "आयु · age", unit="s", decimals=0, steps=((None, GOOD), (3600, LOOK), (10800, ACT)))],
+                [
+                    Column(
+                        "age",
+                        "आयु · age",
+                        unit="s",
+                        decimals=0,
+                        steps=((None, GOOD), (3600, LOOK), (10800, ACT)),
+                    )
+                ],
             ),
             figure(
                 "अभिलेख · records",
@@ -135,7 +145,10 @@ def build() -> Dashboard:
                 SHARES,
                 (12, 5, 12, 9),
                 unit="percentunit",
-                columns=[Column("rejected", "✖ अस्वीकृत · rejected", unit="percentunit"), Column("duplicates", "दोहराव · repeats", unit="percentunit")],
+                columns=[
+                    Column("rejected", "✖ अस्वीकृत · rejected", unit="percentunit"),
+                    Column("duplicates", "दोहराव · repeats", unit="percentunit"),
+                ],
             ),
             watched(
                 "विलंब · lag",
@@ -186,10 +199,17 @@ def build() -> Dashboard:
                     Column("closed_to", "बंद · closed to", unit="locale", width=125),
                     Column("open_since", "कब से खुला · open since", unit="dateTimeAsIso", width=175),
                     Column("open_age", "खुला · open for", unit="s", decimals=0, width=125),
-                    Column("newest_record", "नवीनतम · newest record", unit="dateTimeAsIso", width=180),
+                    Column(
+                        "newest_record", "नवीनतम · newest record", unit="dateTimeAsIso", width=180
+                    ),
                     Column("age", "आयु · age", unit="s", decimals=0, width=95),
                     Column("worker", "worker", width=90),
-                    Column("registries", "सूचियाँ · registries", unit="none", steps=((None, PLAIN), (2, LOOK))),
+                    Column(
+                        "registries",
+                        "सूचियाँ · registries",
+                        unit="none",
+                        steps=((None, PLAIN), (2, LOOK)),
+                    ),
                 ],
             ),
             listing(
@@ -212,7 +232,10 @@ def build() -> Dashboard:
                 CORRECTIONS,
                 (0, 45, 12, 8),
                 unit="percentunit",
-                columns=[Column("corrections", "सुधार · corrections", unit="percentunit"), Column("retractions", "वापसी · retractions", unit="percentunit")],
+                columns=[
+                    Column("corrections", "सुधार · corrections", unit="percentunit"),
+                    Column("retractions", "वापसी · retractions", unit="percentunit"),
+                ],
             ),
             listing(
                 "साधन · tools",
@@ -238,7 +261,13 @@ def build() -> Dashboard:
                     Column("at", "कब · at", unit="dateTimeAsIso", width=170),
                     Column("records", "अभिलेख · records", unit="locale", width=135),
                     Column("figures", "आँकड़े · figures", unit="locale", width=120),
-                    Column("different", "अंतर · different", unit="locale", width=120, steps=((None, PLAIN), (1, ACT))),
+                    Column(
+                        "different",
+                        "अंतर · different",
+                        unit="locale",
+                        width=120,
+                        steps=((None, PLAIN), (1, ACT)),
+                    ),
                     Column("equal", "बराबर · equal", unit="none", mapping=YES),
                     Column("repair", "सुधार · repair", unit="none"),
                     Column("seconds", "समय · took", unit="s", decimals=1),
@@ -265,7 +294,13 @@ def build() -> Dashboard:
                 (17, 53, 7, 9),
                 [
                     Column("table", "तालिका · table", width=160),
-                    Column("parts", "भाग · parts", unit="locale", width=95, steps=((None, PLAIN), (300, LOOK), (1000, ACT))),
+                    Column(
+                        "parts",
+                        "भाग · parts",
+                        unit="locale",
+                        width=95,
+                        steps=((None, PLAIN), (300, LOOK), (1000, ACT)),
+                    ),
                     Column("rows", "पंक्तियाँ · rows", unit="locale", width=125),
                     Column("bytes", "आकार · size", unit="bytes"),
                 ],

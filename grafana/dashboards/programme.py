@@ -5,10 +5,10 @@ from dataclasses import replace
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from grafana import variables
-from grafana.dashboards.frame import ASSEMBLY, DISTRICT, EXPLAIN, PROGRAMME, filled, frame
+from grafana.dashboards.base import ASSEMBLY, DISTRICT, EXPLAIN, PROGRAMME, filled, frame
+from grafana.labels import ACT, GOOD, LOOK, OUTLOOKS, PLAIN
 from grafana.panels import Column, Link, listing, trend
 from grafana.sql import ABOVE, BELOW, DAY, DAYS, FIRST, NAMED, PROGRESS, UNIT, name, progress_within
-from grafana.words import ACT, GOOD, LOOK, OUTLOOKS, PLAIN
 
 CHOSEN = "milestone IN (${milestone:singlequote})"
 
@@ -40,7 +40,11 @@ def below(level: str, limit: int) -> str:
     """
 
 
-DIVISIONS, DISTRICTS, ASSEMBLIES = below("division", 20), below("district", 60), below("assembly", 100)
+DIVISIONS, DISTRICTS, ASSEMBLIES = (
+    below("division", 20),
+    below("district", 60),
+    below("assembly", 100),
+)
 
 PACE = f"""
     SELECT toDateTime(day, 'Asia/Kolkata') AS time, name, sum(reached) OVER (PARTITION BY milestone ORDER BY day) / expected AS done
@@ -86,11 +90,24 @@ PROGRESS_COLUMNS = (
     Column("expected", "अपेक्षित · expected", unit="locale", width=135),
     Column("done_on_time", "✔ समय पर · on time", unit="locale", width=145),
     Column("done_late", "◐ देर से · late", unit="locale", width=110),
-    Column("overdue", "✖ बकाया · overdue", unit="locale", width=140, steps=((None, PLAIN), (1, ACT))),
+    Column(
+        "overdue", "✖ बकाया · overdue", unit="locale", width=140, steps=((None, PLAIN), (1, ACT))
+    ),
     Column("due", "○ शेष · due", unit="locale", width=95),
-    Column("done", "पूरा · done", unit="percentunit", decimals=1, gauge=True, steps=((None, ACT), (0.5, LOOK), (0.9, GOOD)), width=150),
+    Column(
+        "done",
+        "पूरा · done",
+        unit="percentunit",
+        decimals=1,
+        gauge=True,
+        steps=((None, ACT), (0.5, LOOK), (0.9, GOOD)),
+        width=150,
+    ),
 )
-COMPACT_COLUMNS = tuple(replace(column, hidden=column.name in {"expected", "done_on_time", "done_late"}) for column in PROGRESS_COLUMNS)
+COMPACT_COLUMNS = tuple(
+    replace(column, hidden=column.name in {"expected", "done_on_time", "done_late"})
+    for column in PROGRESS_COLUMNS
+)
 """For a panel of half the width."""
 PERSON_COLUMNS = (Column("person", "नाम · name"), Column("phone", "फ़ोन · phone"))
 
@@ -110,13 +127,16 @@ def build() -> Dashboard:
         days=90,
         refresh="5m",
     )
-    dashboard = dashboard.with_variable(variables.clickhouse()).with_variable(variables.units("'national', 'state', 'division', 'district', 'assembly'"))
+    dashboard = dashboard.with_variable(variables.clickhouse()).with_variable(
+        variables.units("'national', 'state', 'division', 'district', 'assembly'")
+    )
     return filled(
         dashboard.with_variable(variables.milestones()),
         [
             listing(
                 "लक्ष्य और पूर्वानुमान · milestones and forecast",
-                FOUR + " पूर्वानुमान: पिछले सप्ताह की गति से 80 % इकाइयाँ कब पूरी करेंगी, और पाँच में से चार बार यह किस अवधि में होता है। "
+                FOUR
+                + " पूर्वानुमान: पिछले सप्ताह की गति से 80 % इकाइयाँ कब पूरी करेंगी, और पाँच में से चार बार यह किस अवधि में होता है। "
                 "Forecast: when four fifths of the units will have it at the pace of the last week, and the days between which that falls four times in five. "
                 "'देर से ज्ञात · known late': done on time, told after the deadline.",
                 MILESTONES,
@@ -148,31 +168,48 @@ def build() -> Dashboard:
                 (14, 11, 10, 10),
                 [
                     Column("unit", "code", hidden=True),
-                    Column("name", "संभाग · division", width=150, link=Link(PROGRAMME, "इसका कार्यक्रम · its programme")),
+                    Column(
+                        "name",
+                        "संभाग · division",
+                        width=150,
+                        link=Link(PROGRAMME, "इसका कार्यक्रम · its programme"),
+                    ),
                     *COMPACT_COLUMNS,
                     worst,
                 ],
             ),
             listing(
                 "जिले · districts",
-                "चुने लक्ष्यों का योग, सबसे अधिक बकाया पहले। Sum over the chosen milestones, most overdue first. " + FOUR,
+                "चुने लक्ष्यों का योग, सबसे अधिक बकाया पहले। Sum over the chosen milestones, most overdue first. "
+                + FOUR,
                 DISTRICTS,
                 (0, 21, 12, 14),
                 [
                     Column("unit", "code", hidden=True),
-                    Column("name", "जिला · district", width=200, link=Link(DISTRICT, "जिला खोलें · open the district")),
+                    Column(
+                        "name",
+                        "जिला · district",
+                        width=200,
+                        link=Link(DISTRICT, "जिला खोलें · open the district"),
+                    ),
                     *COMPACT_COLUMNS,
                     worst,
                 ],
             ),
             listing(
                 "विधानसभाएँ · assemblies",
-                "चुने लक्ष्यों का योग, सबसे अधिक बकाया पहले, सौ तक। Sum over the chosen milestones, most overdue first, up to a hundred. " + FOUR,
+                "चुने लक्ष्यों का योग, सबसे अधिक बकाया पहले, सौ तक। Sum over the chosen milestones, most overdue first, up to a hundred. "
+                + FOUR,
                 ASSEMBLIES,
                 (12, 21, 12, 14),
                 [
                     Column("unit", "code", hidden=True),
-                    Column("name", "विधानसभा · assembly", width=220, link=Link(ASSEMBLY, "विधानसभा खोलें · open the assembly")),
+                    Column(
+                        "name",
+                        "विधानसभा · assembly",
+                        width=220,
+                        link=Link(ASSEMBLY, "विधानसभा खोलें · open the assembly"),
+                    ),
                     *COMPACT_COLUMNS,
                     worst,
                 ],
@@ -184,11 +221,22 @@ def build() -> Dashboard:
                 DEFAULTERS,
                 (0, 35, 24, 14),
                 [
-                    Column("unit", "इकाई · unit", width=150, link=Link(EXPLAIN, "इसकी घटनाएँ · its events")),
+                    Column(
+                        "unit",
+                        "इकाई · unit",
+                        width=150,
+                        link=Link(EXPLAIN, "इसकी घटनाएँ · its events"),
+                    ),
                     Column("name", "नाम · name"),
                     Column("milestone", "लक्ष्य · milestone"),
                     Column("deadline", "तिथि · by", unit="time:DD-MM-YYYY", width=110),
-                    Column("days_overdue", "दिन · days", unit="none", width=100, steps=((None, LOOK), (15, ACT))),
+                    Column(
+                        "days_overdue",
+                        "दिन · days",
+                        unit="none",
+                        width=100,
+                        steps=((None, LOOK), (15, ACT)),
+                    ),
                     Column("blocks", "रुके · blocks", unit="locale", width=110),
                     Column("office", "पद · office"),
                     Column("where", "कहाँ · where"),

@@ -3,10 +3,24 @@
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from grafana import variables
-from grafana.dashboards.frame import DISTRICT, EXPLAIN, PIPELINE, PROGRAMME, WALL, filled, frame
+from grafana.dashboards.base import DISTRICT, EXPLAIN, PIPELINE, PROGRAMME, WALL, filled, frame
+from grafana.labels import ACT, GOOD, LIGHT, LOOK, PLAIN
 from grafana.panels import Column, Link, figure, listing, trend
-from grafana.sql import ABOVE, BELOW, DAY, DAYS, LEVEL, NAMED, NEXT_LEVEL, PROGRESS, UNIT, USUAL_DAYS, name, progress_within, within
-from grafana.words import ACT, GOOD, LIGHT, LOOK, PLAIN
+from grafana.sql import (
+    ABOVE,
+    BELOW,
+    DAY,
+    DAYS,
+    LEVEL,
+    NAMED,
+    NEXT_LEVEL,
+    PROGRESS,
+    UNIT,
+    USUAL_DAYS,
+    name,
+    progress_within,
+    within,
+)
 
 MEMBERS = "'members_manual', 'members_digital'"
 REACH = "'reach_facebook', 'reach_twitter', 'reach_whatsapp'"
@@ -114,7 +128,9 @@ TREND = f"""
 
 
 def _behind(metric: str) -> Link:
-    return Link(EXPLAIN, "इसके पीछे की घटनाएँ · the events behind it", unit=None, given={"metric": metric})
+    return Link(
+        EXPLAIN, "इसके पीछे की घटनाएँ · the events behind it", unit=None, given={"metric": metric}
+    )
 
 
 def _today(title: str, metrics: str, link: Link, place: tuple[int, int, int, int]) -> object:
@@ -126,7 +142,13 @@ def _today(title: str, metrics: str, link: Link, place: tuple[int, int, int, int
     columns = [
         Column("today", "आज · today", unit="locale"),
         Column("usual", "सामान्य · usual", unit="locale"),
-        Column("of_usual", "सामान्य का · of usual", unit="percentunit", decimals=0, steps=((None, ACT), (0.5, LOOK), (0.8, GOOD))),
+        Column(
+            "of_usual",
+            "सामान्य का · of usual",
+            unit="percentunit",
+            decimals=0,
+            steps=((None, ACT), (0.5, LOOK), (0.8, GOOD)),
+        ),
     ]
     return figure(title, definition, against_usual(metrics), place, columns, link=link)
 
@@ -146,7 +168,15 @@ def build() -> Dashboard:
             "Time since the newest counted record reached Kafka, whatever the time range. A worker that stands still, or a field that is silent, makes it grow.",
             AGE,
             (0, 0, 3, 4),
-            [Column("age", "आयु · age", unit="s", decimals=0, steps=((None, GOOD), (3600, LOOK), (10800, ACT)))],
+            [
+                Column(
+                    "age",
+                    "आयु · age",
+                    unit="s",
+                    decimals=0,
+                    steps=((None, GOOD), (3600, LOOK), (10800, ACT)),
+                )
+            ],
             link=Link(PIPELINE, "पाइपलाइन खोलें · open the pipeline", unit=None),
         ),
         figure(
@@ -171,7 +201,12 @@ def build() -> Dashboard:
             ],
             link=Link(DISTRICT, "कौन मौन है · who is silent", unit=None),
         ),
-        _today("आज बने सदस्य · members enrolled today", MEMBERS, _behind("members_digital"), (12, 0, 6, 4)),
+        _today(
+            "आज बने सदस्य · members enrolled today",
+            MEMBERS,
+            _behind("members_digital"),
+            (12, 0, 6, 4),
+        ),
         _today("आज की पहुँच · reach today", REACH, _behind("reach_whatsapp"), (18, 0, 6, 4)),
         listing(
             "कार्यक्रम: लक्ष्य और अंतिम तिथि · programme: milestones and deadlines",
@@ -182,16 +217,37 @@ def build() -> Dashboard:
             [
                 Column("milestone", "code", hidden=True),
                 Column(
-                    "name", "लक्ष्य · milestone", width=255, link=Link(PROGRAMME, "किसने पूरा नहीं किया · who has not", unit=None, also={"milestone": "milestone"})
+                    "name",
+                    "लक्ष्य · milestone",
+                    width=255,
+                    link=Link(
+                        PROGRAMME,
+                        "किसने पूरा नहीं किया · who has not",
+                        unit=None,
+                        also={"milestone": "milestone"},
+                    ),
                 ),
                 Column("deadline", "तिथि · by", unit="time:DD-MM-YYYY", width=100),
                 Column("days_left", "दिन · days", unit="none", width=80),
                 Column("expected", "अपेक्षित · expected", unit="locale", hidden=True),
                 Column("done_on_time", "✔ समय पर · on time", unit="locale", width=140),
                 Column("done_late", "◐ देर से · late", unit="locale", width=105),
-                Column("overdue", "✖ बकाया · overdue", unit="locale", width=135, steps=((None, PLAIN), (1, ACT))),
+                Column(
+                    "overdue",
+                    "✖ बकाया · overdue",
+                    unit="locale",
+                    width=135,
+                    steps=((None, PLAIN), (1, ACT)),
+                ),
                 Column("due", "○ शेष · due", unit="locale", width=90),
-                Column("done", "पूरा · done", unit="percentunit", decimals=0, width=90, steps=((None, ACT), (0.5, LOOK), (0.9, GOOD))),
+                Column(
+                    "done",
+                    "पूरा · done",
+                    unit="percentunit",
+                    decimals=0,
+                    width=90,
+                    steps=((None, ACT), (0.5, LOOK), (0.9, GOOD)),
+                ),
             ],
         ),
         listing(
@@ -202,10 +258,25 @@ def build() -> Dashboard:
             (13, 4, 11, 11),
             [
                 Column("unit", "code", hidden=True),
-                Column("name", "कहाँ · where", width=135, link=Link(PROGRAMME, "किसका क्या बकाया · who is overdue", also={"milestone": "milestone_code"})),
+                Column(
+                    "name",
+                    "कहाँ · where",
+                    width=135,
+                    link=Link(
+                        PROGRAMME,
+                        "किसका क्या बकाया · who is overdue",
+                        also={"milestone": "milestone_code"},
+                    ),
+                ),
                 Column("milestone", "लक्ष्य · milestone", width=150),
                 Column("milestone_code", "code", hidden=True),
-                Column("overdue", "✖ बकाया · overdue", unit="locale", width=140, steps=((None, PLAIN), (1, ACT))),
+                Column(
+                    "overdue",
+                    "✖ बकाया · overdue",
+                    unit="locale",
+                    width=140,
+                    steps=((None, PLAIN), (1, ACT)),
+                ),
                 Column("days_overdue", "दिन · days", unit="none", width=80),
                 Column("office", "पद · office", width=125),
                 Column("call", "फ़ोन · call"),
@@ -220,13 +291,37 @@ def build() -> Dashboard:
             [
                 Column("unit", "code", hidden=True),
                 Column("name", "जिला · district", width=220, link=to_unit),
-                Column("done", "पूरा · done", unit="percentunit", decimals=1, gauge=True, width=190, steps=((None, ACT), (0.5, LOOK), (0.9, GOOD))),
-                Column("overdue", "✖ बकाया · overdue", unit="locale", width=145, steps=((None, PLAIN), (1, ACT))),
+                Column(
+                    "done",
+                    "पूरा · done",
+                    unit="percentunit",
+                    decimals=1,
+                    gauge=True,
+                    width=190,
+                    steps=((None, ACT), (0.5, LOOK), (0.9, GOOD)),
+                ),
+                Column(
+                    "overdue",
+                    "✖ बकाया · overdue",
+                    unit="locale",
+                    width=145,
+                    steps=((None, PLAIN), (1, ACT)),
+                ),
                 Column("reporting", "सूचना · reporting", unit="percentunit", decimals=1, width=150),
                 Column(
-                    "members", "आज सदस्य · members today", unit="locale", width=205, link=Link(EXPLAIN, "घटनाएँ · events", given={"metric": "members_digital"})
+                    "members",
+                    "आज सदस्य · members today",
+                    unit="locale",
+                    width=205,
+                    link=Link(EXPLAIN, "घटनाएँ · events", given={"metric": "members_digital"}),
                 ),
-                Column("days_since", "मौन दिन · silent days", unit="none", width=175, steps=((None, PLAIN), (3, LOOK), (14, ACT))),
+                Column(
+                    "days_since",
+                    "मौन दिन · silent days",
+                    unit="none",
+                    width=175,
+                    steps=((None, PLAIN), (3, LOOK), (14, ACT)),
+                ),
             ],
         ),
         trend(
@@ -236,9 +331,14 @@ def build() -> Dashboard:
             TREND,
             (14, 15, 10, 12),
             unit="locale",
-            columns=[Column("members_manual", "कागज़ी · paper", unit="locale"), Column("members_digital", "डिजिटल · digital", unit="locale")],
+            columns=[
+                Column("members_manual", "कागज़ी · paper", unit="locale"),
+                Column("members_digital", "डिजिटल · digital", unit="locale"),
+            ],
             link=_behind("members_digital"),
         ),
     ]
-    dashboard = dashboard.with_variable(variables.clickhouse()).with_variable(variables.units("'state', 'division', 'district'"))
+    dashboard = dashboard.with_variable(variables.clickhouse()).with_variable(
+        variables.units("'state', 'division', 'district'")
+    )
     return filled(dashboard, panels)

@@ -12,9 +12,9 @@
 | `units` | the unit registry as the gateway last saw it, and what a source may report for |
 | `status` | what came from whom, and who is silent |
 
-A hook's way: body → `producers.tools.<tool>.read` → `Submission`s → `producers.mapping.FormMapping.observations` → `Observation`s → `intake` → outbox.
+A hook's way: body → `producers.tools.<tool>.read` → `Submission`s → `producers.forms.mapping.FormMapping.observations` → `Observation`s → `intake` → outbox.
 
-A pull enters at the `Submission`, by a `Reception` of its own, in the process of `pravah gateway serve` or another one:
+A pull enters at the `Submission`, by a `IngestService` of its own, in the process of `pravah gateway serve` or another one:
 
     with Reception.open(settings) as reception:
         cursor = reception.store.get_cursor("kobo-narayanpur")             # what the last call handed in; None at first

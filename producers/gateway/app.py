@@ -11,16 +11,16 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pravah.events import EVENT
+from pravah.problems import Problem
 from producers.gateway import problems
-from producers.gateway.checks import CheckError, check_sender, needs_body
-from producers.gateway.limits import Rates, Room, read_body, unavailable
+from producers.gateway.auth import CheckError, check_sender, needs_body
+from producers.gateway.ingest import BodyResult, EventsResult, IngestService, Item
+from producers.gateway.limits import BodyBudget, Rates, read_body, unavailable
 from producers.gateway.problems import RESPONSES
-from producers.gateway.reception import BodyTaken, EventsTaken, Item, Reception
+from producers.gateway.registry import Refusal
+from producers.gateway.sources import FieldSource
 from producers.gateway.telemetry import Telemetry
-from producers.gateway.units import Refusal
-from schemas.events import EVENT
-from schemas.problems import Problem
-from settings.field_sources import FieldSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,12 +43,14 @@ router = APIRouter(prefix="/v1", responses=RESPONSES)
 class Gateway:
     """What the application works with."""
 
-    def __init__(self, reception: Reception) -> None:
+    def __init__(self, reception: IngestService) -> None:
         """Take the running reception."""
         self.reception = reception
-        self.room, self.rates = Room(_BODIES_BYTES), Rates()
+        self.room, self.rates = BodyBudget(_BODIES_BYTES), Rates()
 
-    async def received(self, request: Request, sources: list[FieldSource]) -> tuple[FieldSource, bytes]:
+    async def received(
+        self, request: Request, sources: list[FieldSource]
+    ) -> tuple[FieldSource, bytes]:
         """Who sends, one of some sources, and the body.
 
         Raises:
@@ -59,9 +61,15 @@ class Gateway:
         if not any(needs_body(source.check) for source in sources):
             early = self._sender(sources, headers, b"")
         if headers.get("content-encoding", "identity").lower() != "identity":
-            raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body is compressed; send it as it is", headers={"Accept-Encoding": "identity"})
+            raise Problem(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                "the body is compressed; send it as it is",
+                headers={"Accept-Encoding": "identity"},
+            )
         most = max(source.limits.body for source in sources) if early is None else early.limits.body
-        body = await read_body(request.stream(), headers.get("content-length"), most, request.state.held)
+        body = await read_body(
+            request.stream(), headers.get("content-length"), most, request.state.held
+        )
         source = early or self._sender(sources, headers, body)
         try:
             self.rates.check(source.name, source.limits.rate)
@@ -70,7 +78,9 @@ class Gateway:
             raise
         return source, body
 
-    def _sender(self, sources: list[FieldSource], headers: dict[str, str], body: bytes) -> FieldSource:
+    def _sender(
+        self, sources: list[FieldSource], headers: dict[str, str], body: bytes
+    ) -> FieldSource:
         now = datetime.now(UTC)
         found, wrong = None, ""
         for source in sources:  # all of them, so that the time does not tell which
@@ -84,7 +94,9 @@ class Gateway:
         several = len(sources) > 1
         self.reception.store.count_soon("" if several else sources[0].name, "refused", "sender")
         detail = "the secret is none of a source that sends events" if several else wrong
-        scheme = {"basic": 'Basic realm="pravah"', "bearer": "Bearer"}.get(sources[0].check.kind, "Pravah")
+        scheme = {"basic": 'Basic realm="pravah"', "bearer": "Bearer"}.get(
+            sources[0].check.kind, "Pravah"
+        )
         raise Problem(HTTPStatus.UNAUTHORIZED, detail, headers={"WWW-Authenticate": scheme})
 
 
@@ -94,7 +106,10 @@ def _gateway(request: Request) -> Gateway:
 
 
 def _headers(request: Request) -> dict[str, str]:
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in request.scope["headers"]}
+    return {
+        name.decode("latin-1").lower(): value.decode("latin-1")
+        for name, value in request.scope["headers"]
+    }
 
 
 async def _begun(body: bytes, take: "Callable[[], Future[T]]") -> T:
@@ -117,15 +132,24 @@ async def _begun(body: bytes, take: "Callable[[], Future[T]]") -> T:
     status_code=HTTPStatus.ACCEPTED,
     responses={
         200: {"description": "It was known already; of an array: all of them."},
-        202: {"description": "It is on the disk, and goes to Kafka; of an array: all that were not known."},
-        207: {"description": "Of an array some were refused: `items` says which, and why. The others were taken."},
+        202: {
+            "description": "It is on the disk, and goes to Kafka; of an array: all that were not known."
+        },
+        207: {
+            "description": "Of an array some were refused: `items` says which, and why. The others were taken."
+        },
     },
     openapi_extra={
         "requestBody": {
             "required": True,
             "content": {
                 "application/json": {
-                    "schema": {"oneOf": [{"$ref": "#/components/schemas/Event"}, {"type": "array", "items": {"$ref": "#/components/schemas/Event"}}]}
+                    "schema": {
+                        "oneOf": [
+                            {"$ref": "#/components/schemas/Event"},
+                            {"type": "array", "items": {"$ref": "#/components/schemas/Event"}},
+                        ]
+                    }
                 }
             },
         },
@@ -140,20 +164,31 @@ async def events(request: Request) -> Response:
     gateway = _gateway(request)
     senders = [source for source in gateway.reception.sources.values() if source.tool == "events"]
     if not senders:
-        raise Problem(HTTPStatus.NOT_FOUND, 'no source sends events that are ready; a file with tool = "events" in the folder of sources makes one')
+        raise Problem(
+            HTTPStatus.NOT_FOUND,
+            'no source sends events that are ready; a file with tool = "events" in the folder of sources makes one',
+        )
     source, body = await gateway.received(request, senders)
     taken = await _begun(body, lambda: gateway.reception.take_events(source, body))
     return _events_answer(taken, single=not body.lstrip(b" \t\r\n").startswith(b"["))
 
 
-def _events_answer(taken: EventsTaken, *, single: bool) -> Response:
+def _events_answer(taken: EventsResult, *, single: bool) -> Response:
     items = [_item(number, item) for number, item in enumerate(taken.items)]
     outcomes = [item.outcome for item in taken.items]
     refusals = [item.refusal for item in taken.items if item.refusal is not None]
-    counts = {name: outcomes.count(name) for name in ("accepted", "repeated", "superseded", "refused")}
+    counts = {
+        name: outcomes.count(name) for name in ("accepted", "repeated", "superseded", "refused")
+    }
     if refusals and len(refusals) == len(items):
         return _refused(refusals, **({} if single else {**counts, "items": items}))
-    status = HTTPStatus.MULTI_STATUS if refusals else HTTPStatus.ACCEPTED if counts["accepted"] else HTTPStatus.OK
+    status = (
+        HTTPStatus.MULTI_STATUS
+        if refusals
+        else HTTPStatus.ACCEPTED
+        if counts["accepted"]
+        else HTTPStatus.OK
+    )
     if single:
         del items[0]["index"]
     return JSONResponse(items[0] if single else {**counts, "items": items}, status)
@@ -164,9 +199,15 @@ def _item(number: int, item: Item) -> dict[str, Any]:
     if item.name:
         shown["event_id"] = item.name
     if item.outcome == "superseded":
-        shown["detail"] = "this version or a higher one of its entity was reported for a unit with another routing key; send a higher version"
+        shown["detail"] = (
+            "this version or a higher one of its entity was reported for a unit with another routing key; send a higher version"
+        )
     if item.refusal is not None:
-        shown |= {"status": _status(item.refusal), "reason": item.refusal.reason, "detail": item.refusal.detail}
+        shown |= {
+            "status": _status(item.refusal),
+            "reason": item.refusal.reason,
+            "detail": item.refusal.detail,
+        }
     return shown
 
 
@@ -174,35 +215,62 @@ def _status(refusal: Refusal) -> HTTPStatus:
     return HTTPStatus.FORBIDDEN if refusal.is_forbidden else HTTPStatus.UNPROCESSABLE_ENTITY
 
 
-def _refused(refusals: list[Refusal], **members: Any) -> Response:  # noqa: ANN401 - RFC 9457 extension members
-    status = HTTPStatus.FORBIDDEN if all(refusal.is_forbidden for refusal in refusals) else HTTPStatus.UNPROCESSABLE_ENTITY
+def _refused(refusals: list[Refusal], **members: Any) -> Response:
+    status = (
+        HTTPStatus.FORBIDDEN
+        if all(refusal.is_forbidden for refusal in refusals)
+        else HTTPStatus.UNPROCESSABLE_ENTITY
+    )
     errors = [{"reason": refusal.reason, "detail": refusal.detail} for refusal in refusals]
-    return problems.answer(status, "; ".join(refusal.detail for refusal in refusals[:5]), reason=refusals[0].reason, errors=errors, **members)
+    return problems.answer(
+        status,
+        "; ".join(refusal.detail for refusal in refusals[:5]),
+        reason=refusals[0].reason,
+        errors=errors,
+        **members,
+    )
 
 
 @router.post(
     "/hooks/{tool}/{name}",
     summary="What a field tool sends by itself",
     responses={200: {"description": "Taken, or known already; JSON says which."}},
-    openapi_extra={"requestBody": _JSON_BODY, "security": [{"bearer": []}, {"basic": []}, {"header": []}, {"signature": []}]},
+    openapi_extra={
+        "requestBody": _JSON_BODY,
+        "security": [{"bearer": []}, {"basic": []}, {"header": []}, {"signature": []}],
+    },
 )
-async def hook(request: Request, tool: Hook, name: Annotated[str, Path(description="The source: its file's name without `.toml`.")]) -> Response:
+async def hook(
+    request: Request,
+    tool: Hook,
+    name: Annotated[str, Path(description="The source: its file's name without `.toml`.")],
+) -> Response:
     """Take a body as KoboToolbox, ODK, CommCare, RapidPro or Glific sends it: all of it or nothing."""
     gateway = _gateway(request)
     source = gateway.reception.sources.get(name)
     if source is None or source.tool != tool:
-        raise Problem(HTTPStatus.NOT_FOUND, f"no source of {tool} has this name; the path ends with the name of its file in the folder of sources")
+        raise Problem(
+            HTTPStatus.NOT_FOUND,
+            f"no source of {tool} has this name; the path ends with the name of its file in the folder of sources",
+        )
     _, body = await gateway.received(request, [source])
     headers = _headers(request)
     taken = await _begun(body, lambda: gateway.reception.take_body(source, body, headers))
     return _body_answer(taken)
 
 
-def _body_answer(taken: BodyTaken) -> Response:
+def _body_answer(taken: BodyResult) -> Response:
     if taken.refusals:
         return _refused(taken.refusals)
     outcomes = [item.outcome for item in taken.items]
-    return JSONResponse({"accepted": outcomes.count("accepted"), "repeated": outcomes.count("repeated"), "events": taken.events}, HTTPStatus.OK)
+    return JSONResponse(
+        {
+            "accepted": outcomes.count("accepted"),
+            "repeated": outcomes.count("repeated"),
+            "events": taken.events,
+        },
+        HTTPStatus.OK,
+    )
 
 
 class _Measured:
@@ -229,10 +297,12 @@ class _Measured:
             try:
                 await self._app(scope, receive, told)
             finally:
-                self._telemetry.answered(getattr(scope.get("route"), "path", "(none)"), status, time.monotonic() - began)
+                self._telemetry.answered(
+                    getattr(scope.get("route"), "path", "(none)"), status, time.monotonic() - began
+                )
 
 
-def build(reception: Reception) -> FastAPI:
+def build(reception: IngestService) -> FastAPI:
     """The application around a reception that is open."""
     app = FastAPI(
         title="Pravah gateway",
@@ -251,13 +321,18 @@ def build(reception: Reception) -> FastAPI:
         """Alive, unless the disk has hung for too long: then a restart may help."""
         since = _gateway(request).reception.store.writing_since
         stuck = since is not None and time.monotonic() - since > _STUCK_SECONDS
-        return JSONResponse({"alive": not stuck}, HTTPStatus.SERVICE_UNAVAILABLE if stuck else HTTPStatus.OK)
+        return JSONResponse(
+            {"alive": not stuck}, HTTPStatus.SERVICE_UNAVAILABLE if stuck else HTTPStatus.OK
+        )
 
     @app.get("/readyz", include_in_schema=False)
     async def readyz(request: Request) -> JSONResponse:
         """Ready, if it could take something now."""
         reasons = await _reasons(_gateway(request).reception)
-        return JSONResponse({"ready": not reasons, "reasons": reasons}, HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK)
+        return JSONResponse(
+            {"ready": not reasons, "reasons": reasons},
+            HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK,
+        )
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics(request: Request) -> Response:
@@ -268,13 +343,20 @@ def build(reception: Reception) -> FastAPI:
     return app
 
 
-async def _reasons(reception: Reception) -> list[str]:
-    reasons = [] if reception.units.is_known else ["no unit registry is known yet: Kafka has not been reached"]
+async def _reasons(reception: IngestService) -> list[str]:
+    reasons = (
+        []
+        if reception.units.is_known
+        else ["no unit registry is known yet: Kafka has not been reached"]
+    )
     try:
-        await asyncio.wait_for(asyncio.wrap_future(reception.store.submit(lambda transaction: transaction.probe())), _COMMIT_SECONDS)
+        await asyncio.wait_for(
+            asyncio.wrap_future(reception.store.submit(lambda transaction: transaction.probe())),
+            _COMMIT_SECONDS,
+        )
     except TimeoutError:
         reasons.append(f"the disk did not take a write within {_COMMIT_SECONDS:.0f} s")
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is why nothing can be taken
+    except Exception as error:
         reasons.append(str(error))
     return reasons
 
@@ -293,8 +375,18 @@ def _describe(app: FastAPI) -> None:
         parts["securitySchemes"] = {
             "bearer": {"type": "http", "scheme": "bearer"},
             "basic": {"type": "http", "scheme": "basic"},
-            "header": {"type": "apiKey", "in": "header", "name": "X-Pravah-Secret", "description": "Or the header that the source's file names."},
-            "signature": {"type": "apiKey", "in": "header", "name": "X-Glific-Signature", "description": "`t=<unix seconds>,v1=<HMAC-SHA256 of t.body>`"},
+            "header": {
+                "type": "apiKey",
+                "in": "header",
+                "name": "X-Pravah-Secret",
+                "description": "Or the header that the source's file names.",
+            },
+            "signature": {
+                "type": "apiKey",
+                "in": "header",
+                "name": "X-Glific-Signature",
+                "description": "`t=<unix seconds>,v1=<HMAC-SHA256 of t.body>`",
+            },
         }
         return content
 

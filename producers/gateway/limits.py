@@ -10,7 +10,7 @@ from limits import parse
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
-from schemas.problems import Problem
+from pravah.problems import Problem
 
 RETRY_SECONDS = 10
 """What `Retry-After` says when we cannot take more."""
@@ -40,7 +40,7 @@ def is_deeper(body: bytes, most: int) -> bool:
     return False
 
 
-class Room:
+class BodyBudget:
     """Bytes of bodies that may be in memory at a time; one body alone always finds room."""
 
     def __init__(self, most: int) -> None:
@@ -61,7 +61,7 @@ class Room:
 class Held:
     """What one body takes."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: BodyBudget) -> None:
         """Nothing yet."""
         self._room = room
         self.size = 0
@@ -80,16 +80,24 @@ class Held:
         self._room.taken += more
 
 
-async def read_body(stream: AsyncIterator[bytes], declared: str | None, most: int, held: Held) -> bytes:
+async def read_body(
+    stream: AsyncIterator[bytes], declared: str | None, most: int, held: Held
+) -> bytes:
     """Read a body, and no more of it than is allowed.
 
     Raises:
         Problem: 413, it is too large; 408, it does not come; 503, there is no room for it now.
     """
     too_large = Problem(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body has more than {most:,} bytes, which is all that this source may send; send less at a time"
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"the body has more than {most:,} bytes, which is all that this source may send; send less at a time",
     )
-    if declared is not None and declared.isascii() and declared.isdecimal() and int(declared[:20]) > most:
+    if (
+        declared is not None
+        and declared.isascii()
+        and declared.isdecimal()
+        and int(declared[:20]) > most
+    ):
         raise too_large
     pieces, size = [], 0
     try:
@@ -101,7 +109,9 @@ async def read_body(stream: AsyncIterator[bytes], declared: str | None, most: in
                 held.take(len(piece))
                 pieces.append(piece)
     except TimeoutError:
-        raise Problem(HTTPStatus.REQUEST_TIMEOUT, f"the body did not come within {_READ_SECONDS:.0f} s") from None
+        raise Problem(
+            HTTPStatus.REQUEST_TIMEOUT, f"the body did not come within {_READ_SECONDS:.0f} s"
+        ) from None
     return b"".join(pieces)
 
 
@@ -122,5 +132,7 @@ class Rates:
         if not self._limiter.hit(item, source):
             wait = max(1, int(item.get_expiry()) // max(1, item.amount))
             raise Problem(
-                HTTPStatus.TOO_MANY_REQUESTS, f"more than {rate} requests; slower, or several events in one request", headers={"Retry-After": str(wait)}
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"more than {rate} requests; slower, or several events in one request",
+                headers={"Retry-After": str(wait)},
             )

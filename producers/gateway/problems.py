@@ -9,11 +9,11 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from pravah.problems import MEDIA_TYPE, Problem, document
 from producers.gateway.limits import RETRY_SECONDS
+from producers.gateway.registry import NotReadyError
 from producers.gateway.store import StoreBusyError
-from producers.gateway.units import NotReadyError
 from producers.outbox import OutboxBusyError, OutboxFullError
-from schemas.problems import MEDIA_TYPE, Problem, document
 
 _log = logging.getLogger(__name__)
 
@@ -32,22 +32,36 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _nowhere(_: Request, __: RequestValidationError) -> JSONResponse:
         """Bodies are read by hand, so it can only be the path."""
-        return answer(HTTPStatus.NOT_FOUND, "there is no hook of this name; docs/gateway.md and /docs list them")
+        return answer(
+            HTTPStatus.NOT_FOUND,
+            "there is no hook of this name; docs/gateway.md and /docs list them",
+        )
 
     async def _unavailable(_: Request, error: Exception) -> JSONResponse:
-        return answer(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": str(RETRY_SECONDS)})
+        return answer(
+            HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": str(RETRY_SECONDS)}
+        )
 
     for kind in (OutboxFullError, OutboxBusyError, StoreBusyError, NotReadyError):
         app.add_exception_handler(kind, _unavailable)
 
     @app.exception_handler(Exception)
     async def _unforeseen(_: Request, __: Exception) -> JSONResponse:
-        return answer(HTTPStatus.INTERNAL_SERVER_ERROR, "an error of ours; the gateway's log has it")
+        return answer(
+            HTTPStatus.INTERNAL_SERVER_ERROR, "an error of ours; the gateway's log has it"
+        )
 
 
-def answer(status: HTTPStatus, detail: str, headers: dict[str, str] | None = None, **members: Any) -> JSONResponse:  # noqa: ANN401 - RFC 9457 extension members
+def answer(
+    status: HTTPStatus,
+    detail: str,
+    headers: dict[str, str] | None = None,
+    **members: Any,
+) -> JSONResponse:
     """The response."""
-    return JSONResponse(document(status, detail, **members), status.value, headers, media_type=MEDIA_TYPE)
+    return JSONResponse(
+        document(status, detail, **members), status.value, headers, media_type=MEDIA_TYPE
+    )
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {

@@ -46,7 +46,11 @@ class SourceStatus:
     @property
     def is_silent(self) -> bool:
         """Whether it has sent nothing for longer than it ever did of late, and for much longer than usual."""
-        return self.silence is not None and self.habit is not None and self.silence > max(self.habit.longest, _LONGER * self.habit.median)
+        return (
+            self.silence is not None
+            and self.habit is not None
+            and self.silence > max(self.habit.longest, _LONGER * self.habit.median)
+        )
 
 
 @dataclass(frozen=True)
@@ -71,18 +75,38 @@ def status(connection: sqlite3.Connection, names: Iterable[str], now: float) -> 
         now: epoch seconds.
     """
     counts: dict[str, list[tuple[str, str, int, float]]] = {name: [] for name in names}
-    for source, outcome, reason, count, at in connection.execute("SELECT source, outcome, reason, count, at FROM counts ORDER BY source"):
+    for source, outcome, reason, count, at in connection.execute(
+        "SELECT source, outcome, reason, count, at FROM counts ORDER BY source"
+    ):
         counts.setdefault(source, []).append((outcome, reason, count, at))
-    waiting = dict(connection.execute("SELECT source, count(*) FROM archive WHERE outcome = 'refused' GROUP BY source"))
+    waiting = dict(
+        connection.execute(
+            "SELECT source, count(*) FROM archive WHERE outcome = 'refused' GROUP BY source"
+        )
+    )
     unknown = sum(count for _, _, count, _ in counts.pop("", []))
     registry = connection.execute("SELECT at FROM registry").fetchone()
     (archive_bytes,) = connection.execute("SELECT bytes FROM archive_size").fetchone()
-    sources = [_source(name, rows, waiting.get(name, 0), _habit(connection, name), now) for name, rows in counts.items()]
-    return Status(sources, depth(connection), archive_bytes, registry[0] if registry else None, unknown)
+    sources = [
+        _source(name, rows, waiting.get(name, 0), _habit(connection, name), now)
+        for name, rows in counts.items()
+    ]
+    return Status(
+        sources, depth(connection), archive_bytes, registry[0] if registry else None, unknown
+    )
 
 
-def _source(name: str, rows: list[tuple[str, str, int, float]], waiting: int, habit: Habit | None, now: float) -> SourceStatus:
-    totals = {outcome: sum(count for one, _, count, _ in rows if one == outcome) for outcome in ("accepted", "repeated", "superseded")}
+def _source(
+    name: str,
+    rows: list[tuple[str, str, int, float]],
+    waiting: int,
+    habit: Habit | None,
+    now: float,
+) -> SourceStatus:
+    totals = {
+        outcome: sum(count for one, _, count, _ in rows if one == outcome)
+        for outcome in ("accepted", "repeated", "superseded")
+    }
     accepted_at = max((at for outcome, _, _, at in rows if outcome == "accepted"), default=None)
     return SourceStatus(
         name,
@@ -101,7 +125,11 @@ def _habit(connection: sqlite3.Connection, name: str) -> Habit | None:
     newest = "SELECT minute FROM deliveries WHERE source = ? ORDER BY minute DESC LIMIT ?"
     minutes = [row[0] for row in connection.execute(newest, (name, _DELIVERIES))]
     if minutes and minutes[-1] > minutes[0] - _HABIT_MINUTES:
-        lately = "SELECT minute FROM deliveries WHERE source = ? AND minute >= ? ORDER BY minute DESC"
-        minutes = [row[0] for row in connection.execute(lately, (name, minutes[0] - _HABIT_MINUTES))]
+        lately = (
+            "SELECT minute FROM deliveries WHERE source = ? AND minute >= ? ORDER BY minute DESC"
+        )
+        minutes = [
+            row[0] for row in connection.execute(lately, (name, minutes[0] - _HABIT_MINUTES))
+        ]
     gaps = [60.0 * (later - earlier) for later, earlier in pairwise(minutes)]
     return Habit(statistics.median(gaps), max(gaps)) if len(gaps) >= _FEWEST else None

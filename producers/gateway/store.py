@@ -24,13 +24,13 @@ from typing import Any, Literal, NamedTuple, Self, TypeVar
 
 import orjson
 
+from pravah.days import instant_micros
+from pravah.settings import Settings
+from pravah.units import routing_key
 from producers import outbox
-from producers.gateway.intake import Change, Decision, Ready, SubmissionId, Told
-from producers.outbox import Bounds, Letter, OutboxBusyError, OutboxFullError
-from producers.submissions import Observation
-from schemas.days import instant_micros
-from schemas.units import routing_key
-from settings import Settings
+from producers.forms.submissions import Observation
+from producers.gateway.submission_diff import Change, Decision, Ready, SubmissionId, Told
+from producers.outbox import Bounds, OutboxBusyError, OutboxFullError, OutboxRecord
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -117,7 +117,7 @@ class PullState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredSubmission:
     """A received body."""
 
     id: int
@@ -150,12 +150,16 @@ class Transaction:
 
     def changed_at(self, me: SubmissionId) -> datetime | None:
         """The instant of the state that is known of a submission; None: none is."""
-        row = self._connection.execute("SELECT changed_at FROM submissions WHERE (source, form, name) = (?, ?, ?)", me).fetchone()
+        row = self._connection.execute(
+            "SELECT changed_at FROM submissions WHERE (source, form, name) = (?, ?, ?)", me
+        ).fetchone()
         return None if row is None else _instant(row[0])
 
     def told(self, me: SubmissionId) -> list[Told]:
         """What stands of a submission."""
-        rows = self._connection.execute(f"SELECT {_TOLD} FROM told WHERE (source, form, name) = (?, ?, ?)", me)
+        rows = self._connection.execute(
+            f"SELECT {_TOLD} FROM told WHERE (source, form, name) = (?, ?, ?)", me
+        )
         return [_told(row) for row in rows]
 
     def told_beside(self, change: Change) -> list[Told]:
@@ -165,62 +169,113 @@ class Transaction:
         for (key, entity), moments in change.groups.items():
             group = (entity, key, *change.me)
             if moments is None:
-                rows = self._connection.execute(f"SELECT {_TOLD} FROM told {where}", group).fetchall()
+                rows = self._connection.execute(
+                    f"SELECT {_TOLD} FROM told {where}", group
+                ).fetchall()
             else:
                 rows = []
-                for index, order in (("told_changed_at", "changed_at DESC, source DESC, form DESC, name DESC, number DESC"), ("told_version", "version DESC")):
+                for index, order in (
+                    (
+                        "told_changed_at",
+                        "changed_at DESC, source DESC, form DESC, name DESC, number DESC",
+                    ),
+                    ("told_version", "version DESC"),
+                ):
                     last = f"ORDER BY {order} LIMIT 1"
-                    rows += self._connection.execute(f"SELECT {_TOLD} FROM told INDEXED BY {index} {where} {last}", group)
+                    rows += self._connection.execute(
+                        f"SELECT {_TOLD} FROM told INDEXED BY {index} {where} {last}", group
+                    )
                     for moment in moments:
                         rows += self._connection.execute(
-                            f"SELECT {_TOLD} FROM told INDEXED BY told_at {where} AND at = ? {last}", (*group, instant_micros(moment))
+                            f"SELECT {_TOLD} FROM told INDEXED BY told_at {where} AND at = ? {last}",
+                            (*group, instant_micros(moment)),
                         )
             found.update(((one.submission, one.number), one) for one in map(_told, rows))
         return list(found.values())
 
     def versions(self, entities: Iterable[str]) -> dict[str, int]:
         """The highest versions ever sent."""
-        found = ((entity, self._connection.execute("SELECT version FROM versions WHERE entity = ?", (entity,)).fetchone()) for entity in set(entities))
+        found = (
+            (
+                entity,
+                self._connection.execute(
+                    "SELECT version FROM versions WHERE entity = ?", (entity,)
+                ).fetchone(),
+            )
+            for entity in set(entities)
+        )
         return {entity: row[0] for entity, row in found if row is not None}
 
-    def keep(self, me: SubmissionId, changed_at: datetime, decision: Decision, *, deleted: bool) -> None:
+    def keep(
+        self, me: SubmissionId, changed_at: datetime, decision: Decision, *, deleted: bool
+    ) -> None:
         """Keep a decision; its events still are to be put."""
-        self._connection.execute("INSERT OR REPLACE INTO submissions VALUES (?, ?, ?, ?, ?)", (*me, instant_micros(changed_at), deleted))
+        self._connection.execute(
+            "INSERT OR REPLACE INTO submissions VALUES (?, ?, ?, ?, ?)",
+            (*me, instant_micros(changed_at), deleted),
+        )
         self._connection.execute("DELETE FROM told WHERE (source, form, name) = (?, ?, ?)", me)
-        self._connection.executemany("INSERT INTO told VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_told_row, decision.stands))
+        self._connection.executemany(
+            "INSERT INTO told VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            map(_told_row, decision.stands),
+        )
         self._connection.executemany(
             "UPDATE told SET version = ? WHERE (source, form, name, number) = (?, ?, ?, ?)",
             [(one.version, *one.submission, one.number) for one in decision.again],
         )
-        self._connection.executemany("INSERT OR REPLACE INTO versions VALUES (?, ?)", decision.versions.items())
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO versions VALUES (?, ?)", decision.versions.items()
+        )
 
     def set_cursor(self, source: str, cursor: str) -> None:
         """Keep where a pull goes on."""
-        self._connection.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", (source, cursor, self.now))
+        self._connection.execute(
+            "INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", (source, cursor, self.now)
+        )
 
     def keep_pull(self, source: str, trouble: str = "") -> None:
         """Keep that a pull came to its end now, or why it did not."""
-        self._connection.execute("INSERT OR IGNORE INTO pulls VALUES (?, NULL, NULL, '')", (source,))
+        self._connection.execute(
+            "INSERT OR IGNORE INTO pulls VALUES (?, NULL, NULL, '')", (source,)
+        )
         column = "failed_at" if trouble else "succeeded_at"
-        self._connection.execute(f"UPDATE pulls SET {column} = ?, trouble = ? WHERE source = ?", (self.now, trouble, source))
+        self._connection.execute(
+            f"UPDATE pulls SET {column} = ?, trouble = ? WHERE source = ?",
+            (self.now, trouble, source),
+        )
 
     # --- ready events and the outbox
 
     def is_known_id(self, event_id: bytes) -> bool:
         """Whether an event of this id was put before."""
-        return self._connection.execute("SELECT 1 FROM outbox_ids WHERE event_id = ?", (event_id,)).fetchone() is not None
+        return (
+            self._connection.execute(
+                "SELECT 1 FROM outbox_ids WHERE event_id = ?", (event_id,)
+            ).fetchone()
+            is not None
+        )
 
     def ready(self, entity: str) -> Ready | None:
         """What is remembered of an entity whose events come ready."""
-        row = self._connection.execute("SELECT unit, version, kind, occurred_at, source FROM ready WHERE entity = ?", (entity,)).fetchone()
+        row = self._connection.execute(
+            "SELECT unit, version, kind, occurred_at, source FROM ready WHERE entity = ?", (entity,)
+        ).fetchone()
         return None if row is None else Ready(row[0], row[1], row[2], row[3], orjson.loads(row[4]))
 
     def keep_ready(self, entity: str, ready: Ready) -> None:
         """Remember the highest version of such an entity."""
-        row = (entity, self.now, ready.unit, ready.version, ready.kind, ready.occurred_at, orjson.dumps(ready.source).decode())
+        row = (
+            entity,
+            self.now,
+            ready.unit,
+            ready.version,
+            ready.kind,
+            ready.occurred_at,
+            orjson.dumps(ready.source).decode(),
+        )
         self._connection.execute("INSERT OR REPLACE INTO ready VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
-    def put(self, letters: Sequence[Letter]) -> list[bool]:
+    def put(self, letters: Sequence[OutboxRecord]) -> list[bool]:
         """Put events into the outbox; see `producers.outbox.put`."""
         return outbox.put(self._connection, letters, self._bounds, self.now)
 
@@ -230,7 +285,9 @@ class Transaction:
         Raises:
             OutboxFullError: nothing more can be put.
         """
-        rows, size = self._connection.execute("UPDATE outbox_state SET rows = rows RETURNING rows, bytes").fetchone()
+        rows, size = self._connection.execute(
+            "UPDATE outbox_state SET rows = rows RETURNING rows, bytes"
+        ).fetchone()
         if rows >= self._bounds.rows or size >= self._bounds.bytes:
             msg = f"the outbox is full: {rows:,} events ({size:,} bytes) wait for Kafka"
             raise OutboxFullError(msg)
@@ -238,7 +295,15 @@ class Transaction:
     # --- bodies and counts
 
     def archive(
-        self, source: str, kind: Kind, body: bytes, outcome: Outcome, *, headers: Mapping[str, str] | None = None, reason: str = "", detail: str = ""
+        self,
+        source: str,
+        kind: Kind,
+        body: bytes,
+        outcome: Outcome,
+        *,
+        headers: Mapping[str, str] | None = None,
+        reason: str = "",
+        detail: str = "",
     ) -> int:
         """Keep a body; one that was refused before and is refused again is kept once.
 
@@ -254,9 +319,20 @@ class Transaction:
             if same is not None:
                 return int(same[0])
         packed = zlib.compress(body, 1)
-        row = (self.now, source, kind, json.dumps(dict(headers or {})), digest, packed, outcome, reason, detail)
+        row = (
+            self.now,
+            source,
+            kind,
+            json.dumps(dict(headers or {})),
+            digest,
+            packed,
+            outcome,
+            reason,
+            detail,
+        )
         number = self._connection.execute(
-            "INSERT INTO archive (at, source, kind, headers, digest, body, outcome, reason, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row
+            "INSERT INTO archive (at, source, kind, headers, digest, body, outcome, reason, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            row,
         ).lastrowid
         self._connection.execute("UPDATE archive_size SET bytes = bytes + ?", (len(packed),))
         return number or 0
@@ -264,17 +340,30 @@ class Transaction:
     def mend(self, number: int, body: bytes) -> None:
         """A kept body was taken after all, as it was or as it should have been."""
         packed = zlib.compress(body, 1)
-        (before,) = self._connection.execute("SELECT length(body) FROM archive WHERE id = ?", (number,)).fetchone()
-        self._connection.execute("UPDATE archive SET body = ?, outcome = iif(outcome = 'refused', 'mended', outcome) WHERE id = ?", (packed, number))
-        self._connection.execute("UPDATE archive_size SET bytes = bytes + ?", (len(packed) - before,))
+        (before,) = self._connection.execute(
+            "SELECT length(body) FROM archive WHERE id = ?", (number,)
+        ).fetchone()
+        self._connection.execute(
+            "UPDATE archive SET body = ?, outcome = iif(outcome = 'refused', 'mended', outcome) WHERE id = ?",
+            (packed, number),
+        )
+        self._connection.execute(
+            "UPDATE archive_size SET bytes = bytes + ?", (len(packed) - before,)
+        )
 
     def still_refused(self, number: int, reason: str, detail: str) -> None:
         """A kept body was refused again; one that was taken before stays taken."""
-        self._connection.execute("UPDATE archive SET reason = ?, detail = ? WHERE id = ? AND outcome = 'refused'", (reason, detail, number))
+        self._connection.execute(
+            "UPDATE archive SET reason = ?, detail = ? WHERE id = ? AND outcome = 'refused'",
+            (reason, detail, number),
+        )
 
     def drop(self, number: int, reason: str) -> bool:
         """A refused body is not to be sent again; whether there was such a one."""
-        found = self._connection.execute("UPDATE archive SET outcome = 'dropped', detail = ? WHERE id = ? AND outcome = 'refused'", (reason, number))
+        found = self._connection.execute(
+            "UPDATE archive SET outcome = 'dropped', detail = ? WHERE id = ? AND outcome = 'refused'",
+            (reason, number),
+        )
         return found.rowcount == 1
 
     def count(self, source: str, outcome: str, reason: str = "", number: int = 1) -> None:
@@ -286,16 +375,25 @@ class Transaction:
             )
             if outcome == "accepted":
                 minute = int(self.now // 60)
-                if self._connection.execute("INSERT OR IGNORE INTO deliveries VALUES (?, ?)", (source, minute)).rowcount:
-                    self._connection.execute("DELETE FROM deliveries WHERE source = ? AND minute < ?", (source, minute - _HABIT_MINUTES))
+                if self._connection.execute(
+                    "INSERT OR IGNORE INTO deliveries VALUES (?, ?)", (source, minute)
+                ).rowcount:
+                    self._connection.execute(
+                        "DELETE FROM deliveries WHERE source = ? AND minute < ?",
+                        (source, minute - _HABIT_MINUTES),
+                    )
 
     def give_out(self, hashes: Iterable[str]) -> None:
         """Remember hashes of persons for good."""
-        self._connection.executemany("INSERT OR IGNORE INTO given_out VALUES (?)", [(bytes.fromhex(one),) for one in hashes])
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO given_out VALUES (?)", [(bytes.fromhex(one),) for one in hashes]
+        )
 
     def keep_registry(self, entries: bytes) -> None:
         """Keep the unit registry, for a start without Kafka."""
-        self._connection.execute("INSERT OR REPLACE INTO registry VALUES (1, ?, ?)", (zlib.compress(entries), self.now))
+        self._connection.execute(
+            "INSERT OR REPLACE INTO registry VALUES (1, ?, ?)", (zlib.compress(entries), self.now)
+        )
 
 
 Job = Callable[[Transaction], T]
@@ -310,7 +408,13 @@ class Store:
     """The file, and the thread that writes it. Thread-safe."""
 
     def __init__(
-        self, path: Path, bounds: Bounds | None = None, *, archive_days: float = 90.0, archive_bytes: int = 8 * 1024**3, memory_days: float = 400.0
+        self,
+        path: Path,
+        bounds: Bounds | None = None,
+        *,
+        archive_days: float = 90.0,
+        archive_bytes: int = 8 * 1024**3,
+        memory_days: float = 400.0,
     ) -> None:
         """Open or make the file.
 
@@ -320,7 +424,11 @@ class Store:
             OutboxFullError: the disk is full.
         """
         self.path, self._bounds = path, bounds or Bounds()
-        self._archive_days, self._archive_bytes, self._memory_days = archive_days, archive_bytes, memory_days
+        self._archive_days, self._archive_bytes, self._memory_days = (
+            archive_days,
+            archive_bytes,
+            memory_days,
+        )
         with outbox.refusals():
             self._connection = outbox.open_file(path)
             make_tables(self._connection)
@@ -363,7 +471,7 @@ class Store:
         future: Future[T] = Future()
         try:
             if self._closed:
-                raise queue.Full  # noqa: TRY301 - the same answer
+                raise queue.Full
             self._orders.put_nowait(_Order(job, future))
         except queue.Full:
             msg = "the gateway's file is not written fast enough; this was not taken"
@@ -384,7 +492,9 @@ class Store:
     def get_cursor(self, source: str) -> str | None:
         """Where a source's pull goes on, as it was handed in."""
         with self.reading() as connection:
-            row = connection.execute("SELECT cursor FROM cursors WHERE source = ?", (source,)).fetchone()
+            row = connection.execute(
+                "SELECT cursor FROM cursors WHERE source = ?", (source,)
+            ).fetchone()
         return None if row is None else str(row[0])
 
     def pulls(self) -> dict[str, PullState]:
@@ -395,7 +505,10 @@ class Store:
     def known_submissions(self, source: str) -> Iterator[Known]:
         """Every submission that the gateway knows of a source, deleted ones as well."""
         with self.reading() as connection:
-            for form, name, changed_at, deleted in connection.execute("SELECT form, name, changed_at, deleted FROM submissions WHERE source = ?", (source,)):
+            for form, name, changed_at, deleted in connection.execute(
+                "SELECT form, name, changed_at, deleted FROM submissions WHERE source = ?",
+                (source,),
+            ):
                 yield Known(form, name, _instant(changed_at), bool(deleted))
 
     def states(self, submissions: Iterable[SubmissionId]) -> dict[SubmissionId, datetime]:
@@ -408,7 +521,13 @@ class Store:
     def given_out(self, hashes: Iterable[str]) -> set[str]:
         """Those of some hashes of persons that were given out before."""
         with self.reading() as connection:
-            return {one for one in hashes if connection.execute("SELECT 1 FROM given_out WHERE hash = ?", (bytes.fromhex(one),)).fetchone()}
+            return {
+                one
+                for one in hashes
+                if connection.execute(
+                    "SELECT 1 FROM given_out WHERE hash = ?", (bytes.fromhex(one),)
+                ).fetchone()
+            }
 
     def registry(self) -> bytes | None:
         """The unit registry as it was last kept."""
@@ -429,7 +548,12 @@ class Store:
         """Itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Close."""
         self.close()
 
@@ -473,7 +597,7 @@ class Store:
                 if now - self._swept >= _HOUSEKEEPING_SECONDS:
                     self._swept = now
                     self._sweep(now)
-        except Exception as error:  # noqa: BLE001 - whatever it is, nothing was written, and every sender must hear of it
+        except Exception as error:
             if not isinstance(error, (OutboxFullError, OutboxBusyError)):
                 _log.exception("the gateway's file could not be written")
             with self._lock:
@@ -496,7 +620,9 @@ class Store:
             with outbox.refusals():
                 result, failure = job(transaction), None
         except Exception as error:  # it goes to whoever handed the job in
-            if not self._connection.in_transaction:  # SQLite has given up all of it, for example on a full disk
+            if (
+                not self._connection.in_transaction
+            ):  # SQLite has given up all of it, for example on a full disk
                 raise
             self._connection.execute("ROLLBACK TO job")
             result, failure = None, error
@@ -513,11 +639,14 @@ class Store:
         """Let some of it go; whether there may be more."""
         forgotten = outbox.forget(self._connection, self._bounds, now)
         forgotten += self._connection.execute(
-            "DELETE FROM ready WHERE entity IN (SELECT entity FROM ready WHERE at < ? ORDER BY at LIMIT ?)", (now - self._memory_days * 86_400, _SWEPT)
+            "DELETE FROM ready WHERE entity IN (SELECT entity FROM ready WHERE at < ? ORDER BY at LIMIT ?)",
+            (now - self._memory_days * 86_400, _SWEPT),
         ).rowcount
         (size,) = self._connection.execute("SELECT bytes FROM archive_size").fetchone()
         gone = []
-        for number, at, length in self._connection.execute("SELECT id, at, length(body) FROM archive ORDER BY id LIMIT ?", (_SWEPT,)):
+        for number, at, length in self._connection.execute(
+            "SELECT id, at, length(body) FROM archive ORDER BY id LIMIT ?", (_SWEPT,)
+        ):
             if at >= now - self._archive_days * 86_400 and size <= self._archive_bytes:
                 break
             size -= length
@@ -538,7 +667,13 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     if not path.is_file():
         msg = f"{path}: no gateway has run here yet; `pravah gateway` makes it"
         raise NoGatewayError(msg)
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10.0, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode=ro",
+        uri=True,
+        timeout=10.0,
+        isolation_level=None,
+        check_same_thread=False,
+    )
     try:
         yield connection
     finally:
@@ -547,12 +682,22 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 def pulls(connection: sqlite3.Connection) -> dict[str, PullState]:
     """How the pull of each source went, of those that were ever tried."""
-    return {source: PullState(*state) for source, *state in connection.execute("SELECT source, succeeded_at, failed_at, trouble FROM pulls")}
+    return {
+        source: PullState(*state)
+        for source, *state in connection.execute(
+            "SELECT source, succeeded_at, failed_at, trouble FROM pulls"
+        )
+    }
 
 
 def kept(
-    connection: sqlite3.Connection, where: str = "1 = 1", parameters: Sequence[object] = (), *, most: int = -1, newest_first: bool = False
-) -> Iterator[Kept]:
+    connection: sqlite3.Connection,
+    where: str = "1 = 1",
+    parameters: Sequence[object] = (),
+    *,
+    most: int = -1,
+    newest_first: bool = False,
+) -> Iterator[StoredSubmission]:
     """Received bodies that are still kept, in the order in which they came."""
     order = "DESC" if newest_first else "ASC"
     rows = connection.execute(
@@ -560,19 +705,47 @@ def kept(
         (*parameters, most),
     )
     for number, at, source, kind, outcome, reason, detail, times, headers, body in rows:
-        yield Kept(number, datetime.fromtimestamp(at, UTC), source, kind, outcome, reason, detail, times, json.loads(headers), zlib.decompress(body))
+        yield StoredSubmission(
+            number,
+            datetime.fromtimestamp(at, UTC),
+            source,
+            kind,
+            outcome,
+            reason,
+            detail,
+            times,
+            json.loads(headers),
+            zlib.decompress(body),
+        )
 
 
 def _told(row: tuple[Any, ...]) -> Told:
     source, form, name, number, changed_at, version, part, entity, unit, content = row
-    return Told(SubmissionId(source, form, name), number, _instant(changed_at), version, Observation(part, entity, unit, orjson.loads(content)))
+    return Told(
+        SubmissionId(source, form, name),
+        number,
+        _instant(changed_at),
+        version,
+        Observation(part, entity, unit, orjson.loads(content)),
+    )
 
 
 def _told_row(told: Told) -> tuple[Any, ...]:
     one = told.observation
     content = orjson.dumps(one.content).decode()
     changed_at, at = instant_micros(told.changed_at), instant_micros(told.place.at)
-    return (*told.submission, told.number, changed_at, told.version, one.part, routing_key(one.unit), one.entity, at, one.unit, content)
+    return (
+        *told.submission,
+        told.number,
+        changed_at,
+        told.version,
+        one.part,
+        routing_key(one.unit),
+        one.entity,
+        at,
+        one.unit,
+        content,
+    )
 
 
 def _instant(micros: int) -> datetime:

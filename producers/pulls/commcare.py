@@ -7,9 +7,9 @@ repository, `docs/api/spec/form-v1.json`.
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from producers.pulls.tool_api import ToolApi
-from producers.pulls.walk import Cursor, Page, PullError, behind, page
-from producers.tools import commcare
+from producers.forms.tools import commcare
+from producers.pulls.http import ToolApi
+from producers.pulls.pagination import Cursor, Page, PullError, behind, page
 
 _ROWS = 1_000
 """Of a page; no more are answered."""
@@ -39,17 +39,46 @@ class CommCareWalk:
         more = True
         while more:
             start, offset = state.get("start", state.get("since")), state.get("offset", 0)
-            bounds = {} if start is None else {"indexed_on_start": datetime.fromisoformat(start).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")}
-            answer = self._api.get(self._path, **self._form, **bounds, include_archived="true", order_by="indexed_on", limit=_ROWS, offset=offset)
-            forms, more = answer.rows("objects", "id", str), answer.part("meta", dict).get("next") is not None
+            bounds = (
+                {}
+                if start is None
+                else {
+                    "indexed_on_start": datetime.fromisoformat(start)
+                    .astimezone(UTC)
+                    .strftime("%Y-%m-%dT%H:%M:%S.%f")
+                }
+            )
+            answer = self._api.get(
+                self._path,
+                **self._form,
+                **bounds,
+                include_archived="true",
+                order_by="indexed_on",
+                limit=_ROWS,
+                offset=offset,
+            )
+            forms, more = (
+                answer.rows("objects", "id", str),
+                answer.part("meta", dict).get("next") is not None,
+            )
             state = {"began": answer.at.isoformat(), **state}
             if more:
                 last = forms[-1].get("indexed_on") if forms else None
                 if not isinstance(last, str):
                     msg = f"{answer.where}: forms have no indexed_on; a CommCare HQ with the form API v1 is needed"
                     raise PullError(msg)
-                state |= {"start": last, "offset": offset + len(forms) if start is not None and _instant(last) <= _instant(start) else 0}
-            yield page(forms, "id", commcare.submission, state if more else behind(datetime.fromisoformat(state["began"])))
+                state |= {
+                    "start": last,
+                    "offset": offset + len(forms)
+                    if start is not None and _instant(last) <= _instant(start)
+                    else 0,
+                }
+            yield page(
+                forms,
+                "id",
+                commcare.submission,
+                state if more else behind(datetime.fromisoformat(state["began"])),
+            )
 
 
 def _instant(text: str) -> datetime:

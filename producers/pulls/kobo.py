@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from producers.pulls.tool_api import ToolApi
-from producers.pulls.walk import Cursor, Page, PullError, Row, Unreadable, behind, page
-from producers.submissions import Submission
-from producers.tools import kobo
+from producers.forms.submissions import Submission
+from producers.forms.tools import kobo
+from producers.pulls.http import ToolApi
+from producers.pulls.pagination import Cursor, Page, PullError, Row, Unreadable, behind, page
 
 _ROWS = 1_000
 """Of a page; no more are answered."""
@@ -45,7 +45,10 @@ class KoboWalk:
             form: the asset's `_xform_id_string`.
         """
         self._api, self._form = api, form
-        self._data, self._history = f"/api/v2/assets/{asset}/data/", f"/api/v2/assets/{asset}/history/"
+        self._data, self._history = (
+            f"/api/v2/assets/{asset}/data/",
+            f"/api/v2/assets/{asset}/history/",
+        )
 
     def pages(self, cursor: Cursor | None) -> Iterator[Page]:
         """First what was submitted, in the order of `_id`, then what changed, in the order of its time. See `Walk.pages`."""
@@ -59,9 +62,15 @@ class KoboWalk:
     def _submitted(self, state: dict[str, Any]) -> Iterator[Page]:
         wanted = {}
         if "since" in state:
-            wanted["_submission_time"] = {"$gte": datetime.fromisoformat(state["since"]).strftime("%Y-%m-%dT%H:%M:%S")}
+            wanted["_submission_time"] = {
+                "$gte": datetime.fromisoformat(state["since"]).strftime("%Y-%m-%dT%H:%M:%S")
+            }
         for at, rows, last in self._rows(wanted, state.get("after", 0)):
-            state = {"began": at.isoformat(), **state, **({"changes": None} if last is None else {"after": last})}
+            state = {
+                "began": at.isoformat(),
+                **state,
+                **({"changes": None} if last is None else {"after": last}),
+            }
             yield self._page(rows, {}, state)
 
     def _changed(self, state: dict[str, Any]) -> Iterator[Page]:
@@ -69,7 +78,11 @@ class KoboWalk:
         began = datetime.fromisoformat(state["began"])
         changes, unreadable = self._listing(state.get("since"))
         order = sorted(
-            (name for name, change in changes.items() if change.deleted or change.changed_at < began - _SETTLED),
+            (
+                name
+                for name, change in changes.items()
+                if change.deleted or change.changed_at < began - _SETTLED
+            ),
             key=lambda name: (changes[name].changed_at, name),
         )
         if state["changes"] is not None:
@@ -82,15 +95,28 @@ class KoboWalk:
         yield Page([], behind(began), unreadable)
 
     def _as_they_stand(self, changes: dict[str, _Change], state: Cursor) -> Page:
-        gone = [Submission(self._form, name, change.changed_at, deleted=True) for name, change in changes.items() if change.deleted]
+        gone = [
+            Submission(self._form, name, change.changed_at, deleted=True)
+            for name, change in changes.items()
+            if change.deleted
+        ]
         names = [name for name, change in changes.items() if not change.deleted]
         if not names:
             return Page(gone, state)
-        wanted = {"$or": [{"meta/rootUuid": {"$in": [f"uuid:{name}" for name in names]}}, {"_uuid": {"$in": names}}]}
-        found = self._page([row for _, rows, _ in self._rows(wanted) for row in rows], changes, state)
+        wanted = {
+            "$or": [
+                {"meta/rootUuid": {"$in": [f"uuid:{name}" for name in names]}},
+                {"_uuid": {"$in": names}},
+            ]
+        }
+        found = self._page(
+            [row for _, rows, _ in self._rows(wanted) for row in rows], changes, state
+        )
         return Page(gone + found.submissions, state, found.unreadable)
 
-    def _rows(self, wanted: dict[str, Any], after: int = 0) -> Iterator[tuple[datetime, list[Row], int | None]]:
+    def _rows(
+        self, wanted: dict[str, Any], after: int = 0
+    ) -> Iterator[tuple[datetime, list[Row], int | None]]:
         """Rows in the order of `_id`: the tool's time, a page, and the `_id` behind which the next begins, None behind the last.
 
         Counted from the start instead, rows would slip past when one before them is deleted.
@@ -98,7 +124,9 @@ class KoboWalk:
         last: int | None = after
         while last is not None:
             query = json.dumps(wanted | {"_id": {"$gt": last}})
-            answer = self._api.get(self._data, query=query, sort='{"_id":1}', limit=_ROWS, format="json")
+            answer = self._api.get(
+                self._data, query=query, sort='{"_id":1}', limit=_ROWS, format="json"
+            )
             rows = answer.rows("results", "_id", int)
             last = rows[-1]["_id"] if rows and answer.part("next") is not None else None
             yield answer.at, rows, last
@@ -109,10 +137,18 @@ class KoboWalk:
         unreadable = []
         for entry in self._entries(since):
             try:
-                change = _Change(datetime.fromisoformat(entry["date_created"]) + _WITHIN, entry["action"] == _DELETE)
+                change = _Change(
+                    datetime.fromisoformat(entry["date_created"]) + _WITHIN,
+                    entry["action"] == _DELETE,
+                )
                 name = kobo.plain_uuid(entry["metadata"]["submission"]["root_uuid"])
             except (KeyError, TypeError, ValueError, AttributeError):
-                unreadable.append(Unreadable(f"history of {entry.get('date_created')}", "names no submission by its root UUID"))
+                unreadable.append(
+                    Unreadable(
+                        f"history of {entry.get('date_created')}",
+                        "names no submission by its root UUID",
+                    )
+                )
                 continue
             changes.setdefault(name, change)  # the newest comes first
         return changes, unreadable
@@ -125,7 +161,10 @@ class KoboWalk:
         start, more = 0, True
         while more:
             answer = self._api.get(self._history, q=query, start=start, limit=_ROWS, format="json")
-            entries, more = answer.rows("results", "date_created", str), answer.part("next") is not None
+            entries, more = (
+                answer.rows("results", "date_created", str),
+                answer.part("next") is not None,
+            )
             yield from entries
             start += len(entries)
 

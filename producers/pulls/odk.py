@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, quote, urlsplit
 
-from producers.pulls.tool_api import ToolApi
-from producers.pulls.walk import Cursor, Page, behind, page
-from producers.tools import odk
+from producers.forms.tools import odk
+from producers.pulls.http import ToolApi
+from producers.pulls.pagination import Cursor, Page, behind, page
 
 _ROWS = 500
 """Of a page: forms with repeats and groups can be large."""
@@ -35,8 +35,15 @@ class OdkWalk:
     def pages(self, cursor: Cursor | None) -> Iterator[Page]:
         """In the order of submission, newest first; a row that changes meanwhile is in the next walk as well. See `Walk.pages`."""
         state = dict(cursor or {})
-        since = datetime.fromisoformat(state.get("since", _EVER)).astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        wanted = " or ".join(f"__system/{name} ge {since}" for name in _TIMES)  # naming deletedAt brings the deleted as well
+        since = (
+            datetime.fromisoformat(state.get("since", _EVER))
+            .astimezone(UTC)
+            .isoformat(timespec="milliseconds")
+            .replace("+00:00", "Z")
+        )
+        wanted = " or ".join(
+            f"__system/{name} ge {since}" for name in _TIMES
+        )  # naming deletedAt brings the deleted as well
         more = True
         while more:
             token = state.get("token")
@@ -48,12 +55,16 @@ class OdkWalk:
                 state = {name: value for name, value in state.items() if name == "since"}
                 continue
             state = {"began": answer.at.isoformat(), **state}
-            following = parse_qs(urlsplit(answer.content.get("@odata.nextLink") or "").query).get("$skiptoken")
+            following = parse_qs(urlsplit(answer.content.get("@odata.nextLink") or "").query).get(
+                "$skiptoken"
+            )
             more = following is not None
             yield page(
                 rows,
                 "__id",
                 lambda row: odk.submission(row, self._form),
-                {**state, "token": following[0]} if following else behind(datetime.fromisoformat(state["began"])),
+                {**state, "token": following[0]}
+                if following
+                else behind(datetime.fromisoformat(state["began"])),
             )
             state = {**state, "token": following[0]} if following else state

@@ -11,17 +11,17 @@ import httpx2
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from producers.gateway.reception import Reception
+from producers.forms.submissions import Submission
+from producers.gateway.ingest import IngestService
+from producers.gateway.registry import NotReadyError
+from producers.gateway.sources import FieldSource, Pull
 from producers.gateway.store import StoreBusyError, Transaction
-from producers.gateway.units import NotReadyError
 from producers.outbox import OutboxBusyError, OutboxFullError
 from producers.pulls.commcare import CommCareWalk
+from producers.pulls.http import ToolApi
 from producers.pulls.kobo import KoboWalk
 from producers.pulls.odk import OdkWalk
-from producers.pulls.tool_api import ToolApi
-from producers.pulls.walk import Cursor, Page, PullError, Unreadable, Walk
-from producers.submissions import Submission
-from settings.field_sources import FieldSource, Pull
+from producers.pulls.pagination import Cursor, Page, PullError, Unreadable, Walk
 
 PULLED_TOOLS = ("kobo", "odk", "commcare")
 """The tools that can be asked for what stands."""
@@ -75,7 +75,12 @@ class _CommCare(_Options):
 
 def pull_findings(sources: Iterable[FieldSource]) -> list[str]:
     """Everything that is wrong in the `[pull]` of some sources."""
-    return [f"{source.name}.toml: [pull]: {finding}" for source in sources if source.pull is not None for finding in _findings(source, source.pull)]
+    return [
+        f"{source.name}.toml: [pull]: {finding}"
+        for source in sources
+        if source.pull is not None
+        for finding in _findings(source, source.pull)
+    ]
 
 
 def _findings(source: FieldSource, pull: Pull) -> Iterator[str]:
@@ -88,7 +93,10 @@ def _findings(source: FieldSource, pull: Pull) -> Iterator[str]:
     try:
         read = options[source.tool].model_validate(dict(pull.options))
     except ValidationError as error:
-        yield from (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False, include_url=False))
+        yield from (
+            f"{'.'.join(map(str, item['loc']))}: {item['msg']}"
+            for item in error.errors(include_input=False, include_url=False)
+        )
         return
     if isinstance(read, _Odk) and not (read.form or _only_form(source)):
         yield "form: is needed where [forms] does not name exactly one"
@@ -125,7 +133,9 @@ def walking(source: FieldSource, *, sleep: Callable[[float], None] = time.sleep)
         api.close()
 
 
-def _connected(source: FieldSource, pull: Pull, token: str, sleep: Callable[[float], None]) -> tuple[ToolApi, Walk]:
+def _connected(
+    source: FieldSource, pull: Pull, token: str, sleep: Callable[[float], None]
+) -> tuple[ToolApi, Walk]:
     def api(auth: httpx2.Auth | Mapping[str, str]) -> ToolApi:
         return ToolApi(source.name, pull.url, auth=auth, sleep=sleep)
 
@@ -149,7 +159,7 @@ def _connected(source: FieldSource, pull: Pull, token: str, sleep: Callable[[flo
 
 
 def pull(
-    reception: Reception,
+    reception: IngestService,
     source: FieldSource,
     *,
     from_beginning: bool = False,
@@ -174,14 +184,18 @@ def pull(
     at: Cursor | None = None if known is None else orjson.loads(known)
     try:
         with walking(source, sleep=sleep) as walk:
-            for _ in range(1 if at is None or is_whole(at) else 2):  # one that was interrupted is finished first, and began long ago
+            for _ in range(
+                1 if at is None or is_whole(at) else 2
+            ):  # one that was interrupted is finished first, and began long ago
                 for page in walk.pages(at):
                     _take(reception, page, pulled)
                     at = page.cursor
                     tell(pulled)
     except TROUBLES as error:
         with suppress(*TROUBLES):
-            reception.store.submit(partial(Transaction.keep_pull, source=source.name, trouble=str(error))).result()
+            reception.store.submit(
+                partial(Transaction.keep_pull, source=source.name, trouble=str(error))
+            ).result()
         raise
     reception.store.submit(partial(Transaction.keep_pull, source=source.name)).result()
     return pulled
@@ -192,8 +206,10 @@ def is_whole(cursor: Cursor) -> bool:
     return set(cursor) <= {"since"}
 
 
-def _take(reception: Reception, page: Page, pulled: Pulled) -> None:
-    taken = reception.take_submissions(pulled.source, page.submissions, cursor=orjson.dumps(page.cursor).decode())
+def _take(reception: IngestService, page: Page, pulled: Pulled) -> None:
+    taken = reception.take_submissions(
+        pulled.source, page.submissions, cursor=orjson.dumps(page.cursor).decode()
+    )
     pulled.pages += 1
     pulled.accepted += taken.accepted
     pulled.repeated += taken.repeated

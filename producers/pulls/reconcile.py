@@ -13,16 +13,16 @@ from typing import Literal, NamedTuple
 
 import orjson
 
-from producers.gateway.intake import SubmissionId
-from producers.gateway.reception import Reception, submission_from_json
+from pravah.days import KOLKATA
+from producers.forms.submissions import Submission
+from producers.forms.tools import BodyError
+from producers.forms.tools.commcare import RECEIVED_ON
+from producers.gateway.ingest import IngestService, submission_from_json
+from producers.gateway.sources import FieldSource
 from producers.gateway.store import Known, kept
+from producers.gateway.submission_diff import SubmissionId
+from producers.pulls.pagination import OVERLAP, Page
 from producers.pulls.pull import walking
-from producers.pulls.walk import OVERLAP, Page
-from producers.submissions import Submission
-from producers.tools import BodyError
-from producers.tools.commcare import RECEIVED_ON
-from schemas.days import KOLKATA
-from settings.field_sources import FieldSource
 
 State = Literal["missing", "extra", "older", "refused", "unreadable", "pending"]
 """Of a submission that is not the same on both sides:
@@ -83,7 +83,11 @@ class _AtTool(NamedTuple):
 
 
 def reconcile(
-    reception: Reception, source: FieldSource, *, tell: Callable[[int], object] = lambda _: None, sleep: Callable[[float], None] = time.sleep
+    reception: IngestService,
+    source: FieldSource,
+    *,
+    tell: Callable[[int], object] = lambda _: None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Reconciled:
     """Compare; changes nothing.
 
@@ -103,8 +107,15 @@ def reconcile(
     with walking(source, sleep=sleep) as walk:
         for page in walk.pages(None):
             for submission in page.submissions:
-                _see(there, SubmissionId(source.name, submission.form, submission.name), submission, before)
-            found.differences += [Difference("unreadable", "", one.row, None, one.detail) for one in page.unreadable]
+                _see(
+                    there,
+                    SubmissionId(source.name, submission.form, submission.name),
+                    submission,
+                    before,
+                )
+            found.differences += [
+                Difference("unreadable", "", one.row, None, one.detail) for one in page.unreadable
+            ]
             began = _began(page) or began
             tell(len(page.submissions))
     after = _known(reception, source)
@@ -115,8 +126,15 @@ def reconcile(
         difference, mend = _compare(me, there.get(me), after.get(me), refused.get(me), began)
         if difference is not None:
             changed_at = there[me].changed_at if me in there else None
-            if since is not None and changed_at is not None and changed_at >= since and difference.state != "refused":
-                difference = difference._replace(state="pending", detail=f"{difference.state}: {difference.detail}")
+            if (
+                since is not None
+                and changed_at is not None
+                and changed_at >= since
+                and difference.state != "refused"
+            ):
+                difference = difference._replace(
+                    state="pending", detail=f"{difference.state}: {difference.detail}"
+                )
             elif mend is not None:
                 found.mends.append(mend)
             found.differences.append(difference)
@@ -125,50 +143,84 @@ def reconcile(
     return found
 
 
-def repair(reception: Reception, found: Reconciled) -> None:
+def repair(reception: IngestService, found: Reconciled) -> None:
     """Tell what no pull can: what is missing or older as it stands at the tool, what is extra as deleted."""
     for first in range(0, len(found.mends), 500):
-        found.repaired += reception.take_submissions(found.source, found.mends[first : first + 500]).accepted
+        found.repaired += reception.take_submissions(
+            found.source, found.mends[first : first + 500]
+        ).accepted
 
 
-def _see(there: dict[SubmissionId, _AtTool], me: SubmissionId, submission: Submission, before: dict[SubmissionId, Known]) -> None:
+def _see(
+    there: dict[SubmissionId, _AtTool],
+    me: SubmissionId,
+    submission: Submission,
+    before: dict[SubmissionId, Known],
+) -> None:
     seen, known = there.get(me), before.get(me)
     if seen is not None and submission.changed_at <= seen.changed_at:
         return
-    same = known is not None and known.changed_at >= submission.changed_at and known.deleted == submission.deleted
+    same = (
+        known is not None
+        and known.changed_at >= submission.changed_at
+        and known.deleted == submission.deleted
+    )
     day = _day(submission) or (seen.day if seen is not None else None)
-    there[me] = _AtTool(submission.changed_at, submission.deleted, day, None if same or submission.deleted else submission)
+    there[me] = _AtTool(
+        submission.changed_at,
+        submission.deleted,
+        day,
+        None if same or submission.deleted else submission,
+    )
 
 
 def _compare(
-    me: SubmissionId, tool: _AtTool | None, here: Known | None, refused: tuple[datetime, str] | None, began: datetime
+    me: SubmissionId,
+    tool: _AtTool | None,
+    here: Known | None,
+    refused: tuple[datetime, str] | None,
+    began: datetime,
 ) -> tuple[Difference | None, Submission | None]:
     """What differs, and what would mend it."""
 
     def differs(state: State, detail: str = "") -> Difference:
         return Difference(state, me.form, me.name, tool.day if tool is not None else None, detail)
 
-    stands_there, stands_here = tool is not None and not tool.deleted, here is not None and not here.deleted
+    stands_there, stands_here = (
+        tool is not None and not tool.deleted,
+        here is not None and not here.deleted,
+    )
     if tool is None or tool.deleted:
         if not stands_here:
             return None, None
-        gone = Submission(me.form, me.name, tool.changed_at if tool is not None else began, deleted=True)
-        return differs("extra", "deleted at the tool" if tool is not None else "the tool does not have it"), gone
+        gone = Submission(
+            me.form, me.name, tool.changed_at if tool is not None else began, deleted=True
+        )
+        return differs(
+            "extra", "deleted at the tool" if tool is not None else "the tool does not have it"
+        ), gone
     if refused is not None and refused[0] >= tool.changed_at:
         return differs("refused", refused[1]), None
     if here is None or (here.deleted and stands_there):
         submission = tool.submission
         if submission is not None and here is not None and submission.changed_at <= here.changed_at:
-            submission = replace(submission, changed_at=began)  # it was restored, which the tool does not date
-        return differs("missing", "" if here is None else "it was deleted, and stands again"), submission
+            submission = replace(
+                submission, changed_at=began
+            )  # it was restored, which the tool does not date
+        return differs(
+            "missing", "" if here is None else "it was deleted, and stands again"
+        ), submission
     if tool.changed_at > here.changed_at:
         return differs(
-            "older", f"changed {tool.changed_at.isoformat(timespec='seconds')}, known as of {here.changed_at.isoformat(timespec='seconds')}"
+            "older",
+            f"changed {tool.changed_at.isoformat(timespec='seconds')}, known as of {here.changed_at.isoformat(timespec='seconds')}",
         ), tool.submission
     return None, None
 
 
-def _count(found: Reconciled, there: dict[SubmissionId, _AtTool], after: dict[SubmissionId, Known]) -> None:
+def _count(
+    found: Reconciled, there: dict[SubmissionId, _AtTool], after: dict[SubmissionId, Known]
+) -> None:
     days: dict[date, Day] = defaultdict(Day)
     for me, tool in there.items():
         here = after.get(me)
@@ -180,15 +232,22 @@ def _count(found: Reconciled, there: dict[SubmissionId, _AtTool], after: dict[Su
     found.here = sum(not here.deleted for here in after.values())
 
 
-def _known(reception: Reception, source: FieldSource) -> dict[SubmissionId, Known]:
-    return {SubmissionId(source.name, one.form, one.name): one for one in reception.store.known_submissions(source.name)}
+def _known(reception: IngestService, source: FieldSource) -> dict[SubmissionId, Known]:
+    return {
+        SubmissionId(source.name, one.form, one.name): one
+        for one in reception.store.known_submissions(source.name)
+    }
 
 
-def _refused(reception: Reception, source: FieldSource) -> dict[SubmissionId, tuple[datetime, str]]:
+def _refused(
+    reception: IngestService, source: FieldSource
+) -> dict[SubmissionId, tuple[datetime, str]]:
     """Pulled submissions that wait to be mended: instant of the newest, and why."""
     found: dict[SubmissionId, tuple[datetime, str]] = {}
     with reception.store.reading() as connection:
-        for one in kept(connection, "source = ? AND kind = 'submission' AND outcome = 'refused'", (source.name,)):
+        for one in kept(
+            connection, "source = ? AND kind = 'submission' AND outcome = 'refused'", (source.name,)
+        ):
             try:
                 submission = submission_from_json(one.body)
             except BodyError:
@@ -200,14 +259,20 @@ def _refused(reception: Reception, source: FieldSource) -> dict[SubmissionId, tu
 
 
 def _began(page: Page) -> datetime | None:
-    return datetime.fromisoformat(page.cursor["since"]) + OVERLAP if set(page.cursor) == {"since"} else None
+    return (
+        datetime.fromisoformat(page.cursor["since"]) + OVERLAP
+        if set(page.cursor) == {"since"}
+        else None
+    )
 
 
 def _day(submission: Submission) -> date | None:
     """The day on which it was submitted first, as its tool has it."""
     system = submission.fields.get("__system")
     told = (
-        submission.fields.get("_submission_time") or submission.fields.get(RECEIVED_ON) or (system.get("submissionDate") if isinstance(system, dict) else None)
+        submission.fields.get("_submission_time")
+        or submission.fields.get(RECEIVED_ON)
+        or (system.get("submissionDate") if isinstance(system, dict) else None)
     )
     try:
         return datetime.fromisoformat(str(told)).astimezone(KOLKATA).date()

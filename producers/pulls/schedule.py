@@ -3,9 +3,9 @@
 import logging
 import threading
 
-from producers.gateway.reception import Reception
+from producers.gateway.ingest import IngestService
+from producers.gateway.sources import FieldSource, FieldSourcesError
 from producers.pulls.pull import TROUBLES, Pulled, pull, pull_findings
-from settings.field_sources import FieldSource, FieldSourcesError
 
 _log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ _STOP_SECONDS = 2.0
 class Schedule:
     """Pulls every source that has a `[pull]`, until it is stopped."""
 
-    def __init__(self, reception: Reception) -> None:
+    def __init__(self, reception: IngestService) -> None:
         """Check what stands in `[pull]`.
 
         Raises:
@@ -29,7 +29,12 @@ class Schedule:
         self._stopped = threading.Event()
         pulled = [source for source in reception.sources.values() if source.pull is not None]
         self._threads = [
-            threading.Thread(target=self._run, args=(source, source.pull.every.total_seconds()), name=f"pull-{source.name}", daemon=True)
+            threading.Thread(
+                target=self._run,
+                args=(source, source.pull.every.total_seconds()),
+                name=f"pull-{source.name}",
+                daemon=True,
+            )
             for source in pulled
             if source.pull is not None
         ]
@@ -49,7 +54,9 @@ class Schedule:
         failures = 0
         while not self._stopped.is_set():
             failures = 0 if self._comes_to_its_end(source) else failures + 1
-            self._stopped.wait(min(every, _SOON_SECONDS * 2 ** (failures - 1)) if failures else every)
+            self._stopped.wait(
+                min(every, _SOON_SECONDS * 2 ** (failures - 1)) if failures else every
+            )
 
     def _comes_to_its_end(self, source: FieldSource) -> bool:
         try:
@@ -59,11 +66,17 @@ class Schedule:
         except TROUBLES as error:
             _log.warning("pull of %s: %s", source.name, error)
             return False
-        except Exception:  # noqa: BLE001 - an error of ours must not end the pulls for good
+        except Exception:
             _log.exception("pull of %s", source.name)
             return False
         if pulled.accepted or pulled.refused or pulled.unreadable:
-            _log.info("pull of %s: %s taken, %s refused, %s unreadable", source.name, pulled.accepted, len(pulled.refused), len(pulled.unreadable))
+            _log.info(
+                "pull of %s: %s taken, %s refused, %s unreadable",
+                source.name,
+                pulled.accepted,
+                len(pulled.refused),
+                len(pulled.unreadable),
+            )
         return True
 
     def _go_on(self, _: Pulled) -> None:

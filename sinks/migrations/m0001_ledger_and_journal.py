@@ -59,4 +59,8 @@ def forward(schema: Schema) -> list[str]:
 
 def backward(schema: Schema) -> list[str]:
     """Drop them, with all that was counted."""
-    return [statement for name in ("chunks", "journal", "ledger") for statement in schema.drop_table(name, sharded=True)]
+    return [
+        statement
+        for name in ("chunks", "journal", "ledger")
+        for statement in schema.drop_table(name, sharded=True)
+    ]

@@ -42,4 +42,8 @@ def forward(schema: Schema) -> list[str]:
 
 def backward(schema: Schema) -> list[str]:
     """Drop them."""
-    return [statement for name in ("deployment", "metrics", "unit_ancestors", "units") for statement in schema.drop_table(name)]
+    return [
+        statement
+        for name in ("deployment", "metrics", "unit_ancestors", "units")
+        for statement in schema.drop_table(name)
+    ]

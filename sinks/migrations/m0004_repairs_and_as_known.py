@@ -45,7 +45,9 @@ def backward(schema: Schema) -> list[str]:
     return [
         schema.drop_view("rollups_as_known"),
         *schema.drop_table("repairs"),
-        *schema.alter_table("chunks", "DROP COLUMN last_appended_at, DROP COLUMN first_appended_at", sharded=True),
+        *schema.alter_table(
+            "chunks", "DROP COLUMN last_appended_at, DROP COLUMN first_appended_at", sharded=True
+        ),
     ]
 
 

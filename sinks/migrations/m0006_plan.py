@@ -38,7 +38,9 @@ def forward(schema: Schema) -> list[str]:
             engine="MergeTree()",
             order_by="plan, loaded_at, position",
         ),
-        *schema.create_table("plan_kinds", "kind String", engine="ReplacingMergeTree()", order_by="kind"),
+        *schema.create_table(
+            "plan_kinds", "kind String", engine="ReplacingMergeTree()", order_by="kind"
+        ),
         *schema.create_table(
             "plan_events",
             PLAN_EVENTS,
@@ -146,7 +148,15 @@ def _progress(database: str, as_of: str) -> str:
 
 def backward(schema: Schema) -> list[str]:
     """Drop them; the plans that were loaded are gone with them."""
-    views = ("plan_progress", "plan_status", "plan_progress_at", "plan_status_at", "plan_done", "milestones", "plan_events_feed")
+    views = (
+        "plan_progress",
+        "plan_status",
+        "plan_progress_at",
+        "plan_status_at",
+        "plan_done",
+        "milestones",
+        "plan_events_feed",
+    )
     return [
         *(schema.drop_view(name) for name in views),
         *schema.drop_table("plan_events", sharded=True),

@@ -53,7 +53,9 @@ def _activity(database: str) -> str:
 def _rates(database: str) -> str:
     level = "{reporting_level:String}"
     first, last = "{first:Date}", "{last:Date}"
-    days = f"arrayMap(offset -> {first} + offset, range(toUInt32(greatest(0, {last} - {first} + 1))))"
+    days = (
+        f"arrayMap(offset -> {first} + offset, range(toUInt32(greatest(0, {last} - {first} + 1))))"
+    )
     return f"""
         SELECT e.day AS day, e.level AS level, e.unit AS unit, e.expected AS expected, r.reported AS reported, r.on_time AS on_time,
                r.reported / e.expected AS reporting_rate, r.on_time / e.expected AS on_time_rate
@@ -99,4 +101,10 @@ def _defaulters(database: str, as_of: str) -> str:
 
 def backward(schema: Schema) -> list[str]:
     """Drop them."""
-    return [*(schema.drop_view(name) for name in ("defaulters", "defaulters_at", "reporting_rates", "unit_activity")), *schema.drop_table("contacts")]
+    return [
+        *(
+            schema.drop_view(name)
+            for name in ("defaulters", "defaulters_at", "reporting_rates", "unit_activity")
+        ),
+        *schema.drop_table("contacts"),
+    ]

@@ -9,7 +9,9 @@ def forward(schema: Schema) -> list[str]:
         hash FixedString(64), name String, unit String, kinds Array(LowCardinality(String)), created_at DateTime64(3, 'Asia/Kolkata'),
         expires_at DateTime64(3, 'Asia/Kolkata'), revoked UInt8, updated_at DateTime64(6, 'Asia/Kolkata') DEFAULT now64(6)
     """
-    return schema.create_table("api_tokens", columns, engine="ReplacingMergeTree(updated_at)", order_by="hash")
+    return schema.create_table(
+        "api_tokens", columns, engine="ReplacingMergeTree(updated_at)", order_by="hash"
+    )
 
 
 def backward(schema: Schema) -> list[str]:

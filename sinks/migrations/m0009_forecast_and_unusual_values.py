@@ -111,4 +111,6 @@ def _unusual(database: str) -> str:
 
 def backward(schema: Schema) -> list[str]:
     """Drop them."""
-    return [schema.drop_view(name) for name in ("unusual_values", "plan_forecast", "plan_forecast_at")]
+    return [
+        schema.drop_view(name) for name in ("unusual_values", "plan_forecast", "plan_forecast_at")
+    ]

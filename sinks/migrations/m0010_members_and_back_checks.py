@@ -98,4 +98,8 @@ def _named_twice(database: str) -> str:
 def backward(schema: Schema) -> list[str]:
     """Drop them, with the samples."""
     views = ("members_named_twice", "members_at", "membership_events_feed")
-    return [*schema.drop_table("back_check_samples"), *(schema.drop_view(name) for name in views), *schema.drop_table("membership_events", sharded=True)]
+    return [
+        *schema.drop_table("back_check_samples"),
+        *(schema.drop_view(name) for name in views),
+        *schema.drop_table("membership_events", sharded=True),
+    ]

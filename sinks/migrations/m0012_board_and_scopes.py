@@ -27,19 +27,46 @@ def forward(schema: Schema) -> list[str]:
     database = schema.database
     done = "plan LowCardinality(String), milestone LowCardinality(String), unit String, done_at Date, known_at DateTime64(3, 'Asia/Kolkata')"
     return [
-        *schema.create_table("board_done", done, engine="MergeTree()", order_by="plan, milestone, unit"),
-        schema.create_refresh("board_done_refresh", "board_done", f"SELECT plan, milestone, unit, done_at, known_at FROM {database}.plan_done", "1 MINUTE"),
+        *schema.create_table(
+            "board_done", done, engine="MergeTree()", order_by="plan, milestone, unit"
+        ),
+        schema.create_refresh(
+            "board_done_refresh",
+            "board_done",
+            f"SELECT plan, milestone, unit, done_at, known_at FROM {database}.plan_done",
+            "1 MINUTE",
+        ),
         *_views(schema),
-        *schema.create_table("scopes", "scope LowCardinality(String), unit String, until Date", engine="MergeTree()", order_by="scope, unit"),
+        *schema.create_table(
+            "scopes",
+            "scope LowCardinality(String), unit String, until Date",
+            engine="MergeTree()",
+            order_by="scope, unit",
+        ),
         f"INSERT INTO {database}.scopes SELECT ancestor, unit, max(valid_to) FROM {database}.unit_ancestors GROUP BY ancestor, unit",
     ]
 
 
 def _views(schema: Schema) -> list[str]:
     """The statements that made the views, with the names of their counterparts."""
-    made = [*m0006_plan.forward(schema), *m0007_control_room.forward(schema), *m0009_forecast_and_unusual_values.forward(schema)]
-    views = [re.sub(r"\b(" + "|".join(_COUNTERPARTS) + r")\b", lambda found: _COUNTERPARTS[found[0]], one) for one in made if one.startswith("CREATE VIEW")]
-    return [one for name in _VIEWS for one in views if one.startswith(f"CREATE VIEW {schema.database}.{name}{schema.on_cluster} ")]
+    made = [
+        *m0006_plan.forward(schema),
+        *m0007_control_room.forward(schema),
+        *m0009_forecast_and_unusual_values.forward(schema),
+    ]
+    views = [
+        re.sub(
+            r"\b(" + "|".join(_COUNTERPARTS) + r")\b", lambda found: _COUNTERPARTS[found[0]], one
+        )
+        for one in made
+        if one.startswith("CREATE VIEW")
+    ]
+    return [
+        one
+        for name in _VIEWS
+        for one in views
+        if one.startswith(f"CREATE VIEW {schema.database}.{name}{schema.on_cluster} ")
+    ]
 
 
 def backward(schema: Schema) -> list[str]:

@@ -10,7 +10,9 @@ from sinks.migrate import Schema
 def forward(schema: Schema) -> list[str]:
     """Add the projection, for the rows that are there too."""
     return [
-        *schema.alter_table("unit_ancestors", "ADD PROJECTION below (SELECT * ORDER BY ancestor, unit)"),
+        *schema.alter_table(
+            "unit_ancestors", "ADD PROJECTION below (SELECT * ORDER BY ancestor, unit)"
+        ),
         *schema.alter_table("unit_ancestors", "MATERIALIZE PROJECTION below"),
     ]
 

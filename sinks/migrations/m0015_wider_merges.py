@@ -12,9 +12,13 @@ _TABLES = ("ledger", "plan_events", "membership_events")
 
 def forward(schema: Schema) -> list[str]:
     """Set it for the merges to come."""
-    return [schema.set_for_parts(table, "merge_selector_base", 10, sharded=True) for table in _TABLES]
+    return [
+        schema.set_for_parts(table, "merge_selector_base", 10, sharded=True) for table in _TABLES
+    ]
 
 
 def backward(schema: Schema) -> list[str]:
     """The server's default again."""
-    return [schema.set_for_parts(table, "merge_selector_base", None, sharded=True) for table in _TABLES]
+    return [
+        schema.set_for_parts(table, "merge_selector_base", None, sharded=True) for table in _TABLES
+    ]

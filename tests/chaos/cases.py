@@ -6,28 +6,37 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 
-import oracle
-import small_world
-from conftest import until
 from kafka import KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 import stack
-from chaos.proxy import CuttingProxy
-from chaos.world import World, other_registry
-from cli.prepare import install_registry
-from cli.workers import last_lines
-from schemas.topics import EVENTS, TICK_KEY
-from settings.kafka import client_options
+from operations.bootstrap import install_registry
+from operations.worker_processes import last_lines
+from pravah.kafka import client_options
+from pravah.topics import EVENTS, TICK_KEY
 from sinks.deployment import REGISTRY, get_fact
 from sinks.recount import closed_cut
 from sinks.repair import repair
 from stack.supervisor import RESTART_WINDOW_SECONDS, RESTARTS
+from tests.chaos.proxy import CuttingProxy
+from tests.chaos.world import World, other_registry
+from tests.support import oracle, small_world
+from tests.support.deployment import until
 
 EVENTS_A_RUN = 400
 
 CRASH_POINTS = [
-    *("look-up", "filter", "send", "write.chunks", "write.journal", "write.ledger", "close", "release", "commit"),
+    *(
+        "look-up",
+        "filter",
+        "send",
+        "write.chunks",
+        "write.journal",
+        "write.ledger",
+        "close",
+        "release",
+        "commit",
+    ),
 ]
 """Every step between the poll of a batch and the commit of its offsets; each with before and after."""
 
@@ -42,7 +51,11 @@ def crash_points(world: World) -> None:
             worker.wait()
         worker = world.start("tests/chaos/crashing_worker.py", point)
         world.send(EVENTS_A_RUN // 4)
-        until(lambda worker=worker: worker.poll() is not None or not world.behind(), f"the worker dies at {point}, or does not come to it", 90)
+        until(
+            lambda worker=worker: worker.poll() is not None or not world.behind(),
+            f"the worker dies at {point}, or does not come to it",
+            90,
+        )
 
 
 def killed(world: World) -> None:
@@ -93,7 +106,14 @@ def _restarted(world: World, name: str) -> None:
     recent.append(time.monotonic())
     server = world.server(name)
     os.kill(server.pid, signal.SIGKILL)
-    until(lambda: any(one.name == name and one.pid != server.pid for one in stack.status(world.settings.home).servers), f"{name} is started again", 60)
+    until(
+        lambda: any(
+            one.name == name and one.pid != server.pid
+            for one in stack.status(world.settings.home).servers
+        ),
+        f"{name} is started again",
+        60,
+    )
 
 
 def broker_killed(world: World) -> None:
@@ -110,7 +130,7 @@ def broker_killed(world: World) -> None:
 def _answers(call: Callable[[], object]) -> bool:
     try:
         call()
-    except Exception:  # noqa: BLE001 - away is away
+    except Exception:
         return False
     return True
 
@@ -139,7 +159,10 @@ def clickhouse_frozen(world: World) -> None:
     try:
         world.send(EVENTS_A_RUN // 2)
         began = time.monotonic()
-        until(lambda: time.monotonic() - began > world.settings.session_timeout_seconds * 1.2, "more than a session passes")
+        until(
+            lambda: time.monotonic() - began > world.settings.session_timeout_seconds * 1.2,
+            "more than a session passes",
+        )
     finally:
         os.kill(server.pid, signal.SIGCONT)
 
@@ -152,7 +175,14 @@ def connection_cut(world: World) -> None:
     proxy = CuttingProxy(world.settings.clickhouse.native_port, world.choose.getrandbits(32))
     worker = world.start(environment={"PRAVAH_CLICKHOUSE__NATIVE_PORT": str(proxy.port)})
     try:
-        until(lambda: worker.poll() is not None or "Worker ready" in worker.log.read_text(encoding="utf-8"), "the worker is up", 60)
+        until(
+            lambda: (
+                worker.poll() is not None
+                or "Worker ready" in worker.log.read_text(encoding="utf-8")
+            ),
+            "the worker is up",
+            60,
+        )
         proxy.cutting.set()
         world.send(EVENTS_A_RUN)
         until(lambda: proxy.cuts > 2 or worker.poll() is not None, "connections are cut", 60)
@@ -181,7 +211,11 @@ def _refused(world: World, setting: str, value: int, said: str) -> None:
     seen = worker.log.stat().st_size
     with _refusing(world, table, setting, value):
         world.send(EVENTS_A_RUN)
-        until(lambda: said in worker.log.read_text(encoding="utf-8")[seen // 2 :], f"ClickHouse refuses: {said}", 60)
+        until(
+            lambda: said in worker.log.read_text(encoding="utf-8")[seen // 2 :],
+            f"ClickHouse refuses: {said}",
+            60,
+        )
     assert worker.poll() is None, "the worker waits"
 
 
@@ -202,7 +236,12 @@ def small_retention(world: World) -> None:
     world.drain()
     until(lambda: sum(closed_cut(world.clickhouse).offsets.values()) > 0, "chunks are closed")
     admin = KafkaAdminClient(**client_options(world.settings.kafka))
-    admin.delete_records({TopicPartition(EVENTS, partition): offset for partition, offset in closed_cut(world.clickhouse).offsets.items()})
+    admin.delete_records(
+        {
+            TopicPartition(EVENTS, partition): offset
+            for partition, offset in closed_cut(world.clickhouse).offsets.items()
+        }
+    )
     admin.close()
     for worker in world.alive():
         worker.kill()
@@ -215,12 +254,23 @@ def clock_jump(world: World) -> None:
     """The broker's clock jumps by hours, forward and back: the topic takes the times that the sender makes up."""
     admin = KafkaAdminClient(**client_options(world.settings.kafka))
     admin.alter_configs(
-        [ConfigResource(ConfigResourceType.TOPIC, EVENTS, configs={"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": str(2**60)})]
+        [
+            ConfigResource(
+                ConfigResourceType.TOPIC,
+                EVENTS,
+                configs={
+                    "message.timestamp.type": "CreateTime",
+                    "message.timestamp.after.max.ms": str(2**60),
+                },
+            )
+        ]
     )
     admin.close()
     world.ensure()
     now = int(time.time() * 1000)
-    producer = KafkaProducer(**client_options(world.settings.kafka), linger_ms=20, max_request_size=8 << 20)
+    producer = KafkaProducer(
+        **client_options(world.settings.kafka), linger_ms=20, max_request_size=8 << 20
+    )
     for value, key in world.deliveries(EVENTS_A_RUN):
         if world.choose.random() < 0.05:
             now += world.choose.choice([-5, -1, 1, 3]) * 3_600_000
@@ -253,9 +303,13 @@ def registry_change(world: World) -> None:
     world.send(EVENTS_A_RUN // 2)
     world.wait_for(before + 1)
     changed, parents = other_registry()
-    following = world.registry if get_fact(world.clickhouse, REGISTRY) == changed.fingerprint() else changed
+    following = (
+        world.registry if get_fact(world.clickhouse, REGISTRY) == changed.fingerprint() else changed
+    )
     install_registry(world.settings, following)
-    (world.folder / "small.parents.csv").write_text(parents if following is changed else small_world.PARENTS, encoding="utf-8")
+    (world.folder / "small.parents.csv").write_text(
+        parents if following is changed else small_world.PARENTS, encoding="utf-8"
+    )
     world.hierarchy = oracle.Hierarchy.read(world.folder)
     world.send(EVENTS_A_RUN // 2)
     world.drain()
@@ -269,18 +323,40 @@ def registry_change(world: World) -> None:
         return world.clickhouse.execute(query, {"registry": following.fingerprint()})
 
     try:
-        until(lambda: not folded_under_the_old() and not world.behind(), "open chunks are folded anew", 90)
+        until(
+            lambda: not folded_under_the_old() and not world.behind(),
+            "open chunks are folded anew",
+            90,
+        )
     except AssertionError as error:
         logs = "\n".join(last_lines(worker.log, 40) for worker in world.workers[-4:])
         msg = f"{error}: {folded_under_the_old()}, {len(world.alive())} workers alive; the newest logs end:\n{logs}"
         raise AssertionError(msg) from error
-    repair(world.clickhouse, closed_cut(world.clickhouse), kind="units", reason="chaos", author="chaos", registry=following.fingerprint())
+    repair(
+        world.clickhouse,
+        closed_cut(world.clickhouse),
+        kind="units",
+        reason="chaos",
+        author="chaos",
+        registry=following.fingerprint(),
+    )
 
 
 CASES: dict[str, Callable[[World], None]] = {
     case.__name__: case
     for case in (
-        *(crash_points, killed, frozen_worker, storm, broker_killed, clickhouse_killed, clickhouse_frozen, connection_cut, too_many_parts, full_disk),
+        *(
+            crash_points,
+            killed,
+            frozen_worker,
+            storm,
+            broker_killed,
+            clickhouse_killed,
+            clickhouse_frozen,
+            connection_cut,
+            too_many_parts,
+            full_disk,
+        ),
         *(small_retention, clock_jump, poison, ticks, registry_change),
     )
 }

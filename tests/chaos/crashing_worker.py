@@ -52,7 +52,7 @@ class CrashingStore(RollupStore):
             POINT.around(f"write.{table}", super()._insert, table, columns, rows)
 
 
-send = streams.app._send  # noqa: SLF001
+send = streams.app._send
 
 
 async def crashing_send(app: Any, outgoing: Any) -> None:
@@ -66,7 +66,10 @@ async def crashing_send(app: Any, outgoing: Any) -> None:
     return None
 
 
-release, committable = streams.transport.BatchApp.release, streams.transport.BatchConsumer._filter_committable_offsets  # noqa: SLF001
+release, committable = (
+    streams.transport.BatchApp.release,
+    streams.transport.BatchConsumer._filter_committable_offsets,
+)
 
 
 def crashing_committable(self: Any, tps: Any) -> Any:
@@ -75,8 +78,10 @@ def crashing_committable(self: Any, tps: Any) -> Any:
 
 
 streams.app.RollupStore = CrashingStore
-streams.app._send = crashing_send  # noqa: SLF001
-streams.transport.BatchApp.release = lambda self, *arguments: POINT.around("release", release, self, *arguments)
-streams.transport.BatchConsumer._filter_committable_offsets = crashing_committable  # noqa: SLF001
+streams.app._send = crashing_send
+streams.transport.BatchApp.release = lambda self, *arguments: POINT.around(
+    "release", release, self, *arguments
+)
+streams.transport.BatchConsumer._filter_committable_offsets = crashing_committable
 
 worker()

@@ -27,19 +27,22 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2])]
+    sys.path[:0] = [
+        str(Path(__file__).resolve().parents[1]),
+        str(Path(__file__).resolve().parents[2]),
+    ]
 
-import gateway_world
-from conftest import until
 from kafka import KafkaConsumer, TopicPartition
 
 import stack
-from chaos.world import World, random_event
-from cli.workers import start_worker
+from operations.worker_processes import start_worker
+from pravah.kafka import client_options
+from pravah.settings import Settings
+from pravah.topics import EVENTS
 from producers.gateway.store import FILE, reading
-from schemas.topics import EVENTS
-from settings import Settings
-from settings.kafka import client_options
+from tests.chaos.world import World, random_event
+from tests.support import gateway_world
+from tests.support.deployment import until
 
 CLIENTS = 12
 PATIENCE = 0.7
@@ -80,7 +83,12 @@ class Senders:
         self.acknowledged: dict[str, dict] = {}
         self.given_up: dict[str, dict] = {}
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._run, args=(number, random.Random(seed * 100 + number)), daemon=True) for number in range(CLIENTS)]
+        self._threads = [
+            threading.Thread(
+                target=self._run, args=(number, random.Random(seed * 100 + number)), daemon=True
+            )
+            for number in range(CLIENTS)
+        ]
 
     def start(self) -> None:
         for thread in self._threads:
@@ -103,7 +111,10 @@ class Senders:
                 events = waiting[:20]
             else:
                 count += 1
-                events = [random_event(choose, number, entities=10**9) | {"entity": f"{number}:{count}", "version": 1, "op": "report"}]
+                events = [
+                    random_event(choose, number, entities=10**9)
+                    | {"entity": f"{number}:{count}", "version": 1, "op": "report"}
+                ]
             outcome = self._post(connection, events)
             with self._lock:
                 self.answers[outcome] += 1
@@ -139,15 +150,26 @@ class Gateway:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        sources = gateway_world.write_sources(world.folder / "sources", {"script": gateway_world.source("events", "bearer")})
+        sources = gateway_world.write_sources(
+            world.folder / "sources", {"script": gateway_world.source("events", "bearer")}
+        )
         kafka = world.settings.kafka.bootstrap_servers
-        self._environment = {"PRAVAH_GATEWAY_SOURCES": str(sources), "PRAVAH_HOME": str(home), "PRAVAH_KAFKA__BOOTSTRAP_SERVERS": kafka}
+        self._environment = {
+            "PRAVAH_GATEWAY_SOURCES": str(sources),
+            "PRAVAH_HOME": str(home),
+            "PRAVAH_KAFKA__BOOTSTRAP_SERVERS": kafka,
+        }
         self._world, self.file = world, home / "gateway" / FILE
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         program = ("-m", "cli.main", "gateway", "--port", str(self.port))
-        self.process = start_worker(self._world.settings, self._world.folder / "gateway.log", program=program, environment=self._environment)
+        self.process = start_worker(
+            self._world.settings,
+            self._world.folder / "gateway.log",
+            program=program,
+            environment=self._environment,
+        )
         until(self._answers, "the gateway answers", 90)
 
     def kill(self) -> None:
@@ -162,7 +184,9 @@ class Gateway:
 
     def _answers(self) -> bool:
         assert self.process is not None
-        assert self.process.poll() is None, f"the gateway ended: {(self._world.folder / 'gateway.log').read_text()[-2000:]}"
+        assert self.process.poll() is None, (
+            f"the gateway ended: {(self._world.folder / 'gateway.log').read_text()[-2000:]}"
+        )
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             connection.request("GET", "/healthz")
@@ -178,7 +202,11 @@ def full_disk(gateway: Gateway, mount: Path | None) -> Iterator[None]:
     """No room for the gateway's files, for the length of a block."""
     assert gateway.process is not None
     if mount is None:
-        sizes = [path.stat().st_size for path in gateway.file.parent.iterdir() if path.name != f"{FILE}-shm"]
+        sizes = [
+            path.stat().st_size
+            for path in gateway.file.parent.iterdir()
+            if path.name != f"{FILE}-shm"
+        ]
         before = resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE)
         # a limit lets files be written over, but not grow; the log of write-ahead is begun anew now and then, so it is held well below what it has
         resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (min(sizes) // 2, before[1]))
@@ -197,7 +225,17 @@ def full_disk(gateway: Gateway, mount: Path | None) -> Iterator[None]:
         ballast.unlink()
 
 
-def run(services: Settings, folder: Path, *, seconds: float, rate: float, kills: int, seed: int, mount: Path | None = None, tell=lambda _: None) -> Result:
+def run(
+    services: Settings,
+    folder: Path,
+    *,
+    seconds: float,
+    rate: float,
+    kills: int,
+    seed: int,
+    mount: Path | None = None,
+    tell=lambda _: None,
+) -> Result:
     """One run in a deployment of its own."""
     world, choose, result = World(services, folder, chunk_size=2_000), random.Random(seed), Result()
     home = mount or world.folder / "home"
@@ -217,13 +255,23 @@ def run(services: Settings, folder: Path, *, seconds: float, rate: float, kills:
                 _wait(stopped + seconds * (number + choose.uniform(0.3, 0.7)) / kills)
                 gateway.kill()
                 gateway.start()
-                tell(f"killed {number + 1} times, {gateway.waiting():,} events wait, {dict(senders.answers)}")
+                tell(
+                    f"killed {number + 1} times, {gateway.waiting():,} events wait, {dict(senders.answers)}"
+                )
                 if number == kills // 2:
                     refused = senders.answers["503"]
                     with full_disk(gateway, mount):
-                        until(lambda refused=refused: senders.answers["503"] > refused + 20, "a full disk is told", 60)
+                        until(
+                            lambda refused=refused: senders.answers["503"] > refused + 20,
+                            "a full disk is told",
+                            60,
+                        )
                     taken = len(senders.acknowledged)
-                    until(lambda taken=taken: len(senders.acknowledged) > taken + 20, "events are taken again when there is room", 60)
+                    until(
+                        lambda taken=taken: len(senders.acknowledged) > taken + 20,
+                        "events are taken again when there is room",
+                        60,
+                    )
                     tell(f"the disk was full; {dict(senders.answers)}")
                 result.most_waiting = max(result.most_waiting, gateway.waiting())
             _wait(stopped + seconds)
@@ -257,7 +305,10 @@ def _compare(world: World, senders: Senders, result: Result) -> None:
     result.answers = dict(senders.answers)
     result.requests = sum(senders.answers.values())
     result.a_second = result.requests / result.seconds
-    result.acknowledged, result.given_up = len(senders.acknowledged), len(senders.given_up.keys() - senders.acknowledged.keys())
+    result.acknowledged, result.given_up = (
+        len(senders.acknowledged),
+        len(senders.given_up.keys() - senders.acknowledged.keys()),
+    )
     result.arrived, result.records = len(arrived), len(log)
     result.lost = len(senders.acknowledged.keys() - arrived.keys())
     result.arrived_unacknowledged = len(arrived.keys() - senders.acknowledged.keys())
@@ -273,8 +324,12 @@ def _compare(world: World, senders: Senders, result: Result) -> None:
 
 
 def _log(settings: Settings) -> list[dict]:
-    consumer = KafkaConsumer(**client_options(settings.kafka), group_id=None, enable_auto_commit=False)
-    partitions = [TopicPartition(EVENTS, number) for number in consumer.partitions_for_topic(EVENTS)]
+    consumer = KafkaConsumer(
+        **client_options(settings.kafka), group_id=None, enable_auto_commit=False
+    )
+    partitions = [
+        TopicPartition(EVENTS, number) for number in consumer.partitions_for_topic(EVENTS)
+    ]
     consumer.assign(partitions)
     consumer.seek_to_beginning()
     ends, found = consumer.end_offsets(partitions), []
@@ -290,25 +345,43 @@ def small_disk(folder: Path, mib: int) -> Iterator[Path]:
     """A small file system of its own, in memory; only root can make one."""
     mount = folder / "disk"
     mount.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(mount)], check=True)  # noqa: S607
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(mount)], check=True)
     try:
         yield mount
     finally:
-        subprocess.run(["umount", str(mount)], check=True)  # noqa: S607
+        subprocess.run(["umount", str(mount)], check=True)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--minutes", type=float, default=10.0, help="so long Kafka stands still")
     parser.add_argument("--rate", type=float, default=200.0, help="requests a second")
-    parser.add_argument("--kills", type=int, default=5, help="of the gateway, while Kafka stands still; one more follows")
-    parser.add_argument("--tmpfs", action="store_true", help="a small disk of its own, which is filled up; as root")
+    parser.add_argument(
+        "--kills",
+        type=int,
+        default=5,
+        help="of the gateway, while Kafka stands still; one more follows",
+    )
+    parser.add_argument(
+        "--tmpfs", action="store_true", help="a small disk of its own, which is filled up; as root"
+    )
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     seed = secrets.randbelow(10**6) if options.seed is None else options.seed
-    with tempfile.TemporaryDirectory(prefix="pravah-chaos-") as folder, contextlib.ExitStack() as ends:
-        mount = ends.enter_context(small_disk(Path(folder), int(_TMPFS_MIB + _MORE_MIB * options.minutes))) if options.tmpfs else None
+    with (
+        tempfile.TemporaryDirectory(prefix="pravah-chaos-") as folder,
+        contextlib.ExitStack() as ends,
+    ):
+        mount = (
+            ends.enter_context(
+                small_disk(Path(folder), int(_TMPFS_MIB + _MORE_MIB * options.minutes))
+            )
+            if options.tmpfs
+            else None
+        )
         services = ends.enter_context(stack.running(Path(folder) / "home"))
         result = run(
             services,

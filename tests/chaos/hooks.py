@@ -25,21 +25,27 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2])]
+    sys.path[:0] = [
+        str(Path(__file__).resolve().parents[1]),
+        str(Path(__file__).resolve().parents[2]),
+    ]
 
-import gateway_world
 import psutil
 
 import reference
-from cli.prepare import read_registry_files
-from cli.workers import start_worker
+from operations.bootstrap import read_registry_files
+from operations.worker_processes import start_worker
+from pravah.settings import Settings
 from producers.gateway.store import FILE, Store
 from schemas.entries import encode_entries
 from schemas.registry import Registry
-from settings import Settings
+from tests.support import gateway_world
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "producers" / "examples"
-SAMPLES = {tool: min((EXAMPLES / tool).glob("*.json")).read_bytes() for tool in ("kobo", "odk", "commcare", "rapidpro", "glific")}
+SAMPLES = {
+    tool: min((EXAMPLES / tool).glob("*.json")).read_bytes()
+    for tool in ("kobo", "odk", "commcare", "rapidpro", "glific")
+}
 CLIENTS = 8
 Send = Callable[[str, bytes, dict[str, str]], tuple[int, str, bytes]]
 """Path, body and headers → status, media type and body."""
@@ -63,7 +69,23 @@ WORDS = [
     "ि",
     "a" * 5_000,
 ]
-VALUES: list[object] = [None, True, 0, -1, 2**63, -(2**63) - 1, 10**400, 0.1, 1e308, [], {}, [[]], {"": {}}, [None] * 50, *WORDS]
+VALUES: list[object] = [
+    None,
+    True,
+    0,
+    -1,
+    2**63,
+    -(2**63) - 1,
+    10**400,
+    0.1,
+    1e308,
+    [],
+    {},
+    [[]],
+    {"": {}},
+    [None] * 50,
+    *WORDS,
+]
 TEXTS = [
     b"",
     b"{",
@@ -87,7 +109,13 @@ TEXTS = [
 def sources(folder: Path) -> Path:
     """The examples' mappings, a source for each tool."""
     gateway_world.write_sources(folder, {"script": gateway_world.source("events", "bearer")})
-    for tool, check in (("kobo", "header"), ("odk", "basic"), ("commcare", "basic"), ("rapidpro", "header"), ("glific", "hmac")):
+    for tool, check in (
+        ("kobo", "header"),
+        ("odk", "basic"),
+        ("commcare", "basic"),
+        ("rapidpro", "header"),
+        ("glific", "hmac"),
+    ):
         mapping = min((EXAMPLES / tool / "mappings").glob("*.toml"))
         text = gateway_world.source(tool, check).replace('"form.toml"', json.dumps(str(mapping)))
         (folder / f"{tool}-any.toml").write_text(text, encoding="utf-8")
@@ -102,7 +130,9 @@ def headers(tool: str, body: bytes) -> dict[str, str]:
         return dict(gateway_world.BASIC)
     if tool == "glific":
         stamp = str(int(time.time()))
-        digest = hmac.new(gateway_world.SECRET.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+        digest = hmac.new(
+            gateway_world.SECRET.encode(), stamp.encode() + b"." + body, hashlib.sha256
+        ).hexdigest()
         return {"X-Glific-Signature": f"t={stamp},v1={digest}"}
     return {"X-Secret": gateway_world.SECRET}
 
@@ -116,9 +146,10 @@ def one_body(choose: random.Random, tool: str) -> bytes:
     if kind < 0.55:
         for _ in range(choose.randrange(1, 5)):
             sample = _changed(choose, sample)
-        return json.dumps(sample if choose.random() < 0.95 else [sample] * choose.randrange(30), ensure_ascii=choose.random() < 0.5).encode(
-            "utf-8", "surrogatepass"
-        )
+        return json.dumps(
+            sample if choose.random() < 0.95 else [sample] * choose.randrange(30),
+            ensure_ascii=choose.random() < 0.5,
+        ).encode("utf-8", "surrogatepass")
     body = bytearray(json.dumps(sample, ensure_ascii=False).encode())
     for _ in range(choose.randrange(4)):
         place = choose.randrange(len(body) + 1)
@@ -135,7 +166,9 @@ def one_body(choose: random.Random, tool: str) -> bytes:
 
 
 def _event(choose: random.Random) -> object:
-    one = gateway_world.event(unit="CG-AC084-B0017", entity=f"e{choose.randrange(50)}", version=choose.randrange(1, 9))
+    one = gateway_world.event(
+        unit="CG-AC084-B0017", entity=f"e{choose.randrange(50)}", version=choose.randrange(1, 9)
+    )
     return one if choose.random() < 0.7 else [one, gateway_world.event(unit="CG-AC084-B0018")]
 
 
@@ -151,7 +184,11 @@ def _changed(choose: random.Random, content: object) -> object:
         return content | {name: _changed(choose, content[name])}
     if isinstance(content, list) and content and choose.random() < 0.85:
         place = choose.randrange(len(content))
-        return [*content[:place], _changed(choose, content[place]), *content[place:] * choose.randrange(2)]
+        return [
+            *content[:place],
+            _changed(choose, content[place]),
+            *content[place:] * choose.randrange(2),
+        ]
     if isinstance(content, str) and choose.random() < 0.4:
         place = choose.randrange(len(content) + 1)
         return content[:place] + choose.choice(WORDS) + content[place:]
@@ -178,7 +215,9 @@ def fuzz(send: Send, bodies: int, seed: int) -> Counter[tuple[str, int]]:
         status, media_type, answer = send(path, body, headers(tool, body))
         found[tool, status] += 1
         assert status < 500 or status == 503, (tool, status, body[:2_000], answer)
-        assert media_type == ("application/problem+json" if status >= 400 else "application/json"), (tool, status, media_type, body[:2_000])
+        assert media_type == (
+            "application/problem+json" if status >= 400 else "application/json"
+        ), (tool, status, media_type, body[:2_000])
         assert isinstance(json.loads(answer), dict)
     return found
 
@@ -193,7 +232,9 @@ def running(folder: Path) -> Iterator[tuple[int, psutil.Process]]:
     """`pravah gateway` without Kafka: its port, and the process."""
     home = folder / "home"
     with Store(home / "gateway" / FILE) as store:
-        store.submit(lambda transaction: transaction.keep_registry(encode_entries(registry()))).result()
+        store.submit(
+            lambda transaction: transaction.keep_registry(encode_entries(registry()))
+        ).result()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -205,10 +246,18 @@ def running(folder: Path) -> Iterator[tuple[int, psutil.Process]]:
         "PRAVAH_PERSON_KEY": "a key of a test, long enough",
         "PRAVAH_GATEWAY_ARCHIVE_BYTES": str(32 * 1024 * 1024),
     }
-    process = start_worker(Settings(home=home), folder / "gateway.log", program=("-m", "cli.main", "gateway", "--port", str(port)), environment=environment)
+    process = start_worker(
+        Settings(home=home),
+        folder / "gateway.log",
+        program=("-m", "cli.main", "gateway", "--port", str(port)),
+        environment=environment,
+    )
     try:
         while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(("127.0.0.1", port), timeout=1),
+            ):
                 break
             assert process.poll() is None, (folder / "gateway.log").read_text()[-2_000:]
             time.sleep(0.1)
@@ -220,7 +269,9 @@ def running(folder: Path) -> Iterator[tuple[int, psutil.Process]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--bodies", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--json", action="store_true")
@@ -228,7 +279,10 @@ def main() -> int:
     seed = secrets.randbelow(10**6) if options.seed is None else options.seed
     found, failures = Counter[tuple[str, int]](), []
     sizes: list[float] = []
-    with tempfile.TemporaryDirectory(prefix="pravah-hooks-") as folder, running(Path(folder)) as (port, process):
+    with (
+        tempfile.TemporaryDirectory(prefix="pravah-hooks-") as folder,
+        running(Path(folder)) as (port, process),
+    ):
         local = threading.local()
 
         def send(path: str, body: bytes, given: dict[str, str]) -> tuple[int, str, bytes]:
@@ -241,7 +295,7 @@ def main() -> int:
         def client(number: int) -> None:
             try:
                 found.update(fuzz(send, options.bodies // CLIENTS, seed * CLIENTS + number))
-            except Exception as error:  # noqa: BLE001 - told at the end
+            except Exception as error:
                 failures.append(f"{type(error).__name__}: {error}"[:5_000])
 
         threads = [threading.Thread(target=client, args=(number,)) for number in range(CLIENTS)]
@@ -253,7 +307,9 @@ def main() -> int:
             time.sleep(0.5)
         seconds = time.monotonic() - began
         log = (Path(folder) / "gateway.log").read_text()
-        files = {path.name: path.stat().st_size for path in (Path(folder) / "home" / "gateway").iterdir()}
+        files = {
+            path.name: path.stat().st_size for path in (Path(folder) / "home" / "gateway").iterdir()
+        }
     failures += [line for line in log.splitlines() if "Traceback" in line]
     table = {f"{tool} {status}": count for (tool, status), count in sorted(found.items())}
     told = {

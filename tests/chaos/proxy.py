@@ -25,8 +25,12 @@ class CuttingProxy:
             while True:
                 client, _ = self._listening.accept()
                 server = socket.create_connection(("127.0.0.1", self._target))
-                threading.Thread(target=self._forward, args=(client, server, True), daemon=True).start()
-                threading.Thread(target=self._forward, args=(server, client, False), daemon=True).start()
+                threading.Thread(
+                    target=self._forward, args=(client, server, True), daemon=True
+                ).start()
+                threading.Thread(
+                    target=self._forward, args=(server, client, False), daemon=True
+                ).start()
 
     def _forward(self, source: socket.socket, target: socket.socket, upwards: bool) -> None:
         budget = self._choose.randrange(500, 60_000)

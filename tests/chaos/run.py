@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 import stack
-from chaos.cases import CASES
-from chaos.world import World
-from settings import Settings
+from pravah.settings import Settings
+from tests.chaos.cases import CASES
+from tests.chaos.world import World
 
 
 @dataclass
@@ -39,13 +39,15 @@ class Row:
     failures: list[str] = field(default_factory=list)
 
 
-def run_case(services: Settings, folder: Path, name: str, runs: int, seed: int, tell=lambda _: None) -> Row:
+def run_case(
+    services: Settings, folder: Path, name: str, runs: int, seed: int, tell=lambda _: None
+) -> Row:
     """Run a case so many times in one deployment; after each run everything is compared."""
     row = Row(name)
     began = time.monotonic()
     try:
         world = World(services, folder)
-    except Exception as error:  # noqa: BLE001 - the case before may have left the stack in pieces; the table is told all the same
+    except Exception as error:
         row.failures.append(f"no deployment: {type(error).__name__}: {error}")
         return row
     try:
@@ -55,8 +57,10 @@ def run_case(services: Settings, folder: Path, name: str, runs: int, seed: int, 
                 CASES[name](world)
                 world.drain()
                 outcome = world.check()
-            except Exception as error:  # noqa: BLE001 - told in the table; the next case goes on
-                row.failures.append(f"seed {seed + number}: {type(error).__name__}: {error}\n{traceback.format_exc(limit=-3)}\n{world.log_end()}")
+            except Exception as error:
+                row.failures.append(
+                    f"seed {seed + number}: {type(error).__name__}: {error}\n{traceback.format_exc(limit=-3)}\n{world.log_end()}"
+                )
                 break
             row.runs += 1
             row.events += outcome.events
@@ -76,14 +80,21 @@ def run_case(services: Settings, folder: Path, name: str, runs: int, seed: int, 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=20)
-    parser.add_argument("--case", action="append", choices=sorted(CASES), help="only this one; may be repeated")
-    parser.add_argument("--seed", type=int, default=None, help="of the first run; each run's is one more")
+    parser.add_argument(
+        "--case", action="append", choices=sorted(CASES), help="only this one; may be repeated"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=None, help="of the first run; each run's is one more"
+    )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     seed = secrets.randbelow(10**6) if options.seed is None else options.seed
     console = Console(stderr=True)
     rows = []
-    with tempfile.TemporaryDirectory(prefix="pravah-chaos-") as folder, stack.running(Path(folder) / "home") as services:
+    with (
+        tempfile.TemporaryDirectory(prefix="pravah-chaos-") as folder,
+        stack.running(Path(folder) / "home") as services,
+    ):
         for name in options.case or CASES:
             random.seed(seed)
             rows.append(
@@ -93,7 +104,9 @@ def main() -> int:
                     name,
                     options.runs,
                     seed,
-                    lambda row: console.print(f"[dim]{row.case}: {row.runs} runs, {row.differences} differences"),
+                    lambda row: console.print(
+                        f"[dim]{row.case}: {row.runs} runs, {row.differences} differences"
+                    ),
                 )
             )
             for failure in rows[-1].failures:
@@ -101,14 +114,36 @@ def main() -> int:
     if options.json:
         print(json.dumps({"seed": seed, "cases": [asdict(row) for row in rows]}))
     else:
-        table = Table("case", "runs", "events", "repeats", "figures compared", "differences", "seconds", title=f"fault suite, seeds from {seed}")
+        table = Table(
+            "case",
+            "runs",
+            "events",
+            "repeats",
+            "figures compared",
+            "differences",
+            "seconds",
+            title=f"fault suite, seeds from {seed}",
+        )
         for row in rows:
             done = "" if not row.failures else " ✗"
             table.add_row(
-                row.case + done, *(f"{number:,}" for number in (row.runs, row.events, row.repeats, row.figures, row.differences)), f"{row.seconds:.0f}"
+                row.case + done,
+                *(
+                    f"{number:,}"
+                    for number in (row.runs, row.events, row.repeats, row.figures, row.differences)
+                ),
+                f"{row.seconds:.0f}",
             )
-        total = [sum(getattr(row, name) for row in rows) for name in ("runs", "events", "repeats", "figures", "differences")]
-        table.add_row("all", *(f"{number:,}" for number in total), f"{sum(row.seconds for row in rows):.0f}", style="bold")
+        total = [
+            sum(getattr(row, name) for row in rows)
+            for name in ("runs", "events", "repeats", "figures", "differences")
+        ]
+        table.add_row(
+            "all",
+            *(f"{number:,}" for number in total),
+            f"{sum(row.seconds for row in rows):.0f}",
+            style="bold",
+        )
         Console(width=None if sys.stdout.isatty() else 120).print(table)
     return 1 if any(row.failures for row in rows) else 0
 

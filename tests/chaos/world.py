@@ -12,25 +12,40 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-import oracle
-import small_world
-from conftest import Deployment, empty, until
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 import stack
-from cli.prepare import prepare
-from cli.workers import last_lines, start_worker
-from producers.sdk import EventProducer
+from operations.bootstrap import prepare
+from operations.worker_processes import last_lines, start_worker
+from pravah.kafka import client_options
+from pravah.producer import EventProducer
+from pravah.settings import Settings
+from pravah.topics import EVENTS, REJECTED
 from schemas.registry import Registry, registry_from_csv
-from schemas.topics import EVENTS, REJECTED
-from settings import Settings
-from settings.kafka import client_options
 from sinks.recount import durable_cut, recount
+from tests.support import oracle, small_world
+from tests.support.deployment import Deployment, empty, until
 
 PARTITIONS = 3
-BROKEN = [b"", b"hello", b"\xff\xfe", b"[1]", b'{"unit": ', b"\x00" * 50, b"x" * 1_048_577, b'{"unit": "CG-AC001"}']
-KINDS = ["incharge_appointed", "committee_formed", "messaging_group", "social_post", "membership", "tally"]
+BROKEN = [
+    b"",
+    b"hello",
+    b"\xff\xfe",
+    b"[1]",
+    b'{"unit": ',
+    b"\x00" * 50,
+    b"x" * 1_048_577,
+    b'{"unit": "CG-AC001"}',
+]
+KINDS = [
+    "incharge_appointed",
+    "committee_formed",
+    "messaging_group",
+    "social_post",
+    "membership",
+    "tally",
+]
 
 
 def random_event(choose: random.Random, run: int, entities: int = 40) -> dict:
@@ -40,12 +55,27 @@ def random_event(choose: random.Random, run: int, entities: int = 40) -> dict:
     kind = choose.choice(KINDS)
     first, last = {"CG-AC001-B0004": (0, 40), "CG-AC002-B0005": (25, 60)}.get(unit, (0, 60))
     data = {
-        "incharge_appointed": {"role": "incharge", "person": "a" * 64, "active": choose.random() < 0.8},
+        "incharge_appointed": {
+            "role": "incharge",
+            "person": "a" * 64,
+            "active": choose.random() < 0.8,
+        },
         "committee_formed": {"members": choose.randrange(1, 9), "active": choose.random() < 0.8},
-        "messaging_group": {"group_type": choose.choice(["whatsapp", "broadcast"]), "members": choose.randrange(99), "active": choose.random() < 0.8},
-        "social_post": {"platform": choose.choice(["facebook", "twitter"]), "posts": choose.randrange(9), "reach": choose.randrange(99)},
+        "messaging_group": {
+            "group_type": choose.choice(["whatsapp", "broadcast"]),
+            "members": choose.randrange(99),
+            "active": choose.random() < 0.8,
+        },
+        "social_post": {
+            "platform": choose.choice(["facebook", "twitter"]),
+            "posts": choose.randrange(9),
+            "reach": choose.randrange(99),
+        },
         "membership": {"mode": choose.choice(["manual", "digital"]), "count": choose.randrange(9)},
-        "tally": {"metric": choose.choice(["volunteers", "doors_visited"]), "value": choose.randrange(99)},
+        "tally": {
+            "metric": choose.choice(["volunteers", "doors_visited"]),
+            "value": choose.randrange(99),
+        },
     }[kind]
     return {
         "event_id": f"{choose.getrandbits(32):08x}-0000-4000-8000-{choose.getrandbits(48):012x}",
@@ -114,7 +144,9 @@ class World:
         for _ in range(count):
             draw = self.choose.random()
             if draw < broken:
-                found.append((self.choose.choice(BROKEN), self.choose.choice(sorted(small_world.KEYS))))
+                found.append(
+                    (self.choose.choice(BROKEN), self.choose.choice(sorted(small_world.KEYS)))
+                )
                 self.broken += 1
                 continue
             if mine and draw < 0.2:
@@ -135,7 +167,12 @@ class World:
 
     # --- workers ----------------------------------------------------------------------------------------------------------------------------------------
 
-    def start(self, *program: str, settings: Settings | None = None, environment: dict[str, str] | None = None):
+    def start(
+        self,
+        *program: str,
+        settings: Settings | None = None,
+        environment: dict[str, str] | None = None,
+    ):
         log = self.folder / f"worker-{len(self.workers)}.log"
         given = {"environment": environment, **({"program": program} if program else {})}
         process = start_worker(settings or self.settings, log, **given)
@@ -156,7 +193,10 @@ class World:
         return last_lines(self.workers[-1].log, 12) if self.workers else "(no worker)"
 
     def said(self, text: str) -> bool:
-        return any(text in worker.log.read_text(encoding="utf-8", errors="replace") for worker in self.alive())
+        return any(
+            text in worker.log.read_text(encoding="utf-8", errors="replace")
+            for worker in self.alive()
+        )
 
     def durable(self) -> int:
         return self.deployment.durable()
@@ -166,18 +206,22 @@ class World:
         until(lambda: self.durable() >= records, "the workers get on", 90)
 
     def server(self, name: str):
-        return next(server for server in stack.status(self.settings.home).servers if server.name == name)
+        return next(
+            server for server in stack.status(self.settings.home).servers if server.name == name
+        )
 
     def drain(self) -> None:
         """With the workers that are left, or one new one, until all is rolled up."""
         deadline = time.monotonic() + 120
         while self.behind():
             self.ensure()
-            assert time.monotonic() < deadline, f"not rolled up; the newest worker's log ends:\n{self.log_end()}"
+            assert time.monotonic() < deadline, (
+                f"not rolled up; the newest worker's log ends:\n{self.log_end()}"
+            )
             time.sleep(0.05)
 
     def behind(self) -> int:
-        from sinks.lag import Lag  # noqa: PLC0415
+        from sinks.lag import Lag
 
         with Lag(self.settings.kafka, self.clickhouse) as lag:
             return lag.position().behind
@@ -195,18 +239,33 @@ class World:
         found, expected = self.deployment.rollups(), oracle.figures(self.sent, self.hierarchy)
         self.outcome.figures = len(expected.keys() | found.keys())
         wrong = [
-            f"{key}: expected {expected.get(key)}, found {found.get(key)}" for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)
+            f"{key}: expected {expected.get(key)}, found {found.get(key)}"
+            for key in expected.keys() | found.keys()
+            if expected.get(key) != found.get(key)
         ]
-        self._expect(wrong, "recount", recount(self.clickhouse, durable_cut(self.clickhouse)).different, 0)
-        versions = {(oracle.routing_key(one["unit"]), one["entity"], one["version"]) for one in self.sent}
-        self._expect(wrong, "versions in the ledger", self.clickhouse.execute("SELECT count() FROM events")[0][0], len(versions))
+        self._expect(
+            wrong, "recount", recount(self.clickhouse, durable_cut(self.clickhouse)).different, 0
+        )
+        versions = {
+            (oracle.routing_key(one["unit"]), one["entity"], one["version"]) for one in self.sent
+        }
+        self._expect(
+            wrong,
+            "versions in the ledger",
+            self.clickhouse.execute("SELECT count() FROM events")[0][0],
+            len(versions),
+        )
         self._expect(wrong, "records set aside", len(self._rejected()), self.broken)
         boundaries: dict[int, set[int]] = {}
-        for partition, chunk, offset, closed in self.clickhouse.execute("SELECT partition, chunk, next_offset, closed FROM chunks FINAL"):
+        for partition, chunk, offset, closed in self.clickhouse.execute(
+            "SELECT partition, chunk, next_offset, closed FROM chunks FINAL"
+        ):
             boundaries.setdefault(partition, {0}).update({chunk, offset} if closed else {chunk})
         for partition, committed in self._committed().items():
             if committed not in boundaries.get(partition, {0}):
-                wrong.append(f"partition {partition}: committed offset {committed} is no chunk boundary")
+                wrong.append(
+                    f"partition {partition}: committed offset {committed} is no chunk boundary"
+                )
         self.outcome.differences = wrong
         return self.outcome
 
@@ -222,18 +281,32 @@ class World:
         finally:
             admin.close()
         found = offsets.get(self.settings.consumer_group, offsets)
-        return {tp.partition: meta.offset for tp, meta in found.items() if tp.topic == EVENTS and meta.offset >= 0}
+        return {
+            tp.partition: meta.offset
+            for tp, meta in found.items()
+            if tp.topic == EVENTS and meta.offset >= 0
+        }
 
     def _rejected(self) -> set[tuple[bytes, bytes]]:
         """Where the records of `activity.rejected` came from, each once."""
-        consumer = KafkaConsumer(**client_options(self.settings.kafka), group_id=None, max_partition_fetch_bytes=8 << 20, fetch_max_bytes=64 << 20)
-        partitions = [TopicPartition(REJECTED, number) for number in consumer.partitions_for_topic(REJECTED)]
+        consumer = KafkaConsumer(
+            **client_options(self.settings.kafka),
+            group_id=None,
+            max_partition_fetch_bytes=8 << 20,
+            fetch_max_bytes=64 << 20,
+        )
+        partitions = [
+            TopicPartition(REJECTED, number) for number in consumer.partitions_for_topic(REJECTED)
+        ]
         consumer.assign(partitions)
         consumer.seek_to_beginning()
         ends, found = consumer.end_offsets(partitions), set()
         while any(consumer.position(tp) < ends[tp] for tp in partitions):
             for records in consumer.poll(timeout_ms=200).values():
-                found |= {(dict(record.headers)["partition"], dict(record.headers)["offset"]) for record in records}
+                found |= {
+                    (dict(record.headers)["partition"], dict(record.headers)["offset"])
+                    for record in records
+                }
         consumer.close()
         return found
 
@@ -244,4 +317,9 @@ Case = Callable[[World], None]
 def other_registry() -> tuple[Registry, str]:
     """The small world with booth 3 in district A instead of B, and its parents file."""
     parents = small_world.PARENTS.replace("CG-AC001-B0003,CG-D-B", "CG-AC001-B0003,CG-D-A")
-    return registry_from_csv({"small.units.csv": small_world.UNITS.splitlines(), "small.parents.csv": parents.splitlines()}), parents
+    return registry_from_csv(
+        {
+            "small.units.csv": small_world.UNITS.splitlines(),
+            "small.parents.csv": parents.splitlines(),
+        }
+    ), parents

@@ -1,0 +1,59 @@
+"""What every dashboard of ours has: its name, its tag, Indian time, links to the others."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard, DashboardLink, TimePicker
+from grafana_foundation_sdk.models.dashboard import DashboardLinkType
+
+WALL, PROGRAMME, DISTRICT, ASSEMBLY = (
+    "pravah-wall",
+    "pravah-programme",
+    "pravah-district",
+    "pravah-assembly",
+)
+ACTIVITY, PIPELINE, EXPLAIN = "pravah-activity", "pravah-pipeline", "pravah-explain"
+AICC, AICC_COPY = "pravah-aicc", "pravah-aicc-copy"
+
+TAG = "pravah"
+
+
+def frame(
+    uid: str, title: str, description: str, *, days: int = 30, refresh: str = "1m"
+) -> Dashboard:
+    """An empty dashboard.
+
+    Args:
+        uid: one of this module's.
+        title: in Hindi and English.
+        description: which question it answers.
+        days: of the time range that it opens with.
+        refresh: no faster than what it shows changes.
+    """
+    others = (
+        DashboardLink("कक्ष · rooms")
+        .type(DashboardLinkType.DASHBOARDS)
+        .tags([TAG])
+        .as_dropdown(as_dropdown=True)
+        .include_vars(include_vars=False)
+    )
+    return (
+        Dashboard(title)
+        .uid(uid)
+        .description(description)
+        .tags([TAG])
+        .timezone("Asia/Kolkata")
+        .week_start("monday")
+        .time(f"now-{days}d", "now")
+        .refresh(refresh)
+        .timepicker(TimePicker().refresh_intervals(["1m", "5m", "15m", "1h"]))
+        .readonly()
+        .link(others.keep_time(keep_time=True))
+    )
+
+
+def filled(dashboard: Dashboard, panels: Sequence[Any]) -> Dashboard:
+    """A dashboard with its panels, which have no common class in the library."""
+    for panel in panels:
+        dashboard = dashboard.with_panel(panel)
+    return dashboard

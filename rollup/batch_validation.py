@@ -1,0 +1,388 @@
+"""Admission of many records at once: the same decisions as `Validator`, column by column.
+
+A record in the usual form is read by `columnar.decoding` and checked in columns. Whatever does not pass here, for whichever reason, is given to `Validator`, which decides and explains: so a rule that is only there costs time and never a
+figure, and one that is here must say no to everything that `Validator` refuses (`tests/property/test_batch_validation.py`).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from columnar.columns import Names
+from columnar.decoding import KINDS, Decoded, decode
+from columnar.loops import Array
+from columnar.texts import (
+    Hashed,
+    NameTable,
+    Texts,
+    are_hash_lists,
+    are_hashes,
+    instants,
+    list_items,
+    uuids,
+)
+from pravah.days import KOLKATA_OFFSET_SECONDS
+from pravah.events import MAX_EVENT_BYTES, Event, EvidenceUrl, Kind, Label
+from rollup.chunks import Record
+from rollup.contribution import Version
+from rollup.record_batch import RecordBatch
+from rollup.validation import Accepted, Misrouted, Rejected, Tick, Validator
+from rollup.version_columns import REPORT, Encodings, LedgerColumns, columns_of
+
+_LABEL: TypeAdapter[str] = TypeAdapter(Label)
+_EVIDENCE: TypeAdapter[list[str]] = TypeAdapter(list[EvidenceUrl])
+_MOST_LABELS = 50_000
+"""Tools and installations that are remembered; one more costs time, no more."""
+_TALLY = KINDS.index("tally")
+_MOST_RULES = 1 << 16
+"""More than an event can feed metrics."""
+
+
+@dataclass(slots=True)
+class Verdicts:
+    """What became of some records of one partition."""
+
+    accepted: LedgerColumns | None
+    rejected: list[Rejected]
+    misrouted: list[Misrouted]
+    ticks: list[int]
+    """Their offsets."""
+
+    def of(self, records: RecordBatch) -> "Verdicts":
+        """What became of some consecutive ones among the records."""
+        first, last = records[0].offset, records[-1].offset
+        accepted = self.accepted
+        if accepted is not None:
+            accepted = accepted.where((first <= accepted.offset) & (accepted.offset <= last))
+        return Verdicts(
+            accepted if accepted is not None and len(accepted) else None,
+            [one for one in self.rejected if first <= one.record.offset <= last],
+            [one for one in self.misrouted if first <= one.record.offset <= last],
+            [offset for offset in self.ticks if first <= offset <= last],
+        )
+
+
+class _Amounts(NamedTuple):
+    """Amounts of some events: which event, in which order within it, of which metric, how much."""
+
+    row: Array
+    order: int
+    metric: Array
+    amount: Array
+
+
+class BatchValidator:
+    """Decides about batches, under the registry and the metric dictionary of an `Validator`."""
+
+    def __init__(self, admission: Validator) -> None:
+        """Take the one that decides singly."""
+        self.admission = admission
+        """Decides about what is not as usual."""
+        dictionary = admission.dictionary
+        self.encodings = encodings = Encodings.of(admission.registry, dictionary)
+        """What the numbers in the columns mean. Tools and installations are added as they come."""
+        self._hierarchy = hierarchy = encodings.hierarchy
+        self._partitions = np.fromiter(
+            map(admission.partition_of, hierarchy.key_names), np.int32, len(hierarchy.key_names)
+        )[hierarchy.keys]
+        self._units, self._tools, self._producers = (
+            NameTable(hierarchy.codes),
+            NameTable(),
+            NameTable(),
+        )
+        tallies = [
+            name for name, metric in dictionary.metrics.items() if metric.source.kind == "tally"
+        ]
+        self._tallies, self._tally_metrics = (
+            NameTable(tallies),
+            np.array([*map(encodings.metrics.code, tallies), -1], np.int32),
+        )
+        self._key_prefixes = Texts.of(f"{key}\n" for key in hierarchy.key_names)
+
+    def admit(self, partition: int, records: Sequence[Record]) -> Verdicts:
+        """Decide about consecutive records of a partition. The accepted versions of an entity come in the order of the log."""
+        records = RecordBatch.of(records)
+        columns, passed = self._columns(partition, records)
+        unusual = [records[row] for row in np.flatnonzero(~passed).tolist()]
+        return self._with_unusual(partition, columns if len(columns) else None, unusual)
+
+    def _with_unusual(
+        self, partition: int, columns: LedgerColumns | None, unusual: Iterable[Record]
+    ) -> Verdicts:
+        verdicts = Verdicts(columns, [], [], [])
+        accepted = []
+        for record in unusual:
+            decision = self.admission.admit(partition, record)
+            if isinstance(decision, Accepted):
+                accepted.append((decision.event, decision.version, decision.record))
+            elif isinstance(decision, Rejected):
+                verdicts.rejected.append(decision)
+            elif isinstance(decision, Misrouted):
+                verdicts.misrouted.append(decision)
+            elif isinstance(decision, Tick):
+                verdicts.ticks.append(record.offset)
+        if accepted:
+            accepted.sort(key=_offset_of)
+            others = columns_of(accepted, partition, self.encodings)
+            verdicts.accepted = others if columns is None else _in_order(columns, others)
+        verdicts.rejected.sort(key=_offset)
+        verdicts.misrouted.sort(key=_offset)
+        return verdicts
+
+    def _columns(self, partition: int, records: RecordBatch) -> tuple[LedgerColumns, Array]:
+        """The events among the records that may be taken as they are, as columns; and which records these are."""
+        hierarchy = self._hierarchy
+        events, passed = decode(
+            records.buffer,
+            records.value_begins,
+            np.where(records.value_lengths <= MAX_EVENT_BYTES, records.value_lengths, 0),
+        )
+        appended_at = records.timestamps
+        unit = self._units.find(Hashed.of(events.text("unit")))
+        occurred_at, read = instants(events.text("occurred_at"))
+        day = ((occurred_at // 1_000_000 + KOLKATA_OFFSET_SECONDS) // 86_400).astype(np.int32)
+        passed &= (
+            read
+            & (unit >= 0)
+            & (hierarchy.first[unit] <= day)
+            & (day <= hierarchy.last[unit])
+            & (self._partitions[unit] == partition)
+        )
+        passed &= occurred_at <= appended_at * 1000 + self.admission.max_future_micros
+        event_id, read = uuids(events.text("event_id"))
+        passed &= read
+        reported_at, read = instants(events.text("reported_at"))
+        unreported = ~events.has("reported_at")
+        passed &= read | unreported
+        self._check_texts(events, passed)
+        self._check_trained(events, unit, day, passed)
+        tool = self._labels(self._tools, self.encodings.tools, events.text("source.tool"), passed)
+        producer = self._labels(
+            self._producers, self.encodings.producers, events.text("source.producer"), passed
+        )
+        lengths, metrics, amounts = self._amounts(events, passed)
+        rows = np.flatnonzero(passed)
+        entities, names = self._entities(events, unit, rows)
+        return LedgerColumns(
+            entities=entities,
+            version=events.number("version")[rows],
+            op=events.number("op")[rows].astype(np.int8),
+            verification=events.number("verification")[rows].astype(np.int8),
+            unit=unit[rows],
+            occurred_at=occurred_at[rows],
+            day=day[rows],
+            lengths=lengths[rows],
+            metrics=metrics,
+            amounts=amounts,
+            partition=np.full(len(rows), partition, np.int32),
+            offset=records.offsets[rows],
+            appended_at=appended_at[rows],
+            event_id=event_id[rows],
+            names=names,
+            kind=events.number("kind")[rows].astype(np.int8),
+            reported_at=reported_at[rows],
+            unreported=unreported[rows],
+            tool=tool[rows],
+            producer=producer[rows],
+            reporter=events.text("reporter")[rows].copied(),
+            evidence=events.text("evidence")[rows].copied(),
+            data=events.data(rows),
+        ), passed
+
+    def _entities(self, events: Decoded, unit: Array, rows: Array) -> tuple[Hashed, Texts]:
+        """Of some events the entities, and the same without their routing keys, on the same bytes."""
+        named, entity, identity = (
+            events.has("entity"),
+            events.text("entity"),
+            events.text("event_id"),
+        )
+        names = Texts(
+            events.buffer,
+            np.where(named, entity.begins, identity.begins)[rows],
+            np.where(named, entity.lengths, identity.lengths)[rows],
+        )
+        keys = self._hierarchy.keys[unit[rows]]
+        entities = names.behind(self._key_prefixes, keys)
+        return Hashed.of(entities), Texts(
+            entities.buffer, entities.begins + self._key_prefixes.lengths[keys], names.lengths
+        )
+
+    @staticmethod
+    def _check_texts(events: Decoded, passed: Array) -> None:
+        """What decoding leaves open of texts: hashes, links, labels, tallies' metrics."""
+        for path, are_usual in _TEXTS.items():
+            has = events.has(path) & passed
+            if has.any():
+                rows = np.flatnonzero(has)
+                passed[rows[~are_usual(events.text(path)[rows])]] = False
+
+    def _check_trained(self, events: Decoded, unit: Array, day: Array, passed: Array) -> None:
+        rows = np.flatnonzero(passed & (events.number("data.trained_units") > 0))
+        if len(rows):
+            counts, trained = list_items(events.text("data.trained_units")[rows])
+            rows = np.repeat(rows, counts)
+            passed[
+                rows[
+                    ~self._hierarchy.are_at_or_below(
+                        self._units.find(Hashed.of(trained)), unit[rows], day[rows]
+                    )
+                ]
+            ] = False
+            passed[rows[events.number("op")[rows] != REPORT]] = (
+                False  # they are not compared with the registry, but formed well
+            )
+
+    @staticmethod
+    def _labels(table: NameTable, names: Names, texts: Texts, passed: Array) -> Array:
+        """The numbers of tools or producers. One that was not met yet gets one; it does not pass if it is no label, or too many were met."""
+        table.enter(Hashed.of(names.names[len(table) :]))
+        numbers = table.find(Hashed.of(texts))
+        unknown = np.flatnonzero((numbers < 0) & passed)
+        if len(unknown):
+            for text in dict.fromkeys(texts[unknown].values()):
+                if len(names.names) < _MOST_LABELS and _is_label(text):
+                    names.code(text)
+            table.enter(Hashed.of(names.names[len(table) :]))
+            numbers[unknown] = table.find(Hashed.of(texts[unknown]))
+            passed &= numbers >= 0
+        return numbers
+
+    def _amounts(self, events: Decoded, passed: Array) -> tuple[Array, Array, Array]:
+        """What `MetricDictionary.amounts` gives for each event, one event after another: how many, metrics, amounts."""
+        kind, report = events.number("kind"), (events.number("op") == REPORT) & passed
+        found: list[_Amounts] = []
+        for number, name in enumerate(KINDS):
+            of_kind = passed & (kind == number)
+            if number == _TALLY and of_kind.any():
+                found += self._tallied(events, np.flatnonzero(of_kind), report, passed)
+            elif number != _TALLY and (rows := np.flatnonzero(of_kind & report)).size:
+                found += self._derived(name, events, rows)
+        if not found:
+            return np.zeros(len(events), np.int64), np.empty(0, np.int32), np.empty(0, np.int64)
+        row = np.concatenate([one.row for one in found])
+        order = np.argsort(
+            row * _MOST_RULES
+            + np.repeat([one.order for one in found], [len(one.row) for one in found]),
+            kind="stable",
+        )
+        return (
+            np.bincount(row, minlength=len(events)),
+            np.concatenate([one.metric for one in found])[order],
+            np.concatenate([one.amount for one in found])[order],
+        )
+
+    def _tallied(
+        self, events: Decoded, rows: Array, report: Array, passed: Array
+    ) -> Iterable[_Amounts]:
+        metric = self._tally_metrics[
+            self._tallies.find(Hashed.of(events.text("data.metric")[rows]))
+        ]
+        passed[rows[(metric < 0) & events.has("data")[rows]]] = False
+        reported = (metric >= 0) & report[rows]
+        yield _Amounts(
+            rows[reported], 0, metric[reported], events.number("data.value")[rows[reported]]
+        )
+
+    def _derived(self, kind: Kind, events: Decoded, rows: Array) -> Iterable[_Amounts]:
+        """By the rules of the kind; each rule takes the events it selects."""
+        dictionary = self.admission.dictionary
+        is_observed = dictionary.is_observed(kind)
+        for given, chosen in _cases(events, dictionary.selectors(kind), rows):
+            active = events.number("data.active")[chosen] if is_observed else None
+            for order, (metric, field) in enumerate(dictionary.rules(kind, given)):
+                amount = (
+                    np.ones(len(chosen), np.int64)
+                    if field is None
+                    else events.number(f"data.{field}")[chosen]
+                )
+                if active is not None:
+                    amount = amount * active
+                reporting = chosen
+                if (
+                    field is not None
+                    and not (has := events.has_value(f"data.{field}")[chosen]).all()
+                ):
+                    reporting, amount = chosen[has], amount[has]
+                yield _Amounts(
+                    reporting,
+                    order,
+                    np.full(len(reporting), self.encodings.metrics.code(metric), np.int32),
+                    amount,
+                )
+
+
+def _cases(
+    events: Decoded, selectors: Sequence[str], rows: Array
+) -> Iterable[tuple[tuple[Any, ...], Array]]:
+    """Events by the values that some fields of their data have."""
+    codes, values = np.zeros(len(rows), np.int64), []
+    for selector in selectors:
+        numbers, of_numbers = events.coded(f"data.{selector}", rows)
+        codes = codes * len(of_numbers) + numbers
+        values.append(of_numbers)
+    for code in np.unique(codes).tolist():
+        given, rest = [], code
+        for of_numbers in reversed(values):
+            rest, number = divmod(rest, len(of_numbers))
+            given.append(of_numbers[number])
+        yield tuple(reversed(given)), rows[codes == code]
+
+
+def _in_order(columns: LedgerColumns, others: LedgerColumns) -> LedgerColumns:
+    """Both together; in the order of the log where one entity is in both, for of two versions with one number the first stands."""
+    together = LedgerColumns.join([columns, others])
+    if set(others.entities.values()).isdisjoint(columns.entities.values()):
+        return together
+    return together.take(np.argsort(together.offset, kind="stable"))
+
+
+def _offset_of(accepted: tuple[Event, Version, Record]) -> int:
+    return accepted[2].offset
+
+
+def _offset(decision: Rejected | Misrouted) -> int:
+    return decision.record.offset
+
+
+def _are_labels(texts: Texts) -> Array:
+    listed = texts.values()
+    labels = {text for text in set(listed) if _is_label(text)}
+    return np.array([text in labels for text in listed], bool)
+
+
+def _are_links(texts: Texts) -> Array:
+    listed = texts.values()
+    are: Array = np.ones(len(listed), bool)
+    try:
+        _EVIDENCE.validate_python(listed)
+    except ValidationError as error:
+        are[
+            [
+                int(item["loc"][0])
+                for item in error.errors(
+                    include_url=False, include_context=False, include_input=False
+                )
+            ]
+        ] = False
+    return are
+
+
+def _is_label(text: str) -> bool:
+    try:
+        _LABEL.validate_python(text)
+    except ValidationError:
+        return False
+    return True
+
+
+_TEXTS = {
+    "reporter": are_hashes,
+    "evidence": _are_links,
+    "data.person": are_hashes,
+    "data.member_keys": are_hash_lists,
+    "data.programme": _are_labels,
+}
+"""Fields with a pattern → which of some texts may be taken as they are. Units, tools, producers, metrics and moments are looked at where they become numbers."""

@@ -1,0 +1,24 @@
+"""What comes back from the ledger, in the words of the core."""
+
+from rollup.contribution import Version
+from rollup.storage import StoredVersion
+from rollup.version_columns import Entity
+
+
+def entity_of(row: StoredVersion) -> Entity:
+    """The entity that a version is of."""
+    return f"{row.key}\n{row.entity}"
+
+
+def version_of(row: StoredVersion) -> Version:
+    """A version as the ledger has it."""
+    amounts = dict(zip(row.metrics, row.amounts, strict=True))
+    return Version(
+        row.version,
+        row.op,  # type: ignore[arg-type]
+        row.verification,  # type: ignore[arg-type]
+        row.unit,
+        row.occurred_at,
+        row.day,
+        amounts,
+    )

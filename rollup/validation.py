@@ -1,0 +1,183 @@
+"""Admission: one record of the log becomes an accepted version, a rejection with a reason, or something to send on.
+
+A pure function of the record, the registry and the metric dictionary: it looks at no clock, so a replay decides the same. "The future" is measured from the broker's
+append time.
+"""
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
+
+from pravah.days import date_of, day_of_micros, instant_micros
+from pravah.events import Event, EventError, Retraction, TrainingHeld, parse_event
+from pravah.units import routing_key
+from rollup.chunks import Record, is_tick
+from rollup.contribution import Version
+from schemas.metrics import MetricDictionary, UnknownMetricError
+from schemas.registry import Registry
+
+Reason = Literal[
+    "empty",
+    "too_large",
+    "not_utf8",
+    "not_json",
+    "invalid",
+    "unknown_unit",
+    "closed_unit",
+    "far_future",
+    "unknown_metric",
+    "unknown_trained_unit",
+]
+"""Why a record is rejected; the header `reason` of `activity.rejected`."""
+
+
+class Accepted(NamedTuple):
+    """A record that is a version of an entity."""
+
+    key: str
+    entity: str
+    version: Version
+    event: Event
+    record: Record
+
+
+class Rejected(NamedTuple):
+    """A record that counts nowhere, with what a person needs to mend it."""
+
+    record: Record
+    reason: str
+    detail: str
+    told: str
+    """The same without what stood in the record, for that may name persons."""
+
+
+class Misrouted(NamedTuple):
+    """An event in a partition that its unit does not belong to."""
+
+    record: Record
+    key: str
+    partition: int
+
+
+class Tick(NamedTuple):
+    """A record that only ends a quiet partition's chunk."""
+
+    record: Record
+
+
+class Validator:
+    """Decides about records, under one registry and one metric dictionary."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        dictionary: MetricDictionary,
+        *,
+        partition_of: Callable[[str], int],
+        max_future_hours: float,
+    ) -> None:
+        """Take what it decides by.
+
+        Args:
+            registry: the units.
+            dictionary: the metrics.
+            partition_of: the partition of `activity.events` that a routing key belongs to.
+            max_future_hours: an event may have occurred at most so much after its arrival.
+        """
+        self.registry = registry
+        self.dictionary = dictionary
+        self.partition_of = lru_cache(maxsize=None)(partition_of)
+        self.max_future_micros = int(max_future_hours * 3_600_000_000)
+
+    def admit(self, partition: int, record: Record) -> Accepted | Rejected | Misrouted | Tick:
+        """Decide about one record of a partition."""
+        if is_tick(record):
+            return Tick(record)
+        try:
+            event = parse_event(record.value)
+            version = self._version(event, record)
+        except EventError as error:
+            return Rejected(record, error.reason, error.detail, error.told)
+        key = routing_key(event.unit)
+        belongs = self.partition_of(key)
+        return (
+            Accepted(key, event.entity_name, version, event, record)
+            if belongs == partition
+            else Misrouted(record, key, belongs)
+        )
+
+    def _version(self, event: Event, record: Record) -> Version:
+        occurred_at = instant_micros(event.occurred_at)
+        day = day_of_micros(occurred_at)
+        if occurred_at > record.timestamp * 1000 + self.max_future_micros:
+            reason = "far_future"
+            raise EventError(
+                reason,
+                f"occurred_at: {event.occurred_at.isoformat()} lies in the future of its arrival: the device's clock was wrong",
+            )
+        self._check_open(event.unit, day)
+        if isinstance(event, Retraction):
+            return Version(
+                event.version, event.op, event.verification, event.unit, occurred_at, day, {}
+            )
+        if isinstance(event, TrainingHeld) and event.data.trained_units:
+            self._check_trained(event.unit, event.data.trained_units, day)
+        try:
+            amounts = (
+                {} if event.op == "retract" else self.dictionary.amounts(event.kind, event.data)
+            )
+        except UnknownMetricError as error:
+            reason = "unknown_metric"
+            raise EventError(reason, str(error)) from None
+        return Version(
+            event.version, event.op, event.verification, event.unit, occurred_at, day, amounts
+        )
+
+    def _check_open(self, code: str, day: int) -> None:
+        unit = self.registry.units.get(code)
+        if unit is None:
+            reason = "unknown_unit"
+            raise EventError(
+                reason,
+                f"unit: {code!r} is not in the registry; correct the code, or add the unit and replay",
+            )
+        if not unit.first <= day <= unit.last:
+            reason = "closed_unit"
+            when = (
+                f"from {date_of(unit.first)}" if day < unit.first else f"until {date_of(unit.last)}"
+            )
+            raise EventError(
+                reason,
+                f"unit: {code} exists only {when}, the event occurred on {date_of(day)} (Asia/Kolkata); report for the unit of that day",
+            )
+
+    def _check_trained(self, code: str, trained: list[str], day: int) -> None:
+        for unit in trained:
+            if not self.registry.is_at_or_below(unit, code, day):
+                reason = "unknown_trained_unit"
+                raise EventError(
+                    reason,
+                    f"data.trained_units: {unit!r} is no unit at or below {code} on {date_of(day)}; correct or remove it",
+                )
+
+
+def rejection_row(rejected: Rejected, partition: int, chunk: int, attempt: UUID) -> tuple[Any, ...]:
+    """A rejected record as a row of `rollup.storage.REJECTED_RECORDS`: why, without what stood in it."""
+    record, key = rejected.record, rejected.record.key or b""
+    state = _STATE.match(key)
+    return (
+        partition,
+        record.offset,
+        chunk,
+        attempt,
+        state[1].decode() if state else "",
+        rejected.reason,
+        rejected.told[:_TOLD],
+        record.timestamp,
+    )
+
+
+_STATE = re.compile(rb"(?!IN)([A-Z]{2})(-|$)")
+_TOLD = 1_000

@@ -1,0 +1,83 @@
+"""Before the first record: every compiled loop is run once, so that it is compiled, or read from where it was kept, before a partition waits for it."""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from columnar.texts import Texts
+from pravah.days import date_of, day_of
+from pravah.events import EARLIEST, MODELS
+from pravah.units import routing_key
+from rollup.batch_validation import BatchValidator
+from rollup.entity_cache import EntityCache
+from rollup.open_chunk import OpenChunk
+from rollup.record_batch import HEADER, One, RecordBatch
+from rollup.seen_filter import SeenFilter, first_rows
+
+_ID, _HASH = "00000000-0000-4000-8000-000000000000", "0" * 64
+_LATER = 1 << 50
+"""Milliseconds since 1970-01-01T00:00Z, after whatever a unit may report."""
+_DATA: dict[str, dict[str, Any]] = {
+    "incharge_appointed": {"role": "head", "person": _HASH},
+    "committee_formed": {"members": 1},
+    "training_held": {"programme": "warm-up", "attendees": 1, "trained_units": []},
+    "messaging_group": {"group_type": "whatsapp", "members": 1},
+    "social_post": {"platform": "facebook", "posts": 1},
+    "membership": {"mode": "digital", "count": 1, "member_keys": [_HASH]},
+    "tally": {"metric": "warm_up", "value": 1},
+}
+
+
+def warm_up(admission: BatchValidator) -> None:
+    """Decide about one event of each kind; nothing of it is kept."""
+    single = admission.admission
+    unit = next(iter(single.registry.units.values()))
+    at = f"{date_of(max(unit.first, day_of(EARLIEST.date()) + 1))}T12:00:00+05:30"
+    events = [
+        {
+            "event_id": _ID,
+            "entity": f"warm-up {kind}",
+            "unit": unit.code,
+            "kind": kind,
+            "occurred_at": at,
+            "reported_at": at,
+            "reporter": _HASH,
+        }
+        | {
+            "source": {"tool": "warm-up", "producer": "warm-up"},
+            "data": {
+                **_DATA[kind],
+                **({"trained_units": [unit.code]} if kind == "training_held" else {}),
+            },
+        }
+        for kind in MODELS
+    ]
+    records = RecordBatch.of(
+        [
+            One(offset, _LATER, b"", json.dumps(event).encode())
+            for offset, event in enumerate(events)
+        ]
+    )
+    verdicts = admission.admit(
+        single.partition_of(routing_key(unit.code)), RecordBatch.join([records, records])
+    ).accepted
+    if (
+        verdicts is None
+    ):  # a unit that nothing may be reported of: then the first batch waits a little
+        return
+    for texts in (Texts.join([verdicts.names, verdicts.data]), Texts.of(["one by one"])):
+        texts.native()
+        texts.crc32()
+    first = first_rows(verdicts.entities.checksums)
+    for bits in (8, 32):  # as bits, and as a table
+        SeenFilter(bits).add(verdicts.entities.checksums & np.uint32((1 << bits) - 1))
+    verdicts.entities.texts.are_as(first, first)
+    chunk, later = (OpenChunk(0, 1, admission.encodings) for _ in range(2))
+    chunk.fold(verdicts, first == np.arange(len(first)))
+    chunk.take_unwritten()
+    recent = EntityCache(0)
+    recent.keep(chunk.known)
+    recent.tell(verdicts.entities[first == np.arange(len(first))], later.known)
+    later.tell(["told"], [("told", next(verdicts.each(admission.encodings)))])
+    RecordBatch.from_batches(np.zeros(1, HEADER), [b""])

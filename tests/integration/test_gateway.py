@@ -1,0 +1,699 @@
+"""The gateway over HTTP: who may send what, what is answered, what is kept, and that 2xx means on the disk."""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from producers.gateway.limits import is_deeper
+from producers.gateway.sources import GLIFIC_DUMMY_SECRET, FieldSourcesError, field_sources
+from producers.gateway.status import status
+from producers.gateway.store import Store, Transaction
+from producers.gateway.telemetry import CATALOGUE
+from producers.outbox import Bounds
+from tests.support.deployment import Deployment
+from tests.support.gateway_world import (
+    BASIC,
+    BEARER,
+    OTHER,
+    SECRET,
+    SOURCES,
+    World,
+    event,
+    gateway,
+    kobo,
+    source,
+    write_sources,
+)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with gateway(tmp_path) as made:
+        yield made
+
+
+def post(
+    world: World, body: object, headers: dict[str, str] | None = None, path: str = "/v1/events"
+):
+    content = body if isinstance(body, bytes) else orjson.dumps(body)
+    return world.client.post(path, content=content, headers=BEARER if headers is None else headers)
+
+
+def hook(world: World, body: object, name: str = "kobo-all", secret: str = SECRET):
+    return post(world, body, {"X-Secret": secret}, f"/v1/hooks/kobo/{name}")
+
+
+# --- answers ----------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_event_is_taken_and_a_known_one_is_known_whatever_else_it_says(world: World) -> None:
+    one = event()
+    assert [
+        post(world, one).status_code,
+        post(world, one | {"verification": "verified"}).status_code,
+    ] == [202, 200]
+    assert post(world, one).json() == {"event_id": one["event_id"], "outcome": "repeated"}
+    assert world.sent() == [one]
+
+
+def test_of_an_array_each_event_stands_for_itself_and_the_answer_tells_of_each(
+    world: World,
+) -> None:
+    good, other = event(), event()
+    answer = post(world, [good, event(unit="CG-AC009-B0001"), good, {"unit": "CG"}, other])
+    assert answer.status_code == 207
+    told = answer.json()
+    assert [(item["outcome"], item.get("reason")) for item in told["items"]] == [
+        ("accepted", None), ("refused", "unknown_unit"), ("repeated", None), ("refused", "invalid"), ("accepted", None),
+    ]  # fmt: skip
+    assert (told["accepted"], told["repeated"], told["refused"]) == (2, 1, 2)
+    assert world.sent() == [good, other]
+    assert [post(world, [good, other]).status_code, post(world, []).status_code] == [200, 200]
+    assert post(world, [{}, {}]).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "empty"),
+        (b"{", "not_json"),
+        (b"[1, ", "not_json"),
+        (b"\xff\xfe", "not_utf8"),
+        (b'"text"', "invalid"),
+        (orjson.dumps(event(unit="Raipur")), "invalid"),
+        (orjson.dumps(event(kind="dance")), "invalid"),
+        (orjson.dumps(event(occurred_at="2099-01-01T00:00:00+05:30")), "far_future"),
+        (
+            orjson.dumps(event(unit="CG-AC001-B0004", occurred_at="2022-05-01T00:00:00+05:30")),
+            "closed_unit",
+        ),
+        (b"[" * 40 + b"]" * 40, "invalid"),
+        (orjson.dumps([event()] * 1_001), "too_many"),
+    ],
+)
+def test_what_is_no_event_is_refused_with_the_reason_and_kept_to_be_mended(
+    world: World, body: bytes, reason: str
+) -> None:
+    for _ in range(2):
+        answer = post(world, body)
+        assert (answer.status_code, answer.headers["content-type"], answer.json()["reason"]) == (
+            422,
+            "application/problem+json",
+            reason,
+        )
+    assert world.kept() == [("script", "events", "refused", reason, 2)]
+    assert world.counts()["script", "refused", reason] == 2
+    assert world.sent() == []
+
+
+def test_nothing_personal_is_in_an_answer_that_refuses_nor_in_what_is_listed(world: World) -> None:
+    number, name = "9826012345", "Ramkumar"
+    bodies = [
+        event(unit=name), event(kind=name), event(reporter=number), event(verification=name), event(**{number: 1}), event(occurred_at=number),
+        event(evidence=name), event(kind="incharge_appointed", data={"role": name, "person": number}), event(entity=name * 100), event(source=name), name, [name],
+    ]  # fmt: skip
+    for body in bodies:
+        answer = post(world, body)
+        assert answer.status_code == 422, body
+        assert name not in answer.text
+        assert number not in answer.text
+    hooks = [
+        kobo(1, unit="CG-AC001-B0001", posts=number + "x", phone=number),
+        kobo(2, start=name),
+        {name: number},
+    ]
+    for body in hooks:
+        answer = hook(world, body)
+        assert answer.status_code == 422, body
+        assert name not in answer.text
+        assert number not in answer.text
+    with world.reception.store.reading() as connection:
+        details = " ".join(row[0] for row in connection.execute("SELECT detail FROM archive"))
+    assert name not in details
+    assert number not in details
+
+
+def test_every_hook_answers_with_an_object_new_or_known(world: World) -> None:
+    for expected in (
+        {"accepted": 1, "repeated": 0, "events": 1},
+        {"accepted": 0, "repeated": 1, "events": 0},
+    ):
+        answer = hook(world, kobo(1))
+        assert (answer.status_code, answer.json()) == (200, expected)
+    (sent,) = world.sent()
+    assert (sent["kind"], sent["unit"], sent["data"]) == (
+        "social_post",
+        "CG-AC001-B0001",
+        {"platform": "facebook", "posts": 3},
+    )
+    assert [row[:3] for row in world.kept()] == [("kobo-all", "hook", "accepted")]
+
+
+@pytest.mark.parametrize("changed", ["2099-01-01T00:00:00", "9999-12-31T23:59:59"])
+def test_a_change_in_the_future_is_refused_since_all_later_ones_would_look_old(
+    world: World, changed: str
+) -> None:
+    answer = hook(world, kobo(1, changed=changed))
+    assert (answer.status_code, answer.json()["reason"]) == (422, "far_future")
+    assert hook(world, kobo(1)).json()["accepted"] == 1
+
+
+def test_a_source_or_path_that_is_not_there_is_404(world: World) -> None:
+    assert post(world, {}, {"X-Secret": SECRET}, "/v1/hooks/kobo/none").status_code == 404
+    assert post(world, {}, {"X-Secret": SECRET}, "/v1/hooks/odk/kobo-all").status_code == 404
+    assert post(world, {}, {"X-Secret": SECRET}, "/v1/hooks/excel/kobo-all").status_code == 404
+    assert world.client.get("/nothing").headers["content-type"] == "application/problem+json"
+
+
+# --- who sends ----------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_secret_of_the_source_nothing_is_read_kept_or_sent_but_counted(
+    world: World,
+) -> None:
+    wrong = [
+        {},
+        {"Authorization": "Bearer x"},
+        {"Authorization": SECRET},
+        {"Authorization": "Bearer é".encode("latin-1").decode("latin-1")},
+        BASIC,
+    ]
+    for headers in wrong:
+        answer = world.client.post(
+            "/v1/events",
+            content=orjson.dumps(event()),
+            headers={k: v.encode("latin-1") for k, v in headers.items()},
+        )
+        assert answer.status_code == 401
+        assert "www-authenticate" in answer.headers
+        assert SECRET not in answer.text
+    for secret in ("", "wrong", SECRET + "x", SECRET[:-1]):
+        assert hook(world, kobo(1), secret=secret).status_code == 401
+    assert world.sent() == world.kept() == []
+    assert world.counts() == {
+        ("script", "refused", "sender"): 5,
+        ("kobo-all", "refused", "sender"): 4,
+    }
+
+
+def test_each_of_several_secrets_opens_so_that_one_can_follow_another(world: World) -> None:
+    assert hook(world, kobo(1), secret=OTHER).status_code == 200
+    assert post(world, event(), {"Authorization": f"bearer {OTHER}"}).status_code == 202
+    assert post(world, {}, BASIC, "/v1/hooks/odk/odk-all").status_code == 422
+    other_user = {"Authorization": f"Basic {base64.b64encode(f'other:{SECRET}'.encode()).decode()}"}
+    assert post(world, {}, other_user, "/v1/hooks/odk/odk-all").status_code == 401
+    assert post(world, {}, {"Authorization": "Basic ?"}, "/v1/hooks/odk/odk-all").status_code == 401
+
+
+def signed(
+    body: bytes, secret: str = SECRET, at: float | None = None, over: bytes | None = None
+) -> dict[str, str]:
+    stamp = str(int(time.time() if at is None else at))
+    digest = hmac.new(
+        secret.encode(), stamp.encode() + b"." + (body if over is None else over), hashlib.sha256
+    ).hexdigest()
+    return {"X-Glific-Signature": f"t={stamp},v1={digest}"}
+
+
+def test_a_signature_is_that_of_the_raw_body_and_not_older_than_the_window(world: World) -> None:
+    body, path, now = b'{ "no": "submission" }', "/v1/hooks/glific/glific-all", time.time()
+    assert (
+        post(world, body, signed(body), path).status_code == 422
+    )  # it is from the source, but no submission
+    assert post(world, body, signed(body, OTHER, now - 290), path).status_code == 422
+    assert (
+        post(
+            world,
+            body,
+            {
+                "X-Glific-Signature": signed(body, "wrong")["X-Glific-Signature"]
+                + ","
+                + signed(body)["X-Glific-Signature"][13:]
+            },
+            path,
+        ).status_code
+        == 422
+    )
+    wrong = [
+        signed(body, "wrong"),
+        signed(body, at=now - 310),
+        signed(body, at=now + 310),
+        signed(body, over=b"{}"),
+        {},
+        {"X-Glific-Signature": "t=1,v1="},
+    ]
+    wrong += [
+        {"X-Glific-Signature": text}
+        for text in (
+            "t=,v1=x",
+            "v1=" + "0" * 64,
+            "t=९,v1=x".encode().decode("latin-1"),
+            "=" * 5_000,
+            "t=" + "9" * 400 + ",v1=x",
+        )
+    ]
+    for headers in wrong:
+        assert (
+            world.client.post(
+                path, content=body, headers={k: v.encode("latin-1") for k, v in headers.items()}
+            ).status_code
+            == 401
+        ), headers
+    answer = post(world, body, signed(body, GLIFIC_DUMMY_SECRET), path)
+    assert (answer.status_code, "fallback" in answer.json()["detail"]) == (401, True)
+
+
+def test_a_source_of_one_district_reports_for_what_lay_below_it_on_that_day_and_for_nothing_else(
+    world: World,
+) -> None:
+    """Booth 2 is in district A until day 29, in D from day 30 on; booth 3 is in B."""
+    inside, moved, outside = (
+        kobo(1, unit="CG-AC001-B0002"),
+        kobo(2, unit="CG-AC001-B0002", start="2022-04-05T10:00:00+05:30"),
+        kobo(3, unit="CG-AC001-B0003"),
+    )
+    assert [hook(world, body, "kobo-a").status_code for body in (inside, moved, outside)] == [
+        200,
+        403,
+        403,
+    ]
+    assert [hook(world, body, "kobo-all").status_code for body in (inside, moved, outside)] == [
+        200,
+        200,
+        200,
+    ]
+    assert world.counts()["kobo-a", "refused", "outside"] == 2
+    assert [row[2:4] for row in world.kept() if row[0] == "kobo-a"] == [
+        ("accepted", ""),
+        ("refused", "outside"),
+        ("refused", "outside"),
+    ]
+
+
+def test_a_source_of_one_district_cannot_take_away_what_another_reported(tmp_path: Path) -> None:
+    with gateway(
+        tmp_path,
+        {
+            "all": source("events", "bearer", secrets='"one.secret"'),
+            "a": source("events", "bearer", unit="CG-D-A", secrets='"two.secret"'),
+        },
+    ) as world:
+        assert post(world, event(entity="e", unit="CG-AC002")).status_code == 202
+        answer = post(
+            world,
+            event(entity="e", version=2, unit="CG-AC001-B0001"),
+            {"Authorization": f"Bearer {OTHER}"},
+        )
+        assert (answer.status_code, answer.json()["reason"]) == (403, "outside")
+        assert len(world.sent()) == 1
+
+
+def test_a_moved_entity_is_taken_back_under_the_old_key_and_what_comes_late_from_there_is_superseded(
+    world: World,
+) -> None:
+    first, second = (
+        event(entity="e", unit="CG-AC001-B0001"),
+        event(entity="e", version=2, unit="CG-AC002"),
+    )
+    assert [post(world, one).status_code for one in (first, second)] == [202, 202]
+    late = post(world, event(entity="e", version=2, unit="CG-AC001-B0001"))
+    assert (late.status_code, late.json()["outcome"]) == (200, "superseded")
+    sent = [
+        (one["op"], one["unit"], one["version"])
+        for one in world.sent()
+        if one.get("op") == "retract"
+    ]
+    assert sent == [("retract", "CG-AC001-B0001", 2), ("retract", "CG-AC002", 1)]
+
+
+def test_an_edit_by_hook_that_moves_the_unit_takes_back_and_reports_anew_and_a_late_older_state_is_known(
+    world: World,
+) -> None:
+    before, after = (
+        kobo(1),
+        kobo(
+            1,
+            unit="CG-AC002",
+            uuid="00000000-0000-4000-8000-00000000abcd",
+            changed="2022-03-07T08:00:00",
+        ),
+    )
+    after["meta/deprecatedID"] = before["meta/instanceID"]
+    assert [hook(world, body).json()["events"] for body in (before, after, before)] == [1, 2, 0]
+    assert [(one["op"], one["unit"]) for one in world.sent()] == [
+        ("report", "CG-AC001-B0001"),
+        ("retract", "CG-AC001-B0001"),
+        ("report", "CG-AC002"),
+    ]
+
+
+# --- limits -------------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_no_more_of_a_body_is_read_than_is_allowed(tmp_path: Path) -> None:
+    with gateway(tmp_path, {"script": source("events", "bearer", more="body = 2000\n")}) as world:
+        read = 0
+
+        def pieces() -> Iterator[bytes]:
+            nonlocal read
+            for _ in range(1_000):
+                read += 1_000
+                yield b" " * 1_000
+
+        assert post(world, b" " * 2_001).status_code == 413
+        assert world.client.post("/v1/events", content=pieces(), headers=BEARER).status_code == 413
+        assert post(world, event(), BEARER | {"Content-Encoding": "gzip"}).status_code == 415
+        assert post(world, event(), BEARER | {"Content-Length": "9" * 30}).status_code in {400, 413}
+        assert post(world, event()).status_code == 202
+        assert world.client.app.state.gateway.room.taken == 0
+
+
+def test_bodies_that_are_in_memory_at_once_are_bounded(world: World) -> None:
+    room = world.client.app.state.gateway.room
+    room.taken = room.most
+    answer = post(world, event())
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
+    room.taken = 0
+    assert post(world, event()).status_code == 202
+
+
+def test_more_requests_than_a_source_may_send_are_told_when_to_come_back(tmp_path: Path) -> None:
+    with gateway(
+        tmp_path,
+        {"script": source("events", "bearer", rate="5/hour"), "kobo-all": SOURCES["kobo-all"]},
+    ) as world:
+        answers = [post(world, event()) for _ in range(7)]
+        assert [answer.status_code for answer in answers] == [202] * 5 + [429] * 2
+        assert int(answers[-1].headers["retry-after"]) > 0
+        assert world.counts()["script", "refused", "rate"] == 2
+        assert hook(world, kobo(1)).status_code == 200
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
+)
+
+
+@given(JSON, st.integers(1, 6))
+@hypothesis_settings(max_examples=100)
+def test_the_depth_of_json_is_found_without_parsing_it(content: object, most: int) -> None:
+    def depth(one: object) -> int:
+        inner = one.values() if isinstance(one, dict) else one if isinstance(one, list) else None
+        return 0 if inner is None else 1 + max(map(depth, inner), default=0)
+
+    assert is_deeper(json.dumps(content).encode(), most) == (depth(content) > most)
+
+
+# --- when we cannot take more -------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_outbox_is_503_with_the_time_to_come_back_and_takes_again_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    with gateway(tmp_path, bounds=Bounds(rows=3)) as world:
+        one = event()
+        assert [post(world, one).status_code, post(world, [event(), event()]).status_code] == [
+            202,
+            202,
+        ]
+        full = [post(world, event()), post(world, [event(), one]), hook(world, kobo(1))]
+        assert {
+            (answer.status_code, answer.headers["retry-after"], answer.headers["content-type"])
+            for answer in full
+        } == {(503, "10", "application/problem+json")}
+        assert post(world, one).status_code == 200
+        assert world.client.get("/readyz").status_code == 503
+        connection = sqlite3.connect(world.folder / "gateway.sqlite")
+        with connection:
+            connection.execute("DELETE FROM outbox")
+            connection.execute("UPDATE outbox_state SET rows = 0, bytes = 0")
+        connection.close()
+        assert [
+            hook(world, kobo(1)).json()["accepted"],
+            world.client.get("/readyz").status_code,
+        ] == [1, 200]
+
+
+def test_a_full_disk_is_503_for_all_who_wait_together_and_takes_again_when_there_is_room(
+    world: World,
+) -> None:
+    pages = world.reception.store.submit(
+        lambda transaction: transaction._connection.execute("PRAGMA page_count").fetchone()[0]
+    ).result()
+    world.reception.store._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with ThreadPoolExecutor(8) as threads:
+        big = [
+            event(
+                data={"platform": "facebook", "posts": 1},
+                source={"tool": "t" * 100, "producer": os.urandom(48).hex()},
+            )
+            for _ in range(120)
+        ]
+        statuses = [answer.status_code for answer in threads.map(lambda one: post(world, one), big)]
+    assert set(statuses) == {202, 503}
+    world.reception.store._connection.execute("PRAGMA max_page_count = 1000000")
+    taken = {one["event_id"] for one in world.sent()}
+    assert taken == {
+        one["event_id"] for one, code in zip(big, statuses, strict=True) if code == 202
+    }
+    assert {post(world, one).status_code for one in big if one["event_id"] not in taken} == {202}
+
+
+def test_a_writer_that_is_stuck_is_503_and_the_gateway_is_not_alive_for_long(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producers.gateway.app._COMMIT_SECONDS", 0.2)
+    monkeypatch.setattr("producers.gateway.app._STUCK_SECONDS", 0.1)
+    go_on = threading.Event()
+    held = world.reception.store.submit(lambda _: go_on.wait(30))
+    late = event()
+    answer = post(world, late)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
+    assert [world.client.get(path).status_code for path in ("/healthz", "/readyz")] == [503, 503]
+    go_on.set()
+    held.result()
+    assert [world.client.get(path).status_code for path in ("/healthz", "/readyz")] == [200, 200]
+    assert post(world, late).status_code in {
+        200,
+        202,
+    }  # it was not acknowledged, and may have been taken all the same
+    assert world.sent() == [late]
+
+
+def test_a_job_that_fails_leaves_nothing_and_does_not_touch_those_beside_it(tmp_path: Path) -> None:
+    def wrong(transaction: Transaction) -> None:
+        transaction.count("wrong", "accepted")
+        raise KeyError
+
+    with Store(tmp_path / "gateway.sqlite") as store:
+        go_on = threading.Event()
+        first = store.submit(lambda _: go_on.wait(30))
+        futures: list[Future] = [
+            store.submit(
+                wrong
+                if number % 3 == 0
+                else lambda transaction: transaction.count("right", "accepted")
+            )
+            for number in range(30)
+        ]
+        go_on.set()
+        first.result()
+        failed = [future.exception() for future in futures]
+        with store.reading() as connection:
+            assert connection.execute("SELECT source, count FROM counts").fetchall() == [
+                ("right", 20)
+            ]
+    assert [isinstance(error, KeyError) for error in failed] == [
+        number % 3 == 0 for number in range(30)
+    ]
+
+
+# --- what is kept -------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_kept_bodies_go_when_they_are_too_old_or_too_many(tmp_path: Path) -> None:
+    with gateway(tmp_path, archive_bytes=2_000) as world:
+        for number in range(40):
+            hook(world, kobo(number, note=os.urandom(40).hex()))
+        world.reception.store._swept = 0.0
+        world.reception.store.submit(lambda transaction: transaction.probe()).result()
+        with world.reception.store.reading() as connection:
+            size, told = connection.execute(
+                "SELECT sum(length(body)), (SELECT bytes FROM archive_size) FROM archive"
+            ).fetchone()
+            assert size == told <= 2_000
+            assert connection.execute("SELECT max(id) FROM archive").fetchone() == (40,)
+        assert len(world.sent()) == 40
+
+
+def test_what_was_refused_is_listed_mended_and_sent_again_from_one_place(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    sources = {name: text for name, text in SOURCES.items() if name in {"kobo-all", "script"}}
+    home = tmp_path / "home"
+    with gateway(home / "gateway", sources) as world:
+        hook(world, kobo(1, unit="CG-AC001-B0009"))
+        hook(world, kobo(2, posts="many"))
+        post(world, [event(), event(unit="CG-AC001-B0009")])
+    environment = {
+        **os.environ,
+        "PRAVAH_HOME": str(home),
+        "PRAVAH_GATEWAY_SOURCES": str(home / "gateway" / "sources"),
+        "PRAVAH_KAFKA__BOOTSTRAP_SERVERS": deployment.settings.kafka.bootstrap_servers,
+    }
+
+    def run(*arguments: object) -> tuple[int, dict]:
+        done = subprocess.run(
+            [sys.executable, "-m", "cli.main", "gateway", *map(str, arguments)],
+            capture_output=True,
+            check=False,
+            env=environment,
+        )
+        return done.returncode, orjson.loads(done.stdout) if done.stdout.startswith(b"{") else {
+            "text": done.stdout.decode(),
+            "error": done.stderr.decode(),
+        }
+
+    code, listed = run("rejected", "list", "--json")
+    assert (code, [(one["id"], one["source"], one["reason"]) for one in listed["rejected"]]) == (
+        1, [(1, "kobo-all", "unmappable"), (2, "kobo-all", "unmappable"), (3, "script", "unknown_unit")],
+    )  # fmt: skip
+    mended = tmp_path / "mended.json"
+    assert run("rejected", "show", 1, "--to", mended)[0] == 0
+    assert mended.stat().st_mode & 0o077 == 0
+    mended.write_bytes(mended.read_bytes().replace(b"B0009", b"B0001"))
+    form = home / "gateway" / "sources" / "mappings" / "form.toml"
+    form.write_text(
+        form.read_text().replace(
+            '{field = "posts", type = "integer"}',
+            '{field = "posts", type = "integer", values = {3 = 3, many = 50}}',
+        )
+    )
+    assert run("rejected", "send", 1, "--body", mended, "--json") == (
+        0,
+        {"taken": 1, "refused": 0, "reasons": {}, "still_refused": []},
+    )
+    code, told = run("rejected", "send", "--json")
+    assert (code, told["taken"], told["reasons"]) == (1, 1, {"unknown_unit": 1}), told
+    assert run("rejected", "drop", 3, "--because", "no such booth")[0] == 0
+    code, told = run("status", "--json")
+    assert {one["name"]: one["waiting"] for one in told["sources"]}["script"] == 0
+    assert (told["outbox"]["rows"], told["outbox"]["handed_over"]) == (0, 3)
+    assert run("replay", "--source", "kobo-all", "--json") == (
+        0,
+        {"taken": 2, "refused": 0, "reasons": {}, "still_refused": []},
+    )
+    assert run("status", "--json")[1]["outbox"]["handed_over"] == 3
+
+
+# --- control ------------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_source_is_silent_when_it_sends_nothing_for_longer_than_it_ever_did_of_late(
+    world: World,
+) -> None:
+    def came(name: str, ages: list[float]) -> None:
+        def job(transaction: Transaction) -> None:
+            for age in ages:
+                transaction.now = time.time() - age
+                transaction.count(name, "accepted")
+
+        world.reception.store.submit(job).result()
+
+    came(
+        "kobo-all", [3_600.0 * hours for hours in range(40, 9, -1)]
+    )  # hourly, then nothing for ten hours
+    came(
+        "odk-all", [3_600.0 * hours for hours in (90, 66, 65, 64, 42, 41, 40, 20)]
+    )  # nights are usual
+    came("script", [3_600.0 * hours for hours in (300, 200)])
+    came(
+        "rapidpro-all",
+        [
+            60.0 * minute + 3_600.0 * (24 * day - 10)
+            for day in (3, 2, 1)
+            for minute in range(500, 0, -1)
+        ],
+    )  # every minute by day, nothing at night
+    with world.reception.store.reading() as connection:
+        found = {
+            one.name: one
+            for one in status(connection, world.reception.sources, time.time()).sources
+        }
+    assert {name for name, one in found.items() if one.is_silent} == {"kobo-all"}
+    assert found["kobo-all"].habit is not None
+    assert found["kobo-all"].habit.median == pytest.approx(3_600)
+    assert (found["script"].habit, found["glific-all"].silence) == (None, None)
+
+
+def test_the_metrics_are_those_of_the_catalogue_and_go_on_after_a_restart(tmp_path: Path) -> None:
+    with gateway(tmp_path) as world:
+        post(world, [event(), event(unit="CG-AC001-B0009")])
+        post(world, event(), {})
+    with gateway(tmp_path) as world:
+        hook(world, kobo(1))
+        text = world.client.get("/metrics").text
+    shown = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
+    assert {metric.name for metric in CATALOGUE} <= shown | {
+        name.removesuffix("_total") for name in shown
+    }
+    assert 'pravah_gateway_items_total{outcome="accepted",source="script"} 1.0' in text
+    assert 'pravah_gateway_refused_total{reason="unknown_unit",source="script"} 1.0' in text
+    assert 'pravah_gateway_items_total{outcome="accepted",source="kobo-all"} 1.0' in text
+    assert "pravah_outbox_events 2.0" in text
+
+
+# --- sources ------------------------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_all_that_is_wrong_in_the_folder_of_sources_is_told_at_once(tmp_path: Path) -> None:
+    folder = write_sources(tmp_path / "sources", {"good": SOURCES["script"]})
+    (folder / "short.secret").write_text("short")
+    (folder / "dummy.secret").write_text(GLIFIC_DUMMY_SECRET)
+    (folder / "Bad Name.toml").write_text(
+        SOURCES["kobo-all"].replace('"form.toml"', '"nowhere.toml"')
+    )
+    (folder / "no-toml.toml").write_text("tool =")
+    (folder / "odd.toml").write_text(
+        'tool = "excel"\nunit = 5\n[check]\nkind = "password"\n[limits]\nrate = "fast"\n'
+    )
+    (folder / "secrets.toml").write_text(
+        'tool = "glific"\n[check]\nkind = "hmac"\nsecret_file = ["short.secret", "dummy.secret", "none.secret"]\nsecret_env = "PRAVAH_NOT_THERE"\n[pull]\nevery = "often"\n'
+    )
+    (folder / "twin.toml").write_text(SOURCES["script"])
+    with pytest.raises(FieldSourcesError) as caught:
+        field_sources(folder)
+    told = str(caught.value)
+    for wrong in (
+        "Bad Name.toml: the name", "nowhere.toml is not there", "no-toml.toml: cannot be read", "odd.toml: tool", "odd.toml: unit", "odd.toml: check.kind",
+        "odd.toml: limits.rate", "has 5 characters", "published fallback", "none.secret cannot be read", "PRAVAH_NOT_THERE is not set", "[forms]", "every:", "url:",
+        "twin.toml: [check]: has a secret that good.toml has",
+    ):  # fmt: skip
+        assert wrong in told, told
+    assert SECRET not in told
+    with pytest.raises(FieldSourcesError, match="no sources"):
+        field_sources(tmp_path / "none")
+
+
+def test_secrets_never_show(tmp_path: Path) -> None:
+    sources = field_sources(write_sources(tmp_path / "sources"))
+    assert SECRET not in repr(sources)

@@ -1,0 +1,291 @@
+"""Whatever comes by a hook is a submission or one clear error, never anything else; a hook and a pull of the same state say the same."""
+
+import json
+from copy import deepcopy
+from dataclasses import replace
+from datetime import UTC, datetime
+from os import environ
+from typing import Any
+from xml.sax.saxutils import escape
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from producers.forms.mapping import UnmappableError
+from producers.forms.tools import READERS, BodyError, Tool, commcare, kobo, odk
+from tests.support.field_bodies import commcare as commcare_bodies
+from tests.support.field_bodies import glific as glific_bodies
+from tests.support.field_bodies import kobo as kobo_bodies
+from tests.support.field_bodies import odk as odk_bodies
+from tests.support.field_bodies import rapidpro as rapidpro_bodies
+from tests.unit import test_field_bodies as corpora
+
+EXAMPLES = int(environ.get("FIELD_EXAMPLES", "60"))
+"""Of each property and tool; raise it for a long run."""
+
+GOOD: dict[Tool, Any] = {
+    "kobo": kobo_bodies.report(
+        {
+            "groups": [kobo_bodies.A1, kobo_bodies.B2],
+            "_attachments": [{"download_url": "https://forms.example.org/1.jpg"}],
+        }
+    ),
+    "odk": odk_bodies.xml(
+        f"<unit>CG-AC084</unit>{odk_bodies.HELD}<appointed>{odk_bodies.SITA}</appointed>"
+    ),
+    "commcare": commcare_bodies.form(
+        {"members": {"app": "2", "phones": "9000000001"}, "done": "doors", "doors": "40"}
+    ),
+    "rapidpro": rapidpro_bodies.results(volunteers=rapidpro_bodies.TWELVE),
+    "glific": glific_bodies.BODY,
+}
+TOOLS = sorted(GOOD)
+
+TEXTS = st.text(max_size=30) | st.sampled_from(
+    [
+        "",
+        " ",
+        "0",
+        "१२",
+        "-1",
+        "1e9",
+        "9" * 30,
+        "CG-AC084-B0017",
+        "2022-05-03",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+        "uuid:x",
+    ]
+)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70).filter(lambda n: -(2**63) <= n < 2**64)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS
+)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@st.composite
+def spoiled(draw: st.DrawFn, good: Any) -> Any:
+    """A good body with some places replaced, emptied or taken out."""
+    body = deepcopy(good)
+    for _ in range(draw(st.integers(1, 3))):
+        place: Any = body
+        while True:
+            keys = sorted(place) if isinstance(place, dict) else list(range(len(place)))
+            if not keys:
+                break
+            key = draw(st.sampled_from(keys))
+            if isinstance(place[key], dict | list) and draw(st.booleans()):
+                place = place[key]
+                continue
+            if draw(st.booleans()):
+                place[key] = draw(JSON)
+            else:
+                del place[key]
+            break
+    return body
+
+
+def judged(tool: Tool, body: bytes) -> None:
+    """Read and map it; nothing but the two errors may come out, and each has something to say."""
+    try:
+        for submission in READERS[tool](body, {}):
+            assert submission.changed_at.tzinfo is not None
+            assert submission.name
+            for event in corpora.events(tool, submission):
+                assert 1 <= len(event["entity"]) <= 200
+    except (BodyError, UnmappableError) as error:
+        assert str(error)
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(data=st.data())
+def test_a_spoiled_body_is_mapped_or_refused_and_nothing_else(
+    tool: Tool, data: st.DataObject
+) -> None:
+    judged(
+        tool,
+        json.dumps(data.draw(spoiled(GOOD[tool])), ensure_ascii=data.draw(st.booleans())).encode(
+            "utf-8", "surrogatepass"
+        ),
+    )
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(body=st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_any_bytes_are_mapped_or_refused_and_nothing_else(tool: Tool, body: bytes) -> None:
+    judged(tool, body)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(
+    inner=st.text(max_size=60)
+    | st.lists(
+        st.sampled_from(
+            [
+                "<a>",
+                "</a>",
+                "<a/>",
+                "&amp;",
+                "&x;",
+                "<![CDATA[",
+                "]]>",
+                "<?p?>",
+                "<!--",
+                "-->",
+                "é",
+                "x",
+            ]
+        ),
+        max_size=12,
+    ).map("".join)
+)
+def test_any_xml_is_mapped_or_refused_and_nothing_else(inner: str) -> None:
+    judged("odk", json.dumps(odk_bodies.xml(inner)).encode())
+    judged(
+        "odk",
+        json.dumps({"type": "submission.create", "id": "uuid:x", "data": {"xml": inner}}).encode(),
+    )
+
+
+def test_json_as_deep_as_it_gets_is_refused() -> None:
+    for tool in TOOLS:
+        for deep in (b"[" * 100_000, b'{"a":' * 100_000, b'{"a":' * 500 + b"1" + b"}" * 500):
+            with pytest.raises(BodyError):
+                READERS[tool](deep, {})
+
+
+def test_an_error_repeats_no_value() -> None:
+    secret = "9000000001"
+    for tool, good in GOOD.items():
+        for key in good:
+            try:
+                READERS[tool](json.dumps({**good, key: {"x": [secret]}}).encode(), {})
+                READERS[tool](json.dumps({**good, key: secret}).encode(), {})
+            except BodyError as error:
+                assert secret not in str(error), tool
+
+
+# --- hook and pull ----------------------------------------------------------------------------------------------------------------------------------------
+
+NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,6}", fullmatch=True).filter(
+    lambda name: name not in {"meta", "type", "coordinates"}
+)
+ANSWERS = st.text(
+    st.characters(codec="utf-8", exclude_categories=["C", "Z"]), max_size=8
+) | st.integers(0, 10**6).map(str)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(answers=st.dictionaries(NAMES, ANSWERS, max_size=5), approved=st.booleans())
+def test_kobos_hook_and_data_api_give_equal_submissions(
+    answers: dict[str, str], approved: bool
+) -> None:
+    grouped = {f"g/{name}": answer for name, answer in answers.items()} | {
+        "rep": [{f"rep/in/{name}": answer for name, answer in answers.items()}]
+    }
+    hook = kobo_bodies.report(
+        grouped | {"_validation_status": {"uid": "validation_status_approved"} if approved else {}}
+    )
+    row = {
+        name: value for name, value in hook.items() if name not in {"formhub/uuid", "__version__"}
+    } | {
+        "_notes": None,
+        "_supplementalDetails": {},
+        "_submitted_by": "",
+    }
+    (sent,) = kobo.read(json.dumps({"fields": hook}).encode(), {})
+    assert sent == kobo.submission(row)
+    edited = {
+        **row,
+        "_uuid": "other",
+        "meta/instanceID": "uuid:other",
+        "meta/deprecatedID": "uuid:r-1",
+    }
+    assert kobo.submission(edited, at := datetime(2022, 6, 1, tzinfo=UTC)) == replace(
+        sent, changed_at=at
+    )
+
+
+@st.composite
+def answered(draw: st.DrawFn) -> dict[str, Any]:
+    """What a form of ODK holds: fields, groups and repeats; None was left empty."""
+    leaf = st.none() | ANSWERS | st.integers(0, 999)
+    group = st.dictionaries(NAMES, leaf, max_size=4)
+    return draw(st.dictionaries(NAMES, leaf | group | st.lists(group, max_size=3), max_size=4))
+
+
+def elements(content: dict[str, Any]) -> str:
+    """As a form's XML has it."""
+    found = ""
+    for name, value in content.items():
+        for item in value if isinstance(value, list) else [value]:
+            inner = (
+                elements(item)
+                if isinstance(item, dict)
+                else ""
+                if item is None
+                else escape(str(item))
+            )
+            found += f"<{name}>{inner}</{name}>"
+    return found
+
+
+def odata(content: dict[str, Any]) -> dict[str, Any]:
+    """As OData has it: repeats have names and links of their own."""
+    found: dict[str, Any] = {}
+    for name, value in content.items():
+        if isinstance(value, list):
+            found |= {
+                f"{name}@odata.navigationLink": "Submissions('x')/r",
+                name: [{"__id": "i", "__Submissions-id": "x", **odata(item)} for item in value],
+            }
+        else:
+            found[name] = odata(value) if isinstance(value, dict) else value
+    return found
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(content=answered())
+def test_odks_hook_and_odata_give_equal_submissions_but_for_the_time_which_the_hook_does_not_know(
+    content: dict[str, Any],
+) -> None:
+    (sent,) = odk.read(json.dumps(odk_bodies.xml(elements(content))).encode(), {})
+    pulled = odk.submission(
+        {
+            "__id": "uuid:s-1",
+            "__system": odk_bodies.ROW["__system"],
+            "meta": odk_bodies.ROW["meta"],
+            **odata(content),
+        },
+        "training",
+    )
+    fields = {name: value for name, value in pulled.fields.items() if name != "__system"}
+    assert sent == replace(pulled, fields=fields, changed_at=odk.FIRST_STATE)
+    assert sent.changed_at < pulled.changed_at
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(changes=st.dictionaries(NAMES, JSON, max_size=4))
+def test_commcares_forwarding_and_api_give_equal_submissions(changes: dict[str, Any]) -> None:
+    form = commcare_bodies.form(changes)
+    (sent,) = commcare.read(json.dumps(form).encode(), {})
+    assert sent == commcare.submission(form | {"resource_uri": "", "type": "data", "build_id": "b"})
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_second_attempt_of_a_hook_is_an_equal_submission(tool: Tool) -> None:
+    once, again = (
+        READERS[tool](json.dumps(GOOD[tool], indent=indent).encode(), {}) for indent in (None, 2)
+    )
+    assert once == again

@@ -1,0 +1,333 @@
+"""What the gateway makes of a history: whatever was edited, moved, deleted, repeated or came late, the figures are those of what stands at the tools."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from pravah.events import parse_event
+from producers.forms.submissions import Observation, Submission
+from producers.gateway.ingest import take_state
+from producers.gateway.store import Transaction, make_tables
+from producers.gateway.submission_diff import Ready, follows, left_behind
+from producers.outbox import Bounds
+from tests.support import oracle, small_world
+
+RUNS = 150
+BEGIN = datetime(2022, 6, 1, tzinfo=UTC)
+UNIT = st.sampled_from(["CG-AC001-B0002", "CG-AC001-B0002", "CG-AC001-B0003", "CG-D-B"])
+"""Few, so that observations meet; two of them have one routing key, and all move."""
+DATA = st.one_of(
+    st.tuples(
+        st.just("committee_formed"),
+        st.builds(
+            lambda m, a: {"members": m, "active": a},
+            st.integers(1, 4),
+            st.sampled_from([True, True, False]),
+        ),
+    ),
+    st.tuples(st.just("committee_formed"), st.builds(lambda m: {"members": m}, st.integers(1, 4))),
+    st.tuples(
+        st.just("membership"),
+        st.builds(lambda n: {"mode": "digital", "count": n}, st.integers(0, 4)),
+    ),
+    small_world.DATA,
+)
+
+
+@pytest.fixture(scope="module")
+def hierarchy(tmp_path_factory: pytest.TempPathFactory) -> oracle.Hierarchy:
+    return oracle.Hierarchy.read(small_world.write(tmp_path_factory.mktemp("units")))
+
+
+@contextmanager
+def gateway() -> Iterator[Transaction]:
+    """The gateway's tables in memory."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    make_tables(connection)
+    transaction = Transaction(connection, Bounds(), 0.0)
+    transaction.sent = lambda: [
+        orjson.loads(row[0]) for row in connection.execute("SELECT value FROM outbox ORDER BY seq")
+    ]
+    yield transaction
+    connection.close()
+
+
+@st.composite
+def observation(draw: st.DrawFn, submission: str, number: int) -> Observation:
+    unit, kind, data = draw(UNIT), *draw(DATA)
+    day = draw(st.sampled_from([18, 30]))
+    content = {
+        "kind": kind,
+        "occurred_at": f"{small_world.on(day)}T12:00:00+05:30",
+        "source": {"tool": "test", "producer": "small-world"},
+        "verification": draw(st.sampled_from(["unverified", "unverified", "verified", "rejected"])),
+        "data": data,
+    }
+    entity = draw(st.sampled_from([f"{submission}/{number}", "shared", "shared"]))
+    return Observation(str(number), entity, unit, content)
+
+
+@st.composite
+def edited(draw: st.DrawFn, one: Observation) -> Observation:
+    kind, data = draw(DATA)
+    return replace(one, content={**one.content, "kind": kind, "data": data})
+
+
+@st.composite
+def histories(
+    draw: st.DrawFn,
+) -> tuple[list[tuple[Submission, list[Observation]]], list[tuple[Submission, list[Observation]]]]:
+    """All deliveries in the order in which they come, and the newest state of each submission."""
+    deliveries, newest = [], []
+    for submission in ("a", "b", "c"):
+        instants = sorted(draw(st.sets(st.integers(0, 6), min_size=1, max_size=4)))
+        states = []
+        for instant in instants:
+            deleted = draw(st.integers(0, 4)) == 0
+            count = 0 if deleted else draw(st.integers(0, 3))
+            observations = [draw(observation(submission, number)) for number in range(count)]
+            if (
+                states and not deleted and draw(st.booleans())
+            ):  # an edit often leaves most as it was, and where it was
+                observations = [
+                    one if draw(st.booleans()) else draw(edited(one)) for one in states[-1][1]
+                ]
+            states.append(
+                (
+                    Submission(
+                        "form", submission, BEGIN + timedelta(seconds=instant), {}, deleted=deleted
+                    ),
+                    observations,
+                )
+            )
+        newest.append(states[-1])
+        lost = draw(st.sets(st.integers(0, len(states) - 1)))
+        deliveries += [
+            state
+            for number, state in enumerate(states)
+            if number not in lost or state is states[-1]
+        ]
+        deliveries += [draw(st.sampled_from(states)) for _ in range(draw(st.integers(0, 2)))]
+    return draw(st.permutations(deliveries)), newest
+
+
+def truth(newest: list[tuple[Submission, list[Observation]]]) -> list[dict]:
+    """What stands, as events that were never edited; the one that was changed last speaks for a shared entity."""
+    ranked = sorted(newest, key=lambda state: (state[0].changed_at, state[0].name))
+    standing = [one for _, observations in ranked for one in observations]
+    return [
+        {
+            "event_id": f"00000000-0000-4000-8000-{number:012}",
+            "entity": one.entity,
+            "version": number,
+            "op": "report",
+            "unit": one.unit,
+            **one.content,
+        }
+        for number, one in enumerate(standing, start=1)
+    ]
+
+
+def levels(figures: oracle.Figures) -> dict:
+    """Every figure on every day on which any may change; a row that says nothing new says nothing."""
+    rows: dict[tuple[str, str, str], dict[date, oracle.Figure]] = {}
+    for (day, level, unit, metric), value in figures.items():
+        rows.setdefault((level, unit, metric), {})[day] = value
+    days = [small_world.FIRST_DAY + timedelta(days=number) for number in range(62)]
+    found = {}
+    for cell, values in rows.items():
+        held = (0, 0)
+        for day in days:
+            held = values.get(day, held if cell[2] in oracle.STOCKS else (0, 0))
+            if held != (0, 0):
+                found[day, *cell] = held
+    return found
+
+
+@given(histories())
+@hypothesis_settings(max_examples=RUNS)
+def test_figures_are_those_of_what_stands_at_the_tool_whatever_happened_on_the_way(
+    hierarchy: oracle.Hierarchy, history: tuple
+) -> None:
+    deliveries, newest = history
+    with gateway() as transaction:
+        for submission, observations in deliveries:
+            take_state(transaction, "tool", submission, observations)
+        sent = transaction.sent()
+    for event in sent:
+        parse_event(orjson.dumps(event))
+    assert len({event["event_id"] for event in sent}) == len(sent)
+    assert levels(oracle.figures(sent, hierarchy)) == levels(
+        oracle.figures(truth(newest), hierarchy)
+    )
+
+
+@given(histories())
+@hypothesis_settings(max_examples=RUNS // 3)
+def test_what_was_taken_is_a_repeat_and_sends_nothing(history: tuple) -> None:
+    deliveries, _ = history
+    with gateway() as transaction:
+        for submission, observations in deliveries:
+            take_state(transaction, "tool", submission, observations)
+            before = len(transaction.sent())
+            item, events = take_state(transaction, "tool", submission, observations)
+            assert (item.outcome, events, len(transaction.sent())) == ("repeated", 0, before)
+
+
+@given(histories(), st.randoms(use_true_random=False))
+@hypothesis_settings(max_examples=RUNS // 3)
+def test_a_mended_mapping_replaces_what_was_told_and_running_it_twice_sends_nothing_more(
+    hierarchy: oracle.Hierarchy, history: tuple, choose
+) -> None:
+    deliveries, newest = history
+    mended = [
+        (submission, [one for one in observations if choose.random() < 0.7])
+        for submission, observations in newest
+    ]
+    with gateway() as transaction:
+        for submission, observations in deliveries:
+            take_state(transaction, "tool", submission, observations)
+        for submission, observations in mended:
+            take_state(transaction, "tool", submission, observations, anew=True)
+        sent = transaction.sent()
+        again = [
+            take_state(transaction, "tool", submission, observations, anew=True)[1]
+            for submission, observations in mended
+        ]
+        assert len(transaction.sent()) == len(sent)
+        assert again == [0] * len(mended)
+    assert levels(oracle.figures(sent, hierarchy)) == levels(
+        oracle.figures(truth(mended), hierarchy)
+    )
+
+
+def test_an_edit_that_changes_nothing_sends_nothing_and_a_new_number_is_one_event() -> None:
+    def seen(posts: int) -> list[Observation]:
+        content = {
+            "kind": "social_post",
+            "occurred_at": "2022-03-05T10:00:00+05:30",
+            "source": {"tool": "t", "producer": "p"},
+        }
+        return [
+            Observation(
+                "",
+                "t:p:f:1",
+                "CG-AC001-B0001",
+                content | {"data": {"platform": "facebook", "posts": posts}},
+            )
+        ]
+
+    with gateway() as transaction:
+        told = [
+            take_state(
+                transaction,
+                "tool",
+                Submission("f", "1", BEGIN + timedelta(hours=hour)),
+                seen(posts),
+            )[1]
+            for hour, posts in enumerate([3, 3, 4])
+        ]
+        sent = transaction.sent()
+    assert told == [1, 0, 1]
+    assert [(event["op"], event["version"], event["data"]["posts"]) for event in sent] == [
+        ("report", int(BEGIN.timestamp()) * 1_000_000, 3),
+        ("report", int((BEGIN + timedelta(hours=2)).timestamp()) * 1_000_000, 4),
+    ]
+
+
+def test_however_many_observe_one_entity_at_one_moment_each_new_one_costs_a_few_events() -> None:
+    def told(number: int) -> list[Observation]:
+        content = {
+            "kind": "committee_formed",
+            "occurred_at": "2022-03-05T10:00:00+05:30",
+            "source": {"tool": "t", "producer": "p"},
+            "data": {"members": number + 1},
+        }
+        return [Observation("", "shared", "CG-AC001-B0001", content)]
+
+    with gateway() as transaction:
+        most = max(
+            take_state(
+                transaction, "tool", Submission("f", f"{number * 37 % 101:03}", BEGIN), told(number)
+            )[1]
+            for number in range(100)
+        )
+        assert most <= 2
+        assert len(transaction.sent()) <= 200
+
+
+# --- events that come ready -------------------------------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def ready_histories(draw: st.DrawFn) -> tuple[list[dict], list[dict]]:
+    """The versions of an entity as its sender made them, and in the order in which they come, with repeats."""
+    versions = []
+    for number in range(1, draw(st.integers(2, 7))):
+        one = draw(observation("", 0))
+        names = {
+            "event_id": f"00000000-0000-4000-8000-{number:012}",
+            "entity": "e",
+            "version": number,
+            "op": draw(st.sampled_from(["report"] * 4 + ["retract"])),
+        }
+        versions.append({**names, "unit": one.unit, **one.content})
+    repeated = [draw(st.sampled_from(versions)) for _ in range(draw(st.integers(0, 2)))]
+    return versions, draw(st.permutations(versions + repeated))
+
+
+def through(events: list[dict]) -> list[dict]:
+    """What the gateway sends on."""
+    known: Ready | None = None
+    sent, seen = [], set()
+    for event in events:
+        if event["event_id"] in seen:
+            continue
+        seen.add(event["event_id"])
+        now = Ready(
+            event["unit"], event["version"], event["kind"], event["occurred_at"], event["source"]
+        )
+        sent += left_behind("e", now, known)
+        if follows(now, known):
+            sent.append(event)
+            known = now if known is None or now.version > known.version else known
+    return sent
+
+
+@given(ready_histories())
+@hypothesis_settings(max_examples=RUNS)
+def test_the_versions_of_a_ready_event_count_the_same_in_whatever_order_they_come_also_across_keys(
+    hierarchy: oracle.Hierarchy, history: tuple
+) -> None:
+    versions, arrived = history
+    assert levels(oracle.figures(through(arrived), hierarchy)) == levels(
+        oracle.figures(through(versions), hierarchy)
+    )
+
+
+@given(ready_histories())
+@hypothesis_settings(max_examples=RUNS // 3)
+def test_a_ready_event_that_moved_counts_under_its_newest_key_alone(
+    hierarchy: oracle.Hierarchy, history: tuple
+) -> None:
+    versions, arrived = history
+    key = oracle.routing_key(versions[-1]["unit"])
+    since_move = next(
+        (
+            number
+            for number in range(len(versions), 0, -1)
+            if oracle.routing_key(versions[number - 1]["unit"]) != key
+        ),
+        0,
+    )
+    assert levels(oracle.figures(through(arrived), hierarchy)) == levels(
+        oracle.figures(versions[since_move:], hierarchy)
+    )

@@ -1,0 +1,117 @@
+"""A deployment to test against: fresh topics and tables on the shared servers, and its workers."""
+
+import os
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from kafka.admin import KafkaAdminClient
+
+from operations.worker_processes import STALL_SECONDS, last_lines, start_worker, stop_worker
+from pravah.kafka import client_options
+from pravah.settings import Settings
+from pravah.topics import ALERTS, EVENTS, REJECTED, UNITS
+from sinks.connection import connect
+from sinks.lag import Lag
+
+SCOPED = ("CG-D-A", "CG-D-B", "CG-D-D", "CG-D-NRP")
+"""Units that have a ClickHouse account of their own: three of the small world, one of the registry."""
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = STALL_SECONDS) -> None:
+    """Wait for a condition; the test fails if it does not come."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
+        time.sleep(0.05)
+
+
+class Deployment:
+    """Fresh topics and tables with a registry, and the workers of a test."""
+
+    def __init__(self, settings: Settings, logs: Path) -> None:
+        self.settings = settings
+        self.clickhouse = connect(settings.clickhouse, "writer")
+        self._logs = logs
+        self._workers: list = []
+
+    def start_worker(self, *program: str):
+        """`pravah worker`, or another program for Python."""
+        process = start_worker(
+            self.settings,
+            self._logs / f"worker-{time.time_ns()}.log",
+            **({"program": program} if program else {}),
+        )
+        self._workers.append(process)
+        return process
+
+    def wait_until_rolled_up(self, seconds: float = 120) -> None:
+        """Wait until every record of the log is in the figures."""
+        with Lag(self.settings.kafka, self.clickhouse) as lag:
+            deadline = time.monotonic() + seconds
+            while lag.position().behind:
+                assert not self._workers or any(one.poll() is None for one in self._workers), (
+                    f"no worker is left; the newest one's log ends:\n{self.log_end()}"
+                )
+                assert time.monotonic() < deadline, (
+                    f"not rolled up within {seconds:.0f} s; the newest worker's log ends:\n{self.log_end()}"
+                )
+                time.sleep(0.1)
+
+    def durable(self) -> int:
+        """How many records of the log are in the figures."""
+        with Lag(self.settings.kafka, self.clickhouse) as lag:
+            return lag.position().durable
+
+    def log_end(self, lines: int = 8) -> str:
+        """The end of the newest worker's log."""
+        return (
+            last_lines(max(self._logs.glob("worker-*.log")), lines)
+            if self._workers
+            else "(no worker)"
+        )
+
+    def rollups(self, as_of: datetime | None = None) -> dict:
+        """(day, level, unit, metric) → (value, verified value); as they were known at an instant, if one is given."""
+        source = (
+            f"rollups_as_known(as_of = fromUnixTimestamp64Milli({int(as_of.timestamp() * 1000)}))"
+            if as_of
+            else "rollups"
+        )
+        rows = self.clickhouse.execute(
+            f"SELECT day, toString(level), unit, metric, value, verified_value FROM {source}"
+        )
+        figures = {row[:4]: row[4:] for row in rows}
+        assert len(figures) == len(rows), "a figure stands twice"
+        return figures
+
+    def environment(self) -> dict[str, str]:
+        """For a command that is to work on this deployment."""
+        return {
+            **os.environ,
+            "PRAVAH_HOME": str(self.settings.home.resolve()),
+            "PRAVAH_CONSUMER_GROUP": self.settings.consumer_group,
+        }
+
+    def stop_workers(self) -> None:
+        for process in self._workers:
+            if process.poll() is None:
+                stop_worker(process)
+        self._workers = [process for process in self._workers if process.poll() is None]
+
+    def stop(self) -> None:
+        self.stop_workers()
+        self.clickhouse.disconnect()
+
+
+def empty(services: Settings) -> None:
+    """No topics, no tables."""
+    admin = KafkaAdminClient(**client_options(services.kafka))
+    wanted = [name for name in (EVENTS, REJECTED, ALERTS, UNITS) if name in admin.list_topics()]
+    if wanted:
+        admin.delete_topics(wanted)
+        until(lambda: not set(wanted) & set(admin.list_topics()), "deletion of topics")
+    admin.close()
+    with connect(services.clickhouse, "writer", database="default") as clickhouse:
+        clickhouse.execute(f"DROP DATABASE IF EXISTS {services.clickhouse.database} SYNC")

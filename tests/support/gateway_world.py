@@ -1,0 +1,169 @@
+"""A gateway over the small world, without Kafka: its file, its sources, and a client."""
+
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import orjson
+from fastapi.testclient import TestClient
+
+from producers.gateway.app import build
+from producers.gateway.ingest import IngestService
+from producers.gateway.registry import Units
+from producers.gateway.sources import field_sources
+from producers.gateway.store import Store
+from producers.outbox import Bounds
+from tests.support import small_world
+
+SECRET = "a secret of a test, long enough"
+OTHER = "another secret of a test as well"
+BEARER = {"Authorization": f"Bearer {SECRET}"}
+BASIC = {"Authorization": f"Basic {base64.b64encode(f'someone:{SECRET}'.encode()).decode()}"}
+
+MAPPING = """
+occurred_at = {field = "start"}
+unit = {field = "unit"}
+
+[[event]]
+kind = "social_post"
+fields = {posts = {field = "posts", type = "integer"}}
+constants = {platform = "facebook"}
+"""
+
+
+def check(kind: str, secrets: str) -> str:
+    more = {"header": 'header = "X-Secret"', "basic": 'user = "someone"'}.get(kind, "")
+    return f'[check]\nkind = "{kind}"\nsecret_file = [{secrets}]\n{more}\n'
+
+
+def source(
+    tool: str,
+    kind: str,
+    *,
+    unit: str = "IN",
+    rate: str = "100000/second",
+    more: str = "",
+    secrets: str = '"one.secret", "two.secret"',
+) -> str:
+    forms = "" if tool == "events" else '[forms]\n"*" = "form.toml"\n'
+    return f"""tool = "{tool}"\nunit = "{unit}"\n{check(kind, secrets)}[limits]\nrate = "{rate}"\n{more}{forms}"""
+
+
+SOURCES = {
+    "script": source("events", "bearer"),
+    "kobo-all": source("kobo", "header"),
+    "kobo-a": source("kobo", "header", unit="CG-D-A"),
+    "odk-all": source("odk", "basic"),
+    "commcare-all": source("commcare", "basic"),
+    "rapidpro-all": source("rapidpro", "header"),
+    "glific-all": source("glific", "hmac"),
+}
+
+
+def write_sources(folder: Path, sources: dict[str, str] | None = None) -> Path:
+    """The folder of sources, with secrets and the mapping beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "one.secret").write_text(SECRET, encoding="utf-8")
+    (folder / "two.secret").write_text(OTHER + "\n", encoding="utf-8")
+    for name, text in (sources or SOURCES).items():
+        (folder / f"{name}.toml").write_text(
+            text.replace('"form.toml"', '"mappings/form.toml"'), encoding="utf-8"
+        )
+    mappings = folder / "mappings"
+    mappings.mkdir(exist_ok=True)
+    (mappings / "form.toml").write_text(MAPPING, encoding="utf-8")
+    return folder
+
+
+@dataclass
+class World:
+    """A gateway in this process."""
+
+    reception: IngestService
+    client: TestClient
+    folder: Path
+
+    def sent(self) -> list[dict]:
+        """What waits for Kafka."""
+        with self.reception.store.reading() as connection:
+            return [
+                orjson.loads(row[0])
+                for row in connection.execute("SELECT value FROM outbox ORDER BY seq")
+            ]
+
+    def kept(self) -> list[tuple]:
+        with self.reception.store.reading() as connection:
+            return connection.execute(
+                "SELECT source, kind, outcome, reason, times FROM archive ORDER BY id"
+            ).fetchall()
+
+    def counts(self) -> dict[tuple[str, str, str], int]:
+        self.reception.store.submit(
+            lambda transaction: transaction.probe()
+        ).result()  # what was counted in memory is written with it
+        with self.reception.store.reading() as connection:
+            return {
+                row[:3]: row[3]
+                for row in connection.execute("SELECT source, outcome, reason, count FROM counts")
+            }
+
+
+@contextmanager
+def gateway(
+    folder: Path,
+    sources: dict[str, str] | None = None,
+    bounds: Bounds | None = None,
+    **options: float,
+) -> Iterator[World]:
+    units = Units({}, 24.0)
+    units.take(small_world.registry())
+    with Store(folder / "gateway.sqlite", bounds, **options) as store:
+        reception = IngestService(
+            store, field_sources(write_sources(folder / "sources", sources)), units, lambda _: None
+        )
+        with TestClient(build(reception), raise_server_exceptions=False) as client:
+            yield World(reception, client, folder)
+
+
+def event(**changes: object) -> dict:
+    return {
+        "event_id": str(uuid4()),
+        "unit": "CG-AC001-B0001",
+        "kind": "social_post",
+        "occurred_at": "2022-03-05T10:00:00+05:30",
+        "source": {"tool": "test", "producer": "gateway"},
+        "data": {"platform": "facebook", "posts": 3},
+        **changes,
+    }
+
+
+def kobo(
+    number: int,
+    *,
+    unit: str = "CG-AC001-B0001",
+    posts: object = "3",
+    uuid: str | None = None,
+    changed: str = "2022-03-06T08:00:00",
+    **changes: object,
+) -> dict:
+    """As KoboToolbox's REST service sends a submission."""
+    return {
+        "_id": number,
+        "_uuid": uuid or f"00000000-0000-4000-8000-{number:012}",
+        "meta/instanceID": f"uuid:{uuid or f'00000000-0000-4000-8000-{number:012}'}",
+        "meta/rootUuid": f"uuid:00000000-0000-4000-8000-{number:012}",
+        "_xform_id_string": "visits",
+        "__version__": "v1",
+        "_submission_time": changed,
+        "_submitted_by": "someone",
+        "_status": "submitted_via_web",
+        "_validation_status": {},
+        "_attachments": [],
+        "start": "2022-03-05T10:00:00.000+05:30",
+        "unit": unit,
+        "posts": posts,
+        **changes,
+    }

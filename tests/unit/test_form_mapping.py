@@ -1,0 +1,533 @@
+"""A mapping says which events a submission stands for; one that never could is refused when it is read, with everything that is wrong."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from cli.main import app
+from producers.forms.fields import ConversionError, boolean, integer
+from producers.forms.gazetteer import Gazetteer
+from producers.forms.mapping import FormMapping, MappingError, UnmappableError
+from producers.forms.pseudonyms import PersonKeys
+from producers.forms.submissions import Observation, Submission
+from producers.forms.tools import Tool
+from producers.gateway.sources import field_sources
+from tests.support import small_world
+from tests.unit import test_field_bodies as corpora
+
+EXAMPLES = corpora.EXAMPLES
+UNITS = Gazetteer(small_world.registry())
+
+MAPPING = """
+[unit]
+field = "booth"
+
+[occurred_at]
+field = "day"
+
+[[event]]
+kind = "membership"
+
+[event.constants]
+mode = "digital"
+
+[event.fields.count]
+field = "count"
+type = "integer"
+"""
+FIELDS = {"booth": "CG-AC001-B0001", "day": "2022-03-03", "count": "12"}
+NESTED = """
+[occurred_at]
+field = "day"
+
+[[event]]
+part = "groups"
+kind = "messaging_group"
+repeat = ["assemblies", "booths/list"]
+unit = { field = "code" }
+when = [{ field = "members" }, { field = "../open", is_not = ["no"] }]
+
+[event.constants]
+group_type = "whatsapp"
+
+[event.fields.members]
+field = "members"
+type = "integer"
+
+[event.envelope.evidence]
+field = ["photo", "../photo", "/photo"]
+optional = true
+"""
+
+
+def observations(
+    fields: dict[str, Any], text: str = MAPPING, *, persons: PersonKeys | None = None, **state: Any
+) -> list[Observation]:
+    submission = Submission(
+        form="f", name="s", changed_at=datetime(2022, 3, 4, tzinfo=UTC), fields=fields, **state
+    )
+    return FormMapping.from_toml(text).observations(
+        submission, tool="kobo", producer="office", units=UNITS, persons=persons
+    )
+
+
+def findings(text: str) -> list[str]:
+    with pytest.raises(MappingError) as caught:
+        FormMapping.from_toml(text)
+    return caught.value.findings
+
+
+def refused(fields: dict[str, Any], text: str = MAPPING) -> list[str]:
+    with pytest.raises(UnmappableError) as caught:
+        observations(fields, text)
+    return caught.value.findings
+
+
+def test_the_entity_is_tool_server_form_and_submission_and_a_part_if_it_has_one() -> None:
+    def entity(text: str) -> str:
+        return observations(FIELDS, text)[0].entity
+
+    assert entity(MAPPING) == "kobo:office:f:s"
+    assert (
+        entity('server = "forms.example.org"\nform = "members"\n' + MAPPING)
+        == "kobo:forms.example.org:members:s"
+    )
+    assert entity(MAPPING.replace('kind = "m', 'part = "new"\nkind = "m')) == "kobo:office:f:s:new"
+    assert entity('server = "a:b%"\n' + MAPPING) == "kobo:a%3Ab%25:f:s"
+    assert len(entity(f'server = "{"x" * 300}"\n{MAPPING}')) <= 200
+
+
+def test_a_deleted_submission_stands_for_nothing() -> None:
+    assert observations({}, deleted=True) == []
+
+
+def test_the_tools_review_is_stronger_than_a_field_of_the_form() -> None:
+    text = (
+        MAPPING
+        + '\n[event.envelope.verification]\nfield = "checked"\nvalues = { yes = "verified", no = "unverified" }\noptional = true\n'
+    )
+    said = [
+        observations({**FIELDS, "checked": "yes"}, text, verification=by_tool)[0].content[
+            "verification"
+        ]
+        for by_tool in ("unverified", "rejected")
+    ]
+    assert said == ["verified", "rejected"]
+
+
+def test_items_of_a_repeat_within_a_repeat_are_events_each_and_see_what_is_around_them() -> None:
+    fields = {
+        "day": "2022-03-03",
+        "photo": "https://x.example/all",
+        "assemblies": [
+            {
+                "open": "yes",
+                "photo": "https://x.example/first",
+                "booths": {
+                    "list": [
+                        {
+                            "code": "CG-AC001-B0001",
+                            "members": "1",
+                            "photo": "https://x.example/own",
+                        },
+                        {"code": "CG-AC001-B0002", "members": "2"},
+                    ]
+                },
+            },
+            {"open": "no", "booths": {"list": [{"code": "CG-AC001-B0003", "members": "3"}]}},
+            {"open": "yes", "booths": {"list": {"code": "CG-AC001-B0003", "members": 4}}},
+            {"open": "yes", "booths": {"list": [{"code": "CG-AC001-B0003"}]}},
+        ],
+    }
+    told = [
+        (one.part, one.entity, one.unit, one.content["data"]["members"], one.content["evidence"])
+        for one in observations(fields, NESTED)
+    ]
+    assert told == [
+        ("groups/1/1", "kobo:office:f:s:groups/1/1", "CG-AC001-B0001", 1, "https://x.example/own"),
+        (
+            "groups/1/2",
+            "kobo:office:f:s:groups/1/2",
+            "CG-AC001-B0002",
+            2,
+            "https://x.example/first",
+        ),
+        ("groups/3/1", "kobo:office:f:s:groups/3/1", "CG-AC001-B0003", 4, "https://x.example/all"),
+    ]
+
+
+def test_a_unit_may_be_named_by_a_table() -> None:
+    text = MAPPING.replace(
+        'field = "booth"', 'field = "booth"\nvalues = { "बूथ एक" = "CG-AC001-B0001" }'
+    )
+    assert observations({**FIELDS, "booth": "बूथ एक"}, text)[0].unit == "CG-AC001-B0001"
+    assert refused({**FIELDS, "booth": "बूथ दो"}, text) == [
+        "unit: 'बूथ दो' is not among its values: बूथ एक"
+    ]
+
+
+def test_the_unit_is_looked_up_on_the_day_it_happened() -> None:
+    text = MAPPING.replace(
+        'field = "booth"', 'field = "booth"\nby = "name"\nlevel = "booth"\ndistrict = "district"'
+    )
+    fields = {"booth": "Booth 2", "day": small_world.on(10), "count": "1", "district": "A"}
+    assert observations(fields, text)[0].unit == "CG-AC001-B0002"
+    assert (
+        "is the name of no unit there on that day"
+        in refused({**fields, "day": small_world.on(35)}, text)[0]
+    )
+    assert (
+        observations({**fields, "day": small_world.on(35), "district": "द"}, text)[0].unit
+        == "CG-AC001-B0002"
+    )
+
+
+def test_everything_wrong_with_a_submission_is_told_at_once() -> None:
+    assert refused({"booth": "CG-AC009", "day": "2022-03-03", "count": ""}) == [
+        "unit: 'CG-AC009' is not in the registry",
+        "count: count is empty",
+    ]
+
+
+def test_a_list_where_one_value_is_asked_for_is_told() -> None:
+    assert refused({**FIELDS, "count": ["1", "2"]}) == [
+        "count: count has 2 values; map it with `repeat` or `many`"
+    ]
+
+
+def test_hashes_need_a_key() -> None:
+    text = MAPPING + '\n[event.envelope.reporter]\nfield = "who"\ntype = "hash"\n'
+    assert refused({**FIELDS, "who": "Sita"}, text) == [
+        "reporter: who needs the installation's key for persons: set PRAVAH_PERSON_KEY"
+    ]
+    assert (
+        len(
+            observations({**FIELDS, "who": "Sita"}, text, persons=PersonKeys([b"k"]))[0].content[
+                "reporter"
+            ]
+        )
+        == 64
+    )
+
+
+def test_a_refusal_repeats_nothing_personal() -> None:
+    text = MAPPING + '\n[event.envelope.reporter]\nfield = "who"\ntype = "phone"\n'
+    for spoiled in (
+        {"who": "Sita Netam 98"},
+        {"count": "9000000001"},
+        {"count": "Sita Netam"},
+        {"booth": "9000000001"},
+        {"day": "Sita Netam"},
+    ):
+        with pytest.raises(UnmappableError) as caught:
+            observations(
+                {**FIELDS, "who": "9000000001", **spoiled}, text, persons=PersonKeys([b"k"])
+            )
+        assert "9000000001" not in str(caught.value)
+        assert "Sita" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('kind = "membership"', 'kind = "rally"', "event.0.kind"),
+        ('kind = "membership"', 'kind = "membership"\ncolour = "red"', "event.0.colour"),
+        ('kind = "membership"', 'kind = "membership"\npart = "a/b"', "event.0.part"),
+        (
+            '[unit]\nfield = "booth"',
+            "",
+            "event 1: unit: is missing; add [unit] for all events or [event.unit]",
+        ),
+        ('[occurred_at]\nfield = "day"', "", "event 1: occurred_at: is missing"),
+        (
+            'field = "day"',
+            'field = "day"\nzone = "Asia/Raipur"',
+            "occurred_at.0.zone: 'Asia/Raipur' is no time zone",
+        ),
+        (
+            'field = "day"',
+            'field = "day"\nformat = "%Q"',
+            "occurred_at.0.format: '%Q' is no format of strptime",
+        ),
+        ('field = "day"', "field = []", "occurred_at.0.field"),
+        ('field = "booth"', 'field = "a//b"', "unit.field.0: 'a//b' is no path"),
+        (
+            'field = "booth"',
+            'field = "booth"\nby = "alias"\ndistrict = "d"',
+            "unit: level, assembly, district and division are for by = 'name'",
+        ),
+        (
+            'field = "count"',
+            'field = "../count"',
+            "event 1: ../count: ../ is for events of a repeat",
+        ),
+        (
+            "[event.fields.count]",
+            "[event.fields.cuont]",
+            "event 1: cuont: membership has no such field",
+        ),
+        ("[event.fields.count]", "[event.fields.cuont]", "event 1: count: membership needs it"),
+        (
+            'type = "integer"',
+            "",
+            "event 1: count: type = 'text' can never be right: Input should be a valid integer",
+        ),
+        (
+            'type = "integer"',
+            'type = "boolean"',
+            "event 1: count: type = 'boolean' can never be right",
+        ),
+        (
+            'type = "integer"',
+            'type = "integer"\nmany = true',
+            "event 1: count: type = 'integer', many can never be right",
+        ),
+        (
+            'type = "integer"',
+            'type = "integer"\noptional = true',
+            "event 1: count: membership needs it, so it cannot be optional",
+        ),
+        ('type = "integer"', "values = { a = -1 }", "event 1: count: membership can never have -1"),
+        (
+            'mode = "digital"',
+            'mode = "by hand"',
+            "event 1: mode: membership can never have 'by hand'",
+        ),
+        (
+            'mode = "digital"',
+            'mode = "digital"\ncount = 1',
+            "event 1: count: stands under both constants and fields",
+        ),
+        ("[[event]]", '[event.envelope.reporter]\nfield = "who"\n[[event]]', "not TOML"),
+        ("[[event]]", "[[event]\n", "not TOML"),
+    ],
+)
+def test_a_mapping_that_never_could_is_told(old: str, new: str, told: str) -> None:
+    assert old in MAPPING
+    found = findings(MAPPING.replace(old, new, 1))
+    assert any(told in finding for finding in found), found
+
+
+def test_a_person_must_be_hashed() -> None:
+    assert any(
+        "it must be the keyed hash of a person" in finding
+        for finding in findings(MAPPING + '\n[event.envelope.reporter]\nfield = "who"\n')
+    )
+    keys = '\n[event.fields.member_keys]\nfield = "phones"\nmany = true\n'
+    assert any(
+        "member_keys: type = 'text', many can never be right" in finding
+        for finding in findings(MAPPING + keys)
+    )
+    FormMapping.from_toml(MAPPING + keys + 'type = "phone"\n')
+
+
+def test_parts_tell_events_apart() -> None:
+    twice = MAPPING + MAPPING[MAPPING.index("[[event]]") :]
+    assert findings(twice) == [
+        "event 1: 2 events have the part ''; each needs its own, for good",
+        "event 2: 2 events have the part ''; each needs its own, for good",
+    ]
+    assert (
+        len(observations(FIELDS, twice.replace("[[event]]", '[[event]]\npart = "paper"', 1))) == 2
+    )
+
+
+def test_everything_that_is_wrong_with_a_mapping_is_told_at_once() -> None:
+    spoiled = MAPPING.replace('field = "booth"', 'field = "booth"\nlevel = "booth"').replace(
+        "[event.fields.count]", "[event.fields.cuont]"
+    )
+    assert len(findings(spoiled.replace('mode = "digital"', 'mode = "x"'))) == 4
+
+
+# --- conversions ------------------------------------------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(-(10**17), 10**17))
+def test_a_whole_number_is_read_however_it_is_written(number: int) -> None:
+    devanagari = str(number).translate({ord(str(digit)): chr(0x966 + digit) for digit in range(10)})
+    assert {
+        integer(written)
+        for written in (
+            number,
+            str(number),
+            f" {number} ",
+            f"{number:,}",
+            f"{number}.0",
+            devanagari,
+        )
+    } == {number}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "1.5",
+        "1,5",
+        "1,50",
+        "12,34,5",
+        ",5",
+        "5,",
+        "1_000",
+        "1e3",
+        "0x1f",
+        "--1",
+        "9" * 30,
+        True,
+        "one",
+        "1 2",
+        "½",
+        "²",
+    ],
+)
+def test_what_is_no_whole_number_is_not_guessed_at(written: object) -> None:
+    with pytest.raises(ConversionError):
+        integer(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (True, True),
+        ("TRUE", True),
+        ("Yes", True),
+        ("1", True),
+        (1, True),
+        ("१", True),
+        ("OK", True),
+        ("हाँ", True),
+        ("false", False),
+        (0, False),
+        ("No", False),
+        ("नहीं", False),
+        ("०", False),
+    ],
+)
+def test_yes_and_no_are_understood(written: object, said: bool) -> None:
+    assert boolean(written) is said
+
+
+# --- the examples and the command -------------------------------------------------------------------------------------------------------------------------
+
+SAMPLES: dict[Tool, tuple[str, int]] = {
+    "kobo": ("daily-report", 3),
+    "odk": ("training", 3),
+    "commcare": ("membership", 3),
+    "rapidpro": ("evening", 2),
+    "glific": ("groups", 1),
+}
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the samples name and what stands above it, so that the command need not read all units."""
+    folder = tmp_path_factory.mktemp("registry")
+    needed = {
+        "IN",
+        "CG",
+        "CG-V-BST",
+        "CG-D-NRP",
+        "CG-D-KON",
+        "CG-AC084",
+        "CG-AC084-B0017",
+        "CG-AC084-B0018",
+    }
+    units = [unit for unit in corpora.registry().units.values() if unit.code in needed]
+    names = [
+        "unit,level,name_en,name_hi,valid_from,valid_to,lat,lon",
+        *(f"{one.code},{one.level},{one.name_en},{one.name_hi},,,," for one in units),
+    ]
+    edges = [f"{one.code},{edge.parent},," for one in units for edge in one.parents]
+    (folder / "cut.units.csv").write_text("\n".join(names), encoding="utf-8")
+    (folder / "cut.parents.csv").write_text(
+        "\n".join(["unit,parent,valid_from,valid_to", *edges]), encoding="utf-8"
+    )
+    return folder
+
+
+def check(registry: Path, mapping: Path, sample: Path, *more: str) -> tuple[int, dict[str, Any]]:
+    done = CliRunner().invoke(
+        app,
+        [
+            "gateway",
+            "check",
+            str(mapping),
+            str(sample),
+            "--registry",
+            str(registry),
+            "--json",
+            *more,
+        ],
+    )
+    return done.exit_code, orjson.loads(done.stdout)
+
+
+@pytest.mark.parametrize("tool", sorted(SAMPLES))
+def test_the_example_of_each_tool_is_a_source_with_a_mapping_and_a_sample_that_gives_events(
+    registry: Path, tool: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, count = SAMPLES[tool]
+    folder = EXAMPLES / tool
+    for line in (folder / f"{corpora.SOURCES[tool]}.toml").read_text(encoding="utf-8").splitlines():
+        if line.startswith("secret_env"):
+            monkeypatch.setenv(line.split('"')[1], "a secret that is long enough")
+    (source,) = field_sources(folder).values()
+    assert (source.name, source.tool) == (corpora.SOURCES[tool], tool)
+    body = (folder / f"{name}.json").read_bytes()
+    (submission,) = corpora.READERS[tool](body, {})
+    path = source.forms[submission.form]
+    code, told = check(registry, path, folder / f"{name}.json", "--source", source.name)
+    assert (code, told["findings"], len(told["events"])) == (0, [], count)
+    assert all(
+        event["source"] == {"tool": tool, "producer": source.name} for event in told["events"]
+    )
+
+
+def test_the_check_shows_events_in_hindi_and_english_and_no_hash_in_full(registry: Path) -> None:
+    folder = EXAMPLES / "glific"
+    done = CliRunner().invoke(
+        app,
+        [
+            "gateway",
+            "check",
+            str(folder / "mappings/groups.toml"),
+            str(folder / "groups.json"),
+            "--registry",
+            str(registry),
+        ],
+    )
+    assert done.exit_code == 0
+    assert "घटना" in done.stdout
+    assert "मतदान केंद्र 17" in done.stdout
+    assert "Sita" not in done.output
+    assert "9000000001" not in done.output
+
+
+def test_the_check_tells_all_findings_and_ends_with_1(registry: Path, tmp_path: Path) -> None:
+    sample = EXAMPLES / "kobo" / "daily-report.json"
+    (tmp_path / "m.toml").write_text(MAPPING.replace('type = "integer"', ""), encoding="utf-8")
+    code, told = check(registry, tmp_path / "m.toml", sample)
+    assert (code, told["events"]) == (1, [])
+    assert told["findings"][0].startswith(
+        "m.toml: event 1: count: type = 'text' can never be right"
+    )
+    (tmp_path / "m.toml").write_text(MAPPING, encoding="utf-8")
+    code, told = check(registry, tmp_path / "m.toml", sample)
+    assert (code, told["findings"]) == (
+        1,
+        ["daily-report.json: unit: booth is empty", "daily-report.json: count: count is empty"],
+    )
+    (tmp_path / "other.json").write_text('{"hello": 1}', encoding="utf-8")
+    code, told = check(registry, tmp_path / "m.toml", tmp_path / "other.json")
+    assert (code, told["findings"]) == (
+        1,
+        ["other.json: this can be the body of none of the tools; say which with --tool"],
+    )
+    code, told = check(registry, tmp_path / "m.toml", tmp_path / "other.json", "--tool", "odk")
+    assert (code, told["findings"]) == (1, ["other.json: type: is missing"])

@@ -1,0 +1,195 @@
+"""A unit is found by code, alias or name, exactly after normalisation; what is merely alike is suggested and never taken."""
+
+from datetime import date
+from functools import cache
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pravah.days import day_of
+from pravah.units import Level
+from producers.forms.gazetteer import Gazetteer, UnitError, normalised
+from schemas.registry import Registry, RegistryError
+from tests.support import small_world
+from tests.unit import test_field_bodies as corpora
+
+DAY = day_of(date(2022, 5, 3))
+EARLY, LATE = day_of(date(2022, 3, 5)), day_of(date(2022, 4, 20))
+
+
+def registry() -> Registry:
+    return corpora.registry()
+
+
+@cache
+def small(aliases: tuple[str, ...] = ()) -> Gazetteer:
+    return Gazetteer(small_world.registry(), {"small.aliases.csv": ["alias,unit", *aliases]})
+
+
+def refused(units: Gazetteer, text: str, day: int = DAY, **how: object) -> str:
+    with pytest.raises(UnitError) as caught:
+        units.find(text, day, **how)  # type: ignore[arg-type]
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["CG-AC084-B0017", "cg-ac084-b0017", "cg_ac084_b0017", " CG-AC084-B0017 ", "CG-AC०८४-B००१७"],
+)
+def test_a_code_is_found_however_a_form_spells_it(text: str) -> None:
+    assert corpora.gazetteer().find(text, DAY) == "CG-AC084-B0017"
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "code"),
+    [
+        ("Raipur", "district", "CG-D-RPR"),
+        ("रायपुर", "district", "CG-D-RPR"),
+        ("raipur", "division", "CG-V-RPR"),
+        ("Narayanpur", "assembly", "CG-AC084"),
+        ("नारायणपुर", "district", "CG-D-NRP"),
+        ("CHHATTISGARH", "state", "CG"),
+    ],
+)
+def test_a_name_is_found_in_english_and_hindi_at_its_level(
+    name: str, level: Level, code: str
+) -> None:
+    assert corpora.gazetteer().find(name, DAY, by="name", level=level) == code
+
+
+def test_every_unit_of_the_registry_is_found_by_both_of_its_names_within_what_stands_above_it() -> (
+    None
+):
+    units = corpora.gazetteer()
+    for unit in [
+        unit
+        for unit in registry().units.values()
+        if unit.level in {"district", "assembly", "division"}
+        and unit.code.startswith("CG")
+        and unit.first <= DAY <= unit.last
+    ]:
+        for name in (unit.name_en, unit.name_hi):
+            assert units.find(name, DAY, by="name", level=unit.level, within=["CG"]) == unit.code
+    for number in (1, 17, 206):
+        code = f"CG-AC084-B{number:04}"
+        assert (
+            units.find(
+                registry().units[code].name_hi, DAY, by="name", level="booth", within=["CG-AC084"]
+            )
+            == code
+        )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("केन्द्र", "केंद्र"),
+        ("चम्पा", "चंपा"),
+        ("पण्डरिया", "पंडरिया"),
+        ("गाँव", "गांव"),
+        ("दंतेवाड़ा", "दंतेवाड\u093cा"),
+        ("Baloda Bazar", "baloda-bazar"),
+        ("मतदान केंद्र १७", "मतदान  केंद्र, 17"),
+        ("नारायण\u200dपुर", "नारायणपुर"),
+    ],
+)
+def test_two_ways_of_writing_are_one_name(one: str, other: str) -> None:
+    assert normalised(one) == normalised(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("कन", "कं"), ("Raipur", "Rajpur"), ("17", "170"), ("बालोद", "बालाद"), ("नम", "मन")],
+)
+def test_different_names_stay_different(one: str, other: str) -> None:
+    assert normalised(one) != normalised(other)
+
+
+@given(st.text(max_size=20))
+def test_a_normalised_name_is_settled(name: str) -> None:
+    assert normalised(normalised(name)) == normalised(name)
+
+
+def test_what_is_alike_is_suggested_and_not_taken() -> None:
+    assert "alike: Narayanpur नारायणपुर (CG-AC084)" in refused(
+        corpora.gazetteer(), "Narainpur", by="name", level="assembly"
+    )
+    assert "alike" not in refused(corpora.gazetteer(), "Mumbai", by="name", level="assembly")
+    assert "alike: nrp 17 (CG-AC084-B0017)" in refused(corpora.gazetteer(), "NRPP 17", by="alias")
+
+
+@given(
+    st.sampled_from(["Narayanpur", "नारायणपुर", "Booth 17"]),
+    st.integers(0, 9),
+    st.sampled_from("axक9"),
+)
+def test_a_name_with_another_letter_is_another_name(name: str, place: int, letter: str) -> None:
+    spoiled = name[:place] + letter + name[place + 1 :]
+    if normalised(spoiled) != normalised(name):
+        found = []
+        try:
+            found.append(corpora.gazetteer().find(spoiled, DAY, by="name", within=["CG-AC084"]))
+        except UnitError:
+            return
+        assert normalised(spoiled) in {
+            normalised(registry().units[code].name_en) for code in found
+        } | {normalised(registry().units[code].name_hi) for code in found}
+
+
+def test_a_name_that_several_have_is_refused_with_all_of_them() -> None:
+    told = refused(corpora.gazetteer(), "Booth 17", by="name", within=["CG-D-RPR"])
+    assert "is the name of" in told
+    assert "say the unit above it, or the code" in told
+    assert "more; " in told
+
+
+def test_what_stands_above_is_that_of_the_day() -> None:
+    units = small()
+    assert units.find("Booth 2", EARLY, by="name", within=["CG-D-A"]) == "CG-AC001-B0002"
+    assert units.find("Booth 2", LATE, by="name", within=["CG-D-D"]) == "CG-AC001-B0002"
+    assert "no unit there on that day" in refused(
+        units, "Booth 2", LATE, by="name", within=["CG-D-A"]
+    )
+
+
+def test_a_unit_that_is_closed_on_the_day_is_not_found() -> None:
+    assert "CG-AC001-B0004 does not exist on 2022-04-20" in refused(small(), "CG-AC001-B0004", LATE)
+    assert "no unit there on that day" in refused(small(), "Booth 4", LATE, by="name")
+    assert "does not exist" in refused(
+        small(("number four,CG-AC001-B0004",)), "number four", LATE, by="alias"
+    )
+
+
+def test_the_unit_above_is_understood_by_code_alias_or_name() -> None:
+    units = small(("old town,CG-D-A",))
+    assert [
+        units.above(text, EARLY, "district") for text in ("CG-D-A", "cg_d_a", "Old Town", "A", "अ")
+    ] == ["CG-D-A"] * 5
+    with pytest.raises(UnitError):
+        units.above("old town", EARLY, "assembly")
+
+
+def test_alias_files_tell_all_that_is_wrong_with_file_and_line() -> None:
+    lines = [
+        "alias,unit",
+        "one,CG-AC001",
+        "ONE,CG-AC002",
+        ",CG-AC001",
+        "two,CG-AC999",
+        "three,CG-AC001",
+        "three,CG-AC001",
+    ]
+    with pytest.raises(RegistryError) as caught:
+        Gazetteer(small_world.registry(), {"a.aliases.csv": lines, "b.aliases.csv": ["unit,alias"]})
+    assert [str(finding) for finding in caught.value.findings] == [
+        "a.aliases.csv:3: alias 'ONE' stands for CG-AC001 already",
+        "a.aliases.csv:4: alias is empty",
+        "a.aliases.csv:5: unit 'CG-AC999' is not in the registry",
+        "b.aliases.csv:1: the header must be alias,unit",
+    ]
+
+
+def test_a_long_number_is_not_repeated() -> None:
+    for by in ("code", "alias", "name"):
+        assert "9000000001" not in refused(small(), "call 9000000001", EARLY, by=by)

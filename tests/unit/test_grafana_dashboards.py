@@ -1,0 +1,124 @@
+"""Dashboards as code: what is kept is what is built, and the lint finds what a viewer would stumble over."""
+
+import copy
+
+import pytest
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from grafana.build import GENERATED, dashboards, generated, write
+from grafana.dashboards.base import DISTRICT, PIPELINE, WALL
+from grafana.lint import findings
+from producers.gateway import telemetry as gateway
+from streams.telemetry import CATALOGUE
+
+
+def test_the_files_that_are_kept_are_what_is_built(tmp_path) -> None:
+    wanted = {str(path): text for path, text in generated()}
+    kept = {
+        str(path.relative_to(GENERATED)): path.read_text(encoding="utf-8")
+        for path in GENERATED.rglob("*.*")
+    }
+    assert kept == wanted, "run `pravah grafana build`"
+    assert len(write(tmp_path)) == len(wanted)
+    assert write(tmp_path) == [], "a second run finds nothing to do"
+    (tmp_path / "old.json").write_text("{}")
+    assert write(tmp_path) == [tmp_path / "old.json"]
+
+
+def test_every_dashboard_keeps_our_rules() -> None:
+    assert findings(dashboards()) == []
+
+
+def test_the_library_knows_every_key_of_panels_and_variables() -> None:
+    """A key that is misspelt is dropped when it goes through the library's own classes."""
+    for uid, plain in dashboards().items():
+        through = Dashboard.from_json(copy.deepcopy(plain)).to_json()
+        for panel, same in zip(plain["panels"], through["panels"], strict=True):
+            assert panel.keys() - {"targets"} <= same.to_json().keys() | {"id"}, (
+                uid,
+                panel["title"],
+            )
+        for variable, same in zip(
+            plain["templating"]["list"], through["templating"].to_json()["list"], strict=True
+        ):
+            assert variable.keys() <= same.to_json().keys(), (uid, variable["name"])
+
+
+def _panel(dashboard: dict, number: int = 0) -> dict:
+    return dashboard["panels"][number]
+
+
+BROKEN = {
+    "overlap": lambda d: _panel(d)["gridPos"].update(w=5),
+    "does not fit into 24": lambda d: _panel(d, 4)["gridPos"].update(x=20),
+    "below the wall": lambda d: _panel(d, 8)["gridPos"].update(h=13),
+    "have one number": lambda d: _panel(d).update(id=2),
+    "Hindi and English": lambda d: _panel(d).update(title="data age"),
+    "description": lambda d: _panel(d).update(description=""),
+    "no unit": lambda d: _panel(d)["fieldConfig"]["defaults"].pop("unit"),
+    "what NULL looks like": lambda d: _panel(d)["fieldConfig"]["defaults"].update(mappings=[]),
+    "data source is": lambda d: _panel(d)["targets"][0]["datasource"].update(uid="abc"),
+    "not the dashboard's variable": lambda d: _panel(d)["datasource"].update(uid="abc"),
+    "leads to no dashboard": lambda d: _panel(d, 5)["fieldConfig"]["overrides"][1]["properties"][
+        -1
+    ]["value"][0].update(url="/d/elsewhere?var-unit=1"),
+    "no column nowhere": lambda d: _panel(d, 5)["fieldConfig"]["overrides"][1]["properties"][-1][
+        "value"
+    ][0].update(
+        url="/d/pravah-district?var-unit=${__data.fields.nowhere}&${datasource:queryparam}&${__url_time_range}"
+    ),
+    "no variable depth": lambda d: _panel(d, 5)["fieldConfig"]["overrides"][1]["properties"][-1][
+        "value"
+    ][0].update(
+        url="/d/pravah-district?var-unit=CG&var-depth=2&${datasource:queryparam}&${__url_time_range}"
+    ),
+    "does not carry": lambda d: _panel(d, 5)["fieldConfig"]["overrides"][1]["properties"][-1][
+        "value"
+    ][0].update(url="/d/pravah-district?var-unit=CG"),
+    "no macro of the plugin's server": lambda d: _panel(d)["targets"][0].update(
+        rawSql="SELECT 1 WHERE $__conditionalAll(1, $unit)"
+    ),
+    "as ${name:singlequote}": lambda d: _panel(d)["targets"][0].update(rawSql="SELECT '$unit'"),
+    "odd hours": lambda d: _panel(d)["targets"][0].update(
+        rawSql="SELECT $__timeInterval(day) FROM rollups"
+    ),
+    "refreshed every": lambda d: d.update(refresh="5s"),
+    "time zone": lambda d: d.update(timezone="browser"),
+    "no variable `datasource`": lambda d: d["templating"]["list"].pop(0),
+}
+
+
+@pytest.mark.parametrize("said", BROKEN)
+def test_the_lint_finds(said: str) -> None:
+    built = dashboards()
+    BROKEN[said](built[WALL])
+    assert any(said in one for one in findings(built)), findings(built)
+
+
+def test_what_is_asked_of_prometheus_is_a_metric_of_ours() -> None:
+    told = {one.name for one in CATALOGUE} | {
+        one.name for one in vars(gateway).values() if type(one).__name__ == "Metric"
+    }
+    asked = [
+        target["expr"]
+        for panel in dashboards()[PIPELINE]["panels"]
+        for target in panel["targets"]
+        if "expr" in target
+    ]
+    assert asked
+    for expression in asked:
+        assert any(name in expression for name in told), expression
+
+
+def test_each_figure_of_the_wall_leads_on() -> None:
+    for panel in dashboards()[WALL]["panels"]:
+        links = panel["fieldConfig"]["defaults"].get("links") or [
+            value
+            for override in panel["fieldConfig"]["overrides"]
+            for value in override["properties"]
+            if value["id"] == "links"
+        ]
+        assert links, panel["title"]
+    assert any(
+        "var-unit=${__data.fields.unit}" in str(panel) for panel in dashboards()[DISTRICT]["panels"]
+    )

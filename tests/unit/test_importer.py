@@ -1,0 +1,368 @@
+"""Tables into events: the same file gives the same events, and every row that cannot be one is told with its number and the reason."""
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from pathlib import Path
+
+import openpyxl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import producers
+from pravah.events import EventError, Membership, Report
+from producers.forms.pseudonyms import PersonKeys
+from producers.tables.importer import Importer, ImportMapping, MappingError, TableError, open_table
+from tests.support import small_world
+
+EXAMPLES = Path(producers.__file__).parent / "examples"
+
+MAPPING = """
+kind = "membership"
+producer = "test-office"
+
+[unit]
+column = "Booth"
+
+[occurred_at]
+column = "Date"
+format = "%d/%m/%Y"
+
+[entity]
+prefix = "sheet:test"
+columns = ["Form"]
+
+[version]
+column = "Version"
+
+[fields.count]
+column = "New"
+type = "integer"
+
+[fields.mode]
+column = "Drive"
+values = { "Paper" = "manual", "App" = "digital" }
+
+[envelope.evidence]
+column = "Photo"
+optional = true
+"""
+COLUMNS = ["Form", "Version", "Date", "Booth", "New", "Drive", "Photo"]
+ROW = ["R-1", "1", "03/03/2022", "CG-AC001-B0001", "12", "Paper", ""]
+
+
+def mapping(text: str = MAPPING) -> ImportMapping:
+    return ImportMapping.from_toml(text)
+
+
+def row(**changes: object) -> list[object]:
+    return [changes.get(column, cell) for column, cell in zip(COLUMNS, ROW, strict=True)]
+
+
+def event(cells: list[object], how: ImportMapping | None = None, **options: object) -> Report:
+    told = Importer(how or mapping(), COLUMNS, **options).event(2, cells).event  # type: ignore[arg-type]
+    assert told.op == "report"
+    return told  # type: ignore[return-value]
+
+
+def refusal(cells: list[object], how: ImportMapping | None = None, **options: object) -> EventError:
+    with pytest.raises(EventError) as caught:
+        event(cells, how, **options)
+    return caught.value
+
+
+def findings(text: str) -> list[str]:
+    with pytest.raises(MappingError) as caught:
+        mapping(text)
+    return caught.value.findings
+
+
+def imported(path: Path, how: ImportMapping) -> tuple[list[bytes], dict[int, str]]:
+    """The events, and the rejected rows with their reasons."""
+    good, bad = [], {}
+    with open_table(path, sheet=how.sheet, delimiter=how.delimiter) as table:
+        importer = Importer(how, table.columns)
+        for number, cells in table.rows:
+            try:
+                good.append(importer.event(number, cells).value)
+            except EventError as error:
+                bad[number] = error.reason
+    return good, bad
+
+
+def workbook(path: Path, rows: Iterable[Iterable[object]]) -> Path:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    for cells in rows:
+        sheet.append(list(cells))
+    book.save(path)
+    return path
+
+
+def test_a_row_becomes_an_event_of_its_day_and_unit() -> None:
+    told = event(row(New="1,204", Photo="https://media.example.org/1.jpg"))
+    assert isinstance(told, Membership)
+    assert (told.unit, told.entity, told.version, told.data.count, told.data.mode) == (
+        "CG-AC001-B0001",
+        "sheet:test:R-1",
+        1,
+        1_204,
+        "manual",
+    )
+    assert told.occurred_at == datetime.fromisoformat("2022-03-03T12:00:00+05:30")
+    assert told.evidence == "https://media.example.org/1.jpg"
+
+
+def test_the_example_that_comes_with_pravah_is_good() -> None:
+    good, bad = imported(
+        EXAMPLES / "members.csv", mapping((EXAMPLES / "members.toml").read_text(encoding="utf-8"))
+    )
+    assert (len(good), bad) == (6, {})
+
+
+def test_importing_a_file_again_gives_the_same_bytes(tmp_path: Path) -> None:
+    table = workbook(tmp_path / "t.xlsx", [COLUMNS, ROW, row(Form="R-2")])
+    assert imported(table, mapping()) == imported(table, mapping())
+
+
+def test_a_higher_version_of_a_row_is_another_event_of_the_same_entity() -> None:
+    first, second, third = (
+        event(row()),
+        event(row(Version="2", New="13")),
+        event(row(), as_version=3),
+    )
+    assert first.entity == second.entity == third.entity
+    assert len({first.event_id, second.event_id, third.event_id}) == 3
+    assert (second.version, third.version) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"Form": ""}, "Form: is empty"),
+        ({"Version": "new"}, "Version: 'new' is not a whole number"),
+        ({"Version": "0"}, "version"),
+        ({"Date": "2022-03-03"}, "Date: '2022-03-03' is not written as %d/%m/%Y"),
+        ({"Date": ""}, "Date: is empty"),
+        ({"Booth": ""}, "Booth: is empty"),
+        ({"Booth": "Booth 17"}, "unit: is not a unit code"),
+        ({"New": "many"}, "New: 'many' is not a whole number"),
+        ({"New": 1.5}, "New: '1.5' is not a whole number"),
+        ({"New": True}, "New: True is not a whole number"),
+        ({"New": "-4"}, "count"),
+        ({"Drive": "Fax"}, "Drive: 'Fax' is not among its values: Paper, App"),
+        ({"Photo": "photo.jpg"}, "evidence"),
+    ],
+)
+def test_a_bad_cell_is_told_with_its_column_or_field(changes: dict[str, object], told: str) -> None:
+    assert told in refusal(row(**changes)).detail
+
+
+def test_all_that_is_wrong_with_a_row_is_told_at_once() -> None:
+    detail = refusal(row(Date="?", New="?", Drive="?")).detail
+    assert all(column in detail for column in ("Date", "New", "Drive"))
+
+
+def test_a_short_row_lacks_its_last_cells() -> None:
+    assert "Drive: is empty" in refusal(ROW[:5]).detail
+
+
+def test_units_are_checked_on_the_day_if_the_registry_is_known() -> None:
+    registry = small_world.registry()
+    assert event(row(), registry=registry).unit == "CG-AC001-B0001"
+    assert refusal(row(Booth="CG-AC001-B0999"), registry=registry).reason == "unknown_unit"
+    assert refusal(row(Booth="CG-AC002-B0005"), registry=registry).reason == "closed_unit"
+
+
+def test_a_second_row_of_the_same_entity_and_version_is_rejected_because_it_would_not_count() -> (
+    None
+):
+    importer = Importer(mapping(), COLUMNS)
+    importer.event(2, row())
+    importer.event(3, row(Version="2"))
+    with pytest.raises(EventError, match="as row 2") as caught:
+        importer.event(4, row(New="99"))
+    assert caught.value.reason == "repeated_row"
+
+
+@pytest.mark.parametrize(
+    ("cell", "instant"),
+    [
+        ("2022-03-03", "2022-03-03T12:00:00+05:30"),
+        (date(2022, 3, 3), "2022-03-03T12:00:00+05:30"),
+        (datetime(2022, 3, 3), "2022-03-03T12:00:00+05:30"),
+        (datetime(2022, 3, 3, 18, 5), "2022-03-03T18:05:00+05:30"),
+        ("2022-03-03T18:05:00", "2022-03-03T18:05:00+05:30"),
+        ("2022-03-03T18:05:00Z", "2022-03-03T18:05:00+00:00"),
+    ],
+)
+def test_days_and_instants_are_understood_as_workbooks_and_tools_write_them(
+    cell: object, instant: str
+) -> None:
+    how = mapping(MAPPING.replace('format = "%d/%m/%Y"', ""))
+    assert event(row(Date=cell), how).occurred_at == datetime.fromisoformat(instant)
+
+
+def test_csv_and_workbook_give_the_same_events(tmp_path: Path) -> None:
+    rows = [
+        COLUMNS,
+        ROW,
+        row(Form="R-2", New="7", Drive="App"),
+        ["", "", "", "", "", "", ""],
+        row(Form="आर-3", New="१२"),
+    ]
+    (tmp_path / "t.csv").write_text(
+        "\ufeff" + "".join(",".join(map(str, cells)) + "\r\n" for cells in rows), encoding="utf-8"
+    )
+    numbers = [
+        [
+            int(cell) if isinstance(cell, str) and cell.isascii() and cell.isdigit() else cell
+            for cell in cells
+        ]
+        for cells in rows
+    ]
+    from_csv, from_workbook = (
+        imported(tmp_path / "t.csv", mapping()),
+        imported(workbook(tmp_path / "t.xlsx", numbers), mapping()),
+    )
+    assert from_csv == from_workbook
+    assert len(from_csv[0]) == 3
+
+
+def test_rejected_rows_have_the_number_that_the_spreadsheet_shows(tmp_path: Path) -> None:
+    table = workbook(
+        tmp_path / "t.xlsx",
+        [COLUMNS, ROW, [None] * 7, row(Form="R-2", New="?"), row(Form="R-3", Booth="x")],
+    )
+    good, bad = imported(table, mapping())
+    assert (len(good), bad) == (1, {4: "invalid", 5: "invalid"})
+
+
+def test_a_person_is_hashed_under_the_installations_key_and_never_sent() -> None:
+    text = MAPPING.replace('kind = "membership"', 'kind = "incharge_appointed"').replace(
+        "[fields.mode]", "[fields.role]"
+    )
+    text = text.replace(
+        '"Paper" = "manual", "App" = "digital"', '"Paper" = "head", "App" = "incharge"'
+    )
+    text = text.replace(
+        '[fields.count]\ncolumn = "New"\ntype = "integer"',
+        '[fields.person]\ncolumn = "New"\ntype = "hash"',
+    )
+    one, other = (
+        Importer(mapping(text), COLUMNS, persons=PersonKeys([key])).event(2, row(New="9000000000"))
+        for key in (b"one", b"other")
+    )
+    assert b"9000000000" not in one.value
+    assert one.event.data != other.event.data
+    with pytest.raises(MappingError, match="PRAVAH_PERSON_KEY"):
+        Importer(mapping(text), COLUMNS)
+
+
+def test_a_mapping_that_does_not_fit_the_table_tells_all_missing_and_double_columns() -> None:
+    with pytest.raises(MappingError) as caught:
+        Importer(mapping(), ["Form", "Version", "Date", "Date", "New"])
+    told = "\n".join(caught.value.findings)
+    assert all(
+        what in told
+        for what in (
+            "no column 'Booth'",
+            "no column 'Drive'",
+            "no column 'Photo'",
+            "2 columns 'Date'",
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('kind = "membership"', 'kind = "rally"', "kind"),
+        ('kind = "membership"', 'kind = "membership"\ncolour = "red"', "colour"),
+        ('producer = "test-office"', "", "producer"),
+        (
+            'column = "Date"',
+            'column = "Date"\nzone = "Asia/Raipur"',
+            "zone: 'Asia/Raipur' is no time zone",
+        ),
+        ('column = "Date"', 'column = "Date"\ntime = "25:00"', "time"),
+        (
+            'column = "Version"',
+            'column = "Version"\nvalue = 1',
+            "version: give either column or value",
+        ),
+        ("[fields.mode]", "[fields.mood]", "mood: membership has no such field"),
+        ("[fields.mode]", "[fields.mood]", "mode: membership needs it"),
+        ('"Paper" = "manual"', '"Paper" = "by hand"', "mode: membership can never have 'by hand'"),
+        ("[fields.count]", "[constants]\ncount = 1\n\n[fields.count]", "count: stands under both"),
+        ("[envelope.evidence]", "[envelope.event_id]", "envelope"),
+        ("[unit]", "[unit", "not TOML"),
+    ],
+)
+def test_a_wrong_mapping_is_told(old: str, new: str, told: str) -> None:
+    found = findings(MAPPING.replace(old, new, 1))
+    assert any(told in finding for finding in found), found
+
+
+def test_everything_that_is_wrong_with_a_mapping_is_told_at_once() -> None:
+    assert (
+        len(
+            findings(
+                MAPPING.replace("[fields.mode]", "[fields.mood]").replace(
+                    "[fields.count]", "[fields.cuont]"
+                )
+            )
+        )
+        >= 4
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("t.csv", b"", "first row"),
+        ("t.csv", b"\n1,2\n", "first row"),
+        ("t.csv", "Form\nकेंद्र\n".encode("utf-16"), "not UTF-8"),
+        ("t.csv", b'Form,New\n"R-1"x,2\n', "row 2 is not CSV"),
+        ("t.xlsx", b"no workbook", "no workbook"),
+        ("t.ods", b"", "expected a .csv"),
+    ],
+)
+def test_a_file_that_is_no_table_is_told(
+    tmp_path: Path, name: str, content: bytes, told: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(TableError, match=told), open_table(tmp_path / name) as table:
+        list(table.rows)
+
+
+def test_a_sheet_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "t.xlsx", [COLUMNS])
+    with (
+        pytest.raises(TableError, match="no sheet 'Members'; it has Sheet"),
+        open_table(path, sheet="Members"),
+    ):
+        pass
+
+
+PARTS = st.lists(
+    st.text(st.characters(blacklist_categories=["C", "Z"]), min_size=1, max_size=120),
+    min_size=2,
+    max_size=2,
+)
+
+
+@given(PARTS, PARTS)
+def test_rows_with_different_keys_are_different_entities_and_names_are_never_too_long(
+    one: list[str], other: list[str]
+) -> None:
+    how = mapping(MAPPING.replace('["Form"]', '["Form", "Photo"]'))
+    how = how.model_copy(update={"envelope": {}})
+    entities = [
+        event(row(Form=parts[0], Photo=parts[1]), how).entity_name for parts in (one, other)
+    ]
+    assert (entities[0] == entities[1]) == (
+        [part.strip() for part in one] == [part.strip() for part in other]
+    )
+    assert all(len(entity) <= 200 for entity in entities)
