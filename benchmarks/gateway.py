@@ -28,7 +28,7 @@ from operations.bootstrap import prepare, read_registry_files
 from operations.worker_processes import start_worker, stop_worker
 
 BATCHES = (1, 100)
-TOKEN = "a secret of the benchmark, long enough"
+TOKEN = "a secret of the benchmark, long enough"  # noqa: S105
 SOURCE = 'tool = "events"\n[check]\nkind = "bearer"\nsecret_file = "token"\n[limits]\nrate = "1000000/second"\n'
 _TOGETHER = 256
 

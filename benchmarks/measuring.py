@@ -136,8 +136,8 @@ class WatchedWorker:
         """Resident size now and at its highest, in MiB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
         now, highest = (
-            int(re.search(rf"{name}:\s+(\d+)", status)[1]) >> 10
-            for name in ("VmRSS", "VmHWM")  # type: ignore[index]
+            int(re.search(rf"{name}:\s+(\d+)", status)[1]) >> 10  # type: ignore[index]
+            for name in ("VmRSS", "VmHWM")
         )
         return now, highest
 

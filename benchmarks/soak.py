@@ -206,7 +206,7 @@ def _tell(durable: int, end: int, workers: list[Any], clickhouse: Client, second
     )
     shown = " ".join(f"{table} {parts.get(table, 0)}" for table in ("ledger", "journal", "chunks"))
     print(
-        f"{datetime.now():%H:%M:%S} {durable:>11,} of {end:>11,}  {seconds:6.0f} s  workers {memory} MiB  parts {shown}",
+        f"{datetime.now():%H:%M:%S} {durable:>11,} of {end:>11,}  {seconds:6.0f} s  workers {memory} MiB  parts {shown}",  # noqa: DTZ005
         flush=True,
     )
 

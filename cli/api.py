@@ -79,7 +79,7 @@ def create(
     unit: Annotated[str, typer.Option(help="It and everything below it may be seen.")] = "IN",
     kind: Annotated[
         list[str], typer.Option(help=f"Kinds of data: {', '.join(DATA_KINDS)}; may be repeated.")
-    ] = ["figures", "plan", "registry"],
+    ] = ["figures", "plan", "registry"],  # noqa: B006
     days: Annotated[int, typer.Option(min=1, max=3_660, help="Until it expires.")] = 365,
 ) -> None:
     """Make a token and show its secret, this once."""

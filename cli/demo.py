@@ -169,7 +169,7 @@ def _campaign(
                 for delivery in simulate(registry, plan, options):
                     producer.send_raw(delivery.value, delivery.key)
                     sent[delivery.sort] += 1
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             failed.append(error)
 
     sender = threading.Thread(target=send, name="simulator")

@@ -59,7 +59,7 @@ TEXTS = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
-    autoescape=False,
+    autoescape=False,  # noqa: S701
 )
 SHOWN_IN_A_TEXT = 10
 OUTLOOKS = {

@@ -57,7 +57,7 @@ def status(*, as_json: AsJson = False) -> None:
                 Lag(settings.kafka, client) as lag,
             ):
                 position = lag.position()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             problem = first_line(error)
     if as_json:
         servers = [{**asdict(server), "log": str(server.log)} for server in now.servers]

@@ -67,7 +67,7 @@ def apply(
     Exit 1 if there is something to mend first.
     """
     settings = Settings()
-    say: Callable[[str], None] = lambda text: typer.echo(text, err=True)
+    say: Callable[[str], None] = lambda text: typer.echo(text, err=True)  # noqa: E731
     present = read_registry(settings.kafka)
     if present is None:
         msg = "no registry is loaded: `pravah up` loads the one that comes with Pravah, `pravah units load FOLDER` your own"

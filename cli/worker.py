@@ -52,7 +52,7 @@ class _Worker(faust.Worker):  # type: ignore[misc]
 
 
 def _start_anew() -> NoReturn:
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
 
 
 def worker(

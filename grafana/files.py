@@ -13,7 +13,7 @@ import yaml
 from grafana.build import as_text
 from grafana.desired import AUDIENCES, Resource, Wanted
 
-PASSWORD = "${PRAVAH_CLICKHOUSE_PASSWORD}"
+PASSWORD = "${PRAVAH_CLICKHOUSE_PASSWORD}"  # noqa: S105
 _AS_THEY_ARE = {"model", "annotations"}
 _VARIABLE = re.compile(r"^\$\{PRAVAH_[A-Z_]+\}$")
 

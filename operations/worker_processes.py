@@ -103,16 +103,16 @@ def run_several(count: int, settings: Settings) -> int:
             if one.poll() is None:
                 continue
             now = time.monotonic()
-            while restarts and now - restarts[0] > 60:
+            while restarts and now - restarts[0] > 60:  # noqa: PLR2004
                 restarts.popleft()
             if len(restarts) >= RESTARTS_A_MINUTE:
-                print(
+                print(  # noqa: T201
                     f"worker {place + 1} ended with code {one.returncode}, and {len(restarts)} did within a minute: ending all",
                     file=sys.stderr,
                     flush=True,
                 )
                 return _stop_all(workers) or 1
-            print(
+            print(  # noqa: T201
                 f"worker {place + 1} ended with code {one.returncode}: starting it again",
                 file=sys.stderr,
                 flush=True,

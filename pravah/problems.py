@@ -6,7 +6,7 @@ from typing import Any
 MEDIA_TYPE = "application/problem+json"
 
 
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818
     """An answer that says what is wrong."""
 
     def __init__(

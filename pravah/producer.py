@@ -246,7 +246,7 @@ class EventProducer:
             self.flush(timeout)
         finally:
             if self._waiting:
-                sender = self._producer._sender
+                sender = self._producer._sender  # noqa: SLF001
                 sender.force_close()
                 sender.join(5)
             self._producer.close(timeout=5)

@@ -312,4 +312,4 @@ def _svg(chart: alt.LayerChart | alt.FacetChart) -> Markup:
     svg = re.sub(r' (?:aria-\w+|role|pointer-events|version|xmlns:xlink)="[^"]*"', "", svg)
     svg = re.sub(r'id="([^"]+)"', rf'id="{prefix}\1"', svg)
     svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}\1)", svg)
-    return Markup(svg.replace('class="marks"', 'class="chart" aria-hidden="true"', 1))
+    return Markup(svg.replace('class="marks"', 'class="chart" aria-hidden="true"', 1))  # noqa: S704

@@ -108,7 +108,7 @@ def _telling(milestones: Sequence[MilestoneLine]) -> list[MilestoneLine]:
 
 def _map(situation: Situation) -> Map | None:
     boundaries = _boundaries(state_of(situation.unit) or "")
-    if boundaries is None or len(situation.children) < 2:
+    if boundaries is None or len(situation.children) < 2:  # noqa: PLR2004
         return None
     return choropleth(
         boundaries, situation.areas, {child.unit: child.share for child in situation.children}

@@ -82,18 +82,18 @@ class KnownEntities:
 
     def take_over(self, entities: Array, other: "KnownEntities") -> None:
         """Take all versions of entities that are not known yet, as another one has them under these numbers."""
-        places, counts = contribution.places_of(other._last.room[entities], other._known.room)
-        begin, known = self._known.count, other._known.room[places]
+        places, counts = contribution.places_of(other._last.room[entities], other._known.room)  # noqa: SLF001
+        begin, known = self._known.count, other._known.room[places]  # noqa: SLF001
         # from an entity's last version back to its first
         known["previous"] = np.where(
             known["previous"] == NONE, NONE, begin + 1 + np.arange(len(places))
         )
         lengths = known["length"].astype(np.int64)
-        items = other._items.room[positions_from(known["begin"], lengths)]
+        items = other._items.room[positions_from(known["begin"], lengths)]  # noqa: SLF001
         known["begin"] = self._items.count + np.cumsum(lengths) - lengths
         self._items.extend(items)
         self._known.extend(known)
-        self._names.enter(other._names.names(entities))
+        self._names.enter(other._names.names(entities))  # noqa: SLF001
         self._last.extend(np.where(counts > 0, begin + np.cumsum(counts) - counts, NONE))
 
     def trim(self) -> None:

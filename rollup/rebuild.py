@@ -33,7 +33,7 @@ class UnknownSpanError(LookupError):
         )
 
 
-def refold(
+def refold(  # noqa: D417
     partition: int,
     spans: Sequence[Span],
     rows: Iterable[StoredVersion],

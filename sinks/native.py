@@ -63,8 +63,8 @@ class ColumnClient(Client):  # type: ignore[misc]
         self,
         sample_block: Any,
         data: Any,
-        types_check: bool = False,
-        columnar: bool = False,
+        types_check: bool = False,  # noqa: FBT001, FBT002
+        columnar: bool = False,  # noqa: FBT001, FBT002
     ) -> Any:
         """Send what an insert brings, for a block in the driver's own steps."""
         if not (len(data) == 1 and isinstance(data[0], Block | Blocks)):
@@ -110,7 +110,7 @@ class _BlockStream(BlockOutputStream):  # type: ignore[misc]
         self.finalize()
 
 
-def encode(parts: Sequence[Any], kind: str) -> Iterable[bytes]:
+def encode(parts: Sequence[Any], kind: str) -> Iterable[bytes]:  # noqa: PLR0911
     """A column's bytes in the Native format, piece by piece.
 
     Args:
@@ -190,7 +190,7 @@ def _labels(parts: Sequence[Labels]) -> Iterator[bytes]:
 def _text(name: str) -> bytes:
     raw = name.encode()
     length, prefix = len(raw), bytearray()
-    while length > 0x7F:
+    while length > 0x7F:  # noqa: PLR2004
         prefix.append(length & 0x7F | 0x80)
         length >>= 7
     prefix.append(length)

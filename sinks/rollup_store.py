@@ -244,5 +244,5 @@ def _numbers(state: bytes) -> Array:
         return np.frombuffer(
             state, np.uint32, offset=2
         ).copy()  # one that may be changed and begins where it should: loops are compiled for such
-    begin = next(place for place, byte in enumerate(state[1:], start=2) if byte < 0x80)
+    begin = next(place for place, byte in enumerate(state[1:], start=2) if byte < 0x80)  # noqa: PLR2004
     return np.frombuffer(BitMap.deserialize(state[begin:]).to_array(), np.uint32).copy()

@@ -24,7 +24,7 @@ def main(task: str, *arguments: str) -> int:
                 return Supervisor(Path(home), int(parent[0]) if parent else None).run()
             case "become", (parent, *command):
                 die_with(int(parent))
-                os.execv(command[0], command)
+                os.execv(command[0], command)  # noqa: S606
             case "serve-clickhouse", (library, config):
                 serve(library, config)
             case _:

@@ -221,11 +221,11 @@ def _tell_health(app: BatchApp, watch: Watch, telemetry: Telemetry, settings: Se
         watch.started = time.time()
 
     @app.on_partitions_revoked.connect
-    async def revoked(_app: Any, revoked: set[Any], **_: Any) -> None:
+    async def revoked(_app: Any, revoked: set[Any], **_: Any) -> None:  # noqa: ARG001
         watch.assigned = False
 
     @app.on_partitions_assigned.connect
-    async def assigned(_app: Any, assigned: set[Any], **_: Any) -> None:
+    async def assigned(_app: Any, assigned: set[Any], **_: Any) -> None:  # noqa: ARG001
         watch.assigned = True
         telemetry.rebalances_total.inc()
 

@@ -139,7 +139,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms, consumer._fetch_min_bytes = _FETCH_WAIT_MS, _FETCH_BYTES
+        consumer._fetch_max_wait_ms, consumer._fetch_min_bytes = _FETCH_WAIT_MS, _FETCH_BYTES  # noqa: SLF001
         return consumer
 
 
@@ -157,7 +157,7 @@ class BatchConsumer(driver.Consumer):
         The fetcher waits for room in the stream in any case. Faust lets partitions that it left out come back one by one, at random, when the stream is nearly empty: in a long log some stood still for ten seconds while others went on.
         """
 
-    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
         fetched = await super()._getmany(active_partitions, timeout)
         return {
             tp: [as_batch(tp, records)]
@@ -230,7 +230,7 @@ class RawBatchSchema(faust.Schema):
     def compile(self, app: Any, **_: Any) -> Any:
         """Give Faust's decoder, which decodes nothing."""
 
-        async def decode(message: Any, *, propagate: bool = False) -> Any:
+        async def decode(message: Any, *, propagate: bool = False) -> Any:  # noqa: ARG001
             return app.create_event(None, message.value, message.headers, message)
 
         return decode

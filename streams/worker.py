@@ -150,7 +150,7 @@ class _FlushSnapshot:
 class Worker:
     """Folds the batches of the partitions that are assigned to it. All its coroutines must run on one event loop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         *,
         store: Store,

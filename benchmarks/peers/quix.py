@@ -46,9 +46,9 @@ class ClickHouse(BaseSink):
         self,
         value: Any,
         key: Any,
-        timestamp: int,
-        headers: Any,
-        topic: str,
+        timestamp: int,  # noqa: ARG002
+        headers: Any,  # noqa: ARG002
+        topic: str,  # noqa: ARG002
         partition: int,
         offset: int,
     ) -> None:

@@ -192,7 +192,7 @@ class TimeReading(Strict):
     @classmethod
     def _usable(cls, form: str | None) -> str | None:
         try:
-            datetime.strptime("", form or "")
+            datetime.strptime("", form or "")  # noqa: DTZ007
         except ValueError as error:
             if "directive" in str(error) or "stray %" in str(error):
                 msg = f"{form!r} is no format of strptime: {error}"
@@ -231,7 +231,7 @@ class TimeReading(Strict):
                 msg = "is neither a day such as 2022-03-31 nor RFC 3339; say occurred_at.format if it is written otherwise"
                 raise ConversionError(msg) from None
         try:
-            parsed = datetime.strptime(text, self.format)
+            parsed = datetime.strptime(text, self.format)  # noqa: DTZ007
         except ValueError:
             msg = f"is not written as {self.format}"
             raise ConversionError(msg) from None

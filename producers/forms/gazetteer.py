@@ -242,4 +242,4 @@ def _alike(suggestions: list[str]) -> str:
 def shown(text: str) -> str:
     """A text in a message: no more than a name has, and no long numbers, which may be personal."""
     cut = re.sub(r"\d{7,}", "…", ascii_digits(text))
-    return repr(cut if len(cut) <= 60 else cut[:60] + "…")
+    return repr(cut if len(cut) <= 60 else cut[:60] + "…")  # noqa: PLR2004

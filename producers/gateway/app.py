@@ -356,7 +356,7 @@ async def _reasons(reception: IngestService) -> list[str]:
         )
     except TimeoutError:
         reasons.append(f"the disk did not take a write within {_COMMIT_SECONDS:.0f} s")
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         reasons.append(str(error))
     return reasons
 

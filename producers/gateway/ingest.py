@@ -342,10 +342,10 @@ class IngestService:
         try:
             if is_deeper(body, source.limits.depth):
                 msg = f"the body is nested more than {source.limits.depth} deep; no form is"
-                raise BodyError(msg)
+                raise BodyError(msg)  # noqa: TRY301
             if source.tool == "events":
                 msg = "this source sends events that are ready, to /v1/events"
-                raise BodyError(msg)
+                raise BodyError(msg)  # noqa: TRY301
             mapped = [
                 self._map(source, submission, pending)
                 for submission in READERS[source.tool](body, headers)

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 Tool = Literal["events", "kobo", "odk", "commcare", "rapidpro", "glific"]
 """`events` sends events that are ready, to `/v1/events`; the others have hooks."""
 
-GLIFIC_DUMMY_SECRET = "This is a dummy secret"
+GLIFIC_DUMMY_SECRET = "This is a dummy secret"  # noqa: S105
 """What Glific signs with where nobody set a secret: it proves nothing."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")

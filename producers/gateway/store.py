@@ -471,7 +471,7 @@ class Store:
         future: Future[T] = Future()
         try:
             if self._closed:
-                raise queue.Full
+                raise queue.Full  # noqa: TRY301
             self._orders.put_nowait(_Order(job, future))
         except queue.Full:
             msg = "the gateway's file is not written fast enough; this was not taken"
@@ -597,7 +597,7 @@ class Store:
                 if now - self._swept >= _HOUSEKEEPING_SECONDS:
                     self._swept = now
                     self._sweep(now)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             if not isinstance(error, (OutboxFullError, OutboxBusyError)):
                 _log.exception("the gateway's file could not be written")
             with self._lock:

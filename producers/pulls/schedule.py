@@ -66,7 +66,7 @@ class Schedule:
         except TROUBLES as error:
             _log.warning("pull of %s: %s", source.name, error)
             return False
-        except Exception:
+        except Exception:  # noqa: BLE001
             _log.exception("pull of %s", source.name)
             return False
         if pulled.accepted or pulled.refused or pulled.unreadable:

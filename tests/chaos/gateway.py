@@ -6,7 +6,7 @@ Kafka is stopped (SIGSTOP) for the minutes; the gateway is killed (SIGKILL) and 
 that is filled up, without it by a limit that the kernel sets to the size of its files. The short form is in the tests.
 """
 
-import argparse
+import argparse  # noqa: I001
 import contextlib
 import http.client
 import json
@@ -26,11 +26,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-if __name__ == "__main__":
-    sys.path[:0] = [
-        str(Path(__file__).resolve().parents[1]),
-        str(Path(__file__).resolve().parents[2]),
-    ]
 
 from kafka import KafkaConsumer, TopicPartition
 

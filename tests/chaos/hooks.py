@@ -6,7 +6,7 @@ Bodies are the examples' samples, mended at random places, and bytes at random, 
 of its own, without Kafka; the short form in the tests calls the application itself.
 """
 
-import argparse
+import argparse  # noqa: I001
 import contextlib
 import hashlib
 import hmac
@@ -24,11 +24,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-if __name__ == "__main__":
-    sys.path[:0] = [
-        str(Path(__file__).resolve().parents[1]),
-        str(Path(__file__).resolve().parents[2]),
-    ]
 
 import psutil
 

@@ -3,7 +3,7 @@
 python tests/chaos/run.py [--runs 20] [--case NAME …] [--seed N] [--json]
 """
 
-import argparse
+import argparse  # noqa: I001
 import json
 import random
 import secrets
@@ -14,7 +14,6 @@ import traceback
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2])]
 
 from rich.console import Console
 from rich.table import Table

@@ -301,7 +301,7 @@ def test_after_the_pulls_the_figures_are_what_stands_at_the_tool(
             if choose.random() < 0.5:
                 away = choose.random() < 0.1
                 stand_in.send_hooks(
-                    lambda _: 503 if away else 200
+                    lambda _: 503 if away else 200  # noqa: B023
                 ) if away else stand_in.send_hooks(gateway.hook)
             if choose.random() < 0.08:
                 try:

@@ -21,7 +21,7 @@ RECEIVED_ON = "@received_on"
 """The field that holds when the server received the form first; no question can have that name."""
 
 
-def read(body: bytes, headers: Mapping[str, str]) -> list[Submission]:
+def read(body: bytes, headers: Mapping[str, str]) -> list[Submission]:  # noqa: ARG001
     """What form forwarding sent: one form.
 
     Raises:

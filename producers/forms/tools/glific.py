@@ -16,7 +16,7 @@ from producers.forms.submissions import Submission
 from producers.forms.tools.body import BodyError, an_instant, filled, json_object
 
 
-def read(body: bytes, headers: Mapping[str, str]) -> list[Submission]:
+def read(body: bytes, headers: Mapping[str, str]) -> list[Submission]:  # noqa: ARG001
     """What a webhook node sent: one submission. Its time is the template's `sent_at`, else that of the newest result.
 
     Raises:

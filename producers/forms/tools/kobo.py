@@ -48,7 +48,7 @@ _VERIFICATION: dict[str, Verification] = {
 }
 
 
-def read(body: bytes, headers: Mapping[str, str]) -> list[Submission]:
+def read(body: bytes, headers: Mapping[str, str]) -> list[Submission]:  # noqa: ARG001
     """What a hook sent: one submission.
 
     Raises:

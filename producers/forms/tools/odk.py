@@ -33,7 +33,7 @@ _SYSTEM = frozenset({"submissionDate", "submitterId", "submitterName", "deviceId
 """What of `__system` never changes, so that it may be mapped."""
 
 
-def read(body: bytes, headers: Mapping[str, str]) -> list[Submission]:
+def read(body: bytes, headers: Mapping[str, str]) -> list[Submission]:  # noqa: ARG001
     """What the webhook service sent: a new submission; nothing for a review, whose submission the pull brings.
 
     Raises:

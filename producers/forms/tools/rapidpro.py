@@ -13,7 +13,7 @@ from producers.forms.tools.body import BodyError, a_text, an_instant, an_object,
 _KEPT = ("contact", "flow", "run", "results", "input", "channel")
 
 
-def read(body: bytes, headers: Mapping[str, str]) -> list[Submission]:
+def read(body: bytes, headers: Mapping[str, str]) -> list[Submission]:  # noqa: ARG001
     """What a resthook sent: one run as it stands.
 
     Raises:
