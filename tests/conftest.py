@@ -26,6 +26,13 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("pravah")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that starts workers, so that `make flaky` finds them."""
+    for item in items:
+        if {"deploy", "deployment"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("worker")
+
+
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A running stack. What is in it, a test makes itself, most often by `deployment`."""
