@@ -27,7 +27,7 @@ import stack
 from operations.bootstrap import default_plan, prepare, read_registry_files
 from operations.worker_processes import start_worker, stop_worker
 from pravah.settings import Settings
-from producers.simulator.campaign import SimulationOptions, simulate
+from producers.simulator import SimulationOptions, simulate
 from sinks.api_tokens import create_token
 from sinks.connection import connect
 

@@ -42,7 +42,7 @@ from operations.worker_processes import StallWatch, start_worker, stop_worker
 from pravah.kafka import client_options
 from pravah.settings import ClickHouseSettings, Settings
 from pravah.topics import EVENTS
-from producers.simulator.campaign import Delivery, SimulationOptions, simulate
+from producers.simulator import Delivery, SimulationOptions, simulate
 from schemas.plan import Plan
 from schemas.registry import Registry
 from sinks.connection import connect

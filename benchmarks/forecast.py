@@ -23,7 +23,7 @@ from rich.table import Table
 import reference
 import stack
 from operations.bootstrap import default_plan, prepare, read_registry_files
-from producers.simulator.campaign import SimulationOptions, simulate
+from producers.simulator import SimulationOptions, simulate
 from sinks.connection import connect
 
 FIRST, LAST = date(2022, 2, 1), date(2022, 10, 15)

@@ -30,7 +30,7 @@ from pravah.producer import EventProducer
 from pravah.settings import KafkaSettings
 from pravah.topics import EVENTS
 from pravah.units import routing_key
-from producers.simulator.campaign import SimulationOptions, simulate
+from producers.simulator import SimulationOptions, simulate
 from schemas.plan import Plan
 from schemas.registry import Registry
 

@@ -17,7 +17,7 @@ from pravah.events import MODELS
 from pravah.producer import EventProducer
 from pravah.settings import Settings
 from pravah.units import LEVELS, Level
-from producers.forms.delivery_ids import event_id
+from producers.mapping.delivery_ids import event_id
 from schemas.back_check import COLUMNS, CheckedEntity, outcomes_from_csv, wilson
 from sinks.back_checks import Drawing, current_events, draw, result
 from sinks.connection import connect

@@ -26,7 +26,7 @@ from operations.gc_tuning import collect_seldom
 from operations.worker_processes import StalledError, StallWatch, last_lines, working
 from pravah.producer import EventProducer
 from pravah.settings import Settings
-from producers.simulator.campaign import SimulationOptions, simulate
+from producers.simulator import SimulationOptions, simulate
 from schemas.plan import Plan
 from schemas.registry import Registry
 from sinks.connection import connect

@@ -13,8 +13,8 @@ from cli.progress import Advance, progress
 from pravah.events import EventError
 from pravah.producer import EventProducer, ProducerError
 from pravah.settings import Settings
-from producers.forms.pseudonyms import PersonKeys
 from producers.gateway.issued_hashes import remembered
+from producers.mapping.pseudonyms import PersonKeys
 from producers.tables.importer import (
     Importer,
     ImportMapping,

@@ -19,7 +19,7 @@ from operations.bootstrap import read_registry_files
 from pravah.days import date_of, day_of_micros, instant_micros
 from pravah.producer import EventProducer
 from pravah.settings import Settings
-from producers.simulator.campaign import Delivery, SimulationOptions, simulate
+from producers.simulator import Delivery, SimulationOptions, simulate
 from schemas.plan import Plan
 
 LIVE_SPEED = 14.0

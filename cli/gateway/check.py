@@ -14,11 +14,11 @@ import reference
 from operations.bootstrap import read_registry_files
 from pravah.days import KOLKATA
 from pravah.settings import Settings
-from producers.forms.gazetteer import Gazetteer, read_aliases
-from producers.forms.mapping import FormMapping, MappingError, UnmappableError
-from producers.forms.pseudonyms import PersonKeys
-from producers.forms.submissions import Observation
-from producers.forms.tools import READERS, BodyError, Tool
+from producers.mapping.form_mapping import FormMapping, MappingError, UnmappableError
+from producers.mapping.gazetteer import Gazetteer, read_aliases
+from producers.mapping.pseudonyms import PersonKeys
+from producers.mapping.submissions import Observation
+from producers.mapping.tools import READERS, BodyError, Tool
 from schemas.registry import Registry
 
 

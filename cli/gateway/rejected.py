@@ -13,9 +13,9 @@ from rich.table import Table
 
 from pravah.days import KOLKATA
 from pravah.settings import Settings
-from producers.forms.tools import BodyError
 from producers.gateway.sources import FieldSourcesError
 from producers.gateway.store import FILE, Store, StoredSubmission, kept, reading
+from producers.mapping.tools import BodyError
 
 if TYPE_CHECKING:
     from producers.gateway.ingest import IngestService

@@ -19,11 +19,6 @@ import orjson
 from pravah.events import Event, EventError, parse_event
 from pravah.producer import ProducerError
 from pravah.settings import Settings
-from producers.forms.gazetteer import read_aliases
-from producers.forms.mapping import FormMapping, MappingError, UnmappableError
-from producers.forms.pseudonyms import GivenOut, PersonKeys
-from producers.forms.submissions import Observation, Submission
-from producers.forms.tools import READERS, BodyError
 from producers.gateway.issued_hashes import IssuedState
 from producers.gateway.limits import is_deeper
 from producers.gateway.registry import Refusal, Units, Watch
@@ -37,6 +32,11 @@ from producers.gateway.submission_diff import (
     follows,
     left_behind,
 )
+from producers.mapping.form_mapping import FormMapping, MappingError, UnmappableError
+from producers.mapping.gazetteer import read_aliases
+from producers.mapping.pseudonyms import GivenOut, PersonKeys
+from producers.mapping.submissions import Observation, Submission
+from producers.mapping.tools import READERS, BodyError
 from producers.outbox import OutboxRecord, OutboxRelay, letter
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from pravah.days import date_of, day_of_micros, instant_micros
 from pravah.producer import ProducerError
 from pravah.settings import KafkaSettings
-from producers.forms.gazetteer import Gazetteer
 from producers.gateway.store import Store, StoreBusyError
+from producers.mapping.gazetteer import Gazetteer
 from producers.topics.registry import read_registry, registry_position
 from schemas.entries import decode_entries, encode_entries
 from schemas.registry import Registry, RegistryError, registry_from_entries

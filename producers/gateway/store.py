@@ -28,8 +28,8 @@ from pravah.days import instant_micros
 from pravah.settings import Settings
 from pravah.units import routing_key
 from producers import outbox
-from producers.forms.submissions import Observation
 from producers.gateway.submission_diff import Change, Decision, Ready, SubmissionId, Told
+from producers.mapping.submissions import Observation
 from producers.outbox import Bounds, OutboxBusyError, OutboxFullError, OutboxRecord
 
 _log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from pravah.units import routing_key
-from producers.forms.delivery_ids import event_id
-from producers.forms.submissions import Observation
+from producers.mapping.delivery_ids import event_id
+from producers.mapping.submissions import Observation
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CARRIED = ("kind", "occurred_at", "source")

@@ -7,7 +7,7 @@ repository, `docs/api/spec/form-v1.json`.
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from producers.forms.tools import commcare
+from producers.mapping.tools import commcare
 from producers.pulls.http import ToolApi
 from producers.pulls.pagination import Cursor, Page, PullError, behind, page
 

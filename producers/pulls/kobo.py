@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from producers.forms.submissions import Submission
-from producers.forms.tools import kobo
+from producers.mapping.submissions import Submission
+from producers.mapping.tools import kobo
 from producers.pulls.http import ToolApi
 from producers.pulls.pagination import Cursor, Page, PullError, Row, Unreadable, behind, page
 

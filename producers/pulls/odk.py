@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, quote, urlsplit
 
-from producers.forms.tools import odk
+from producers.mapping.tools import odk
 from producers.pulls.http import ToolApi
 from producers.pulls.pagination import Cursor, Page, behind, page
 

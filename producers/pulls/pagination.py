@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from producers.forms.submissions import Submission
-from producers.forms.tools import BodyError
+from producers.mapping.submissions import Submission
+from producers.mapping.tools import BodyError
 
 OVERLAP = timedelta(minutes=10)
 """A walk starts so long before the instant at which the last one began: a change may become visible that much later than its time says."""

@@ -11,11 +11,11 @@ import httpx2
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from producers.forms.submissions import Submission
 from producers.gateway.ingest import IngestService
 from producers.gateway.registry import NotReadyError
 from producers.gateway.sources import FieldSource, Pull
 from producers.gateway.store import StoreBusyError, Transaction
+from producers.mapping.submissions import Submission
 from producers.outbox import OutboxBusyError, OutboxFullError
 from producers.pulls.commcare import CommCareWalk
 from producers.pulls.http import ToolApi

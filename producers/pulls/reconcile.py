@@ -14,13 +14,13 @@ from typing import Literal, NamedTuple
 import orjson
 
 from pravah.days import KOLKATA
-from producers.forms.submissions import Submission
-from producers.forms.tools import BodyError
-from producers.forms.tools.commcare import RECEIVED_ON
 from producers.gateway.ingest import IngestService, submission_from_json
 from producers.gateway.sources import FieldSource
 from producers.gateway.store import Known, kept
 from producers.gateway.submission_diff import SubmissionId
+from producers.mapping.submissions import Submission
+from producers.mapping.tools import BodyError
+from producers.mapping.tools.commcare import RECEIVED_ON
 from producers.pulls.pagination import OVERLAP, Page
 from producers.pulls.pull import walking
 

@@ -21,7 +21,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 from pravah.days import KOLKATA_OFFSET_SECONDS, LAST_DAY, date_of, day_of
 from pravah.events import Kind
 from pravah.units import routing_key
-from producers.forms.delivery_ids import event_id
+from producers.mapping.delivery_ids import event_id
 from producers.simulator.corruption import BREAKAGES, Surroundings
 from producers.simulator.payloads import Data, Details
 from producers.simulator.schedule import HOURS, Act, Agenda

@@ -19,8 +19,7 @@ from pydantic import Field, model_validator
 
 from pravah.days import date_of, day_of_micros, instant_micros
 from pravah.events import Event, EventError, Kind, Label, parse_event
-from producers.forms.delivery_ids import event_id
-from producers.forms.fields import (
+from producers.mapping.conversions import (
     Cell,
     Conversion,
     ConversionError,
@@ -33,7 +32,8 @@ from producers.forms.fields import (
     mapping_from_toml,
     text_of,
 )
-from producers.forms.pseudonyms import PersonKeys
+from producers.mapping.delivery_ids import event_id
+from producers.mapping.pseudonyms import PersonKeys
 from schemas.registry import Registry
 
 __all__ = [

@@ -9,13 +9,13 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from producers.forms.gazetteer import read_aliases
-from producers.forms.pseudonyms import PersonKeys
 from producers.gateway.app import build
 from producers.gateway.ingest import IngestService
 from producers.gateway.registry import Units
 from producers.gateway.sources import field_sources
 from producers.gateway.store import Store
+from producers.mapping.gazetteer import read_aliases
+from producers.mapping.pseudonyms import PersonKeys
 from tests.chaos.hooks import EXAMPLES, fuzz, headers, registry, sources
 
 BODIES = 600

@@ -20,7 +20,7 @@ from pravah.kafka import client_options
 from pravah.producer import BufferFullError, DeliveryReport, EventProducer, ProducerError
 from pravah.settings import KafkaSettings, Settings
 from pravah.units import routing_key
-from producers.forms.delivery_ids import event_id
+from producers.mapping.delivery_ids import event_id
 from producers.topics.registry import publish_registry, read_registry
 from schemas.registry import Registry
 from tests.support import small_world

@@ -12,7 +12,7 @@ import reference
 import stack
 from operations.bootstrap import read_registry_files
 from pravah.producer import EventProducer
-from producers.simulator.campaign import Delivery, SimulationOptions, simulate
+from producers.simulator import Delivery, SimulationOptions, simulate
 from schemas.plan import Plan
 from schemas.registry import Registry
 from tests.support import oracle

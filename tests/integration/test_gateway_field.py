@@ -6,10 +6,10 @@ from pathlib import Path
 import orjson
 from fastapi.testclient import TestClient
 
-from producers.forms.submissions import Submission
-from producers.forms.tools import READERS
 from producers.gateway.app import build
 from producers.gateway.ingest import IngestService
+from producers.mapping.submissions import Submission
+from producers.mapping.tools import READERS
 from tests.support import oracle, small_world
 from tests.support.deployment import Deployment, until
 from tests.support.gateway_world import BEARER, SECRET, SOURCES, event, kobo, write_sources

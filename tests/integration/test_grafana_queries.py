@@ -21,7 +21,7 @@ from grafana.dashboards import subtree as below
 from grafana.dashboards.base import AICC_COPY, DISTRICT, EXPLAIN, PIPELINE, WALL
 from operations.bootstrap import default_dictionary, default_plan, read_registry_files
 from pravah.settings import Settings
-from producers.simulator.campaign import SimulationOptions, simulate
+from producers.simulator import SimulationOptions, simulate
 from sinks.connection import connect
 from sinks.dimensions import load_metrics, load_registry
 from sinks.migrate import Schema, migrate

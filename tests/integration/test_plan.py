@@ -10,7 +10,7 @@ from clickhouse_driver import Client
 
 import reference
 from operations.bootstrap import default_plan, read_registry_files
-from producers.simulator.campaign import SimulationOptions, simulate
+from producers.simulator import SimulationOptions, simulate
 from schemas.plan import Plan
 from sinks.migrate import Schema
 from sinks.plan import load_plan, moved_deadlines

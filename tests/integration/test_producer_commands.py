@@ -20,7 +20,7 @@ from cli.simulate import simulate_command
 from pravah.kafka import client_options
 from pravah.settings import Settings
 from pravah.topics import EVENTS
-from producers.forms.delivery_ids import event_id
+from producers.mapping.delivery_ids import event_id
 from producers.topics.registry import publish_registry
 from stack.topics import create_topics
 from tests.support import small_world

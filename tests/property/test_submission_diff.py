@@ -13,10 +13,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from pravah.events import parse_event
-from producers.forms.submissions import Observation, Submission
 from producers.gateway.ingest import take_state
 from producers.gateway.store import Transaction, make_tables
 from producers.gateway.submission_diff import Ready, follows, left_behind
+from producers.mapping.submissions import Observation, Submission
 from producers.outbox import Bounds
 from tests.support import oracle, small_world
 

@@ -11,7 +11,7 @@ import reference
 from benchmarks.peers.counting import Counting, Totals
 from operations.bootstrap import default_dictionary, default_plan, read_registry_files
 from pravah.events import MODELS
-from producers.simulator.campaign import Delivery, SimulationOptions, simulate
+from producers.simulator import Delivery, SimulationOptions, simulate
 from producers.simulator.corruption import BREAKAGES
 from schemas.registry import Registry
 from tests.support import oracle

@@ -9,12 +9,12 @@ import pytest
 
 import producers
 import reference
-from producers.forms import tools
-from producers.forms.gazetteer import Gazetteer, read_aliases
-from producers.forms.mapping import FormMapping, UnmappableError
-from producers.forms.pseudonyms import PersonKeys
-from producers.forms.submissions import Submission
-from producers.forms.tools import READERS, BodyError, Tool
+from producers.mapping import tools
+from producers.mapping.form_mapping import FormMapping, UnmappableError
+from producers.mapping.gazetteer import Gazetteer, read_aliases
+from producers.mapping.pseudonyms import PersonKeys
+from producers.mapping.submissions import Submission
+from producers.mapping.tools import READERS, BodyError, Tool
 from schemas.registry import Registry, registry_from_csv
 from tests.support.field_bodies import commcare, glific, kobo, odk, rapidpro
 from tests.support.field_bodies.case import KEY, Case

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from cli.main import app
-from producers.forms.fields import ConversionError, boolean, integer
-from producers.forms.gazetteer import Gazetteer
-from producers.forms.mapping import FormMapping, MappingError, UnmappableError
-from producers.forms.pseudonyms import PersonKeys
-from producers.forms.submissions import Observation, Submission
-from producers.forms.tools import Tool
 from producers.gateway.sources import field_sources
+from producers.mapping.conversions import ConversionError, boolean, integer
+from producers.mapping.form_mapping import FormMapping, MappingError, UnmappableError
+from producers.mapping.gazetteer import Gazetteer
+from producers.mapping.pseudonyms import PersonKeys
+from producers.mapping.submissions import Observation, Submission
+from producers.mapping.tools import Tool
 from tests.support import small_world
 from tests.unit import test_field_bodies as corpora
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pravah.days import day_of
 from pravah.units import Level
-from producers.forms.gazetteer import Gazetteer, UnitError, normalised
+from producers.mapping.gazetteer import Gazetteer, UnitError, normalised
 from schemas.registry import Registry, RegistryError
 from tests.support import small_world
 from tests.unit import test_field_bodies as corpora

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import producers
 from pravah.events import EventError, Membership, Report
-from producers.forms.pseudonyms import PersonKeys
+from producers.mapping.pseudonyms import PersonKeys
 from producers.tables.importer import Importer, ImportMapping, MappingError, TableError, open_table
 from tests.support import small_world
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pravah.settings import Settings
-from producers.forms.pseudonyms import PersonKeys, normalised, phone
 from producers.gateway.issued_hashes import IssuedState, remembered
 from producers.gateway.store import Store
+from producers.mapping.pseudonyms import PersonKeys, normalised, phone
 from producers.tables.importer import Importer, ImportMapping
 
 OLD, NEW, NEWEST = b"first-key-of-2022", b"second-key-of-2023", b"third-key-of-2024"

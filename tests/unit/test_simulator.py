@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from pravah.days import day_of, day_of_micros, instant_micros
 from pravah.units import level_of, routing_key
-from producers.simulator.campaign import Delivery, SimulationOptions, simulate
+from producers.simulator import Delivery, SimulationOptions, simulate
 from producers.simulator.corruption import BREAKAGES, Surroundings
 from rollup.validation import Rejected, Validator
 from schemas.plan import Plan
