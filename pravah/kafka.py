@@ -1,4 +1,4 @@
-"""The Kafka settings as kafka-python and aiokafka take them."""
+"""The Kafka settings as keyword arguments for kafka-python and aiokafka."""
 
 import ssl
 from typing import Any
@@ -7,7 +7,7 @@ from pravah.settings import KafkaSettings
 
 
 def client_options(kafka: KafkaSettings) -> dict[str, Any]:
-    """Keyword arguments for every kafka-python client: servers, SASL and TLS."""
+    """Return keyword arguments for any kafka-python client: servers, SASL and TLS."""
     options: dict[str, Any] = {
         "bootstrap_servers": kafka.bootstrap_servers.split(","),
         "security_protocol": kafka.security_protocol,
@@ -29,7 +29,10 @@ def client_options(kafka: KafkaSettings) -> dict[str, Any]:
 
 
 def async_client_options(kafka: KafkaSettings) -> dict[str, Any]:
-    """Keyword arguments for every aiokafka client: those of kafka-python, with the TLS files as a context."""
+    """Return keyword arguments for any aiokafka client.
+
+    They are those of kafka-python, except that TLS files become an `ssl.SSLContext`.
+    """
     options = client_options(kafka)
     files = {name: options.pop(f"ssl_{name}", None) for name in ("cafile", "certfile", "keyfile")}
     if kafka.security_protocol.endswith("SSL"):

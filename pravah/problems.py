@@ -1,4 +1,4 @@
-"""An HTTP service's answer that says what is wrong: RFC 9457, problem details."""
+"""Errors of the HTTP services as problem details (RFC 9457)."""
 
 from http import HTTPStatus
 from typing import Any
@@ -7,7 +7,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(Exception):  # noqa: N818
-    """An answer that says what is wrong."""
+    """An error that an HTTP service answers with a problem document."""
 
     def __init__(
         self,
@@ -17,13 +17,20 @@ class Problem(Exception):  # noqa: N818
         headers: dict[str, str] | None = None,
         **members: Any,
     ) -> None:
-        """Take the status, a sentence that helps, headers, and further members of the answer."""
+        """Describe the answer.
+
+        Args:
+            status: of the answer.
+            detail: a sentence that says what is wrong and what to do.
+            headers: further headers of the answer.
+            members: further members of the problem document.
+        """
         super().__init__(detail)
         self.status, self.detail, self.headers, self.members = status, detail, headers, members
 
 
 def document(status: HTTPStatus, detail: str, **members: Any) -> dict[str, Any]:
-    """The answer's body."""
+    """Build a problem document, the body of the answer."""
     return {
         "type": "about:blank",
         "title": status.phrase,

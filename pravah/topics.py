@@ -1,13 +1,15 @@
-"""Kafka's topics. Keys and values as `docs/asyncapi.json` describes them."""
+"""Names of the Kafka topics. `docs/asyncapi.json` describes their keys and values."""
 
+# Events, keyed by `pravah.units.routing_key`, with broker append time.
 EVENTS = "activity.events"
-"""Events, keyed by `pravah.units.routing_key`; broker append time."""
+# The dead-letter queue: rejected records, byte for byte, with the headers `reason`, `detail`,
+# `topic`, `partition` and `offset`.
 REJECTED = "activity.rejected"
-"""What counts nowhere, byte for byte as it came, with the headers `reason`, `detail`, `topic`, `partition`, `offset`."""
+# Alerts for the control room, keyed by unit code.
 ALERTS = "activity.alerts"
-"""What the control room must act on, keyed by unit code."""
+# Registry entries, keyed by unit code; compacted.
 UNITS = "units"
-"""Registry entries, keyed by unit code; compacted."""
 
+# Key of a tick: a record in `activity.events` without a value. It is no event. It ends the chunk it
+# is in, so that the figures of a quiet partition become final and can be compared.
 TICK_KEY = b"pravah.tick"
-"""In `activity.events`, the key of a record without a value. It says nothing, but ends the chunk it is in, so that this chunk's figures can be compared and stay as they are."""

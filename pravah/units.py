@@ -1,6 +1,7 @@
-"""Unit codes and levels: what a code says by itself, without the registry.
+"""Unit codes and levels, as far as a code itself tells them, without the registry.
 
-A code names its state and, for a booth, its assembly. It never names a district or division, because those change.
+A code names its state and, for a booth, its assembly. It never names a district or division,
+because those change.
 """
 
 import re
@@ -8,11 +9,12 @@ from typing import Literal, get_args
 
 Level = Literal["national", "state", "division", "district", "assembly", "booth"]
 
+# From the top down: a parent level comes before its child level.
 LEVELS: tuple[Level, ...] = get_args(Level)
-"""From the top down; a parent stands before its child."""
 
 RANK: dict[Level, int] = {level: rank for rank, level in enumerate(LEVELS)}
 
+# One unanchored regular expression per level; ISO 3166-2:IN codes without `IN-`.
 PATTERNS: dict[Level, str] = {
     "national": r"IN",
     "state": r"[A-Z]{2}",
@@ -21,23 +23,25 @@ PATTERNS: dict[Level, str] = {
     "assembly": r"[A-Z]{2}-AC[0-9]{3}",
     "booth": r"[A-Z]{2}-AC[0-9]{3}-B[0-9]{4}",
 }
-"""One regular expression a level, unanchored; ISO 3166-2:IN codes without their `IN-`."""
 
+# Any unit code, anchored.
 UNIT_CODE_PATTERN = r"^[A-Z]{2}(-V-[A-Z0-9]{1,8}|-D-[A-Z0-9]{1,8}|-AC[0-9]{3}(-B[0-9]{4})?)?$"
-"""Any unit code, anchored."""
 
 ASSEMBLY_LENGTH = len("CG-AC084")
 _CODE = re.compile(UNIT_CODE_PATTERN)
 
 
 def level_of(code: str) -> Level:
-    """The level that a unit code names.
+    """Return the level of a unit code.
 
     Raises:
         ValueError: the code has none of the known forms.
     """
     if not _CODE.fullmatch(code):
-        msg = f"{code!r} is not a unit code; expected for example IN, CG, CG-V-RPR, CG-D-NRP, CG-AC084 or CG-AC084-B0017"
+        msg = (
+            f"{code!r} is not a unit code; expected for example IN, CG, CG-V-RPR, CG-D-NRP, "
+            "CG-AC084 or CG-AC084-B0017"
+        )
         raise ValueError(msg)
     if code == "IN":
         return "national"
@@ -51,13 +55,14 @@ def level_of(code: str) -> Level:
 
 
 def routing_key(code: str) -> str:
-    """The Kafka key of what a unit reports: its assembly for booths and assemblies, else the unit itself.
+    """Return the Kafka key of a unit's events: its assembly for a booth, else its own code.
 
-    All versions of an entity share a key, so they share a partition and are seen in order. The code must be well formed.
+    All versions of an entity share a key, so they share a partition and arrive in order. The code
+    must be well formed.
     """
     return code[:ASSEMBLY_LENGTH] if code[2:5] == "-AC" else code
 
 
 def state_of(code: str) -> str | None:
-    """The state that a code names, or None for the nation."""
+    """Return the state that a code names, or None for the nation."""
     return None if code == "IN" else code[:2]

@@ -78,7 +78,7 @@ class RegistryError(FindingsError):
     """A registry that cannot be used, with everything found wrong in it."""
 
     subject = "the registry"
-    shown = 20
+    max_shown = 20
 
 
 class EntryParent(BaseModel):
