@@ -28,7 +28,7 @@ from rich.table import Table
 
 import reference
 import stack
-from columnar.loops import Array
+from columnar.arrays import Array
 from operations.bootstrap import default_dictionary, prepare, read_registry_files
 from pravah.settings import Settings
 from rollup.seen_filter import SeenFilter

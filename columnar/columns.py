@@ -12,7 +12,7 @@ from uuid import UUID
 
 import numpy as np
 
-from columnar.loops import Array
+from columnar.arrays import Array
 from columnar.texts import Texts
 from pravah.days import date_of
 

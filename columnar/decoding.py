@@ -17,8 +17,8 @@ from annotated_types import Ge, Le, MaxLen
 from pydantic import BaseModel, StringConstraints
 from pydantic.fields import FieldInfo
 
-from columnar import loops
-from columnar.loops import Array
+from columnar.arrays import Array
+from columnar.kernels import json as json_kernels
 from columnar.texts import Texts
 from pravah.events import MODELS
 
@@ -56,17 +56,17 @@ def _leaf(annotation: Any, metadata: Sequence[Any] = ()) -> tuple[Any, list[Any]
 
 def _type_of(kind: Any) -> int:
     if get_origin(kind) is Literal:
-        return loops.CHOICE
+        return json_kernels.CHOICE
     if get_origin(kind) is list:
-        return loops.LIST
+        return json_kernels.LIST
     types = {
-        int: loops.WHOLE,
-        bool: loops.BOOL,
-        str: loops.TEXT,
-        UUID: loops.TEXT,
-        datetime: loops.TEXT,
+        int: json_kernels.WHOLE,
+        bool: json_kernels.BOOL,
+        str: json_kernels.TEXT,
+        UUID: json_kernels.TEXT,
+        datetime: json_kernels.TEXT,
     }
-    return types.get(kind, loops.OBJECT)
+    return types.get(kind, json_kernels.OBJECT)
 
 
 def _bounds(metadata: Sequence[Any]) -> tuple[int, int]:
@@ -92,7 +92,7 @@ def _fields(
     for name, field in model.model_fields.items():
         kind, metadata = _leaf(field.annotation, field.metadata)
         yield f"{path}{name}", scope, kind, field, metadata
-        if _type_of(kind) == loops.OBJECT:
+        if _type_of(kind) == json_kernels.OBJECT:
             yield from _fields(kind, f"{path}{name}.", _Schema.scope(f"{path}{name}"))
 
 
@@ -150,7 +150,10 @@ class _Schema:
         self.types = np.array([one.type for one in self.fields], np.int8)
         self.scope_of = np.array([one.scope for one in self.fields], np.int8)
         self.opens = np.array(
-            [self.scopes.index(one.path) if one.type == loops.OBJECT else 0 for one in self.fields],
+            [
+                self.scopes.index(one.path) if one.type == json_kernels.OBJECT else 0
+                for one in self.fields
+            ],
             np.int8,
         )
         self.defaults = np.array([self._default(one) for one in self.fields], np.int64)
@@ -192,11 +195,11 @@ class _Schema:
 
     @staticmethod
     def _default(field: _Field) -> int:
-        if field.type == loops.CHOICE:
+        if field.type == json_kernels.CHOICE:
             return field.options.index(field.default) if field.default is not None else 0
         return (
             int(field.default)
-            if field.type in {loops.WHOLE, loops.BOOL} and field.default is not None
+            if field.type in {json_kernels.WHOLE, json_kernels.BOOL} and field.default is not None
             else 0
         )
 
@@ -204,9 +207,9 @@ class _Schema:
         """A table in which each field has a place of its own, by its scope and its name."""
         names = [one.path.rpartition(".")[2].encode() for one in self.fields]
         for factor in range(1, 1 << 20, 2):
-            table = np.full(loops.FINDER_SIZE, -1, np.int8)
+            table = np.full(json_kernels.FINDER_SIZE, -1, np.int8)
             for place, (name, one) in enumerate(zip(names, self.fields, strict=True)):
-                at = loops.finder_place(
+                at = json_kernels.perfect_hash_slot(
                     one.scope, len(name), name[0], name[len(name) // 2], name[-1], factor
                 )
                 if table[at] >= 0:
@@ -268,12 +271,12 @@ class Decoded:
         """A field's values in some events: each one's place in a list of them, and the list; None where it has none."""
         field = _SCHEMA.fields[_SCHEMA.places[path]]
         has = self.has_value(path)[rows]
-        if field.options or field.type == loops.BOOL:
+        if field.options or field.type == json_kernels.BOOL:
             known = field.options or (False, True)
             return np.where(has, self.number(path)[rows], len(known)), (*known, None)
         values = (
             self.text(path)[rows].values()
-            if field.type == loops.TEXT
+            if field.type == json_kernels.TEXT
             else self.number(path)[rows].tolist()
         )
         places: dict[Any, int] = {None: 0}
@@ -287,7 +290,7 @@ class Decoded:
         """The data of some events as JSON, as its model gives it: fields in order, without those that are missing; empty where there is none."""
         schema, place = _SCHEMA, _SCHEMA.places["data"]
         size = int(self.lengths[place][rows].sum()) + len(rows) * schema.data_room
-        buffer, begins, lengths = loops.write_data(
+        buffer, begins, lengths = json_kernels.write_data(
             *(
                 rows,
                 self.buffer,
@@ -328,7 +331,7 @@ def decode(buffer: Array, starts: Array, sizes: Array) -> tuple[Decoded, Array]:
     schema, rows, fields = _SCHEMA, len(starts), len(_SCHEMA.fields)
     numbers = np.repeat(schema.defaults[:, None], rows, axis=1)
     begins, lengths = np.zeros((2, fields, rows), np.int64)
-    found, is_event = loops.scan(
+    found, is_event = json_kernels.scan_events(
         *(
             buffer,
             starts,

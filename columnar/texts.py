@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from columnar import loops
-from columnar.growing import Growing
-from columnar.loops import Array
+from columnar.arrays import Array, GrowableArray
+from columnar.kernels import hashing, identifiers, text, time
+from columnar.kernels import json as json_kernels
 
 _NAME_BYTES = 64
 """Of a name, about, where room is made beforehand."""
@@ -66,13 +66,13 @@ class Texts:
         buffer = np.empty(int(self.lengths.sum()), np.uint8)
         return Texts(
             buffer,
-            loops.copy_texts(buffer, 0, self.buffer, self.begins, self.lengths),
+            text.copy_texts(buffer, 0, self.buffer, self.begins, self.lengths),
             self.lengths,
         )
 
     def behind(self, prefixes: "Texts", rows: Array) -> "Texts":
         """Each text behind a prefix; `rows` says which one."""
-        buffer, begins, lengths = loops.put_behind(
+        buffer, begins, lengths = text.prepend_texts(
             prefixes.buffer,
             prefixes.begins[rows],
             prefixes.lengths[rows],
@@ -84,7 +84,7 @@ class Texts:
 
     def are_as(self, rows: Array, others: Array) -> Array:
         """For each of some rows whether its text is that of another row."""
-        return loops.are_as(self.buffer, self.begins, self.lengths, rows, others)
+        return hashing.rows_equal(self.buffer, self.begins, self.lengths, rows, others)
 
     def values(self) -> list[Any]:
         """As `str`."""
@@ -101,11 +101,11 @@ class Texts:
 
     def crc32(self) -> Array:
         """The checksum of each, as `zlib.crc32` gives it."""
-        return loops.crc32(self.buffer, self.begins, self.lengths)
+        return hashing.crc32(self.buffer, self.begins, self.lengths)
 
     def native(self) -> bytes:
         """As ClickHouse's Native format has a column of `String`: each with its length before it, seven bits a byte."""
-        return loops.native(self.buffer, self.begins, self.lengths).tobytes()
+        return text.encode_native(self.buffer, self.begins, self.lengths).tobytes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +148,10 @@ class NameTable:
     def __init__(self, names: Iterable[str] = (), expected: int = 0) -> None:
         """Enter these; `expected` is how many are to come, about."""
         self._columns = self._bytes, self._begins, self._lengths, self._checksums = (
-            Growing(np.uint8, expected * _NAME_BYTES),
-            Growing(np.int64, expected),
-            Growing(np.int64, expected),
-            Growing(np.uint32, expected),
+            GrowableArray(np.uint8, expected * _NAME_BYTES),
+            GrowableArray(np.int64, expected),
+            GrowableArray(np.int64, expected),
+            GrowableArray(np.uint32, expected),
         )
         self._slots = np.full(8, -1, np.int32)
         self.enter(Hashed.of(names))
@@ -165,7 +165,7 @@ class NameTable:
         first, texts = len(self), names.texts
         size = int(texts.lengths.sum())
         self._begins.extend(
-            loops.copy_texts(
+            text.copy_texts(
                 self._bytes.reserve(size),
                 self._bytes.count,
                 texts.buffer,
@@ -179,12 +179,12 @@ class NameTable:
         if 2 * len(self) > len(self._slots):
             self._slots = np.full(1 << (4 * len(self) - 1).bit_length(), -1, np.int32)
             first = 0
-        loops.enter(self._slots, self._checksums.values, first)
+        hashing.hash_insert(self._slots, self._checksums.values, first)
 
     def find(self, texts: Hashed) -> Array:
         """The number of each; -1 if it has none."""
         column = texts.texts
-        return loops.find(
+        return hashing.hash_find(
             *(
                 self._slots,
                 self._checksums.room,
@@ -213,25 +213,25 @@ def instants(texts: Texts) -> tuple[Array, Array]:
 
     Read are RFC 3339 texts of the years 2000 to 2149 with no fraction or one of three or six digits.
     """
-    return loops.instants(texts.buffer, texts.begins, texts.lengths)
+    return time.parse_instants(texts.buffer, texts.begins, texts.lengths)
 
 
 def uuids(texts: Texts) -> tuple[Array, Array]:
     """Shape (texts, 2): upper and lower 64 bits; and which texts are UUIDs in their usual form, in small letters."""
-    return loops.uuids(texts.buffer, texts.begins, texts.lengths)
+    return identifiers.parse_uuids(texts.buffer, texts.begins, texts.lengths)
 
 
 def are_hashes(texts: Texts) -> Array:
     """Which texts are keyed hashes in small letters."""
-    return loops.are_hashes(texts.buffer, texts.begins, texts.lengths)
+    return identifiers.is_hash(texts.buffer, texts.begins, texts.lengths)
 
 
 def are_hash_lists(texts: Texts) -> Array:
     """Which texts are what stands between the brackets of a list in JSON whose items are text and all are keyed hashes in small letters."""
-    return loops.are_hash_lists(texts.buffer, texts.begins, texts.lengths)
+    return identifiers.is_hash_list(texts.buffer, texts.begins, texts.lengths)
 
 
 def list_items(texts: Texts) -> tuple[Array, Texts]:
     """What stands between the brackets of lists in JSON whose items are text without escapes: how many items each has, and all of them one after another."""
-    counts, begins, lengths = loops.list_items(texts.buffer, texts.begins, texts.lengths)
+    counts, begins, lengths = json_kernels.split_lists(texts.buffer, texts.begins, texts.lengths)
     return counts, Texts(texts.buffer, begins, lengths)

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from columnar.arrays import Array
 from columnar.columns import Names
 from columnar.decoding import KINDS, Decoded, decode
-from columnar.loops import Array
 from columnar.texts import (
     Hashed,
     NameTable,

@@ -18,7 +18,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from columnar.loops import Array, compiled, inlined
+from columnar.arrays import Array
+from columnar.kernels.jit import compiled, inlined
 from schemas.metrics import Amounts
 
 

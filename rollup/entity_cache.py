@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from columnar.arrays import Array, GrowableArray
 from columnar.columns import positions_from
-from columnar.growing import Growing
-from columnar.loops import Array
 from columnar.texts import Hashed, NameTable
 from rollup import contribution
 from rollup.contribution import AMOUNT_DTYPE, NONE, VERSION_DTYPE, Columns, OpCodes, VersionArena
@@ -36,11 +35,11 @@ class KnownEntities:
         """Begin with none; `expected` is how many are to come, about."""
         self._codes = OpCodes(REPORT, REFUSED, VERIFIED, encodings.is_stock)
         self._names = NameTable(expected=expected)
-        self._last = Growing(np.int64, expected)
+        self._last = GrowableArray(np.int64, expected)
         """Of each entity the place of the version that came last; `NONE` if it has none."""
         self._known, self._items = (
-            Growing(VERSION_DTYPE, expected),
-            Growing(AMOUNT_DTYPE, 2 * expected),
+            GrowableArray(VERSION_DTYPE, expected),
+            GrowableArray(AMOUNT_DTYPE, 2 * expected),
         )
         self.in_ledger = False
         """Whether the ledger can be asked instead: all of it is written, and the chunk is closed."""

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from columnar.arrays import Array
 from columnar.columns import Block, Choices, Days, Integers, Labels, Names
-from columnar.loops import Array, add_up
+from columnar.kernels.hashing import sum_by_key
 from pravah.units import LEVELS, Level
 from rollup.hierarchy import NO_LINE
 from rollup.version_columns import Encodings
@@ -94,7 +95,7 @@ class Rollup:
         if not self._waiting:
             return _NO_CELLS, _NO_SUMS
         changes, self._waiting = np.concatenate(self._waiting), []
-        return add_up(_cells(changes[:, 0], changes[:, 1], changes[:, 2]), changes[:, 3:])
+        return sum_by_key(_cells(changes[:, 0], changes[:, 1], changes[:, 2]), changes[:, 3:])
 
     def _climb(self) -> None:
         """Carry what units reported up to the nation, level by level: what has the same ancestors above it is added up first and carried once."""
@@ -132,14 +133,14 @@ class Rollup:
             below = lines != NO_LINE
             if not below.any():
                 break
-            rising, amounts = add_up(
+            rising, amounts = sum_by_key(
                 _cells(lines[below], metrics[below], days[below]), amounts[below]
             )
             lines, metrics, days = self._parts(rising)
             added.append((_cells(hierarchy.heads[lines], metrics, days), amounts))
             lines = hierarchy.rests[lines]
         self._merge(
-            *add_up(
+            *sum_by_key(
                 np.concatenate([keys for keys, _ in added]),
                 np.concatenate([amounts for _, amounts in added]),
             )

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from columnar.loops import Array
+from columnar.arrays import Array
 from pravah.days import LAST_DAY
 from pravah.units import RANK, Level, routing_key
 from schemas.registry import Line, Registry

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from columnar.arrays import Array
 from columnar.columns import Block
-from columnar.loops import Array
 from columnar.texts import Hashed
 from rollup.contribution import NONE, Version
 from rollup.entity_cache import KnownEntities

@@ -6,8 +6,8 @@ from typing import NamedTuple, overload
 
 import numpy as np
 
-from columnar import loops
-from columnar.loops import Array
+from columnar.arrays import Array
+from columnar.kernels.records import parse_records
 from rollup.chunks import HOUR_MS, Record, begins_chunk, is_tick
 
 MISSING = -1
@@ -120,7 +120,7 @@ class RecordBatch(Sequence[One]):
         """
         buffer = np.frombuffer(b"".join([*records, b"\0"]), np.uint8)
         counts = headers["count"].astype(np.int64)
-        columns, are_whole = loops.read_records(
+        columns, are_whole = parse_records(
             buffer, np.cumsum([len(one) for one in records], dtype=np.int64), counts
         )
         if not are_whole:

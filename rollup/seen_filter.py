@@ -8,8 +8,8 @@ Memory is bounded: the fingerprints stand in a table of 6 to 8 bytes for each, u
 
 import numpy as np
 
-from columnar import loops
-from columnar.loops import Array
+from columnar.arrays import Array
+from columnar.kernels import hashing, sets
 from columnar.texts import Hashed
 
 _FULL = 0.75
@@ -53,18 +53,18 @@ class SeenFilter:
         seen = self.seen(fingerprints)
         self._make_room(len(fingerprints))
         self._count += (
-            loops.put_into_slots(self._slots, fingerprints)
+            sets.set_insert(self._slots, fingerprints)
             if self._flags is None
-            else loops.put_into_flags(self._flags, fingerprints)
+            else sets.bitmap_insert(self._flags, fingerprints)
         )
         return seen
 
     def seen(self, fingerprints: Array) -> Array:
         """For each whether its entity may have been seen; if not, it was not."""
         return (
-            loops.in_slots(self._slots, fingerprints)
+            sets.set_contains(self._slots, fingerprints)
             if self._flags is None
-            else loops.in_flags(self._flags, fingerprints)
+            else sets.bitmap_contains(self._flags, fingerprints)
         )
 
     def _make_room(self, more: int) -> None:
@@ -75,14 +75,14 @@ class SeenFilter:
         size = int(max(needed, _GROWTH * len(self._slots)))
         if 32 * size <= self._most:
             self._slots = np.zeros(size, np.uint32)
-            loops.put_into_slots(self._slots, known)
+            sets.set_insert(self._slots, known)
             return
         self._flags, self._slots = np.zeros(max(1, self._most // 32), np.uint32), self._slots[:0]
-        loops.put_into_flags(self._flags, known)
+        sets.bitmap_insert(self._flags, known)
         if 1 in known:
-            loops.put_into_flags(self._flags, np.zeros(1, np.uint32))
+            sets.bitmap_insert(self._flags, np.zeros(1, np.uint32))
 
 
 def first_rows(fingerprints: Array) -> Array:
     """For each the row of the first one that is equal, its own if that is the first."""
-    return loops.first_rows(fingerprints)
+    return hashing.find_first_rows(fingerprints)

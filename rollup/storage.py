@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
+from columnar.arrays import Array
 from columnar.columns import Block, Blocks
-from columnar.loops import Array
 
 LEDGER = (
     *(

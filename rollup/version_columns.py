@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from columnar.arrays import Array
 from columnar.columns import (
     Block,
     Choices,
@@ -19,7 +20,6 @@ from columnar.columns import (
     positions,
 )
 from columnar.decoding import KINDS
-from columnar.loops import Array
 from columnar.texts import Hashed, Texts
 from pravah.days import instant_micros
 from pravah.events import Event, Retraction

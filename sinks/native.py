@@ -14,6 +14,7 @@ from clickhouse_driver.streams.native import BlockOutputStream
 from clickhouse_driver.varint import write_varint
 from clickhouse_driver.writer import write_binary_str, write_binary_uint8
 
+from columnar.arrays import Array
 from columnar.columns import (
     Block,
     Blocks,
@@ -26,7 +27,6 @@ from columnar.columns import (
     Optionals,
     Uuids,
 )
-from columnar.loops import Array
 from columnar.texts import Texts
 
 MAX_ROWS = 1_000_000

@@ -9,8 +9,8 @@ from uuid import UUID
 import numpy as np
 from pyroaring import BitMap
 
+from columnar.arrays import Array
 from columnar.columns import Block, Blocks
-from columnar.loops import Array
 from pravah.settings import ClickHouseSettings
 from rollup.storage import (
     CHUNKS,

@@ -28,8 +28,8 @@ from uuid import UUID, uuid4
 
 import numpy as np
 
+from columnar.arrays import Array
 from columnar.columns import Block, Blocks
-from columnar.loops import Array
 from columnar.texts import Hashed
 from rollup.batch_validation import BatchValidator, Verdicts
 from rollup.chunks import HOUR_MS, Record, is_tick

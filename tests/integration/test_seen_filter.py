@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from columnar.loops import Array
+from columnar.arrays import Array
 from columnar.texts import Hashed
 from pravah.producer import EventProducer
 from rollup.seen_filter import SeenFilter, first_rows

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from columnar.loops import add_up
+from columnar.kernels.hashing import sum_by_key
 from columnar.texts import Texts
 
 keys = st.integers(0, 5) | st.integers(0, 2**62)
@@ -34,7 +34,7 @@ def test_amounts_are_added_up_by_key_in_the_order_of_the_keys(
     sums: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
     for key, amount in rows:
         sums[key] = [one + more for one, more in zip(sums[key], amount, strict=True)]
-    each, found = add_up(
+    each, found = sum_by_key(
         np.array([key for key, _ in rows], np.int64),
         np.array([amount for _, amount in rows], np.int64).reshape(-1, 3),
     )

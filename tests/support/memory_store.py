@@ -7,7 +7,7 @@ from zlib import crc32
 
 import numpy as np
 
-from columnar.loops import Array
+from columnar.arrays import Array
 from pravah.days import day_of
 from rollup.storage import (
     CHUNKS,

@@ -1,16 +1,18 @@
-"""An array that is added to at the end."""
+"""The array type, and an array that grows at its end."""
 
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from columnar.loops import Array
+# A numpy array; docstrings give its dtype and shape.
+Array = NDArray[Any]
 
 _MUCH = 0.75
 """So full is a room that is left as it is: to copy what is in it takes longer than it is worth."""
 
 
-class Growing:
+class GrowableArray:
     """Numbers, or records of several; the room doubles when it is full."""
 
     def __init__(self, kind: Any, expected: int = 0) -> None:

@@ -1,0 +1,8 @@
+"""ASCII characters as numbers."""
+
+TAB, NEW_LINE, RETURN, BLANK = b"\t\n\r "
+QUOTE, BACKSLASH, COMMA, COLON = b'"\\,:'
+OPEN_OBJECT, CLOSE_OBJECT, OPEN_LIST, CLOSE_LIST = b"{}[]"
+PLUS, MINUS, DOT = b"+-."
+ZERO, NINE = b"09"
+BIG_E, SMALL_E, BIG_T, SMALL_T, BIG_Z, SMALL_Z = b"EeTtZz"
