@@ -13,7 +13,7 @@ import typer
 
 from cli.progress import Advance, progress
 from pravah.events import EventError
-from pravah.producer import EventProducer, ProducerError, checked_event
+from pravah.producer import EventProducer, ProducerError, validate_event
 from pravah.settings import Settings
 from producers.outbox import Bounds, Depth, OutboxProducer, OutboxRecord, letter
 
@@ -132,7 +132,7 @@ def _emit_by_outbox(
                 waiting: list[OutboxRecord] = []
                 for number, text in _texts(lines, advance):
                     try:
-                        waiting.append(letter(*checked_event(text)))
+                        waiting.append(letter(*validate_event(text)))
                     except EventError as error:
                         outcome.refuse(number, text, error.reason, error.detail)
                         if strict:

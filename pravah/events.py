@@ -1,7 +1,9 @@
-"""Event, version 1: what a unit reports. One pydantic model per kind, told apart by `kind`.
+"""The event format, version 1: one pydantic model per kind, discriminated by `kind`.
 
-One event is one Kafka record: UTF-8 JSON, at most 1 MiB. `parse_event` turns bytes into a checked event or one clear error. Types are strict: a number sent as
-text is refused rather than guessed at, an unknown field is refused rather than dropped (a mistyped `verification` must not pass as unverified).
+One event is one Kafka record: UTF-8 JSON, at most 1 MiB. `parse_event` validates bytes and returns
+an event or raises one `EventError`. Types are strict: a number sent as text is rejected rather than
+converted, and an unknown field is rejected rather than dropped, so that a mistyped `verification`
+cannot pass as unverified.
 """
 
 from collections.abc import Sequence
@@ -22,20 +24,23 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
+from pravah.errors import PravahError
 from pravah.units import UNIT_CODE_PATTERN
 
+# A larger record is rejected without being parsed.
 MAX_EVENT_BYTES = 1_048_576
-"""A larger record is rejected unread."""
 
+# No field tool reports from before this; an earlier date means a wrong clock on the device.
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-"""No field tool reports from before this; an earlier date is a broken clock."""
-
 
 _RFC_3339 = r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$"
 
 
 class _Instant:
-    """RFC 3339 text with an offset, from the year 2000 on. Pydantic alone would also take numbers in quotes and times without seconds."""
+    """RFC 3339 text with an offset, from the year 2000 on.
+
+    Pydantic alone would also accept numbers in quotes and times without seconds.
+    """
 
     @classmethod
     def __get_pydantic_core_schema__(
@@ -61,15 +66,16 @@ class _Instant:
 
 UnitCode = Annotated[str, StringConstraints(pattern=UNIT_CODE_PATTERN)]
 HASH_PATTERN = r"^[0-9a-fA-F]{64}$"
+# HMAC-SHA256 of a person's identifier under the installation's key, 64 hex digits; never a phone
+# number or a name.
 KeyedHash = Annotated[str, StringConstraints(pattern=HASH_PATTERN, to_lower=True)]
-"""HMAC-SHA256 of a person's identifier under the installation's key, 64 hex digits; never a phone number or a name."""
+# A number of things. The bound keeps a sum of 9 billion of them within a signed 64-bit integer.
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
-"""A whole number of things; bounded so that 9 billion of the largest still fit a signed 64-bit sum."""
 Verification = Literal["unverified", "verified", "rejected"]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^\S(.*\S)?$")]
 EvidenceUrl = Annotated[str, StringConstraints(max_length=2_000, pattern=r"^https?://\S+$")]
+# RFC 3339 with an offset; its day is the day in Asia/Kolkata.
 Instant = Annotated[datetime, _Instant]
-"""RFC 3339 with an offset; its day is the day in Asia/Kolkata."""
 
 
 class _Strict(BaseModel):
@@ -77,14 +83,17 @@ class _Strict(BaseModel):
 
 
 class Source(_Strict):
-    """Which tool sent it, and which installation of that tool."""
+    """The tool that sent the event, and the installation of that tool."""
 
     tool: Label
     producer: Label
 
 
 class InchargeAppointedData(_Strict):
-    """An office was filled. Stock `incharges`; `active: false` ends it from that day on."""
+    """An office was filled. Feeds the stock `incharges`.
+
+    `active: false` ends it from that day on.
+    """
 
     role: Literal["head", "incharge", "committee_member"]
     person: KeyedHash
@@ -92,23 +101,28 @@ class InchargeAppointedData(_Strict):
 
 
 class CommitteeFormedData(_Strict):
-    """A committee stands. Stocks `committees` and `committee_members`."""
+    """A committee was formed. Feeds the stocks `committees` and `committee_members`."""
 
     members: Annotated[int, Field(ge=1, le=1_000_000_000)]
     active: bool = True
 
 
 class TrainingHeldData(_Strict):
-    """A training took place. Flows `trainings` and `training_attendees`."""
+    """A training took place. Feeds the flows `trainings` and `training_attendees`."""
 
     programme: Label
     attendees: Count
     trained_units: Annotated[list[UnitCode], Field(max_length=20_000)] | None = None
-    """Codes at or below the reporting unit whose in-charges took part; one training covers many booths."""
+    """Units at or below the reporting unit whose in-charges took part.
+
+    One training covers many booths."""
 
 
 class MessagingGroupData(_Strict):
-    """A messaging group exists with so many members. Stocks `whatsapp_groups`, `broadcast_groups` and their `…_group_members`."""
+    """A messaging group and its number of members.
+
+    Feeds the stocks `whatsapp_groups`, `broadcast_groups` and their `…_group_members`.
+    """
 
     group_type: Literal["whatsapp", "broadcast"]
     members: Count
@@ -116,7 +130,10 @@ class MessagingGroupData(_Strict):
 
 
 class SocialPostData(_Strict):
-    """Posts on a channel. Flows `posts_<platform>`, `reach_<platform>`, `engagements_<platform>`."""
+    """Posts on a channel.
+
+    Feeds the flows `posts_<platform>`, `reach_<platform>` and `engagements_<platform>`.
+    """
 
     platform: Literal["facebook", "twitter", "whatsapp"]
     posts: Count
@@ -125,7 +142,7 @@ class SocialPostData(_Strict):
 
 
 class MembershipData(_Strict):
-    """New members. Flows `members_manual` and `members_digital`."""
+    """New members. Feeds the flows `members_manual` and `members_digital`."""
 
     mode: Literal["manual", "digital"]
     count: Count
@@ -133,22 +150,22 @@ class MembershipData(_Strict):
 
 
 class TallyData(_Strict):
-    """A value of a metric that the metric dictionary declares, so a new indicator needs no code."""
+    """A value of any metric in the metric dictionary, so that a new indicator needs no code."""
 
     metric: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
     value: Annotated[int, Field(ge=0, le=1_000_000_000_000)]
-    """A whole number; an amount of money is told in paise."""
+    """A whole number; amounts of money are in paise."""
 
 
 class _Envelope(_Strict):
     event_id: UUID
-    """This delivery's name; the same event sent again has the same one."""
+    """Identity of this delivery; the same event sent again has the same one."""
     entity: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
-    """What the event is about, stable across its corrections. Empty: `event_id`."""
+    """Subject of the event, stable across its corrections. Default: `event_id`."""
     version: Annotated[int, Field(ge=1, le=2**63 - 1)] = 1
     """A higher version of an entity replaces the lower."""
     unit: UnitCode
-    """Who reports."""
+    """Code of the reporting unit."""
     occurred_at: Instant
     reported_at: Instant | None = None
     source: Source
@@ -227,7 +244,7 @@ Kind = Literal[
 
 
 class Retraction(_Envelope):
-    """Takes an entity out as if it had never been reported. It needs no `data`; what it carries there is ignored."""
+    """Takes an entity out as if it had never been reported. `data` is optional and ignored."""
 
     op: Literal["retract"]
     kind: Kind
@@ -258,26 +275,30 @@ MODELS: dict[Kind, type[_Report]] = {
 
 _REPORT: TypeAdapter[Report] = TypeAdapter(Report)
 _RETRACTION = TypeAdapter(Retraction)
+# All of event version 1; the source of the JSON Schema in `docs/`.
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
-"""The whole of event version 1, as the JSON Schema in `docs/` has it."""
 
 
-class EventError(ValueError):
-    """A record that is no event: a short `reason` for programs and a `detail` that tells a person what is wrong, where, and what to do.
+class EventError(PravahError, ValueError):
+    """A record is not a valid event. The message is `reason: detail`."""
 
-    `told` is the same without what was given, for where it may be read by others than who sent it.
-    """
+    def __init__(self, reason: str, detail: str, redacted_detail: str | None = None) -> None:
+        """Describe the fault.
 
-    def __init__(self, reason: str, detail: str, told: str | None = None) -> None:
-        """Keep them; the message is `reason: detail`. Without `told`, the detail may be read by all: it repeats codes at most."""
+        Args:
+            reason: a short code for programs, such as `invalid`.
+            detail: what is wrong, where, and how to correct it; may quote the sender's values.
+            redacted_detail: the same without the sender's values, for readers other than the
+                sender. None if `detail` quotes nothing but codes.
+        """
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
-        self.told = detail if told is None else told
+        self.redacted_detail = detail if redacted_detail is None else redacted_detail
 
 
 def parse_event(raw: bytes | None) -> Event:
-    """Check one record's value, UTF-8 JSON.
+    """Validate a record's value, UTF-8 JSON.
 
     Raises:
         EventError: with reason `empty`, `too_large`, `not_utf8`, `not_json` or `invalid`.
@@ -286,13 +307,15 @@ def parse_event(raw: bytes | None) -> Event:
         reason = "empty"
         raise EventError(
             reason,
-            f"the record's value is {'null' if raw is None else 'empty'}; send one JSON object per record",
+            f"the record's value is {'null' if raw is None else 'empty'}; "
+            "send one JSON object per record",
         )
     if len(raw) > MAX_EVENT_BYTES:
         reason = "too_large"
         raise EventError(
             reason,
-            f"the record has {len(raw):,} bytes, at most {MAX_EVENT_BYTES:,} are allowed; split the report",
+            f"the record has {len(raw):,} bytes, at most {MAX_EVENT_BYTES:,} are allowed; "
+            "split the report",
         )
     try:
         return _REPORT.validate_json(raw)
@@ -301,7 +324,7 @@ def parse_event(raw: bytes | None) -> Event:
 
 
 def _explain(raw: bytes, error: ValidationError) -> Event:
-    """Tell why `raw` is no report; give back the retraction if it is one without data."""
+    """Raise the reason why `raw` is not a report, or return it as a retraction without data."""
     try:
         text = raw.decode()
     except UnicodeDecodeError as bad:
@@ -316,7 +339,8 @@ def _explain(raw: bytes, error: ValidationError) -> Event:
         raise EventError(
             reason, f"{found[0]['msg']}; the text begins {text[:40]!r}", found[0]["msg"]
         ) from None
-    if "retract" in text or "\\" in text:  # else it is none, however its letters may be written
+    # A retraction contains the word, or spells it with JSON escapes.
+    if "retract" in text or "\\" in text:
         try:
             return _RETRACTION.validate_json(raw)
         except ValidationError as not_retraction:
@@ -327,26 +351,34 @@ def _explain(raw: bytes, error: ValidationError) -> Event:
     raise EventError(reason, *_describe(found)) from None
 
 
-_NO_INSTANT = "must be RFC 3339 with an offset, such as 2022-03-31T18:05:00+05:30"
+_INSTANT_HINT = "must be RFC 3339 with an offset, such as 2022-03-31T18:05:00+05:30"
 _INSTANT_HINTS = {
-    "string_type": _NO_INSTANT,
+    "string_type": _INSTANT_HINT,
     "greater_than_equal": "lies before the year 2000: the device's clock was wrong",
 }
 _HINTS = {
     UNIT_CODE_PATTERN: "is not a unit code, such as CG, CG-D-NRP, CG-AC084 or CG-AC084-B0017",
-    _RFC_3339: _NO_INSTANT,
-    HASH_PATTERN: "must be 64 hex digits, the keyed hash of the person: never a name or a phone number",
+    _RFC_3339: _INSTANT_HINT,
+    HASH_PATTERN: (
+        "must be 64 hex digits, the keyed hash of the person: never a name or a phone number"
+    ),
 }
-_NO_KIND = f"kind: is none of {', '.join(MODELS)}"
-_SHOWN, _TOLD, _MOST = 60, 300, 5
-"""So many characters are shown of what was given, and told about one field, and so many fields: a reason travels in a record's header."""
+_KIND_HINT = f"kind: is none of {', '.join(MODELS)}"
+# Bounds of a detail, which travels in a record's header: characters of a quoted value, characters
+# about one field, and fields.
+_MAX_VALUE_CHARS, _MAX_FIELD_CHARS, _MAX_FIELDS = 60, 300, 5
 
 
 def _describe(found: Sequence[ErrorDetails]) -> tuple[str, str]:
-    """What is wrong with an event, field by field, in one line a person understands: with what was given, and without. Never shows what stands where a keyed hash belongs."""
-    shown_lines, told_lines = [], []
-    for item in found[:_MOST]:
-        # the discriminator puts the kind into the path; the reader looks for the field
+    """Describe validation errors field by field, in one line.
+
+    Returns:
+        The detail with the sender's values, and without. The value of a field for a keyed hash is
+        in neither, because it may be a name or a phone number.
+    """
+    full, redacted = [], []
+    for item in found[:_MAX_FIELDS]:
+        # The discriminator adds the kind to the path; the reader looks for the field.
         path = ".".join(str(part) for part in item["loc"] if part not in MODELS) or "event"
         pattern = item.get("ctx", {}).get("pattern", "")
         hint = _HINTS.get(pattern) or (
@@ -354,11 +386,14 @@ def _describe(found: Sequence[ErrorDetails]) -> tuple[str, str]:
         )
         message, given = hint or item["msg"], ""
         if isinstance(item["input"], (str, int, float)) and pattern != HASH_PATTERN:
-            shown = repr(item["input"])
-            given = f" (given: {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '…'})"
-        shown_lines.append(f"{path[:_SHOWN]}: {f'{message}{given}'[:_TOLD]}")
-        told_lines.append(
-            f"{path[:_SHOWN]}: {(_NO_KIND if item['type'] == 'union_tag_invalid' else message)[:_TOLD]}"
-        )
-    more = [f"and {len(found) - _MOST} more"] if len(found) > _MOST else []
-    return "; ".join(shown_lines + more), "; ".join(told_lines + more)
+            value = repr(item["input"])
+            if len(value) > _MAX_VALUE_CHARS:
+                value = value[:_MAX_VALUE_CHARS] + "…"
+            given = f" (given: {value})"
+        path = path[:_MAX_VALUE_CHARS]
+        full.append(f"{path}: {f'{message}{given}'[:_MAX_FIELD_CHARS]}")
+        if item["type"] == "union_tag_invalid":  # pydantic's message quotes the kind
+            message = _KIND_HINT
+        redacted.append(f"{path}: {message[:_MAX_FIELD_CHARS]}")
+    more = [f"and {len(found) - _MAX_FIELDS} more"] if len(found) > _MAX_FIELDS else []
+    return "; ".join(full + more), "; ".join(redacted + more)

@@ -1,10 +1,11 @@
-"""The producer SDK: sends events to Kafka so that none is lost and none is sent under a wrong key.
+"""The producer SDK: sends events to Kafka without loss and under the right keys.
 
     with EventProducer(Settings().kafka) as producer:
         producer.send({"event_id": "…", "unit": "CG-AC084-B0017", "kind": "social_post", …})
 
-Leaving the block waits until Kafka has everything, or raises a `ProducerError` that holds what it does not have. Where Kafka is not always there, or this process may die:
-`producers.outbox.OutboxProducer` has the same `send`.
+Leaving the block waits until Kafka has confirmed every record, or raises a `ProducerError` with
+those that it did not confirm. For a process that may die, or a Kafka that is not always reachable,
+`producers.outbox.OutboxProducer` has the same `send` and keeps events on disk.
 """
 
 import threading
@@ -28,36 +29,40 @@ from pravah.units import routing_key
 
 
 class DeliveryReport(NamedTuple):
-    """What became of one record. Exactly one of `offset` and `error` is set."""
+    """Result of sending one record. Either `offset` or `error` is set."""
 
     key: str | None
     value: bytes | None
     partition: int | None
-    """None: Kafka was to choose one, and did not get to it."""
+    """None for a record without a key that Kafka's client had not assigned to a partition yet."""
     offset: int | None
     error: Exception | None
 
 
 class ProducerError(PravahError):
-    """Kafka does not have everything that was sent; `undelivered` holds what it did not confirm, to be kept and sent again.
+    """Kafka did not confirm every record. Keep those in `undelivered` and send them again.
 
     Sending again is safe: an event that did arrive counts once.
     """
 
     def __init__(self, message: str, undelivered: Iterable[DeliveryReport] = ()) -> None:
-        """Keep the reports; the message shows the first error."""
         self.undelivered = list(undelivered)
         if self.undelivered:
             first = self.undelivered[0]
-            message += f": {len(self.undelivered):,} records, the first under key {first.key!r}: {type(first.error).__name__}: {first.error}"
+            message += (
+                f": {len(self.undelivered):,} records, the first under key {first.key!r}: "
+                f"{type(first.error).__name__}: {first.error}"
+            )
         super().__init__(message)
 
 
 class BufferFullError(ProducerError):
-    """Kafka takes records more slowly than they are sent; this record was not taken, earlier ones are still on their way."""
+    """The buffer is full: this record was not accepted, earlier ones are still being sent."""
 
 
-class _Waiting(NamedTuple):
+class _Pending(NamedTuple):
+    """A record that Kafka has neither confirmed nor refused."""
+
     key: str | None
     value: bytes | None
     partition: int | None
@@ -81,19 +86,20 @@ class EventProducer:
         delivery_seconds: float = 120.0,
         connect_seconds: float = 15.0,
     ) -> None:
-        """Connect.
+        """Connect to Kafka.
 
         Args:
             kafka: where Kafka is.
-            topic: must exist; `stack.topics` makes it.
-            on_delivery: is called once for every record, from the thread that talks to Kafka: it must be quick and must not raise.
-            buffer_bytes: values and keys that may wait for Kafka; `send` blocks beyond it.
-            block_seconds: so long `send` waits for room before it raises.
-            delivery_seconds: a record that Kafka has not confirmed by then has failed.
-            connect_seconds: so long an answer of Kafka is awaited now.
+            topic: an existing topic; `pravah up` creates those of Pravah.
+            on_delivery: called once per record from the thread that talks to Kafka; it must return
+                quickly and must not raise.
+            buffer_bytes: bound of unconfirmed keys and values; `send` blocks when it is reached.
+            block_seconds: time that `send` waits for space in the buffer before it raises.
+            delivery_seconds: time after which an unconfirmed record has failed.
+            connect_seconds: time to wait for Kafka's first answer.
 
         Raises:
-            ProducerError: no answer, or no such topic.
+            ProducerError: Kafka does not answer, or has no such topic.
         """
         self._topic, self._on_delivery, self._buffer_bytes, self._block_seconds = (
             topic,
@@ -102,15 +108,15 @@ class EventProducer:
             block_seconds,
         )
         self._changed = threading.Condition()
-        self._waiting: dict[int, _Waiting] = {}
-        self._waiting_bytes = 0
-        self._number = 0
+        self._pending: dict[int, _Pending] = {}
+        self._pending_bytes = 0
+        self._last_number = 0
         self._sleepers = 0
         self._failed: list[DeliveryReport] = []
         self._partitions: dict[str, int] = {}
         self._closed = False
         self.delivered = 0
-        """Records that Kafka has confirmed."""
+        """Number of records that Kafka has confirmed."""
         try:
             self._producer = KafkaProducer(
                 **client_options(kafka),
@@ -130,50 +136,55 @@ class EventProducer:
             )
         except KafkaError as error:
             msg = (
-                f"no Kafka answers at {kafka.bootstrap_servers} within {connect_seconds:g} s ({error}); "
-                "start one with `pravah up`, or set PRAVAH_KAFKA__BOOTSTRAP_SERVERS"
+                f"no Kafka answers at {kafka.bootstrap_servers} within {connect_seconds:g} s "
+                f"({error}); start one with `pravah up`, or set PRAVAH_KAFKA__BOOTSTRAP_SERVERS"
             )
             raise ProducerError(msg) from error
         try:
-            self._count = len(self._producer.partitions_for(topic))
+            self._partition_count = len(self._producer.partitions_for(topic))
         except KafkaError as error:
             self._producer.close(timeout=1)
-            msg = f"Kafka at {kafka.bootstrap_servers} has no topic {topic!r} ({type(error).__name__}); `pravah up` makes it"
+            msg = (
+                f"Kafka at {kafka.bootstrap_servers} has no topic {topic!r} "
+                f"({type(error).__name__}); `pravah up` creates it"
+            )
             raise ProducerError(msg) from error
 
     @property
-    def waiting(self) -> int:
-        """Records that Kafka has neither confirmed nor refused yet."""
-        return len(self._waiting)
+    def pending(self) -> int:
+        """Number of records that Kafka has neither confirmed nor refused yet."""
+        return len(self._pending)
 
     @property
     def failed(self) -> int:
-        """Records that failed since the last `flush`."""
+        """Number of records that failed since the last `flush`."""
         return len(self._failed)
 
     def send(self, event: Event | Mapping[str, Any] | bytes) -> Event:
-        """Check an event and send it under its unit's routing key.
+        """Validate an event and send it under its unit's routing key.
 
         Args:
-            event: a model of `pravah.events`, what would be its JSON, or that JSON as UTF-8. Bytes are sent as they are.
+            event: a model of `pravah.events`, a mapping of the same fields, or JSON as UTF-8.
+                Bytes are sent unchanged.
 
         Returns:
-            The event as it was understood.
+            The validated event.
 
         Raises:
-            pravah.events.EventError: it is no event; nothing was sent.
+            pravah.events.EventError: the event is not valid; nothing was sent.
             BufferFullError: Kafka does not keep up; nothing was sent.
         """
-        checked, value = checked_event(event)
-        self.send_raw(value, routing_key(checked.unit))
-        return checked
+        validated, value = validate_event(event)
+        self.send_raw(value, routing_key(validated.unit))
+        return validated
 
     def send_raw(self, value: bytes | None, key: str | None) -> None:
-        """Send a record as it is, unchecked: for replays and simulations.
+        """Send a record without validation, for replays and simulations.
 
         Args:
             value: the record's value; None is Kafka's null.
-            key: the record's key; its hash gives the partition, as with every Kafka client. None: Kafka's choice.
+            key: the record's key. Its hash selects the partition, as in every Kafka client; None
+                leaves the partition to kafka-python.
 
         Raises:
             ValueError: both are None.
@@ -186,48 +197,49 @@ class EventProducer:
         self._send(value, key, None if key is None else self._partition(key))
 
     def _send(self, value: bytes | None, key: str | None, partition: int | None) -> None:
-        number = self._reserve(_Waiting(key, value, partition, len(value or b"") + len(key or "")))
+        number = self._reserve(_Pending(key, value, partition, len(value or b"") + len(key or "")))
         try:
             future = self._producer.send(
                 self._topic, value, None if key is None else key.encode(), partition=partition
             )
         except (KafkaError, ValueError) as error:
             with self._changed:
-                self._release(number)
+                self._remove(number)
             msg = "Kafka's client does not take the record"
             raise ProducerError(
                 msg, [DeliveryReport(key, value, partition, None, error)]
             ) from error
-        future.add_callback(partial(self._confirmed, number))
-        future.add_errback(partial(self._refused, number))
+        future.add_callback(partial(self._on_confirmed, number))
+        future.add_errback(partial(self._on_refused, number))
 
     def tick(self) -> None:
-        """Send a tick into every partition of `activity.events`: it ends the open chunk, and counts nowhere.
+        """Send a tick to every partition: it ends the open chunk and counts nowhere.
 
         Raises:
             ProducerError: as for `send_raw`.
         """
-        for partition in range(self._count):
+        for partition in range(self._partition_count):
             self._send(None, TICK_KEY.decode(), partition)
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until Kafka has confirmed or refused everything sent so far.
 
         Args:
-            timeout: seconds; by default as long as it takes, which `delivery_seconds` bounds.
+            timeout: in seconds; None waits as long as it takes, which `delivery_seconds` bounds.
 
         Raises:
-            ProducerError: with what failed since the last `flush`; or, when the time is over, with what is still on its way as well.
+            ProducerError: with the records that failed since the last `flush` and, after the
+                timeout, those that are still unconfirmed.
         """
         with self._changed:
-            last = self._number
-            done = self._sleep_until(lambda: next(iter(self._waiting), last + 1) > last, timeout)
+            last = self._last_number
+            done = self._sleep_until(lambda: next(iter(self._pending), last + 1) > last, timeout)
             failed, self._failed = self._failed, []
             if not done:
                 error = KafkaTimeoutError(f"not confirmed within {timeout:g} s")
                 failed += [
-                    DeliveryReport(w.key, w.value, w.partition, None, error)
-                    for w in self._waiting.values()
+                    DeliveryReport(record.key, record.value, record.partition, None, error)
+                    for record in self._pending.values()
                 ]
         if failed:
             msg = "Kafka does not have everything"
@@ -237,7 +249,8 @@ class EventProducer:
         """Flush, then disconnect. A second call does nothing.
 
         Raises:
-            ProducerError: with everything that Kafka did not confirm; the connection is closed all the same.
+            ProducerError: with the records that Kafka did not confirm; the connection is closed
+                in any case.
         """
         if self._closed:
             return
@@ -245,14 +258,13 @@ class EventProducer:
         try:
             self.flush(timeout)
         finally:
-            if self._waiting:
+            if self._pending:
                 sender = self._producer._sender  # noqa: SLF001
                 sender.force_close()
                 sender.join(5)
             self._producer.close(timeout=5)
 
     def __enter__(self) -> Self:
-        """Itself."""
         return self
 
     def __exit__(
@@ -261,7 +273,7 @@ class EventProducer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close. If the block raised, its error stays the one that is seen and what was not delivered is noted on it."""
+        """Close. An error of the block is raised with undelivered records as a note on it."""
         try:
             self.close()
         except ProducerError as undelivered:
@@ -269,78 +281,83 @@ class EventProducer:
                 raise
             error.add_note(str(undelivered))
 
-    # --- accounting: what waits, what failed ------------------------------------------------------------------------------------------------------------
+    # Accounting: which records are pending, which failed
 
     def _partition(self, key: str) -> int:
         partition = self._partitions.get(key)
         if partition is None:
-            # as Kafka's own clients do; remembered because hashing in Python for every record is slow
-            partition = self._partitions[key] = (murmur2(key.encode()) & 0x7FFFFFFF) % self._count
+            # Kafka's own hash. Cached, because hashing every record in Python is slow.
+            partition = self._partitions[key] = (
+                murmur2(key.encode()) & 0x7FFFFFFF
+            ) % self._partition_count
         return partition
 
-    def _reserve(self, record: _Waiting) -> int:
-        """Wait for room, then count the record as waiting."""
+    def _reserve(self, record: _Pending) -> int:
+        """Wait for space in the buffer, then register the record as pending."""
         with self._changed:
             if self._closed:
                 msg = "the producer is closed"
                 raise ProducerError(msg)
-            if not self._room(record.size) and not self._sleep_until(
-                lambda: self._room(record.size), self._block_seconds
+            if not self._has_space(record.size) and not self._sleep_until(
+                lambda: self._has_space(record.size), self._block_seconds
             ):
                 msg = (
-                    f"Kafka has taken too little for {self._block_seconds:g} s: {len(self._waiting):,} records ({self._waiting_bytes:,} bytes) wait; "
-                    "this one was not taken. Is Kafka up (`pravah status`)? Send again later"
+                    f"the buffer has been full for {self._block_seconds:g} s: "
+                    f"{len(self._pending):,} records ({self._pending_bytes:,} bytes) are pending; "
+                    "this one was not accepted. Is Kafka up (`pravah status`)? Send again later"
                 )
                 raise BufferFullError(msg)
-            self._number += 1
-            self._waiting[self._number] = record
-            self._waiting_bytes += record.size
-            return self._number
+            self._last_number += 1
+            self._pending[self._last_number] = record
+            self._pending_bytes += record.size
+            return self._last_number
 
-    def _confirmed(self, number: int, metadata: Any) -> None:
+    def _on_confirmed(self, number: int, metadata: Any) -> None:
         with self._changed:
             self.delivered += 1
-            record = self._release(number)
+            record = self._remove(number)
         if self._on_delivery:
             self._on_delivery(
                 DeliveryReport(record.key, record.value, metadata.partition, metadata.offset, None)
             )
 
-    def _refused(self, number: int, error: Exception) -> None:
+    def _on_refused(self, number: int, error: Exception) -> None:
         with self._changed:
-            record = self._release(number)
+            record = self._remove(number)
             report = DeliveryReport(record.key, record.value, record.partition, None, error)
             self._failed.append(report)
         if self._on_delivery:
             self._on_delivery(report)
 
-    def _room(self, size: int) -> bool:
-        return (
-            self._waiting_bytes + size <= self._buffer_bytes or not self._waiting
-        )  # a record larger than the buffer goes alone
+    def _has_space(self, size: int) -> bool:
+        # A record larger than the buffer is sent alone.
+        return self._pending_bytes + size <= self._buffer_bytes or not self._pending
 
     def _sleep_until(self, condition: Callable[[], bool], seconds: float | None) -> bool:
-        """Wait for other threads to make a condition true; False when the time is over. The caller holds the lock."""
+        """Wait until the condition holds; False after the timeout. The caller holds the lock."""
         self._sleepers += 1
         try:
             return self._changed.wait_for(condition, seconds)
         finally:
             self._sleepers -= 1
 
-    def _release(self, number: int) -> _Waiting:
-        """The record waits no longer. The caller holds the lock."""
-        record = self._waiting.pop(number)
-        self._waiting_bytes -= record.size
+    def _remove(self, number: int) -> _Pending:
+        """Remove a record from the pending ones. The caller holds the lock."""
+        record = self._pending.pop(number)
+        self._pending_bytes -= record.size
         if self._sleepers:
             self._changed.notify_all()
         return record
 
 
-def checked_event(event: Event | Mapping[str, Any] | bytes) -> tuple[Event, bytes]:
-    """The event as it is understood, and the bytes that are sent for it: what `EventProducer.send` takes.
+def validate_event(event: Event | Mapping[str, Any] | bytes) -> tuple[Event, bytes]:
+    """Validate an event in any form that `EventProducer.send` accepts.
+
+    Returns:
+        The event, and the bytes to send.
 
     Raises:
-        pravah.events.EventError: it is no event.
+        pravah.events.EventError: the event is not valid.
     """
     if isinstance(event, BaseModel):
         return event, event.model_dump_json(exclude_unset=True).encode()

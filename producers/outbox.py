@@ -32,7 +32,7 @@ from tenacity import (
 
 from pravah.errors import PravahError
 from pravah.events import MAX_EVENT_BYTES, Event
-from pravah.producer import EventProducer, ProducerError, checked_event
+from pravah.producer import EventProducer, ProducerError, validate_event
 from pravah.settings import KafkaSettings
 from pravah.topics import EVENTS
 from pravah.units import routing_key
@@ -503,7 +503,7 @@ class OutboxProducer:
         Raises:
             pravah.events.EventError, OutboxFullError, OutboxBusyError: none was taken.
         """
-        checked = [checked_event(event) for event in events]
+        checked = [validate_event(event) for event in events]
         self.put([letter(event, value) for event, value in checked])
         return [event for event, _ in checked]
 

@@ -99,7 +99,7 @@ class Validator:
             event = parse_event(record.value)
             version = self._version(event, record)
         except EventError as error:
-            return Rejected(record, error.reason, error.detail, error.told)
+            return Rejected(record, error.reason, error.detail, error.redacted_detail)
         key = routing_key(event.unit)
         belongs = self.partition_of(key)
         return (

@@ -216,7 +216,7 @@ class IngestService:
         try:
             event = parse_event(value)
         except EventError as error:
-            return _Ready("", None, value, Refusal(error.reason, _told(error.told)))
+            return _Ready("", None, value, Refusal(error.reason, _told(error.redacted_detail)))
         return _Ready(
             str(event.event_id),
             event,

@@ -423,7 +423,7 @@ class _Mapper:
                 )
             )
         except EventError as error:
-            self._found("", error.told)
+            self._found("", error.redacted_detail)
         earlier = self._told.setdefault((entity, content["occurred_at"]), self._where)
         if earlier != self._where:
             self._found(

@@ -1,4 +1,4 @@
-"""The producer SDK on a real Kafka: nothing is lost, nothing goes under a wrong key, nothing that Kafka refuses stays unsaid."""
+"""The producer SDK on a real Kafka: no loss, the right keys, every refused record reported."""
 
 import gc
 import logging
@@ -42,7 +42,7 @@ def event(entity: str, version: int = 1, unit: str = "CG-AC001-B0001") -> dict[s
 
 
 class Topic:
-    """A topic of one test alone, and all that is in it."""
+    """A topic of one test, and its records."""
 
     def __init__(self, kafka: KafkaSettings, partitions: int, **configs: str) -> None:
         self.name, self.partitions, self._kafka = f"test.{uuid4().hex}", partitions, kafka
@@ -88,11 +88,11 @@ def compacted(services: Settings) -> Iterator[Topic]:
 
 
 def java_partition(key: bytes, partitions: int) -> int:
-    """As aiokafka, another implementation of Kafka's hash, has it."""
+    """The partition by aiokafka, another implementation of Kafka's hash."""
     return int((murmur2(key) & 0x7FFFFFFF) % partitions)
 
 
-def test_an_event_of_any_unit_arrives_under_its_routing_key_in_the_partition_that_every_kafka_client_gives_it(
+def test_events_get_their_routing_key_and_the_partition_that_every_kafka_client_computes(
     services: Settings, topic: Topic
 ) -> None:
     reports: list[DeliveryReport] = []
@@ -113,7 +113,7 @@ def test_an_event_of_any_unit_arrives_under_its_routing_key_in_the_partition_tha
     assert all(report.error is None and report.offset is not None for report in reports)
 
 
-def test_models_mappings_and_bytes_are_all_taken_and_bytes_stay_as_they_are(
+def test_models_mappings_and_bytes_are_accepted_and_bytes_are_sent_unchanged(
     services: Settings, topic: Topic
 ) -> None:
     given = orjson.dumps(event("sdk", 3), option=orjson.OPT_INDENT_2)
@@ -136,7 +136,7 @@ def test_models_mappings_and_bytes_are_all_taken_and_bytes_stay_as_they_are(
         {**event("x"), "data": object()},
     ],
 )
-def test_what_is_no_event_is_refused_and_not_sent(
+def test_an_invalid_event_is_refused_and_not_sent(
     services: Settings, topic: Topic, bad: object
 ) -> None:
     with EventProducer(services.kafka, topic=topic.name) as producer, pytest.raises(EventError):
@@ -151,7 +151,7 @@ def test_close_loses_nothing_and_keeps_the_order_of_an_entity(
     for version in range(1, 5_001):
         producer.send_raw(orjson.dumps(event("sdk", version)), "CG-AC001")
     producer.close()
-    assert (producer.delivered, producer.waiting) == (5_000, 0)
+    assert (producer.delivered, producer.pending) == (5_000, 0)
     assert [orjson.loads(value or b"")["version"] for value in topic.values()] == list(
         range(1, 5_001)
     )
@@ -172,8 +172,8 @@ def test_many_threads_may_send(services: Settings, topic: Topic) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-    told = [orjson.loads(value or b"")["entity"] for value in topic.values()]
-    assert sorted(told) == sorted(
+    entities = [orjson.loads(value or b"")["entity"] for value in topic.values()]
+    assert sorted(entities) == sorted(
         f"sdk:{thread}:{number}" for thread in range(4) for number in range(300)
     )
 
@@ -181,19 +181,19 @@ def test_many_threads_may_send(services: Settings, topic: Topic) -> None:
 def test_a_full_buffer_holds_the_sender_back_and_loses_nothing(
     services: Settings, topic: Topic
 ) -> None:
-    most = 0
+    max_pending = 0
     with EventProducer(services.kafka, topic=topic.name, buffer_bytes=3_000) as producer:
         for version in range(1, 201):
             producer.send(event("sdk", version))
-            most = max(most, producer.waiting)
-    assert 1 < most <= 3_000 // len(orjson.dumps(event("sdk")))
+            max_pending = max(max_pending, producer.pending)
+    assert 1 < max_pending <= 3_000 // len(orjson.dumps(event("sdk")))
     assert len(topic.values()) == 200
 
 
-def test_a_buffer_that_stays_full_is_told_and_the_record_not_taken(
+def test_a_buffer_that_stays_full_raises_and_the_record_is_not_sent(
     services: Settings, topic: Topic
 ) -> None:
-    taken: list[int] = []
+    accepted: list[int] = []
     with EventProducer(
         services.kafka, topic=topic.name, buffer_bytes=1, block_seconds=0.0
     ) as producer:
@@ -201,14 +201,14 @@ def test_a_buffer_that_stays_full_is_told_and_the_record_not_taken(
         def send_fast() -> None:
             for version in range(1, 1_001):
                 producer.send(event("sdk", version))
-                taken.append(version)
+                accepted.append(version)
 
-        with pytest.raises(BufferFullError, match="not taken"):
+        with pytest.raises(BufferFullError, match="not accepted"):
             send_fast()
-    assert [orjson.loads(value or b"")["version"] for value in topic.values()] == taken
+    assert [orjson.loads(value or b"")["version"] for value in topic.values()] == accepted
 
 
-def test_what_kafka_refuses_is_listed_and_the_rest_delivered(
+def test_refused_records_are_listed_and_the_rest_delivered(
     services: Settings, compacted: Topic
 ) -> None:
     reports: list[DeliveryReport] = []
@@ -220,7 +220,7 @@ def test_what_kafka_refuses_is_listed_and_the_rest_delivered(
         producer.send_raw(b"a compacted topic takes no record without key", None)
         with pytest.raises(ProducerError, match="1 records") as caught:
             producer.flush()
-        producer.flush()  # told once
+        producer.flush()  # reported once
     assert [report.value for report in caught.value.undelivered] == [
         b"a compacted topic takes no record without key"
     ]
@@ -231,7 +231,7 @@ def test_what_kafka_refuses_is_listed_and_the_rest_delivered(
     assert compacted.values() == [b"good"]
 
 
-def test_close_tells_what_kafka_refused(services: Settings, compacted: Topic) -> None:
+def test_close_reports_refused_records(services: Settings, compacted: Topic) -> None:
     producer = EventProducer(services.kafka, topic=compacted.name)
     producer.send_raw(b"no key", None)
     with pytest.raises(ProducerError) as caught:
@@ -239,7 +239,7 @@ def test_close_tells_what_kafka_refused(services: Settings, compacted: Topic) ->
     assert [report.value for report in caught.value.undelivered] == [b"no key"]
 
 
-def test_an_error_inside_the_block_stays_the_one_that_is_seen_and_notes_what_was_not_delivered(
+def test_an_error_inside_the_block_is_raised_with_undelivered_records_noted(
     services: Settings, compacted: Topic
 ) -> None:
     def work() -> None:
@@ -252,7 +252,7 @@ def test_an_error_inside_the_block_stays_the_one_that_is_seen_and_notes_what_was
     assert "1 records" in caught.value.__notes__[0]
 
 
-def test_a_close_without_time_tells_what_is_on_its_way_and_ends(
+def test_a_close_without_time_reports_pending_records_and_ends(
     services: Settings, topic: Topic
 ) -> None:
     producer = EventProducer(services.kafka, topic=topic.name)
@@ -261,7 +261,7 @@ def test_a_close_without_time_tells_what_is_on_its_way_and_ends(
         producer.send_raw(value, "CG-AC001")
     with pytest.raises(ProducerError) as caught:
         producer.close(timeout=0.0)
-    assert producer.waiting == 0
+    assert producer.pending == 0
     assert {report.value for report in caught.value.undelivered} | set(topic.values()) == set(sent)
 
 
@@ -321,7 +321,7 @@ def test_a_registry_is_published_once_and_then_only_its_changes(
     assert found.fingerprint() == changed.fingerprint()
 
 
-def test_a_registry_of_which_kafka_does_not_take_all_is_one_clear_error_and_can_be_published_again(
+def test_a_partly_published_registry_is_one_clear_error_and_can_be_published_again(
     services: Settings, compacted: Topic
 ) -> None:
     registry = small_world.registry()

@@ -1,4 +1,4 @@
-"""What is an event, and what a person is told when it is none."""
+"""Validation of events, and the errors for what is not an event."""
 
 import json
 
@@ -27,7 +27,7 @@ def parse(**changes: object) -> object:
     )
 
 
-def test_the_defaults_are_the_contracts() -> None:
+def test_defaults() -> None:
     event = parse()
     assert isinstance(event, SocialPost)
     assert (event.entity_name, event.version, event.op, event.verification) == (
@@ -64,7 +64,7 @@ def test_a_retraction_with_broken_data_is_still_a_retraction() -> None:
         (b"{}", "invalid", "'kind'"),
     ],
 )
-def test_what_is_no_event_at_all(raw: bytes | None, reason: str, detail: str) -> None:
+def test_what_is_not_an_event(raw: bytes | None, reason: str, detail: str) -> None:
     with pytest.raises(EventError) as caught:
         parse_event(raw)
     assert caught.value.reason == reason
@@ -112,7 +112,7 @@ def test_what_is_no_event_at_all(raw: bytes | None, reason: str, detail: str) ->
         ({"evidence": "ftp://x"}, "evidence", "pattern"),
     ],
 )
-def test_what_is_wrong_is_named(changes: dict, field: str, says: str) -> None:
+def test_the_wrong_field_is_named(changes: dict, field: str, says: str) -> None:
     with pytest.raises(EventError) as caught:
         parse(**changes)
     assert caught.value.reason == "invalid"
@@ -127,7 +127,7 @@ def test_a_phone_number_in_place_of_a_keyed_hash_is_not_repeated_in_the_reason()
     assert "98765" not in caught.value.detail
 
 
-def test_what_others_may_read_repeats_nothing_that_was_given() -> None:
+def test_the_redacted_detail_quotes_no_value() -> None:
     for changes in (
         {"version": "secret"},
         {"unit": "secret"},
@@ -138,15 +138,15 @@ def test_what_others_may_read_repeats_nothing_that_was_given() -> None:
         with pytest.raises(EventError) as caught:
             parse(**changes)
         assert "secret" in caught.value.detail
-        assert "secret" not in caught.value.told
-        assert caught.value.told.split(":")[0] == caught.value.detail.split(":")[0]
+        assert "secret" not in caught.value.redacted_detail
+        assert caught.value.redacted_detail.split(":")[0] == caught.value.detail.split(":")[0]
     with pytest.raises(EventError) as caught:
         parse_event(b"secret")
     assert "secret" in caught.value.detail
-    assert "secret" not in caught.value.told
+    assert "secret" not in caught.value.redacted_detail
 
 
-def test_a_reason_stays_short_whatever_was_given() -> None:
+def test_a_detail_is_short_for_any_input() -> None:
     with pytest.raises(EventError) as caught:
         parse(**{"x" * 100_000: "y" * 100_000, "kind": "social_post", "unit": "z" * 100_000})
     assert len(caught.value.detail) < 2_000
@@ -155,7 +155,7 @@ def test_a_reason_stays_short_whatever_was_given() -> None:
     assert len(caught.value.detail) < 2_000
 
 
-def test_several_mistakes_are_told_at_once() -> None:
+def test_several_mistakes_are_reported_at_once() -> None:
     with pytest.raises(EventError) as caught:
         parse(version=-1, unit="x", data={"platform": "facebook"})
     assert [part.split(":")[0] for part in caught.value.detail.split("; ")] == [
@@ -166,7 +166,7 @@ def test_several_mistakes_are_told_at_once() -> None:
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_crash_it(raw: bytes) -> None:
+def test_no_bytes_crash_the_parser(raw: bytes) -> None:
     try:
         parse_event(raw)
     except EventError as error:
@@ -174,7 +174,7 @@ def test_no_bytes_crash_it(raw: bytes) -> None:
 
 
 @given(small_world.event(), st.data())
-def test_no_damage_to_an_event_crashes_it(event: dict, data: st.DataObject) -> None:
+def test_no_damage_to_an_event_crashes_the_parser(event: dict, data: st.DataObject) -> None:
     raw = bytearray(json.dumps(event).encode())
     for position in data.draw(st.lists(st.integers(0, len(raw) - 1), max_size=4)):
         raw[position] = data.draw(st.integers(0, 255))
