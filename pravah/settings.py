@@ -1,4 +1,4 @@
-"""The one settings class and its parts."""
+"""Settings of every part of Pravah, from the environment and the running stack."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,7 +15,7 @@ Role = Literal["writer", "grafana", "aicc"]
 
 
 class ClickHouseUser(BaseModel):
-    """A ClickHouse account; the password never shows in a `repr`, a log or an error."""
+    """A ClickHouse account. The password is in no `repr`, log or error."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -24,12 +24,12 @@ class ClickHouseUser(BaseModel):
 
 
 class KafkaSettings(BaseModel):
-    """Where Kafka is and how to reach it: the local stack, or any cluster with SASL and TLS."""
+    """Connection to Kafka: the local stack, or any cluster with SASL and TLS."""
 
     model_config = ConfigDict(frozen=True)
 
     bootstrap_servers: str = Field(
-        default="127.0.0.1:9092", description="host:port, several with commas"
+        default="127.0.0.1:9092", description="host:port, several separated by commas"
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
@@ -37,27 +37,34 @@ class KafkaSettings(BaseModel):
     password: SecretStr | None = None
     ca_file: Path | None = Field(
         default=None,
-        description="PEM of the authority that signed the brokers' certificates; the system's if empty",
+        description="PEM file of the authority that signed the brokers' certificates; "
+        "the system's authorities if empty",
     )
     cert_file: Path | None = Field(
-        default=None, description="PEM of this client's certificate, for mutual TLS"
+        default=None, description="PEM file of this client's certificate, for mutual TLS"
     )
-    key_file: Path | None = None
+    key_file: Path | None = Field(default=None, description="PEM file of that certificate's key")
     partitions: int = Field(
         default=12,
         ge=1,
-        description="of activity.events, when it is created; later changes are a rebuild",
+        description="partitions of activity.events when it is created; "
+        "a later change requires a rebuild",
     )
     replication: int = Field(
         default=1, ge=1, description="replication factor of topics that Pravah creates"
     )
     retention_days: int = Field(
-        default=30, ge=1, description="of activity.events: must exceed the longest outage"
+        default=30,
+        ge=1,
+        description="retention of activity.events in days; must exceed the longest outage",
     )
 
 
 class ClickHouseSettings(BaseModel):
-    """Where ClickHouse is; the native port serves the writer and readers, the HTTP port Grafana and others."""
+    """Connection to ClickHouse: the native port for Pravah, the HTTP port for Grafana and the API.
+
+    Accounts are by role: `writer` writes figures, `grafana` and `aicc` read.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -68,32 +75,35 @@ class ClickHouseSettings(BaseModel):
     cluster: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
-        description="name for ON CLUSTER and Replicated engines; one server if empty",
+        description="cluster name for ON CLUSTER and Replicated engines; one server if empty",
     )
-    secure: bool = Field(default=False, description="TLS on the native port")
+    secure: bool = Field(default=False, description="use TLS on the native port")
     ca_file: Path | None = None
     users: dict[Role, ClickHouseUser] = Field(default_factory=dict)
     scoped: dict[str, ClickHouseUser] = Field(
         default_factory=dict,
-        description="unit code → an account that sees this unit's rows and no others",
+        description="accounts by unit code, each of which reads the rows of that unit only",
     )
 
     @field_validator("scoped")
     @classmethod
     def _codes(cls, scoped: dict[str, ClickHouseUser]) -> dict[str, ClickHouseUser]:
-        """A variable such as PRAVAH_CLICKHOUSE__SCOPED__CG-D-RPR__USER arrives in small letters."""
+        """Upper-case the codes: PRAVAH_CLICKHOUSE__SCOPED__CG-D-RPR__USER arrives lower-cased."""
         return {unit.upper(): account for unit, account in scoped.items()}
 
 
 class Settings(BaseSettings):
-    """All settings. `Settings()` reads the environment and the running stack; arguments override."""
+    """All settings. `Settings()` reads the environment, then the running stack's `stack.json`.
+
+    Arguments take precedence over both.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="PRAVAH_", env_nested_delimiter="__", extra="ignore", frozen=True
     )
 
     home: Path = Field(
-        default=Path(".pravah"), description="where a stack keeps its data, logs and stack.json"
+        default=Path(".pravah"), description="folder for a stack's data, logs and stack.json"
     )
     kafka: KafkaSettings = KafkaSettings()
     clickhouse: ClickHouseSettings = ClickHouseSettings()
@@ -101,21 +111,24 @@ class Settings(BaseSettings):
     chunk_size: int = Field(
         default=20_000,
         ge=1,
-        description="records: a partition's chunk ends when offset // chunk_size changes, or with the hour",
+        description="records per chunk of a partition: a chunk ends when offset // chunk_size "
+        "changes, or with the hour",
     )
     filter_bits: int = Field(
         default=32,
         ge=16,
         le=32,
-        description="of the fingerprints in the filter before the ledger: a partition's takes at most 2^bits / 8 bytes",
+        description="bits per fingerprint in the filter before the ledger; "
+        "a partition's filter takes at most 2^bits / 8 bytes",
     )
     recent_entities: int = Field(
         default=100_000,
         ge=0,
-        description="of a partition, which closed chunks knew and the worker remembers, so that their corrections need not ask ClickHouse; some 300 bytes each",
+        description="entities of closed chunks that a worker caches per partition, so that "
+        "corrections need no ClickHouse query; about 300 bytes each",
     )
     flush_seconds: float = Field(
-        default=1.0, gt=0, description="how often a worker makes its open chunks durable"
+        default=1.0, gt=0, description="interval at which a worker makes open chunks durable"
     )
     max_future_hours: float = Field(
         default=24.0,
@@ -125,82 +138,91 @@ class Settings(BaseSettings):
     person_key: SecretStr | None = Field(
         default=None,
         min_length=16,
-        description="keys the hashes that stand for persons; the same everywhere in an installation",
+        description="key of the hashes that stand for persons; "
+        "the same on every machine of an installation",
     )
     person_keys_old: tuple[Annotated[SecretStr, Field(min_length=16)], ...] = Field(
         default=(),
-        description="keys that person_key followed, the newest first: whoever has a hash under one of them keeps it",
+        description="former values of person_key, newest first; "
+        "a person with a hash under one of them keeps it",
     )
     consumer_group: str = "pravah-rollup"
     worker_host: str = Field(
-        default="127.0.0.1", description="where a worker answers /healthz, /readyz and /metrics"
+        default="127.0.0.1", description="address of a worker's /healthz, /readyz and /metrics"
     )
     worker_port: int = Field(
-        default=0, ge=0, le=65_535, description="its port; 0 takes a free one, which the log tells"
+        default=0, ge=0, le=65_535, description="their port; 0 chooses a free one and logs it"
     )
     api_rate: str = Field(
         default="600/minute",
         pattern=r"^\d+/(second|minute|hour|day)$",
-        description="requests of one token to the API; more are answered with 429",
+        description="API requests allowed per token; more are answered with 429",
     )
     gateway_sources: Path = Field(
         default=Path("sources"),
-        description="the folder with a TOML file for each source that may send to the gateway",
+        description="folder with one TOML file per source that may send to the gateway",
     )
     gateway_aliases: Path | None = Field(
         default=None,
-        description="a folder of CSV files with what people call units, for mappings that look units up by alias",
+        description="folder of CSV files with other names of units, for mappings that look units "
+        "up by alias",
     )
     gateway_archive_days: float = Field(
         default=90.0,
         gt=0,
-        description="so long the gateway keeps received bodies, refused ones as well",
+        description="days for which the gateway keeps received bodies, refused ones included",
     )
     gateway_archive_bytes: int = Field(
         default=8 * 1024**3,
         ge=1_024,
-        description="of kept bodies, as they are packed; beyond it the oldest go first",
+        description="bound of the kept bodies, compressed; the oldest are deleted first",
     )
     gateway_memory_days: float = Field(
         default=400.0,
         gt=0,
-        description="so long the gateway knows under which unit a ready event's entity was last reported",
+        description="days for which the gateway remembers the unit under which the entity of a "
+        "ready-made event was last reported",
     )
     outbox_rows: int = Field(
         default=5_000_000,
         ge=1,
         description="events that may wait for Kafka in an outbox; more are refused",
     )
-    outbox_bytes: int = Field(default=4 * 1024**3, ge=1_048_576, description="the same in bytes")
+    outbox_bytes: int = Field(
+        default=4 * 1024**3, ge=1_048_576, description="the same bound in bytes"
+    )
     outbox_memory_days: float = Field(
         default=30.0,
         gt=0,
-        description="so long an outbox knows the event ids it was given, so that each is handed over once",
+        description="days for which an outbox remembers event ids, so that it hands each over once",
     )
     grafana_token: SecretStr | None = Field(
         default=None,
-        description="of a service account with the role Admin, in the organisation that is provisioned",
+        description="token of a Grafana service account with the role Admin in the organisation "
+        "to provision",
     )
     grafana_user: str | None = Field(
         default=None,
-        description="Grafana's administrator, who may make organisations; in place of a token",
+        description="Grafana's administrator, who may create organisations; instead of a token",
     )
     grafana_password: SecretStr | None = None
     alert_webhook: SecretStr | None = Field(
-        default=None, description="URL that alerts are posted to"
+        default=None, description="URL to which alerts are posted"
     )
     alert_email: str | None = Field(
-        default=None, description="addresses that alerts are sent to, with ; between them"
+        default=None, description="addresses to which alerts are sent, separated by ;"
     )
     alert_telegram_token: SecretStr | None = Field(
-        default=None, description="of the bot that sends alerts"
+        default=None, description="token of the Telegram bot that sends alerts"
     )
-    alert_telegram_chat: str | None = Field(default=None, description="where it sends them")
+    alert_telegram_chat: str | None = Field(
+        default=None, description="Telegram chat to which it sends them"
+    )
     session_timeout_seconds: float = Field(
         default=10.0,
         gt=0,
         le=90,
-        description="at most 90: a silent worker's partitions go to another after this",
+        description="time after which the partitions of a silent worker go to another",
     )
 
     @classmethod
@@ -212,9 +234,9 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put the running stack's endpoints below the environment and above the defaults."""
-        given = {**env_settings(), **init_settings()}
-        home = Path(str(given.get("home", cls.model_fields["home"].default)))
+        """Read `stack.json` with a precedence below the environment and above the defaults."""
+        configured = {**env_settings(), **init_settings()}
+        home = Path(str(configured.get("home", cls.model_fields["home"].default)))
         return (
             init_settings,
             env_settings,
