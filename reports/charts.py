@@ -1,228 +1,243 @@
-"""Trend, bars and map as SVG. There are digits in them and no words: words stand beside them, where a browser and WeasyPrint set Devanagari right.
+"""Charts of the report as SVG: trend, bars and map.
 
-Colours are those of Okabe and Ito, which colour-blind readers can tell apart, and no colour says anything alone: curves are numbered and dashed, areas carry their share.
+Charts contain digits, never words: labels stand beside them in HTML, where browsers and WeasyPrint
+shape Devanagari correctly. Colours are Okabe and Ito's, which colour-blind readers can tell apart,
+and no colour carries information alone: curves are numbered and dashed, areas show their share.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import count
-from math import ceil, cos, floor, radians
+from math import ceil, degrees, floor, log10, pi, radians, tan
+from math import log as ln
 from typing import Any
 
-import altair as alt
-import vl_convert
 from markupsafe import Markup
 
-from reports.boundaries import joined
+from reports.boundaries import Point, dissolve
 from reports.fonts import FAMILIES
 from reports.situation import Curve, DayAmount
 
-BLUE, SKY, VERMILION, GREY, INK = "#0072B2", "#56B4E9", "#D55E00", "#c9c9c9", "#222222"
+BLUE, VERMILION, INK = "#0072B2", "#D55E00", "#222222"
+GRID_COLOUR, AXIS_COLOUR, BORDER_COLOUR, MISSING_COLOUR = "#dddddd", "#888888", "#555555", "#666666"
 CURVE_COLOURS = (BLUE, VERMILION, "#009E73")
-CURVE_DASHES = ([1, 0], [6, 3], [2, 2])
+CURVE_DASHES = ("none", "6 3", "2 2")
+# From the lowest share to the highest.
 SHADES = ("#f7fbff", "#c6dbef", "#6baed6", "#2171b5", "#08306b")
-"""From the lowest to the highest."""
-_WHITE_FROM = 3
-"""From this shade on labels are white."""
+# Labels are white on this shade and on darker ones.
+_FIRST_DARK_SHADE = 3
+
+# Pixels. The pages scale a chart to the width that they have.
 WIDTH = 340
-_TALLEST = 1.25
-_LEAST_SPAN = 0.1
-_THOUSAND = 1000
-_LAST_DAYS_AFTER = timedelta(days=45)
-_numbers = count()
+TREND_HEIGHT, BARS_HEIGHT = 130, 84
+_MARGIN_LEFT, _MARGIN_RIGHT, _MARGIN_BOTTOM = 38, 12, 21
+_LABEL_SIZE = 9.5
+_BAR_WIDTH = 5
+_MAX_MAP_HEIGHT = 1.25 * WIDTH
+# Room that a label of the map needs.
+_LABEL_WIDTH, _LABEL_HEIGHT = 15, 10
 
-
-def trend(curves: Sequence[Curve], day: date) -> Markup:
-    """Shares by day, each curve numbered at its end, with an upright line at each deadline."""
-    rows = [
-        {
-            "day": (one.first + timedelta(days=number)).isoformat(),
-            "share": round(share, 4),
-            "curve": str(position),
-        }
-        for position, one in enumerate(curves, 1)
-        for number, share in enumerate(one.shares)
-    ]
-    first, last = (
-        curves[0].first,
-        max([day, *(one.deadline for one in curves if one.deadline <= day + _LAST_DAYS_AFTER)]),
-    )
-    begun = next(
-        (
-            number
-            for number in range(len(curves[0].shares))
-            if any(one.shares[number] for one in curves)
-        ),
-        0,
-    )
-    first = min(first + timedelta(days=max(begun - 7, 0)), day - timedelta(days=14))
-    rows = [row for row in rows if str(row["day"]) >= first.isoformat()]
-    scale = alt.Scale(domain=[_time(first), _time(last)])
-    names = [str(position) for position, _ in enumerate(curves, 1)]
-    colour = alt.Color(
-        "curve:N",
-        scale=alt.Scale(domain=names, range=list(CURVE_COLOURS[: len(names)])),
-        legend=None,
-    )
-    across = alt.X(
-        "day:T",
-        title=None,
-        scale=scale,
-        axis=alt.Axis(format="%d-%m", labelAngle=0, tickCount=5, grid=False),
-    )
-    upward = alt.Y(
-        "share:Q",
-        title=None,
-        scale=alt.Scale(domain=[0, 1]),
-        axis=alt.Axis(format=".0%", tickCount=5),
-    )
-    base = alt.Chart(alt.InlineData(values=rows))
-    lines = base.mark_line(strokeWidth=2).encode(
-        x=across,
-        y=upward,
-        color=colour,
-        strokeDash=alt.StrokeDash(
-            "curve:N",
-            scale=alt.Scale(domain=names, range=[*CURVE_DASHES[: len(names)]]),
-            legend=None,
-        ),
-    )
-    ends = [
-        {"day": day.isoformat(), "share": round(one.shares[-1], 4), "curve": name}
-        for name, one in zip(names, curves, strict=True)
-    ]
-    deadlines = [
-        {"deadline": one.deadline.isoformat(), "curve": name}
-        for name, one in zip(names, curves, strict=True)
-        if first <= one.deadline <= last
-    ]
-    at_ends = (
-        alt.Chart(alt.InlineData(values=_apart(ends)))
-        .mark_text(dx=7, fontSize=11, fontWeight="bold")
-        .encode(x="day:T", y="share:Q", text="curve:N", color=colour)
-    )
-    rules = (
-        alt.Chart(alt.InlineData(values=deadlines))
-        .mark_rule(strokeWidth=1, strokeDash=[3, 2])
-        .encode(x="deadline:T", color=colour)
-    )
-    marks = (
-        alt.Chart(alt.InlineData(values=deadlines))
-        .mark_text(fontSize=9, dy=-4, baseline="bottom")
-        .encode(x="deadline:T", y=alt.value(0), text="curve:N", color=colour)
-    )
-    return _svg(alt.layer(rules, lines, at_ends, marks).properties(width=WIDTH - 48, height=130))
-
-
-def bars(days: Sequence[DayAmount], usual: float | None) -> Markup:
-    """Amounts by day; a day without a report has a cross and no bar; the dashed line is the usual day."""
-    rows = [
-        {"day": one.day.isoformat(), "amount": one.amount} for one in days if one.amount is not None
-    ]
-    missing = [{"day": one.day.isoformat(), "amount": 0} for one in days if one.amount is None]
-    scale = alt.Scale(
-        domain=[_time(days[0].day - timedelta(days=1)), _time(days[-1].day + timedelta(days=1))]
-    )
-    across = alt.X(
-        "day:T",
-        title=None,
-        scale=scale,
-        axis=alt.Axis(format="%d-%m", labelAngle=0, tickCount=5, grid=False),
-    )
-    largest = max([1, usual or 0, *(one.amount or 0 for one in days)])
-    upward = alt.Y(
-        "amount:Q",
-        title=None,
-        scale=alt.Scale(domain=[0, largest], nice=True),
-        axis=alt.Axis(tickCount=3, tickMinStep=1, format="~s" if largest >= _THOUSAND else "d"),
-    )
-    layers = [
-        alt.Chart(alt.InlineData(values=rows))
-        .mark_bar(width=5, color=BLUE)
-        .encode(x=across, y=upward),
-        alt.Chart(alt.InlineData(values=missing))
-        .mark_text(text="×", fontSize=8, color="#666666", dy=-4)
-        .encode(x=across, y=upward),
-    ]
-    if usual is not None:
-        layers.append(
-            alt.Chart(alt.InlineData(values=[{"usual": usual}]))
-            .mark_rule(color=VERMILION, strokeDash=[4, 3], strokeWidth=1.5)
-            .encode(y="usual:Q")
-        )
-    return _svg(alt.layer(*layers).properties(width=WIDTH - 48, height=84))
+_MIN_SHARE_RANGE = 0.1
+_MAX_DAYS_AHEAD = timedelta(days=45)
+_MIN_DAYS_SHOWN = timedelta(days=14)
+_DAYS_BEFORE_START = timedelta(days=7)
+# Above this many days the axis is labelled by months, up to it by weeks.
+_MAX_DAYS_BY_WEEK = 60
+# Distance between the numbers at the ends of two curves, as a share.
+_MIN_NUMBER_GAP = 0.09
 
 
 @dataclass(frozen=True)
 class Map:
-    """A map, and from which share on each of its shades is used."""
+    """A choropleth map and its legend."""
 
     svg: Markup
     steps: list[tuple[str, float, float]]
     """Colour, least share, greatest share."""
 
 
+@dataclass(frozen=True)
+class _Plot:
+    """Plot area between axes: days across, values from zero upwards; gives pixels."""
+
+    first: date
+    last: date
+    greatest: float
+    height: int
+    margin_top: int
+
+    @property
+    def left(self) -> float:
+        return _MARGIN_LEFT
+
+    @property
+    def right(self) -> float:
+        return WIDTH - _MARGIN_RIGHT
+
+    @property
+    def bottom(self) -> float:
+        return self.margin_top + self.height
+
+    def x(self, day: date) -> float:
+        return self.left + (self.right - self.left) * (day - self.first) / (self.last - self.first)
+
+    def y(self, value: float) -> float:
+        return self.bottom - self.height * value / self.greatest
+
+    def draw(self, value_labels: Mapping[float, str], *marks: Markup) -> Markup:
+        """The chart: grid, axes and labels, with the marks above the grid."""
+        parts = []
+        for value, label in value_labels.items():
+            y = self.y(value)
+            parts.append(_line(self.left, y, self.right, y, GRID_COLOUR))
+            parts.append(_line(self.left - 5, y, self.left, y, AXIS_COLOUR))
+            parts.append(_text(label, self.left - 7, y + 3, text_anchor="end"))
+        parts += marks
+        for day in _day_ticks(self.first, self.last):
+            x = self.x(day)
+            parts.append(_line(x, self.bottom, x, self.bottom + 5, AXIS_COLOUR))
+            parts.append(_text(f"{day:%d-%m}", x, self.bottom + 15, text_anchor="middle"))
+        parts.append(_line(self.left, self.bottom, self.right, self.bottom, AXIS_COLOUR))
+        parts.append(_line(self.left, self.margin_top, self.left, self.bottom, AXIS_COLOUR))
+        return _svg(WIDTH, self.bottom + _MARGIN_BOTTOM, parts)
+
+
+def trend(curves: Sequence[Curve], day: date) -> Markup:
+    """Draw the share done by day: a numbered curve per milestone, a vertical line per deadline.
+
+    Args:
+        curves: at least one; all begin on the same day and end on `day`.
+        day: the day of the report.
+    """
+    first = _first_shown(curves, day)
+    deadlines = [one.deadline for one in curves if one.deadline <= day + _MAX_DAYS_AHEAD]
+    plot = _Plot(first, max([day, *deadlines]), 1.0, TREND_HEIGHT, margin_top=15)
+    ends = _spread_numbers([one.shares[-1] for one in curves])
+    lines, rules, numbers = [], [], []
+    for number, (one, end) in enumerate(zip(curves, ends, strict=True), 1):
+        colour, dash = CURVE_COLOURS[number - 1], CURVE_DASHES[number - 1]
+        days = [one.first + timedelta(days=offset) for offset in range(len(one.shares))]
+        points = [
+            (plot.x(on), plot.y(share))
+            for on, share in zip(days, one.shares, strict=True)
+            if on >= first
+        ]
+        lines.append(
+            _tag("path", d=_path(points), stroke=colour, stroke_width=2, stroke_dasharray=dash)
+        )
+        numbers.append(
+            _text(
+                str(number),
+                plot.x(day) + 7,
+                plot.y(end) + 4,
+                fill=colour,
+                font_size=11,
+                font_weight="bold",
+                text_anchor="middle",
+            )
+        )
+        if first <= one.deadline <= plot.last:
+            x = plot.x(one.deadline)
+            rules.append(_line(x, plot.margin_top, x, plot.bottom, colour, stroke_dasharray="3 2"))
+            numbers.append(
+                _text(
+                    str(number),
+                    x,
+                    plot.margin_top - 4,
+                    fill=colour,
+                    font_size=9,
+                    text_anchor="middle",
+                )
+            )
+    percents = {share / 5: f"{share * 20}%" for share in range(6)}
+    return plot.draw(percents, *rules, *lines, *numbers)
+
+
+def bars(days: Sequence[DayAmount], usual: float | None) -> Markup:
+    """Draw amounts by day: a cross for a day without a report, a dashed line for the usual day."""
+    one_day = timedelta(days=1)
+    greatest = max([1, usual or 0, *(one.amount or 0 for one in days)])
+    plot = _Plot(days[0].day - one_day, days[-1].day + one_day, greatest, BARS_HEIGHT, margin_top=8)
+    marks = []
+    for one in days:
+        x = plot.x(one.day)
+        if one.amount is None:
+            marks.append(
+                _text(
+                    "×", x, plot.bottom - 2, fill=MISSING_COLOUR, font_size=8, text_anchor="middle"
+                )
+            )
+        elif one.amount > 0:
+            y = plot.y(one.amount)
+            marks.append(
+                _tag(
+                    "rect",
+                    x=x - _BAR_WIDTH / 2,
+                    y=y,
+                    width=_BAR_WIDTH,
+                    height=plot.bottom - y,
+                    fill=BLUE,
+                )
+            )
+    if usual is not None:
+        y = plot.y(usual)
+        marks.append(
+            _line(plot.left, y, plot.right, y, VERMILION, stroke_width=1.5, stroke_dasharray="4 3")
+        )
+    return plot.draw({value: _short(value) for value in _value_ticks(greatest)}, *marks)
+
+
 def choropleth(
     geojson: Mapping[str, Any], areas: Mapping[str, str], shares: Mapping[str, float | None]
 ) -> Map | None:
-    """Areas shaded by share, each with its share in per cent; one without a share is dashed and has a dash. None if nothing can be drawn."""
-    features = joined(geojson, areas)
+    """Draw areas shaded by share, each labelled with its share in per cent.
+
+    Args:
+        geojson: the assemblies' boundaries.
+        areas: assembly's code → code of the area that it belongs to.
+        shares: area's code → share done; None if nothing is expected, drawn dashed with a dash.
+
+    Returns:
+        None if there is nothing to draw.
+    """
+    features = dissolve(geojson, areas)
     if not features:
         return None
-    low, high = _bounds([share for share in shares.values() if share is not None])
-    labels = []
+    low, high = _share_range([share for share in shares.values() if share is not None])
+    corners, height, scale = _projection(features)
+    west, north = corners
+
+    def place(point: Point) -> Point:
+        x, y = _mercator(point)
+        return (x - west) * scale + 1, (north - y) * scale + 1
+
+    shapes, texts, inks, places = [], [], [], []
     for feature in features:
         share = shares.get(feature["id"])
-        shade = (
-            None
-            if share is None
-            else min(int((share - low) / (high - low) * len(SHADES)), len(SHADES) - 1)
+        shade = None if share is None else _shade(share, low, high)
+        rings = [ring for (ring,) in feature["geometry"]["coordinates"]]
+        shapes.append(
+            _tag(
+                "path",
+                d="".join(_path([place(point) for point in ring[:-1]]) + "Z" for ring in rings),
+                fill="#ffffff" if shade is None else SHADES[shade],
+                stroke=BORDER_COLOUR,
+                stroke_width=0.7,
+                stroke_dasharray="2 2" if share is None else "none",
+            )
         )
-        feature["fill"] = "#ffffff" if shade is None else SHADES[shade]
-        feature["dashed"] = str(share is None)
-        x, y = feature.pop("label")
-        labels.append(
-            {
-                "x": x,
-                "y": y,
-                "text": "–" if share is None else str(int(share * 100)),
-                "ink": "#ffffff" if shade is not None and shade >= _WHITE_FROM else INK,
-            }
-        )
-    height, degree = _size(features)
-    shapes = (
-        alt.Chart(alt.InlineData(values=features))
-        .mark_geoshape(stroke="#555555", strokeWidth=0.7)
-        .encode(
-            fill=alt.Fill("fill:N", scale=None),
-            strokeDash=alt.StrokeDash(
-                "dashed:N",
-                scale=alt.Scale(domain=["False", "True"], range=[[1, 0], [2, 2]]),
-                legend=None,
-            ),
-        )
-    )
-    moved = _spread(labels, degree)
-    lines = (
-        alt.Chart(alt.InlineData(values=[one for one in moved if one["led"]]))
-        .mark_rule(strokeWidth=0.7, color=INK)
-        .encode(longitude="x0:Q", latitude="y0:Q", longitude2="x:Q", latitude2="y:Q")
-    )
-    texts = (
-        alt.Chart(alt.InlineData(values=moved))
-        .mark_text(fontSize=9.5, fontWeight="bold")
-        .encode(
-            longitude="x:Q", latitude="y:Q", text="text:N", color=alt.Color("ink:N", scale=None)
-        )
-    )
-    drawn = (
-        alt.layer(shapes, lines, texts).project("mercator").properties(width=WIDTH, height=height)
-    )
+        texts.append("–" if share is None else str(int(share * 100)))
+        inks.append("#ffffff" if shade is not None and shade >= _FIRST_DARK_SHADE else INK)
+        places.append(place(feature["label"]))
+    leaders, labels = [], []
+    moved = _spread_labels(places)
+    for text, ink, (x0, y0), (x, y) in zip(texts, inks, places, moved, strict=True):
+        if abs(y - y0) > _LABEL_HEIGHT / 2:
+            leaders.append(_line(x0, y0, x, y, INK, stroke_width=0.7))
+        labels.append(_text(text, x, y + 3, fill=ink, font_weight="bold", text_anchor="middle"))
     step = (high - low) / len(SHADES)
     return Map(
-        _svg(drawn),
+        _svg(WIDTH + 2, height + 2, [*shapes, *leaders, *labels]),
         [
             (colour, low + number * step, low + (number + 1) * step)
             for number, colour in enumerate(SHADES)
@@ -230,86 +245,171 @@ def choropleth(
     )
 
 
-def _bounds(shares: Sequence[float]) -> tuple[float, float]:
-    """What the shades span: the shares that there are, to the next twentieths, so that differences show."""
+def _first_shown(curves: Sequence[Curve], day: date) -> date:
+    """First day of the trend: a week before anything was done, and two weeks before the report."""
+    begin = next(
+        (
+            number
+            for number in range(len(curves[0].shares))
+            if any(one.shares[number] for one in curves)
+        ),
+        0,
+    )
+    start = curves[0].first + timedelta(days=begin) - _DAYS_BEFORE_START
+    return min(max(curves[0].first, start), day - _MIN_DAYS_SHOWN)
+
+
+def _spread_numbers(shares: Sequence[float]) -> list[float]:
+    """Positions of the numbers at the curves' ends, moved apart so that none covers another."""
+    order = sorted(range(len(shares)), key=lambda index: shares[index])
+    positions = list(shares)
+    lowest = 0.02
+    for index in order:
+        positions[index] = max(shares[index], lowest)
+        lowest = positions[index] + _MIN_NUMBER_GAP
+    overflow = max(0.0, positions[order[-1]] - 1)
+    return [position - overflow for position in positions]
+
+
+def _day_ticks(first: date, last: date) -> list[date]:
+    """Mondays of a short span, first days of months of a longer one."""
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    if len(days) > _MAX_DAYS_BY_WEEK:
+        return [day for day in days if day.day == 1]
+    return [day for day in days if day.weekday() == 0]
+
+
+def _value_ticks(greatest: float) -> list[int]:
+    """Multiples of 1, 2 or 5 times a power of ten, from zero to `greatest`: four steps at most."""
+    size = 10 ** floor(log10(greatest))
+    candidates = (size / 5, size / 2, size, 2 * size, 5 * size)
+    step = max(1, round(next(step for step in candidates if greatest <= 4 * step)))
+    return list(range(0, floor(greatest) + 1, step))
+
+
+def _short(value: int) -> str:
+    """A number as on an axis: 500, 2.5k, 10k, 1M."""
+    for size, suffix in ((1_000_000, "M"), (1_000, "k")):
+        if value >= size:
+            return f"{value / size:g}{suffix}"
+    return str(value)
+
+
+def _share_range(shares: Sequence[float]) -> tuple[float, float]:
+    """Range of the shades: that of the shares, widened to the next twentieths."""
     if not shares:
         return 0.0, 1.0
     low, high = floor(min(shares) * 20) / 20, ceil(max(shares) * 20) / 20
-    if high - low < _LEAST_SPAN:
-        low = max(0.0, min(low, 1 - _LEAST_SPAN))
-        high = low + _LEAST_SPAN
+    if high - low < _MIN_SHARE_RANGE:
+        low = max(0.0, min(low, 1 - _MIN_SHARE_RANGE))
+        high = low + _MIN_SHARE_RANGE
     return low, high
 
 
-def _spread(labels: Sequence[dict[str, Any]], degree: float) -> list[dict[str, Any]]:
-    """Labels moved up or down until none covers another; a moved one gets a line to its place. `degree` is so many pixels."""
-    wide, high = 15 / degree, 10 / degree
-    moved = [{**one, "x0": one["x"], "y0": one["y"], "led": False} for one in labels]
-    for _ in range(40):
-        clear = True
-        for number, one in enumerate(moved):
-            for other in moved[number + 1 :]:
-                gap = one["y"] - other["y"]
-                if abs(one["x"] - other["x"]) < wide and abs(gap) < high:
-                    clear = False
-                    push = (high - abs(gap)) / 2 * (1 if gap >= 0 else -1)
-                    one["y"] += push
-                    other["y"] -= push
-        if clear:
-            break
-    for one in moved:
-        one["led"] = abs(one["y"] - one["y0"]) > high / 2
-    return moved
+def _shade(share: float, low: float, high: float) -> int:
+    return min(int((share - low) / (high - low) * len(SHADES)), len(SHADES) - 1)
 
 
-def _size(features: Sequence[Mapping[str, Any]]) -> tuple[int, float]:
-    """Height of a map in pixels, and how many pixels a degree of latitude has."""
+def _mercator(point: Point) -> Point:
+    """Mercator's projection of longitude and latitude, in degrees of longitude."""
+    longitude, latitude = point
+    return longitude, degrees(ln(tan(pi / 4 + radians(latitude) / 2)))
+
+
+def _projection(features: Sequence[Mapping[str, Any]]) -> tuple[Point, int, float]:
+    """North-western corner in Mercator's degrees, height in pixels, and pixels per degree."""
     points = [
-        point
+        _mercator(point)
         for feature in features
-        for polygon in feature["geometry"]["coordinates"]
-        for ring in polygon
+        for (ring,) in feature["geometry"]["coordinates"]
         for point in ring
     ]
     (west, east), (south, north) = (
         (min(values), max(values)) for values in zip(*points, strict=True)
     )
-    shrink = cos(radians((south + north) / 2))
-    degree = min(WIDTH / ((east - west) * shrink), WIDTH * _TALLEST / (north - south))
-    return max(1, round(degree * (north - south))), degree
+    scale = min(WIDTH / (east - west), _MAX_MAP_HEIGHT / (north - south))
+    # a map taller than wide stands in the middle
+    margin = (WIDTH / scale - (east - west)) / 2
+    return (west - margin, north), max(1, ceil((north - south) * scale)), scale
 
 
-def _apart(ends: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Numbers at the ends of curves, moved so that none covers another."""
-    placed: list[dict[str, Any]] = []
-    for end in sorted(ends, key=lambda one: one["share"]):
-        least = placed[-1]["share"] + 0.09 if placed else 0.02
-        placed.append({**end, "share": max(end["share"], least)})
-    over = placed[-1]["share"] - 1
-    return [{**one, "share": one["share"] - over} for one in placed] if over > 0 else placed
+def _spread_labels(places: Sequence[Point]) -> list[Point]:
+    """Positions of labels in pixels, moved up or down until none covers another."""
+    moved = [list(place) for place in places]
+    for _ in range(40):
+        clear = True
+        for number, one in enumerate(moved):
+            for other in moved[number + 1 :]:
+                gap = one[1] - other[1]
+                if abs(one[0] - other[0]) < _LABEL_WIDTH and abs(gap) < _LABEL_HEIGHT:
+                    clear = False
+                    push = (_LABEL_HEIGHT - abs(gap)) / 2 * (1 if gap >= 0 else -1)
+                    one[1] += push
+                    other[1] -= push
+        if clear:
+            break
+    return [(x, y) for x, y in moved]
 
 
-def _time(day: date) -> dict[str, int]:
-    return {"year": day.year, "month": day.month, "date": day.day}
-
-
-def _svg(chart: alt.LayerChart | alt.FacetChart) -> Markup:
-    """As SVG to stand inside a page: names of clips are its own, and it fits the width that it is given."""
-    look = (
-        chart.configure(font=FAMILIES["latin"], background="transparent", padding=2)
-        .configure_view(stroke=None)
-        .configure_axis(
-            labelFont=FAMILIES["latin"],
-            labelFontSize=9.5,
-            labelColor=INK,
-            gridColor="#dddddd",
-            domainColor="#888888",
-            tickColor="#888888",
-        )
+def _svg(width: float, height: float, parts: Sequence[Markup]) -> Markup:
+    return _tag(
+        "svg",
+        Markup().join(parts),
+        xmlns="http://www.w3.org/2000/svg",
+        class_="chart",
+        aria_hidden="true",
+        width=width,
+        height=height,
+        viewBox=f"0 0 {_number(width)} {_number(height)}",
+        fill="none",
+        font_family=FAMILIES["latin"],
+        font_size=_LABEL_SIZE,
     )
-    svg = vl_convert.vegalite_to_svg(look.to_dict())
-    prefix = f"c{next(_numbers)}-"
-    svg = re.sub(r' (?:aria-\w+|role|pointer-events|version|xmlns:xlink)="[^"]*"', "", svg)
-    svg = re.sub(r'id="([^"]+)"', rf'id="{prefix}\1"', svg)
-    svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}\1)", svg)
-    return Markup(svg.replace('class="marks"', 'class="chart" aria-hidden="true"', 1))  # noqa: S704
+
+
+def _line(
+    x1: float,
+    y1: float,
+    x2: float,
+    y2: float,
+    colour: str,
+    *,
+    stroke_width: float = 1,
+    stroke_dasharray: str = "none",
+) -> Markup:
+    return _tag(
+        "line",
+        x1=x1,
+        y1=y1,
+        x2=x2,
+        y2=y2,
+        stroke=colour,
+        stroke_width=stroke_width,
+        stroke_dasharray=stroke_dasharray,
+    )
+
+
+def _text(
+    content: str, x: float, y: float, *, fill: str = INK, **attributes: str | float
+) -> Markup:
+    return _tag("text", content, x=x, y=y, fill=fill, **attributes)
+
+
+def _path(points: Sequence[Point]) -> str:
+    return "M" + "L".join(f"{_number(x)},{_number(y)}" for x, y in points)
+
+
+def _tag(name: str, content: str = "", **attributes: str | float) -> Markup:
+    """An element; underscores in names of attributes stand for hyphens."""
+    written = Markup().join(
+        Markup(' {}="{}"').format(
+            key.rstrip("_").replace("_", "-"), value if isinstance(value, str) else _number(value)
+        )
+        for key, value in attributes.items()
+        if value != "none" or key == "fill"
+    )
+    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), written, content)  # noqa: S704
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".")

@@ -32,7 +32,7 @@ from cli.main import app
 from operations.bootstrap import prepare, read_registry_files
 from pravah.days import day_of
 from pravah.settings import Settings
-from reports.boundaries import joined
+from reports.boundaries import dissolve
 from reports.charts import choropleth
 from reports.facts import FutureDayError, OutOfScopeError, read_situation
 from reports.fonts import FAMILIES, font_faces
@@ -556,9 +556,9 @@ def test_the_map_has_the_districts_of_the_day_and_all_of_the_state(
         if span.level == "district" and span.first <= on <= span.last
     }
     geojson = json.loads(reference.boundaries_file("CG").read_text(encoding="utf-8"))
-    features = joined(geojson, areas)
+    features = dissolve(geojson, areas)
     assert len(features) == districts
-    whole = joined(geojson, dict.fromkeys(areas, "CG"))
+    whole = dissolve(geojson, dict.fromkeys(areas, "CG"))
     assert sum(map(_area, features)) == pytest.approx(_area(whole[0]), rel=0.002)
     for feature in features:
         assert _inside(feature["label"], feature), feature["id"]
