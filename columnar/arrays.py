@@ -17,21 +17,21 @@ class GrowableArray:
 
     def __init__(self, kind: Any, expected: int = 0) -> None:
         """Begin with none, and with room for as many as are expected: what of it is never used takes no memory."""
-        self.room: Array = np.empty(expected, kind)
+        self.buffer: Array = np.empty(expected, kind)
         self.count = 0
 
     @property
     def values(self) -> Array:
         """All of them; what is added later may be elsewhere."""
-        return self.room[: self.count]
+        return self.buffer[: self.count]
 
     def reserve(self, more: int) -> Array:
         """The room, with place for so many more behind those that are there. Whoever fills it in raises `count`."""
-        if self.count + more > len(self.room):
-            room = np.empty(max(self.count + more, 2 * len(self.room)), self.room.dtype)
+        if self.count + more > len(self.buffer):
+            room = np.empty(max(self.count + more, 2 * len(self.buffer)), self.buffer.dtype)
             room[: self.count] = self.values
-            self.room = room
-        return self.room
+            self.buffer = room
+        return self.buffer
 
     def extend(self, numbers: Array) -> None:
         """Add some."""
@@ -41,5 +41,5 @@ class GrowableArray:
 
     def trim(self) -> None:
         """Give back what room is left, if it is much."""
-        if self.count < _MUCH * len(self.room):
-            self.room = self.values.copy()
+        if self.count < _MUCH * len(self.buffer):
+            self.buffer = self.values.copy()

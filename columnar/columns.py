@@ -48,7 +48,7 @@ class Days:
 
 
 @dataclass(frozen=True, slots=True)
-class Optionals:
+class NullableIntegers:
     """Numbers, some of which are missing."""
 
     numbers: Array
@@ -83,7 +83,7 @@ class Uuids:
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
+class DictionaryTexts:
     """Text of which there are few different ones: positions in a list of names."""
 
     codes: Array
@@ -99,7 +99,7 @@ class Labels:
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class Enums:
     """An enumeration whose numbers begin at 1: positions in its names."""
 
     codes: Array
@@ -119,7 +119,7 @@ class Lists:
     """A list a row: how long each is, and all their items one after another."""
 
     lengths: Array
-    items: Integers | Labels
+    items: Integers | DictionaryTexts
 
     def __len__(self) -> int:
         """How many rows."""
@@ -134,7 +134,7 @@ class Lists:
         ]
 
 
-Column = Integers | Days | Optionals | Uuids | Texts | Labels | Choices | Lists
+Column = Integers | Days | NullableIntegers | Uuids | Texts | DictionaryTexts | Enums | Lists
 
 
 class Block:
@@ -175,7 +175,7 @@ class Blocks:
         return chain.from_iterable(self.parts)
 
 
-class Names:
+class NameDictionary:
     """Names that were met so far, each with its number; they only grow, so numbers stay what they are. Several threads may meet them."""
 
     def __init__(self, names: Sequence[str] = ()) -> None:
@@ -184,7 +184,7 @@ class Names:
         self._codes = {name: code for code, name in enumerate(self.names)}
         self._growing = Lock()
 
-    def code(self, name: str) -> int:
+    def intern(self, name: str) -> int:
         """The number of a name, a new one if need be."""
         code = self._codes.get(name)
         if code is None:
@@ -197,11 +197,11 @@ class Names:
         return code
 
 
-def positions(lengths: Array, rows: Array) -> Array:
+def item_positions(lengths: Array, rows: Array) -> Array:
     """Where the items of some rows stand among the items of all, for lists of these lengths."""
-    return positions_from((np.cumsum(lengths) - lengths)[rows], lengths[rows])
+    return expand_ranges((np.cumsum(lengths) - lengths)[rows], lengths[rows])
 
 
-def positions_from(begins: Array, lengths: Array) -> Array:
+def expand_ranges(begins: Array, lengths: Array) -> Array:
     """Where the items of some lists stand, by where each list begins and how long it is."""
     return np.repeat(begins - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())

@@ -225,7 +225,7 @@ _SCHEMA = _Schema()
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
+class DecodedEvents:
     """Events side by side, formed like their models; patterns, instants and codes are not looked at yet.
 
     A field is named by its path, such as `source.tool`.
@@ -267,7 +267,7 @@ class Decoded:
             else np.ones(len(self), bool)
         )
 
-    def coded(self, path: str, rows: Array) -> tuple[Array, Sequence[Any]]:
+    def dictionary_encode(self, path: str, rows: Array) -> tuple[Array, Sequence[Any]]:
         """A field's values in some events: each one's place in a list of them, and the list; None where it has none."""
         field = _SCHEMA.fields[_SCHEMA.places[path]]
         has = self.has_value(path)[rows]
@@ -317,7 +317,7 @@ class Decoded:
         return Texts(buffer, begins, lengths)
 
 
-def decode(buffer: Array, starts: Array, sizes: Array) -> tuple[Decoded, Array]:
+def decode(buffer: Array, starts: Array, sizes: Array) -> tuple[DecodedEvents, Array]:
     """Read many records.
 
     Args:
@@ -362,4 +362,4 @@ def decode(buffer: Array, starts: Array, sizes: Array) -> tuple[Decoded, Array]:
             schema.data_bits,
         ),
     )
-    return Decoded(buffer, found, numbers, begins, lengths), is_event
+    return DecodedEvents(buffer, found, numbers, begins, lengths), is_event

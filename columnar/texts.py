@@ -61,7 +61,7 @@ class Texts:
             )
         )
 
-    def copied(self) -> "Texts":
+    def compact(self) -> "Texts":
         """The same on bytes of their own, without those that no text has."""
         buffer = np.empty(int(self.lengths.sum()), np.uint8)
         return Texts(
@@ -70,7 +70,7 @@ class Texts:
             self.lengths,
         )
 
-    def behind(self, prefixes: "Texts", rows: Array) -> "Texts":
+    def prepend(self, prefixes: "Texts", rows: Array) -> "Texts":
         """Each text behind a prefix; `rows` says which one."""
         buffer, begins, lengths = text.prepend_texts(
             prefixes.buffer,
@@ -82,14 +82,14 @@ class Texts:
         )
         return Texts(buffer, begins, lengths)
 
-    def are_as(self, rows: Array, others: Array) -> Array:
+    def rows_equal(self, rows: Array, others: Array) -> Array:
         """For each of some rows whether its text is that of another row."""
         return hashing.rows_equal(self.buffer, self.begins, self.lengths, rows, others)
 
     def values(self) -> list[Any]:
         """As `str`."""
         if len(self.buffer) > _SPARSE * self.lengths.sum():
-            return self.copied().values() if len(self.buffer) else [""] * len(self)
+            return self.compact().values() if len(self.buffer) else [""] * len(self)
         raw = self.buffer.tobytes()
         ends = (self.begins + self.lengths).tolist()
         if raw.isascii():
@@ -103,20 +103,20 @@ class Texts:
         """The checksum of each, as `zlib.crc32` gives it."""
         return hashing.crc32(self.buffer, self.begins, self.lengths)
 
-    def native(self) -> bytes:
+    def to_native(self) -> bytes:
         """As ClickHouse's Native format has a column of `String`: each with its length before it, seven bits a byte."""
         return text.encode_native(self.buffer, self.begins, self.lengths).tobytes()
 
 
 @dataclass(frozen=True, slots=True)
-class Hashed:
+class HashedTexts:
     """Texts with the CRC-32 of each, by which tables and filters find them."""
 
     texts: Texts
     checksums: Array
 
     @classmethod
-    def of(cls, texts: "Iterable[str] | Texts") -> "Hashed":
+    def of(cls, texts: "Iterable[str] | Texts") -> "HashedTexts":
         """Those of a list or a column."""
         column = texts if isinstance(texts, Texts) else Texts.of(texts)
         return cls(column, column.crc32())
@@ -125,12 +125,12 @@ class Hashed:
         """How many rows."""
         return len(self.checksums)
 
-    def __getitem__(self, rows: Array) -> "Hashed":
+    def __getitem__(self, rows: Array) -> "HashedTexts":
         """Some of them, by their places or by a mask."""
-        return Hashed(self.texts[rows], self.checksums[rows])
+        return HashedTexts(self.texts[rows], self.checksums[rows])
 
     @classmethod
-    def join(cls, parts: "Sequence[Hashed]") -> "Hashed":
+    def join(cls, parts: "Sequence[HashedTexts]") -> "HashedTexts":
         """All of some, one after another."""
         return cls(
             Texts.join([part.texts for part in parts]),
@@ -154,13 +154,13 @@ class NameTable:
             GrowableArray(np.uint32, expected),
         )
         self._slots = np.full(8, -1, np.int32)
-        self.enter(Hashed.of(names))
+        self.insert(HashedTexts.of(names))
 
     def __len__(self) -> int:
         """How many names."""
         return self._begins.count
 
-    def enter(self, names: Hashed) -> None:
+    def insert(self, names: HashedTexts) -> None:
         """Number more, none of which is there yet, nor twice among them."""
         first, texts = len(self), names.texts
         size = int(texts.lengths.sum())
@@ -181,16 +181,16 @@ class NameTable:
             first = 0
         hashing.hash_insert(self._slots, self._checksums.values, first)
 
-    def find(self, texts: Hashed) -> Array:
+    def find(self, texts: HashedTexts) -> Array:
         """The number of each; -1 if it has none."""
         column = texts.texts
         return hashing.hash_find(
             *(
                 self._slots,
-                self._checksums.room,
-                self._bytes.room,
-                self._begins.room,
-                self._lengths.room,
+                self._checksums.buffer,
+                self._bytes.buffer,
+                self._begins.buffer,
+                self._lengths.buffer,
             ),
             *(texts.checksums, column.buffer, column.begins, column.lengths),
         )
@@ -200,15 +200,15 @@ class NameTable:
         for column in self._columns:
             column.trim()
 
-    def names(self, numbers: Array) -> Hashed:
+    def select(self, numbers: Array) -> HashedTexts:
         """The names with some numbers."""
-        return Hashed(
-            Texts(self._bytes.room, self._begins.room[numbers], self._lengths.room[numbers]),
-            self._checksums.room[numbers],
+        return HashedTexts(
+            Texts(self._bytes.buffer, self._begins.buffer[numbers], self._lengths.buffer[numbers]),
+            self._checksums.buffer[numbers],
         )
 
 
-def instants(texts: Texts) -> tuple[Array, Array]:
+def parse_instants(texts: Texts) -> tuple[Array, Array]:
     """Microseconds since 1970-01-01T00:00Z, and which texts were read; an empty one is 0 and not read.
 
     Read are RFC 3339 texts of the years 2000 to 2149 with no fraction or one of three or six digits.
@@ -216,22 +216,22 @@ def instants(texts: Texts) -> tuple[Array, Array]:
     return time.parse_instants(texts.buffer, texts.begins, texts.lengths)
 
 
-def uuids(texts: Texts) -> tuple[Array, Array]:
+def parse_uuids(texts: Texts) -> tuple[Array, Array]:
     """Shape (texts, 2): upper and lower 64 bits; and which texts are UUIDs in their usual form, in small letters."""
     return identifiers.parse_uuids(texts.buffer, texts.begins, texts.lengths)
 
 
-def are_hashes(texts: Texts) -> Array:
+def is_hash(texts: Texts) -> Array:
     """Which texts are keyed hashes in small letters."""
     return identifiers.is_hash(texts.buffer, texts.begins, texts.lengths)
 
 
-def are_hash_lists(texts: Texts) -> Array:
+def is_hash_list(texts: Texts) -> Array:
     """Which texts are what stands between the brackets of a list in JSON whose items are text and all are keyed hashes in small letters."""
     return identifiers.is_hash_list(texts.buffer, texts.begins, texts.lengths)
 
 
-def list_items(texts: Texts) -> tuple[Array, Texts]:
+def split_lists(texts: Texts) -> tuple[Array, Texts]:
     """What stands between the brackets of lists in JSON whose items are text without escapes: how many items each has, and all of them one after another."""
     counts, begins, lengths = json_kernels.split_lists(texts.buffer, texts.begins, texts.lengths)
     return counts, Texts(texts.buffer, begins, lengths)

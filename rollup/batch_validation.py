@@ -12,17 +12,17 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from columnar.arrays import Array
-from columnar.columns import Names
-from columnar.decoding import KINDS, Decoded, decode
+from columnar.columns import NameDictionary
+from columnar.decoding import KINDS, DecodedEvents, decode
 from columnar.texts import (
-    Hashed,
+    HashedTexts,
     NameTable,
     Texts,
-    are_hash_lists,
-    are_hashes,
-    instants,
-    list_items,
-    uuids,
+    is_hash,
+    is_hash_list,
+    parse_instants,
+    parse_uuids,
+    split_lists,
 )
 from pravah.days import KOLKATA_OFFSET_SECONDS
 from pravah.events import MAX_EVENT_BYTES, Event, EvidenceUrl, Kind, Label
@@ -98,7 +98,7 @@ class BatchValidator:
         ]
         self._tallies, self._tally_metrics = (
             NameTable(tallies),
-            np.array([*map(encodings.metrics.code, tallies), -1], np.int32),
+            np.array([*map(encodings.metrics.intern, tallies), -1], np.int32),
         )
         self._key_prefixes = Texts.of(f"{key}\n" for key in hierarchy.key_names)
 
@@ -141,8 +141,8 @@ class BatchValidator:
             np.where(records.value_lengths <= MAX_EVENT_BYTES, records.value_lengths, 0),
         )
         appended_at = records.timestamps
-        unit = self._units.find(Hashed.of(events.text("unit")))
-        occurred_at, read = instants(events.text("occurred_at"))
+        unit = self._units.find(HashedTexts.of(events.text("unit")))
+        occurred_at, read = parse_instants(events.text("occurred_at"))
         day = ((occurred_at // 1_000_000 + KOLKATA_OFFSET_SECONDS) // 86_400).astype(np.int32)
         passed &= (
             read
@@ -152,9 +152,9 @@ class BatchValidator:
             & (self._partitions[unit] == partition)
         )
         passed &= occurred_at <= appended_at * 1000 + self.admission.max_future_micros
-        event_id, read = uuids(events.text("event_id"))
+        event_id, read = parse_uuids(events.text("event_id"))
         passed &= read
-        reported_at, read = instants(events.text("reported_at"))
+        reported_at, read = parse_instants(events.text("reported_at"))
         unreported = ~events.has("reported_at")
         passed &= read | unreported
         self._check_texts(events, passed)
@@ -187,12 +187,14 @@ class BatchValidator:
             unreported=unreported[rows],
             tool=tool[rows],
             producer=producer[rows],
-            reporter=events.text("reporter")[rows].copied(),
-            evidence=events.text("evidence")[rows].copied(),
+            reporter=events.text("reporter")[rows].compact(),
+            evidence=events.text("evidence")[rows].compact(),
             data=events.data(rows),
         ), passed
 
-    def _entities(self, events: Decoded, unit: Array, rows: Array) -> tuple[Hashed, Texts]:
+    def _entities(
+        self, events: DecodedEvents, unit: Array, rows: Array
+    ) -> tuple[HashedTexts, Texts]:
         """Of some events the entities, and the same without their routing keys, on the same bytes."""
         named, entity, identity = (
             events.has("entity"),
@@ -205,13 +207,13 @@ class BatchValidator:
             np.where(named, entity.lengths, identity.lengths)[rows],
         )
         keys = self._hierarchy.keys[unit[rows]]
-        entities = names.behind(self._key_prefixes, keys)
-        return Hashed.of(entities), Texts(
+        entities = names.prepend(self._key_prefixes, keys)
+        return HashedTexts.of(entities), Texts(
             entities.buffer, entities.begins + self._key_prefixes.lengths[keys], names.lengths
         )
 
     @staticmethod
-    def _check_texts(events: Decoded, passed: Array) -> None:
+    def _check_texts(events: DecodedEvents, passed: Array) -> None:
         """What decoding leaves open of texts: hashes, links, labels, tallies' metrics."""
         for path, are_usual in _TEXTS.items():
             has = events.has(path) & passed
@@ -219,15 +221,15 @@ class BatchValidator:
                 rows = np.flatnonzero(has)
                 passed[rows[~are_usual(events.text(path)[rows])]] = False
 
-    def _check_trained(self, events: Decoded, unit: Array, day: Array, passed: Array) -> None:
+    def _check_trained(self, events: DecodedEvents, unit: Array, day: Array, passed: Array) -> None:
         rows = np.flatnonzero(passed & (events.number("data.trained_units") > 0))
         if len(rows):
-            counts, trained = list_items(events.text("data.trained_units")[rows])
+            counts, trained = split_lists(events.text("data.trained_units")[rows])
             rows = np.repeat(rows, counts)
             passed[
                 rows[
                     ~self._hierarchy.are_at_or_below(
-                        self._units.find(Hashed.of(trained)), unit[rows], day[rows]
+                        self._units.find(HashedTexts.of(trained)), unit[rows], day[rows]
                     )
                 ]
             ] = False
@@ -236,21 +238,21 @@ class BatchValidator:
             )
 
     @staticmethod
-    def _labels(table: NameTable, names: Names, texts: Texts, passed: Array) -> Array:
+    def _labels(table: NameTable, names: NameDictionary, texts: Texts, passed: Array) -> Array:
         """The numbers of tools or producers. One that was not met yet gets one; it does not pass if it is no label, or too many were met."""
-        table.enter(Hashed.of(names.names[len(table) :]))
-        numbers = table.find(Hashed.of(texts))
+        table.insert(HashedTexts.of(names.names[len(table) :]))
+        numbers = table.find(HashedTexts.of(texts))
         unknown = np.flatnonzero((numbers < 0) & passed)
         if len(unknown):
             for text in dict.fromkeys(texts[unknown].values()):
                 if len(names.names) < _MOST_LABELS and _is_label(text):
-                    names.code(text)
-            table.enter(Hashed.of(names.names[len(table) :]))
-            numbers[unknown] = table.find(Hashed.of(texts[unknown]))
+                    names.intern(text)
+            table.insert(HashedTexts.of(names.names[len(table) :]))
+            numbers[unknown] = table.find(HashedTexts.of(texts[unknown]))
             passed &= numbers >= 0
         return numbers
 
-    def _amounts(self, events: Decoded, passed: Array) -> tuple[Array, Array, Array]:
+    def _amounts(self, events: DecodedEvents, passed: Array) -> tuple[Array, Array, Array]:
         """What `MetricDictionary.amounts` gives for each event, one event after another: how many, metrics, amounts."""
         kind, report = events.number("kind"), (events.number("op") == REPORT) & passed
         found: list[_Amounts] = []
@@ -275,10 +277,10 @@ class BatchValidator:
         )
 
     def _tallied(
-        self, events: Decoded, rows: Array, report: Array, passed: Array
+        self, events: DecodedEvents, rows: Array, report: Array, passed: Array
     ) -> Iterable[_Amounts]:
         metric = self._tally_metrics[
-            self._tallies.find(Hashed.of(events.text("data.metric")[rows]))
+            self._tallies.find(HashedTexts.of(events.text("data.metric")[rows]))
         ]
         passed[rows[(metric < 0) & events.has("data")[rows]]] = False
         reported = (metric >= 0) & report[rows]
@@ -286,7 +288,7 @@ class BatchValidator:
             rows[reported], 0, metric[reported], events.number("data.value")[rows[reported]]
         )
 
-    def _derived(self, kind: Kind, events: Decoded, rows: Array) -> Iterable[_Amounts]:
+    def _derived(self, kind: Kind, events: DecodedEvents, rows: Array) -> Iterable[_Amounts]:
         """By the rules of the kind; each rule takes the events it selects."""
         dictionary = self.admission.dictionary
         is_observed = dictionary.is_observed(kind)
@@ -309,18 +311,18 @@ class BatchValidator:
                 yield _Amounts(
                     reporting,
                     order,
-                    np.full(len(reporting), self.encodings.metrics.code(metric), np.int32),
+                    np.full(len(reporting), self.encodings.metrics.intern(metric), np.int32),
                     amount,
                 )
 
 
 def _cases(
-    events: Decoded, selectors: Sequence[str], rows: Array
+    events: DecodedEvents, selectors: Sequence[str], rows: Array
 ) -> Iterable[tuple[tuple[Any, ...], Array]]:
     """Events by the values that some fields of their data have."""
     codes, values = np.zeros(len(rows), np.int64), []
     for selector in selectors:
-        numbers, of_numbers = events.coded(f"data.{selector}", rows)
+        numbers, of_numbers = events.dictionary_encode(f"data.{selector}", rows)
         codes = codes * len(of_numbers) + numbers
         values.append(of_numbers)
     for code in np.unique(codes).tolist():
@@ -379,10 +381,10 @@ def _is_label(text: str) -> bool:
 
 
 _TEXTS = {
-    "reporter": are_hashes,
+    "reporter": is_hash,
     "evidence": _are_links,
-    "data.person": are_hashes,
-    "data.member_keys": are_hash_lists,
+    "data.person": is_hash,
+    "data.member_keys": is_hash_list,
     "data.programme": _are_labels,
 }
 """Fields with a pattern → which of some texts may be taken as they are. Units, tools, producers, metrics and moments are looked at where they become numbers."""

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from columnar.arrays import Array, GrowableArray
-from columnar.columns import positions_from
-from columnar.texts import Hashed, NameTable
+from columnar.columns import expand_ranges
+from columnar.texts import HashedTexts, NameTable
 from rollup import contribution
 from rollup.contribution import AMOUNT_DTYPE, NONE, VERSION_DTYPE, Columns, OpCodes, VersionArena
 from rollup.version_columns import REFUSED, REPORT, VERIFIED, Encodings, VersionColumns
@@ -48,11 +48,11 @@ class KnownEntities:
         """How many entities."""
         return len(self._names)
 
-    def find(self, entities: Hashed) -> Array:
+    def find(self, entities: HashedTexts) -> Array:
         """The numbers of entities; `NONE` where the versions are not known."""
         return self._names.find(entities)
 
-    def tell(self, entities: Hashed, versions: VersionColumns) -> None:
+    def tell(self, entities: HashedTexts, versions: VersionColumns) -> None:
         """Take entities that are not known yet, each once, and all versions that they have."""
         self._enter(entities)
         contribution.keep(_of(versions), self.find(versions.entities), self._room(versions))
@@ -81,18 +81,18 @@ class KnownEntities:
 
     def take_over(self, entities: Array, other: "KnownEntities") -> None:
         """Take all versions of entities that are not known yet, as another one has them under these numbers."""
-        places, counts = contribution.places_of(other._last.room[entities], other._known.room)  # noqa: SLF001
-        begin, known = self._known.count, other._known.room[places]  # noqa: SLF001
+        places, counts = contribution.places_of(other._last.buffer[entities], other._known.buffer)  # noqa: SLF001
+        begin, known = self._known.count, other._known.buffer[places]  # noqa: SLF001
         # from an entity's last version back to its first
         known["previous"] = np.where(
             known["previous"] == NONE, NONE, begin + 1 + np.arange(len(places))
         )
         lengths = known["length"].astype(np.int64)
-        items = other._items.room[positions_from(known["begin"], lengths)]  # noqa: SLF001
+        items = other._items.buffer[expand_ranges(known["begin"], lengths)]  # noqa: SLF001
         known["begin"] = self._items.count + np.cumsum(lengths) - lengths
         self._items.extend(items)
         self._known.extend(known)
-        self._names.enter(other._names.names(entities))  # noqa: SLF001
+        self._names.insert(other._names.select(entities))  # noqa: SLF001
         self._last.extend(np.where(counts > 0, begin + np.cumsum(counts) - counts, NONE))
 
     def trim(self) -> None:
@@ -101,13 +101,13 @@ class KnownEntities:
             growing.trim()
         self._names.trim()
 
-    def _enter(self, entities: Hashed) -> None:
-        self._names.enter(entities)
+    def _enter(self, entities: HashedTexts) -> None:
+        self._names.insert(entities)
         self._last.extend(np.full(len(entities), NONE))
 
     def _room(self, coming: VersionColumns) -> VersionArena:
         known, items = self._known.reserve(len(coming)), self._items.reserve(len(coming.metrics))
-        return VersionArena(self._last.room, known, self._known.count, items, self._items.count)
+        return VersionArena(self._last.buffer, known, self._known.count, items, self._items.count)
 
 
 class EntityCache:
@@ -129,7 +129,7 @@ class EntityCache:
         ):
             self._chunks.pop()
 
-    def tell(self, entities: Hashed, chunk: KnownEntities) -> None:
+    def tell(self, entities: HashedTexts, chunk: KnownEntities) -> None:
         """Tell an open chunk what is known of some entities that it does not know."""
         for known in self._chunks:  # the newest knows most
             if not len(entities):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from columnar.arrays import Array
-from columnar.columns import Block, Choices, Days, Integers, Labels, Names
+from columnar.columns import Block, Days, DictionaryTexts, Enums, Integers, NameDictionary
 from columnar.kernels.hashing import sum_by_key
 from pravah.units import LEVELS, Level
 from rollup.hierarchy import NO_LINE
@@ -79,9 +79,9 @@ class Rollup:
         """Entries as rows of the journal."""
         units, metrics, days = self._parts(keys)
         return _block(
-            Choices(self._hierarchy.levels[units], LEVELS),
-            Labels(metrics, self._metrics.names),
-            Labels(units, self._hierarchy.codes),
+            Enums(self._hierarchy.levels[units], LEVELS),
+            DictionaryTexts(metrics, self._metrics.names),
+            DictionaryTexts(units, self._hierarchy.codes),
             Days(days),
             sums,
             (partition, chunk, np.full(len(keys), version, np.uint64)),
@@ -163,18 +163,18 @@ def journal_of(
     entries: Sequence[tuple[EntryKey, Sequence[int], int]], partition: int, chunk: int
 ) -> Block:
     """Entries told one by one, as rows of the journal: key, sums, version. Their units and metrics may be unknown here: another registry or dictionary may have brought them in."""
-    metrics, units = Names(), Names()
+    metrics, units = NameDictionary(), NameDictionary()
     numbers = [
-        (LEVELS.index(level), metrics.code(metric), units.code(unit), day)
+        (LEVELS.index(level), metrics.intern(metric), units.intern(unit), day)
         for (level, metric, unit, day), _, _ in entries
     ]
     level, metric, unit, day = np.array(numbers, np.int64).reshape(-1, 4).T
     sums = np.array([list(amounts) for _, amounts, _ in entries], np.int64).reshape(-1, 3)
     versions = np.array([version for _, _, version in entries], np.uint64)
     return _block(
-        Choices(level, LEVELS),
-        Labels(metric, metrics.names),
-        Labels(unit, units.names),
+        Enums(level, LEVELS),
+        DictionaryTexts(metric, metrics.names),
+        DictionaryTexts(unit, units.names),
         Days(day),
         sums,
         (partition, chunk, versions),
@@ -182,9 +182,9 @@ def journal_of(
 
 
 def _block(
-    level: Choices,
-    metric: Labels,
-    unit: Labels,
+    level: Enums,
+    metric: DictionaryTexts,
+    unit: DictionaryTexts,
     day: Days,
     sums: Array,
     origin: tuple[int, int, Array],

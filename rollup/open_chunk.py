@@ -12,7 +12,7 @@ import numpy as np
 
 from columnar.arrays import Array
 from columnar.columns import Block
-from columnar.texts import Hashed
+from columnar.texts import HashedTexts
 from rollup.contribution import NONE, Version
 from rollup.entity_cache import KnownEntities
 from rollup.fold import EntryKey, Rollup, journal_of
@@ -62,7 +62,9 @@ class OpenChunk:
         names = list(dict.fromkeys(entities))
         return [
             name
-            for name, number in zip(names, self.known.find(Hashed.of(names)).tolist(), strict=True)
+            for name, number in zip(
+                names, self.known.find(HashedTexts.of(names)).tolist(), strict=True
+            )
             if number == NONE
         ]
 
@@ -73,7 +75,7 @@ class OpenChunk:
                 (entity, version.version): (entity, version) for entity, version in versions
             }
             self.known.tell(
-                Hashed.of(entities), VersionColumns.of(each_once.values(), self._encodings)
+                HashedTexts.of(entities), VersionColumns.of(each_once.values(), self._encodings)
             )
 
     def fold(self, columns: LedgerColumns, fresh: Array) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from columnar.texts import Hashed
+from columnar.texts import HashedTexts
 from rollup.ledger_rows import entity_of, version_of
 from rollup.open_chunk import OpenChunk
 from rollup.seen_filter import SeenFilter
@@ -74,7 +74,7 @@ def refold(  # noqa: D417
             ((entity_of(one), version_of(one)) for one in inside), encodings
         )
         entities = chunk.unknown(columns.entities.values())
-        fingerprints = known.fingerprints(Hashed.of(entities))
+        fingerprints = known.fingerprints(HashedTexts.of(entities))
         asked = [entities[row] for row in np.flatnonzero(known.add(fingerprints)).tolist()]
         chunk.tell(
             entities,

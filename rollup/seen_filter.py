@@ -10,7 +10,7 @@ import numpy as np
 
 from columnar.arrays import Array
 from columnar.kernels import hashing, sets
-from columnar.texts import Hashed
+from columnar.texts import HashedTexts
 
 _FULL = 0.75
 """So much of a table is taken at most; what is looked up in a fuller one takes longer."""
@@ -40,7 +40,7 @@ class SeenFilter:
         """Bytes."""
         return (self._slots if self._flags is None else self._flags).nbytes
 
-    def fingerprints(self, entities: Hashed) -> Array:
+    def fingerprints(self, entities: HashedTexts) -> Array:
         """Some bits of the CRC-32 of each, as `sinks.rollup_store.RollupStore.fingerprints` gives them."""
         return entities.checksums & np.uint32(self._most - 1)
 

@@ -9,18 +9,18 @@ import numpy as np
 from columnar.arrays import Array
 from columnar.columns import (
     Block,
-    Choices,
     Days,
+    DictionaryTexts,
+    Enums,
     Integers,
-    Labels,
     Lists,
-    Names,
-    Optionals,
+    NameDictionary,
+    NullableIntegers,
     Uuids,
-    positions,
+    item_positions,
 )
 from columnar.decoding import KINDS
-from columnar.texts import Hashed, Texts
+from columnar.texts import HashedTexts, Texts
 from pravah.days import instant_micros
 from pravah.events import Event, Retraction
 from pravah.units import routing_key
@@ -46,19 +46,19 @@ class Encodings:
     """What the numbers in columns stand for."""
 
     hierarchy: Hierarchy
-    metrics: Names
+    metrics: NameDictionary
     """Those of the dictionary first; one that the dictionary no longer has may come back from the ledger."""
     stocks: frozenset[str]
     """The metrics that are stocks; all others are flows."""
     is_stock: Array
     """For each metric of the dictionary, by its number, whether it is one; the last value is that of all others."""
-    tools: Names = field(default_factory=Names)
-    producers: Names = field(default_factory=Names)
+    tools: NameDictionary = field(default_factory=NameDictionary)
+    producers: NameDictionary = field(default_factory=NameDictionary)
 
     @classmethod
     def of(cls, registry: Registry, dictionary: MetricDictionary) -> "Encodings":
         """That of a registry and a metric dictionary."""
-        metrics = Names(list(dictionary.metrics))
+        metrics = NameDictionary(list(dictionary.metrics))
         return cls(
             Hierarchy(registry),
             metrics,
@@ -79,7 +79,7 @@ RAGGED = ("metrics", "amounts")
 class VersionColumns:
     """What figures are made from. One row a version, in the order of the log; numbers mean what the vocabulary says."""
 
-    entities: Hashed
+    entities: HashedTexts
     """Each one an `Entity`."""
     version: Array
     op: Array
@@ -108,13 +108,13 @@ class VersionColumns:
         """
         told = list(versions)
         return VersionColumns(
-            Hashed.of(entity for entity, _ in told),
+            HashedTexts.of(entity for entity, _ in told),
             **_columns_of([version for _, version in told], encodings),
         )
 
     def take(self, rows: Array) -> Self:
         """Some of them, in this order."""
-        return self._picked(rows, positions(self.lengths, rows))
+        return self._picked(rows, item_positions(self.lengths, rows))
 
     def where(self, wanted: Array) -> Self:
         """Those that are wanted, by a mask."""
@@ -201,25 +201,27 @@ class LedgerColumns(VersionColumns):
         hierarchy, none = encodings.hierarchy, np.zeros(len(self), np.uint32)
         return Block(
             {
-                "key": Labels(hierarchy.keys[self.unit], hierarchy.key_names),
+                "key": DictionaryTexts(hierarchy.keys[self.unit], hierarchy.key_names),
                 "entity": self.names,
                 "version": Integers(self.version.astype(np.uint64)),
                 "partition": Integers(self.partition),
                 "offset": Integers(self.offset.astype(np.uint64)),
                 "event_id": Uuids(self.event_id),
-                "op": Choices(self.op, OPS),
-                "unit": Labels(self.unit, hierarchy.codes),
-                "kind": Labels(self.kind, KINDS),
+                "op": Enums(self.op, OPS),
+                "unit": DictionaryTexts(self.unit, hierarchy.codes),
+                "kind": DictionaryTexts(self.kind, KINDS),
                 "occurred_at": Integers(self.occurred_at),
                 "day": Days(self.day),
-                "reported_at": Optionals(self.reported_at, self.unreported),
-                "tool": Labels(self.tool, encodings.tools.names),
-                "producer": Labels(self.producer, encodings.producers.names),
+                "reported_at": NullableIntegers(self.reported_at, self.unreported),
+                "tool": DictionaryTexts(self.tool, encodings.tools.names),
+                "producer": DictionaryTexts(self.producer, encodings.producers.names),
                 "reporter": self.reporter,
                 "evidence": self.evidence,
-                "verification": Choices(self.verification, VERIFICATIONS),
+                "verification": Enums(self.verification, VERIFICATIONS),
                 "data": self.data,
-                "metrics": Lists(self.lengths, Labels(self.metrics, encodings.metrics.names)),
+                "metrics": Lists(
+                    self.lengths, DictionaryTexts(self.metrics, encodings.metrics.names)
+                ),
                 "amounts": Lists(self.lengths, Integers(self.amounts)),
                 "appended_at": Integers(self.appended_at),
                 "correction": Integers(
@@ -241,7 +243,9 @@ def columns_of(
     ids = [event.event_id.int for event in events]
 
     return LedgerColumns(
-        entities=Hashed.of(f"{routing_key(event.unit)}\n{event.entity_name}" for event in events),
+        entities=HashedTexts.of(
+            f"{routing_key(event.unit)}\n{event.entity_name}" for event in events
+        ),
         **_columns_of(versions, encodings),
         partition=np.full(len(accepted), partition, np.int32),
         offset=_integers(record.offset for record in records),
@@ -251,9 +255,9 @@ def columns_of(
         kind=_integers((KINDS.index(event.kind) for event in events), np.int8),
         reported_at=_integers(one or 0 for one in reported),
         unreported=np.array([one is None for one in reported], bool),
-        tool=_integers((encodings.tools.code(event.source.tool) for event in events), np.int32),
+        tool=_integers((encodings.tools.intern(event.source.tool) for event in events), np.int32),
         producer=_integers(
-            (encodings.producers.code(event.source.producer) for event in events), np.int32
+            (encodings.producers.intern(event.source.producer) for event in events), np.int32
         ),
         reporter=Texts.of(event.reporter or "" for event in events),
         evidence=Texts.of(event.evidence or "" for event in events),
@@ -281,7 +285,11 @@ def _columns_of(versions: Sequence[Version], encodings: Encodings) -> dict[str, 
         "day": _integers((version.day for version in versions), np.int32),
         "lengths": _integers(len(version.amounts) for version in versions),
         "metrics": _integers(
-            (encodings.metrics.code(metric) for version in versions for metric in version.amounts),
+            (
+                encodings.metrics.intern(metric)
+                for version in versions
+                for metric in version.amounts
+            ),
             np.int32,
         ),
         "amounts": _integers(amount for version in versions for amount in version.amounts.values()),
@@ -295,7 +303,7 @@ def _integers(values: Iterable[int], kind: type[np.generic] = np.int64) -> Array
 def _joined(columns: Sequence[Any]) -> Any:
     return (
         type(columns[0]).join(columns)
-        if isinstance(columns[0], Texts | Hashed)
+        if isinstance(columns[0], Texts | HashedTexts)
         else np.concatenate(columns)
     )
 

@@ -67,12 +67,12 @@ def warm_up(admission: BatchValidator) -> None:
     ):  # a unit that nothing may be reported of: then the first batch waits a little
         return
     for texts in (Texts.join([verdicts.names, verdicts.data]), Texts.of(["one by one"])):
-        texts.native()
+        texts.to_native()
         texts.crc32()
     first = first_rows(verdicts.entities.checksums)
     for bits in (8, 32):  # as bits, and as a table
         SeenFilter(bits).add(verdicts.entities.checksums & np.uint32((1 << bits) - 1))
-    verdicts.entities.texts.are_as(first, first)
+    verdicts.entities.texts.rows_equal(first, first)
     chunk, later = (OpenChunk(0, 1, admission.encodings) for _ in range(2))
     chunk.fold(verdicts, first == np.arange(len(first)))
     chunk.take_unwritten()

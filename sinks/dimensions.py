@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from clickhouse_driver import Client
 
-from columnar.columns import Block, Choices, Days, Labels, positions
+from columnar.columns import Block, Days, DictionaryTexts, Enums, item_positions
 from pravah.days import date_of
 from pravah.units import LEVELS, RANK
 from schemas.metrics import MetricDictionary
@@ -110,7 +110,7 @@ def _insert_ancestors(client: ColumnClient, table: str, registry: Registry) -> N
     ]
     for at in range(0, len(codes), _UNITS_A_BLOCK):
         place = np.arange(at, min(at + _UNITS_A_BLOCK, len(codes)), dtype=np.int32)
-        above = positions(lengths, case_of[place])
+        above = item_positions(lengths, case_of[place])
         columns = [
             np.concatenate(parts)
             for parts in (
@@ -124,9 +124,9 @@ def _insert_ancestors(client: ColumnClient, table: str, registry: Registry) -> N
         ]
         block = Block(
             {
-                "unit": Labels(columns[0], codes),
-                "ancestor": Labels(columns[1], codes),
-                "ancestor_level": Choices(columns[2], LEVELS),
+                "unit": DictionaryTexts(columns[0], codes),
+                "ancestor": DictionaryTexts(columns[1], codes),
+                "ancestor_level": Enums(columns[2], LEVELS),
                 "valid_from": Days(columns[3]),
                 "valid_to": Days(columns[4]),
             }

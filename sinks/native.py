@@ -18,13 +18,13 @@ from columnar.arrays import Array
 from columnar.columns import (
     Block,
     Blocks,
-    Choices,
     Column,
     Days,
+    DictionaryTexts,
+    Enums,
     Integers,
-    Labels,
     Lists,
-    Optionals,
+    NullableIntegers,
     Uuids,
 )
 from columnar.texts import Texts
@@ -128,9 +128,9 @@ def encode(parts: Sequence[Any], kind: str) -> Iterable[bytes]:  # noqa: PLR0911
             return (_bytes(part.numbers, _WIDTHS[outer]) for part in parts)
         case Days() if outer == "Date":
             return (_bytes(part.numbers, "<u2") for part in parts)
-        case Choices() if outer == "Enum8":
+        case Enums() if outer == "Enum8":
             return (_bytes(part.codes + 1, "<i1") for part in parts)
-        case Optionals() if outer == "Nullable":
+        case NullableIntegers() if outer == "Nullable":
             width = _WIDTHS[inner.partition("(")[0]]
             return (
                 *(_bytes(part.missing, "u1") for part in parts),
@@ -139,10 +139,10 @@ def encode(parts: Sequence[Any], kind: str) -> Iterable[bytes]:  # noqa: PLR0911
         case Uuids() if outer == "UUID":
             return (_bytes(part.halves, "<u8") for part in parts)
         case Texts() if kind == "String":
-            return (part.native() for part in parts)
-        case Labels() if kind == "LowCardinality(String)":
+            return (part.to_native() for part in parts)
+        case DictionaryTexts() if kind == "LowCardinality(String)":
             return (_DICTIONARY_VERSION, *_labels(parts))
-        case Lists(_, Labels()) if inner == "LowCardinality(String)":
+        case Lists(_, DictionaryTexts()) if inner == "LowCardinality(String)":
             return (_DICTIONARY_VERSION, *_ends(parts), *_labels([part.items for part in parts]))
         case Lists() if outer == "Array":
             return (*_ends(parts), *encode([part.items for part in parts], inner))
@@ -163,7 +163,7 @@ def _ends(parts: Sequence[Lists]) -> Iterator[bytes]:
         yield _bytes(ends, "<u8")
 
 
-def _labels(parts: Sequence[Labels]) -> Iterator[bytes]:
+def _labels(parts: Sequence[DictionaryTexts]) -> Iterator[bytes]:
     """The names that occur, and each row's position among them."""
     count, names = sum(map(len, parts)), parts[0].names
     if not count:

@@ -30,7 +30,7 @@ import numpy as np
 
 from columnar.arrays import Array
 from columnar.columns import Block, Blocks
-from columnar.texts import Hashed
+from columnar.texts import HashedTexts
 from rollup.batch_validation import BatchValidator, Verdicts
 from rollup.chunks import HOUR_MS, Record, is_tick
 from rollup.contribution import NONE
@@ -562,7 +562,10 @@ class Worker:
         # two new entities of one batch may share a fingerprint by chance
         again = rows[~seen & (first != rows)]
         chunk.tell(
-            chunk.unknown(entities[again[~entities.texts.are_as(again, first[again])]].values()), ()
+            chunk.unknown(
+                entities[again[~entities.texts.rows_equal(again, first[again])]].values()
+            ),
+            (),
         )
         asked = self._unknown(chunk, entities, unknown)
         if not len(asked):
@@ -573,7 +576,7 @@ class Worker:
         return columns.where(~waits), fresh[~waits]
 
     @staticmethod
-    def _unknown(chunk: OpenChunk, entities: Hashed, rows: Array) -> Array:
+    def _unknown(chunk: OpenChunk, entities: HashedTexts, rows: Array) -> Array:
         """Those of some rows whose entity's versions the chunk does not know."""
         unknown: Array = rows[chunk.known.find(entities[rows]) == NONE]
         return unknown

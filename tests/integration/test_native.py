@@ -5,7 +5,17 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from columnar.columns import Block, Blocks, Choices, Days, Integers, Labels, Lists, Optionals, Uuids
+from columnar.columns import (
+    Block,
+    Blocks,
+    Days,
+    DictionaryTexts,
+    Enums,
+    Integers,
+    Lists,
+    NullableIntegers,
+    Uuids,
+)
 from columnar.texts import Texts
 from sinks.native import encode
 from tests.support.deployment import Deployment
@@ -33,14 +43,16 @@ def block(rows: int, names: list[str]) -> Block:
                     axis=1,
                 )
             ),
-            "level": Choices(numbers % 2, ("national", "state")),
-            "name": Labels(numbers % len(names), names),
+            "level": Enums(numbers % 2, ("national", "state")),
+            "name": DictionaryTexts(numbers % len(names), names),
             "text": Texts.of(
                 "श्री " * (number % 99) if number % 2 else str(number) for number in range(rows)
             ),
             "at": Integers(numbers * 1_000_003 + 1_655_000_000_000_000),
-            "reported": Optionals(numbers + 1_655_000_000_000_000, numbers % 4 == 0),
-            "metrics": Lists(lengths, Labels(np.arange(lengths.sum()) % len(names), names)),
+            "reported": NullableIntegers(numbers + 1_655_000_000_000_000, numbers % 4 == 0),
+            "metrics": Lists(
+                lengths, DictionaryTexts(np.arange(lengths.sum()) % len(names), names)
+            ),
             "amounts": Lists(lengths, Integers(np.arange(lengths.sum()) - 3)),
             "correction": Integers(numbers.astype(np.uint32)),
         }
@@ -78,7 +90,7 @@ def test_a_block_without_items_in_its_lists_arrives(deployment: Deployment) -> N
     writer.execute(
         "CREATE OR REPLACE TABLE native_lists (metrics Array(LowCardinality(String)), id UUID) ENGINE = Memory"
     )
-    nothing = Lists(np.zeros(2, np.int64), Labels(np.empty(0, np.int64), ["x"]))
+    nothing = Lists(np.zeros(2, np.int64), DictionaryTexts(np.empty(0, np.int64), ["x"]))
     writer.insert(
         "native_lists",
         Block({"metrics": nothing, "id": Uuids(np.array([[1, 2], [3, 4]], np.uint64))}),

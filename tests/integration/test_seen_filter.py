@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from columnar.arrays import Array
-from columnar.texts import Hashed
+from columnar.texts import HashedTexts
 from pravah.producer import EventProducer
 from rollup.seen_filter import SeenFilter, first_rows
 from sinks.rollup_store import RollupStore
@@ -18,7 +18,7 @@ from tests.support.deployment import Deployment
 
 
 def fingerprints(known: SeenFilter, entities: Iterable[str]) -> Array:
-    return known.fingerprints(Hashed.of(entities))
+    return known.fingerprints(HashedTexts.of(entities))
 
 
 entities = st.tuples(st.text(max_size=8), st.text(max_size=30)).map("\n".join)

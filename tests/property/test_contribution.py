@@ -122,7 +122,7 @@ def by_the_rules(events: list[dict]) -> Expected:
     rollup.add(
         np.array(
             [
-                (encodings.hierarchy.numbers[unit], encodings.metrics.code(metric), day, *sums)
+                (encodings.hierarchy.numbers[unit], encodings.metrics.intern(metric), day, *sums)
                 for (metric, unit, day), sums in rows
             ],
             np.int64,
