@@ -152,17 +152,17 @@ async def fold(
     worker = Worker(
         store=RollupStore(settings.clickhouse, stop),
         writer=RollupStore(settings.clickhouse, stop),
-        admission=Validator(
+        validator=Validator(
             registry, default_dictionary(), partition_of=lambda _: 0, max_future_hours=24 * 10_000
         ),
         chunk_size=BATCH,
         send=send,
-        release=lambda *_: None,
+        commit=lambda *_: None,
     )
     took = []
     for records in work:
         began = time.perf_counter()
-        await worker.take(0, records)
+        await worker.process(0, records)
         took.append(time.perf_counter() - began)
     worker.stop()
     return took[1:], worker  # the first one fills the filter

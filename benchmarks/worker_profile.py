@@ -32,7 +32,7 @@ from operations.gc_tuning import collect_seldom
 from pravah.settings import Settings
 from pravah.topics import EVENTS
 from rollup.batch_validation import BatchValidator
-from rollup.entity_cache import EntityCache, KnownEntities
+from rollup.entity_cache import EntityCache, EntityVersions
 from rollup.fold import Rollup
 from rollup.open_chunk import OpenChunk
 from rollup.record_batch import RecordBatch
@@ -52,13 +52,13 @@ Log = dict[int, RecordBatch]
 STEPS: tuple[tuple[str, Any, str], ...] = (
     ("parse: JSON to columns", rollup.batch_validation, "decode"),
     ("validate: in columns", BatchValidator, "_columns"),
-    ("validate: which are as usual", BatchValidator, "admit"),
+    ("validate: which are as usual", BatchValidator, "validate"),
     ("validate: amounts by metric", BatchValidator, "_amounts"),
     ("validate: what is not as usual, singly", BatchValidator, "_with_unusual"),
     ("de-duplicate: filter", SeenFilter, "add"),
     ("de-duplicate: recent chunks", EntityCache, "tell"),
-    ("de-duplicate: ledger", RollupStore, "versions"),
-    ("fold: what entities contribute", KnownEntities, "count"),
+    ("de-duplicate: ledger", RollupStore, "find_versions"),
+    ("fold: what entities contribute", EntityVersions, "count"),
     ("fold: kept for the ledger", OpenChunk, "fold"),
     ("fold: up the hierarchy", Rollup, "_climb"),
     ("insert: columns to bytes, and sent", RollupStore, "write"),
@@ -141,7 +141,7 @@ async def folded(worker: Worker, log: Log) -> None:
         for partition, records in log.items():
             batch = records[done[partition] : done[partition] + BATCH]
             if len(batch):
-                await worker.take(partition, batch)
+                await worker.process(partition, batch)
                 done[partition] += len(batch)
             if time.monotonic() - flushed > 1:
                 await worker.flush()
@@ -155,7 +155,7 @@ def profile(settings: Settings, registry: Registry, log: Log) -> dict[str, float
         for table in TABLES:
             client.execute(f"TRUNCATE TABLE {table}")
     stop, events = threading.Event(), sum(map(len, log.values()))
-    admission = Validator(
+    validator = Validator(
         registry,
         default_dictionary(),
         partition_of=lambda key: partition_of(key, len(log)),
@@ -169,10 +169,10 @@ def profile(settings: Settings, registry: Registry, log: Log) -> dict[str, float
     worker = Worker(
         store=store,
         writer=writer,
-        admission=admission,
+        validator=validator,
         chunk_size=settings.chunk_size,
         send=send,
-        release=lambda *_: None,
+        commit=lambda *_: None,
     )
     clock = Clock()
     with watched(clock):

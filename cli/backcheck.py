@@ -17,7 +17,7 @@ from pravah.events import MODELS
 from pravah.producer import EventProducer
 from pravah.settings import Settings
 from pravah.units import LEVELS, Level
-from producers.mapping.delivery_ids import event_id
+from producers.mapping.delivery_ids import derive_event_id
 from schemas.back_check import COLUMNS, CheckedEntity, outcomes_from_csv, wilson
 from sinks.back_checks import Drawing, current_events, draw, result
 from sinks.connection import connect
@@ -218,7 +218,7 @@ def _event(checked: CheckedEntity, now: dict[str, Any]) -> dict[str, Any]:
     """The next version of an entity, with the outcome."""
     version = checked.version + 1
     return {
-        "event_id": str(event_id(f"{checked.key}:{checked.entity}", version)),
+        "event_id": str(derive_event_id(f"{checked.key}:{checked.entity}", version)),
         "entity": checked.entity,
         "version": version,
         "unit": now["unit"],

@@ -14,7 +14,7 @@ from pravah.events import EventError
 from pravah.producer import EventProducer, ProducerError
 from pravah.settings import Settings
 from producers.gateway.issued_hashes import remembered
-from producers.mapping.pseudonyms import PersonKeys
+from producers.mapping.pseudonyms import Pseudonymiser
 from producers.tables.importer import (
     Importer,
     ImportMapping,
@@ -93,7 +93,7 @@ def import_file(
                 opened.columns,
                 as_version=as_version,
                 registry=registry,
-                persons=PersonKeys.of(settings, given_out),
+                persons=Pseudonymiser.from_settings(settings, given_out),
             )
             rejected = stack.enter_context(_Rejects(rejects, opened.columns))
             _send(

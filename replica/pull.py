@@ -1,56 +1,42 @@
-"""The other end: what headquarters runs to take a state's figures and keep them current."""
+"""Pulls one source's change feed into a copy, then compares totals with the source's own."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
 
 import httpx2
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    stop_after_attempt,
-    wait_exponential_jitter,
-)
 
+from pravah.client import MAX_ATTEMPTS, ApiError, Client
 from pravah.days import KOLKATA
+from pravah.errors import PravahError
 from replica.sources import Source
 from replica.store import Copy
 
-PAGE = 100_000
-_ATTEMPTS = 6
-_CHECKS = 5
-_BACKOFF = wait_exponential_jitter(multiplier=0.5, max=20)
-"""Seconds before the next attempt, where the source does not say."""
+PAGE_SIZE = 100_000
+# Comparisons before giving up on a source whose figures change each time.
+_MAX_COMPARISONS = 5
 
 
-class PullError(RuntimeError):
-    """A source cannot be pulled, and trying again would not help."""
-
-
-class _AgainError(RuntimeError):
-    """The source asks to come again later."""
-
-    def __init__(self, detail: str, seconds: float) -> None:
-        super().__init__(detail)
-        self.seconds = seconds
+class PullError(PravahError):
+    """A source cannot be pulled, and repeating the request would not help."""
 
 
 @dataclass
-class Pulled:
-    """What came of pulling a source."""
+class PullResult:
+    """Outcome of pulling one source."""
 
     source: str
     pages: int = 0
     rows: int = 0
     began_anew: bool = False
+    """Whether the source's figures were rebuilt, so that the copy began without a cursor."""
     figures: int = 0
     """Totals that were compared with the source's own."""
     different: int = 0
+    """Compared totals that differ."""
     moving: bool = False
-    """The source's figures moved on each time they were to be compared."""
+    """Whether the source's figures changed during every comparison."""
 
 
 class Puller:
@@ -61,121 +47,93 @@ class Puller:
         source: Source,
         copy: Copy,
         *,
-        page: int = PAGE,
+        page_size: int = PAGE_SIZE,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        """Connect at the first request.
+        """Create a puller. It connects with the first request.
 
         Args:
-            source: where from.
-            copy: where to.
-            page: rows of a page.
-            transport: how requests travel; over the network by default.
-        """
-        self._source, self._copy, self._page = source, copy, page
-        headers = {"Authorization": f"Bearer {source.token}", "Accept-Encoding": "zstd, gzip"}
-        self._client = httpx2.Client(
-            base_url=source.url,
-            headers=headers,
-            timeout=httpx2.Timeout(10, read=180),
-            transport=transport,
-        )
-        self._retrying = Retrying(
-            retry=retry_if_exception_type((httpx2.TransportError, _AgainError)),
-            wait=_wait,
-            stop=stop_after_attempt(_ATTEMPTS),
-            reraise=True,
-        )
-
-    def close(self) -> None:
-        """Disconnect."""
-        self._client.close()
-
-    def pull(self, tell: Callable[[Pulled], None] = lambda _: None) -> Pulled:
-        """Take all that changed, then hold the copy's totals at the level of states against the source's own.
+            source: where to pull from.
+            copy: where to keep the figures.
+            page_size: rows to ask for at a time.
+            transport: how requests are sent; over the network by default.
 
         Raises:
-            PullError: the source refuses, or does not answer.
+            PullError: the source's token cannot be sent.
         """
-        done = Pulled(self._source.name)
-        for attempt in range(_CHECKS):
-            for rows in self._pages(done):
-                done.pages, done.rows = done.pages + 1, done.rows + rows
-                tell(done)
-            self._copy.settle()
-            if self._compare(done):
-                return done
-            done.moving = attempt == _CHECKS - 1
-        return done
-
-    def _pages(self, done: Pulled) -> Iterator[int]:
-        more = True
-        while more:
-            cursor = self._copy.cursor()
-            answer = self._get(
-                "/v1/changes", limit=self._page, **({"cursor": cursor} if cursor else {})
+        self._source, self._copy = source, copy
+        try:
+            self._client = Client(
+                source.url,
+                source.token,
+                page_size=page_size,
+                max_attempts=MAX_ATTEMPTS,
+                transport=transport,
             )
-            if answer.status_code == HTTPStatus.GONE:
-                self._copy.begin_anew()
-                done.began_anew = True
-                continue
-            body = self._checked(answer)
-            self._copy.apply(body["data"], body["next"])
-            more = body["more"]
-            yield len(body["data"])
+        except ValueError as error:
+            msg = f"{source.name}: {error}"
+            raise PullError(msg) from error
 
-    def _compare(self, done: Pulled) -> bool:
-        """Whether the totals could be compared: nothing must have changed since the last page."""
-        dictionary = self._checked(self._get("/v1/metrics", limit=10_000))["data"]
-        stocks = [metric["metric"] for metric in dictionary if metric["type"] == "stock"]
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def pull(self, on_page: Callable[[PullResult], None] = lambda _: None) -> PullResult:
+        """Apply all changes, then compare the copy's totals of states with the source's own.
+
+        Args:
+            on_page: called after each page with the result so far.
+
+        Raises:
+            PullError: the source refuses a request, or does not answer.
+        """
+        result = PullResult(self._source.name)
+        try:
+            for number in range(_MAX_COMPARISONS):
+                for rows in self._pages(result):
+                    result.pages, result.rows = result.pages + 1, result.rows + rows
+                    on_page(result)
+                self._copy.compact()
+                if self._compare(result):
+                    return result
+                result.moving = number == _MAX_COMPARISONS - 1
+        except ApiError as error:
+            msg = f"{self._source.name}: {error}"
+            raise PullError(msg) from error
+        return result
+
+    def _pages(self, result: PullResult) -> Iterator[int]:
+        """Apply page after page; yields the number of rows of each."""
+        has_more = True
+        while has_more:
+            try:
+                page = self._client.changes(self._copy.cursor())
+            except ApiError as error:
+                if error.status != HTTPStatus.GONE:
+                    raise
+                self._copy.reset()
+                result.began_anew = True
+                continue
+            self._copy.apply(page.rows, page.cursor)
+            has_more = page.has_more
+            yield len(page.rows)
+
+    def _compare(self, result: PullResult) -> bool:
+        """Compare totals; False if the source's figures changed since the last page."""
+        stocks = [row["metric"] for row in self._client.metrics() if row["type"] == "stock"]
         day = datetime.now(KOLKATA).date().isoformat()
-        rows = self._checked(self._get("/v1/totals", level="state", limit=100_000))["data"]
         theirs = {
-            (row["unit"], row["metric"]): (row["value"], row["verified_value"]) for row in rows
+            (row["unit"], row["metric"]): (row["value"], row["verified_value"])
+            for row in self._client.totals(level="state")
         }
-        cursor = self._copy.cursor()
-        after = self._checked(
-            self._get("/v1/changes", limit=1, **({"cursor": cursor} if cursor else {}))
-        )
-        if after["data"]:
+        if self._client.changes(self._copy.cursor(), limit=1).rows:
             return False
         ours = {
             (unit, metric): (value, verified)
             for _, unit, metric, value, verified in self._copy.totals("state", day, stocks)
         }
-        done.figures = len(theirs)
-        done.different = sum(
+        result.figures = len(theirs)
+        result.different = sum(
             theirs.get(key, (0, 0)) != ours.get(key, (0, 0)) for key in theirs.keys() | ours.keys()
         )
         return True
-
-    def _get(self, path: str, **parameters: str | int) -> httpx2.Response:
-        def once() -> httpx2.Response:
-            answer = self._client.get(path, params=parameters)
-            if answer.status_code in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
-                raise _AgainError(self._said(answer), float(answer.headers.get("Retry-After", "1")))
-            return answer
-
-        try:
-            return self._retrying(once)
-        except (httpx2.TransportError, _AgainError) as error:
-            msg = f"{self._source.name}: {self._source.url} does not answer: {error}"
-            raise PullError(msg) from error
-
-    def _checked(self, answer: httpx2.Response) -> dict[str, Any]:
-        if answer.status_code != HTTPStatus.OK:
-            raise PullError(self._said(answer))
-        body: dict[str, Any] = answer.json()
-        return body
-
-    def _said(self, answer: httpx2.Response) -> str:
-        try:
-            detail = answer.json()["detail"]
-        except (ValueError, KeyError, TypeError):
-            detail = answer.text[:200]
-        return f"{self._source.name}: {answer.status_code}: {detail}"
-
-
-def _wait(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    return error.seconds if isinstance(error, _AgainError) else _BACKOFF(state)

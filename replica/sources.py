@@ -1,4 +1,4 @@
-"""Where headquarters pulls from: a file of sources, and each one's token, which stands elsewhere."""
+"""Sources to pull from: a TOML file of addresses that names, for each, where its token is kept."""
 
 import tomllib
 from dataclasses import dataclass, field
@@ -8,12 +8,12 @@ from typing import Any
 
 
 class SourcesError(ValueError):
-    """A sources file that cannot be used, with everything found wrong in it."""
+    """A sources file cannot be used; the message lists everything wrong with it."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A state's service. The token never stands in a file of sources, in a URL or a log."""
+    """A state's API. The token is never in a sources file, a URL or a log."""
 
     name: str
     url: str
@@ -21,17 +21,20 @@ class Source:
 
 
 def sources_from_toml(text: str) -> list[Source]:
-    """Read a sources file: a table a source, with `url`, and `token_env` or `token_file`, which say where its token is.
+    """Parse a sources file.
+
+    Each table is a source with `url`, and with `token_env` (an environment variable) or
+    `token_file` (a file), which holds its token.
 
     Raises:
-        SourcesError: with everything found wrong.
+        SourcesError: lists everything wrong with the file.
     """
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         msg = f"not TOML: {error}"
         raise SourcesError(msg) from None
-    found, findings = [], []
+    sources, findings = [], []
     for name, entry in content.items():
         if not isinstance(entry, dict) or not str(entry.get("url", "")).startswith(
             ("http://", "https://")
@@ -41,17 +44,16 @@ def sources_from_toml(text: str) -> list[Source]:
         token = _token(entry)
         if token is None:
             findings.append(
-                f"[{name}]: token_env (an environment variable) or token_file (a file) must hold its token"
+                f"[{name}]: token_env (an environment variable) or token_file (a file) must hold"
+                " its token"
             )
             continue
-        found.append(Source(name, entry["url"].rstrip("/"), token))
-    if findings or not found:
-        raise SourcesError(
-            "\n".join(
-                findings or ["no source: a table such as [CG] with url and token_env is needed"]
-            )
-        )
-    return found
+        sources.append(Source(name, entry["url"].rstrip("/"), token))
+    if not sources and not findings:
+        findings = ["no source: a table such as [CG] with url and token_env is needed"]
+    if findings:
+        raise SourcesError("\n".join(findings))
+    return sources
 
 
 def _token(entry: dict[str, Any]) -> str | None:

@@ -1,6 +1,7 @@
-"""Headquarters' copies of a state's figures: as Parquet files, or in a ClickHouse of its own.
+"""Copies of a source's figures: Parquet files in a folder, or a table of a ClickHouse.
 
-A copy takes pages of the feed of changes and remembers, with each, the cursor of the next one, so that it can be killed at any moment and goes on where it was.
+A copy stores each page of the change feed together with the cursor of the next one. So a pull can
+be killed at any moment, and the next one resumes after the last page that was stored.
 """
 
 import shutil
@@ -10,166 +11,211 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
+import orjson
 from clickhouse_driver import Client
 
+# A row of the feed: `day` (ISO), `level`, `unit`, `metric`, `value`, `verified_value`, `deleted`.
 Row = dict[str, Any]
-"""One of the feed: `day` (ISO), `level`, `unit`, `metric`, `value`, `verified_value`, `deleted`."""
+# Level, unit, metric, value, verified value.
 Total = tuple[str, str, str, int, int]
-"""Level, unit, metric, value, verified value."""
 
-_PAGE_SCHEMA = pa.schema(
-    [
-        *(
-            ("level", pa.string()),
-            ("unit", pa.string()),
-            ("metric", pa.string()),
-            ("day", pa.date32()),
-        ),
-        *(("value", pa.int64()), ("verified_value", pa.int64()), ("deleted", pa.int8())),
-    ]
-)
-_CURSOR = b"pravah.cursor"
-_KEY = "level, metric, unit, day"
+# Key of the cursor in the metadata of a Parquet file.
+_CURSOR_KEY = "pravah.cursor"
+_PAGE_COLUMNS = """{
+    level: 'VARCHAR', unit: 'VARCHAR', metric: 'VARCHAR', day: 'DATE',
+    value: 'BIGINT', verified_value: 'BIGINT', deleted: 'TINYINT'
+}"""
 
 
 class Copy(Protocol):
     """A copy of one source's figures."""
 
     def cursor(self) -> str | None:
-        """Where to go on; None: at the beginning."""
+        """Cursor to continue with; None to begin."""
 
-    def apply(self, rows: Sequence[Row], following: str) -> None:
-        """Take a page, and the cursor of the next one, both or neither."""
+    def apply(self, rows: Sequence[Row], next_cursor: str) -> None:
+        """Store a page and the cursor of the next one: both or neither."""
 
-    def begin_anew(self) -> None:
-        """Forget everything: the source was rebuilt."""
+    def reset(self) -> None:
+        """Delete everything: the source's figures were rebuilt."""
 
-    def settle(self) -> None:
-        """All there is for now was taken."""
+    def compact(self) -> None:
+        """Merge the pages stored so far."""
 
     def totals(self, level: str, day: str, stocks: Sequence[str]) -> Iterator[Total]:
-        """Flows up to a day (ISO) and stocks on it, at one level; `stocks` names the metrics that are stocks."""
+        """Totals at a level on a day: flows up to it, stocks as they stand on it.
+
+        Args:
+            level: such as `state`.
+            day: ISO 8601.
+            stocks: the metrics that are stocks.
+        """
 
 
 class ParquetCopy:
-    """In a folder: `rollups.parquet`, and the pages since it was written.
+    """A copy in a folder: `rollups.parquet`, and the pages stored since it was written.
 
-    A page is written beside and renamed, with its cursor inside; `settle` merges pages into a new `rollups.parquet`, which carries the last cursor, before it removes them. So
-    each state on the disk is whole.
+    A page is written to a temporary file and renamed, with its cursor in the file's metadata.
+    `compact` merges pages into a new `rollups.parquet`, which has the last cursor, and deletes them
+    afterwards. So the folder is consistent at any moment.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Go on in a folder, or begin one."""
+        """Open the copy in a folder, or create it."""
         self._folder = folder
         self.file = folder / "rollups.parquet"
-        """Level, unit, metric, day, value, verified_value; one row a figure, sorted by them."""
+        """Level, unit, metric, day, value, verified_value; one row per figure, sorted by them."""
         self._pages = folder / "pages"
         self._pages.mkdir(parents=True, exist_ok=True)
 
     def cursor(self) -> str | None:
         """See `Copy`."""
-        newest = [*self._numbered()[-1:], *([self.file] if self.file.exists() else [])]
+        newest = [*self._page_files()[-1:], *([self.file] if self.file.exists() else [])]
         if not newest:
             return None
-        return str(pq.read_schema(newest[0]).metadata[_CURSOR], "utf-8")
+        with duckdb.connect() as database:
+            found = database.execute(
+                "SELECT value FROM parquet_kv_metadata($file) WHERE key = $key::BLOB",
+                {"file": str(newest[0]), "key": _CURSOR_KEY},
+            ).fetchone()
+        assert found is not None, f"{newest[0]} has no cursor"
+        return bytes(found[0]).decode()
 
-    def apply(self, rows: Sequence[Row], following: str) -> None:
+    def apply(self, rows: Sequence[Row], next_cursor: str) -> None:
         """See `Copy`."""
         if not rows and self.cursor() is not None:
-            return  # nothing is new: the cursor that is there says the same
-        dated = [{**row, "day": date.fromisoformat(row["day"])} for row in rows]
-        table = pa.Table.from_pylist(dated, schema=_PAGE_SCHEMA).replace_schema_metadata(
-            {_CURSOR: following}
-        )
-        number = int(self._numbered()[-1].stem) + 1 if self._numbered() else 1
+            return  # the stored cursor marks the same position
+        files = self._page_files()
+        number = int(files[-1].stem) + 1 if files else 1
         file = self._pages / f"{number:09}.parquet"
-        beside = file.with_suffix(".part")
-        pq.write_table(table, beside, compression="zstd")
-        beside.replace(file)
-
-    def settle(self) -> None:
-        """See `Copy`."""
-        pages, cursor = self._numbered(), self.cursor()
-        if not pages or cursor is None:
-            return
-        base = (
-            f"SELECT *, 0 AS deleted, 0 AS page FROM read_parquet('{_quoted(self.file)}') UNION ALL BY NAME"
-            if self.file.exists()
-            else ""
-        )
-        beside = self.file.with_suffix(".part")
+        lines, part = file.with_suffix(".ndjson"), file.with_suffix(".part")
+        lines.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
         with duckdb.connect() as database:
             database.execute(
                 f"""
                 COPY (
-                    SELECT level, unit, metric, day, value, verified_value FROM (
-                        {base} SELECT * EXCLUDE filename, parse_filename(filename, true)::BIGINT AS page FROM read_parquet($pages, filename = true)
+                    SELECT * FROM read_json(
+                        $lines, columns = {_PAGE_COLUMNS}, format = 'newline_delimited'
                     )
-                    QUALIFY row_number() OVER (PARTITION BY {_KEY} ORDER BY page DESC) = 1 AND deleted = 0
+                )
+                TO '{_escape(part)}'
+                (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{'{_CURSOR_KEY}': $cursor}})
+                """,
+                {"lines": str(lines), "cursor": next_cursor},
+            )
+        part.replace(file)
+        lines.unlink()
+
+    def compact(self) -> None:
+        """See `Copy`."""
+        pages, cursor = self._page_files(), self.cursor()
+        if not pages or cursor is None:
+            return
+        stored = (
+            f"""
+            SELECT *, 0 AS deleted, 0 AS page FROM read_parquet('{_escape(self.file)}')
+            UNION ALL BY NAME
+            """
+            if self.file.exists()
+            else ""
+        )
+        part = self.file.with_suffix(".part")
+        with duckdb.connect() as database:
+            database.execute(
+                f"""
+                COPY (
+                    SELECT level, unit, metric, day, value, verified_value
+                    FROM (
+                        {stored}
+                        SELECT * EXCLUDE filename, parse_filename(filename, true)::BIGINT AS page
+                        FROM read_parquet($pages, filename = true)
+                    )
+                    QUALIFY deleted = 0 AND row_number() OVER (
+                        PARTITION BY level, metric, unit, day ORDER BY page DESC
+                    ) = 1
                     ORDER BY level, unit, metric, day
-                ) TO '{_quoted(beside)}' (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{'{_CURSOR.decode()}': $cursor}})
+                )
+                TO '{_escape(part)}'
+                (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{'{_CURSOR_KEY}': $cursor}})
                 """,
                 {"pages": [str(page) for page in pages], "cursor": cursor},
             )
-        beside.replace(self.file)
-        for page in pages:  # the oldest first: what is left then says what the file says
+        part.replace(self.file)
+        # the oldest first: killed in between, the pages that are left repeat newer figures only
+        for page in pages:
             page.unlink()
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         """See `Copy`."""
         self.file.unlink(missing_ok=True)
         shutil.rmtree(self._pages)
         self._pages.mkdir()
 
     def totals(self, level: str, day: str, stocks: Sequence[str]) -> Iterator[Total]:
-        """See `Copy`; as of the last `settle`."""
+        """See `Copy`; as of the last `compact`."""
         if not self.file.exists():
             return
         query = f"""
-            SELECT level, unit, metric, CASE WHEN list_contains($stocks, metric) THEN arg_max(value, day) ELSE sum(value) END,
-                   CASE WHEN list_contains($stocks, metric) THEN arg_max(verified_value, day) ELSE sum(verified_value) END
-            FROM read_parquet('{_quoted(self.file)}') WHERE level = $level AND day <= CAST($day AS DATE) GROUP BY level, unit, metric
+            SELECT
+                level, unit, metric,
+                CASE WHEN list_contains($stocks, metric)
+                    THEN arg_max(value, day) ELSE sum(value) END,
+                CASE WHEN list_contains($stocks, metric)
+                    THEN arg_max(verified_value, day) ELSE sum(verified_value) END
+            FROM read_parquet('{_escape(self.file)}')
+            WHERE level = $level AND day <= CAST($day AS DATE)
+            GROUP BY level, unit, metric
         """
         with duckdb.connect() as database:
             yield from database.execute(
                 query, {"level": level, "day": day, "stocks": [*stocks]}
             ).fetchall()
 
-    def _numbered(self) -> list[Path]:
+    def _page_files(self) -> list[Path]:
+        """Stored pages, the oldest first."""
         return sorted(self._pages.glob("*.parquet"))
 
 
-def _quoted(path: Path) -> str:
+def _escape(path: Path) -> str:
+    """A path within single quotes of SQL."""
     return str(path).replace("'", "''")
 
 
 class ClickHouseCopy:
-    """In the table `pulled_rollups` of a database, where many sources stand side by side. A page that was half written is written again: rows replace each other."""
+    """A copy in the table `pulled_rollups`, which holds those of several sources.
+
+    A page that was stored in part is stored again: its rows replace each other.
+    """
 
     def __init__(self, client: Client, source: str) -> None:
-        """Go on with a source, or begin it."""
+        """Open a source's copy, or create it."""
         self._client, self._source = client, source
         client.execute(
             """
             CREATE TABLE IF NOT EXISTS pulled_rollups (
-                source LowCardinality(String), level LowCardinality(String), unit LowCardinality(String), metric LowCardinality(String), day Date,
+                source LowCardinality(String), level LowCardinality(String),
+                unit LowCardinality(String), metric LowCardinality(String), day Date,
                 value Int64, verified_value Int64, page UInt64, deleted UInt8
-            ) ENGINE = ReplacingMergeTree(page, deleted) ORDER BY (source, level, metric, unit, day)
+            )
+            ENGINE = ReplacingMergeTree(page, deleted) ORDER BY (source, level, metric, unit, day)
             """
         )
         client.execute(
-            "CREATE TABLE IF NOT EXISTS pulled_cursors (source LowCardinality(String), page UInt64, cursor String) ENGINE = ReplacingMergeTree(page) ORDER BY source"
+            """
+            CREATE TABLE IF NOT EXISTS pulled_cursors (
+                source LowCardinality(String), page UInt64, cursor String
+            )
+            ENGINE = ReplacingMergeTree(page) ORDER BY source
+            """
         )
 
     def cursor(self) -> str | None:
         """See `Copy`."""
-        return self._position()[1] or None
+        return self._last_page()[1] or None
 
-    def apply(self, rows: Sequence[Row], following: str) -> None:
+    def apply(self, rows: Sequence[Row], next_cursor: str) -> None:
         """See `Copy`."""
-        page = self._position()[0] + 1
+        page = self._last_page()[0] + 1
         if rows:
             names = ("level", "unit", "metric", "value", "verified_value", "deleted")
             values = [
@@ -179,39 +225,47 @@ class ClickHouseCopy:
             self._client.execute(
                 f"INSERT INTO pulled_rollups (source, page, day, {', '.join(names)}) VALUES", values
             )
-        self._client.execute(
-            "INSERT INTO pulled_cursors (source, page, cursor) VALUES",
-            [(self._source, page, following)],
-        )
+        self._store_cursor(page, next_cursor)
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         """See `Copy`."""
         self._client.execute(
-            "ALTER TABLE pulled_rollups DELETE WHERE source = %(source)s SETTINGS mutations_sync = 2",
+            """
+            ALTER TABLE pulled_rollups DELETE WHERE source = %(source)s
+            SETTINGS mutations_sync = 2
+            """,
             {"source": self._source},
         )
-        self._client.execute(
-            "INSERT INTO pulled_cursors (source, page, cursor) VALUES",
-            [(self._source, self._position()[0] + 1, "")],
-        )
+        self._store_cursor(self._last_page()[0] + 1, "")
 
-    def settle(self) -> None:
-        """See `Copy`: nothing is left to do."""
+    def compact(self) -> None:
+        """See `Copy`: ClickHouse merges by itself."""
 
     def totals(self, level: str, day: str, stocks: Sequence[str]) -> Iterator[Total]:
         """See `Copy`."""
         query = """
-            SELECT level, unit, metric, if(has(%(stocks)s, metric), argMax(value, day), sum(value)),
-                   if(has(%(stocks)s, metric), argMax(verified_value, day), sum(verified_value))
-            FROM pulled_rollups FINAL WHERE source = %(source)s AND level = %(level)s AND day <= toDate(%(day)s) GROUP BY level, unit, metric
+            SELECT
+                level, unit, metric,
+                if(has(%(stocks)s, metric), argMax(value, day), sum(value)),
+                if(has(%(stocks)s, metric), argMax(verified_value, day), sum(verified_value))
+            FROM pulled_rollups FINAL
+            WHERE source = %(source)s AND level = %(level)s AND day <= toDate(%(day)s)
+            GROUP BY level, unit, metric
         """
         yield from self._client.execute(
             query, {"source": self._source, "level": level, "day": day, "stocks": [*stocks]}
         )
 
-    def _position(self) -> tuple[int, str]:
+    def _last_page(self) -> tuple[int, str]:
+        """Number of the last page, and the cursor after it; 0 and "" at the beginning."""
         rows = self._client.execute(
             "SELECT page, cursor FROM pulled_cursors FINAL WHERE source = %(source)s",
             {"source": self._source},
         )
         return rows[0] if rows else (0, "")
+
+    def _store_cursor(self, page: int, cursor: str) -> None:
+        self._client.execute(
+            "INSERT INTO pulled_cursors (source, page, cursor) VALUES",
+            [(self._source, page, cursor)],
+        )

@@ -77,16 +77,16 @@ class _Amounts(NamedTuple):
 class BatchValidator:
     """Decides about batches, under the registry and the metric dictionary of an `Validator`."""
 
-    def __init__(self, admission: Validator) -> None:
+    def __init__(self, validator: Validator) -> None:
         """Take the one that decides singly."""
-        self.admission = admission
+        self.validator = validator
         """Decides about what is not as usual."""
-        dictionary = admission.dictionary
-        self.encodings = encodings = Encodings.of(admission.registry, dictionary)
+        dictionary = validator.dictionary
+        self.encodings = encodings = Encodings.of(validator.registry, dictionary)
         """What the numbers in the columns mean. Tools and installations are added as they come."""
         self._hierarchy = hierarchy = encodings.hierarchy
         self._partitions = np.fromiter(
-            map(admission.partition_of, hierarchy.key_names), np.int32, len(hierarchy.key_names)
+            map(validator.partition_of, hierarchy.key_names), np.int32, len(hierarchy.key_names)
         )[hierarchy.keys]
         self._units, self._tools, self._producers = (
             NameTable(hierarchy.codes),
@@ -102,7 +102,7 @@ class BatchValidator:
         )
         self._key_prefixes = Texts.of(f"{key}\n" for key in hierarchy.key_names)
 
-    def admit(self, partition: int, records: Sequence[Record]) -> Verdicts:
+    def validate(self, partition: int, records: Sequence[Record]) -> Verdicts:
         """Decide about consecutive records of a partition. The accepted versions of an entity come in the order of the log."""
         records = RecordBatch.of(records)
         columns, passed = self._columns(partition, records)
@@ -115,7 +115,7 @@ class BatchValidator:
         verdicts = Verdicts(columns, [], [], [])
         accepted = []
         for record in unusual:
-            decision = self.admission.admit(partition, record)
+            decision = self.validator.validate(partition, record)
             if isinstance(decision, Accepted):
                 accepted.append((decision.event, decision.version, decision.record))
             elif isinstance(decision, Rejected):
@@ -151,7 +151,7 @@ class BatchValidator:
             & (day <= hierarchy.last[unit])
             & (self._partitions[unit] == partition)
         )
-        passed &= occurred_at <= appended_at * 1000 + self.admission.max_future_micros
+        passed &= occurred_at <= appended_at * 1000 + self.validator.max_future_micros
         event_id, read = parse_uuids(events.text("event_id"))
         passed &= read
         reported_at, read = parse_instants(events.text("reported_at"))
@@ -290,7 +290,7 @@ class BatchValidator:
 
     def _derived(self, kind: Kind, events: DecodedEvents, rows: Array) -> Iterable[_Amounts]:
         """By the rules of the kind; each rule takes the events it selects."""
-        dictionary = self.admission.dictionary
+        dictionary = self.validator.dictionary
         is_observed = dictionary.is_observed(kind)
         for given, chosen in _cases(events, dictionary.selectors(kind), rows):
             active = events.number("data.active")[chosen] if is_observed else None

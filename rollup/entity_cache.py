@@ -28,7 +28,7 @@ class Counted(NamedTuple):
     """How many of the accepted ones are of entities that had a version before."""
 
 
-class KnownEntities:
+class EntityVersions:
     """Of one chunk: all versions up to its last offset of the entities that occurred in it, those before the chunk included. Entities are numbered from 0."""
 
     def __init__(self, encodings: Encodings, expected: int = 0) -> None:
@@ -41,7 +41,7 @@ class KnownEntities:
             GrowableArray(VERSION_DTYPE, expected),
             GrowableArray(AMOUNT_DTYPE, 2 * expected),
         )
-        self.in_ledger = False
+        self.is_in_ledger = False
         """Whether the ledger can be asked instead: all of it is written, and the chunk is closed."""
 
     def __len__(self) -> int:
@@ -79,7 +79,7 @@ class KnownEntities:
             accepted, changes, int(np.count_nonzero(self._known.values["previous"][begin:] != NONE))
         )
 
-    def take_over(self, entities: Array, other: "KnownEntities") -> None:
+    def take_over(self, entities: Array, other: "EntityVersions") -> None:
         """Take all versions of entities that are not known yet, as another one has them under these numbers."""
         places, counts = contribution.places_of(other._last.buffer[entities], other._known.buffer)  # noqa: SLF001
         begin, known = self._known.count, other._known.buffer[places]  # noqa: SLF001
@@ -116,20 +116,20 @@ class EntityCache:
     def __init__(self, limit: int) -> None:
         """Begin empty; at most `limit` entities are known, or those of one chunk if these are more, or those that the ledger does not have yet."""
         self._limit = limit
-        self._chunks: deque[KnownEntities] = deque()
+        self._chunks: deque[EntityVersions] = deque()
 
-    def keep(self, known: KnownEntities) -> None:
+    def keep(self, known: EntityVersions) -> None:
         """Take over what a chunk knew when it was complete: all versions of its entities below the offset where the next chunk begins. When it is too much, the oldest goes."""
         known.trim()
         self._chunks.appendleft(known)
         while (
             len(self._chunks) > 1
-            and self._chunks[-1].in_ledger
+            and self._chunks[-1].is_in_ledger
             and sum(map(len, self._chunks)) > self._limit
         ):
             self._chunks.pop()
 
-    def tell(self, entities: HashedTexts, chunk: KnownEntities) -> None:
+    def tell(self, entities: HashedTexts, chunk: EntityVersions) -> None:
         """Tell an open chunk what is known of some entities that it does not know."""
         for known in self._chunks:  # the newest knows most
             if not len(entities):

@@ -159,7 +159,7 @@ class Rollup:
         self._changed = np.union1d(self._changed, keys) if len(self._changed) else keys
 
 
-def journal_of(
+def journal_block(
     entries: Sequence[tuple[EntryKey, Sequence[int], int]], partition: int, chunk: int
 ) -> Block:
     """Entries told one by one, as rows of the journal: key, sums, version. Their units and metrics may be unknown here: another registry or dictionary may have brought them in."""

@@ -14,8 +14,8 @@ from columnar.arrays import Array
 from columnar.columns import Block
 from columnar.texts import HashedTexts
 from rollup.contribution import NONE, Version
-from rollup.entity_cache import KnownEntities
-from rollup.fold import EntryKey, Rollup, journal_of
+from rollup.entity_cache import EntityVersions
+from rollup.fold import EntryKey, Rollup, journal_block
 from rollup.version_columns import Encodings, Entity, LedgerColumns, VersionColumns
 
 
@@ -51,7 +51,7 @@ class OpenChunk:
         self.last_offset = start - 1
         """The last offset folded; `start - 1` before the first."""
         self.counts = Counts()
-        self.known = KnownEntities(encodings, expected)
+        self.known = EntityVersions(encodings, expected)
         self._encodings = encodings
         self._rollup = Rollup(encodings)
         self._unwritten: list[LedgerColumns] = []
@@ -112,7 +112,7 @@ class OpenChunk:
         )
         return Unwritten(journal, ledger)
 
-    def mended_journal(self, stored: Iterable[tuple[EntryKey, Sequence[int], int]]) -> Block:
+    def journal_repairs(self, stored: Iterable[tuple[EntryKey, Sequence[int], int]]) -> Block:
         """What must be written so that the database has this chunk's entries and no others.
 
         Args:
@@ -132,9 +132,9 @@ class OpenChunk:
         rows += [
             (key, entry, self.last_offset) for key, entry in entries.items() if key not in seen
         ]
-        return journal_of(rows, self.partition, self.start)
+        return journal_block(rows, self.partition, self.start)
 
-    def mended_ledger(
+    def ledger_repairs(
         self, stored: dict[tuple[str, str, int, int], tuple[int, bool]]
     ) -> tuple[list[tuple[str, str, int, int, int]], Block | None]:
         """The same for the ledger, from (key, entity, version, offset) → (last correction, taken out).

@@ -33,7 +33,7 @@ class UnknownSpanError(LookupError):
         )
 
 
-def refold(  # noqa: D417
+def rebuild_chunks(  # noqa: D417
     partition: int,
     spans: Sequence[Span],
     rows: Iterable[StoredVersion],

@@ -39,7 +39,7 @@ CODEC = 0b111
 _APPEND_TIME = 0b1000
 
 
-class One(NamedTuple):
+class BatchRecord(NamedTuple):
     """A single record."""
 
     offset: int
@@ -49,7 +49,7 @@ class One(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class RecordBatch(Sequence[One]):
+class RecordBatch(Sequence[BatchRecord]):
     """Consecutive records of a partition."""
 
     buffer: Array
@@ -139,10 +139,10 @@ class RecordBatch(Sequence[One]):
         return len(self.offsets)
 
     @overload
-    def __getitem__(self, place: int) -> One: ...
+    def __getitem__(self, place: int) -> BatchRecord: ...
     @overload
     def __getitem__(self, place: slice) -> "RecordBatch": ...
-    def __getitem__(self, place: int | slice) -> "One | RecordBatch":
+    def __getitem__(self, place: int | slice) -> "BatchRecord | RecordBatch":
         """One of them, or some on the same bytes."""
         if isinstance(place, slice):
             return RecordBatch(
@@ -163,9 +163,9 @@ class RecordBatch(Sequence[One]):
             else self.buffer[begins[place] : begins[place] + lengths[place]].tobytes()
             for begins, lengths in texts
         )
-        return One(int(self.offsets[place]), int(self.timestamps[place]), key, value)
+        return BatchRecord(int(self.offsets[place]), int(self.timestamps[place]), key, value)
 
-    def __iter__(self) -> Iterator[One]:
+    def __iter__(self) -> Iterator[BatchRecord]:
         """One by one."""
         return (self[row] for row in range(len(self)))
 

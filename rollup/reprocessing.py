@@ -59,7 +59,7 @@ class Reprocessor:
 
     def decide(self, value: bytes | None) -> Accepted | Rejected:
         """Decide about a record as if it arrived now; the ledger is not asked."""
-        decision = self._admission.admit(0, ReplayedRecord(self._now, value))
+        decision = self._admission.validate(0, ReplayedRecord(self._now, value))
         assert isinstance(decision, Accepted | Rejected)
         return decision
 

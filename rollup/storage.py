@@ -141,10 +141,10 @@ class StoppedError(RuntimeError):
     """A call was ended from outside, because the process stops."""
 
 
-class Store(Protocol):
+class Storage(Protocol):
     """What the worker needs of the place where figures are kept: all idempotent. `sinks.rollup_store.RollupStore` is the real one."""
 
-    def versions(self, questions: Sequence[EntityLookup]) -> list[list[StoredVersion]]:
+    def find_versions(self, questions: Sequence[EntityLookup]) -> list[list[StoredVersion]]:
         """Accepted versions of some entities, for each question."""
         ...
 
@@ -152,11 +152,11 @@ class Store(Protocol):
         """The start of an earlier chunk that reaches to or beyond an offset."""
         ...
 
-    def counted_to(self) -> dict[int, int]:
+    def closed_offsets(self) -> dict[int, int]:
         """Partition → the offset behind its last closed chunk."""
         ...
 
-    def registry_in_force(self) -> str | None:
+    def active_registry(self) -> str | None:
         """The fingerprint of the registry under which chunks may be closed now; None if any."""
         ...
 
@@ -164,15 +164,15 @@ class Store(Protocol):
         """Fingerprints, as `SeenFilter` makes them, of the entities that the ledger has from an offset on, and before another one; in blocks."""
         ...
 
-    def with_other_attempts(self, attempts: Sequence[Attempt]) -> set[Attempt]:
+    def contested_attempts(self, attempts: Sequence[Attempt]) -> set[Attempt]:
         """Those attempts at whose chunk another one has written something."""
         ...
 
-    def journal_of(self, partition: int, chunk: int) -> list[StoredEntry]:
+    def journal_entries(self, partition: int, chunk: int) -> list[StoredEntry]:
         """Every journal entry of a chunk."""
         ...
 
-    def ledger_offsets(
+    def ledger_corrections(
         self, partition: int, first: int, last: int
     ) -> dict[tuple[str, str, int, int], tuple[int, bool]]:
         """The ledger's rows of a stretch of the log, with their last correction and whether they are taken out."""

@@ -91,7 +91,7 @@ class Validator:
         self.partition_of = lru_cache(maxsize=None)(partition_of)
         self.max_future_micros = int(max_future_hours * 3_600_000_000)
 
-    def admit(self, partition: int, record: Record) -> Accepted | Rejected | Misrouted | Tick:
+    def validate(self, partition: int, record: Record) -> Accepted | Rejected | Misrouted | Tick:
         """Decide about one record of a partition."""
         if is_tick(record):
             return Tick(record)

@@ -12,7 +12,7 @@ from pravah.units import routing_key
 from rollup.batch_validation import BatchValidator
 from rollup.entity_cache import EntityCache
 from rollup.open_chunk import OpenChunk
-from rollup.record_batch import HEADER, One, RecordBatch
+from rollup.record_batch import HEADER, BatchRecord, RecordBatch
 from rollup.seen_filter import SeenFilter, first_rows
 
 _ID, _HASH = "00000000-0000-4000-8000-000000000000", "0" * 64
@@ -29,9 +29,9 @@ _DATA: dict[str, dict[str, Any]] = {
 }
 
 
-def warm_up(admission: BatchValidator) -> None:
+def warm_up(validator: BatchValidator) -> None:
     """Decide about one event of each kind; nothing of it is kept."""
-    single = admission.admission
+    single = validator.validator
     unit = next(iter(single.registry.units.values()))
     at = f"{date_of(max(unit.first, day_of(EARLIEST.date()) + 1))}T12:00:00+05:30"
     events = [
@@ -55,11 +55,11 @@ def warm_up(admission: BatchValidator) -> None:
     ]
     records = RecordBatch.of(
         [
-            One(offset, _LATER, b"", json.dumps(event).encode())
+            BatchRecord(offset, _LATER, b"", json.dumps(event).encode())
             for offset, event in enumerate(events)
         ]
     )
-    verdicts = admission.admit(
+    verdicts = validator.validate(
         single.partition_of(routing_key(unit.code)), RecordBatch.join([records, records])
     ).accepted
     if (
@@ -73,11 +73,11 @@ def warm_up(admission: BatchValidator) -> None:
     for bits in (8, 32):  # as bits, and as a table
         SeenFilter(bits).add(verdicts.entities.checksums & np.uint32((1 << bits) - 1))
     verdicts.entities.texts.rows_equal(first, first)
-    chunk, later = (OpenChunk(0, 1, admission.encodings) for _ in range(2))
+    chunk, later = (OpenChunk(0, 1, validator.encodings) for _ in range(2))
     chunk.fold(verdicts, first == np.arange(len(first)))
     chunk.take_unwritten()
     recent = EntityCache(0)
     recent.keep(chunk.known)
     recent.tell(verdicts.entities[first == np.arange(len(first))], later.known)
-    later.tell(["told"], [("told", next(verdicts.each(admission.encodings)))])
+    later.tell(["told"], [("told", next(verdicts.each(validator.encodings)))])
     RecordBatch.from_batches(np.zeros(1, HEADER), [b""])

@@ -70,7 +70,7 @@ class RollupStore:
         """Drop the connection."""
         self._session.close()
 
-    def versions(self, questions: Sequence[EntityLookup]) -> list[list[StoredVersion]]:
+    def find_versions(self, questions: Sequence[EntityLookup]) -> list[list[StoredVersion]]:
         """All accepted versions of some entities at smaller offsets of their partition, for each question.
 
         They are one query: it costs ClickHouse some tens of milliseconds, however little is asked.
@@ -124,14 +124,14 @@ class RollupStore:
         )
         return int(found[0][0]) if found else None
 
-    def counted_to(self) -> dict[int, int]:
+    def closed_offsets(self) -> dict[int, int]:
         """Partition → the offset behind its last closed chunk: everything below it was counted for good."""
         query = (
             "SELECT partition, max(next_offset) FROM chunks FINAL WHERE closed GROUP BY partition"
         )
         return dict(self._session.run(lambda client: client.execute(query)))
 
-    def registry_in_force(self) -> str | None:
+    def active_registry(self) -> str | None:
         """The fingerprint of the registry under which chunks may be closed now; None if none was ever loaded."""
         return self._session.run(lambda client: get_fact(client, REGISTRY))
 
@@ -151,7 +151,7 @@ class RollupStore:
             )
         ]
 
-    def with_other_attempts(
+    def contested_attempts(
         self, attempts: Sequence[tuple[int, int, UUID]]
     ) -> set[tuple[int, int, UUID]]:
         """Those attempts (partition, chunk, attempt) at whose chunk another one has written something."""
@@ -164,7 +164,7 @@ class RollupStore:
             if any(other[:2] == one[:2] and other != one for other in stored)
         }
 
-    def journal_of(self, partition: int, chunk: int) -> list[StoredEntry]:
+    def journal_entries(self, partition: int, chunk: int) -> list[StoredEntry]:
         """Every journal entry of a chunk, whoever wrote it."""
         query = """
             SELECT level, metric, unit, toUInt16(day), value, verified_value, reports, version
@@ -175,7 +175,7 @@ class RollupStore:
         )
         return [StoredEntry(*row) for row in rows]
 
-    def ledger_offsets(
+    def ledger_corrections(
         self, partition: int, first: int, last: int
     ) -> dict[tuple[str, str, int, int], tuple[int, bool]]:
         """What the ledger has of a stretch of the log: (key, entity, version, offset) → (number of its last correction, whether it is taken out)."""

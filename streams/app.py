@@ -53,9 +53,9 @@ def build(
         An app for `faust.Worker`. When it stops, what was not released is folded again by whoever has the partition next.
     """
 
-    async def counted_to() -> dict[int, int]:
+    async def closed_offsets() -> dict[int, int]:
         try:
-            return await asyncio.wait_for(worker.counted_to(), _ASK_SECONDS)
+            return await asyncio.wait_for(worker.closed_offsets(), _ASK_SECONDS)
         except (TimeoutError, StoppedError):
             log.warning(
                 "ClickHouse does not say where the figures stand; going on from the committed offsets"
@@ -65,7 +65,7 @@ def build(
     async def send(outgoing: Sequence[Outgoing]) -> None:
         await _send(app, outgoing)
 
-    app = _app(settings, counted_to)
+    app = _app(settings, closed_offsets)
     stop = threading.Event()
     telemetry = Telemetry()
 
@@ -80,7 +80,7 @@ def build(
     worker = Worker(
         store=store,
         writer=writer,
-        admission=Validator(
+        validator=Validator(
             registry,
             dictionary,
             partition_of=lambda key: partition_of(key, partitions),
@@ -90,7 +90,7 @@ def build(
         filter_bits=settings.filter_bits,
         recent_entities=settings.recent_entities,
         send=send,
-        release=app.release,
+        commit=app.commit_offset,
         name=f"{socket.gethostname()}:{os.getpid()}",
         telemetry=telemetry,
     )
@@ -113,12 +113,12 @@ def build(
     return app
 
 
-def _app(settings: Settings, counted_to: Callable[[], Awaitable[dict[int, int]]]) -> BatchApp:
+def _app(settings: Settings, closed_offsets: Callable[[], Awaitable[dict[int, int]]]) -> BatchApp:
     settings.home.mkdir(parents=True, exist_ok=True)
     return BatchApp(
         settings.consumer_group,
         batched_topic=EVENTS,
-        counted_to=counted_to,
+        closed_offsets=closed_offsets,
         broker=[f"aiokafka://{server}" for server in settings.kafka.bootstrap_servers.split(",")],
         broker_credentials=_credentials(settings.kafka),
         broker_commit_interval=1.0,
@@ -152,11 +152,11 @@ def _roll_up(app: BatchApp, worker: Worker, flush_seconds: float) -> None:
     )  # and one before it, and one behind it
 
     @app.agent(topic, name="roll-up", concurrency=1, supervisor_strategy=CrashingSupervisor)
-    async def admit(stream: Any) -> None:
+    async def validate(stream: Any) -> None:
         with suppress(StoppedError):
             async for event in stream.noack().events():
                 await admitted.put(
-                    (event.message, worker.admit(event.message.partition, event.message.value))
+                    (event.message, worker.validate(event.message.partition, event.message.value))
                 )
 
     @app.task
@@ -166,7 +166,7 @@ def _roll_up(app: BatchApp, worker: Worker, flush_seconds: float) -> None:
                 message, batch = await admitted.get()
                 if message.generation_id != app.consumer_generation_id:
                     continue  # fetched before a rebalance; whoever has the partition now reads it again
-                await worker.take(message.partition, await batch)
+                await worker.process(message.partition, await batch)
 
     @app.task
     async def flush() -> None:
@@ -180,12 +180,12 @@ def _roll_up(app: BatchApp, worker: Worker, flush_seconds: float) -> None:
 
     @app.timer(_TICK_SECONDS, name="tick")
     async def tick() -> None:
-        for partition in worker.quiet(time.time_ns() // 1_000_000):
+        for partition in worker.idle_partitions(time.time_ns() // 1_000_000):
             await app.producer.send(EVENTS, TICK_KEY, None, partition, None, [])
 
     @app.on_partitions_revoked.connect
     async def forget(_app: Any, revoked: set[Any], **_: Any) -> None:
-        worker.drop(tp.partition for tp in revoked if tp.topic == EVENTS)
+        worker.revoke(tp.partition for tp in revoked if tp.topic == EVENTS)
 
 
 async def _send(app: BatchApp, outgoing: Sequence[Outgoing]) -> None:

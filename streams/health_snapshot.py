@@ -64,7 +64,7 @@ class Watch:
 
     def _partition(self, tp: TP, now: float) -> PartitionState:
         progress = self._worker.progress.get(tp.partition, Progress())
-        released = self._app.released.get(tp, self._app.begun.get(tp))
+        released = self._app.committable_offsets.get(tp, self._app.begun.get(tp))
         end = self._app.consumer.highwater(tp)
         waiting = [
             since / 1000

@@ -4,7 +4,7 @@ Batches. Faust spends two tasks and a queue on every record; one overridden meth
 its records.
 
 Commits. Acknowledging cannot express "everything below this offset is durable" (`docs/adr/0003-batched-faust-transport.md`): nothing of a batched topic is ever
-acknowledged. `BatchApp.release` keeps one number per partition, and only these numbers are committed; they are chunk boundaries and nothing else.
+acknowledged. `BatchApp.commit_offset` keeps one number per partition, and only these numbers are committed; they are chunk boundaries and nothing else.
 
 Everything here leans on the inside of faust-streaming 0.15; `tests/integration/test_faust_traps.py` fails when an upgrade changes what it leans on.
 """
@@ -174,7 +174,7 @@ class BatchConsumer(driver.Consumer):
             **others,
             **{
                 tp: offset
-                for tp, offset in self.app.released.items()
+                for tp, offset in self.app.committable_offsets.items()
                 if self._should_commit(tp, offset)
             },
         }
@@ -200,7 +200,7 @@ class BatchConsumer(driver.Consumer):
         """
         await super().perform_seek()
         ours = [tp for tp in self.assignment() if tp.topic == self.app.batched_topic]
-        counted = await self.app.counted_to() if ours else {}
+        counted = await self.app.closed_offsets() if ours else {}
         # Faust leaves a partition without a committed offset where it happens to stand: what was fetched and dropped before the first commit would be lost
         fresh = [
             tp for tp in ours if tp.partition not in counted and self._committed_offset[tp] is None
@@ -214,7 +214,7 @@ class BatchConsumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Forget what was released: the next owner commits."""
         for tp in revoked:
-            self.app.released.pop(tp, None)
+            self.app.committable_offsets.pop(tp, None)
         await super().on_partitions_revoked(revoked)
 
 
@@ -241,26 +241,26 @@ async def _nothing_counted() -> dict[int, int]:
 
 
 class BatchApp(faust.App):
-    """A Faust app one of whose topics comes in batches and is committed by `release`."""
+    """A Faust app one of whose topics comes in batches and is committed by `commit_offset`."""
 
     def __init__(
         self,
         *args: Any,
         batched_topic: str,
-        counted_to: Callable[[], Awaitable[dict[int, int]]] = _nothing_counted,
+        closed_offsets: Callable[[], Awaitable[dict[int, int]]] = _nothing_counted,
         **options: Any,
     ) -> None:
         """Take Faust's arguments, the topic that comes in batches, and who knows up to which offset its partitions were counted."""
         super().__init__(*args, **options)
         self.batched_topic = batched_topic
-        self.counted_to = counted_to
-        self.released: dict[TP, int] = {}
+        self.closed_offsets = closed_offsets
+        self.committable_offsets: dict[TP, int] = {}
         self.begun: dict[TP, int] = {}
         """Where the last rebalance made us begin."""
 
-    def release(self, partition: int, offset: int) -> None:
+    def commit_offset(self, partition: int, offset: int) -> None:
         """Let Faust commit `offset` for a partition of the batched topic: everything below it is durable for good."""
-        self.released[TP(self.batched_topic, partition)] = offset
+        self.committable_offsets[TP(self.batched_topic, partition)] = offset
 
     def _new_transport(self) -> BatchTransport:
         fetch_columns(self.batched_topic)

@@ -39,7 +39,7 @@ from rollup.ledger_rows import entity_of, version_of
 from rollup.open_chunk import Counts, OpenChunk
 from rollup.record_batch import RecordBatch, cut
 from rollup.seen_filter import SeenFilter, first_rows
-from rollup.storage import Attempt, EntityLookup, Rows, StoppedError, Store, StoredVersion
+from rollup.storage import Attempt, EntityLookup, Rows, StoppedError, Storage, StoredVersion
 from rollup.validation import Misrouted, Rejected, Validator, rejection_row
 from rollup.version_columns import Encodings, Entity, LedgerColumns
 from rollup.warm_up import warm_up
@@ -136,7 +136,7 @@ class _FlushSnapshot:
     chunks: list[tuple[Any, ...]] = field(default_factory=list)
 
     def rows(self, encodings: Encodings) -> dict[str, Rows]:
-        """What `Store.write` takes, all but how far the chunks have come."""
+        """What `Storage.write` takes, all but how far the chunks have come."""
         return {
             "opened": self.opened,
             "journal": Blocks(self.journal) if self.journal else (),
@@ -153,14 +153,14 @@ class Worker:
     def __init__(  # noqa: PLR0913
         self,
         *,
-        store: Store,
-        writer: Store,
-        admission: Validator,
+        store: Storage,
+        writer: Storage,
+        validator: Validator,
         chunk_size: int,
         filter_bits: int = 32,
         recent_entities: int = 100_000,
         send: Callable[[Sequence[Outgoing]], Awaitable[None]],
-        release: Callable[[int, int], None],
+        commit: Callable[[int, int], None],
         name: str = "worker",
         telemetry: Telemetry | None = None,
     ) -> None:
@@ -169,12 +169,12 @@ class Worker:
         Args:
             store: where figures are kept, asked while folding; called on one thread only.
             writer: the same place by a connection of its own, for the writes that go on beside folding.
-            admission: decides about records.
+            validator: decides about records.
             chunk_size: the most offsets of one chunk.
             filter_bits: see `SeenFilter`.
             recent_entities: see `EntityCache`, of one partition.
             send: sends records elsewhere and returns when they are durable there.
-            release: is told (partition, offset) when everything below the offset is durable for good.
+            commit: is called with (partition, offset) when everything below the offset is durable for good.
             name: tells this worker from others in the table `chunks`.
             telemetry: is told what happens.
         """
@@ -187,8 +187,8 @@ class Worker:
         """Why this worker counts no more, if it does not."""
         self._store = store
         self._writer = writer
-        self._admission = BatchValidator(admission)
-        self._registry = admission.registry.fingerprint()
+        self._admission = BatchValidator(validator)
+        self._registry = validator.registry.fingerprint()
         self._chunk_size = chunk_size
         self._filter_bits = filter_bits
         self._recent_entities = recent_entities
@@ -196,7 +196,7 @@ class Worker:
         """Kept when a partition is taken away: if it comes back, only what others wrote meanwhile is added."""
         self._stamp = 0
         self._send = send
-        self._release = release
+        self._commit = commit
         self._name = name
         self._recent: dict[int, EntityCache] = {}
         """Of partitions that were begun here: what their chunks that were closed here knew."""
@@ -224,33 +224,35 @@ class Worker:
         """Be ready to fold at full speed (`rollup.warm_up`)."""
         warm_up(self._admission)
 
-    def admit(self, partition: int, records: Sequence[Record]) -> "asyncio.Future[ValidatedBatch]":
+    def validate(
+        self, partition: int, records: Sequence[Record]
+    ) -> "asyncio.Future[ValidatedBatch]":
         """Decide about a batch of consecutive records of a partition, while others are folded; nothing of it is counted yet."""
         batch, times_lost = RecordBatch.of(records), self._lost[partition]
         return self._on_thread(
             self._admission_thread,
-            lambda: ValidatedBatch(batch, self._admission.admit(partition, batch), times_lost),
+            lambda: ValidatedBatch(batch, self._admission.validate(partition, batch), times_lost),
         )
 
-    async def take(self, partition: int, batch: ValidatedBatch | Sequence[Record]) -> None:
+    async def process(self, partition: int, batch: ValidatedBatch | Sequence[Record]) -> None:
         """Fold a batch of consecutive records of a partition, which is admitted first if it is not.
 
         Raises:
             LogError: the batch does not continue the log, or an earlier one failed.
         """
         if not isinstance(batch, ValidatedBatch):
-            batch = await self.admit(partition, batch)
+            batch = await self.validate(partition, batch)
         async with self._taking:
             if self.failure:
                 msg = f"partition {partition}: a batch failed before; what follows it must not be folded without it"
                 raise LogError(msg)
             try:
-                await self._take(partition, batch)
+                await self._process(partition, batch)
             except BaseException as error:
                 self._fail(error)
                 raise
 
-    async def _take(self, partition: int, batch: ValidatedBatch) -> None:
+    async def _process(self, partition: int, batch: ValidatedBatch) -> None:
         records, verdicts, times_lost = batch
         if self._lost[partition] != times_lost:  # taken away while they were admitted, or waited
             return
@@ -314,7 +316,7 @@ class Worker:
         now.recent.keep(now.chunk.known)
         self._complete[partition].append(now)
         while self._lost[partition] == times_lost:
-            known = await self._in_thread(self._store.registry_in_force)
+            known = await self._in_thread(self._store.active_registry)
             waiting = sum(
                 one.chunk.counts.records for complete in self._complete.values() for one in complete
             )
@@ -409,7 +411,7 @@ class Worker:
 
     async def _close(self, complete: Sequence[_Open]) -> None:
         """Close chunks that are complete and written, if this worker's registry is the one in force."""
-        if not self._is_in_force(await self._on_writer(self._writer.registry_in_force)):
+        if not self._is_in_force(await self._on_writer(self._writer.active_registry)):
             return
         ours = [one for one in complete if one in self._complete[one.chunk.partition]]
         if not ours:  # all were taken away meanwhile
@@ -418,13 +420,13 @@ class Worker:
             partition, offset = one.chunk.partition, one.chunk.last_offset + 1
             if one in self._complete[partition]:
                 self._complete[partition].remove(one)
-                one.chunk.known.in_ledger = True
+                one.chunk.known.is_in_ledger = True
                 progress = self.progress[partition]
                 progress.released = offset
                 self._telemetry.chunks_closed_total.inc()
-                self._release(partition, offset)
+                self._commit(partition, offset)
 
-    def drop(self, partitions: Iterable[int]) -> None:
+    def revoke(self, partitions: Iterable[int]) -> None:
         """Forget open chunks of partitions that were taken away; whoever has them next folds them from their start."""
         for partition in partitions:
             self._forget(partition)
@@ -437,11 +439,11 @@ class Worker:
         self._next.pop(partition, None)
         self.progress.pop(partition, None)
 
-    async def counted_to(self) -> dict[int, int]:
+    async def closed_offsets(self) -> dict[int, int]:
         """Partition → where its last closed chunk ended, which is where a reader begins."""
-        return cast("dict[int, int]", await self._in_thread(self._store.counted_to))
+        return cast("dict[int, int]", await self._in_thread(self._store.closed_offsets))
 
-    def quiet(self, now: int) -> list[int]:
+    def idle_partitions(self, now: int) -> list[int]:
         """The partitions whose open chunk has been complete for a minute without a record that would close it: they are sent a tick.
 
         Args:
@@ -502,7 +504,7 @@ class Worker:
         Raises:
             LogError: it lies within a chunk that was counted, or behind records that were not.
         """
-        closed_to = self._store.counted_to().get(partition)
+        closed_to = self._store.closed_offsets().get(partition)
         if closed_to is not None and offset > closed_to:
             msg = (
                 f"partition {partition}: the figures stand at offset {closed_to}, the log begins at {offset}: {offset - closed_to} records are gone before they were counted "
@@ -605,7 +607,7 @@ class Worker:
         ]
 
     def _look_up(
-        self, store: Store, asked: Sequence[tuple[_Open, list[Entity]]]
+        self, store: Storage, asked: Sequence[tuple[_Open, list[Entity]]]
     ) -> list[list[StoredVersion]]:
         """What the ledger has of entities that the filter may have seen, for each chunk; one question for all."""
         # in what is not closed yet another attempt may have rows astray; what it should have was looked for among recent entities
@@ -621,7 +623,7 @@ class Worker:
             for (one, entities), before in zip(asked, begins, strict=True)
         ]
         with self._telemetry.ledger_lookup_seconds.time():
-            stored = store.versions(questions)
+            stored = store.find_versions(questions)
         self._telemetry.ledger_lookups_total.inc(sum(len(entities) for _, entities in asked))
         self._telemetry.ledger_found_total.inc(
             sum(len(set(map(entity_of, versions))) for versions in stored)
@@ -690,7 +692,7 @@ class Worker:
         Returns:
             Those that are closed.
         """
-        others = self._writer.with_other_attempts([one.identity for one in complete])
+        others = self._writer.contested_attempts([one.identity for one in complete])
         closed, left, until = [], set(), time.monotonic() + _MEND_SECONDS
         for one in complete:
             if time.monotonic() > until and one.identity in others:
@@ -706,13 +708,13 @@ class Worker:
 
     def _mend(self, chunk: OpenChunk) -> None:
         """Put right what another attempt at a chunk has left otherwise than this one has it."""
-        stored = self._writer.journal_of(chunk.partition, chunk.start)
-        journal = chunk.mended_journal(
+        stored = self._writer.journal_entries(chunk.partition, chunk.start)
+        journal = chunk.journal_repairs(
             ((e.level, e.metric, e.unit, e.day), e[4:7], e.version)  # type: ignore[misc]
             for e in stored
         )
-        stray, missing = chunk.mended_ledger(
-            self._writer.ledger_offsets(chunk.partition, chunk.start, chunk.last_offset)
+        stray, missing = chunk.ledger_repairs(
+            self._writer.ledger_corrections(chunk.partition, chunk.start, chunk.last_offset)
         )
         if not (len(journal) or stray or missing):
             return

@@ -14,9 +14,10 @@ import reference
 from operations.bootstrap import read_registry_files
 from pravah.days import KOLKATA
 from pravah.settings import Settings
-from producers.mapping.form_mapping import FormMapping, MappingError, UnmappableError
+from producers.mapping.form_mapper import UnmappableError, map_submission
+from producers.mapping.form_mapping import FormMapping, MappingError
 from producers.mapping.gazetteer import Gazetteer, read_aliases
-from producers.mapping.pseudonyms import PersonKeys
+from producers.mapping.pseudonyms import Pseudonymiser
 from producers.mapping.submissions import Observation
 from producers.mapping.tools import READERS, BodyError, Tool
 from schemas.registry import Registry
@@ -70,7 +71,7 @@ def check(
 
     Exit 1 if there are findings.
     """
-    persons = PersonKeys.of(Settings())
+    persons = Pseudonymiser.from_settings(Settings())
     found: list[Observation] = []
     findings: list[str] = []
     try:
@@ -83,12 +84,13 @@ def check(
             [mapping.parent, mapping.absolute().parent.parent] if aliases is None else [aliases],
         )
         for submission in submissions:
-            found += how.observations(
+            found += map_submission(
+                how,
                 submission,
                 tool=chosen,
                 producer=source,
                 units=units,
-                persons=persons or PersonKeys([token_bytes(16)]),
+                pseudonymiser=persons or Pseudonymiser([token_bytes(16)]),
             )
     except MappingError as error:
         findings = [f"{mapping.name}: {finding}" for finding in error.findings]

@@ -15,7 +15,7 @@ from operations.bootstrap import default_dictionary
 from operations.worker_processes import StallWatch, working
 from pravah.settings import Settings
 from producers.topics.registry import read_registry
-from rollup.rebuild import Span, refold
+from rollup.rebuild import Span, rebuild_chunks
 from rollup.storage import EntityLookup
 from rollup.version_columns import Encodings
 from sinks.connection import connect
@@ -135,11 +135,11 @@ def from_ledger(*, as_json: AsJson = False) -> None:
             progress("from the ledger / खाते से", sum(versions.values()), quiet=as_json) as advance,
         ):
             for partition in sorted(spans.keys() | versions.keys()):
-                chunks = refold(
+                chunks = rebuild_chunks(
                     partition,
                     [Span(*span) for span in spans.get(partition, ())],
                     accepted_versions(reader, partition),
-                    lambda offset, entities, partition=partition: store.versions(
+                    lambda offset, entities, partition=partition: store.find_versions(
                         [EntityLookup(partition, offset, entities)]
                     )[0],  # type: ignore[misc]
                     encodings=encodings,

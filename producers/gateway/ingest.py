@@ -32,9 +32,10 @@ from producers.gateway.submission_diff import (
     follows,
     left_behind,
 )
-from producers.mapping.form_mapping import FormMapping, MappingError, UnmappableError
+from producers.mapping.form_mapper import UnmappableError, map_submission
+from producers.mapping.form_mapping import FormMapping, MappingError
 from producers.mapping.gazetteer import read_aliases
-from producers.mapping.pseudonyms import GivenOut, PersonKeys
+from producers.mapping.pseudonyms import IssuedHashes, Pseudonymiser
 from producers.mapping.submissions import Observation, Submission
 from producers.mapping.tools import READERS, BodyError
 from producers.outbox import OutboxRecord, OutboxRelay, letter
@@ -112,7 +113,7 @@ class IngestService:
         store: Store,
         sources: Mapping[str, FieldSource],
         units: Units,
-        persons: Callable[[GivenOut], PersonKeys | None],
+        persons: Callable[[IssuedHashes], Pseudonymiser | None],
     ) -> None:
         """Read the mappings.
 
@@ -142,7 +143,10 @@ class IngestService:
         units = Units(aliases, settings.max_future_hours)
         with Store.open(settings) as store:
             reception = cls(
-                store, sources, units, lambda given_out: PersonKeys.of(settings, given_out)
+                store,
+                sources,
+                units,
+                lambda given_out: Pseudonymiser.from_settings(settings, given_out),
             )
             watch = Watch(units, store, settings.kafka)
             if not units.is_known:  # the first start: better now than with the first body
@@ -493,12 +497,13 @@ class IngestService:
                 ),
             )
         try:
-            observations = mapping.observations(
+            observations = map_submission(
+                mapping,
                 submission,
                 tool=source.tool,
                 producer=source.name,
                 units=self.units.gazetteer,
-                persons=self._persons(persons),
+                pseudonymiser=self._persons(persons),
             )
         except UnmappableError as error:
             return _Mapped(submission, [], Refusal("unmappable", str(error)))

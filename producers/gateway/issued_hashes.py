@@ -8,7 +8,7 @@ from producers.gateway.store import Store, Transaction
 
 
 class IssuedState:
-    """A `producers.mapping.pseudonyms.GivenOut`: what is new is kept with `keep`, in the transaction of what carries it."""
+    """A `producers.mapping.pseudonyms.IssuedHashes`: what is new is kept with `keep`, in the transaction of what carries it."""
 
     def __init__(self, store: Store) -> None:
         """Look into this file."""

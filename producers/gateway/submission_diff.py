@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from pravah.units import routing_key
-from producers.mapping.delivery_ids import event_id
+from producers.mapping.delivery_ids import derive_event_id
 from producers.mapping.submissions import Observation
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -241,7 +241,7 @@ def _event(told: Told, version: int, *, retract: bool = False) -> dict[str, Any]
         {name: observation.content[name] for name in _CARRIED} if retract else observation.content
     )
     names = {
-        "event_id": str(event_id(observation.entity, version)),
+        "event_id": str(derive_event_id(observation.entity, version)),
         "entity": observation.entity,
         "version": version,
         "unit": observation.unit,
@@ -287,7 +287,7 @@ def left_behind(entity: str, event: Ready, known: Ready | None) -> list[dict[str
 def _taken_back(entity: str, ready: Ready, version: int) -> dict[str, Any]:
     return {
         "event_id": str(
-            event_id(f"{ready.key}:{entity}", version)
+            derive_event_id(f"{ready.key}:{entity}", version)
         ),  # the sender may have taken the usual name for an event of its own
         "entity": entity,
         "version": version,

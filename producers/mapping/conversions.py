@@ -1,4 +1,7 @@
-"""What a cell of a table or a field of a form says, as what an event is to say; and the parts that all mapping files share. Pure."""
+"""Conversion of a table's cell or a form's field into a value of an event.
+
+Also the parts that the mapping files of tables and of forms share. Pure.
+"""
 
 import hashlib
 import re
@@ -13,45 +16,53 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pravah.errors import FindingsError
 from pravah.events import EARLIEST, MODELS, Kind
-from producers.mapping.pseudonyms import PersonKeys, ascii_digits, phone
+from producers.mapping.pseudonyms import Pseudonymiser, parse_phone, to_ascii_digits
 
+# A text, or the content of a spreadsheet's cell or a JSON value: number, boolean, date, None.
 Cell = object
-"""A text, or what a spreadsheet's cell or JSON holds: number, boolean, date, None."""
 
-_LONGEST_ENTITY = 200
+_MAX_ENTITY_LENGTH = 200
 _TRUE = frozenset({"true", "yes", "y", "1", "ok", "हाँ", "हां", "हा", "जी हाँ", "जी हां", "haan", "ha"})
 _FALSE = frozenset({"false", "no", "n", "0", "नहीं", "नही", "जी नहीं", "ना", "nahin", "nahi"})
-_WHOLE = re.compile(r"[+-]?(\d{1,18}|\d{1,3}(,\d{3}){1,5}|\d{1,2}(,\d{2}){1,7},\d{3})(\.0*)?")
-"""1204, 1,204, 1,04,204, and 12.0 as tools write numbers that could have had a fraction."""
+# 1204, 1,204, 1,04,204, and 12.0 as tools write numbers that could have had a fraction.
+_INTEGER = re.compile(r"[+-]?(\d{1,18}|\d{1,3}(,\d{3}){1,5}|\d{1,2}(,\d{2}){1,7},\d{3})(\.0*)?")
+# The calendar of units ends then (`pravah.days`).
 _LATEST = datetime(2149, 6, 1, tzinfo=UTC)
-"""The calendar of units ends then (`pravah.days`)."""
-_CLOCK = ("%H", "%I", "%c", "%X", "%T")
+# Directives of strptime that read a time of day.
+_TIME_DIRECTIVES = ("%H", "%I", "%c", "%X", "%T")
 
 
 class MappingError(FindingsError):
-    """A mapping that cannot be used, with everything found wrong."""
+    """A mapping file that cannot be used, with all findings."""
 
     subject = "the mapping"
 
 
 class ConversionError(ValueError):
-    """What is wrong with a value, without the value itself, which may be personal."""
+    """The reason why a value cannot be converted.
+
+    The message never repeats the value, since values may be personal.
+    """
 
 
-class Strict(BaseModel):
-    """A part of a mapping file: what it does not know is refused."""
+class StrictModel(BaseModel):
+    """A part of a mapping file. Unknown keys are refused."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
 
-AnyMapping = TypeVar("AnyMapping", bound=Strict)
+AnyMapping = TypeVar("AnyMapping", bound=StrictModel)
 
 
-def mapping_from_toml(model: type[AnyMapping], text: str) -> AnyMapping:
-    """Read a mapping file.
+def load_mapping(model: type[AnyMapping], text: str) -> AnyMapping:
+    """Parse a mapping file.
+
+    Args:
+        model: the model of the file.
+        text: TOML.
 
     Raises:
-        MappingError: with everything that is not as the model has it.
+        MappingError: the text is no TOML or does not fit the model; with all findings.
     """
     try:
         return model.model_validate(tomllib.loads(text))
@@ -59,17 +70,18 @@ def mapping_from_toml(model: type[AnyMapping], text: str) -> AnyMapping:
         raise MappingError([f"not TOML: {error}"]) from None
     except ValidationError as error:
         findings = [
-            f"{'.'.join(map(str, item['loc'])) or 'mapping'}: {item['msg'].removeprefix('Value error, ')}"
+            f"{'.'.join(map(str, item['loc'])) or 'mapping'}: "
+            f"{item['msg'].removeprefix('Value error, ')}"
             for item in error.errors()
         ]
         raise MappingError(findings) from None
 
 
-# --- values -------------------------------------------------------------------------------------------------------------------------------------------------
+# --- values --------------------------------------------------------------------------------------
 
 
-def text_of(cell: Cell) -> str:
-    """A cell as it reads, in NFC and without blanks at its ends; a spreadsheet's 12.0 reads 12."""
+def to_text(cell: Cell) -> str:
+    """Return a cell's text in NFC, stripped. A spreadsheet's 12.0 becomes `12`, None is empty."""
     if cell is None:
         return ""
     if isinstance(cell, float) and cell.is_integer():
@@ -77,26 +89,26 @@ def text_of(cell: Cell) -> str:
     return unicodedata.normalize("NFC", str(cell)).strip()
 
 
-def integer(cell: Cell) -> int:
-    """A whole number; 1,204 and 1,04,204, any script's digits and 12.0 are taken.
+def to_integer(cell: Cell) -> int:
+    """Convert a cell to a whole number. Accepts 1,204, 1,04,204, digits of any script, and 12.0.
 
     Raises:
-        ConversionError: it is none.
+        ConversionError: the cell is not a whole number.
     """
-    found = None if isinstance(cell, bool) else _WHOLE.fullmatch(ascii_digits(text_of(cell)))
+    found = None if isinstance(cell, bool) else _INTEGER.fullmatch(to_ascii_digits(to_text(cell)))
     if found is None:
         msg = "is not a whole number"
         raise ConversionError(msg)
     return int(found[0].split(".")[0].replace(",", ""))
 
 
-def boolean(cell: Cell) -> bool:
-    """Yes or no, in English or Hindi, or as tools write it.
+def to_boolean(cell: Cell) -> bool:
+    """Convert yes or no, in English or Hindi, or a tool's spelling of a boolean.
 
     Raises:
-        ConversionError: it is neither.
+        ConversionError: the cell is neither yes nor no.
     """
-    text = ascii_digits(text_of(cell).casefold())
+    text = to_ascii_digits(to_text(cell).casefold())
     if text in _TRUE:
         return True
     if text in _FALSE:
@@ -105,20 +117,21 @@ def boolean(cell: Cell) -> bool:
     raise ConversionError(msg)
 
 
-class Conversion(Strict):
-    """What a field is."""
+class Conversion(StrictModel):
+    """How a cell becomes a value."""
 
     type: Literal["text", "integer", "boolean", "hash", "phone"] = "text"
-    """`integer` takes 1,234 and Devanagari digits; `boolean` yes/no in English and Hindi; `hash` makes the keyed hash of a person from a name or number; `phone` the same,
-    but refuses what is no phone number."""
+    """`integer` accepts 1,234 and Devanagari digits; `boolean` yes/no in English and Hindi; `hash`
+    makes the keyed hash of a person from a name or number; `phone` the same, but refuses a text
+    that is no phone number."""
     values: dict[str, str | int | bool] | None = None
-    """What is given → what the event is to say; anything else is refused."""
+    """Cell → value; any other cell is refused."""
     optional: bool = False
-    """Left out if it is empty; else that is refused."""
+    """Whether an empty cell leaves the field out. Otherwise an empty cell is refused."""
 
     @field_validator("values")
     @classmethod
-    def _composed(
+    def _normalise_keys(
         cls, values: dict[str, str | int | bool] | None
     ) -> dict[str, str | int | bool] | None:
         return (
@@ -128,59 +141,60 @@ class Conversion(Strict):
         )
 
     @property
-    def personal(self) -> bool:
-        """Whether what is given must not be repeated in a message."""
+    def is_personal(self) -> bool:
+        """Whether the cell is personal data, which no message may repeat."""
         return self.type in {"hash", "phone"}
 
-    def convert(self, cell: Cell, persons: PersonKeys | None) -> str | int | bool:
-        """A filled cell as what the event is to say.
+    def convert(self, cell: Cell, pseudonymiser: Pseudonymiser | None) -> str | int | bool:
+        """Convert a cell that is not empty.
 
         Raises:
-            ConversionError: it cannot be.
+            ConversionError: the cell does not fit.
         """
         if self.values is not None:
-            if (text := text_of(cell)) not in self.values:
+            if (text := to_text(cell)) not in self.values:
                 msg = f"is not among its values: {', '.join(self.values)}"
                 raise ConversionError(msg)
             return self.values[text]
         match self.type:
             case "integer":
-                return integer(cell)
+                return to_integer(cell)
             case "boolean":
-                return boolean(cell)
+                return to_boolean(cell)
             case "hash" | "phone":
-                return self.hashes([text_of(cell)], persons)[0]
+                return self.hash_all([to_text(cell)], pseudonymiser)[0]
             case _:
-                return text_of(cell)
+                return to_text(cell)
 
-    def hashes(self, texts: list[str], persons: PersonKeys | None) -> list[str]:
-        """The keyed hashes of persons, in their order.
+    def hash_all(self, texts: list[str], pseudonymiser: Pseudonymiser | None) -> list[str]:
+        """Return the keyed hashes of persons, in their order.
 
         Raises:
-            ConversionError: there is no key, or something is no phone number where that is asked for.
+            ConversionError: there is no key, or the type is `phone` and a text is no phone number.
         """
-        if persons is None:
+        if pseudonymiser is None:
             msg = "needs the installation's key for persons: set PRAVAH_PERSON_KEY"
             raise ConversionError(msg)
-        if self.type == "phone" and not all(map(phone, texts)):
+        if self.type == "phone" and not all(map(parse_phone, texts)):
             msg = "is no phone number"
             raise ConversionError(msg)
-        return persons.hashes(texts)
+        return pseudonymiser.hash_all(texts)
 
 
-class TimeReading(Strict):
+class TimeFormat(StrictModel):
     """How a day or an instant is written."""
 
     format: str | None = None
-    """As for Python's `strptime`, such as `%d/%m/%Y`; empty: a spreadsheet's date cell, `2022-03-31`, or RFC 3339."""
+    """As for Python's `strptime`, such as `%d/%m/%Y`. If empty: a spreadsheet's date cell,
+    `2022-03-31`, or RFC 3339."""
     zone: str = "Asia/Kolkata"
-    """Where the clock stood, if what is given does not say."""
+    """Time zone of values that name none."""
     time: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "12:00"
-    """The time of day, if only the day is given."""
+    """Time of day of values that are a day only."""
 
     @field_validator("zone")
     @classmethod
-    def _known(cls, zone: str) -> str:
+    def _check_zone(cls, zone: str) -> str:
         try:
             ZoneInfo(zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -190,7 +204,7 @@ class TimeReading(Strict):
 
     @field_validator("format")
     @classmethod
-    def _usable(cls, form: str | None) -> str | None:
+    def _check_format(cls, form: str | None) -> str | None:
         try:
             datetime.strptime("", form or "")  # noqa: DTZ007
         except ValueError as error:
@@ -199,27 +213,29 @@ class TimeReading(Strict):
                 raise ValueError(msg) from None
         return form
 
-    def moment(self, cell: Cell) -> datetime:
-        """A filled cell as an aware instant.
+    def parse(self, cell: Cell) -> datetime:
+        """Convert a cell that is not empty to an aware instant.
 
         Raises:
-            ConversionError: it is written otherwise, or lies where no event can.
+            ConversionError: the cell is written otherwise, or lies outside 2000 to 2149.
         """
-        moment = cell if isinstance(cell, date) else self._parsed(ascii_digits(text_of(cell)))
-        if not isinstance(moment, datetime):
-            moment = datetime.combine(moment, time.fromisoformat(self.time))
-        elif isinstance(cell, datetime) and moment.time() == time.min:
-            moment = datetime.combine(
-                moment.date(), time.fromisoformat(self.time)
-            )  # a spreadsheet's day is its midnight
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(self.zone))
-        if not EARLIEST <= moment <= _LATEST:
-            msg = f"lies {'before the year 2000' if moment < EARLIEST else 'after the year 2149'}: the device's clock was wrong"
+        instant = (
+            cell if isinstance(cell, date) else self._parse_text(to_ascii_digits(to_text(cell)))
+        )
+        if not isinstance(instant, datetime):
+            instant = datetime.combine(instant, time.fromisoformat(self.time))
+        elif isinstance(cell, datetime) and instant.time() == time.min:
+            # a spreadsheet stores a day as its midnight
+            instant = datetime.combine(instant.date(), time.fromisoformat(self.time))
+        instant = instant if instant.tzinfo else instant.replace(tzinfo=ZoneInfo(self.zone))
+        if not EARLIEST <= instant <= _LATEST:
+            place = "before the year 2000" if instant < EARLIEST else "after the year 2149"
+            msg = f"lies {place}: the device's clock was wrong"
             raise ConversionError(msg)
-        return moment
+        return instant
 
-    def _parsed(self, text: str) -> date:
-        """A day, or an instant with or without offset."""
+    def _parse_text(self, text: str) -> date:
+        """Return a `date` for a day, a `datetime` with or without zone for an instant."""
         if self.format is None:
             try:
                 return (
@@ -228,59 +244,73 @@ class TimeReading(Strict):
                     else datetime.fromisoformat(text)
                 )
             except ValueError:
-                msg = "is neither a day such as 2022-03-31 nor RFC 3339; say occurred_at.format if it is written otherwise"
+                msg = (
+                    "is neither a day such as 2022-03-31 nor RFC 3339; "
+                    "say occurred_at.format if it is written otherwise"
+                )
                 raise ConversionError(msg) from None
         try:
             parsed = datetime.strptime(text, self.format)  # noqa: DTZ007
         except ValueError:
             msg = f"is not written as {self.format}"
             raise ConversionError(msg) from None
-        return parsed if any(sign in self.format for sign in _CLOCK) else parsed.date()
+        has_time = any(directive in self.format for directive in _TIME_DIRECTIVES)
+        return parsed if has_time else parsed.date()
 
 
-def entity_name(prefix: str, parts: list[str]) -> str:
-    """A name of at most 200 characters that differs whenever a part does."""
+def make_entity(prefix: str, parts: list[str]) -> str:
+    """Join a prefix and parts to an entity's name of at most 200 characters.
+
+    Different parts always give different names: colons are escaped, and a name that is too long
+    becomes the prefix and a hash.
+    """
     entity = ":".join([prefix, *(part.replace("%", "%25").replace(":", "%3A") for part in parts)])
     return (
         entity
-        if len(entity) <= _LONGEST_ENTITY
+        if len(entity) <= _MAX_ENTITY_LENGTH
         else f"{prefix}:{hashlib.blake2b(entity.encode(), digest_size=32).hexdigest()}"
     )
 
 
-# --- what can give an event -----------------------------------------------------------------------------------------------------------------------------------
+# --- checks of a mapping -------------------------------------------------------------------------
 
 
-def impossible(
+def iter_data_errors(
     kind: Kind, constants: Mapping[str, object], fields: Mapping[str, Conversion]
 ) -> Iterator[str]:
-    """Why a mapping can never give an event of its kind, one line for each reason."""
+    """Yield the reasons why a mapping can never give valid `data` of an event's kind.
+
+    Args:
+        kind: the kind of the event.
+        constants: field of `data` → its fixed value.
+        fields: field of `data` → the conversion of its cell.
+    """
     model: type[BaseModel] = MODELS[kind].model_fields["data"].annotation  # type: ignore[assignment]
-    given: dict[str, list[object]] = {name: [value] for name, value in constants.items()}
-    given |= {name: list((field.values or {}).values()) for name, field in fields.items()}
+    possible: dict[str, list[object]] = {name: [value] for name, value in constants.items()}
+    possible |= {name: list((field.values or {}).values()) for name, field in fields.items()}
     yield from (
         f"{name}: stands under both constants and fields"
         for name in constants.keys() & fields.keys()
     )
-    for name, values in given.items():
+    for name, values in possible.items():
         if name not in model.model_fields:
             yield f"{name}: {kind} has no such field; it has {', '.join(model.model_fields)}"
             continue
         for value in values:
             yield from (
                 f"{name}: {kind} can never have {value!r}: {message}"
-                for message in refusals(model, name, value)
+                for message in iter_value_errors(model, name, value)
             )
     yield from (
         f"{name}: {kind} needs it; add [fields.{name}] or a constant"
-        for name, f in model.model_fields.items()
-        if f.is_required() and name not in given
+        for name, field in model.model_fields.items()
+        if field.is_required() and name not in possible
     )
 
 
-def refusals(model: type[BaseModel], name: str, value: object) -> Iterator[str]:
-    """Why a field of a model can never have a value; nothing if it can."""
+def iter_value_errors(model: type[BaseModel], name: str, value: object) -> Iterator[str]:
+    """Yield the reasons why the field `name` of a model refuses a value."""
     try:
         model.model_validate({name: value})
-    except ValidationError as error:  # other fields are missing here, which is no matter
+    except ValidationError as error:  # errors of the other fields, which are missing, do not count
         yield from (item["msg"] for item in error.errors() if item["loc"][0] == name)

@@ -1,11 +1,15 @@
-"""Names of deliveries that do not depend on when or how often something is sent."""
+"""Event ids that do not depend on when or how often something is sent."""
 
 from uuid import UUID, uuid5
 
+# Namespace of every `event_id` that Pravah derives. It must never change: a repeated import would
+# no longer be recognised as one.
 NAMESPACE = UUID("6f1c2f0a-9d0e-5d0c-8a54-0f4b7a0f6a11")
-"""Of every `event_id` that Pravah itself gives. Never to change: a repeated import would no longer be recognised."""
 
 
-def event_id(entity: str, version: int) -> UUID:
-    """The `event_id` of one version of an entity: UUIDv5, so sending it again gives the same one."""
+def derive_event_id(entity: str, version: int) -> UUID:
+    """Return the `event_id` of one version of an entity.
+
+    It is a UUIDv5 of both, so a second delivery of the same version has the same id.
+    """
     return uuid5(NAMESPACE, f"{version}:{entity}")

@@ -1,4 +1,7 @@
-"""What field tools tell, whatever the tool, and what a mapping makes of it. Pure words between the rooms of the gateway: tools → mapping → intake."""
+"""The two types between the stages of the gateway: tools → `Submission` → mapping → `Observation`.
+
+Both are independent of the field tool. Pure.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,31 +13,39 @@ from pravah.events import Verification
 
 @dataclass(frozen=True)
 class Submission:
-    """One filled-in form as it stands at its tool after one change of it; or that it is gone.
+    """The state of one filled-in form at its tool after a change, or the fact that it was deleted.
 
-    The same state always gives an equal `Submission`, however it arrives: by a hook, by a hook's retry, or by a pull.
+    The same state always gives an equal `Submission`, whether it arrives by a hook, by a hook's
+    retry, or by a pull.
     """
 
     form: str
     """The tool's name of the form."""
     name: str
-    """Names the filled-in form for good, also when it is edited: KoboToolbox's root UUID, ODK's `__id`, CommCare's form id, RapidPro's run."""
+    """Identifies the filled-in form permanently, also across edits: KoboToolbox's root UUID, ODK's
+    `__id`, CommCare's form id, RapidPro's run."""
     changed_at: datetime
-    """Aware; when this state came about, by the tool's own clock. A later state replaces an earlier one."""
+    """Aware; when this state came about, by the tool's own clock. A later state replaces an earlier
+    one."""
     fields: Mapping[str, Any] = field(default_factory=dict)
-    """The form's fields as the tool has them: groups as nested objects, repeats as lists of objects."""
+    """The form's fields as the tool has them: groups as nested objects, repeats as lists of
+    objects."""
     verification: Verification = "unverified"
-    """By the tool's own review state."""
+    """The tool's own review state."""
     deleted: bool = False
-    """It was deleted at the tool; `fields` may be empty then."""
+    """Deleted at the tool; `fields` may be empty then."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """One event that a submission stands for, without what the gateway adds: `event_id`, `version`, `op`."""
+    """One event of a submission, without the fields that the gateway adds.
+
+    The gateway adds `event_id`, `version` and `op`.
+    """
 
     part: str
-    """Which of the submission's events: the mapping's name for it, and behind a slash the place in the repeat."""
+    """Identifies the event within its submission: the mapping's name for it, followed by a slash
+    and the position for an item of a repeat."""
     entity: str
     unit: str
     content: Mapping[str, Any]

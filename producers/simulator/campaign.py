@@ -21,7 +21,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 from pravah.days import KOLKATA_OFFSET_SECONDS, LAST_DAY, date_of, day_of
 from pravah.events import Kind
 from pravah.units import routing_key
-from producers.mapping.delivery_ids import event_id
+from producers.mapping.delivery_ids import derive_event_id
 from producers.simulator.corruption import BREAKAGES, Surroundings
 from producers.simulator.payloads import Data, Details
 from producers.simulator.schedule import HOURS, Act, Agenda
@@ -386,7 +386,7 @@ class _Simulation:
         )
         named = tool.prefix != "script"
         return _Entity(
-            name=name if named else str(event_id(name, 1)),
+            name=name if named else str(derive_event_id(name, 1)),
             unit=unit,
             kind=kind,
             at=at,
@@ -544,7 +544,7 @@ class _Simulation:
     def _event(self, entity: _Entity, sent: int, op: str, verification: str | None) -> Data:
         random, tool, version = self._rng.random, entity.tool, entity.version
         event: Data = {
-            "event_id": str(event_id(entity.name, version))
+            "event_id": str(derive_event_id(entity.name, version))
             if entity.named or version > 1
             else entity.name
         }
@@ -603,7 +603,7 @@ class _Simulation:
         name = f"{entity.tool.prefix}:broken:{self._rng.getrandbits(64):016x}"
         whole = {
             **self._event(entity, sent, "report", None),
-            "event_id": str(event_id(name, 1)),
+            "event_id": str(derive_event_id(name, 1)),
             "entity": name,
             "version": 1,
         }

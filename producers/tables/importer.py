@@ -24,16 +24,16 @@ from producers.mapping.conversions import (
     Conversion,
     ConversionError,
     MappingError,
-    Strict,
-    TimeReading,
-    entity_name,
-    impossible,
-    integer,
-    mapping_from_toml,
-    text_of,
+    StrictModel,
+    TimeFormat,
+    iter_data_errors,
+    load_mapping,
+    make_entity,
+    to_integer,
+    to_text,
 )
-from producers.mapping.delivery_ids import event_id
-from producers.mapping.pseudonyms import PersonKeys
+from producers.mapping.delivery_ids import derive_event_id
+from producers.mapping.pseudonyms import Pseudonymiser
 from schemas.registry import Registry
 
 __all__ = [
@@ -57,20 +57,20 @@ class FieldMapping(Conversion):
     column: str
 
 
-class UnitMapping(Strict):
+class UnitMapping(StrictModel):
     """The column with the unit's code, or with names that `values` turns into codes."""
 
     column: str
     values: dict[str, str] | None = None
 
 
-class TimeMapping(TimeReading):
+class TimeMapping(TimeFormat):
     """The column with the day or the instant."""
 
     column: str
 
 
-class EntityMapping(Strict):
+class EntityMapping(StrictModel):
     """What makes a row one thing: its columns must not change when the row is corrected."""
 
     prefix: Annotated[str, Field(min_length=1, max_length=100)]
@@ -78,7 +78,7 @@ class EntityMapping(Strict):
     columns: Annotated[list[str], Field(min_length=1)]
 
 
-class VersionMapping(Strict):
+class VersionMapping(StrictModel):
     """A column, or one value for all rows."""
 
     column: str | None = None
@@ -92,7 +92,7 @@ class VersionMapping(Strict):
         return self
 
 
-class ImportMapping(Strict):
+class ImportMapping(StrictModel):
     """How the rows of one table become events; `producers/examples/members.toml` explains every part."""
 
     kind: Kind
@@ -120,15 +120,15 @@ class ImportMapping(Strict):
         Raises:
             MappingError: with everything that is wrong in it, also what cannot give an event of that kind.
         """
-        mapping = mapping_from_toml(cls, text)
-        if findings := list(impossible(mapping.kind, mapping.constants, mapping.fields)):
+        mapping = load_mapping(cls, text)
+        if findings := list(iter_data_errors(mapping.kind, mapping.constants, mapping.fields)):
             raise MappingError(findings)
         return mapping
 
     @property
     def is_personal(self) -> bool:
         """Whether it makes hashes of persons."""
-        return any(field.personal for field in (*self.fields.values(), *self.envelope.values()))
+        return any(field.is_personal for field in (*self.fields.values(), *self.envelope.values()))
 
     def columns(self) -> Iterator[tuple[str, str]]:
         """Every column that is used, with where the mapping names it."""
@@ -215,15 +215,15 @@ def _csv_rows(path: Path, reader: Iterator[list[str]]) -> Iterator[list[Cell]]:
 
 def _table(path: Path, rows: Iterator[list[Cell]], total: int | None) -> Table:
     header = next(rows, None)
-    if header is None or not any(text_of(cell) for cell in header):
+    if header is None or not any(to_text(cell) for cell in header):
         msg = f"{path}: the first row must name the columns, and is empty"
         raise TableError(msg)
     filled = (
         (number, row)
         for number, row in enumerate(rows, start=2)
-        if any(text_of(cell) for cell in row)
+        if any(to_text(cell) for cell in row)
     )
-    return Table([text_of(cell) for cell in header], filled, total)
+    return Table([to_text(cell) for cell in header], filled, total)
 
 
 # --- rows into events -------------------------------------------------------------------------------------------------------------------------------------
@@ -246,7 +246,7 @@ class Importer:
         *,
         as_version: int | None = None,
         registry: Registry | None = None,
-        persons: PersonKeys | None = None,
+        persons: Pseudonymiser | None = None,
     ) -> None:
         """Check that mapping and table fit.
 
@@ -306,7 +306,7 @@ class Importer:
         if problems:
             reason = "invalid"
             raise EventError(reason, "; ".join(problems))
-        name = event_id(entity, version)
+        name = derive_event_id(entity, version)
         value = orjson.dumps({"event_id": name, **content})
         event = parse_event(value)
         if self._registry is not None:
@@ -330,11 +330,11 @@ class Importer:
     def _entity(self, row: list[Cell], problems: list[str]) -> str:
         parts = []
         for column in self._mapping.entity.columns:
-            text = text_of(self._cell(row, column))
+            text = to_text(self._cell(row, column))
             if not text:
                 problems.append(f"{column}: is empty, but part of what makes the row one thing")
             parts.append(text)
-        return entity_name(self._mapping.entity.prefix, parts)
+        return make_entity(self._mapping.entity.prefix, parts)
 
     def _version(self, row: list[Cell], problems: list[str]) -> int:
         if self._as_version is not None:
@@ -343,14 +343,14 @@ class Importer:
             return self._mapping.version.value
         column = self._mapping.version.column or ""
         try:
-            return integer(self._cell(row, column))
+            return to_integer(self._cell(row, column))
         except ConversionError as error:
             problems.append(f"{column}: {_shown(self._cell(row, column))} {error}")
             return 1
 
     def _unit(self, row: list[Cell], problems: list[str]) -> str:
         text, values = (
-            text_of(self._cell(row, self._mapping.unit.column)),
+            to_text(self._cell(row, self._mapping.unit.column)),
             self._mapping.unit.values,
         )
         if not text:
@@ -364,11 +364,11 @@ class Importer:
     def _instant(self, row: list[Cell], problems: list[str]) -> str:
         column = self._mapping.occurred_at.column
         cell = self._cell(row, column)
-        if not text_of(cell):
+        if not to_text(cell):
             problems.append(f"{column}: is empty; it must say when it happened")
             return ""
         try:
-            return self._mapping.occurred_at.moment(cell).isoformat()
+            return self._mapping.occurred_at.parse(cell).isoformat()
         except ConversionError as error:
             problems.append(f"{column}: {_shown(cell)} {error}")
             return ""
@@ -379,7 +379,7 @@ class Importer:
         found: dict[str, Any] = {}
         for name, field in fields.items():
             cell = self._cell(row, field.column)
-            if not text_of(cell):
+            if not to_text(cell):
                 if not field.optional:
                     problems.append(f"{field.column}: is empty")
                 continue
@@ -387,7 +387,7 @@ class Importer:
                 found[name] = field.convert(cell, self._persons)
             except ConversionError as error:
                 problems.append(
-                    f"{field.column}: {'' if field.personal else f'{_shown(cell)} '}{error}"
+                    f"{field.column}: {'' if field.is_personal else f'{_shown(cell)} '}{error}"
                 )
         return found
 
@@ -405,4 +405,4 @@ def _check_unit(event: Event, registry: Registry) -> None:
 
 
 def _shown(cell: Cell) -> str:
-    return repr(cell) if isinstance(cell, bool) else repr(text_of(cell))
+    return repr(cell) if isinstance(cell, bool) else repr(to_text(cell))

@@ -38,11 +38,11 @@ POINT = CrashPoint(sys.argv[1])
 
 
 class CrashingStore(RollupStore):
-    def versions(self, *arguments: Any) -> Any:
-        return POINT.around("look-up", super().versions, *arguments)
+    def find_versions(self, *arguments: Any) -> Any:
+        return POINT.around("look-up", super().find_versions, *arguments)
 
-    def with_other_attempts(self, *arguments: Any) -> Any:
-        return POINT.around("close", super().with_other_attempts, *arguments)
+    def contested_attempts(self, *arguments: Any) -> Any:
+        return POINT.around("close", super().contested_attempts, *arguments)
 
     def fingerprints(self, *arguments: Any) -> Any:
         return POINT.around("filter", super().fingerprints, *arguments)
@@ -66,8 +66,8 @@ async def crashing_send(app: Any, outgoing: Any) -> None:
     return None
 
 
-release, committable = (
-    streams.transport.BatchApp.release,
+commit_offset, committable = (
+    streams.transport.BatchApp.commit_offset,
     streams.transport.BatchConsumer._filter_committable_offsets,
 )
 
@@ -79,8 +79,8 @@ def crashing_committable(self: Any, tps: Any) -> Any:
 
 streams.app.RollupStore = CrashingStore
 streams.app._send = crashing_send
-streams.transport.BatchApp.release = lambda self, *arguments: POINT.around(
-    "release", release, self, *arguments
+streams.transport.BatchApp.commit_offset = lambda self, *arguments: POINT.around(
+    "release", commit_offset, self, *arguments
 )
 streams.transport.BatchConsumer._filter_committable_offsets = crashing_committable
 

@@ -15,7 +15,7 @@ from producers.gateway.registry import Units
 from producers.gateway.sources import field_sources
 from producers.gateway.store import Store
 from producers.mapping.gazetteer import read_aliases
-from producers.mapping.pseudonyms import PersonKeys
+from producers.mapping.pseudonyms import Pseudonymiser
 from tests.chaos.hooks import EXAMPLES, fuzz, headers, registry, sources
 
 BODIES = 600
@@ -32,7 +32,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
             store,
             field_sources(sources(folder / "sources")),
             units,
-            lambda given: PersonKeys([b"a key of a test, long enough"], given),
+            lambda given: Pseudonymiser([b"a key of a test, long enough"], given),
         )
         with TestClient(build(reception), raise_server_exceptions=False) as client:
             yield client

@@ -20,7 +20,7 @@ from pravah.kafka import client_options
 from pravah.producer import BufferFullError, DeliveryReport, EventProducer, ProducerError
 from pravah.settings import KafkaSettings, Settings
 from pravah.units import routing_key
-from producers.mapping.delivery_ids import event_id
+from producers.mapping.delivery_ids import derive_event_id
 from producers.topics.registry import publish_registry, read_registry
 from schemas.registry import Registry
 from tests.support import small_world
@@ -30,7 +30,7 @@ UNITS_OF_ALL_LEVELS = ("CG", "CG-V-N", "CG-D-A", "CG-AC001", "CG-AC001-B0001", "
 
 def event(entity: str, version: int = 1, unit: str = "CG-AC001-B0001") -> dict[str, object]:
     return {
-        "event_id": str(event_id(entity, version)),
+        "event_id": str(derive_event_id(entity, version)),
         "entity": entity,
         "version": version,
         "unit": unit,

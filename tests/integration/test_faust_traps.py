@@ -123,7 +123,7 @@ def test_faust_would_commit_past_a_record_that_was_not_acknowledged() -> None:
 
 def test_only_what_was_released_may_be_committed() -> None:
     tp, other = TP(EVENTS, 0), TP("other", 0)
-    app = SimpleNamespace(batched_topic=EVENTS, released={tp: 40, TP(EVENTS, 1): 10})
+    app = SimpleNamespace(batched_topic=EVENTS, committable_offsets={tp: 40, TP(EVENTS, 1): 10})
     consumer = BatchConsumer.__new__(BatchConsumer)
     consumer.app = app
     consumer._committed_offset = defaultdict(lambda: None, {TP(EVENTS, 1): 10})
@@ -166,7 +166,7 @@ def test_timers_that_run_on_after_the_worker_was_stopped_end_quietly() -> None:
 
     async def run() -> None:
         worker = group.worker()
-        await worker.take(0, log_of([_post()], [0]))
+        await worker.process(0, log_of([_post()], [0]))
         worker.stop()
         with pytest.raises(StoppedError):
             await worker.flush()

@@ -20,7 +20,7 @@ from cli.simulate import simulate_command
 from pravah.kafka import client_options
 from pravah.settings import Settings
 from pravah.topics import EVENTS
-from producers.mapping.delivery_ids import event_id
+from producers.mapping.delivery_ids import derive_event_id
 from producers.topics.registry import publish_registry
 from stack.topics import create_topics
 from tests.support import small_world
@@ -84,7 +84,7 @@ def log(services: Settings, run: Run) -> Iterator[Log]:
 def event(entity: str, **changes: object) -> bytes:
     return orjson.dumps(
         {
-            "event_id": event_id(entity, 1),
+            "event_id": derive_event_id(entity, 1),
             "entity": entity,
             "unit": "CG-AC001-B0001",
             "kind": "social_post",

@@ -247,7 +247,7 @@ def rolled_up(events: list[dict]) -> oracle.Figures:
         assert not details, details[:3]
 
     async def run() -> None:
-        admission = Validator(
+        validator = Validator(
             small_world.registry(),
             small_world.dictionary(),
             partition_of=lambda _: 0,
@@ -256,14 +256,14 @@ def rolled_up(events: list[dict]) -> oracle.Figures:
         worker = Worker(
             store=store,
             writer=store,
-            admission=admission,
+            validator=validator,
             chunk_size=1000,
             send=send,
-            release=lambda *_: None,
+            commit=lambda *_: None,
         )
         records = [Record(offset, event) for offset, event in enumerate(events)]
         for first in range(0, len(records), 1000):
-            await worker.take(0, records[first : first + 1000])
+            await worker.process(0, records[first : first + 1000])
         await worker.flush()
         worker.stop()
 

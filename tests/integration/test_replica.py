@@ -1,4 +1,4 @@
-"""Headquarters' copy of a state: it is killed, goes on, follows what changes, and its totals are the state's own."""
+"""Headquarters' copy of a state: killed pulls continue, and its totals equal the state's."""
 
 import json
 import random
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 class Unreliable(httpx2.BaseTransport):
-    """To the application in this process; some requests fail before it, some after it, some are told to come again."""
+    """Sends to the application in this process; some requests fail before it, some after it."""
 
     def __init__(self, client: TestClient, choose: random.Random) -> None:
         self._client, self._choose, self.dies_after = client, choose, -1
@@ -68,7 +68,7 @@ def client(deployment: Deployment) -> Iterator[TestClient]:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replica.pull._BACKOFF", wait_none())
+    monkeypatch.setattr("pravah.client._BACKOFF", wait_none())
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def source(deployment: Deployment) -> Source:
 def open_copy(
     request: pytest.FixtureRequest, deployment: Deployment, tmp_path: Path
 ) -> Iterator[Callable]:
-    """Opens the copy as a new process would, and the rows that are in it."""
+    """Opens the copy as a new process would, and returns its rows."""
     with connect(deployment.settings.clickhouse, "writer") as writer:
 
         def parquet() -> ParquetCopy:
@@ -103,7 +103,8 @@ def open_copy(
                 ]
             else:
                 found = writer.execute(
-                    "SELECT level, unit, metric, day, value, verified_value FROM pulled_rollups FINAL WHERE source = 'CG'"
+                    "SELECT level, unit, metric, day, value, verified_value FROM pulled_rollups FINAL"
+                    " WHERE source = 'CG'"
                 )
             assert len({row[:4] for row in found}) == len(found)
             return {
@@ -131,7 +132,7 @@ def test_a_copy_survives_its_deaths_and_follows_what_changes(
         while True:
             transport = Unreliable(client, choose)
             transport.dies_after = choose.choice([2, 5, 1_000])
-            puller = Puller(source, opened(), page=40, transport=transport)
+            puller = Puller(source, opened(), page_size=40, transport=transport)
             try:
                 done = puller.pull()
             except KeyboardInterrupt:
@@ -143,12 +144,12 @@ def test_a_copy_survives_its_deaths_and_follows_what_changes(
         assert rows() == deployment.rollups()
         assert deaths > 0
     tell_rebuilt(deployment.clickhouse)
-    done = Puller(source, opened(), page=400, transport=Unreliable(client, choose)).pull()
+    done = Puller(source, opened(), page_size=400, transport=Unreliable(client, choose)).pull()
     assert done.began_anew
     assert rows() == deployment.rollups()
 
 
-def test_a_total_that_differs_is_told(
+def test_a_total_that_differs_is_reported(
     deployment: Deployment, client: TestClient, source: Source, tmp_path: Path
 ) -> None:
     choose = random.Random(4)
@@ -204,13 +205,13 @@ def test_the_command_says_which_state_does_not_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOKEN_CG", "pravah_secret")
-    monkeypatch.setattr("replica.pull._ATTEMPTS", 1)
+    monkeypatch.setattr("replica.pull.MAX_ATTEMPTS", 1)
     sources = tmp_path / "sources.toml"
     sources.write_text('[CG]\nurl = "http://127.0.0.1:1"\ntoken_env = "TOKEN_CG"', encoding="utf-8")
-    told = CliRunner().invoke(
+    result = CliRunner().invoke(
         app, ["pull", str(sources), "--into", str(tmp_path / "copy"), "--json"]
     )
-    assert told.exit_code == 1
-    assert "127.0.0.1:1 does not answer" in json.loads(told.stdout)["failures"][0]
-    assert "pravah_secret" not in told.output
+    assert result.exit_code == 1
+    assert "127.0.0.1:1 does not answer" in json.loads(result.stdout)["failures"][0]
+    assert "pravah_secret" not in result.output
     assert CliRunner().invoke(app, ["pull", str(sources)]).exit_code == 2

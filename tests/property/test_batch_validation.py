@@ -281,7 +281,7 @@ VALUES = st.one_of(
 
 def singly(partition: int, records: list[LogRecord]) -> tuple[list, list, list, int]:
     """The ledger's rows, the rejections, the misrouted ones and the ticks, as they come one by one."""
-    decisions = [SINGLY.admit(partition, record) for record in records]
+    decisions = [SINGLY.validate(partition, record) for record in records]
     accepted = [
         (one.event, one.version, one.record) for one in decisions if isinstance(one, Accepted)
     ]
@@ -310,7 +310,7 @@ def test_a_batch_is_decided_about_as_its_records_one_by_one(
         for offset, value in enumerate(values)
     ]
     rows, rejected, misrouted, ticks = singly(partition, records)
-    verdicts = BULK.admit(partition, records)
+    verdicts = BULK.validate(partition, records)
     columns = verdicts.accepted
     found = (
         sorted(columns.ledger(BULK.encodings), key=lambda row: row[4])
@@ -352,5 +352,5 @@ def test_what_is_as_usual_is_not_looked_at_singly(events: list[dict]) -> None:
     bulk._with_unusual = lambda partition, columns, unusual: (
         looked_at.extend(unusual) or with_unusual(partition, columns, unusual)
     )
-    bulk.admit(0, records)
+    bulk.validate(0, records)
     assert looked_at == []

@@ -79,17 +79,17 @@ class Member:
         self.position: dict[int, int] = {}
         self.dead = False
         self._group = group
-        admission = Validator(
+        validator = Validator(
             REGISTRY, DICTIONARY, partition_of=partition_of, max_future_hours=10**6
         )
         self.worker = Worker(
             store=self.connection,
             writer=self.connection,
-            admission=admission,
+            validator=validator,
             chunk_size=CHUNK_SIZE,
             filter_bits=12,
             send=self._send,
-            release=self._release,
+            commit=self._release,
         )
 
     async def _send(self, outgoing: list[Outgoing]) -> None:
@@ -110,7 +110,7 @@ class Member:
 
     def drop(self, partition: int) -> None:
         """It is told that the partition is no longer its own; what it had fetched of it is thrown away."""
-        self.worker.drop([partition])
+        self.worker.revoke([partition])
         self.position.pop(partition, None)
 
     async def read(self, partition: int, count: int) -> None:
@@ -118,7 +118,7 @@ class Member:
         records = self._group.log[partition][at : at + count]
         if records:
             self.position[partition] = at + len(records)
-            await self.worker.take(partition, records)
+            await self.worker.process(partition, records)
 
 
 class Group:
@@ -155,7 +155,7 @@ class Group:
         """Begin as `streams.transport.BatchConsumer` does: where the figures stand, else where was committed."""
         self.released[partition] = self.committed[partition]
         self.owner[partition] = member
-        member.position[partition] = (self.store.counted_to() if by_figures else {}).get(
+        member.position[partition] = (self.store.closed_offsets() if by_figures else {}).get(
             partition, self.committed[partition]
         )
 
@@ -307,7 +307,7 @@ class Machine(RuleBasedStateMachine):
         """A rebalance takes the partition away while a batch is being folded."""
         partition = data.draw(st.sampled_from(sorted(self.group.owner)))
         member = self.group.owner.pop(partition)
-        member.connection.before[member.connection.calls + calls] = lambda: member.worker.drop(
+        member.connection.before[member.connection.calls + calls] = lambda: member.worker.revoke(
             [partition]
         )
         self.group.run(member, lambda: member.read(partition, count))
@@ -320,7 +320,7 @@ class Machine(RuleBasedStateMachine):
         """The consumer is sent back to where the figures stand; forward it goes only when it is assigned anew."""
         partition = data.draw(st.sampled_from(sorted(self.group.owner)))
         member = self.group.owner[partition]
-        if self.group.store.counted_to().get(partition, 0) <= member.position[partition]:
+        if self.group.store.closed_offsets().get(partition, 0) <= member.position[partition]:
             self.group.assign(partition, member)
 
     @rule()
@@ -373,7 +373,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def what_is_committed_is_counted_and_begins_a_chunk(self) -> None:
-        counted = self.group.store.counted_to()
+        counted = self.group.store.closed_offsets()
         for partition, offset in self.group.committed.items():
             assert offset <= counted.get(partition, 0)
             assert self.group.store.covering_chunk(partition, offset) is None

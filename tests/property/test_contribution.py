@@ -42,7 +42,7 @@ def folded(events: list[dict], size: int) -> OpenChunk:
             LogRecord(begin + row, 1_655_000_000_000, b"", json.dumps(event).encode())
             for row, event in enumerate(events[begin : begin + size])
         ]
-        columns = BULK.admit(0, batch).accepted
+        columns = BULK.validate(0, batch).accepted
         assert columns is not None
         fingerprints = known.fingerprints(columns.entities)
         seen, first = known.add(fingerprints), first_rows(fingerprints)
@@ -100,7 +100,7 @@ def by_the_rules(events: list[dict]) -> Expected:
     entities: defaultdict[str, dict[int, Version]] = defaultdict(dict)
     counts, reports = Counter(), Counter()
     for offset, event in enumerate(events):
-        columns = BULK.admit(
+        columns = BULK.validate(
             0, [LogRecord(offset, 1_655_000_000_000, b"", json.dumps(event).encode())]
         ).accepted
         assert columns is not None

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.mapping.form_mapping import UnmappableError
+from producers.mapping.form_mapper import UnmappableError
 from producers.mapping.tools import READERS, BodyError, Tool, commcare, kobo, odk
 from tests.support.field_bodies import commcare as commcare_bodies
 from tests.support.field_bodies import glific as glific_bodies

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pravah.topics import EVENTS
-from rollup.record_batch import HEADER, One, RecordBatch
+from rollup.record_batch import HEADER, BatchRecord, RecordBatch
 from streams.transport import ColumnRecords, RawRecords, as_batch
 
 CODECS = [0, 1, 2, 3, 4]
@@ -75,7 +75,7 @@ def test_batches_are_read_as_record_by_record(logs: list, behind: int) -> None:
     expected, reader = [], MemoryRecords(raw)
     while reader.has_next():
         expected += [
-            One(one.offset, one.timestamp, one.key, one.value)
+            BatchRecord(one.offset, one.timestamp, one.key, one.value)
             for one in reader.next_batch()
             if one.offset >= first
         ]

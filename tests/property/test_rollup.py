@@ -65,18 +65,18 @@ class Group:
             assert offset > self.committed
             self.committed = offset
 
-        admission = Validator(
+        validator = Validator(
             self.registry, DICTIONARY, partition_of=lambda _: 0, max_future_hours=24
         )
         return Worker(
             store=self.store,
             writer=self.store,
-            admission=admission,
+            validator=validator,
             chunk_size=self.chunk_size,
             filter_bits=filter_bits,
             recent_entities=self.chunk_size,
             send=send,
-            release=release,
+            commit=release,
         )
 
     async def read(
@@ -87,7 +87,7 @@ class Group:
         position, sizes = self.committed, list(batches)
         while position < len(records):
             size = sizes.pop(0) if len(sizes) > 1 else sizes[0]
-            await worker.take(0, records[position : position + size])
+            await worker.process(0, records[position : position + size])
             position += size
             if flush:
                 await worker.flush()
@@ -257,8 +257,8 @@ def test_a_hole_in_the_log_stops_the_worker() -> None:
 
     async def run() -> None:
         worker = group.worker()
-        await worker.take(0, records[:2])
-        await worker.take(0, records[3:])
+        await worker.process(0, records[:2])
+        await worker.process(0, records[3:])
 
     with pytest.raises(LogError, match="expected offset 2, got 3"):
         asyncio.run(run())
@@ -278,7 +278,7 @@ def test_a_batch_that_failed_is_not_skipped() -> None:
     """The next batch of the partition must not be folded as if the failed one had been."""
 
     class Failing(MemoryStore):
-        def counted_to(self) -> dict:
+        def closed_offsets(self) -> dict:
             msg = "ClickHouse is away, and we are told to stop"
             raise StoppedError(msg)
 
@@ -288,9 +288,9 @@ def test_a_batch_that_failed_is_not_skipped() -> None:
     async def run() -> None:
         worker = group.worker()
         with pytest.raises(StoppedError):
-            await worker.take(0, records[:2])
+            await worker.process(0, records[:2])
         with pytest.raises(LogError, match="failed before"):
-            await worker.take(0, records[2:])
+            await worker.process(0, records[2:])
 
     asyncio.run(run())
     assert group.committed == 0
@@ -301,8 +301,8 @@ def test_a_batch_that_failed_is_not_skipped() -> None:
     ("moment", "written", "committed"),
     [
         ("covering_chunk", set(), 0),
-        ("versions", {0, 2}, 2),
-        ("with_other_attempts", {0, 2}, 0),
+        ("find_versions", {0, 2}, 2),
+        ("contested_attempts", {0, 2}, 0),
         ("write", {0, 2}, 0),
     ],
 )
@@ -318,13 +318,13 @@ def test_a_partition_that_is_taken_away_is_left_alone(
             self.take_away("covering_chunk")
             return super().covering_chunk(*arguments)
 
-        def versions(self, *arguments) -> list:
-            self.take_away("versions")
-            return super().versions(*arguments)
+        def find_versions(self, *arguments) -> list:
+            self.take_away("find_versions")
+            return super().find_versions(*arguments)
 
-        def with_other_attempts(self, *arguments) -> set:
-            self.take_away("with_other_attempts")
-            return super().with_other_attempts(*arguments)
+        def contested_attempts(self, *arguments) -> set:
+            self.take_away("contested_attempts")
+            return super().contested_attempts(*arguments)
 
         def write(self, **rows) -> None:
             super().write(**rows)
@@ -333,7 +333,7 @@ def test_a_partition_that_is_taken_away_is_left_alone(
         def take_away(self, now: str) -> None:
             if now == moment:
                 self.away = True
-                worker.drop([0])
+                worker.revoke([0])
 
     group = Group(Watched(), 2)
     events = [
@@ -345,10 +345,10 @@ def test_a_partition_that_is_taken_away_is_left_alone(
     async def run() -> None:
         nonlocal worker
         worker = group.worker()
-        await worker.take(0, records[:4])
+        await worker.process(0, records[:4])
         await worker.flush()
         if not group.store.away:
-            await worker.take(0, records[4:])
+            await worker.process(0, records[4:])
             await worker.flush()
 
     worker: Worker
@@ -364,12 +364,12 @@ def test_what_was_admitted_before_its_partition_was_taken_away_is_not_folded() -
 
     async def run() -> None:
         worker = group.worker()
-        admitted = await worker.admit(0, log_of([_post()], [0]))
-        worker.drop([0])
-        await worker.take(0, admitted)
+        admitted = await worker.validate(0, log_of([_post()], [0]))
+        worker.revoke([0])
+        await worker.process(0, admitted)
         await worker.flush()
         assert worker.progress == {}
-        await worker.take(0, log_of([_post(), _post()], [0, 0]))  # it comes back
+        await worker.process(0, log_of([_post(), _post()], [0, 0]))  # it comes back
         await worker.flush()
         worker.stop()
 
@@ -392,7 +392,7 @@ def test_entities_with_the_same_fingerprint_are_told_apart(
         worker, records, at = group.worker(filter_bits), log_of(events, [0] * len(events)), 0
         for size in sizes:
             if records[at : at + size]:
-                await worker.take(0, records[at : at + size])
+                await worker.process(0, records[at : at + size])
                 at += size
         await worker.flush()
         worker.stop()
@@ -411,15 +411,15 @@ def test_a_partition_that_is_taken_away_while_it_is_folded_is_left_alone(
     group, fold = Group(MemoryStore(), 100), OpenChunk.fold
 
     def take_away(self: OpenChunk, *arguments) -> None:
-        worker.drop([0])
+        worker.revoke([0])
         fold(self, *arguments)
 
     async def run() -> None:
         nonlocal worker
         worker = group.worker()
-        await worker.take(0, log_of([_post()], [0]))
+        await worker.process(0, log_of([_post()], [0]))
         monkeypatch.setattr(OpenChunk, "fold", take_away)
-        await worker.take(
+        await worker.process(
             0, log_of([_post(), _post()], [0, 0])[1:]
         )  # a repeat: what was known lately is asked
         await worker.flush()
@@ -527,13 +527,13 @@ def test_a_quiet_partition_is_sent_a_tick_once_its_hour_is_over() -> None:
 
     async def run() -> None:
         worker = group.worker()
-        await worker.take(0, [record])
-        assert worker.quiet(record.timestamp + 20 * 60_000) == [], "its hour goes on"
-        assert worker.quiet(record.timestamp + HOUR + 60_001) == [0]
-        await worker.take(0, [LogRecord(1, record.timestamp + HOUR + 60_001, TICK_KEY, None)])
+        await worker.process(0, [record])
+        assert worker.idle_partitions(record.timestamp + 20 * 60_000) == [], "its hour goes on"
+        assert worker.idle_partitions(record.timestamp + HOUR + 60_001) == [0]
+        await worker.process(0, [LogRecord(1, record.timestamp + HOUR + 60_001, TICK_KEY, None)])
         await worker.flush()
         assert group.committed == 2
-        assert worker.quiet(record.timestamp + 9 * HOUR) == [], "nothing is open"
+        assert worker.idle_partitions(record.timestamp + 9 * HOUR) == [], "nothing is open"
         worker.stop()
 
     asyncio.run(run())
@@ -543,7 +543,7 @@ def test_a_chunk_is_closed_under_the_registry_in_force_only() -> None:
     class Ruled(MemoryStore):
         force: str | None = "another"
 
-        def registry_in_force(self) -> str | None:
+        def active_registry(self) -> str | None:
             return self.force
 
     group = Group(Ruled(), 100)
@@ -552,7 +552,7 @@ def test_a_chunk_is_closed_under_the_registry_in_force_only() -> None:
     async def run() -> None:
         worker = group.worker()
         taking = asyncio.ensure_future(
-            worker.take(0, [record, LogRecord(1, record.timestamp, TICK_KEY, None)])
+            worker.process(0, [record, LogRecord(1, record.timestamp, TICK_KEY, None)])
         )
         done, _ = await asyncio.wait([taking], timeout=0.5)
         assert not done, "no chunk is begun under the old registry"

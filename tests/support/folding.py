@@ -53,19 +53,19 @@ async def _fold(clickhouse: ClickHouseSettings, registry: Registry, records: lis
 
     stop = threading.Event()
     store, writer = RollupStore(clickhouse, stop), RollupStore(clickhouse, stop)
-    admission = Validator(
+    validator = Validator(
         registry, small_world.dictionary(), partition_of=lambda _: 0, max_future_hours=24 * 100_000
     )
     worker = Worker(
         store=store,
         writer=writer,
-        admission=admission,
+        validator=validator,
         chunk_size=BATCH,
         send=send,
-        release=lambda *_: None,
+        commit=lambda *_: None,
     )
     for first in range(0, len(records), BATCH):
-        await worker.take(0, records[first : first + BATCH])
+        await worker.process(0, records[first : first + BATCH])
     await worker.flush()
     worker.stop()
     store.close()

@@ -31,7 +31,7 @@ class MemoryStore:
         self.chunks: dict[tuple, dict] = {}
         self.rejected: dict[tuple, dict] = {}
 
-    def versions(self, questions: Sequence[EntityLookup]) -> list[list[StoredVersion]]:
+    def find_versions(self, questions: Sequence[EntityLookup]) -> list[list[StoredVersion]]:
         return [self._versions(*question) for question in questions]
 
     def _versions(
@@ -72,14 +72,14 @@ class MemoryStore:
         ]
         return max(found, default=None)
 
-    def counted_to(self) -> dict[int, int]:
+    def closed_offsets(self) -> dict[int, int]:
         result: dict[int, int] = {}
         for row in self.chunks.values():
             if row["closed"]:
                 result[row["partition"]] = max(row["next_offset"], result.get(row["partition"], 0))
         return result
 
-    def registry_in_force(self) -> str | None:
+    def active_registry(self) -> str | None:
         return None
 
     def fingerprints(self, partition: int, first: int, before: int, bits: int) -> Iterator[Array]:
@@ -93,7 +93,7 @@ class MemoryStore:
             [crc32(f"{r['key']}\n{r['entity']}".encode()) & mask for r in stored], np.uint32
         )
 
-    def with_other_attempts(
+    def contested_attempts(
         self, attempts: Sequence[tuple[int, int, UUID]]
     ) -> set[tuple[int, int, UUID]]:
         assert attempts, "ClickHouse refuses an empty set"
@@ -104,7 +104,7 @@ class MemoryStore:
             if any(other[:2] == one[:2] and other != one for other in stored)
         }
 
-    def journal_of(self, partition: int, chunk: int) -> list[StoredEntry]:
+    def journal_entries(self, partition: int, chunk: int) -> list[StoredEntry]:
         return [
             StoredEntry(
                 r["level"],
@@ -120,7 +120,7 @@ class MemoryStore:
             if (r["partition"], r["chunk"]) == (partition, chunk)
         ]
 
-    def ledger_offsets(
+    def ledger_corrections(
         self, partition: int, first: int, last: int
     ) -> dict[tuple[str, str, int, int], tuple[int, bool]]:
         return {

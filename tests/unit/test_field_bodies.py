@@ -10,9 +10,10 @@ import pytest
 import producers
 import reference
 from producers.mapping import tools
-from producers.mapping.form_mapping import FormMapping, UnmappableError
+from producers.mapping.form_mapper import UnmappableError, map_submission
+from producers.mapping.form_mapping import FormMapping
 from producers.mapping.gazetteer import Gazetteer, read_aliases
-from producers.mapping.pseudonyms import PersonKeys
+from producers.mapping.pseudonyms import Pseudonymiser
 from producers.mapping.submissions import Submission
 from producers.mapping.tools import READERS, BodyError, Tool
 from schemas.registry import Registry, registry_from_csv
@@ -86,8 +87,13 @@ def submissions(tool: Tool, case: Case) -> list[Submission]:
 
 
 def events(tool: Tool, submission: Submission) -> list[dict]:
-    observed = mapping(tool).observations(
-        submission, tool=tool, producer=SOURCES[tool], units=gazetteer(), persons=PersonKeys([KEY])
+    observed = map_submission(
+        mapping(tool),
+        submission,
+        tool=tool,
+        producer=SOURCES[tool],
+        units=gazetteer(),
+        pseudonymiser=Pseudonymiser([KEY]),
     )
     return [
         {"part": one.part, "entity": one.entity, "unit": one.unit, **one.content}

@@ -12,10 +12,11 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from producers.gateway.sources import field_sources
-from producers.mapping.conversions import ConversionError, boolean, integer
-from producers.mapping.form_mapping import FormMapping, MappingError, UnmappableError
+from producers.mapping.conversions import ConversionError, to_boolean, to_integer
+from producers.mapping.form_mapper import UnmappableError, map_submission
+from producers.mapping.form_mapping import FormMapping, MappingError
 from producers.mapping.gazetteer import Gazetteer
-from producers.mapping.pseudonyms import PersonKeys
+from producers.mapping.pseudonyms import Pseudonymiser
 from producers.mapping.submissions import Observation, Submission
 from producers.mapping.tools import Tool
 from tests.support import small_world
@@ -67,13 +68,22 @@ optional = true
 
 
 def observations(
-    fields: dict[str, Any], text: str = MAPPING, *, persons: PersonKeys | None = None, **state: Any
+    fields: dict[str, Any],
+    text: str = MAPPING,
+    *,
+    pseudonymiser: Pseudonymiser | None = None,
+    **state: Any,
 ) -> list[Observation]:
     submission = Submission(
         form="f", name="s", changed_at=datetime(2022, 3, 4, tzinfo=UTC), fields=fields, **state
     )
-    return FormMapping.from_toml(text).observations(
-        submission, tool="kobo", producer="office", units=UNITS, persons=persons
+    return map_submission(
+        FormMapping.from_toml(text),
+        submission,
+        tool="kobo",
+        producer="office",
+        units=UNITS,
+        pseudonymiser=pseudonymiser,
     )
 
 
@@ -208,9 +218,9 @@ def test_hashes_need_a_key() -> None:
     ]
     assert (
         len(
-            observations({**FIELDS, "who": "Sita"}, text, persons=PersonKeys([b"k"]))[0].content[
-                "reporter"
-            ]
+            observations({**FIELDS, "who": "Sita"}, text, pseudonymiser=Pseudonymiser([b"k"]))[
+                0
+            ].content["reporter"]
         )
         == 64
     )
@@ -227,7 +237,9 @@ def test_a_refusal_repeats_nothing_personal() -> None:
     ):
         with pytest.raises(UnmappableError) as caught:
             observations(
-                {**FIELDS, "who": "9000000001", **spoiled}, text, persons=PersonKeys([b"k"])
+                {**FIELDS, "who": "9000000001", **spoiled},
+                text,
+                pseudonymiser=Pseudonymiser([b"k"]),
             )
         assert "9000000001" not in str(caught.value)
         assert "Sita" not in str(caught.value)
@@ -352,7 +364,7 @@ def test_everything_that_is_wrong_with_a_mapping_is_told_at_once() -> None:
 def test_a_whole_number_is_read_however_it_is_written(number: int) -> None:
     devanagari = str(number).translate({ord(str(digit)): chr(0x966 + digit) for digit in range(10)})
     assert {
-        integer(written)
+        to_integer(written)
         for written in (
             number,
             str(number),
@@ -388,7 +400,7 @@ def test_a_whole_number_is_read_however_it_is_written(number: int) -> None:
 )
 def test_what_is_no_whole_number_is_not_guessed_at(written: object) -> None:
     with pytest.raises(ConversionError):
-        integer(written)
+        to_integer(written)
 
 
 @pytest.mark.parametrize(
@@ -410,7 +422,7 @@ def test_what_is_no_whole_number_is_not_guessed_at(written: object) -> None:
     ],
 )
 def test_yes_and_no_are_understood(written: object, said: bool) -> None:
-    assert boolean(written) is said
+    assert to_boolean(written) is said
 
 
 # --- the examples and the command -------------------------------------------------------------------------------------------------------------------------

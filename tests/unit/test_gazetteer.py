@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pravah.days import day_of
 from pravah.units import Level
-from producers.mapping.gazetteer import Gazetteer, UnitError, normalised
+from producers.mapping.gazetteer import Gazetteer, UnitError, normalise_name
 from schemas.registry import Registry, RegistryError
 from tests.support import small_world
 from tests.unit import test_field_bodies as corpora
@@ -95,7 +95,7 @@ def test_every_unit_of_the_registry_is_found_by_both_of_its_names_within_what_st
     ],
 )
 def test_two_ways_of_writing_are_one_name(one: str, other: str) -> None:
-    assert normalised(one) == normalised(other)
+    assert normalise_name(one) == normalise_name(other)
 
 
 @pytest.mark.parametrize(
@@ -103,12 +103,12 @@ def test_two_ways_of_writing_are_one_name(one: str, other: str) -> None:
     [("कन", "कं"), ("Raipur", "Rajpur"), ("17", "170"), ("बालोद", "बालाद"), ("नम", "मन")],
 )
 def test_different_names_stay_different(one: str, other: str) -> None:
-    assert normalised(one) != normalised(other)
+    assert normalise_name(one) != normalise_name(other)
 
 
 @given(st.text(max_size=20))
 def test_a_normalised_name_is_settled(name: str) -> None:
-    assert normalised(normalised(name)) == normalised(name)
+    assert normalise_name(normalise_name(name)) == normalise_name(name)
 
 
 def test_what_is_alike_is_suggested_and_not_taken() -> None:
@@ -126,15 +126,15 @@ def test_what_is_alike_is_suggested_and_not_taken() -> None:
 )
 def test_a_name_with_another_letter_is_another_name(name: str, place: int, letter: str) -> None:
     spoiled = name[:place] + letter + name[place + 1 :]
-    if normalised(spoiled) != normalised(name):
+    if normalise_name(spoiled) != normalise_name(name):
         found = []
         try:
             found.append(corpora.gazetteer().find(spoiled, DAY, by="name", within=["CG-AC084"]))
         except UnitError:
             return
-        assert normalised(spoiled) in {
-            normalised(registry().units[code].name_en) for code in found
-        } | {normalised(registry().units[code].name_hi) for code in found}
+        assert normalise_name(spoiled) in {
+            normalise_name(registry().units[code].name_en) for code in found
+        } | {normalise_name(registry().units[code].name_hi) for code in found}
 
 
 def test_a_name_that_several_have_is_refused_with_all_of_them() -> None:
@@ -164,10 +164,11 @@ def test_a_unit_that_is_closed_on_the_day_is_not_found() -> None:
 def test_the_unit_above_is_understood_by_code_alias_or_name() -> None:
     units = small(("old town,CG-D-A",))
     assert [
-        units.above(text, EARLY, "district") for text in ("CG-D-A", "cg_d_a", "Old Town", "A", "अ")
+        units.find_at_level(text, EARLY, "district")
+        for text in ("CG-D-A", "cg_d_a", "Old Town", "A", "अ")
     ] == ["CG-D-A"] * 5
     with pytest.raises(UnitError):
-        units.above("old town", EARLY, "assembly")
+        units.find_at_level("old town", EARLY, "assembly")
 
 
 def test_alias_files_tell_all_that_is_wrong_with_file_and_line() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import producers
 from pravah.events import EventError, Membership, Report
-from producers.mapping.pseudonyms import PersonKeys
+from producers.mapping.pseudonyms import Pseudonymiser
 from producers.tables.importer import Importer, ImportMapping, MappingError, TableError, open_table
 from tests.support import small_world
 
@@ -251,7 +251,9 @@ def test_a_person_is_hashed_under_the_installations_key_and_never_sent() -> None
         '[fields.person]\ncolumn = "New"\ntype = "hash"',
     )
     one, other = (
-        Importer(mapping(text), COLUMNS, persons=PersonKeys([key])).event(2, row(New="9000000000"))
+        Importer(mapping(text), COLUMNS, persons=Pseudonymiser([key])).event(
+            2, row(New="9000000000")
+        )
         for key in (b"one", b"other")
     )
     assert b"9000000000" not in one.value

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pravah.settings import Settings
 from producers.gateway.issued_hashes import IssuedState, remembered
 from producers.gateway.store import Store
-from producers.mapping.pseudonyms import PersonKeys, normalised, phone
+from producers.mapping.pseudonyms import Pseudonymiser, normalise_identifier, parse_phone
 from producers.tables.importer import Importer, ImportMapping
 
 OLD, NEW, NEWEST = b"first-key-of-2022", b"second-key-of-2023", b"third-key-of-2024"
@@ -67,8 +67,8 @@ def digest(key: bytes, plain: str) -> str:
     ],
 )
 def test_one_number_is_one_person_however_it_is_written(written: str) -> None:
-    assert phone(written) == "+919000000001"
-    assert PersonKeys([NEW]).hash(written) == digest(NEW, "tel:+919000000001")
+    assert parse_phone(written) == "+919000000001"
+    assert Pseudonymiser([NEW]).hash(written) == digest(NEW, "tel:+919000000001")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_one_number_is_one_person_however_it_is_written(written: str) -> None:
     ],
 )
 def test_numbers_of_other_countries_keep_their_country(written: str, number: str) -> None:
-    assert phone(written) == number
+    assert parse_phone(written) == number
 
 
 @pytest.mark.parametrize(
@@ -100,35 +100,35 @@ def test_numbers_of_other_countries_keep_their_country(written: str, number: str
     ],
 )
 def test_what_is_no_phone_number_is_none(written: str) -> None:
-    assert phone(written) is None
+    assert parse_phone(written) is None
 
 
 def test_names_are_one_person_whatever_case_blanks_and_composition() -> None:
     composed = unicodedata.normalize("NFC", "सीता पड़वार")
-    assert PersonKeys([NEW]).hash(" Sita  NETAM ") == digest(NEW, "sita netam")
+    assert Pseudonymiser([NEW]).hash(" Sita  NETAM ") == digest(NEW, "sita netam")
     assert (
-        PersonKeys([NEW]).hash(unicodedata.normalize("NFD", composed))
+        Pseudonymiser([NEW]).hash(unicodedata.normalize("NFD", composed))
         == digest(NEW, composed)
-        == PersonKeys([NEW]).hash("सीता पड़वार".replace("ड़", "ड\u093c"))
+        == Pseudonymiser([NEW]).hash("सीता पड़वार".replace("ड़", "ड\u093c"))
     )
 
 
 @given(st.text(max_size=30))
 def test_what_is_hashed_is_settled_and_shows_nothing(written: str) -> None:
-    assert normalised(normalised(written)) == normalised(written)
-    (one,) = PersonKeys([NEW]).hashes([written])
+    assert normalise_identifier(normalise_identifier(written)) == normalise_identifier(written)
+    (one,) = Pseudonymiser([NEW]).hash_all([written])
     assert len(one) == 64
     assert int(one, 16) >= 0
 
 
 def test_a_person_who_was_counted_under_an_older_key_keeps_that_hash() -> None:
     memory = Memory()
-    before = PersonKeys([OLD], memory).hash("9000000001")
-    rotated = PersonKeys([NEW, OLD], memory)
+    before = Pseudonymiser([OLD], memory).hash("9000000001")
+    rotated = Pseudonymiser([NEW, OLD], memory)
     assert rotated.hash("+91 90000 00001") == before
     assert rotated.hash("9000000002") == digest(NEW, "tel:+919000000002")
-    again = PersonKeys([NEWEST, NEW, OLD], memory)
-    assert again.hashes(["9000000003", "9000000002", "9000000001"]) == [
+    again = Pseudonymiser([NEWEST, NEW, OLD], memory)
+    assert again.hash_all(["9000000003", "9000000002", "9000000001"]) == [
         digest(NEWEST, "tel:+919000000003"),
         digest(NEW, "tel:+919000000002"),
         before,
@@ -139,7 +139,7 @@ def test_of_two_hashes_that_were_given_out_the_older_stays() -> None:
     """As after two installations' files were put together: figures counted the older one first."""
     memory = Memory()
     memory.remember([digest(key, "tel:+919000000001") for key in (OLD, NEW)])
-    assert PersonKeys([NEWEST, NEW, OLD], memory).hash("9000000001") == digest(
+    assert Pseudonymiser([NEWEST, NEW, OLD], memory).hash("9000000001") == digest(
         OLD, "tel:+919000000001"
     )
 
@@ -154,12 +154,12 @@ def test_however_often_the_key_is_rotated_each_person_has_one_hash(
     """Before each rotation some of ten persons are reported, each time in another way of writing."""
     memory, given_out = Memory(), dict[int, set[str]]()
     for number, persons in enumerate(reported):
-        keys = PersonKeys(KEYS[number::-1], memory)
+        keys = Pseudonymiser(KEYS[number::-1], memory)
         written = [
             f"+91 90000 0000{person}" if number % 2 else f"090000 0000{person}"
             for person in persons
         ]
-        for person, one in zip(persons, keys.hashes(written), strict=True):
+        for person, one in zip(persons, keys.hash_all(written), strict=True):
             given_out.setdefault(person, set()).add(one)
     assert all(len(hashes) == 1 for hashes in given_out.values())
     assert len(set().union(*given_out.values())) == len(given_out)
@@ -174,7 +174,7 @@ def test_imports_and_the_gateway_share_one_memory_on_the_disk(tmp_path: Path) ->
     def imported(keys: list[bytes], number: str) -> str:
         with remembered(settings) as given_out:
             event = (
-                Importer(mapping, ["Unit", "Day", "Phone"], persons=PersonKeys(keys, given_out))
+                Importer(mapping, ["Unit", "Day", "Phone"], persons=Pseudonymiser(keys, given_out))
                 .event(2, ["CG-D-NRP", "2022-03-20", number])
                 .event
             )
@@ -184,24 +184,24 @@ def test_imports_and_the_gateway_share_one_memory_on_the_disk(tmp_path: Path) ->
     assert imported([NEW, OLD], "+91 90000 00001") == before == digest(OLD, "tel:+919000000001")
     assert imported([NEW, OLD], "9000000002") == digest(NEW, "tel:+919000000002")
     with Store.open(settings) as store:
-        assert PersonKeys([NEWEST, NEW, OLD], IssuedState(store)).hash("9000000001") == before
+        assert Pseudonymiser([NEWEST, NEW, OLD], IssuedState(store)).hash("9000000001") == before
 
 
 def test_without_a_memory_all_get_the_newest_key() -> None:
-    assert PersonKeys([NEW, OLD]).hash("9000000001") == digest(NEW, "tel:+919000000001")
+    assert Pseudonymiser([NEW, OLD]).hash("9000000001") == digest(NEW, "tel:+919000000001")
 
 
 def test_keys_come_from_the_settings_and_never_show() -> None:
     settings = Settings.model_validate(
         {"person_key": NEW.decode(), "person_keys_old": [OLD.decode()]}
     )
-    keys = PersonKeys.of(settings, Memory())
+    keys = Pseudonymiser.from_settings(settings, Memory())
     assert keys is not None
     assert all(
         key.decode() not in f"{keys!r} {settings!r} {settings.model_dump_json()}"
         for key in (OLD, NEW)
     )
     assert keys.hash("9000000001") == digest(NEW, "tel:+919000000001")
-    assert PersonKeys.of(Settings.model_validate({"person_key": None})) is None
+    assert Pseudonymiser.from_settings(Settings.model_validate({"person_key": None})) is None
     with pytest.raises(ValueError, match="PRAVAH_PERSON_KEY"):
-        PersonKeys([])
+        Pseudonymiser([])

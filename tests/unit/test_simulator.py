@@ -129,7 +129,7 @@ class Arrived(NamedTuple):
     value: bytes | None
 
 
-def admission(registry: Registry) -> Validator:
+def validator(registry: Registry) -> Validator:
     return Validator(
         registry, small_world.dictionary(), partition_of=lambda _: 0, max_future_hours=24.0
     )
@@ -195,10 +195,10 @@ def test_deliveries_come_in_order_and_never_before_what_they_tell(
 
 
 def test_what_is_good_is_admitted_and_what_is_broken_is_refused(half_year: list[Delivery]) -> None:
-    check = admission(state())
+    check = validator(state())
     reasons = Counter[str]()
     for delivery in half_year:
-        verdict = check.admit(0, arrived(delivery))
+        verdict = check.validate(0, arrived(delivery))
         assert isinstance(verdict, Rejected) == (delivery.sort == "broken"), (verdict, delivery)
         if isinstance(verdict, Rejected):
             reasons[verdict.reason] += 1
@@ -351,15 +351,15 @@ def test_every_way_to_break_an_event_is_refused(breakage: str) -> None:
         "source": {"tool": "kobotoolbox", "producer": "kobo:cg-1"},
         "data": {"platform": "facebook", "posts": 2},
     }
-    check = admission(small_world.registry())
+    check = validator(small_world.registry())
     around = Surroundings(("CG-AC999",), "CG-AC002-B0005")
     for seed in range(30):
         value = BREAKAGES[breakage](good, Random(seed), around)
-        assert isinstance(check.admit(0, Arrived(0, 1_646_500_000_000, None, value)), Rejected), (
+        assert isinstance(check.validate(0, Arrived(0, 1_646_500_000_000, None, value)), Rejected), (
             value
         )
     assert not isinstance(
-        check.admit(0, Arrived(0, 1_646_500_000_000, None, orjson.dumps(good))), Rejected
+        check.validate(0, Arrived(0, 1_646_500_000_000, None, orjson.dumps(good))), Rejected
     )
 
 
@@ -393,9 +393,9 @@ def test_any_span_and_shares_give_what_is_asked(
     )  # type: ignore[arg-type]
     deliveries = list(simulate(small_world.registry(), plan(), options))
     assert abs(len(deliveries) - count) <= 0.02 * count + 20
-    check = admission(small_world.registry())
+    check = validator(small_world.registry())
     for delivery in deliveries:
-        assert isinstance(check.admit(0, arrived(delivery)), Rejected) == (
+        assert isinstance(check.validate(0, arrived(delivery)), Rejected) == (
             delivery.sort == "broken"
         ), delivery
     assert all(
