@@ -1,18 +1,7 @@
-"""The command `pravah`: it puts the parts together, one module a command.
+"""The command `pravah`: each module parses the arguments of a command and prints its result.
 
-| module | commands |
-| --- | --- |
-| `main` | the application; errors become one line and an exit code |
-| `stack` | `up`, `down`, `status` |
-| `prepare` | topics, schema, registry and metric dictionary, for `up`, `demo` and the tests |
-| `worker` | `worker` |
-| `units`, `units_apply` | `units check`, `units load`, `units show`, `units apply` |
-| `emit`, `import_file`, `simulate` | `emit`, `import`, `simulate` |
-| `reconcile`, `explain`, `doctor` | `reconcile`, `explain`, `doctor` |
-| `gateway` | `gateway`, with `status`, `rejected`, `replay`, `check`, `pull`, `reconcile` |
-| `report` | `report` |
-| `replay` | `replay rejected`, `replay log`, `replay ledger`, `replay lost` |
-| `demo` | `demo` |
+It may import every other package, and none of them imports it. Start reading at `main`, the table
+of the commands.
 
-Exit 0 for success, 1 for a finding, 2 for wrong use.
+Exit codes: 0 success, 1 a finding, 2 wrong use.
 """

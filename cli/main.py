@@ -1,93 +1,116 @@
-"""The application: every command, and errors told as one line with an exit code."""
+"""The command `pravah`: the table of its commands, and errors as one line with an exit code."""
 
 import sys
+from typing import Any
 
 import typer
-from kafka.errors import KafkaError
-from pydantic import ValidationError
 
-from cli import stack as stack_commands
-from cli.api import api
-from cli.backcheck import backcheck
-from cli.demo import demo
-from cli.emit import emit
-from cli.explain import explain
-from cli.gateway import gateway
-from cli.grafana import grafana
-from cli.import_file import import_file
-from cli.plan import plan
-from cli.pull import pull
-from cli.reconcile import reconcile
-from cli.replay import replay
-from cli.report import report
-from cli.simulate import simulate_command
-from cli.units import units
-from cli.watch import watch
-from cli.worker import worker
-from doctor.doctor import doctor
-from pravah.errors import PravahError
-from producers.gateway.sources import FieldSourcesError
-from replica.sources import SourcesError
-from sinks.connection import first_line, is_retryable
+from cli.lazy import CommandSpec, LazyGroup
+
+COMMANDS = {
+    "up": CommandSpec("cli.stack:up", "stack", "Start Kafka and ClickHouse and prepare them."),
+    "down": CommandSpec("cli.stack:down", "stack", "Stop Kafka and ClickHouse; their data stay."),
+    "status": CommandSpec(
+        "cli.stack:status", "stack", "Show the servers and how far figures are behind the log."
+    ),
+    "demo": CommandSpec("cli.demo:demo", "stack", "Run the 2022 campaign from end to end."),
+    "worker": CommandSpec("cli.worker:worker", "worker", "Roll events up until a signal."),
+    "emit": CommandSpec("cli.emit:emit", "cli", "Send events from JSON lines."),
+    "import": CommandSpec(
+        "cli.import_file:import_file", "cli", "Send the rows of a CSV or XLSX file as events."
+    ),
+    "simulate": CommandSpec(
+        "cli.simulate:simulate_command", "stack", "Send the events of a simulated campaign."
+    ),
+    "units": CommandSpec("cli.units:units", "stack", "Check, load, show and move units."),
+    "plan": CommandSpec("cli.plan:plan", "stack", "Load the plan; show progress and defaulters."),
+    "watch": CommandSpec(
+        "cli.watch:watch", "stack", "Show silent units, unusual values, completeness and members."
+    ),
+    "backcheck": CommandSpec(
+        "cli.backcheck:backcheck", "stack", "Draw samples to verify and enter the outcomes."
+    ),
+    "report": CommandSpec("cli.report:report", "report", "Write the situation report of a unit."),
+    "reconcile": CommandSpec(
+        "cli.reconcile:reconcile", "stack", "Recount every figure from the ledger and compare."
+    ),
+    "explain": CommandSpec("cli.explain:explain", "stack", "Show the events behind a figure."),
+    "replay": CommandSpec("cli.replay:replay", "stack", "Send rejected records again."),
+    "doctor": CommandSpec("cli.doctor:doctor", "all", "Check the whole deployment."),
+    "gateway": CommandSpec(
+        "cli.gateway:gateway", "gateway", "Serve the hooks of field tools and POST /v1/events."
+    ),
+    "api": CommandSpec("cli.api:api", "api", "Serve the AICC's API; manage its tokens."),
+    "pull": CommandSpec("cli.pull:pull", "replica", "Keep a copy of the figures of many states."),
+    "grafana": CommandSpec(
+        "cli.grafana:grafana", "grafana", "Build and provision dashboards and alerts."
+    ),
+}
+
+
+class _Commands(LazyGroup):
+    specs = COMMANDS
+
 
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Pravah: activity of a party's units, from the booth to national headquarters, in exact figures.",
+    help="Pravah: activity of a party's units, from the booth to national headquarters, "
+    "in exact figures.",
 )
-for command in (
-    stack_commands.up,
-    stack_commands.down,
-    stack_commands.status,
-    demo,
-    worker,
-    emit,
-    reconcile,
-    explain,
-    doctor,
-):
-    app.command()(command)
-app.command("import")(import_file)
-app.command()(pull)
-app.command()(report)
-app.command("simulate")(simulate_command)
-app.add_typer(units, name="units")
-app.add_typer(plan, name="plan")
-app.add_typer(watch, name="watch")
-app.add_typer(backcheck, name="backcheck")
-app.add_typer(api, name="api")
-app.add_typer(gateway, name="gateway")
-app.add_typer(replay, name="replay")
-app.add_typer(grafana, name="grafana")
+
+
+@app.callback()
+def _root() -> None:
+    pass
 
 
 def main() -> None:
-    """Run a command. What a person can mend is told in one line, without a traceback: exit 1 for findings, 2 for wrong use."""
+    """Run a command. An error of the user's is one line: exit 1 for a finding, 2 for wrong use."""
     try:
-        app()
-    except ValidationError as error:
-        wrong = "; ".join(
-            f"PRAVAH_{'__'.join(map(str, item['loc'])).upper()}: {item['msg']}"
-            for item in error.errors(include_input=False)
-        )
-        sys.exit(_told(wrong, 2))
-    except (PravahError, SourcesError, FieldSourcesError, LookupError, KafkaError) as error:
-        sys.exit(_told(error, 1))
+        app(prog_name="pravah")
     except Exception as error:
-        if not is_retryable(error):
+        message, code = _explain(error)
+        if not code:
             raise
-        sys.exit(
-            _told(
-                f"a server does not answer ({first_line(error)}); `pravah status` shows what runs, `pravah up` starts it",
-                1,
-            )
-        )
+        typer.echo(f"error: {message}", err=True)
+        sys.exit(code)
 
 
-def _told(error: object, code: int) -> int:
-    typer.echo(f"error: {error}", err=True)
-    return code
+def _explain(error: Exception) -> tuple[str, int]:
+    """Return the message and the exit code for an error; 0 if it is a defect of Pravah's.
+
+    Drivers are not imported here: a class whose module is not loaded has raised nothing.
+    """
+    if _is_a(error, "pydantic", "ValidationError"):
+        return _settings_message(error), 2
+    if isinstance(error, LookupError) or any(
+        _is_a(error, module, name)
+        for module, name in (("pravah.errors", "PravahError"), ("kafka.errors", "KafkaError"))
+    ):
+        return str(error), 1
+    connection = sys.modules.get("sinks.connection")
+    if connection.is_retryable(error) if connection else isinstance(error, EOFError | OSError):
+        cause = connection.first_line(error) if connection else f"{type(error).__name__}: {error}"
+        return (
+            f"a server does not answer ({cause}); "
+            "`pravah status` shows which run, `pravah up` starts them"
+        ), 1
+    return "", 0
+
+
+def _is_a(error: Exception, module: str, name: str) -> bool:
+    kind = getattr(sys.modules.get(module), name, None)
+    return kind is not None and isinstance(error, kind)
+
+
+def _settings_message(error: Any) -> str:
+    return "; ".join(
+        f"PRAVAH_{'__'.join(map(str, item['loc'])).upper()}: {item['msg']}"
+        for item in error.errors(include_input=False)
+    )
 
 
 if __name__ == "__main__":

@@ -6,8 +6,10 @@ from os import environ
 from pathlib import Path
 from typing import Any
 
+from pravah.errors import PravahError
 
-class SourcesError(ValueError):
+
+class SourcesError(PravahError, ValueError):
     """A sources file cannot be used; the message lists everything wrong with it."""
 
 

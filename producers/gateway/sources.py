@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from pravah.errors import PravahError
+
 Tool = Literal["events", "kobo", "odk", "commcare", "rapidpro", "glific"]
 """`events` sends events that are ready, to `/v1/events`; the others have hooks."""
 
@@ -27,7 +29,7 @@ _EVERY = re.compile(r"(\d+)([smhd])")
 _UNIT_OF_TIME = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-class FieldSourcesError(ValueError):
+class FieldSourcesError(PravahError, ValueError):
     """A folder of sources that cannot be used, with everything found wrong in it."""
 
 

@@ -1,0 +1,74 @@
+"""A group of commands that imports a command's module when the command runs.
+
+`pravah --help` therefore imports none of the servers' packages, and an installation without the
+packages of one part runs all others.
+"""
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_group
+
+MISSING_PACKAGES_EXIT_CODE = 2
+
+
+class CommandSpec(NamedTuple):
+    """Where a command is, and what it needs."""
+
+    target: str
+    """`module:attribute` of a function or a `typer.Typer`."""
+    extra: str
+    """The extra of the distribution `pravah` with the packages that the command imports."""
+    summary: str
+    """One line for `pravah --help`."""
+
+
+class LazyGroup(TyperGroup):
+    """Commands by their specifications; `pravah --help` shows placeholders with the summaries."""
+
+    specs: dict[str, CommandSpec]
+
+    def __init__(self, **attrs: Any) -> None:
+        super().__init__(**attrs)
+        for name, spec in self.specs.items():
+            self.add_command(TyperCommand(name, help=spec.summary), name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Replace the placeholder of the command that is to run by the command itself."""
+        name, _, rest = super().resolve_command(ctx, args)
+        ctx.invoked_subcommand = name
+        return name, load(str(name), self.specs[str(name)]), rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command. A missing package, at the start or as it runs, is one line and exit 2."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            if find_spec((error.name or __name__).partition(".")[0]) is not None:
+                raise  # a defect: the package is installed, and lacks the module
+            name = ctx.invoked_subcommand
+            typer.echo(
+                f"`pravah {name}` needs packages that are not installed: "
+                f"pip install 'pravah[{self.specs[name].extra}]'",
+                err=True,
+            )
+            raise typer.Exit(MISSING_PACKAGES_EXIT_CODE) from error
+
+
+def load(name: str, spec: CommandSpec) -> Any:
+    """Import a command and build it under its name.
+
+    Raises:
+        ModuleNotFoundError: a package that it imports is not installed.
+    """
+    module, _, attribute = spec.target.partition(":")
+    command = getattr(import_module(module), attribute)
+    parent = typer.Typer()
+    if isinstance(command, typer.Typer):
+        parent.add_typer(command, name=name)
+    else:
+        parent.command(name)(command)
+    return get_group(parent).commands[name]
