@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
@@ -12,9 +12,11 @@ from rich.table import Table
 
 from cli.progress import Advance, progress
 from pravah.settings import Settings
-from replica.pull import Puller, PullError, PullResult
 from replica.sources import Source, sources_from_toml
 from sinks.connection import connect
+
+if TYPE_CHECKING:
+    from replica.pull import PullResult
 
 
 def pull(
@@ -50,6 +52,8 @@ def pull(
     It can be killed at any moment; the next pull continues. Exit 1 if a state does not answer or a
     total differs.
     """
+    from replica.pull import PullError
+
     if (into is None) == (not into_clickhouse):
         msg = "give a destination: either --into FOLDER or --into-clickhouse"
         raise typer.BadParameter(msg)
@@ -71,7 +75,10 @@ def pull(
     raise typer.Exit(1 if failures or any(one.different for one in results) else 0)
 
 
-def _pull(source: Source, into: Path | None, on_page: Callable[[PullResult], None]) -> PullResult:
+def _pull(
+    source: Source, into: Path | None, on_page: Callable[["PullResult"], None]
+) -> "PullResult":
+    from replica.pull import Puller
     from replica.store import ClickHouseCopy, ParquetCopy
 
     client = None if into is not None else connect(Settings().clickhouse, "writer")
@@ -91,7 +98,7 @@ def _pull(source: Source, into: Path | None, on_page: Callable[[PullResult], Non
             client.disconnect()
 
 
-def _print(results: list[PullResult], failures: list[str]) -> None:
+def _print(results: list["PullResult"], failures: list[str]) -> None:
     table = Table("state", "pages", "figures changed", "totals compared", "different")
     for one in results:
         table.add_row(
@@ -106,5 +113,5 @@ def _print(results: list[PullResult], failures: list[str]) -> None:
         typer.echo(f"error: {failure}", err=True)
 
 
-def _show_rows(advance: Advance) -> Callable[[PullResult], None]:
+def _show_rows(advance: Advance) -> Callable[["PullResult"], None]:
     return lambda result: advance(0, f"{result.rows:,} figures")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 import httpx2
 
@@ -11,7 +12,9 @@ from pravah.client import MAX_ATTEMPTS, ApiError, Client
 from pravah.days import KOLKATA
 from pravah.errors import PravahError
 from replica.sources import Source
-from replica.store import Copy
+
+if TYPE_CHECKING:
+    from replica.store import Copy
 
 PAGE_SIZE = 100_000
 # Comparisons before giving up on a source whose figures change each time.
@@ -45,7 +48,7 @@ class Puller:
     def __init__(
         self,
         source: Source,
-        copy: Copy,
+        copy: "Copy",
         *,
         page_size: int = PAGE_SIZE,
         transport: httpx2.BaseTransport | None = None,

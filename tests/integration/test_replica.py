@@ -103,8 +103,8 @@ def open_copy(
                 ]
             else:
                 found = writer.execute(
-                    "SELECT level, unit, metric, day, value, verified_value FROM pulled_rollups FINAL"
-                    " WHERE source = 'CG'"
+                    "SELECT level, unit, metric, day, value, verified_value"
+                    " FROM pulled_rollups FINAL WHERE source = 'CG'"
                 )
             assert len({row[:4] for row in found}) == len(found)
             return {
