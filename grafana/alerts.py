@@ -45,19 +45,29 @@ class AlertRule:
 
 # an office that forecasts say will miss its deadline within three weeks, while there is time to do something
 _AT_RISK = f"""
-    SELECT f.unit AS unit, any({name("u")}) AS unit_name, f.milestone AS milestone, any(concat(m.name_hi, ' · ', m.name_en)) AS milestone_name,
-           formatDateTime(any(f.deadline), '%d-%m-%Y') AS deadline, if(any(f.outlook) = 'forecast', formatDateTime(any(f.reached_at), '%d-%m-%Y'), 'दिखता नहीं · not in sight') AS expected_on,
-           toFloat64(any(f.goal) - any(f.done)) AS missing
+    SELECT
+        f.unit AS unit, any({name("u")}) AS unit_name, f.milestone AS milestone,
+        any(concat(m.name_hi, ' · ', m.name_en)) AS milestone_name,
+        formatDateTime(any(f.deadline), '%d-%m-%Y') AS deadline,
+        if(
+            any(f.outlook) = 'forecast', formatDateTime(any(f.reached_at), '%d-%m-%Y'),
+            'दिखता नहीं · not in sight'
+        ) AS expected_on,
+        toFloat64(any(f.goal) - any(f.done)) AS missing
     FROM board_forecast(as_of = $__toTime, share = 0.8) AS f
     INNER JOIN units AS u ON u.unit = f.unit
     INNER JOIN milestones AS m ON m.plan = f.plan AND m.milestone = f.milestone
-    WHERE f.level = 'district' AND f.deadline BETWEEN {DAY} AND {DAY} + 21 AND f.expected > 1 AND (f.outlook = 'not_in_sight' OR f.outlook = 'forecast' AND f.reached_at > f.deadline)
+    WHERE f.level = 'district' AND f.deadline BETWEEN {DAY} AND {DAY} + 21 AND f.expected > 1
+      AND (f.outlook = 'not_in_sight' OR f.outlook = 'forecast' AND f.reached_at > f.deadline)
     GROUP BY unit, milestone
 """
 
 _OVERDUE = f"""
-    SELECT p.unit AS unit, any({name("u")}) AS unit_name, p.milestone AS milestone, any(concat(m.name_hi, ' · ', m.name_en)) AS milestone_name,
-           formatDateTime(any(m.deadline), '%d-%m-%Y') AS deadline, toFloat64(any(p.overdue) / any(p.expected) * 100) AS overdue_percent
+    SELECT
+        p.unit AS unit, any({name("u")}) AS unit_name, p.milestone AS milestone,
+        any(concat(m.name_hi, ' · ', m.name_en)) AS milestone_name,
+        formatDateTime(any(m.deadline), '%d-%m-%Y') AS deadline,
+        toFloat64(any(p.overdue) / any(p.expected) * 100) AS overdue_percent
     FROM board_progress(as_of = $__toTime) AS p
     INNER JOIN units AS u ON u.unit = p.unit
     INNER JOIN milestones AS m ON m.milestone = p.milestone AND startsWith(p.unit, m.plan)
@@ -66,24 +76,49 @@ _OVERDUE = f"""
 """
 
 _SILENT = f"""
-    SELECT u.unit AS unit, {name("u")} AS unit_name, toFloat64({DAY} - if(l.last_day = toDate(0), u.valid_from, l.last_day)) AS days
+    SELECT
+        u.unit AS unit, {name("u")} AS unit_name,
+        toFloat64({DAY} - if(l.last_day = toDate(0), u.valid_from, l.last_day)) AS days
     FROM units AS u
-    LEFT JOIN (SELECT unit, max(day) AS last_day FROM journal FINAL WHERE level = 'district' AND day <= {DAY} AND reports > 0 GROUP BY unit) AS l ON l.unit = u.unit
-    WHERE u.level = 'district' AND {DAY} BETWEEN u.valid_from AND u.valid_to AND splitByChar('-', u.unit)[1] IN (SELECT plan FROM plans)
+    LEFT JOIN (
+        SELECT unit, max(day) AS last_day
+        FROM journal FINAL
+        WHERE level = 'district' AND day <= {DAY} AND reports > 0
+        GROUP BY unit
+    ) AS l ON l.unit = u.unit
+    WHERE u.level = 'district' AND {DAY} BETWEEN u.valid_from AND u.valid_to
+      AND splitByChar('-', u.unit)[1] IN (SELECT plan FROM plans)
       AND (SELECT count() FROM journal WHERE level = 'state') > 0
 """
 
 # yesterday, the last whole day, against the median of the 28 before; where too little is usual, chance makes any factor
 _CHANGE = f"""
-    SELECT unit, any(unit_name) AS unit_name, what, if(ratio < 1, 'गिरावट · drop', 'उछाल · jump') AS direction, toFloat64(abs(log2(ratio))) AS doublings
+    SELECT
+        unit, any(unit_name) AS unit_name, what,
+        if(ratio < 1, 'गिरावट · drop', 'उछाल · jump') AS direction,
+        toFloat64(abs(log2(ratio))) AS doublings
     FROM (
-        SELECT a.unit AS unit, {name("u")} AS unit_name, a.what AS what, (a.yesterday + 1) / (a.usual + 1) AS ratio
+        SELECT
+            a.unit AS unit, {name("u")} AS unit_name, a.what AS what,
+            (a.yesterday + 1) / (a.usual + 1) AS ratio
         FROM (
-            SELECT unit, what, sumIf(amount, day = {DAY} - 1) AS yesterday, quantileExactIf(0.5)(amount, day < {DAY} - 1) AS usual, countIf(day < {DAY} - 1) AS days
+            SELECT
+                unit, what, sumIf(amount, day = {DAY} - 1) AS yesterday,
+                quantileExactIf(0.5)(amount, day < {DAY} - 1) AS usual,
+                countIf(day < {DAY} - 1) AS days
             FROM (
-                SELECT unit, day, if(startsWith(metric, 'members_'), 'सदस्य · members', 'पोस्ट · posts') AS what, sum(value) AS amount FROM rollups
+                SELECT
+                    unit, day,
+                    if(startsWith(metric, 'members_'), 'सदस्य · members', 'पोस्ट · posts') AS what,
+                    sum(value) AS amount
+                FROM rollups
                 WHERE level = 'district' AND day BETWEEN {DAY} - 29 AND {DAY} - 1
-                  AND metric IN (SELECT metric FROM metrics WHERE type = 'flow' AND (startsWith(metric, 'members_') OR startsWith(metric, 'posts_')))
+                  AND metric IN (
+                      SELECT metric
+                      FROM metrics
+                      WHERE type = 'flow'
+                        AND (startsWith(metric, 'members_') OR startsWith(metric, 'posts_'))
+                  )
                 GROUP BY unit, what, day
             )
             GROUP BY unit, what
@@ -99,8 +134,11 @@ _CHUNKS = "(SELECT * FROM chunks ORDER BY updated_at DESC LIMIT 1 BY partition, 
 _REJECTS = f"""
     SELECT toFloat64(recent_rejected / recent * 100) AS percent
     FROM (
-        SELECT sumIf(records, last_appended_at > $__toTime - INTERVAL 1 HOUR) AS recent, sumIf(rejected, last_appended_at > $__toTime - INTERVAL 1 HOUR) AS recent_rejected,
-               sumIf(records, last_appended_at <= $__toTime - INTERVAL 1 HOUR) AS earlier, sumIf(rejected, last_appended_at <= $__toTime - INTERVAL 1 HOUR) AS earlier_rejected
+        SELECT
+            sumIf(records, last_appended_at > $__toTime - INTERVAL 1 HOUR) AS recent,
+            sumIf(rejected, last_appended_at > $__toTime - INTERVAL 1 HOUR) AS recent_rejected,
+            sumIf(records, last_appended_at <= $__toTime - INTERVAL 1 HOUR) AS earlier,
+            sumIf(rejected, last_appended_at <= $__toTime - INTERVAL 1 HOUR) AS earlier_rejected
         FROM {_CHUNKS} AS c WHERE last_appended_at BETWEEN $__toTime - INTERVAL 7 DAY AND $__toTime
     )
     WHERE recent >= 100 AND recent_rejected / recent > 3 * (earlier_rejected + 1) / (earlier + 100)
@@ -108,17 +146,33 @@ _REJECTS = f"""
 
 # how old the newest record was when it was last made durable; what does not move at all is stale, not late
 _LAG = """
-    SELECT toString(partition) AS partition, toFloat64(dateDiff('second', argMax(last_appended_at, updated_at), max(updated_at))) AS seconds
-    FROM chunks WHERE NOT closed AND updated_at BETWEEN $__toTime - INTERVAL 10 MINUTE AND $__toTime + INTERVAL 1 MINUTE GROUP BY partition
+    SELECT
+        toString(partition) AS partition,
+        toFloat64(
+            dateDiff('second', argMax(last_appended_at, updated_at), max(updated_at))
+        ) AS seconds
+    FROM chunks
+    WHERE NOT closed
+      AND updated_at BETWEEN $__toTime - INTERVAL 10 MINUTE AND $__toTime + INTERVAL 1 MINUTE
+    GROUP BY partition
 """
 
 _STALE = """
-    SELECT toFloat64(if(toHour($__toTime, 'Asia/Kolkata') BETWEEN 9 AND 21, dateDiff('minute', max(last_appended_at), $__toTime), 0)) AS minutes
+    SELECT toFloat64(
+        if(
+            toHour($__toTime, 'Asia/Kolkata') BETWEEN 9 AND 21,
+            dateDiff('minute', max(last_appended_at), $__toTime), 0
+        )
+    ) AS minutes
     FROM chunks WHERE last_appended_at <= $__toTime HAVING count() > 0
 """
 
 _RECONCILE = """
-    SELECT toFloat64(different) AS different FROM reconciliations WHERE at <= $__toTime AND repair = 0 AND at > $__toTime - INTERVAL 7 DAY ORDER BY at DESC LIMIT 1
+    SELECT toFloat64(different) AS different
+    FROM reconciliations
+    WHERE at <= $__toTime AND repair = 0 AND at > $__toTime - INTERVAL 7 DAY
+    ORDER BY at DESC
+    LIMIT 1
 """
 
 RULES = (

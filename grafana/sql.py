@@ -33,7 +33,10 @@ PROGRESS = f"(SELECT s.milestone AS milestone, {_COUNTS} FROM board_status(as_of
 """The chosen unit's rows of `board_progress`, counted from what stands below it and no other unit."""
 
 NEXT_LEVEL = f"""(
-    SELECT transform(any(toString(level)), ['national', 'state', 'division', 'district', 'assembly'], ['state', 'district', 'district', 'assembly', 'booth'], 'booth')
+    SELECT transform(
+        any(toString(level)), ['national', 'state', 'division', 'district', 'assembly'],
+        ['state', 'district', 'district', 'assembly', 'booth'], 'booth'
+    )
     FROM units WHERE unit = {UNIT}
 )"""
 """The level that a table below it shows: below a state its districts, since a division has no office of its own to call."""
@@ -50,7 +53,8 @@ def within(level: str) -> str:
     """
     return f"""(
         SELECT unit, ancestor FROM unit_ancestors
-        WHERE ancestor IN (SELECT unit FROM units WHERE level = {level} AND unit IN {BELOW}) AND {DAY} BETWEEN valid_from AND valid_to
+        WHERE ancestor IN (SELECT unit FROM units WHERE level = {level} AND unit IN {BELOW})
+          AND {DAY} BETWEEN valid_from AND valid_to
     )"""
 
 
@@ -78,5 +82,9 @@ def name(alias: str) -> str:
 def keys_below(unit: str = UNIT) -> str:
     """The routing keys under which events of a unit, or of any unit that ever stood below it, lie in the ledger, which is sorted by them."""
     return f"""(
-        SELECT DISTINCT if(match(unit, '-AC[0-9]{{3}}-B'), substring(unit, 1, position(unit, '-B') - 1), unit) FROM unit_ancestors WHERE ancestor = {unit}
+        SELECT DISTINCT if(
+            match(unit, '-AC[0-9]{{3}}-B'), substring(unit, 1, position(unit, '-B') - 1), unit
+        )
+        FROM unit_ancestors
+        WHERE ancestor = {unit}
     )"""

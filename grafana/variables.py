@@ -36,7 +36,8 @@ def units(levels: str, *, label: str = "इकाई · unit") -> dashboard.Quer
     """One unit of some levels (a list in SQL), the highest first; a scoped account is offered its own alone."""
     query = f"""
         SELECT unit AS value, concat(name_hi, ' · ', name_en) AS text FROM units
-        WHERE toString(level) IN ({levels}) AND (level != 'state' OR unit IN (SELECT plan FROM plans))
+        WHERE toString(level) IN ({levels})
+          AND (level != 'state' OR unit IN (SELECT plan FROM plans))
         ORDER BY level, text
     """
     return _asked("unit", label, query)
@@ -51,7 +52,10 @@ def assemblies() -> dashboard.QueryVariable:
 def milestones() -> dashboard.QueryVariable:
     """Milestones of the plans in force, several at a time."""
     query = """
-        SELECT milestone AS value, concat(any(name_hi), ' · ', any(name_en)) AS text FROM milestones GROUP BY milestone ORDER BY min(position)
+        SELECT milestone AS value, concat(any(name_hi), ' · ', any(name_en)) AS text
+        FROM milestones
+        GROUP BY milestone
+        ORDER BY min(position)
     """
     return _several(_asked("milestone", "लक्ष्य · milestone", query))
 

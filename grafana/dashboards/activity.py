@@ -18,14 +18,21 @@ CHOSEN_AT_FIRST = (
 STOCKS = "(SELECT metric FROM metrics WHERE type = 'stock')"
 
 TOTALS = f"""
-    SELECT m.metric AS metric, concat(m.name_hi, ' · ', m.name_en) AS name, toString(m.type) AS type, f.value AS value, f.verified AS verified, f.verified / nullIf(f.value, 0) AS share,
-           f.usual AS usual, f.days AS days
+    SELECT
+        m.metric AS metric, concat(m.name_hi, ' · ', m.name_en) AS name, toString(m.type) AS type,
+        f.value AS value, f.verified AS verified, f.verified / nullIf(f.value, 0) AS share,
+        f.usual AS usual, f.days AS days
     FROM metrics AS m
     LEFT JOIN (
-        SELECT metric, if(any(stock), argMax(amount, day), sumIf(amount, day >= {FIRST})) AS value, if(any(stock), argMax(proved, day), sumIf(proved, day >= {FIRST})) AS verified,
-               if(any(stock), NULL, quantileExactIfOrNull(0.5)(amount, day >= {FIRST})) AS usual, countIf(day >= {FIRST}) AS days
+        SELECT
+            metric, if(any(stock), argMax(amount, day), sumIf(amount, day >= {FIRST})) AS value,
+            if(any(stock), argMax(proved, day), sumIf(proved, day >= {FIRST})) AS verified,
+            if(any(stock), NULL, quantileExactIfOrNull(0.5)(amount, day >= {FIRST})) AS usual,
+            countIf(day >= {FIRST}) AS days
         FROM (
-            SELECT metric, day, value AS amount, verified_value AS proved, metric IN {STOCKS} AS stock FROM rollups
+            SELECT
+                metric, day, value AS amount, verified_value AS proved, metric IN {STOCKS} AS stock
+            FROM rollups
             WHERE level = {LEVEL} AND unit = {UNIT} AND {CHOSEN} AND day <= {DAY}
         )
         WHERE stock OR day >= {FIRST} GROUP BY metric
@@ -43,12 +50,16 @@ def by_day(kind: str) -> str:
     )
     day = "day" if kind == "flow" else f"greatest(day, {FIRST})"
     return f"""
-        SELECT toDateTime(d.day, 'Asia/Kolkata') AS time, concat(m.name_hi, ' · ', m.name_en) AS name, {amount} AS value
+        SELECT
+            toDateTime(d.day, 'Asia/Kolkata') AS time, concat(m.name_hi, ' · ', m.name_en) AS name,
+            {amount} AS value
         FROM {DAYS} AS d
         CROSS JOIN (SELECT * FROM metrics WHERE type = '{kind}' AND {CHOSEN}) AS m
         LEFT JOIN (
             SELECT metric, {day} AS at, argMax(value, day) AS value FROM rollups
-            WHERE level = {LEVEL} AND unit = {UNIT} AND {CHOSEN} AND day BETWEEN {FIRST if kind == "flow" else "toDate('1970-01-01')"} AND {DAY} GROUP BY metric, at
+            WHERE level = {LEVEL} AND unit = {UNIT} AND {CHOSEN}
+              AND day BETWEEN {FIRST if kind == "flow" else "toDate('1970-01-01')"} AND {DAY}
+            GROUP BY metric, at
         ) AS f ON f.metric = m.metric AND f.at = d.day
         ORDER BY time, name SETTINGS join_use_nulls = 1
     """
@@ -60,39 +71,65 @@ EXACT_UP_TO = 200_000
 """Up to so many keys below a unit persons are counted exactly."""
 
 PERSONS = f"""
-    SELECT members, verified, if(named = 0, NULL, named) AS named, if(named = 0, NULL, persons) AS persons, if(named = 0, NULL, (toInt64(named) - toInt64(persons)) / named) AS repeated,
-           toString(method) AS method
+    SELECT
+        members, verified, if(named = 0, NULL, named) AS named,
+        if(named = 0, NULL, persons) AS persons,
+        if(named = 0, NULL, (toInt64(named) - toInt64(persons)) / named) AS repeated,
+        toString(method) AS method
     FROM members_at(as_of = $__toTime, exact_up_to = {EXACT_UP_TO}) WHERE unit = {UNIT}
 """
 
 TWICE = f"""
-    SELECT member_key, memberships, arrayStringConcat(arraySlice(units, 1, 5), ', ') AS where, length(units) AS units_named, first_day, last_day
-    FROM members_named_twice(as_of = $__toTime, unit = {UNIT}) ORDER BY memberships DESC, last_day DESC, member_key LIMIT 100
+    SELECT
+        member_key, memberships, arrayStringConcat(arraySlice(units, 1, 5), ', ') AS where,
+        length(units) AS units_named, first_day, last_day
+    FROM members_named_twice(as_of = $__toTime, unit = {UNIT})
+    ORDER BY memberships DESC, last_day DESC, member_key
+    LIMIT 100
 """
 
 COMPARED = f"""
-    SELECT u.unit AS unit, {name("u")} AS name, b.booths AS booths, f.posts / b.booths * 100 AS posts, f.reach / b.booths * 100 AS reach, f.engagements / nullIf(f.reach, 0) AS engaged,
-           f.members / b.booths * 100 AS members, f.digital / nullIf(f.members, 0) AS digital, f.verified / nullIf(f.members, 0) AS verified
+    SELECT
+        u.unit AS unit, {name("u")} AS name, b.booths AS booths, f.posts / b.booths * 100 AS posts,
+        f.reach / b.booths * 100 AS reach, f.engagements / nullIf(f.reach, 0) AS engaged,
+        f.members / b.booths * 100 AS members, f.digital / nullIf(f.members, 0) AS digital,
+        f.verified / nullIf(f.members, 0) AS verified
     FROM units AS u
     INNER JOIN (
         SELECT if(a.ancestor_level = a.own_level, a.unit, a.ancestor) AS unit, count() AS booths
-        FROM (SELECT *, 'booth' AS own_level FROM unit_ancestors WHERE {DAY} BETWEEN valid_from AND valid_to) AS a
+        FROM (
+            SELECT *, 'booth' AS own_level
+            FROM unit_ancestors
+            WHERE {DAY} BETWEEN valid_from AND valid_to
+        ) AS a
         WHERE a.unit IN (SELECT unit FROM units WHERE level = 'booth') GROUP BY unit
     ) AS b ON b.unit = u.unit
     LEFT JOIN (
-        SELECT unit, sumIfOrNull(value, startsWith(metric, 'posts_')) AS posts, sumIfOrNull(value, startsWith(metric, 'reach_')) AS reach,
-               sumIfOrNull(value, startsWith(metric, 'engagements_')) AS engagements, sumIfOrNull(value, startsWith(metric, 'members_')) AS members,
-               sumIfOrNull(value, metric = 'members_digital') AS digital, sumIfOrNull(verified_value, startsWith(metric, 'members_')) AS verified
+        SELECT
+            unit, sumIfOrNull(value, startsWith(metric, 'posts_')) AS posts,
+            sumIfOrNull(value, startsWith(metric, 'reach_')) AS reach,
+            sumIfOrNull(value, startsWith(metric, 'engagements_')) AS engagements,
+            sumIfOrNull(value, startsWith(metric, 'members_')) AS members,
+            sumIfOrNull(value, metric = 'members_digital') AS digital,
+            sumIfOrNull(verified_value, startsWith(metric, 'members_')) AS verified
         FROM rollups WHERE level = {NEXT_LEVEL} AND day BETWEEN {FIRST} AND {DAY}
-          AND metric IN (SELECT metric FROM metrics WHERE type = 'flow' AND match(metric, '^(posts|reach|engagements|members)_')) GROUP BY unit
+          AND metric IN (
+              SELECT metric
+              FROM metrics
+              WHERE type = 'flow' AND match(metric, '^(posts|reach|engagements|members)_')
+          )
+        GROUP BY unit
     ) AS f ON f.unit = u.unit
-    WHERE toString(u.level) = {NEXT_LEVEL} AND u.unit IN {BELOW} AND {DAY} BETWEEN u.valid_from AND u.valid_to
+    WHERE toString(u.level) = {NEXT_LEVEL} AND u.unit IN {BELOW}
+      AND {DAY} BETWEEN u.valid_from AND u.valid_to
     ORDER BY members DESC NULLS LAST, unit LIMIT 500 SETTINGS join_use_nulls = 1
 """
 
 UNUSUAL = f"""
-    SELECT v.day AS day, toString(v.level) AS level, v.unit AS unit, {name("u")} AS name, v.metric AS metric, concat(m.name_hi, ' · ', m.name_en) AS metric_name, v.amount AS amount,
-           v.usual AS usual, v.own_z AS own_z, v.peer_z AS peer_z
+    SELECT
+        v.day AS day, toString(v.level) AS level, v.unit AS unit, {name("u")} AS name,
+        v.metric AS metric, concat(m.name_hi, ' · ', m.name_en) AS metric_name, v.amount AS amount,
+        v.usual AS usual, v.own_z AS own_z, v.peer_z AS peer_z
     FROM unusual_values(first = greatest({FIRST}, {DAY} - 6), last = {DAY}) AS v
     INNER JOIN units AS u ON u.unit = v.unit
     INNER JOIN metrics AS m ON m.metric = v.metric

@@ -9,28 +9,52 @@ from grafana.panels import Column, Link, listing, trend
 from grafana.sql import DAY, DAYS, FIRST
 
 STATES = f"""
-    SELECT u.unit AS unit, concat(u.name_hi, ' · ', u.name_en) AS name, b.booths AS booths, p.done AS done, p.overdue AS overdue, p.known_late AS known_late,
-           f.members / b.booths * 100 AS members, f.reach / b.booths * 100 AS reach, f.verified / nullIf(f.members, 0) AS verified, c.reporting AS reporting, f.last_day AS last_day,
-           {DAY} - f.last_day AS age
+    SELECT
+        u.unit AS unit, concat(u.name_hi, ' · ', u.name_en) AS name, b.booths AS booths,
+        p.done AS done, p.overdue AS overdue, p.known_late AS known_late,
+        f.members / b.booths * 100 AS members, f.reach / b.booths * 100 AS reach,
+        f.verified / nullIf(f.members, 0) AS verified, c.reporting AS reporting,
+        f.last_day AS last_day,
+        {DAY} - f.last_day AS age
     FROM units AS u
     LEFT JOIN (
-        SELECT splitByChar('-', unit)[1] AS unit, count() AS booths FROM units WHERE level = 'booth' AND {DAY} BETWEEN valid_from AND valid_to GROUP BY unit
+        SELECT splitByChar('-', unit)[1] AS unit, count() AS booths
+        FROM units
+        WHERE level = 'booth' AND {DAY} BETWEEN valid_from AND valid_to
+        GROUP BY unit
     ) AS b ON b.unit = u.unit
     LEFT JOIN (
-        SELECT g.unit AS unit, sum(g.done_on_time + g.done_late) / sum(g.expected) AS done, sum(g.overdue) / sum(g.expected) AS overdue,
-               sum(g.known_late) / nullIf(sum(g.done_on_time), 0) AS known_late
+        SELECT
+            g.unit AS unit, sum(g.done_on_time + g.done_late) / sum(g.expected) AS done,
+            sum(g.overdue) / sum(g.expected) AS overdue,
+            sum(g.known_late) / nullIf(sum(g.done_on_time), 0) AS known_late
         FROM board_progress(as_of = $__toTime) AS g WHERE g.level = 'state' GROUP BY unit
     ) AS p ON p.unit = u.unit
     LEFT JOIN (
-        SELECT unit, sumIfOrNull(value, startsWith(metric, 'members_') AND day >= {FIRST}) AS members, sumIfOrNull(value, startsWith(metric, 'reach_') AND day >= {FIRST}) AS reach,
-               sumIfOrNull(verified_value, startsWith(metric, 'members_') AND day >= {FIRST}) AS verified, max(day) AS last_day
+        SELECT
+            unit, sumIfOrNull(value, startsWith(metric, 'members_') AND day >= {FIRST}) AS members,
+            sumIfOrNull(value, startsWith(metric, 'reach_') AND day >= {FIRST}) AS reach,
+            sumIfOrNull(
+                verified_value, startsWith(metric, 'members_') AND day >= {FIRST}
+            ) AS verified, max(day) AS last_day
         FROM rollups WHERE level = 'state' AND day <= {DAY} GROUP BY unit
     ) AS f ON f.unit = u.unit
     LEFT JOIN (
         SELECT state, avg(reported) AS reporting FROM (
-            SELECT splitByChar('-', j.unit)[1] AS state, j.day AS day, uniqExact(j.unit) / any(n.booths) AS reported
-            FROM (SELECT DISTINCT unit, day FROM journal FINAL WHERE level = 'booth' AND day BETWEEN {DAY} - 6 AND {DAY} AND reports > 0) AS j
-            INNER JOIN (SELECT splitByChar('-', unit)[1] AS state, count() AS booths FROM units WHERE level = 'booth' AND {DAY} BETWEEN valid_from AND valid_to GROUP BY state) AS n
+            SELECT
+                splitByChar('-', j.unit)[1] AS state, j.day AS day,
+                uniqExact(j.unit) / any(n.booths) AS reported
+            FROM (
+                SELECT DISTINCT unit, day
+                FROM journal FINAL
+                WHERE level = 'booth' AND day BETWEEN {DAY} - 6 AND {DAY} AND reports > 0
+            ) AS j
+            INNER JOIN (
+                SELECT splitByChar('-', unit)[1] AS state, count() AS booths
+                FROM units
+                WHERE level = 'booth' AND {DAY} BETWEEN valid_from AND valid_to
+                GROUP BY state
+            ) AS n
                 ON n.state = splitByChar('-', j.unit)[1]
             GROUP BY state, day
         ) GROUP BY state
@@ -45,9 +69,17 @@ def members_by_state(table: str, where: str) -> str:
     return f"""
         SELECT toDateTime(d.day, 'Asia/Kolkata') AS time, s.unit AS name, f.members AS members
         FROM {DAYS} AS d
-        CROSS JOIN (SELECT DISTINCT unit FROM {table} WHERE level = 'state' AND day BETWEEN {FIRST} AND {DAY}{where}) AS s
+        CROSS JOIN (
+            SELECT DISTINCT unit
+            FROM {table}
+            WHERE level = 'state' AND day BETWEEN {FIRST} AND {DAY}{where}
+        ) AS s
         LEFT JOIN (
-            SELECT unit, day, sum(value) AS members FROM {table} WHERE level = 'state' AND startsWith(metric, 'members_') AND day BETWEEN {FIRST} AND {DAY}{where} GROUP BY unit, day
+            SELECT unit, day, sum(value) AS members
+            FROM {table}
+            WHERE level = 'state' AND startsWith(metric, 'members_')
+              AND day BETWEEN {FIRST} AND {DAY}{where}
+            GROUP BY unit, day
         ) AS f ON f.unit = s.unit AND f.day = d.day
         ORDER BY time, name SETTINGS join_use_nulls = 1
     """
@@ -56,20 +88,33 @@ def members_by_state(table: str, where: str) -> str:
 MEMBERS = members_by_state("rollups", "")
 
 PLAN = """
-    SELECT p.unit AS unit, concat(u.name_hi, ' · ', u.name_en) AS name, concat(m.name_hi, ' · ', m.name_en) AS milestone, m.deadline AS deadline,
-           p.expected AS expected, (p.done_on_time + p.done_late) / p.expected AS done, p.done_on_time / p.expected AS on_time, p.overdue / p.expected AS overdue
+    SELECT
+        p.unit AS unit, concat(u.name_hi, ' · ', u.name_en) AS name,
+        concat(m.name_hi, ' · ', m.name_en) AS milestone, m.deadline AS deadline,
+        p.expected AS expected, (p.done_on_time + p.done_late) / p.expected AS done,
+        p.done_on_time / p.expected AS on_time, p.overdue / p.expected AS overdue
     FROM board_progress(as_of = $__toTime) AS p
     INNER JOIN units AS u ON u.unit = p.unit
     INNER JOIN milestones AS m ON m.milestone = p.milestone AND m.plan = p.unit
-    WHERE p.level = 'state' AND p.milestone IN (${milestone:singlequote}) ORDER BY m.position, done DESC, name
+    WHERE p.level = 'state' AND p.milestone IN (${milestone:singlequote})
+    ORDER BY m.position, done DESC, name
 """
 
 COPIES = f"""
-    SELECT source, unit, sumIfOrNull(value, startsWith(metric, 'members_') AND day >= {FIRST}) AS members,
-           sumIfOrNull(verified_value, startsWith(metric, 'members_') AND day >= {FIRST}) / nullIf(members, 0) AS verified,
-           sumIfOrNull(value, startsWith(metric, 'reach_') AND day >= {FIRST}) AS reach, sumIfOrNull(value, startsWith(metric, 'posts_') AND day >= {FIRST}) AS posts,
-           max(day) AS last_day, {DAY} - last_day AS age, uniqExactIf(day, day >= {FIRST}) / ({DAY} - {FIRST} + 1) AS days
-    FROM pulled_rollups FINAL WHERE level = 'state' AND day <= {DAY} GROUP BY source, unit ORDER BY members DESC NULLS LAST, source, unit
+    SELECT
+        source, unit,
+        sumIfOrNull(value, startsWith(metric, 'members_') AND day >= {FIRST}) AS members,
+        sumIfOrNull(
+            verified_value, startsWith(metric, 'members_') AND day >= {FIRST}
+        ) / nullIf(members, 0) AS verified,
+        sumIfOrNull(value, startsWith(metric, 'reach_') AND day >= {FIRST}) AS reach,
+        sumIfOrNull(value, startsWith(metric, 'posts_') AND day >= {FIRST}) AS posts,
+        max(day) AS last_day, {DAY} - last_day AS age,
+        uniqExactIf(day, day >= {FIRST}) / ({DAY} - {FIRST} + 1) AS days
+    FROM pulled_rollups FINAL
+    WHERE level = 'state' AND day <= {DAY}
+    GROUP BY source, unit
+    ORDER BY members DESC NULLS LAST, source, unit
 """
 
 COPIED_MEMBERS = members_by_state("pulled_rollups FINAL", "")

@@ -11,21 +11,40 @@ from grafana.panels import Column, Link, listing
 from grafana.sql import ABOVE, BELOW, DAY, NAMED, name
 
 BOOTHS = f"""
-    SELECT u.unit AS unit, {name("u")} AS name, d.ancestor AS district, {name("n")} AS district_name, p.done AS done, p.expected AS expected, p.overdue AS overdue,
-           p.missing AS missing, r.members AS members, l.last_report AS last_report, {DAY} - l.last_report AS days_since
-    FROM (SELECT * FROM units WHERE level = 'booth' AND {DAY} BETWEEN valid_from AND valid_to AND unit IN {BELOW}) AS u
+    SELECT
+        u.unit AS unit, {name("u")} AS name, d.ancestor AS district, {name("n")} AS district_name,
+        p.done AS done, p.expected AS expected, p.overdue AS overdue,
+        p.missing AS missing, r.members AS members, l.last_report AS last_report,
+        {DAY} - l.last_report AS days_since
+    FROM (
+        SELECT *
+        FROM units
+        WHERE level = 'booth' AND {DAY} BETWEEN valid_from AND valid_to AND unit IN {BELOW}
+    ) AS u
     LEFT JOIN (SELECT unit, ancestor FROM {ABOVE} WHERE level = 'district') AS d ON d.unit = u.unit
     LEFT JOIN {NAMED} AS n ON n.unit = d.ancestor
     LEFT JOIN (
-        SELECT s.unit AS unit, countIf(s.state IN ('done_on_time', 'done_late')) AS done, count() AS expected, countIf(s.state = 'overdue') AS overdue,
-               arrayStringConcat(groupArrayIf(m.name_hi, s.state = 'overdue'), ', ') AS missing
-        FROM board_status(as_of = $__toTime) AS s INNER JOIN milestones AS m ON m.plan = s.plan AND m.milestone = s.milestone WHERE s.level = 'booth' AND s.unit IN {BELOW} GROUP BY unit
+        SELECT
+            s.unit AS unit, countIf(s.state IN ('done_on_time', 'done_late')) AS done,
+            count() AS expected, countIf(s.state = 'overdue') AS overdue,
+            arrayStringConcat(groupArrayIf(m.name_hi, s.state = 'overdue'), ', ') AS missing
+        FROM board_status(as_of = $__toTime) AS s
+        INNER JOIN milestones AS m ON m.plan = s.plan AND m.milestone = s.milestone
+        WHERE s.level = 'booth' AND s.unit IN {BELOW}
+        GROUP BY unit
     ) AS p ON p.unit = u.unit
     LEFT JOIN (
-        SELECT unit, sum(value) AS members FROM totals WHERE level = 'booth' AND metric IN ('members_manual', 'members_digital') AND unit IN {BELOW} GROUP BY unit
+        SELECT unit, sum(value) AS members
+        FROM totals
+        WHERE level = 'booth' AND metric IN ('members_manual', 'members_digital')
+          AND unit IN {BELOW}
+        GROUP BY unit
     ) AS r ON r.unit = u.unit
     LEFT JOIN (
-        SELECT unit, max(day) AS last_report FROM journal FINAL WHERE level = 'booth' AND day <= {DAY} AND reports > 0 AND unit IN {BELOW} GROUP BY unit
+        SELECT unit, max(day) AS last_report
+        FROM journal FINAL
+        WHERE level = 'booth' AND day <= {DAY} AND reports > 0 AND unit IN {BELOW}
+        GROUP BY unit
     ) AS l ON l.unit = u.unit
     ORDER BY p.overdue DESC, days_since DESC NULLS FIRST, unit SETTINGS join_use_nulls = 1
 """
@@ -33,7 +52,8 @@ BOOTHS = f"""
 SPREAD = f"""
     SELECT d.ancestor AS unit, {name("n")} AS name, count() AS booths
     FROM {ABOVE} AS d INNER JOIN {NAMED} AS n ON n.unit = d.ancestor
-    WHERE d.level = 'district' AND d.unit IN (SELECT unit FROM units WHERE level = 'booth' AND unit IN {BELOW})
+    WHERE d.level = 'district'
+      AND d.unit IN (SELECT unit FROM units WHERE level = 'booth' AND unit IN {BELOW})
     GROUP BY unit, name ORDER BY booths DESC, unit
 """
 

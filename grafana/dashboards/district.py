@@ -11,10 +11,14 @@ from grafana.panels import Column, Link, listing, marks
 from grafana.sql import ABOVE, BELOW, DAY, NAMED, PROGRESS, name
 
 MILESTONES = f"""
-    SELECT p.milestone AS milestone, concat(m.name_hi, ' · ', m.name_en) AS name, m.deadline AS deadline,
-           p.expected AS expected, p.done_on_time AS done_on_time, p.done_late AS done_late, p.overdue AS overdue, p.due AS due, (p.done_on_time + p.done_late) / p.expected AS done
+    SELECT
+        p.milestone AS milestone, concat(m.name_hi, ' · ', m.name_en) AS name,
+        m.deadline AS deadline,
+        p.expected AS expected, p.done_on_time AS done_on_time, p.done_late AS done_late,
+        p.overdue AS overdue, p.due AS due, (p.done_on_time + p.done_late) / p.expected AS done
     FROM {PROGRESS} AS p
-    INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m ON m.milestone = p.milestone
+    INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m
+      ON m.milestone = p.milestone
     ORDER BY m.position
 """
 MILESTONE_COLUMNS = [
@@ -33,18 +37,27 @@ MILESTONE_COLUMNS = [
 
 # booths by their own district: an assembly may reach into three
 ASSEMBLIES = f"""
-    SELECT u.unit AS unit, {name("u")} AS name, u.name_hi AS label, b.booths AS booths, b.elsewhere AS elsewhere, p.expected AS expected, p.done_on_time AS done_on_time,
-           p.done_late AS done_late, p.overdue AS overdue, p.due AS due, (p.done_on_time + p.done_late) / p.expected AS done, u.latitude AS latitude, u.longitude AS longitude
+    SELECT
+        u.unit AS unit, {name("u")} AS name, u.name_hi AS label, b.booths AS booths,
+        b.elsewhere AS elsewhere, p.expected AS expected, p.done_on_time AS done_on_time,
+        p.done_late AS done_late, p.overdue AS overdue, p.due AS due,
+        (p.done_on_time + p.done_late) / p.expected AS done, u.latitude AS latitude,
+        u.longitude AS longitude
     FROM (
-        SELECT a.ancestor AS unit, countIf(a.unit IN {BELOW}) AS booths, count() - booths AS elsewhere
+        SELECT
+            a.ancestor AS unit, countIf(a.unit IN {BELOW}) AS booths, count() - booths AS elsewhere
         FROM unit_ancestors AS a
-        WHERE a.ancestor IN (SELECT ancestor FROM {ABOVE} WHERE level = 'assembly') AND a.unit != a.ancestor AND {DAY} BETWEEN a.valid_from AND a.valid_to
+        WHERE a.ancestor IN (SELECT ancestor FROM {ABOVE} WHERE level = 'assembly')
+          AND a.unit != a.ancestor AND {DAY} BETWEEN a.valid_from AND a.valid_to
         GROUP BY unit HAVING booths > 0
     ) AS b
     INNER JOIN {NAMED} AS u ON u.unit = b.unit
     LEFT JOIN (
-        SELECT a.ancestor AS unit, count() AS expected, countIf(s.state = 'done_on_time') AS done_on_time, countIf(s.state = 'done_late') AS done_late,
-               countIf(s.state = 'overdue') AS overdue, countIf(s.state = 'due') AS due
+        SELECT
+            a.ancestor AS unit, count() AS expected,
+            countIf(s.state = 'done_on_time') AS done_on_time,
+            countIf(s.state = 'done_late') AS done_late,
+            countIf(s.state = 'overdue') AS overdue, countIf(s.state = 'due') AS due
         FROM board_status(as_of = $__toTime) AS s INNER JOIN {ABOVE} AS a ON a.unit = s.unit
         WHERE a.level = 'assembly' AND s.unit IN {BELOW} GROUP BY unit
     ) AS p ON p.unit = b.unit

@@ -13,34 +13,59 @@ METRIC = "${metric:singlequote}"
 # a version counts as `rollup/contribution.py` says: of a flow the highest version of an entity, of a stock the entity's latest observation that stands
 JUDGED = f"""
     SELECT v.*,
-           highest_op = 'report' AND highest_verification != 'rejected' AND op = 'report' AND has(metrics, {METRIC})
+           highest_op = 'report' AND highest_verification != 'rejected' AND op = 'report'
+             AND has(metrics, {METRIC})
            AND if(stock, version > retracted AND place = 1, version = highest)
-           AND arrayExists(span -> if(stock, {DAY}, day) BETWEEN span.1 AND span.2, spans) AS counts,
+           AND arrayExists(
+               span -> if(stock, {DAY}, day) BETWEEN span.1 AND span.2, spans
+           ) AS counts,
            amounts[indexOf(metrics, {METRIC})] AS amount
     FROM (
-        SELECT *, row_number() OVER (PARTITION BY key, entity, op = 'report' AND version > retracted AND day <= {DAY} ORDER BY occurred_at DESC, version DESC) AS place
+        SELECT
+            *,
+            row_number() OVER (
+                PARTITION BY key, entity, op = 'report' AND version > retracted AND day <= {DAY}
+                ORDER BY occurred_at DESC, version DESC
+            ) AS place
         FROM (
             SELECT *, (SELECT any(type) = 'stock' FROM metrics WHERE metric = {METRIC}) AS stock,
-                   max(version) OVER e AS highest, maxIf(version, op = 'retract') OVER e AS retracted,
-                   argMax(toString(op), version) OVER e AS highest_op, argMax(toString(verification), version) OVER e AS highest_verification
+                   max(version) OVER e AS highest,
+                   maxIf(version, op = 'retract') OVER e AS retracted,
+                   argMax(toString(op), version) OVER e AS highest_op,
+                   argMax(toString(verification), version) OVER e AS highest_verification
             FROM events
             WHERE key IN {keys_below()} AND (key, entity) IN (
-                SELECT key, entity FROM events WHERE key IN {keys_below()} AND has(metrics, {METRIC}) AND day <= {DAY} AND unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = {UNIT})
+                SELECT key, entity
+                FROM events
+                WHERE key IN {keys_below()} AND has(metrics, {METRIC}) AND day <= {DAY}
+                  AND unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = {UNIT})
             )
             WINDOW e AS (PARTITION BY key, entity)
         )
         WHERE day <= {DAY} AND (stock OR day >= {FIRST})
     ) AS v
-    LEFT JOIN (SELECT unit, groupArray((valid_from, valid_to)) AS spans FROM unit_ancestors WHERE ancestor = {UNIT} GROUP BY unit) AS s ON s.unit = v.unit
+    LEFT JOIN (
+        SELECT unit, groupArray((valid_from, valid_to)) AS spans
+        FROM unit_ancestors
+        WHERE ancestor = {UNIT}
+        GROUP BY unit
+    ) AS s ON s.unit = v.unit
 """
 
 FIGURE = f"""
-    SELECT f.value AS value, f.verified AS verified, e.counted AS counted, if(isNull(f.value), NULL, f.value = e.counted) AS equal
+    SELECT
+        f.value AS value, f.verified AS verified, e.counted AS counted,
+        if(isNull(f.value), NULL, f.value = e.counted) AS equal
     FROM (
-        SELECT if(any(stock), argMax(amount, day), sumIf(amount, day >= {FIRST})) AS value, if(any(stock), argMax(proved, day), sumIf(proved, day >= {FIRST})) AS verified
+        SELECT
+            if(any(stock), argMax(amount, day), sumIf(amount, day >= {FIRST})) AS value,
+            if(any(stock), argMax(proved, day), sumIf(proved, day >= {FIRST})) AS verified
         FROM (
-            SELECT day, value AS amount, verified_value AS proved, metric IN (SELECT metric FROM metrics WHERE type = 'stock') AS stock
-            FROM rollups WHERE level = {LEVEL} AND unit = {UNIT} AND metric = {METRIC} AND day <= {DAY}
+            SELECT
+                day, value AS amount, verified_value AS proved,
+                metric IN (SELECT metric FROM metrics WHERE type = 'stock') AS stock
+            FROM rollups
+            WHERE level = {LEVEL} AND unit = {UNIT} AND metric = {METRIC} AND day <= {DAY}
         )
         WHERE stock OR day >= {FIRST} HAVING count() > 0
     ) AS f
@@ -51,34 +76,48 @@ BY_DAY = f"""
     SELECT toDateTime(d.day, 'Asia/Kolkata') AS time, f.value AS value, f.verified AS verified
     FROM {DAYS} AS d
     LEFT JOIN (
-        SELECT day, sum(r.value) AS value, sum(r.verified_value) AS verified FROM rollups AS r WHERE r.level = {LEVEL} AND r.unit = {UNIT} AND r.metric = {METRIC} GROUP BY day
+        SELECT day, sum(r.value) AS value, sum(r.verified_value) AS verified
+        FROM rollups AS r
+        WHERE r.level = {LEVEL} AND r.unit = {UNIT} AND r.metric = {METRIC}
+        GROUP BY day
     ) AS f ON f.day = d.day
     ORDER BY time SETTINGS join_use_nulls = 1
 """
 
 EVENTS = f"""
-    SELECT toUInt8(counts) AS counts, amount, unit, {name("u")} AS name, occurred_at, kind, toString(op) AS op, toString(verification) AS verification, entity, version, highest,
-           tool, producer, evidence, partition, offset, appended_at
+    SELECT
+        toUInt8(counts) AS counts, amount, unit, {name("u")} AS name, occurred_at, kind,
+        toString(op) AS op, toString(verification) AS verification, entity, version, highest,
+        tool, producer, evidence, partition, offset, appended_at
     FROM ({JUDGED}) AS e INNER JOIN units AS u ON u.unit = e.unit
     ORDER BY counts DESC, occurred_at DESC, entity, version DESC LIMIT 500
 """
 
 ORIGINS = f"""
-    SELECT j.partition AS partition, j.chunk AS chunk, j.value AS value, j.verified AS verified, nullIf(r.reason, '') AS repair, j.written_at AS written_at
+    SELECT
+        j.partition AS partition, j.chunk AS chunk, j.value AS value, j.verified AS verified,
+        nullIf(r.reason, '') AS repair, j.written_at AS written_at
     FROM (
-        SELECT partition, chunk, sum(value) AS value, sum(verified_value) AS verified, max(written_at) AS written_at FROM journal FINAL
+        SELECT
+            partition, chunk, sum(value) AS value, sum(verified_value) AS verified,
+            max(written_at) AS written_at
+        FROM journal FINAL
         WHERE level = {LEVEL} AND unit = {UNIT} AND metric = {METRIC} AND day <= {DAY}
           AND (day >= {FIRST} OR metric IN (SELECT metric FROM metrics WHERE type = 'stock'))
         GROUP BY partition, chunk HAVING (value, verified) != (0, 0)
     ) AS j
-    LEFT JOIN (SELECT toInt32(-1) AS partition, repair AS chunk, reason FROM repairs FINAL) AS r ON r.partition = j.partition AND r.chunk = j.chunk
+    LEFT JOIN (SELECT toInt32(-1) AS partition, repair AS chunk, reason FROM repairs FINAL) AS r
+      ON r.partition = j.partition AND r.chunk = j.chunk
     ORDER BY partition, chunk LIMIT 500
 """
 
 PROGRAMME = f"""
-    SELECT unit, kind, toString(op) AS op, toString(verification) AS verification, occurred_at, entity, version, tool, data, appended_at
+    SELECT
+        unit, kind, toString(op) AS op, toString(verification) AS verification, occurred_at, entity,
+        version, tool, data, appended_at
     FROM events
-    WHERE key IN {keys_below()} AND day BETWEEN {FIRST} AND {DAY} AND kind IN (SELECT kind FROM plan_kinds)
+    WHERE key IN {keys_below()} AND day BETWEEN {FIRST} AND {DAY}
+      AND kind IN (SELECT kind FROM plan_kinds)
       AND unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = {UNIT})
     ORDER BY occurred_at DESC, entity, version DESC LIMIT 500
 """

@@ -14,60 +14,111 @@ RANGE = "last_appended_at BETWEEN $__fromTime AND $__toTime"
 CHUNKS = "(SELECT * FROM chunks ORDER BY updated_at DESC LIMIT 1 BY partition, chunk)"
 
 OUTCOMES = f"""
-    SELECT toStartOfHour(last_appended_at, 'Asia/Kolkata') AS time, sum(c.accepted) AS accepted, sum(c.duplicates) AS duplicates, sum(c.rejected) AS rejected, sum(c.forwarded) AS forwarded
+    SELECT
+        toStartOfHour(last_appended_at, 'Asia/Kolkata') AS time, sum(c.accepted) AS accepted,
+        sum(c.duplicates) AS duplicates, sum(c.rejected) AS rejected, sum(c.forwarded) AS forwarded
     FROM {CHUNKS} AS c WHERE {RANGE} GROUP BY time ORDER BY time
 """
 
 SHARES = f"""
-    SELECT toStartOfHour(last_appended_at, 'Asia/Kolkata') AS time, sum(c.rejected) / sum(c.records) AS rejected, sum(c.duplicates) / sum(c.records) AS duplicates
+    SELECT
+        toStartOfHour(last_appended_at, 'Asia/Kolkata') AS time,
+        sum(c.rejected) / sum(c.records) AS rejected,
+        sum(c.duplicates) / sum(c.records) AS duplicates
     FROM {CHUNKS} AS c WHERE {RANGE} GROUP BY time HAVING sum(c.records) > 0 ORDER BY time
 """
 
 TOTALS = f"""
-    SELECT sumOrNull(c.records) AS records, sumOrNull(c.accepted) AS accepted, sumOrNull(c.duplicates) AS duplicates, sumOrNull(c.rejected) AS rejected, sumOrNull(c.forwarded) AS forwarded
+    SELECT
+        sumOrNull(c.records) AS records, sumOrNull(c.accepted) AS accepted,
+        sumOrNull(c.duplicates) AS duplicates, sumOrNull(c.rejected) AS rejected,
+        sumOrNull(c.forwarded) AS forwarded
     FROM {CHUNKS} AS c WHERE {RANGE}
 """
 
 REASONS = """
     SELECT toStartOfHour(appended_at, 'Asia/Kolkata') AS time, reason AS name, count() AS rejected
-    FROM rejections WHERE appended_at BETWEEN $__fromTime AND $__toTime GROUP BY time, name ORDER BY time, name
+    FROM rejections
+    WHERE appended_at BETWEEN $__fromTime AND $__toTime
+    GROUP BY time, name
+    ORDER BY time, name
 """
 
 REJECTED = """
-    SELECT reason, state, detail, count() AS rejected, max(appended_at) AS newest, argMax(partition, appended_at) AS partition_of, argMax(offset, appended_at) AS offset_of
-    FROM rejections WHERE appended_at BETWEEN $__fromTime AND $__toTime GROUP BY reason, state, detail ORDER BY rejected DESC, newest DESC LIMIT 200
+    SELECT
+        reason, state, detail, count() AS rejected, max(appended_at) AS newest,
+        argMax(partition, appended_at) AS partition_of, argMax(offset, appended_at) AS offset_of
+    FROM rejections
+    WHERE appended_at BETWEEN $__fromTime AND $__toTime
+    GROUP BY reason, state, detail
+    ORDER BY rejected DESC, newest DESC
+    LIMIT 200
 """
 
 PARTITIONS = """
-    SELECT partition, max(next_offset) AS counted_to, maxIf(next_offset, closed) AS closed_to, maxIfOrNull(opened_at, next_offset > closed_upto) AS open_since,
-           dateDiff('second', open_since, now64(3)) AS open_age, max(last_appended_at) AS newest_record, dateDiff('second', newest_record, now64(3)) AS age, argMax(worker, updated_at) AS worker,
-           uniqExact(registry) AS registries
-    FROM (SELECT *, max(if(closed, next_offset, 0)) OVER (PARTITION BY partition) AS closed_upto FROM chunks FINAL)
+    SELECT
+        partition, max(next_offset) AS counted_to, maxIf(next_offset, closed) AS closed_to,
+        maxIfOrNull(opened_at, next_offset > closed_upto) AS open_since,
+        dateDiff('second', open_since, now64(3)) AS open_age,
+        max(last_appended_at) AS newest_record, dateDiff('second', newest_record, now64(3)) AS age,
+        argMax(worker, updated_at) AS worker,
+        uniqExact(registry) AS registries
+    FROM (
+        SELECT *, max(if(closed, next_offset, 0)) OVER (PARTITION BY partition) AS closed_upto
+        FROM chunks FINAL
+    )
     GROUP BY partition ORDER BY partition
 """
 
 ATTEMPTS = f"""
-    SELECT partition, chunk, uniqExact(attempt) AS attempts, arrayStringConcat(groupUniqArray(worker), ', ') AS workers, max(closed) AS closed, max(updated_at) AS at
-    FROM chunks FINAL WHERE {RANGE} GROUP BY partition, chunk HAVING attempts > 1 ORDER BY at DESC LIMIT 100
+    SELECT
+        partition, chunk, uniqExact(attempt) AS attempts,
+        arrayStringConcat(groupUniqArray(worker), ', ') AS workers, max(closed) AS closed,
+        max(updated_at) AS at
+    FROM chunks FINAL
+    WHERE {RANGE}
+    GROUP BY partition, chunk
+    HAVING attempts > 1
+    ORDER BY at DESC
+    LIMIT 100
 """
 
 CORRECTIONS = """
-    SELECT toStartOfDay(appended_at, 'Asia/Kolkata') AS time, countIf(version > 1 AND op = 'report') / count() AS corrections, countIf(op = 'retract') / count() AS retractions
-    FROM ledger FINAL WHERE appended_at BETWEEN $__fromTime AND $__toTime GROUP BY time ORDER BY time
+    SELECT
+        toStartOfDay(appended_at, 'Asia/Kolkata') AS time,
+        countIf(version > 1 AND op = 'report') / count() AS corrections,
+        countIf(op = 'retract') / count() AS retractions
+    FROM ledger FINAL
+    WHERE appended_at BETWEEN $__fromTime AND $__toTime
+    GROUP BY time
+    ORDER BY time
 """
 
 TOOLS = """
-    SELECT tool, producer, count() AS versions, countIf(version > 1) AS corrections, max(appended_at) AS last_came, dateDiff('second', last_came, now64(3)) AS age,
-           quantile(0.5)(dateDiff('second', occurred_at, appended_at)) AS delay
-    FROM ledger FINAL WHERE appended_at BETWEEN $__fromTime AND $__toTime GROUP BY tool, producer ORDER BY versions DESC
+    SELECT
+        tool, producer, count() AS versions, countIf(version > 1) AS corrections,
+        max(appended_at) AS last_came, dateDiff('second', last_came, now64(3)) AS age,
+        quantile(0.5)(dateDiff('second', occurred_at, appended_at)) AS delay
+    FROM ledger FINAL
+    WHERE appended_at BETWEEN $__fromTime AND $__toTime
+    GROUP BY tool, producer
+    ORDER BY versions DESC
 """
 
 RECONCILIATIONS = """
-    SELECT at, records, figures, different, toUInt8(different = 0) AS equal, if(repair = 0, NULL, repair) AS repair, seconds FROM reconciliations ORDER BY at DESC LIMIT 20
+    SELECT
+        at, records, figures, different, toUInt8(different = 0) AS equal,
+        if(repair = 0, NULL, repair) AS repair, seconds
+    FROM reconciliations
+    ORDER BY at DESC
+    LIMIT 20
 """
 
 REPAIRS = """
-    SELECT at, toString(kind) AS kind, author, reason, entries, complete FROM repairs FINAL ORDER BY at DESC LIMIT 20
+    SELECT at, toString(kind) AS kind, author, reason, entries, complete
+    FROM repairs FINAL
+    ORDER BY at DESC
+    LIMIT 20
 """
 
 PARTS = """

@@ -13,13 +13,26 @@ from grafana.sql import ABOVE, BELOW, DAY, DAYS, FIRST, NAMED, PROGRESS, UNIT, n
 CHOSEN = "milestone IN (${milestone:singlequote})"
 
 MILESTONES = f"""
-    SELECT p.milestone AS milestone, concat(m.name_hi, ' · ', m.name_en) AS name, m.deadline AS deadline, m.deadline - {DAY} AS days_left,
-           p.expected AS expected, p.done_on_time AS done_on_time, p.done_late AS done_late, p.known_late AS known_late, p.overdue AS overdue, p.due AS due,
-           (p.done_on_time + p.done_late) / p.expected AS done, toString(f.outlook) AS outlook, f.reached_at AS reached_at,
-           if(isNull(f.earliest), NULL, concat(formatDateTime(f.earliest, '%d-%m'), ' … ', ifNull(formatDateTime(f.latest, '%d-%m-%Y'), '?'))) AS band
+    SELECT
+        p.milestone AS milestone, concat(m.name_hi, ' · ', m.name_en) AS name,
+        m.deadline AS deadline, m.deadline - {DAY} AS days_left,
+        p.expected AS expected, p.done_on_time AS done_on_time, p.done_late AS done_late,
+        p.known_late AS known_late, p.overdue AS overdue, p.due AS due,
+        (p.done_on_time + p.done_late) / p.expected AS done, toString(f.outlook) AS outlook,
+        f.reached_at AS reached_at,
+        if(
+            isNull(f.earliest), NULL,
+            concat(
+                formatDateTime(f.earliest, '%d-%m'), ' … ',
+                ifNull(formatDateTime(f.latest, '%d-%m-%Y'), '?')
+            )
+        ) AS band
     FROM {PROGRESS} AS p
-    INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m ON m.milestone = p.milestone
-    LEFT JOIN (SELECT * FROM board_forecast(as_of = $__toTime, share = 0.8) WHERE unit = {UNIT}) AS f ON f.milestone = p.milestone
+    INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m
+      ON m.milestone = p.milestone
+    LEFT JOIN (
+        SELECT * FROM board_forecast(as_of = $__toTime, share = 0.8) WHERE unit = {UNIT}
+    ) AS f ON f.milestone = p.milestone
     WHERE p.{CHOSEN} ORDER BY m.position SETTINGS join_use_nulls = 1
 """
 
@@ -27,15 +40,22 @@ MILESTONES = f"""
 def below(level: str, limit: int) -> str:
     """How far the units of a level below the chosen one are, over the chosen milestones, the most overdue first."""
     return f"""
-        SELECT u.unit AS unit, {name("u")} AS name, p.expected AS expected, p.done_on_time AS done_on_time, p.done_late AS done_late, p.overdue AS overdue,
-               p.due AS due, (p.done_on_time + p.done_late) / p.expected AS done, if(p.overdue = 0, NULL, concat(m.name_hi, ' · ', m.name_en)) AS worst
+        SELECT
+            u.unit AS unit, {name("u")} AS name, p.expected AS expected,
+            p.done_on_time AS done_on_time, p.done_late AS done_late, p.overdue AS overdue,
+            p.due AS due, (p.done_on_time + p.done_late) / p.expected AS done,
+            if(p.overdue = 0, NULL, concat(m.name_hi, ' · ', m.name_en)) AS worst
         FROM (
-            SELECT unit, sum(g.expected) AS expected, sum(g.done_on_time) AS done_on_time, sum(g.done_late) AS done_late, sum(g.overdue) AS overdue, sum(g.due) AS due,
-                   argMax(g.milestone, (g.overdue, g.milestone)) AS worst_milestone
+            SELECT
+                unit, sum(g.expected) AS expected, sum(g.done_on_time) AS done_on_time,
+                sum(g.done_late) AS done_late, sum(g.overdue) AS overdue, sum(g.due) AS due,
+                argMax(g.milestone, (g.overdue, g.milestone)) AS worst_milestone
             FROM {progress_within(f"'{level}'")} AS g WHERE g.{CHOSEN} GROUP BY unit
         ) AS p
-        INNER JOIN (SELECT * FROM units WHERE level = '{level}' AND unit IN {BELOW}) AS u ON u.unit = p.unit
-        INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m ON m.milestone = p.worst_milestone
+        INNER JOIN (SELECT * FROM units WHERE level = '{level}' AND unit IN {BELOW}) AS u
+          ON u.unit = p.unit
+        INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m
+          ON m.milestone = p.worst_milestone
         ORDER BY p.overdue / p.expected DESC, done, unit LIMIT {limit}
     """
 
@@ -47,43 +67,65 @@ DIVISIONS, DISTRICTS, ASSEMBLIES = (
 )
 
 PACE = f"""
-    SELECT toDateTime(day, 'Asia/Kolkata') AS time, name, sum(reached) OVER (PARTITION BY milestone ORDER BY day) / expected AS done
+    SELECT
+        toDateTime(day, 'Asia/Kolkata') AS time, name,
+        sum(reached) OVER (PARTITION BY milestone ORDER BY day) / expected AS done
     FROM (
-        SELECT d.day AS day, p.milestone AS milestone, p.name AS name, p.expected AS expected, r.reached AS reached
+        SELECT
+            d.day AS day, p.milestone AS milestone, p.name AS name, p.expected AS expected,
+            r.reached AS reached
         FROM {DAYS} AS d
         CROSS JOIN (
-            SELECT p.milestone AS milestone, concat(m.name_hi, ' · ', m.name_en) AS name, p.expected AS expected FROM {PROGRESS} AS p
-            INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m ON m.milestone = p.milestone
+            SELECT
+                p.milestone AS milestone, concat(m.name_hi, ' · ', m.name_en) AS name,
+                p.expected AS expected
+            FROM {PROGRESS} AS p
+            INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m
+              ON m.milestone = p.milestone
             WHERE p.{CHOSEN}
         ) AS p
         LEFT JOIN (
             SELECT greatest(assumeNotNull(done_at), {FIRST}) AS day, milestone, count() AS reached
-            FROM board_status(as_of = $__toTime) WHERE unit IN {BELOW} AND {CHOSEN} AND done_at IS NOT NULL GROUP BY day, milestone
+            FROM board_status(as_of = $__toTime)
+            WHERE unit IN {BELOW} AND {CHOSEN} AND done_at IS NOT NULL
+            GROUP BY day, milestone
         ) AS r ON r.day = d.day AND r.milestone = p.milestone
     )
     ORDER BY time, name
 """
 
 DEFAULTERS = f"""
-    SELECT d.unit AS unit, {name("u")} AS name, concat(m.name_hi, ' · ', m.name_en) AS milestone, d.deadline AS deadline, d.days_overdue AS days_overdue,
-           d.blocks AS blocks, m.responsible_hi AS office, {name("o")} AS where, nullIf(c.name, '') AS person, nullIf(c.phone, '') AS phone
+    SELECT
+        d.unit AS unit, {name("u")} AS name, concat(m.name_hi, ' · ', m.name_en) AS milestone,
+        d.deadline AS deadline, d.days_overdue AS days_overdue,
+        d.blocks AS blocks, m.responsible_hi AS office, {name("o")} AS where,
+        nullIf(c.name, '') AS person, nullIf(c.phone, '') AS phone
     FROM (
-        SELECT unit, milestone, plan, deadline, days_overdue, ifNull(blocks, 0) AS blocks, responsible FROM board_defaulters(as_of = $__toTime)
+        SELECT
+            unit, milestone, plan, deadline, days_overdue, ifNull(blocks, 0) AS blocks, responsible
+        FROM board_defaulters(as_of = $__toTime)
         WHERE unit IN {BELOW} AND {CHOSEN} ORDER BY blocks DESC, days_overdue DESC, unit LIMIT 500
     ) AS d
     INNER JOIN milestones AS m ON m.plan = d.plan AND m.milestone = d.milestone
     INNER JOIN (SELECT * FROM units WHERE unit IN {BELOW}) AS u ON u.unit = d.unit
     LEFT JOIN {ABOVE} AS a ON a.unit = d.unit AND a.level = splitByChar(' ', d.responsible)[1]
     LEFT JOIN {NAMED} AS o ON o.unit = a.ancestor
-    LEFT JOIN contacts AS c ON c.unit = a.ancestor AND c.role = substring(d.responsible, position(d.responsible, ' ') + 1)
+    LEFT JOIN contacts AS c ON c.unit = a.ancestor
+      AND c.role = substring(d.responsible, position(d.responsible, ' ') + 1)
     ORDER BY d.blocks DESC, d.days_overdue DESC, d.unit SETTINGS join_use_nulls = 1
 """
 
 LOADS = """
     SELECT loaded_at, milestone, concat(name_hi, ' · ', name_en) AS name, deadline,
-           lagInFrame(toNullable(deadline)) OVER (PARTITION BY plan, milestone ORDER BY loaded_at ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS before,
+           lagInFrame(toNullable(deadline)) OVER (
+               PARTITION BY plan, milestone
+               ORDER BY loaded_at ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+           ) AS before,
            author, reason
-    FROM plans WHERE milestone IN (${milestone:singlequote}) ORDER BY loaded_at DESC, position LIMIT 100
+    FROM plans
+    WHERE milestone IN (${milestone:singlequote})
+    ORDER BY loaded_at DESC, position
+    LIMIT 100
 """
 
 PROGRESS_COLUMNS = (

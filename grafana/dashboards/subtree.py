@@ -8,41 +8,64 @@ from grafana.sql import BELOW, DAY, DAYS, FIRST, LEVEL, UNIT, name
 SILENT_DAYS = 14
 
 NAME = f"""
-    SELECT {name("u")} AS name, toString(u.level) AS level, arrayStringConcat(arrayReverse(groupArray(a.above)), ' → ') AS above
+    SELECT
+        {name("u")} AS name, toString(u.level) AS level,
+        arrayStringConcat(arrayReverse(groupArray(a.above)), ' → ') AS above
     FROM (SELECT * FROM units WHERE unit = {UNIT}) AS u
     CROSS JOIN (
         SELECT n.name_hi AS above FROM unit_ancestors AS l
-        INNER JOIN (SELECT * FROM units WHERE unit IN (SELECT ancestor FROM unit_ancestors WHERE unit = {UNIT})) AS n ON n.unit = l.ancestor
-        WHERE l.unit = {UNIT} AND l.ancestor != l.unit AND {DAY} BETWEEN l.valid_from AND l.valid_to ORDER BY l.ancestor_level DESC
+        INNER JOIN (
+            SELECT *
+            FROM units
+            WHERE unit IN (SELECT ancestor FROM unit_ancestors WHERE unit = {UNIT})
+        ) AS n ON n.unit = l.ancestor
+        WHERE l.unit = {UNIT} AND l.ancestor != l.unit AND {DAY} BETWEEN l.valid_from AND l.valid_to
+        ORDER BY l.ancestor_level DESC
     ) AS a
     GROUP BY name, level
 """
 
 BOOTHS = f"""
-    SELECT count() AS booths, countIf(a.state = 'active') AS active, countIf(a.state = 'zero') AS zero, countIf(a.state = 'silent') AS silent
-    FROM unit_activity(as_of = $__toTime, days = {SILENT_DAYS}) AS a WHERE a.level = 'booth' AND a.unit IN {BELOW}
+    SELECT
+        count() AS booths, countIf(a.state = 'active') AS active, countIf(a.state = 'zero') AS zero,
+        countIf(a.state = 'silent') AS silent
+    FROM unit_activity(as_of = $__toTime, days = {SILENT_DAYS}) AS a
+    WHERE a.level = 'booth' AND a.unit IN {BELOW}
 """
 
 SILENT = f"""
-    SELECT a.unit AS unit, {name("u")} AS name, toString(a.state) AS state, a.last_report AS last_report, a.days_since AS days_since
-    FROM unit_activity(as_of = $__toTime, days = {SILENT_DAYS}) AS a INNER JOIN (SELECT * FROM units WHERE unit IN {BELOW}) AS u ON u.unit = a.unit
-    WHERE a.level IN ('assembly', 'booth') AND a.state != 'active' AND a.unit IN {BELOW} AND a.unit != {UNIT}
+    SELECT
+        a.unit AS unit, {name("u")} AS name, toString(a.state) AS state,
+        a.last_report AS last_report, a.days_since AS days_since
+    FROM unit_activity(as_of = $__toTime, days = {SILENT_DAYS}) AS a
+    INNER JOIN (SELECT * FROM units WHERE unit IN {BELOW}) AS u ON u.unit = a.unit
+    WHERE a.level IN ('assembly', 'booth') AND a.state != 'active' AND a.unit IN {BELOW}
+      AND a.unit != {UNIT}
     ORDER BY a.days_since DESC NULLS FIRST, a.unit LIMIT 500
 """
 
 RATES = f"""
-    SELECT toDateTime(day, 'Asia/Kolkata') AS time, reporting_rate AS complete, on_time_rate AS on_time
-    FROM reporting_rates(reporting_level = 'booth', first = {FIRST}, last = {DAY}, days = 1) WHERE unit = {UNIT} ORDER BY time
+    SELECT
+        toDateTime(day, 'Asia/Kolkata') AS time, reporting_rate AS complete, on_time_rate AS on_time
+    FROM reporting_rates(reporting_level = 'booth', first = {FIRST}, last = {DAY}, days = 1)
+    WHERE unit = {UNIT}
+    ORDER BY time
 """
 
 FIGURES = f"""
-    SELECT m.metric AS metric, concat(m.name_hi, ' · ', m.name_en) AS name, toString(m.type) AS type, f.today AS today, f.value AS value, f.verified AS verified, f.last_day AS last_day
+    SELECT
+        m.metric AS metric, concat(m.name_hi, ' · ', m.name_en) AS name, toString(m.type) AS type,
+        f.today AS today, f.value AS value, f.verified AS verified, f.last_day AS last_day
     FROM metrics AS m
     LEFT JOIN (
-        SELECT metric, if(any(stock), argMax(amount, day), sumIfOrNull(amount, day = {DAY})) AS today, if(any(stock), argMax(amount, day), sum(amount)) AS value,
-               if(any(stock), argMax(proved, day), sum(proved)) AS verified, max(day) AS last_day
+        SELECT
+            metric, if(any(stock), argMax(amount, day), sumIfOrNull(amount, day = {DAY})) AS today,
+            if(any(stock), argMax(amount, day), sum(amount)) AS value,
+            if(any(stock), argMax(proved, day), sum(proved)) AS verified, max(day) AS last_day
         FROM (
-            SELECT metric, day, value AS amount, verified_value AS proved, metric IN (SELECT metric FROM metrics WHERE type = 'stock') AS stock
+            SELECT
+                metric, day, value AS amount, verified_value AS proved,
+                metric IN (SELECT metric FROM metrics WHERE type = 'stock') AS stock
             FROM rollups WHERE level = {LEVEL} AND unit = {UNIT} AND day <= {DAY}
         )
         GROUP BY metric
@@ -52,30 +75,63 @@ FIGURES = f"""
 
 MOVED = f"(SELECT unit FROM unit_ancestors WHERE ancestor = {UNIT} AND unit != ancestor AND (valid_from > toDate('1970-01-01') OR valid_to < toDate('2149-06-06')))"
 MOVES = f"""
-    SELECT moved_on, direction, count() AS units, from_units, to_units, min(unit) AS first_unit, max(unit) AS last_unit
+    SELECT
+        moved_on, direction, count() AS units, from_units, to_units, min(unit) AS first_unit,
+        max(unit) AS last_unit
     FROM (
         SELECT s.unit AS unit, s.moved_on AS moved_on, s.direction AS direction,
-               arrayStringConcat(arraySort(groupUniqArrayIf(concat(n.name_hi, ' · ', n.name_en), s.moved_on - 1 BETWEEN o.valid_from AND o.valid_to)), ', ') AS from_units,
-               arrayStringConcat(arraySort(groupUniqArrayIf(concat(n.name_hi, ' · ', n.name_en), s.moved_on BETWEEN o.valid_from AND o.valid_to)), ', ') AS to_units
+               arrayStringConcat(
+                   arraySort(
+                       groupUniqArrayIf(
+                           concat(n.name_hi, ' · ', n.name_en),
+                           s.moved_on - 1 BETWEEN o.valid_from AND o.valid_to
+                       )
+                   ), ', '
+               ) AS from_units,
+               arrayStringConcat(
+                   arraySort(
+                       groupUniqArrayIf(
+                           concat(n.name_hi, ' · ', n.name_en),
+                           s.moved_on BETWEEN o.valid_from AND o.valid_to
+                       )
+                   ), ', '
+               ) AS to_units
         FROM (
-            SELECT unit, ancestor_level, valid_from AS moved_on, 'आई · in' AS direction FROM unit_ancestors WHERE ancestor = {UNIT} AND unit != ancestor AND valid_from > toDate('1970-01-01')
+            SELECT unit, ancestor_level, valid_from AS moved_on, 'आई · in' AS direction
+            FROM unit_ancestors
+            WHERE ancestor = {UNIT} AND unit != ancestor AND valid_from > toDate('1970-01-01')
             UNION ALL
-            SELECT unit, ancestor_level, valid_to + 1 AS moved_on, 'गई · out' AS direction FROM unit_ancestors WHERE ancestor = {UNIT} AND unit != ancestor AND valid_to < toDate('2149-06-06')
+            SELECT unit, ancestor_level, valid_to + 1 AS moved_on, 'गई · out' AS direction
+            FROM unit_ancestors
+            WHERE ancestor = {UNIT} AND unit != ancestor AND valid_to < toDate('2149-06-06')
         ) AS s
-        LEFT JOIN (SELECT * FROM unit_ancestors WHERE unit IN {MOVED}) AS o ON o.unit = s.unit AND o.ancestor_level = s.ancestor_level AND o.unit != o.ancestor
-        LEFT JOIN (SELECT * FROM units WHERE unit IN (SELECT ancestor FROM unit_ancestors WHERE unit IN {MOVED})) AS n ON n.unit = o.ancestor
+        LEFT JOIN (SELECT * FROM unit_ancestors WHERE unit IN {MOVED}) AS o ON o.unit = s.unit
+          AND o.ancestor_level = s.ancestor_level AND o.unit != o.ancestor
+        LEFT JOIN (
+            SELECT *
+            FROM units
+            WHERE unit IN (SELECT ancestor FROM unit_ancestors WHERE unit IN {MOVED})
+        ) AS n ON n.unit = o.ancestor
         GROUP BY unit, moved_on, direction
     )
-    GROUP BY moved_on, direction, from_units, to_units ORDER BY moved_on DESC, units DESC, direction LIMIT 200
+    GROUP BY moved_on, direction, from_units, to_units
+    ORDER BY moved_on DESC, units DESC, direction
+    LIMIT 200
 """
 
 MEMBERS = f"""
-    SELECT toDateTime(d.day, 'Asia/Kolkata') AS time, f.members_manual AS members_manual, f.members_digital AS members_digital, f.verified AS verified
+    SELECT
+        toDateTime(d.day, 'Asia/Kolkata') AS time, f.members_manual AS members_manual,
+        f.members_digital AS members_digital, f.verified AS verified
     FROM {DAYS} AS d
     LEFT JOIN (
-        SELECT day, sumIfOrNull(value, metric = 'members_manual') AS members_manual, sumIfOrNull(value, metric = 'members_digital') AS members_digital,
-               sumOrNull(verified_value) AS verified
-        FROM rollups WHERE level = {LEVEL} AND unit = {UNIT} AND metric IN ('members_manual', 'members_digital') GROUP BY day
+        SELECT
+            day, sumIfOrNull(value, metric = 'members_manual') AS members_manual,
+            sumIfOrNull(value, metric = 'members_digital') AS members_digital,
+            sumOrNull(verified_value) AS verified
+        FROM rollups
+        WHERE level = {LEVEL} AND unit = {UNIT} AND metric IN ('members_manual', 'members_digital')
+        GROUP BY day
     ) AS f ON f.day = d.day
     ORDER BY time SETTINGS join_use_nulls = 1
 """

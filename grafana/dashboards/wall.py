@@ -30,97 +30,150 @@ AGE = "SELECT dateDiff('second', max(last_appended_at), now64(3)) AS age FROM ch
 PIPELINE_LIGHT = """
     SELECT greatest(
         -- the day is over only at 22:00: from 8 to 22 o'clock an hour without a record is worth a look, three are a standstill
-        if(toHour(now(), 'Asia/Kolkata') BETWEEN 8 AND 21, multiIf(age > 10800, 2, age > 3600, 1, 0), 0),
+        if(
+            toHour(now(), 'Asia/Kolkata') BETWEEN 8 AND 21,
+            multiIf(age > 10800, 2, age > 3600, 1, 0), 0
+        ),
         multiIf(different > 0, 2, 0),
         multiIf(rejected > 0.05 * records, 2, rejected > 0.02 * records, 1, 0)
     ) AS light
     FROM (
         SELECT dateDiff('second', max(last_appended_at), now64(3)) AS age,
-               sumIf(records, last_appended_at > now64(3) - INTERVAL 1 DAY) AS records, sumIf(rejected, last_appended_at > now64(3) - INTERVAL 1 DAY) AS rejected
+               sumIf(records, last_appended_at > now64(3) - INTERVAL 1 DAY) AS records,
+               sumIf(rejected, last_appended_at > now64(3) - INTERVAL 1 DAY) AS rejected
         FROM chunks FINAL HAVING count() > 0
     ) AS c
-    CROSS JOIN (SELECT if(argMax(repair, at) = 0, argMax(different, at), 0) AS different FROM reconciliations) AS r
+    CROSS JOIN (
+        SELECT if(argMax(repair, at) = 0, argMax(different, at), 0) AS different
+        FROM reconciliations
+    ) AS r
 """
 
 REPORTED = f"""
     SELECT if(expected = 0, NULL, reported / expected) AS share, reported, expected
     FROM (
         SELECT uniqExact(j.unit) AS reported FROM (
-            SELECT unit FROM journal FINAL WHERE level = 'booth' AND day = {DAY} AND reports > 0 AND unit IN {BELOW}
+            SELECT unit
+            FROM journal FINAL
+            WHERE level = 'booth' AND day = {DAY} AND reports > 0 AND unit IN {BELOW}
         ) AS j
     ) AS r
-    CROSS JOIN (SELECT count() AS expected FROM units WHERE level = 'booth' AND {DAY} BETWEEN valid_from AND valid_to AND unit IN {BELOW}) AS e
+    CROSS JOIN (
+        SELECT count() AS expected
+        FROM units
+        WHERE level = 'booth' AND {DAY} BETWEEN valid_from AND valid_to AND unit IN {BELOW}
+    ) AS e
 """
 
 
 def against_usual(metrics: str) -> str:
     """Today's amount of some flows, what is usual, and how the two compare; NULL where nobody reported."""
     return f"""
-        SELECT sumIfOrNull(amount, day = {DAY}) AS today, quantileExactIfOrNull(0.5)(amount, day < {DAY}) AS usual, today / nullIf(usual, 0) AS of_usual
+        SELECT
+            sumIfOrNull(amount, day = {DAY}) AS today,
+            quantileExactIfOrNull(0.5)(amount, day < {DAY}) AS usual,
+            today / nullIf(usual, 0) AS of_usual
         FROM (
             SELECT day, sum(value) AS amount FROM rollups
-            WHERE level = {LEVEL} AND unit = {UNIT} AND metric IN ({metrics}) AND day BETWEEN {DAY} - {USUAL_DAYS} AND {DAY} GROUP BY day
+            WHERE level = {LEVEL} AND unit = {UNIT} AND metric IN ({metrics})
+              AND day BETWEEN {DAY} - {USUAL_DAYS} AND {DAY}
+            GROUP BY day
         )
         """
 
 
 MILESTONES = f"""
-    SELECT p.milestone AS milestone, concat(m.name_hi, ' · ', m.name_en) AS name, m.deadline AS deadline, m.deadline - {DAY} AS days_left,
-           p.expected AS expected, p.done_on_time AS done_on_time, p.done_late AS done_late, p.overdue AS overdue, p.due AS due,
-           (p.done_on_time + p.done_late) / p.expected AS done
+    SELECT
+        p.milestone AS milestone, concat(m.name_hi, ' · ', m.name_en) AS name,
+        m.deadline AS deadline, m.deadline - {DAY} AS days_left,
+        p.expected AS expected, p.done_on_time AS done_on_time, p.done_late AS done_late,
+        p.overdue AS overdue, p.due AS due,
+        (p.done_on_time + p.done_late) / p.expected AS done
     FROM {PROGRESS} AS p
-    INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m ON m.milestone = p.milestone
+    INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m
+      ON m.milestone = p.milestone
     ORDER BY m.position
 """
 
 CALLS = f"""
-    SELECT o.unit AS unit, {name("o")} AS name, concat(m.name_hi, ' · ', m.name_en) AS milestone, d.milestone AS milestone_code,
-           d.overdue AS overdue, d.days_overdue AS days_overdue, m.responsible_hi AS office, if(c.phone != '', concat(c.phone, ' ', c.name), NULL) AS call
+    SELECT
+        o.unit AS unit, {name("o")} AS name, concat(m.name_hi, ' · ', m.name_en) AS milestone,
+        d.milestone AS milestone_code,
+        d.overdue AS overdue, d.days_overdue AS days_overdue, m.responsible_hi AS office,
+        if(c.phone != '', concat(c.phone, ' ', c.name), NULL) AS call
     FROM (
-        SELECT a.ancestor AS office_unit, s.milestone AS milestone, any(s.plan) AS plan, any(s.responsible) AS responsible, count() AS overdue, max(s.days_overdue) AS days_overdue
+        SELECT
+            a.ancestor AS office_unit, s.milestone AS milestone, any(s.plan) AS plan,
+            any(s.responsible) AS responsible, count() AS overdue,
+            max(s.days_overdue) AS days_overdue
         FROM board_status(as_of = $__toTime) AS s
         INNER JOIN {ABOVE} AS a ON a.unit = s.unit AND a.level = splitByChar(' ', s.responsible)[1]
         WHERE s.state = 'overdue' AND s.unit IN {BELOW}
-        GROUP BY office_unit, milestone ORDER BY overdue * days_overdue DESC, office_unit, milestone LIMIT 9
+        GROUP BY office_unit, milestone
+        ORDER BY overdue * days_overdue DESC, office_unit, milestone
+        LIMIT 9
     ) AS d
     INNER JOIN milestones AS m ON m.plan = d.plan AND m.milestone = d.milestone
     INNER JOIN {NAMED} AS o ON o.unit = d.office_unit
-    LEFT JOIN contacts AS c ON c.unit = d.office_unit AND c.role = substring(d.responsible, position(d.responsible, ' ') + 1)
+    LEFT JOIN contacts AS c ON c.unit = d.office_unit
+      AND c.role = substring(d.responsible, position(d.responsible, ' ') + 1)
     ORDER BY d.overdue * d.days_overdue DESC, d.office_unit, d.milestone SETTINGS join_use_nulls = 1
 """
 
 WITHIN = within(NEXT_LEVEL)
 WORST = f"""
-    SELECT u.unit AS unit, {name("u")} AS name, p.done AS done, p.overdue AS overdue, ifNull(r.reported, 0) / b.booths AS reporting, f.members AS members,
-           l.days_since AS days_since
+    SELECT
+        u.unit AS unit, {name("u")} AS name, p.done AS done, p.overdue AS overdue,
+        ifNull(r.reported, 0) / b.booths AS reporting, f.members AS members,
+        l.days_since AS days_since
     FROM units AS u
     LEFT JOIN (
-        SELECT unit, sum(done_on_time + done_late) / sum(expected) AS done, sum(overdue) AS overdue FROM {progress_within(NEXT_LEVEL)} GROUP BY unit
+        SELECT unit, sum(done_on_time + done_late) / sum(expected) AS done, sum(overdue) AS overdue
+        FROM {progress_within(NEXT_LEVEL)}
+        GROUP BY unit
     ) AS p ON p.unit = u.unit
     LEFT JOIN (
-        SELECT w.ancestor AS unit, count() AS booths FROM {WITHIN} AS w WHERE w.unit IN (SELECT unit FROM units WHERE level = 'booth' AND unit IN (SELECT unit FROM {WITHIN})) GROUP BY unit
+        SELECT w.ancestor AS unit, count() AS booths
+        FROM {WITHIN} AS w
+        WHERE w.unit IN (
+            SELECT unit FROM units WHERE level = 'booth' AND unit IN (SELECT unit FROM {WITHIN})
+        )
+        GROUP BY unit
     ) AS b ON b.unit = u.unit
     LEFT JOIN (
         SELECT w.ancestor AS unit, uniqExact(j.unit) AS reported
-        FROM (SELECT DISTINCT unit FROM journal FINAL WHERE level = 'booth' AND day = {DAY} AND reports > 0 AND unit IN (SELECT unit FROM {WITHIN})) AS j
+        FROM (
+            SELECT DISTINCT unit
+            FROM journal FINAL
+            WHERE level = 'booth' AND day = {DAY} AND reports > 0
+              AND unit IN (SELECT unit FROM {WITHIN})
+        ) AS j
         INNER JOIN {WITHIN} AS w ON w.unit = j.unit GROUP BY unit
     ) AS r ON r.unit = u.unit
     LEFT JOIN (
         SELECT unit, sum(value) AS members FROM rollups
-        WHERE level = {NEXT_LEVEL} AND metric IN ({MEMBERS}) AND day = {DAY} AND unit IN {BELOW} GROUP BY unit
+        WHERE level = {NEXT_LEVEL} AND metric IN ({MEMBERS}) AND day = {DAY} AND unit IN {BELOW}
+        GROUP BY unit
     ) AS f ON f.unit = u.unit
     LEFT JOIN (
-        SELECT unit, {DAY} - max(day) AS days_since FROM journal FINAL WHERE level = {NEXT_LEVEL} AND day <= {DAY} AND reports > 0 AND unit IN {BELOW} GROUP BY unit
+        SELECT unit, {DAY} - max(day) AS days_since
+        FROM journal FINAL
+        WHERE level = {NEXT_LEVEL} AND day <= {DAY} AND reports > 0 AND unit IN {BELOW}
+        GROUP BY unit
     ) AS l ON l.unit = u.unit
     WHERE u.level = {NEXT_LEVEL} AND u.unit IN {BELOW} AND {DAY} BETWEEN u.valid_from AND u.valid_to
     ORDER BY p.overdue / b.booths DESC NULLS LAST, unit LIMIT 10 SETTINGS join_use_nulls = 1
 """
 
 TREND = f"""
-    SELECT toDateTime(d.day, 'Asia/Kolkata') AS time, f.members_manual AS members_manual, f.members_digital AS members_digital
+    SELECT
+        toDateTime(d.day, 'Asia/Kolkata') AS time, f.members_manual AS members_manual,
+        f.members_digital AS members_digital
     FROM {DAYS} AS d
     LEFT JOIN (
-        SELECT day, sumIfOrNull(value, metric = 'members_manual') AS members_manual, sumIfOrNull(value, metric = 'members_digital') AS members_digital
+        SELECT
+            day, sumIfOrNull(value, metric = 'members_manual') AS members_manual,
+            sumIfOrNull(value, metric = 'members_digital') AS members_digital
         FROM rollups WHERE level = {LEVEL} AND unit = {UNIT} AND metric IN ({MEMBERS}) GROUP BY day
     ) AS f ON f.day = d.day
     ORDER BY time SETTINGS join_use_nulls = 1
