@@ -1,4 +1,4 @@
-"""What can be learnt of a Kafka from outside: brokers, topics, the newest records, the consumer group. It only looks, and judges nothing."""
+"""Facts about Kafka: brokers, topics, the newest events and the consumer group. Changes nothing."""
 
 import socket
 import time
@@ -13,6 +13,7 @@ from kafka.admin import ConfigResource, KafkaAdminClient
 from kafka.errors import BrokerResponseError, CoordinatorNotAvailableError, NotCoordinatorError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from doctor.facts.disk import Disk
 from pravah.kafka import client_options
 from pravah.settings import KafkaSettings
 from pravah.topics import ALERTS, EVENTS, REJECTED, UNITS
@@ -24,17 +25,9 @@ _TOPIC_CONFIGS = (
     *("retention.bytes", "retention.ms", "unclean.leader.election.enable"),
 )
 _BROKER_CONFIGS = ("group.min.session.timeout.ms", "group.max.session.timeout.ms")
+# A new Kafka creates the group's coordinator on the first request for it.
 _COORDINATOR_SECONDS = 15.0
-"""On a new Kafka the group's coordinator appears at the first question."""
 _SAMPLE_SECONDS = 15.0
-
-
-class Disk(NamedTuple):
-    """Where a server keeps its data; sizes in bytes."""
-
-    name: str
-    free: int
-    total: int
 
 
 @dataclass(frozen=True)
@@ -43,27 +36,27 @@ class Broker:
 
     number: int
     configs: Mapping[str, str]
-    """Those of its settings that matter here and that our account may read."""
+    """The settings that the rules need and that our account may read."""
     disks: tuple[Disk, ...] = ()
 
 
 @dataclass(frozen=True)
 class Topic:
-    """One topic that exists."""
+    """One existing topic."""
 
     partitions: int
     replicas: int
-    """Copies of that partition which has the fewest."""
+    """Replicas of the partition that has the fewest."""
     in_sync: int
-    """The same, of the copies that are up to date; 0 where a partition has no leader."""
+    """In-sync replicas of the partition that has the fewest; 0 if a partition has no leader."""
     configs: Mapping[str, str]
-    """Those of its settings that matter here; empty if our account may not read them."""
+    """The settings that the rules need; empty if our account may not read them."""
     identity: str = ""
-    """What Kafka named it when it was made."""
+    """Kafka's topic id."""
 
 
-class Sampled(NamedTuple):
-    """One record of `activity.events`, without its content."""
+class SampledRecord(NamedTuple):
+    """Position, key and unit of one record of `activity.events`."""
 
     partition: int
     offset: int
@@ -71,12 +64,12 @@ class Sampled(NamedTuple):
     """Milliseconds since 1970-01-01T00:00Z."""
     key: bytes | None
     unit: str | None
-    """What its event names, if it is an event with a well-formed unit code."""
+    """The event's unit; None if the value is no event with a well-formed unit code."""
 
 
 @dataclass(frozen=True)
-class Group:
-    """The workers together."""
+class ConsumerGroup:
+    """The workers' consumer group."""
 
     members: int
     committed: Mapping[int, int] = field(default_factory=dict)
@@ -85,47 +78,50 @@ class Group:
 
 @dataclass(frozen=True)
 class KafkaFacts:
-    """A Kafka as it was found."""
+    """State of a Kafka cluster."""
 
     brokers: tuple[Broker, ...]
     topics: Mapping[str, Topic]
-    """By name; those of `TOPICS` that exist."""
-    begins: Mapping[int, int]
+    """Name → topic, for those of `TOPICS` that exist."""
+    begin_offsets: Mapping[int, int]
     """Partition of `activity.events` → its oldest offset."""
-    ends: Mapping[int, int]
-    """The same → the offset that its next record gets."""
-    sample: tuple[Sampled, ...]
-    """The newest records of `activity.events`, of each partition in the order of their offsets."""
-    group: Group
-    looked_at: int
-    """Our clock when the sample had been read, milliseconds since 1970-01-01T00:00Z."""
+    end_offsets: Mapping[int, int]
+    """Partition of `activity.events` → the offset of its next record."""
+    sample: tuple[SampledRecord, ...]
+    """The newest records of `activity.events`, ordered by partition and offset."""
+    group: ConsumerGroup
+    gathered_at: int
+    """Our clock after the sample was read, milliseconds since 1970-01-01T00:00Z."""
 
 
-def look_at_kafka(
+def gather_kafka(
     kafka: KafkaSettings, group: str, *, sample: int = 300, seconds: float = 10.0
 ) -> KafkaFacts:
-    """Gather the facts. Changes nothing, and belongs to no group.
+    """Gather facts about Kafka. Changes nothing and joins no consumer group.
 
     Args:
-        kafka: where.
+        kafka: connection settings.
         group: the name of the workers' consumer group.
-        sample: the most records of each partition that are looked at.
-        seconds: so long a first answer is awaited.
+        sample: read at most this many of each partition's newest records.
+        seconds: time-out of the first connection.
 
     Raises:
-        kafka.errors.KafkaError, OSError, ValueError: there is no Kafka, or it does not let us in.
+        kafka.errors.KafkaError, OSError, ValueError: Kafka is unreachable or refuses our account.
     """
-    _reach(kafka.bootstrap_servers.split(","), seconds)
+    _check_reachable(kafka.bootstrap_servers.split(","), seconds)
     with _admin(kafka, seconds) as admin:
         topics = {name: topic for name, topic in _topics(admin) if name in TOPICS}
         brokers = tuple(_brokers(admin))
         workers = _group(admin, group)
-    begins, ends, records = _log(kafka, sample, seconds) if EVENTS in topics else ({}, {}, ())
-    return KafkaFacts(brokers, topics, begins, ends, records, workers, time.time_ns() // 1_000_000)
+    begin_offsets, end_offsets, records = (
+        _read_log(kafka, sample, seconds) if EVENTS in topics else ({}, {}, ())
+    )
+    gathered_at = time.time_ns() // 1_000_000
+    return KafkaFacts(brokers, topics, begin_offsets, end_offsets, records, workers, gathered_at)
 
 
 def unit_of(value: bytes | None) -> str | None:
-    """The well-formed unit code that a record's value names, or None."""
+    """The unit code in a record's value, or None if there is no well-formed one."""
     try:
         event = orjson.loads(value or b"")
         unit = event["unit"]
@@ -135,11 +131,13 @@ def unit_of(value: bytes | None) -> str | None:
     return str(unit)
 
 
-def _reach(servers: Iterable[str], seconds: float) -> None:
-    """See that one of the servers takes a connection: the reasons are better told here than by a client that tries again and again.
+def _check_reachable(servers: Iterable[str], seconds: float) -> None:
+    """Check that one of the servers accepts a TCP connection.
+
+    The Kafka client retries without an end and hides the reason, so it is found out here first.
 
     Raises:
-        OSError: none does; with the reason of each.
+        OSError: no server does; the message has the reason of each.
     """
     reasons = []
     for server in servers:
@@ -168,7 +166,7 @@ def _admin(kafka: KafkaSettings, seconds: float) -> Iterator[Any]:
 
 
 def _topics(admin: Any) -> Iterator[tuple[str, Topic]]:
-    # asked for all rather than by name: a broker that makes topics by itself would make those that are asked for
+    # Lists all topics: with auto.create.topics.enable, a request by name would create the topic.
     described = [
         topic
         for topic in admin.describe_topics()
@@ -195,10 +193,10 @@ def _brokers(admin: Any) -> Iterator[Broker]:
     numbers = [int(broker["broker_id"]) for broker in admin.describe_cluster()["brokers"]]
     configs = _configs(admin, "broker", [str(number) for number in numbers], _BROKER_CONFIGS)
     folders = {
-        told["broker"]: told["log_dirs"] for told in admin.describe_log_dirs([EVENTS], numbers)
+        found["broker"]: found["log_dirs"] for found in admin.describe_log_dirs([EVENTS], numbers)
     }
     for number in sorted(numbers):
-        # an account without the right to it, and an old broker, tell no sizes
+        # Old brokers, and accounts without the right to it, report no sizes.
         disks = (
             Disk(folder["log_dir"], folder.get("usable_bytes", -1), folder.get("total_bytes", -1))
             for folder in folders.get(number, ())
@@ -214,29 +212,31 @@ def _configs(
     names: Collection[str],
     keys: Collection[str],
 ) -> dict[str, dict[str, str]]:
-    """The settings of topics or brokers, by name; what our account may not read is not there."""
+    """Settings of topics or brokers by name; those our account may not read are missing."""
     if not names:
         return {}
     described = admin.describe_configs(
         [ConfigResource(kind, name, list(keys)) for name in names], config_filter="all"
     )
     return {
-        name: {key: str(told["value"]) for key, told in found.items()}
+        name: {key: str(config["value"]) for key, config in found.items()}
         for name, found in described.get(kind, {}).items()
     }
 
 
-def _group(admin: Any, group: str) -> Group:
-    coordinator_away = retry_if_exception_type((CoordinatorNotAvailableError, NotCoordinatorError))
+def _group(admin: Any, group: str) -> ConsumerGroup:
+    coordinator_missing = retry_if_exception_type(
+        (CoordinatorNotAvailableError, NotCoordinatorError)
+    )
     patiently = Retrying(
-        retry=coordinator_away,
+        retry=coordinator_missing,
         stop=stop_after_delay(_COORDINATOR_SECONDS),
         wait=wait_fixed(0.25),
         reraise=True,
     )
     described = patiently(admin.describe_groups, [group])[group]
     committed = patiently(admin.list_group_offsets, {group: None}).get(group, {})
-    return Group(
+    return ConsumerGroup(
         len(described["members"]),
         {
             tp.partition: at.offset
@@ -246,10 +246,10 @@ def _group(admin: Any, group: str) -> Group:
     )
 
 
-def _log(
+def _read_log(
     kafka: KafkaSettings, sample: int, seconds: float
-) -> tuple[dict[int, int], dict[int, int], tuple[Sampled, ...]]:
-    """Where `activity.events` begins and ends, and its newest records."""
+) -> tuple[dict[int, int], dict[int, int], tuple[SampledRecord, ...]]:
+    """Begin and end offsets of `activity.events` by partition, and its newest records."""
     consumer = KafkaConsumer(
         **client_options(kafka),
         group_id=None,
@@ -266,14 +266,16 @@ def _log(
         begins, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
         for tp in partitions:
             consumer.seek(tp, max(begins[tp], ends[tp] - sample))
-        found: list[Sampled] = []
+        found: list[SampledRecord] = []
         deadline = time.monotonic() + _SAMPLE_SECONDS
         while time.monotonic() < deadline and any(
             consumer.position(tp) < ends[tp] for tp in partitions
         ):
             for tp, records in consumer.poll(timeout_ms=250).items():
                 found += (
-                    Sampled(tp.partition, one.offset, one.timestamp, one.key, unit_of(one.value))
+                    SampledRecord(
+                        tp.partition, one.offset, one.timestamp, one.key, unit_of(one.value)
+                    )
                     for one in records
                     if one.offset < ends[tp]
                 )
