@@ -54,7 +54,10 @@ def build(settings: Settings) -> FastAPI:
     app = FastAPI(
         title="Pravah",
         version="1",
-        description="Rolled-up figures of a party's units, from the booth to national headquarters: exact, current, explained.",
+        description=(
+            "Rolled-up figures of a party's units, from the booth to national headquarters: exact,"
+            " current, explained."
+        ),
         lifespan=lifespan,
     )
     app.add_middleware(CompressMiddleware)

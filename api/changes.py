@@ -81,7 +81,11 @@ class Cursor(BaseModel):
 
 
 POSITION = """
-    SELECT 'chunks' AS what, partition, max(next_offset) AS reach, maxIf(toInt64(chunk), closed = 1) AS start, max(closed) AS any_closed, '' AS text FROM chunks GROUP BY partition
+    SELECT
+        'chunks' AS what, partition, max(next_offset) AS reach,
+        maxIf(toInt64(chunk), closed = 1) AS start, max(closed) AS any_closed, '' AS text
+    FROM chunks
+    GROUP BY partition
     UNION ALL SELECT 'repair', 0, max(repair), 0, 0, '' FROM repairs WHERE complete
     UNION ALL SELECT 'epoch', 0, 0, 0, 0, argMax(value, at) FROM deployment WHERE name = 'rebuilt'
 """
@@ -115,7 +119,8 @@ async def begin(reader: Reader, cursor: Cursor | None) -> Cursor:
     ):
         raise Problem(
             HTTPStatus.GONE,
-            "cursor: the figures were rebuilt since it was given out; begin without one, and drop what you have",
+            "cursor: the figures were rebuilt since it was given out; begin without one, and drop"
+            " what you have",
         )
     return cursor if cursor.until is not None else Cursor(since=cursor.since, until=now)
 
@@ -124,7 +129,10 @@ def changes(cursor: Cursor, selection: Selection) -> Query:
     """The rows of a range."""
     if cursor.since is None:
         inner, parameters = restricted("rollups", selection, [])
-        sql = f"SELECT day, toString(level) AS level, unit, metric, value, verified_value, 0 AS deleted FROM ({inner})"
+        sql = (
+            "SELECT day, toString(level) AS level, unit, metric, value, verified_value, 0 AS"
+            f" deleted FROM ({inner})"
+        )
         return Query(sql, parameters, COLUMNS, SORTED_BY)
     assert cursor.until is not None
     since, until = cursor.since, cursor.until
@@ -132,7 +140,10 @@ def changes(cursor: Cursor, selection: Selection) -> Query:
         SELECT DISTINCT level, metric, unit, day FROM journal
         WHERE (partition >= 0 AND version >= {_at("reach_from")} AND version < {_at("reach_to")})
            OR (partition >= 0 AND (partition, chunk) IN (
-                SELECT partition, chunk FROM chunks WHERE toInt64(chunk) > {_at("closed_from", -1)} AND toInt64(chunk) <= {_at("closed_to", -1)}
+                SELECT partition, chunk
+                FROM chunks
+                WHERE toInt64(chunk) > {_at("closed_from", -1)}
+                  AND toInt64(chunk) <= {_at("closed_to", -1)}
                 GROUP BY partition, chunk HAVING max(closed) = 1 AND uniqExact(attempt) > 1
            ))
            OR (partition = -1 AND chunk > {{repair_from:UInt64}} AND chunk <= {{repair_to:UInt64}})
@@ -140,10 +151,22 @@ def changes(cursor: Cursor, selection: Selection) -> Query:
     # a change of a stock moves its value on all later days as well
     sql = f"""
         WITH keys AS ({keys}),
-             series AS (SELECT level, metric, unit, min(day) AS first, metric IN {_STOCKS} AS is_stock FROM keys GROUP BY level, metric, unit),
-             standing AS (SELECT r.day AS day, r.level AS level, r.unit AS unit, r.metric AS metric, r.value AS value, r.verified_value AS verified_value, s.is_stock AS is_stock
-                          FROM (SELECT * FROM rollups WHERE (level, metric, unit) IN (SELECT level, metric, unit FROM series)) AS r
-                          INNER JOIN series AS s ON s.level = r.level AND s.metric = r.metric AND s.unit = r.unit
+             series AS (
+                 SELECT level, metric, unit, min(day) AS first, metric IN {_STOCKS} AS is_stock
+                 FROM keys
+                 GROUP BY level, metric, unit
+             ),
+             standing
+               AS (SELECT r.day AS day, r.level AS level, r.unit AS unit, r.metric AS metric, r.value AS value, r.verified_value AS verified_value, s.is_stock AS is_stock
+                          FROM (
+                              SELECT *
+                              FROM rollups
+                              WHERE (level, metric, unit) IN (
+                                  SELECT level, metric, unit FROM series
+                              )
+                          ) AS r
+                          INNER JOIN series AS s ON s.level = r.level AND s.metric = r.metric
+                            AND s.unit = r.unit
                           WHERE r.day >= s.first)
         SELECT day, level, unit, metric, value, verified_value, 0 AS deleted FROM standing
         WHERE is_stock OR (level, metric, unit, day) IN (SELECT level, metric, unit, day FROM keys)
@@ -160,7 +183,10 @@ def changes(cursor: Cursor, selection: Selection) -> Query:
         "repair_from": since.repair,
         "repair_to": until.repair,
     }
-    outer = f"SELECT day, toString(level) AS level, unit, metric, value, verified_value, deleted FROM ({inner})"
+    outer = (
+        "SELECT day, toString(level) AS level, unit, metric, value, verified_value, deleted FROM"
+        f" ({inner})"
+    )
     return Query(outer, {**parameters, **bound}, COLUMNS, SORTED_BY)
 
 

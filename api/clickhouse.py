@@ -38,7 +38,10 @@ class Reader:
         """Connect at the first query. The password travels in a header, never in a URL."""
         account = clickhouse.users.get(role)
         if account is None:
-            msg = f"no ClickHouse account for {role!r}: start a stack with `pravah up`, or set PRAVAH_CLICKHOUSE__USERS"
+            msg = (
+                f"no ClickHouse account for {role!r}: start a stack with `pravah up`, or set"
+                " PRAVAH_CLICKHOUSE__USERS"
+            )
             raise LookupError(msg)
         verify = (
             ssl.create_default_context(
@@ -48,7 +51,9 @@ class Reader:
             else False
         )
         self._client = httpx2.AsyncClient(
-            base_url=f"{'https' if clickhouse.secure else 'http'}://{clickhouse.host}:{clickhouse.http_port}",
+            base_url=(
+                f"{'https' if clickhouse.secure else 'http'}://{clickhouse.host}:{clickhouse.http_port}"
+            ),
             headers={
                 "X-ClickHouse-User": account.user,
                 "X-ClickHouse-Key": account.password.get_secret_value(),
@@ -123,9 +128,11 @@ def _written(value: Value) -> str:
     return (
         "["
         + ",".join(
-            str(one)
-            if isinstance(one, int)
-            else "'" + one.replace("\\", "\\\\").replace("'", "\\'") + "'"
+            (
+                str(one)
+                if isinstance(one, int)
+                else "'" + one.replace("\\", "\\\\").replace("'", "\\'") + "'"
+            )
             for one in value
         )
         + "]"

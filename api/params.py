@@ -166,7 +166,10 @@ class Paging:
         Query(
             ge=1,
             le=LARGEST_PAGE,
-            description=f"Rows of a page; {PAGE:,} by default for JSON. Other formats come whole if it is not given.",
+            description=(
+                f"Rows of a page; {PAGE:,} by default for JSON. Other formats come whole if it is"
+                " not given."
+            ),
         ),
     ] = None
     cursor: Annotated[

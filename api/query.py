@@ -153,7 +153,10 @@ def rollups(
         source, selection, conditions, hierarchy=_NOW if boundaries == "now" else "unit_ancestors"
     )
     if grain == "day":
-        sql = f"SELECT day, toString(level) AS level, unit, metric, value, verified_value FROM ({inner})"
+        sql = (
+            "SELECT day, toString(level) AS level, unit, metric, value, verified_value FROM"
+            f" ({inner})"
+        )
     else:
         begin = {
             "week": "toMonday(day)",
@@ -162,8 +165,16 @@ def rollups(
         }[grain]
         sql = f"""
             SELECT begin AS day, level, unit, metric,
-                   if(metric IN {_STOCKS}, argMax(value, of_day), sum(value)) AS value, if(metric IN {_STOCKS}, argMax(verified_value, of_day), sum(verified_value)) AS verified_value
-            FROM (SELECT {begin} AS begin, day AS of_day, toString(level) AS level, unit, metric, value, verified_value FROM ({inner}))
+                   if(metric IN {_STOCKS}, argMax(value, of_day), sum(value)) AS value,
+                   if(
+                       metric IN {_STOCKS}, argMax(verified_value, of_day), sum(verified_value)
+                   ) AS verified_value
+            FROM (
+                SELECT
+                    {begin} AS begin, day AS of_day, toString(level) AS level, unit, metric, value,
+                    verified_value
+                FROM ({inner})
+            )
             GROUP BY begin, level, unit, metric
         """
     return Query(sql, {**parameters, **more}, _FIGURES, ("day", "level", "unit", "metric"))
@@ -181,8 +192,17 @@ def data_values(figures: Query, grain: Grain) -> Query:
     """Figures as DHIS2's data values: a data element for all, and one with `_verified` for what was verified."""
     columns = ("dataElement", "period", "orgUnit", "value")
     sql = f"""
-        SELECT element.1 AS dataElement, {_PERIODS[grain]} AS period, unit AS orgUnit, toString(element.2) AS value
-        FROM (SELECT day, unit, arrayJoin([(toString(metric), value), (concat(metric, '_verified'), verified_value)]) AS element FROM ({figures.sql}))
+        SELECT
+            element.1 AS dataElement, {_PERIODS[grain]} AS period, unit AS orgUnit,
+            toString(element.2) AS value
+        FROM (
+            SELECT
+                day, unit,
+                arrayJoin(
+                    [(toString(metric), value), (concat(metric, '_verified'), verified_value)]
+                ) AS element
+            FROM ({figures.sql})
+        )
     """
     return Query(sql, figures.parameters, columns, ("period", "orgUnit", "dataElement"))
 
@@ -202,9 +222,12 @@ def totals(selection: Selection) -> Query:
 def plan_progress(selection: Selection, as_of: datetime, milestones: tuple[str, ...] = ()) -> Query:
     """How far the units below each unit are, as on the day of an instant."""
     source = """(
-        SELECT p.*, m.name_en AS name_en, m.name_hi AS name_hi, m.deadline AS deadline, {on:Date} AS day, p.milestone AS metric
+        SELECT
+            p.*, m.name_en AS name_en, m.name_hi AS name_hi, m.deadline AS deadline,
+            {on:Date} AS day, p.milestone AS metric
         FROM plan_progress_at(as_of = {as_of:DateTime64(3)}) AS p
-        INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m ON m.milestone = p.milestone
+        INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m
+          ON m.milestone = p.milestone
     )"""
     inner, parameters = restricted(source, replace(selection, metrics=milestones), [])
     columns = (
@@ -227,7 +250,10 @@ def plan_progress(selection: Selection, as_of: datetime, milestones: tuple[str, 
 
 def plan_status(selection: Selection, as_of: datetime, milestones: tuple[str, ...] = ()) -> Query:
     """Each unit at or below the chosen ones with each milestone, as on the day of an instant."""
-    source = "(SELECT s.*, {on:Date} AS day, s.milestone AS metric FROM plan_status_at(as_of = {as_of:DateTime64(3)}) AS s)"
+    source = (
+        "(SELECT s.*, {on:Date} AS day, s.milestone AS metric FROM plan_status_at(as_of ="
+        " {as_of:DateTime64(3)}) AS s)"
+    )
     inner, parameters = restricted(
         source, replace(selection, metrics=milestones, everything=True), []
     )
@@ -241,7 +267,10 @@ def plan_status(selection: Selection, as_of: datetime, milestones: tuple[str, ..
         "days_overdue",
         "known_at",
     )
-    sql = f"SELECT milestone, toString(level) AS level, unit, deadline, toString(state) AS state, done_at, days_overdue, known_at FROM ({inner})"
+    sql = (
+        "SELECT milestone, toString(level) AS level, unit, deadline, toString(state) AS state,"
+        f" done_at, days_overdue, known_at FROM ({inner})"
+    )
     return Query(sql, {**parameters, **_instant(as_of)}, columns, ("unit", "milestone"))
 
 
@@ -253,7 +282,10 @@ def defaulters(
     persons: bool = False,
 ) -> Query:
     """Who is overdue; with `persons` also whom to call, which only an account that may read `contacts` can ask."""
-    source = "(SELECT d.*, {on:Date} AS day, d.milestone AS metric FROM defaulters_at(as_of = {as_of:DateTime64(3)}) AS d)"
+    source = (
+        "(SELECT d.*, {on:Date} AS day, d.milestone AS metric FROM defaulters_at(as_of ="
+        " {as_of:DateTime64(3)}) AS d)"
+    )
     inner, parameters = restricted(
         source, replace(selection, metrics=milestones, everything=True), []
     )
@@ -270,8 +302,11 @@ def defaulters(
         "last_report",
     )
     sql = f"""
-        SELECT d.unit AS unit, toString(d.level) AS level, u.name_en AS name_en, u.name_hi AS name_hi, d.milestone AS milestone, d.deadline AS deadline,
-               d.days_overdue AS days_overdue, d.blocks AS blocks, d.responsible AS responsible, a.last_report AS last_report
+        SELECT
+            d.unit AS unit, toString(d.level) AS level, u.name_en AS name_en, u.name_hi AS name_hi,
+            d.milestone AS milestone, d.deadline AS deadline,
+            d.days_overdue AS days_overdue, d.blocks AS blocks, d.responsible AS responsible,
+            a.last_report AS last_report
         FROM ({inner}) AS d INNER JOIN units AS u ON u.unit = d.unit
         LEFT JOIN unit_activity(as_of = {{as_of:DateTime64(3)}}, days = 14) AS a ON a.unit = d.unit
     """
@@ -279,12 +314,21 @@ def defaulters(
         columns += ("call_name", "call_phone", "call_language")
         # the office is a level and a role, as in `district in-charge`
         sql = f"""
-            SELECT o.*, c.name AS call_name, c.phone AS call_phone, toString(c.language) AS call_language
+            SELECT
+                o.*, c.name AS call_name, c.phone AS call_phone,
+                toString(c.language) AS call_language
             FROM (
                 SELECT w.*, s.ancestor AS office_unit
-                FROM (SELECT *, splitByChar(' ', responsible)[1] AS office_level, substring(responsible, length(office_level) + 2) AS office_role FROM ({sql})) AS w
+                FROM (
+                    SELECT
+                        *, splitByChar(' ', responsible)[1] AS office_level,
+                        substring(responsible, length(office_level) + 2) AS office_role
+                    FROM ({sql})
+                ) AS w
                 LEFT JOIN (
-                    SELECT unit, ancestor, toString(ancestor_level) AS ancestor_level FROM unit_ancestors WHERE {{on:Date}} BETWEEN valid_from AND valid_to
+                    SELECT unit, ancestor, toString(ancestor_level) AS ancestor_level
+                    FROM unit_ancestors
+                    WHERE {{on:Date}} BETWEEN valid_from AND valid_to
                 ) AS s ON s.unit = w.unit AND s.ancestor_level = w.office_level
             ) AS o
             LEFT JOIN contacts AS c ON c.unit = o.office_unit AND c.role = o.office_role
@@ -294,7 +338,10 @@ def defaulters(
 
 def completeness(selection: Selection, *, reporting_level: Level, days: int) -> Query:
     """How many units reported for each day from `first` to `last`, of those that were open, and how many of them in time."""
-    source = "(SELECT *, '' AS metric FROM reporting_rates(reporting_level = {reporting_level:String}, first = {first:Date}, last = {last:Date}, days = {days:UInt16}))"
+    source = (
+        "(SELECT *, '' AS metric FROM reporting_rates(reporting_level = {reporting_level:String},"
+        " first = {first:Date}, last = {last:Date}, days = {days:UInt16}))"
+    )
     inner, parameters = restricted(source, selection, [])
     columns = (
         "day",
@@ -321,7 +368,10 @@ def forecast(
     selection: Selection, as_of: datetime, milestones: tuple[str, ...] = (), *, share: float
 ) -> Query:
     """By which day a share of the units below each unit will have each milestone, at the pace of the last week."""
-    source = "(SELECT f.*, {on:Date} AS day, f.milestone AS metric FROM plan_forecast_at(as_of = {as_of:DateTime64(3)}, share = {share:Float64}) AS f)"
+    source = (
+        "(SELECT f.*, {on:Date} AS day, f.milestone AS metric FROM plan_forecast_at(as_of ="
+        " {as_of:DateTime64(3)}, share = {share:Float64}) AS f)"
+    )
     inner, parameters = restricted(source, replace(selection, metrics=milestones), [])
     columns = (
         "milestone",
@@ -352,7 +402,10 @@ def unusual(selection: Selection) -> Query:
         [],
     )
     columns = ("day", "level", "unit", "metric", "amount", "usual", "own_z", "peer_z")
-    sql = f"SELECT day, toString(level) AS level, unit, metric, amount, usual, own_z, peer_z FROM ({inner})"
+    sql = (
+        "SELECT day, toString(level) AS level, unit, metric, amount, usual, own_z, peer_z FROM"
+        f" ({inner})"
+    )
     return Query(
         sql,
         {**parameters, "first": first, "last": last},
@@ -363,7 +416,10 @@ def unusual(selection: Selection) -> Query:
 
 def members(selection: Selection, as_of: datetime, *, exact_up_to: int) -> Query:
     """Members as reported, verified, and how many different persons those with a keyed hash are."""
-    source = "(SELECT m.*, {on:Date} AS day, '' AS metric FROM members_at(as_of = {as_of:DateTime64(3)}, exact_up_to = {exact_up_to:UInt64}) AS m)"
+    source = (
+        "(SELECT m.*, {on:Date} AS day, '' AS metric FROM members_at(as_of = {as_of:DateTime64(3)},"
+        " exact_up_to = {exact_up_to:UInt64}) AS m)"
+    )
     inner, parameters = restricted(source, selection, [])
     columns = (
         "level",
@@ -394,7 +450,10 @@ def named_twice(selection: Selection, as_of: datetime) -> Query:
 
 def activity(selection: Selection, as_of: datetime, *, days: int, state: Activity | None) -> Query:
     """Open units with the last day they reported anything, and whether they reported within so many days."""
-    source = "(SELECT a.*, {on:Date} AS day, '' AS metric FROM unit_activity(as_of = {as_of:DateTime64(3)}, days = {days:UInt16}) AS a)"
+    source = (
+        "(SELECT a.*, {on:Date} AS day, '' AS metric FROM unit_activity(as_of ="
+        " {as_of:DateTime64(3)}, days = {days:UInt16}) AS a)"
+    )
     conditions = ["toString(state) = {state:String}"] if state else []
     inner, parameters = restricted(
         source, replace(selection, everything=selection.level is None), conditions
@@ -429,8 +488,11 @@ def units(selection: Selection) -> Query:
         "longitude",
     )
     sql = f"""
-        SELECT unit, toString(level) AS level, name_en, name_hi, nullIf(valid_from, toDate(0)) AS valid_from, nullIf(valid_to, toDate('2149-06-06')) AS valid_to,
-               latitude, longitude
+        SELECT
+            unit, toString(level) AS level, name_en, name_hi,
+            nullIf(valid_from, toDate(0)) AS valid_from,
+            nullIf(valid_to, toDate('2149-06-06')) AS valid_to,
+            latitude, longitude
         FROM units WHERE unit IN ({below}) {allowed} {level}
     """
     parameters: dict[str, Value] = {
@@ -494,7 +556,8 @@ def restricted(
                 f"unit IN (SELECT unit FROM {hierarchy} WHERE ancestor IN {{chosen:Array(String)}})"
             )
             joins.append(
-                f"SELECT unit, valid_from, valid_to FROM {hierarchy} WHERE ancestor IN {{chosen:Array(String)}}"
+                f"SELECT unit, valid_from, valid_to FROM {hierarchy} WHERE ancestor IN"
+                " {chosen:Array(String)}"
             )
     if scope != "IN" and (chosen != (scope,)):
         conditions.append(

@@ -69,7 +69,8 @@ def _made(
     except MissingLibraryError as error:
         raise Problem(
             HTTPStatus.NOT_IMPLEMENTED,
-            "this server cannot make PDF or PNG: system libraries are missing; html, xlsx and json can be had",
+            "this server cannot make PDF or PNG: system libraries are missing; html, xlsx and json"
+            " can be had",
         ) from error
     except Exception as error:
         if is_retryable(error):

@@ -141,7 +141,8 @@ async def selected(
         if unknown:
             raise Problem(
                 HTTPStatus.NOT_FOUND,
-                f"metric: {', '.join(unknown[:5])} not in the metric dictionary; `/v1/metrics` lists it",
+                f"metric: {', '.join(unknown[:5])} not in the metric dictionary; `/v1/metrics`"
+                " lists it",
             )
     return queries.Selection(
         holder.unit, tuple(units), which.level, tuple(metrics), days.first, days.last, everything

@@ -41,7 +41,8 @@ class Tokens:
         if digest in self._known and now - at < _KNOWN_SECONDS:
             return scope
         rows = await self._reader.rows(
-            "SELECT name, unit, kinds FROM api_tokens FINAL WHERE hash = {hash:String} AND NOT revoked AND expires_at > now64(3)",
+            "SELECT name, unit, kinds FROM api_tokens FINAL WHERE hash = {hash:String} AND NOT"
+            " revoked AND expires_at > now64(3)",
             {"hash": digest},
         )
         scope = Scope(rows[0][0], rows[0][1], frozenset(rows[0][2])) if rows else None
@@ -60,7 +61,8 @@ def require(scope: Scope, kind: DataKind) -> None:
     if kind not in scope.kinds:
         raise Problem(
             HTTPStatus.FORBIDDEN,
-            f"this token does not reach {kind}; it reaches {', '.join(sorted(scope.kinds)) or 'nothing'}",
+            f"this token does not reach {kind}; it reaches"
+            f" {', '.join(sorted(scope.kinds)) or 'nothing'}",
         )
 
 

@@ -33,7 +33,10 @@ def serve(
     host: Annotated[
         str,
         typer.Option(
-            help="Where to listen. Put a reverse proxy with TLS in front of it before it leaves this machine."
+            help=(
+                "Where to listen. Put a reverse proxy with TLS in front of it before it leaves this"
+                " machine."
+            )
         ),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65_535)] = 8_080,
@@ -79,14 +82,19 @@ def create(
     unit: Annotated[str, typer.Option(help="It and everything below it may be seen.")] = "IN",
     kind: Annotated[
         list[str], typer.Option(help=f"Kinds of data: {', '.join(DATA_KINDS)}; may be repeated.")
-    ] = ["figures", "plan", "registry"],  # noqa: B006
+    ] = [
+        "figures",
+        "plan",
+        "registry",
+    ],  # noqa: B006
     days: Annotated[int, typer.Option(min=1, max=3_660, help="Until it expires.")] = 365,
 ) -> None:
     """Make a token and show its secret, this once."""
     with connect(Settings().clickhouse, "writer") as client:
         secret = create_token(client, name=name, unit=unit, kinds=kind, days=days)
     typer.echo(
-        f"token of {name}: {unit} and below, {', '.join(sorted(kind))}, for {days} days. It is shown this once:",
+        f"token of {name}: {unit} and below, {', '.join(sorted(kind))}, for {days} days. It is"
+        " shown this once:",
         err=True,
     )
     typer.echo(secret)

@@ -20,13 +20,19 @@ from schemas.scopes import readable, row_filters
 
 grafana = typer.Typer(
     no_args_is_help=True,
-    help="Dashboards and alerts as code: build them, bring them into a Grafana, see what was changed there by hand.",
+    help=(
+        "Dashboards and alerts as code: build them, bring them into a Grafana, see what was changed"
+        " there by hand."
+    ),
 )
 
 Url = Annotated[
     str,
     typer.Option(
-        help="Where Grafana answers. The token stands in PRAVAH_GRAFANA_TOKEN, never in the command: a list of processes would show it."
+        help=(
+            "Where Grafana answers. The token stands in PRAVAH_GRAFANA_TOKEN, never in the command:"
+            " a list of processes would show it."
+        )
     ),
 ]
 TokenFile = Annotated[
@@ -41,7 +47,10 @@ Organisation = Annotated[
     str | None,
     typer.Option(
         "--org",
-        help="Organisation to fill, made if it is not there. Takes PRAVAH_GRAFANA_USER and PRAVAH_GRAFANA_PASSWORD of the administrator instead of a token.",
+        help=(
+            "Organisation to fill, made if it is not there. Takes PRAVAH_GRAFANA_USER and"
+            " PRAVAH_GRAFANA_PASSWORD of the administrator instead of a token."
+        ),
     ),
 ]
 Who = Annotated[
@@ -50,7 +59,10 @@ Who = Annotated[
 Unit = Annotated[
     str | None,
     typer.Option(
-        help="A unit with an account of its own (`pravah grafana accounts`), such as CG-D-RPR; a district's viewers need one."
+        help=(
+            "A unit with an account of its own (`pravah grafana accounts`), such as CG-D-RPR; a"
+            " district's viewers need one."
+        )
     ),
 ]
 Host = Annotated[
@@ -149,7 +161,8 @@ def provision(
     typer.echo(f"{len(resources) - len(changes)} of {len(resources)} were as they should be")
     if AUDIENCES[audience].alerts and not Contacts.of(settings).names:
         typer.echo(
-            "no contact point is set (PRAVAH_ALERT_WEBHOOK, PRAVAH_ALERT_EMAIL, PRAVAH_ALERT_TELEGRAM_TOKEN and _CHAT): alerts show in Grafana alone"
+            "no contact point is set (PRAVAH_ALERT_WEBHOOK, PRAVAH_ALERT_EMAIL,"
+            " PRAVAH_ALERT_TELEGRAM_TOKEN and _CHAT): alerts show in Grafana alone"
         )
 
 
@@ -207,7 +220,8 @@ def pull(
         (to / f"{change.resource.uid}.json").write_text(as_text(change.actual), encoding="utf-8")
     _show(changed)
     typer.echo(
-        f"{len(changed)} of {len(dashboards)} dashboards were changed by hand{f'; written to {to}' if changed else ''}"
+        f"{len(changed)} of {len(dashboards)} dashboards were changed by"
+        f" hand{f'; written to {to}' if changed else ''}"
     )
     raise typer.Exit(int(bool(changed)))
 
@@ -254,7 +268,9 @@ def accounts(
         bool,
         typer.Option(
             "--sql",
-            help="Print the statements for a ClickHouse of your own instead; replace each password.",
+            help=(
+                "Print the statements for a ClickHouse of your own instead; replace each password."
+            ),
         ),
     ] = False,
 ) -> None:
@@ -273,7 +289,8 @@ def accounts(
     for unit in units or []:
         known = stack.scoped_account(settings.home, unit)
         typer.echo(
-            f"{unit}: account pravah_{unit}{'' if known else ', from the next start on: `pravah down`, `pravah up`'}"
+            f"{unit}: account"
+            f" pravah_{unit}{'' if known else ', from the next start on: `pravah down`, `pravah up`'}"
         )
     for unit in sorted(settings.clickhouse.scoped.keys() - set(units or [])):
         typer.echo(f"{unit}: account {settings.clickhouse.scoped[unit].user}")
@@ -292,9 +309,13 @@ def account_statements(unit: str, database: str, cluster: str | None) -> list[st
         (f"{table}_local", filters[table]) for table in sorted(spread) if cluster
     ]
     return [
-        f"CREATE USER {user}{on_cluster} IDENTIFIED WITH sha256_password BY '<password>' SETTINGS readonly = 2;",
+        (
+            f"CREATE USER {user}{on_cluster} IDENTIFIED WITH sha256_password BY '<password>'"
+            " SETTINGS readonly = 2;"
+        ),
         *(
-            f"CREATE ROW POLICY `pravah_{unit}_{table}`{on_cluster} ON {database}.{table} FOR SELECT USING {condition} TO {user};"
+            f"CREATE ROW POLICY `pravah_{unit}_{table}`{on_cluster} ON {database}.{table} FOR"
+            f" SELECT USING {condition} TO {user};"
             for table, condition in tables
         ),
         *(f"GRANT{on_cluster} {grant} TO {user};" for grant in readable(database)),
@@ -328,7 +349,10 @@ def _wanted(
         msg = (
             f"no ClickHouse account for {unit}: `pravah grafana accounts {unit}` makes one"
             if unit
-            else "no ClickHouse account is known: start a stack with `pravah up`, or set PRAVAH_CLICKHOUSE__USERS"
+            else (
+                "no ClickHouse account is known: start a stack with `pravah up`, or set"
+                " PRAVAH_CLICKHOUSE__USERS"
+            )
         )
         raise LookupError(msg)
     seen = clickhouse.model_copy(
@@ -354,7 +378,10 @@ def _server(
             organisation=org,
         )
     if not settings.grafana_token:
-        msg = "no token: set PRAVAH_GRAFANA_TOKEN, or name a --token-file; the administrator's PRAVAH_GRAFANA_USER and PRAVAH_GRAFANA_PASSWORD do as well"
+        msg = (
+            "no token: set PRAVAH_GRAFANA_TOKEN, or name a --token-file; the administrator's"
+            " PRAVAH_GRAFANA_USER and PRAVAH_GRAFANA_PASSWORD do as well"
+        )
         raise GrafanaError(msg)
     return GrafanaServer(url, settings.grafana_token.get_secret_value(), organisation=org)
 
@@ -362,7 +389,8 @@ def _server(
 def _show(changes: Sequence[Change]) -> None:
     for change in changes:
         typer.echo(
-            f"{change.resource}: {'is missing' if change.actual is None else 'differs'}{f' ({change.why})' if change.why else ''}"
+            f"{change.resource}:"
+            f" {'is missing' if change.actual is None else 'differs'}{f' ({change.why})' if change.why else ''}"
         )
         if change.actual is not None:
             for line in change.diff():

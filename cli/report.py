@@ -36,7 +36,10 @@ def report(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Where to; by default a file named by unit and day in this folder. - is standard output.",
+            help=(
+                "Where to; by default a file named by unit and day in this folder. - is standard"
+                " output."
+            ),
         ),
     ] = None,
     with_contacts: Annotated[
@@ -69,7 +72,8 @@ def report(
         msg = f"{path}: {error.strerror}"
         raise typer.BadParameter(msg, param_hint="--to") from None
     typer.echo(
-        f"{path}: {situation.name_hi} · {situation.name_en}, {situation.day}, {len(content) / 1024:,.0f} KiB"
+        f"{path}: {situation.name_hi} · {situation.name_en}, {situation.day},"
+        f" {len(content) / 1024:,.0f} KiB"
     )
 
 
@@ -83,7 +87,10 @@ def _by_ending(to: Path | None) -> Form:
         return "html"
     ending = to.suffix.removeprefix(".").lower()
     if ending not in FORMS:
-        msg = f"{to}: the ending says no format; choose one by --format, or end it with .{', .'.join(FORMS)}"
+        msg = (
+            f"{to}: the ending says no format; choose one by --format, or end it with"
+            f" .{', .'.join(FORMS)}"
+        )
         raise typer.BadParameter(msg, param_hint="--to")
     return ending
 

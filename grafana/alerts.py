@@ -181,8 +181,12 @@ RULES = (
         CONTROL_ROOM,
         "look",
         "लक्ष्य जोखिम में · Milestone at risk",
-        '{{ $labels.unit_name }}: {{ $labels.milestone_name }} {{ $labels.deadline }} तक 80 % नहीं होगा; इस गति से {{ $labels.expected_on }}। {{ printf "%.0f" $values.A.Value }} इकाइयाँ शेष।',
-        '{{ $labels.unit_name }}: {{ $labels.milestone_name }} will not reach 80 % by {{ $labels.deadline }}; at this pace {{ $labels.expected_on }}. {{ printf "%.0f" $values.A.Value }} units are missing.',
+        "{{ $labels.unit_name }}: {{ $labels.milestone_name }} {{ $labels.deadline }} तक 80 % नहीं"
+        ' होगा; इस गति से {{ $labels.expected_on }}। {{ printf "%.0f" $values.A.Value }} इकाइयाँ'
+        " शेष।",
+        "{{ $labels.unit_name }}: {{ $labels.milestone_name }} will not reach 80 % by {{"
+        ' $labels.deadline }}; at this pace {{ $labels.expected_on }}. {{ printf "%.0f"'
+        " $values.A.Value }} units are missing.",
         _AT_RISK,
         0,
         "1h",
@@ -193,8 +197,10 @@ RULES = (
         CONTROL_ROOM,
         "act",
         "लक्ष्य बकाया · Milestone overdue",
-        '{{ $labels.unit_name }}: {{ $labels.milestone_name }} की तिथि {{ $labels.deadline }} बीत गई, {{ printf "%.0f" $values.A.Value }} % बकाया।',
-        '{{ $labels.unit_name }}: {{ $labels.milestone_name }} was due on {{ $labels.deadline }}, {{ printf "%.0f" $values.A.Value }} % are overdue.',
+        "{{ $labels.unit_name }}: {{ $labels.milestone_name }} की तिथि {{ $labels.deadline }} बीत"
+        ' गई, {{ printf "%.0f" $values.A.Value }} % बकाया।',
+        "{{ $labels.unit_name }}: {{ $labels.milestone_name }} was due on {{ $labels.deadline }},"
+        ' {{ printf "%.0f" $values.A.Value }} % are overdue.',
         _OVERDUE,
         10,
         "1h",
@@ -205,8 +211,10 @@ RULES = (
         CONTROL_ROOM,
         "act",
         "जिला मौन · Silent district",
-        '{{ $labels.unit_name }}: {{ printf "%.0f" $values.A.Value }} दिनों से किसी इकाई की कोई सूचना नहीं।',
-        '{{ $labels.unit_name }}: no report of any unit for {{ printf "%.0f" $values.A.Value }} days.',
+        '{{ $labels.unit_name }}: {{ printf "%.0f" $values.A.Value }} दिनों से किसी इकाई की कोई'
+        " सूचना नहीं।",
+        '{{ $labels.unit_name }}: no report of any unit for {{ printf "%.0f" $values.A.Value }}'
+        " days.",
         _SILENT,
         2,
         "1h",
@@ -217,8 +225,10 @@ RULES = (
         CONTROL_ROOM,
         "look",
         "अचानक परिवर्तन · Sudden drop or jump",
-        "{{ $labels.unit_name }}: {{ $labels.what }} में {{ $labels.direction }}, कल सामान्य से बहुत अलग। घटनाएँ देखें, फिर पूछें।",
-        "{{ $labels.unit_name }}: {{ $labels.direction }} of {{ $labels.what }}; yesterday was far from usual. See the events, then ask.",
+        "{{ $labels.unit_name }}: {{ $labels.what }} में {{ $labels.direction }}, कल सामान्य से"
+        " बहुत अलग। घटनाएँ देखें, फिर पूछें।",
+        "{{ $labels.unit_name }}: {{ $labels.direction }} of {{ $labels.what }}; yesterday was far"
+        " from usual. See the events, then ask.",
         _CHANGE,
         2,
         "1h",
@@ -230,7 +240,8 @@ RULES = (
         "look",
         "अस्वीकृति बढ़ रही है · Rejects rising",
         'पिछले घंटे के {{ printf "%.1f" $values.A.Value }} % अभिलेख अस्वीकृत, पिछले सात दिनों से तीन गुना।',
-        '{{ printf "%.1f" $values.A.Value }} % of the last hour\'s records were rejected, three times the share of the seven days before.',
+        '{{ printf "%.1f" $values.A.Value }} % of the last hour\'s records were rejected, three'
+        " times the share of the seven days before.",
         _REJECTS,
         2,
         "5m",
@@ -241,8 +252,10 @@ RULES = (
         OPERATIONS,
         "act",
         "आँकड़े पिछड़ रहे हैं · Figures lag behind",
-        'विभाजन {{ $labels.partition }}: अभिलेख {{ printf "%.0f" $values.A.Value }} सेकंड बाद आँकड़ों में आते हैं।',
-        'Partition {{ $labels.partition }}: records reach the figures {{ printf "%.0f" $values.A.Value }} seconds late.',
+        'विभाजन {{ $labels.partition }}: अभिलेख {{ printf "%.0f" $values.A.Value }} सेकंड बाद'
+        " आँकड़ों में आते हैं।",
+        'Partition {{ $labels.partition }}: records reach the figures {{ printf "%.0f"'
+        " $values.A.Value }} seconds late.",
         _LAG,
         300,
         "5m",
@@ -253,8 +266,10 @@ RULES = (
         OPERATIONS,
         "act",
         "आँकड़े पुराने · Stale data",
-        '{{ printf "%.0f" $values.A.Value }} मिनट से कोई नया अभिलेख नहीं गिना गया: worker, Kafka और गेटवे देखें।',
-        'No new record was counted for {{ printf "%.0f" $values.A.Value }} minutes: look at worker, Kafka and gateway.',
+        '{{ printf "%.0f" $values.A.Value }} मिनट से कोई नया अभिलेख नहीं गिना गया: worker, Kafka और'
+        " गेटवे देखें।",
+        'No new record was counted for {{ printf "%.0f" $values.A.Value }} minutes: look at worker,'
+        " Kafka and gateway.",
         _STALE,
         180,
         "10m",
@@ -265,8 +280,10 @@ RULES = (
         OPERATIONS,
         "act",
         "मिलान में अंतर · Reconcile found differences",
-        'पिछले मिलान में {{ printf "%.0f" $values.A.Value }} आँकड़े अलग निकले और सुधारे नहीं गए: `pravah reconcile`।',
-        'The last reconcile found {{ printf "%.0f" $values.A.Value }} figures that differ and were not repaired: `pravah reconcile`.',
+        'पिछले मिलान में {{ printf "%.0f" $values.A.Value }} आँकड़े अलग निकले और सुधारे नहीं गए:'
+        " `pravah reconcile`।",
+        'The last reconcile found {{ printf "%.0f" $values.A.Value }} figures that differ and were'
+        " not repaired: `pravah reconcile`.",
         _RECONCILE,
         0,
         "0s",

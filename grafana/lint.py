@@ -24,7 +24,10 @@ BACKEND_MACROS = frozenset(
 )
 """The plugin's server replaces these; what the browser alone replaces, an alert would send as it stands."""
 _FORBIDDEN = {
-    "$__timeInterval": "it cuts time into seconds, so buckets above 30 minutes begin at odd hours of Asia/Kolkata; name the bucket, such as toStartOfHour(…, 'Asia/Kolkata')",
+    "$__timeInterval": (
+        "it cuts time into seconds, so buckets above 30 minutes begin at odd hours of Asia/Kolkata;"
+        " name the bucket, such as toStartOfHour(…, 'Asia/Kolkata')"
+    ),
 }
 _DEVANAGARI, _LATIN = re.compile(r"[\u0900-\u097f]"), re.compile(r"[A-Za-z]")
 _LINK = re.compile(r"^/d/(?P<uid>[a-z-]+)\?(?P<rest>.+)$")
@@ -56,7 +59,10 @@ def _of_dashboard(uid: str, dashboard: Dashboard, variables: dict[str, set[str]]
     if dashboard["timezone"] != "Asia/Kolkata":
         yield "its time zone is not Asia/Kolkata"
     if dashboard.get("refresh") not in {"", "1m", "5m", "15m"}:
-        yield f"refreshed every {dashboard.get('refresh')!r}: no faster than the figures change, which is a minute"
+        yield (
+            f"refreshed every {dashboard.get('refresh')!r}: no faster than the figures change,"
+            " which is a minute"
+        )
     yield from _both_scripts("title", dashboard["title"])
     yield from _both_scripts("description", dashboard["description"])
     if "datasource" not in variables[uid]:

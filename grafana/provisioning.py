@@ -80,7 +80,10 @@ class GrafanaServer:
         """
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
-            msg = "--url: http:// or https://, a host, perhaps a port and a path; a name or password has no place in it"
+            msg = (
+                "--url: http:// or https://, a host, perhaps a port and a path; a name or password"
+                " has no place in it"
+            )
             raise GrafanaError(msg)
         path = parts.path.strip("/")
         self._face = GrafanaFace(
@@ -242,7 +245,10 @@ class GrafanaServer:
                 else cast("dict[str, Any]", self._ask("POST", "/orgs", {"name": name}))["orgId"]
             )
         except GrafanaError as error:
-            msg = f"organisation {name!r}: {error}; making one takes the administrator's PRAVAH_GRAFANA_USER and PRAVAH_GRAFANA_PASSWORD"
+            msg = (
+                f"organisation {name!r}: {error}; making one takes the administrator's"
+                " PRAVAH_GRAFANA_USER and PRAVAH_GRAFANA_PASSWORD"
+            )
             raise GrafanaError(msg) from None
 
     def _get(self, path: str) -> dict[str, Any] | None:
@@ -273,7 +279,10 @@ class GrafanaServer:
         except ValueError:  # no JSON: a proxy's page, or something that is no Grafana
             told = {}
         except OSError as error:
-            msg = f"no Grafana answers at {self.url} ({type(error).__name__}); is the address right, and does it run?"
+            msg = (
+                f"no Grafana answers at {self.url} ({type(error).__name__}); is the address right,"
+                " and does it run?"
+            )
             raise GrafanaError(msg) from None
         if answer.ok and not answer.is_redirect:
             return told

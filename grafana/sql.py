@@ -15,10 +15,16 @@ USUAL_DAYS = 28
 LEVEL = f"(SELECT any(level) FROM units WHERE unit = {UNIT})"
 """Its level."""
 
-BELOW = f"(SELECT unit FROM unit_ancestors WHERE ancestor = {UNIT} AND {DAY} BETWEEN valid_from AND valid_to)"
+BELOW = (
+    f"(SELECT unit FROM unit_ancestors WHERE ancestor = {UNIT} AND {DAY} BETWEEN valid_from AND"
+    " valid_to)"
+)
 """The units at or below it, today."""
 
-ABOVE = f"(SELECT unit, ancestor, toString(ancestor_level) AS level FROM unit_ancestors WHERE unit IN {BELOW} AND {DAY} BETWEEN valid_from AND valid_to)"
+ABOVE = (
+    "(SELECT unit, ancestor, toString(ancestor_level) AS level FROM unit_ancestors WHERE unit IN"
+    f" {BELOW} AND {DAY} BETWEEN valid_from AND valid_to)"
+)
 """What these stand below, today, themselves included: a join that reads no other unit's rows."""
 
 NAMED = f"(SELECT * FROM units WHERE unit IN (SELECT ancestor FROM {ABOVE}))"
@@ -29,7 +35,10 @@ _COUNTS = """
     countIf(s.state = 'due') AS due, countIf(s.state = 'done_on_time' AND toDate(s.known_at, 'Asia/Kolkata') > s.deadline) AS known_late
 """
 
-PROGRESS = f"(SELECT s.milestone AS milestone, {_COUNTS} FROM board_status(as_of = $__toTime) AS s WHERE s.unit IN {BELOW} GROUP BY milestone)"
+PROGRESS = (
+    f"(SELECT s.milestone AS milestone, {_COUNTS} FROM board_status(as_of = $__toTime) AS s WHERE"
+    f" s.unit IN {BELOW} GROUP BY milestone)"
+)
 """The chosen unit's rows of `board_progress`, counted from what stands below it and no other unit."""
 
 NEXT_LEVEL = f"""(
@@ -41,7 +50,10 @@ NEXT_LEVEL = f"""(
 )"""
 """The level that a table below it shows: below a state its districts, since a division has no office of its own to call."""
 
-DAYS = f"(SELECT arrayJoin(arrayMap(offset -> {FIRST} + offset, range(toUInt32(greatest(0, {DAY} - {FIRST} + 1))))) AS day)"
+DAYS = (
+    f"(SELECT arrayJoin(arrayMap(offset -> {FIRST} + offset, range(toUInt32(greatest(0, {DAY} -"
+    f" {FIRST} + 1))))) AS day)"
+)
 """Every day of the time range, so that a day without a report is a gap and no line across."""
 
 

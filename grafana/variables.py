@@ -45,7 +45,10 @@ def units(levels: str, *, label: str = "इकाई · unit") -> dashboard.Quer
 
 def assemblies() -> dashboard.QueryVariable:
     """The assemblies, by number."""
-    query = "SELECT unit AS value, concat(substring(unit, 4), ' ', name_hi, ' · ', name_en) AS text FROM units WHERE level = 'assembly' ORDER BY unit"
+    query = (
+        "SELECT unit AS value, concat(substring(unit, 4), ' ', name_hi, ' · ', name_en) AS text"
+        " FROM units WHERE level = 'assembly' ORDER BY unit"
+    )
     return _asked("unit", "विधानसभा · assembly", query)
 
 
@@ -62,7 +65,10 @@ def milestones() -> dashboard.QueryVariable:
 
 def metrics(*, chosen: tuple[str, ...] = ()) -> dashboard.QueryVariable:
     """Metrics of the dictionary, several at a time."""
-    query = "SELECT metric AS value, concat(name_hi, ' · ', name_en) AS text FROM metrics ORDER BY position"
+    query = (
+        "SELECT metric AS value, concat(name_hi, ' · ', name_en) AS text FROM metrics ORDER BY"
+        " position"
+    )
     variable = _several(_asked("metric", "आँकड़ा · metric", query))
     return (
         variable.current(VariableOption(selected=True, text=list(chosen), value=list(chosen)))
@@ -76,7 +82,8 @@ def metric() -> dashboard.QueryVariable:
     return _asked(
         "metric",
         "आँकड़ा · metric",
-        "SELECT metric AS value, concat(name_hi, ' · ', name_en) AS text FROM metrics ORDER BY position",
+        "SELECT metric AS value, concat(name_hi, ' · ', name_en) AS text FROM metrics ORDER BY"
+        " position",
     )
 
 

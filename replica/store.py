@@ -190,24 +190,20 @@ class ClickHouseCopy:
     def __init__(self, client: Client, source: str) -> None:
         """Open a source's copy, or create it."""
         self._client, self._source = client, source
-        client.execute(
-            """
+        client.execute("""
             CREATE TABLE IF NOT EXISTS pulled_rollups (
                 source LowCardinality(String), level LowCardinality(String),
                 unit LowCardinality(String), metric LowCardinality(String), day Date,
                 value Int64, verified_value Int64, page UInt64, deleted UInt8
             )
             ENGINE = ReplacingMergeTree(page, deleted) ORDER BY (source, level, metric, unit, day)
-            """
-        )
-        client.execute(
-            """
+            """)
+        client.execute("""
             CREATE TABLE IF NOT EXISTS pulled_cursors (
                 source LowCardinality(String), page UInt64, cursor String
             )
             ENGINE = ReplacingMergeTree(page) ORDER BY source
-            """
-        )
+            """)
 
     def cursor(self) -> str | None:
         """See `Copy`."""

@@ -15,8 +15,12 @@ FAMILIES = {"latin": "Noto Sans Devanagari Latin", "devanagari": "Noto Sans Deva
 _FONTS = Path(__file__).parent / "fonts"
 _WEIGHTS = (400, 700)
 _SCRIPTS = {
-    "devanagari": "U+0900-097F,U+1CD0-1CF9,U+200C-200D,U+20A8,U+20B9,U+20F0,U+25CC,U+A830-A839,U+A8E0-A8FF",
-    "latin": "U+0000-00FF,U+0131,U+0152-0153,U+02BB-02BC,U+02C6,U+02DA,U+02DC,U+2000-200B,U+200E-206F,U+20AC,U+2122,U+2191,U+2193,U+2212,U+2215",
+    "devanagari": (
+        "U+0900-097F,U+1CD0-1CF9,U+200C-200D,U+20A8,U+20B9,U+20F0,U+25CC,U+A830-A839,U+A8E0-A8FF"
+    ),
+    "latin": (
+        "U+0000-00FF,U+0131,U+0152-0153,U+02BB-02BC,U+02C6,U+02DA,U+02DC,U+2000-200B,U+200E-206F,U+20AC,U+2122,U+2191,U+2193,U+2212,U+2215"
+    ),
 }
 """Part → the characters it is there for."""
 _COMMON = {
@@ -54,7 +58,10 @@ def font_faces(text: str) -> Markup:
 
 def _face(script: str, weight: int, characters: AbstractSet[int]) -> Markup:
     data = b64encode(_cut(script, weight, frozenset(characters))).decode()
-    rule = '@font-face {{ font-family: "{}"; font-weight: {}; src: url("data:font/woff2;base64,{}") format("woff2"); unicode-range: {} }}'
+    rule = (
+        '@font-face {{ font-family: "{}"; font-weight: {}; src: url("data:font/woff2;base64,{}")'
+        ' format("woff2"); unicode-range: {} }}'
+    )
     return Markup(rule).format(  # noqa: S704
         Markup(FAMILIES[script]),  # noqa: S704
         weight,

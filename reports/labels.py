@@ -73,7 +73,10 @@ PHRASES: dict[str, tuple[str, str]] = {
     "done_today": ("आज पूरे", "done today"),
     "done_that_day": ("उस दिन पूरे", "done that day"),
     "programme": ("कार्यक्रम कहाँ पहुँचा", "Where the programme stands"),
-    "no_programme": ("इस इकाई के लिए कोई लक्ष्य नहीं है।", "No milestone is expected of this unit."),
+    "no_programme": (
+        "इस इकाई के लिए कोई लक्ष्य नहीं है।",
+        "No milestone is expected of this unit.",
+    ),
     "not_open": ("{day} को {name} इकाई नहीं थी।", "{name} was no open unit on {day}."),
     "span_from": ("{day} से खुली।", "Open from {day}."),
     "span_to": ("{day} तक खुली।", "Open until {day}."),
@@ -104,7 +107,10 @@ PHRASES: dict[str, tuple[str, str]] = {
         "मौजूदा गति से {share} एक साल में भी नहीं",
         "At this pace {share} is not in sight within a year",
     ),
-    "too_little_pace": ("{share} कब तक: कहने के लिए अभी कम सूचना", "When {share}: too little to say"),
+    "too_little_pace": (
+        "{share} कब तक: कहने के लिए अभी कम सूचना",
+        "When {share}: too little to say",
+    ),
     "milestone": ("लक्ष्य", "Milestone"),
     # since yesterday
     "since_yesterday": ("कल से क्या बदला", "What changed since yesterday"),
@@ -124,8 +130,14 @@ PHRASES: dict[str, tuple[str, str]] = {
     "to_date": ("अब तक", "To date"),
     "verified": ("सत्यापित", "Verified"),
     "members_counted": (
-        "सदस्य अब तक: {members}, सत्यापित {verified}; पहचान-कुंजी सहित {named}, जिनमें अलग-अलग व्यक्ति {persons}",
-        "Members to date: {members}, verified {verified}; {named} came with a key, which are {persons} different persons",
+        (
+            "सदस्य अब तक: {members}, सत्यापित {verified}; पहचान-कुंजी सहित {named}, जिनमें अलग-अलग"
+            " व्यक्ति {persons}"
+        ),
+        (
+            "Members to date: {members}, verified {verified}; {named} came with a key, which are"
+            " {persons} different persons"
+        ),
     ),
     "approximate": ("(लगभग)", "(about)"),
     "members": ("नए सदस्य", "New members"),
@@ -162,8 +174,14 @@ PHRASES: dict[str, tuple[str, str]] = {
     ),
     "map_of": ("नक़्शा: {of}", "Map: {of}"),
     "map_note": (
-        "प्रतिशत: अब तक जो होना था, उसमें से पूरा। “–”: कोई लक्ष्य नहीं। सीमाएँ विधानसभा क्षेत्रों से बनी हैं और सांकेतिक हैं।",
-        "Per cent done of what was due by now. “–”: nothing is expected. Boundaries are made of assembly constituencies; they are approximate, not official.",
+        (
+            "प्रतिशत: अब तक जो होना था, उसमें से पूरा। “–”: कोई लक्ष्य नहीं। सीमाएँ विधानसभा"
+            " क्षेत्रों से बनी हैं और सांकेतिक हैं।"
+        ),
+        (
+            "Per cent done of what was due by now. “–”: nothing is expected. Boundaries are made of"
+            " assembly constituencies; they are approximate, not official."
+        ),
     ),
     # best and worst
     "best": ("सबसे आगे", "Furthest ahead"),
@@ -187,7 +205,10 @@ PHRASES: dict[str, tuple[str, str]] = {
     "defaulters": ("किससे बात करें", "Whom to speak to"),
     "overdue_units": ("बकाया इकाइयाँ", "Overdue units"),
     "no_defaulters": ("कोई बकाया नहीं है।", "Nobody is overdue."),
-    "defaulters_order": ("पहले वे, जिन पर सबसे अधिक काम रुके हैं", "Those first that most waits for"),
+    "defaulters_order": (
+        "पहले वे, जिन पर सबसे अधिक काम रुके हैं",
+        "Those first that most waits for",
+    ),
     "overdue_days": ("{count} दिन से बकाया", "{count} days overdue"),
     "days_overdue": ("बकाया दिन", "Days overdue"),
     "blocks": ("इस पर {count} काम रुके हैं", "{count} more wait for it"),

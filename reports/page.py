@@ -66,9 +66,11 @@ def page(situation: Situation, tongue: Tongue) -> str:
         metrics={one.metric: one for one in situation.metrics},
         trend=trend(situation.curves, situation.day) if situation.curves else None,
         curve_colours=CURVE_COLOURS,
-        bars=bars(situation.member_days, usual)
-        if any(one.amount is not None for one in situation.member_days)
-        else None,
+        bars=(
+            bars(situation.member_days, usual)
+            if any(one.amount is not None for one in situation.member_days)
+            else None
+        ),
         map=map_,
     )
 

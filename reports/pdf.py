@@ -60,7 +60,10 @@ def _weasyprint() -> Any:
                 logging.ERROR
             )  # it also tells of each property that is for browsers alone
     except OSError as error:
-        msg = f"PDF and PNG need system libraries that are missing ({str(error).partition(':')[0]}); Debian: apt-get install {' '.join(DEBIAN_PACKAGES)}"
+        msg = (
+            f"PDF and PNG need system libraries that are missing ({str(error).partition(':')[0]});"
+            f" Debian: apt-get install {' '.join(DEBIAN_PACKAGES)}"
+        )
         raise MissingLibraryError(msg) from error
     return weasyprint
 

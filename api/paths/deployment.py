@@ -49,10 +49,12 @@ async def freshness(request: Request, holder: Holder) -> Response:
     )
     behind = await asyncio.to_thread(_behind, parts(request).settings)
     deployment = await reader.rows(
-        "SELECT max(last_appended_at), max(updated_at), sum(records), sum(rejected), sum(duplicates) FROM chunks FINAL"
+        "SELECT max(last_appended_at), max(updated_at), sum(records), sum(rejected),"
+        " sum(duplicates) FROM chunks FINAL"
     )
     reconciled = await reader.rows(
-        "SELECT at, records, figures, different, repair FROM reconciliations ORDER BY at DESC LIMIT 1"
+        "SELECT at, records, figures, different, repair FROM reconciliations ORDER BY at DESC"
+        " LIMIT 1"
     )
     last_appended, updated, records, rejected, duplicates = deployment[0]
     body = {
@@ -65,11 +67,13 @@ async def freshness(request: Request, holder: Holder) -> Response:
             "rejected": rejected,
             "duplicates": duplicates,
         },
-        "reconciled": dict(
-            zip(("at", "records", "figures", "different", "repair"), reconciled[0], strict=True)
-        )
-        if reconciled
-        else None,
+        "reconciled": (
+            dict(
+                zip(("at", "records", "figures", "different", "repair"), reconciled[0], strict=True)
+            )
+            if reconciled
+            else None
+        ),
         "at": datetime.now(KOLKATA).isoformat(timespec="seconds"),
     }
     return Response(orjson.dumps(body), media_type=MEDIA_TYPES["json"])
@@ -78,11 +82,20 @@ async def freshness(request: Request, holder: Holder) -> Response:
 _STATES = """
     SELECT state, last_occurred_at, last_appended_at, delay, events, tools, rejected
     FROM (
-        SELECT splitByChar('-', key)[1] AS state, max(occurred_at) AS last_occurred_at, max(appended_at) AS last_appended_at, count() AS events, sumMap(map(tool, 1)) AS tools,
-               medianOrNullIf(dateDiff('second', occurred_at, appended_at), appended_at > now() - INTERVAL 7 DAY) AS delay
+        SELECT
+            splitByChar('-', key)[1] AS state, max(occurred_at) AS last_occurred_at,
+            max(appended_at) AS last_appended_at, count() AS events, sumMap(map(tool, 1)) AS tools,
+            medianOrNullIf(
+                dateDiff('second', occurred_at, appended_at), appended_at > now() - INTERVAL 7 DAY
+            ) AS delay
         FROM ledger GROUP BY state
     ) AS l
-    LEFT JOIN (SELECT state, sumMap(map(reason, 1)) AS rejected FROM rejections WHERE appended_at > now() - INTERVAL 7 DAY GROUP BY state) AS r ON r.state = l.state
+    LEFT JOIN (
+        SELECT state, sumMap(map(reason, 1)) AS rejected
+        FROM rejections
+        WHERE appended_at > now() - INTERVAL 7 DAY
+        GROUP BY state
+    ) AS r ON r.state = l.state
 """
 
 

@@ -63,7 +63,8 @@ async def rollups(
     if as_of is not None and boundaries == "now":
         raise Problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,
-            "as_of: what was known then is kept with the boundaries of then; leave out `boundaries`",
+            "as_of: what was known then is kept with the boundaries of then; leave out"
+            " `boundaries`",
         )
     selection = await selected(request, holder, which, days)
     return await answer(

@@ -35,7 +35,9 @@ async def activity(
     state: Annotated[
         queries.Activity | None,
         Query(
-            description="Only units that were silent, that reported nothing but zeros, or that were active."
+            description=(
+                "Only units that were silent, that reported nothing but zeros, or that were active."
+            )
         ),
     ] = None,
 ) -> Response:

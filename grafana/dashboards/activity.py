@@ -46,7 +46,10 @@ def by_day(kind: str) -> str:
     amount = (
         "f.value"
         if kind == "flow"
-        else "last_value(f.value) IGNORE NULLS OVER (PARTITION BY m.metric ORDER BY d.day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
+        else (
+            "last_value(f.value) IGNORE NULLS OVER (PARTITION BY m.metric ORDER BY d.day ROWS"
+            " BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
+        )
     )
     day = "day" if kind == "flow" else f"greatest(day, {FIRST})"
     return f"""
@@ -143,7 +146,8 @@ def build() -> Dashboard:
     dashboard = frame(
         ACTIVITY,
         "गतिविधि · Activity",
-        "क्या किया जा रहा है, कहाँ अधिक, कहाँ कम, और क्या असामान्य है? What is being done, where more and where less, and what stands out?",
+        "क्या किया जा रहा है, कहाँ अधिक, कहाँ कम, और क्या असामान्य है? What is being done, where"
+        " more and where less, and what stands out?",
         refresh="5m",
     )
     dashboard = dashboard.with_variable(variables.clickhouse()).with_variable(
@@ -154,8 +158,11 @@ def build() -> Dashboard:
         [
             listing(
                 "चुनी अवधि के आँकड़े · figures of the time range",
-                "प्रवाह: अवधि का योग; स्टॉक: अंतिम दिन का स्तर। सत्यापित: जिनका नवीनतम संस्करण जाँच में सही निकला। सामान्य दिन: सूचित दिनों का माध्यक। '—': सूचना नहीं। "
-                "A flow is the sum over the range, a stock its level on the last day. Verified: whose highest version was verified. A usual day is the median of the days reported. '—' was not reported.",
+                "प्रवाह: अवधि का योग; स्टॉक: अंतिम दिन का स्तर। सत्यापित: जिनका नवीनतम संस्करण जाँच"
+                " में सही निकला। सामान्य दिन: सूचित दिनों का माध्यक। '—': सूचना नहीं। A flow is the"
+                " sum over the range, a stock its level on the last day. Verified: whose highest"
+                " version was verified. A usual day is the median of the days reported. '—' was not"
+                " reported.",
                 TOTALS,
                 (0, 0, 12, 14),
                 [
@@ -181,22 +188,28 @@ def build() -> Dashboard:
             ),
             trend(
                 "प्रतिदिन · by day",
-                "चुने प्रवाह, उस दिन के। रिक्त दिन: सूचना नहीं; ज़मीन पर बिंदु: शून्य बताया गया। The chosen flows on their day. A gap is a day without a report; a point on the ground a reported zero.",
+                "चुने प्रवाह, उस दिन के। रिक्त दिन: सूचना नहीं; ज़मीन पर बिंदु: शून्य बताया गया।"
+                " The chosen flows on their day. A gap is a day without a report; a point on the"
+                " ground a reported zero.",
                 FLOWS,
                 (12, 0, 12, 7),
                 unit="locale",
             ),
             trend(
                 "समूह और पदधारी · groups and offices held",
-                "चुने स्टॉक, दिन के अंत का स्तर; जब तक कोई नई सूचना न आए, स्तर बना रहता है। The chosen stocks at the end of each day; a level stays until something new is reported.",
+                "चुने स्टॉक, दिन के अंत का स्तर; जब तक कोई नई सूचना न आए, स्तर बना रहता है। The"
+                " chosen stocks at the end of each day; a level stays until something new is"
+                " reported.",
                 GROUPS,
                 (12, 7, 12, 7),
                 unit="locale",
             ),
             listing(
                 "तुलना, प्रति 100 बूथ · compared, per 100 booths",
-                "चुनी अवधि का योग, उस दिन खुले हर 100 बूथों पर; इसलिए छोटी-बड़ी इकाइयाँ तुलनीय हैं। सहभागिता: पहुँच का हिस्सा। "
-                "Sums of the range for every 100 booths open today, so that units of different size compare. Engagement is a share of reach; digital and verified are shares of members.",
+                "चुनी अवधि का योग, उस दिन खुले हर 100 बूथों पर; इसलिए छोटी-बड़ी इकाइयाँ तुलनीय हैं।"
+                " सहभागिता: पहुँच का हिस्सा। Sums of the range for every 100 booths open today, so"
+                " that units of different size compare. Engagement is a share of reach; digital and"
+                " verified are shares of members.",
                 COMPARED,
                 (0, 14, 14, 14),
                 [
@@ -225,8 +238,11 @@ def build() -> Dashboard:
             below.members((14, 14, 10, 14)),
             figure(
                 "सदस्य: कितने व्यक्ति · members: how many persons",
-                f"अब तक बताए गए सदस्य, उनमें सत्यापित, जिनकी पहचान-कुंजी दी गई, और कुंजियों में अलग-अलग व्यक्ति। {EXACT_UP_TO:,} कुंजियों तक सटीक, आगे लगभग 0.3 % तक। "
-                f"Members reported to date, of these verified, named by a key, and different persons among the keys; exact up to {EXACT_UP_TO:,} keys, beyond that within some 0.3 %. 'Repeated': share of keys that name somebody again.",
+                "अब तक बताए गए सदस्य, उनमें सत्यापित, जिनकी पहचान-कुंजी दी गई, और कुंजियों में"
+                f" अलग-अलग व्यक्ति। {EXACT_UP_TO:,} कुंजियों तक सटीक, आगे लगभग 0.3 % तक। Members"
+                " reported to date, of these verified, named by a key, and different persons among"
+                f" the keys; exact up to {EXACT_UP_TO:,} keys, beyond that within some 0.3 %."
+                " 'Repeated': share of keys that name somebody again.",
                 PERSONS,
                 (0, 28, 24, 5),
                 [
@@ -240,7 +256,9 @@ def build() -> Dashboard:
             ),
             listing(
                 "दो बार बताए गए सदस्य · members reported twice",
-                "एक ही कुंजी एक से अधिक सदस्यता-सूचनाओं में: कहाँ, कितनी बार। कुंजी से कोई व्यक्ति पहचाना नहीं जा सकता। The same key in more than one membership: where and how often. A key is a keyed hash: nobody is known by it.",
+                "एक ही कुंजी एक से अधिक सदस्यता-सूचनाओं में: कहाँ, कितनी बार। कुंजी से कोई व्यक्ति"
+                " पहचाना नहीं जा सकता। The same key in more than one membership: where and how"
+                " often. A key is a keyed hash: nobody is known by it.",
                 TWICE,
                 (0, 33, 24, 13),
                 [
@@ -254,8 +272,11 @@ def build() -> Dashboard:
             ),
             listing(
                 "असामान्य मान · unusual values",
-                "पिछले सात दिनों के मान जो उसी इकाई के 28 दिनों से, या उसी दिन की पड़ोसी इकाइयों से बहुत अलग हैं (संशोधित z ≥ 3.5)। असामान्य का अर्थ ग़लत नहीं: घटनाएँ देखें, फिर पूछें। "
-                "Values of the last seven days that stand out from the unit's own 28 days or from its peers on the day (modified z-score from 3.5 on). Of a stock the amount is the day's change. Unusual is not wrong: see the events, then ask.",
+                "पिछले सात दिनों के मान जो उसी इकाई के 28 दिनों से, या उसी दिन की पड़ोसी इकाइयों से"
+                " बहुत अलग हैं (संशोधित z ≥ 3.5)। असामान्य का अर्थ ग़लत नहीं: घटनाएँ देखें, फिर"
+                " पूछें। Values of the last seven days that stand out from the unit's own 28 days"
+                " or from its peers on the day (modified z-score from 3.5 on). Of a stock the"
+                " amount is the day's change. Unusual is not wrong: see the events, then ask.",
                 UNUSUAL,
                 (0, 46, 24, 12),
                 [

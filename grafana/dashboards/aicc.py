@@ -125,7 +125,8 @@ def build() -> Dashboard:
     dashboard = frame(
         AICC,
         "एआईसीसी: सब प्रदेश · AICC: all states",
-        "कौन-सा प्रदेश कहाँ है, और उसके आँकड़ों पर कितना भरोसा? Where does each state stand, and how far can its figures be trusted?",
+        "कौन-सा प्रदेश कहाँ है, और उसके आँकड़ों पर कितना भरोसा? Where does each state stand, and"
+        " how far can its figures be trusted?",
         refresh="5m",
     )
     return filled(
@@ -133,9 +134,13 @@ def build() -> Dashboard:
         [
             listing(
                 "प्रदेश साथ-साथ, प्रति 100 बूथ · states side by side, per 100 booths",
-                "सब तुलनीय: प्रति 100 बूथ या प्रतिशत। 'देर से ज्ञात': समय पर पूरे, पर तिथि के बाद बताए गए। 'सूचना': पिछले सात दिनों में प्रतिदिन सूचना देने वाले बूथों का औसत हिस्सा। 'आयु': पिछले सूचित दिन के बाद के दिन। "
-                "All normalised: per 100 booths or per cent. 'Known late': done on time but told after the deadline. 'Reporting': mean share of booths that reported for each of the last seven days on which any did. "
-                "'Verified' is a share of members. 'Age': days since the last day reported. '—': the state reports nothing here.",
+                "सब तुलनीय: प्रति 100 बूथ या प्रतिशत। 'देर से ज्ञात': समय पर पूरे, पर तिथि के बाद"
+                " बताए गए। 'सूचना': पिछले सात दिनों में प्रतिदिन सूचना देने वाले बूथों का औसत"
+                " हिस्सा। 'आयु': पिछले सूचित दिन के बाद के दिन। All normalised: per 100 booths or"
+                " per cent. 'Known late': done on time but told after the deadline. 'Reporting':"
+                " mean share of booths that reported for each of the last seven days on which any"
+                " did. 'Verified' is a share of members. 'Age': days since the last day reported."
+                " '—': the state reports nothing here.",
                 STATES,
                 (0, 0, 24, 18),
                 [
@@ -179,13 +184,16 @@ def build() -> Dashboard:
             ),
             listing(
                 "लक्ष्य, प्रदेश-वार · milestones by state",
-                "अपेक्षित इकाइयों में पूरे, समय पर और बकाया का हिस्सा। Shares of the units expected: done, on time, overdue. Each state by its own plan.",
+                "अपेक्षित इकाइयों में पूरे, समय पर और बकाया का हिस्सा। Shares of the units"
+                " expected: done, on time, overdue. Each state by its own plan.",
                 PLAN,
                 (0, 18, 14, 12),
                 [
                     Column("unit", "कोड · code", width=80),
                     Column(
-                        "name", "प्रदेश · state", link=Link(PROGRAMME, "इसका कार्यक्रम · its programme")
+                        "name",
+                        "प्रदेश · state",
+                        link=Link(PROGRAMME, "इसका कार्यक्रम · its programme"),
                     ),
                     Column("milestone", "लक्ष्य · milestone", width=230),
                     Column("deadline", "तिथि · by", unit="time:DD-MM-YYYY", width=110),
@@ -203,7 +211,8 @@ def build() -> Dashboard:
             ),
             trend(
                 "प्रतिदिन सदस्य · members by day",
-                "हर प्रदेश में कागज़ और डिजिटल से बने सदस्य। रिक्त: सूचना नहीं। Members enrolled on paper and digitally, a line a state. A gap is a day without a report.",
+                "हर प्रदेश में कागज़ और डिजिटल से बने सदस्य। रिक्त: सूचना नहीं। Members enrolled on"
+                " paper and digitally, a line a state. A gap is a day without a report.",
                 MEMBERS,
                 (14, 18, 10, 12),
                 unit="locale",
@@ -217,7 +226,8 @@ def build_copy() -> Dashboard:
     dashboard = frame(
         AICC_COPY,
         "एआईसीसी: खींची गई प्रति · AICC: pulled copies",
-        "`pravah pull` की प्रति में हर प्रदेश के आँकड़े। Each state's figures in the copy that `pravah pull` keeps in ClickHouse; the data source's default database is the copy's.",
+        "`pravah pull` की प्रति में हर प्रदेश के आँकड़े। Each state's figures in the copy that"
+        " `pravah pull` keeps in ClickHouse; the data source's default database is the copy's.",
         refresh="15m",
     )
     return filled(
@@ -225,8 +235,10 @@ def build_copy() -> Dashboard:
         [
             listing(
                 "प्रदेश साथ-साथ · states side by side",
-                "चुनी अवधि का योग, जैसा प्रदेश ने दिया; 'दिन': अवधि के कितने दिनों की सूचना है; 'आयु': पिछले सूचित दिन के बाद के दिन। "
-                "Sums of the range as each state serves them; 'days' is the share of days with any report; 'age' the days since the last one. '—' was not reported.",
+                "चुनी अवधि का योग, जैसा प्रदेश ने दिया; 'दिन': अवधि के कितने दिनों की सूचना है;"
+                " 'आयु': पिछले सूचित दिन के बाद के दिन। Sums of the range as each state serves"
+                " them; 'days' is the share of days with any report; 'age' the days since the last"
+                " one. '—' was not reported.",
                 COPIES,
                 (0, 0, 14, 18),
                 [
@@ -248,7 +260,8 @@ def build_copy() -> Dashboard:
             ),
             trend(
                 "प्रतिदिन सदस्य · members by day",
-                "हर प्रदेश में बने सदस्य, प्रति से। Members enrolled by day, a line a state, from the copy. A gap is a day without a report.",
+                "हर प्रदेश में बने सदस्य, प्रति से। Members enrolled by day, a line a state, from"
+                " the copy. A gap is a day without a report.",
                 COPIED_MEMBERS,
                 (14, 0, 10, 18),
                 unit="locale",

@@ -63,7 +63,8 @@ def build() -> Dashboard:
     dashboard = frame(
         ASSEMBLY,
         "विधानसभा · Assembly",
-        "कौन-सा बूथ पीछे या मौन है, और किस जिले में है? Which booth is behind or silent, and in which district does it lie?",
+        "कौन-सा बूथ पीछे या मौन है, और किस जिले में है? Which booth is behind or silent, and in"
+        " which district does it lie?",
         refresh="5m",
     )
     return filled(
@@ -73,7 +74,8 @@ def build() -> Dashboard:
             below.booths((9, 0, 8, 5)),
             listing(
                 "किन जिलों में · in which districts",
-                "विधानसभा के खुले बूथ, अपने-अपने जिले में। Open booths of the assembly, by the district in which each lies.",
+                "विधानसभा के खुले बूथ, अपने-अपने जिले में। Open booths of the assembly, by the"
+                " district in which each lies.",
                 SPREAD,
                 (17, 0, 7, 5),
                 [
@@ -88,7 +90,8 @@ def build() -> Dashboard:
             ),
             listing(
                 "लक्ष्य · milestones",
-                "समय पर + देर से + बकाया + शेष = अपेक्षित: विधानसभा और इसके खुले बूथ। On time + late + overdue + due = expected: the assembly itself and its open booths.",
+                "समय पर + देर से + बकाया + शेष = अपेक्षित: विधानसभा और इसके खुले बूथ। On time +"
+                " late + overdue + due = expected: the assembly itself and its open booths.",
                 MILESTONES,
                 (0, 5, 12, 8),
                 MILESTONE_COLUMNS,
@@ -96,8 +99,10 @@ def build() -> Dashboard:
             below.rates((12, 5, 12, 8)),
             listing(
                 "बूथ · booths",
-                "हर खुला बूथ: पूरे और अपेक्षित लक्ष्य, बकाया लक्ष्य, अब तक बने सदस्य (चुनी अवधि से स्वतंत्र), पिछली सूचना। '—': कभी सूचना नहीं। "
-                "Each open booth: milestones done and expected, which are overdue, members to date (whatever the time range), last report. '—' was never reported.",
+                "हर खुला बूथ: पूरे और अपेक्षित लक्ष्य, बकाया लक्ष्य, अब तक बने सदस्य (चुनी अवधि से"
+                " स्वतंत्र), पिछली सूचना। '—': कभी सूचना नहीं। Each open booth: milestones done and"
+                " expected, which are overdue, members to date (whatever the time range), last"
+                " report. '—' was never reported.",
                 BOOTHS,
                 (0, 13, 24, 16),
                 [
@@ -127,7 +132,10 @@ def build() -> Dashboard:
                         link=Link(EXPLAIN, "घटनाएँ · events", given={"metric": "members_digital"}),
                     ),
                     Column(
-                        "last_report", "पिछली सूचना · last report", unit="time:DD-MM-YYYY", width=180
+                        "last_report",
+                        "पिछली सूचना · last report",
+                        unit="time:DD-MM-YYYY",
+                        width=180,
                     ),
                     Column(
                         "days_since",

@@ -28,7 +28,10 @@ MILESTONE_COLUMNS = [
         "लक्ष्य · milestone",
         width=360,
         link=Link(
-            PROGRAMME, "किसने पूरा नहीं किया · who has not", unit=None, also={"milestone": "milestone"}
+            PROGRAMME,
+            "किसने पूरा नहीं किया · who has not",
+            unit=None,
+            also={"milestone": "milestone"},
         ),
     ),
     Column("deadline", "तिथि · by", unit="time:DD-MM-YYYY", width=105),
@@ -72,7 +75,8 @@ def build() -> Dashboard:
     dashboard = frame(
         DISTRICT,
         "जिला · District",
-        "इस जिले में क्या पीछे है, कहाँ, और कौन मौन है? What is behind in this district, where, and who is silent?",
+        "इस जिले में क्या पीछे है, कहाँ, और कौन मौन है? What is behind in this district, where, and"
+        " who is silent?",
         refresh="5m",
     )
     dashboard = dashboard.with_variable(variables.clickhouse()).with_variable(
@@ -93,7 +97,9 @@ def build() -> Dashboard:
             below.booths((12, 0, 12, 4)),
             listing(
                 "लक्ष्य · milestones",
-                "समय पर + देर से + बकाया + शेष = अपेक्षित: इस जिले में उस दिन खुली इकाइयाँ। On time + late + overdue + due = expected: the units of the milestone's level open in this district.",
+                "समय पर + देर से + बकाया + शेष = अपेक्षित: इस जिले में उस दिन खुली इकाइयाँ। On time"
+                " + late + overdue + due = expected: the units of the milestone's level open in"
+                " this district.",
                 MILESTONES,
                 (0, 4, 12, 10),
                 MILESTONE_COLUMNS,
@@ -101,8 +107,10 @@ def build() -> Dashboard:
             below.rates((12, 4, 12, 10)),
             listing(
                 "विधानसभाएँ · assemblies",
-                "केवल वे बूथ गिने गए हैं जो इस जिले में हैं; 'अन्य जिले' में उसी विधानसभा के बाकी बूथ। विधानसभा के अपने लक्ष्य भी इसमें हैं। "
-                "Booths are counted by their own district: 'elsewhere' are booths of the same assembly in another district. Milestones of the assembly itself are in the sums.",
+                "केवल वे बूथ गिने गए हैं जो इस जिले में हैं; 'अन्य जिले' में उसी विधानसभा के बाकी"
+                " बूथ। विधानसभा के अपने लक्ष्य भी इसमें हैं। Booths are counted by their own"
+                " district: 'elsewhere' are booths of the same assembly in another district."
+                " Milestones of the assembly itself are in the sums.",
                 ASSEMBLIES,
                 (0, 14, 14, 14),
                 [
@@ -118,8 +126,10 @@ def build() -> Dashboard:
             ),
             marks(
                 "मानचित्र · map",
-                "हर वृत्त एक विधानसभा के केंद्र पर; रंग: पूरे हुए लक्ष्यों का हिस्सा (संख्या संकेत में); आकार: इस जिले में बूथ। बाहर से कोई मानचित्र नहीं लिया जाता। "
-                "A circle on the centre of each assembly: colour is the share done, with the number in the tooltip; size is its booths here. No map is fetched from outside.",
+                "हर वृत्त एक विधानसभा के केंद्र पर; रंग: पूरे हुए लक्ष्यों का हिस्सा (संख्या संकेत"
+                " में); आकार: इस जिले में बूथ। बाहर से कोई मानचित्र नहीं लिया जाता। A circle on the"
+                " centre of each assembly: colour is the share done, with the number in the"
+                " tooltip; size is its booths here. No map is fetched from outside.",
                 ASSEMBLIES,
                 (14, 14, 10, 14),
                 columns=[

@@ -131,7 +131,8 @@ def build() -> Dashboard:
     dashboard = frame(
         EXPLAIN,
         "आँकड़े के पीछे · Behind a figure",
-        "यह आँकड़ा किन घटनाओं से बना है? Of which events is this figure made? `pravah explain` tells the same on the command line.",
+        "यह आँकड़ा किन घटनाओं से बना है? Of which events is this figure made? `pravah explain`"
+        " tells the same on the command line.",
         refresh="",
     )
     dashboard = (
@@ -144,7 +145,9 @@ def build() -> Dashboard:
         [
             figure(
                 "आँकड़ा और घटनाओं का योग · the figure, and its events added up",
-                "चुनी अवधि का प्रवाह, या अंतिम दिन का स्टॉक; और गिनी गई घटनाओं का योग। दोनों बराबर होने चाहिए। The flow of the time range, or the stock on its last day; and the sum of the events that count. Both must be equal.",
+                "चुनी अवधि का प्रवाह, या अंतिम दिन का स्टॉक; और गिनी गई घटनाओं का योग। दोनों बराबर"
+                " होने चाहिए। The flow of the time range, or the stock on its last day; and the sum"
+                " of the events that count. Both must be equal.",
                 FIGURE,
                 (0, 0, 10, 8),
                 [
@@ -156,7 +159,8 @@ def build() -> Dashboard:
             ),
             trend(
                 "दिन के अनुसार · by day",
-                "प्रवाह: उस दिन का; स्टॉक: दिन के अंत का स्तर, जिस दिन बदला या बताया गया। A flow on its day; a stock at the end of each day on which it changed or was reported.",
+                "प्रवाह: उस दिन का; स्टॉक: दिन के अंत का स्तर, जिस दिन बदला या बताया गया। A flow on"
+                " its day; a stock at the end of each day on which it changed or was reported.",
                 BY_DAY,
                 (10, 0, 14, 8),
                 unit="locale",
@@ -167,8 +171,11 @@ def build() -> Dashboard:
             ),
             listing(
                 "घटनाएँ · events",
-                "इस आँकड़े की हर स्वीकृत घटना, गिनी गई पहले, 500 तक। जो नहीं गिनी गई: नया संस्करण है, वापस ली गई, अस्वीकृत हुई, या इकाई उस दिन यहाँ नहीं थी। "
-                "Every accepted version, those that count first, up to 500. One that does not count was replaced by a higher version, taken back, refused on a back-check, or its unit stood elsewhere that day.",
+                "इस आँकड़े की हर स्वीकृत घटना, गिनी गई पहले, 500 तक। जो नहीं गिनी गई: नया संस्करण"
+                " है, वापस ली गई, अस्वीकृत हुई, या इकाई उस दिन यहाँ नहीं थी। Every accepted"
+                " version, those that count first, up to 500. One that does not count was replaced"
+                " by a higher version, taken back, refused on a back-check, or its unit stood"
+                " elsewhere that day.",
                 EVENTS,
                 (0, 8, 24, 16),
                 [
@@ -193,7 +200,8 @@ def build() -> Dashboard:
             ),
             listing(
                 "लॉग के किन हिस्सों से · from which chunks of the log",
-                "आँकड़ा इन हिस्सों और सुधारों का योग है। The figure is the sum over these chunks of the log; partition -1 is a repair, with its reason.",
+                "आँकड़ा इन हिस्सों और सुधारों का योग है। The figure is the sum over these chunks of"
+                " the log; partition -1 is a repair, with its reason.",
                 ORIGINS,
                 (0, 24, 10, 12),
                 [
@@ -207,7 +215,9 @@ def build() -> Dashboard:
             ),
             listing(
                 "कार्यक्रम की घटनाएँ · events of the programme",
-                "इस इकाई और नीचे की नियुक्ति, प्रशिक्षण, समिति और समूह की घटनाएँ, चुनी अवधि में, 500 तक। Appointments, trainings, committees and groups at or below the unit in the time range, up to 500: what milestones are made of.",
+                "इस इकाई और नीचे की नियुक्ति, प्रशिक्षण, समिति और समूह की घटनाएँ, चुनी अवधि में,"
+                " 500 तक। Appointments, trainings, committees and groups at or below the unit in"
+                " the time range, up to 500: what milestones are made of.",
                 PROGRAMME,
                 (10, 24, 14, 12),
                 [

@@ -132,7 +132,8 @@ def build() -> Dashboard:
     dashboard = frame(
         PIPELINE,
         "पाइपलाइन · Pipeline health",
-        "क्या आँकड़े ताज़ा और पूरे हैं, और क्या अस्वीकृत हुआ? Are the figures up to date and complete, and what was refused?",
+        "क्या आँकड़े ताज़ा और पूरे हैं, और क्या अस्वीकृत हुआ? Are the figures up to date and"
+        " complete, and what was refused?",
         days=1,
     )
     dashboard = dashboard.with_variable(variables.clickhouse()).with_variable(
@@ -143,14 +144,17 @@ def build() -> Dashboard:
         [
             figure(
                 "पाइपलाइन · pipeline",
-                "▲ 8 से 22 बजे एक घंटे से कुछ नया नहीं, या 2 % से अधिक अस्वीकृत; ✖ तीन घंटे, 5 %, या मिलान में अंतर। As on the wall: ▲ no record for an hour by day or more than 2 % rejected in 24 hours; ✖ three hours, 5 %, or a reconcile that differs.",
+                "▲ 8 से 22 बजे एक घंटे से कुछ नया नहीं, या 2 % से अधिक अस्वीकृत; ✖ तीन घंटे, 5 %,"
+                " या मिलान में अंतर। As on the wall: ▲ no record for an hour by day or more than 2"
+                " % rejected in 24 hours; ✖ three hours, 5 %, or a reconcile that differs.",
                 PIPELINE_LIGHT,
                 (0, 0, 4, 5),
                 [Column("light", "पाइपलाइन · pipeline", unit="none", mapping=LIGHT)],
             ),
             figure(
                 "आँकड़ों की आयु · data age",
-                "पिछली गिनी गई सूचना Kafka में कब पहुँची, उसके बाद का समय। Time since the newest counted record reached Kafka, whatever the time range.",
+                "पिछली गिनी गई सूचना Kafka में कब पहुँची, उसके बाद का समय। Time since the newest"
+                " counted record reached Kafka, whatever the time range.",
                 AGE,
                 (4, 0, 4, 5),
                 [
@@ -165,7 +169,9 @@ def build() -> Dashboard:
             ),
             figure(
                 "अभिलेख · records",
-                "चुनी अवधि में Kafka से पढ़े अभिलेख, परिणाम के अनुसार; चारों का योग सब है (टिक के सिवा)। Records read from Kafka in the range, by what became of them: accepted, repeated, rejected, sent on to their partition.",
+                "चुनी अवधि में Kafka से पढ़े अभिलेख, परिणाम के अनुसार; चारों का योग सब है (टिक के"
+                " सिवा)। Records read from Kafka in the range, by what became of them: accepted,"
+                " repeated, rejected, sent on to their partition.",
                 TOTALS,
                 (8, 0, 16, 5),
                 [
@@ -178,7 +184,9 @@ def build() -> Dashboard:
             ),
             trend(
                 "प्रति घंटा अभिलेख · records by hour",
-                "हर हिस्से (chunk) का अंतिम घंटा; एक हिस्सा कभी दो घंटों में नहीं जाता। By the hour of the broker's clock; a chunk of the log never spans two. An hour without records has no bar.",
+                "हर हिस्से (chunk) का अंतिम घंटा; एक हिस्सा कभी दो घंटों में नहीं जाता। By the hour"
+                " of the broker's clock; a chunk of the log never spans two. An hour without"
+                " records has no bar.",
                 OUTCOMES,
                 (0, 5, 12, 9),
                 unit="locale",
@@ -192,7 +200,9 @@ def build() -> Dashboard:
             ),
             trend(
                 "अस्वीकृत और दोहराव · rejected and repeated",
-                "उस घंटे के सब अभिलेखों में हिस्सा। Share of all records of the hour. Rejected records are kept in Kafka with their reason: `pravah replay rejected --to FILE` writes them out to be mended.",
+                "उस घंटे के सब अभिलेखों में हिस्सा। Share of all records of the hour. Rejected"
+                " records are kept in Kafka with their reason: `pravah replay rejected --to FILE`"
+                " writes them out to be mended.",
                 SHARES,
                 (12, 5, 12, 9),
                 unit="percentunit",
@@ -203,21 +213,26 @@ def build() -> Dashboard:
             ),
             watched(
                 "विलंब · lag",
-                "सबसे पुराने अभिलेख की आयु जो Kafka में है और आँकड़ों में नहीं; Prometheus से, हर विभाजन का अधिकतम। Age of the oldest record that is in Kafka and not in the figures, the most of any partition; told by the workers. No line: no worker runs.",
+                "सबसे पुराने अभिलेख की आयु जो Kafka में है और आँकड़ों में नहीं; Prometheus से, हर"
+                " विभाजन का अधिकतम। Age of the oldest record that is in Kafka and not in the"
+                " figures, the most of any partition; told by the workers. No line: no worker"
+                " runs.",
                 {"सेकंड · seconds": "max(pravah_lag_seconds)"},
                 (0, 14, 6, 9),
                 unit="s",
             ),
             watched(
                 "गेटवे की प्रतीक्षा-सूची · the gateway's outbox",
-                "गेटवे में टिकाऊ रूप से रखी, Kafka को अभी न दी गई घटनाएँ। Events that the gateway keeps durably and has not handed to Kafka yet. No line: no gateway runs.",
+                "गेटवे में टिकाऊ रूप से रखी, Kafka को अभी न दी गई घटनाएँ। Events that the gateway"
+                " keeps durably and has not handed to Kafka yet. No line: no gateway runs.",
                 {"घटनाएँ · events": "sum(pravah_outbox_events)"},
                 (6, 14, 6, 9),
                 unit="locale",
             ),
             trend(
                 "अस्वीकृति के कारण · reasons of rejection",
-                "प्रति घंटा अस्वीकृत अभिलेख, कारण के अनुसार। Rejected records by hour and by the reason that stands in the header of activity.rejected.",
+                "प्रति घंटा अस्वीकृत अभिलेख, कारण के अनुसार। Rejected records by hour and by the"
+                " reason that stands in the header of activity.rejected.",
                 REASONS,
                 (12, 14, 12, 9),
                 unit="locale",
@@ -225,8 +240,10 @@ def build() -> Dashboard:
             ),
             listing(
                 "क्या अस्वीकृत हुआ · what was rejected",
-                "कारण और विवरण के अनुसार, नवीनतम का स्थान; अभिलेख स्वयं Kafka में है: `pravah replay rejected --to FILE`। By reason and detail, with the place of the newest. The record itself stays in Kafka: `pravah replay rejected --to FILE` "
-                "writes it out, to be mended and sent again.",
+                "कारण और विवरण के अनुसार, नवीनतम का स्थान; अभिलेख स्वयं Kafka में है: `pravah"
+                " replay rejected --to FILE`। By reason and detail, with the place of the newest."
+                " The record itself stays in Kafka: `pravah replay rejected --to FILE` writes it"
+                " out, to be mended and sent again.",
                 REJECTED,
                 (0, 23, 24, 12),
                 [
@@ -241,7 +258,10 @@ def build() -> Dashboard:
             ),
             listing(
                 "विभाजन · partitions",
-                "हर विभाजन कहाँ तक गिना गया, खुला हिस्सा कब से खुला है, नवीनतम अभिलेख। शांत विभाजन में खुला हिस्सा घंटों खुला रहना सामान्य है। Per partition: counted up to, how long its open chunk has been open (hours are usual in a quiet one), the newest record.",
+                "हर विभाजन कहाँ तक गिना गया, खुला हिस्सा कब से खुला है, नवीनतम अभिलेख। शांत विभाजन"
+                " में खुला हिस्सा घंटों खुला रहना सामान्य है। Per partition: counted up to, how"
+                " long its open chunk has been open (hours are usual in a quiet one), the newest"
+                " record.",
                 PARTITIONS,
                 (0, 35, 14, 10),
                 [
@@ -265,7 +285,9 @@ def build() -> Dashboard:
             ),
             listing(
                 "एक से अधिक प्रयास · more than one attempt",
-                "हिस्से जो फिर से गिने गए; अंतर हो तो बंद होते समय सुधारे जाते हैं। Chunks that were folded again, after a restart or a rebalance; what differs is mended when they close.",
+                "हिस्से जो फिर से गिने गए; अंतर हो तो बंद होते समय सुधारे जाते हैं। Chunks that"
+                " were folded again, after a restart or a rebalance; what differs is mended when"
+                " they close.",
                 ATTEMPTS,
                 (14, 35, 10, 10),
                 [
@@ -279,7 +301,8 @@ def build() -> Dashboard:
             ),
             trend(
                 "सुधार और वापसी · corrections and retractions",
-                "उस दिन आए स्वीकृत संस्करणों में हिस्सा। Share of the accepted versions that came on the day: higher versions, and versions that take an entity back.",
+                "उस दिन आए स्वीकृत संस्करणों में हिस्सा। Share of the accepted versions that came"
+                " on the day: higher versions, and versions that take an entity back.",
                 CORRECTIONS,
                 (0, 45, 12, 8),
                 unit="percentunit",
@@ -290,7 +313,9 @@ def build() -> Dashboard:
             ),
             listing(
                 "साधन · tools",
-                "चुनी अवधि में हर साधन की स्वीकृत घटनाएँ, पिछली कब आई, और घटना से आने तक का माध्यक समय। Accepted versions by tool and installation, when the last one came, and the median time from happening to arriving.",
+                "चुनी अवधि में हर साधन की स्वीकृत घटनाएँ, पिछली कब आई, और घटना से आने तक का माध्यक"
+                " समय। Accepted versions by tool and installation, when the last one came, and the"
+                " median time from happening to arriving.",
                 TOOLS,
                 (12, 45, 12, 8),
                 [
@@ -305,7 +330,9 @@ def build() -> Dashboard:
             ),
             listing(
                 "मिलान · reconciliations",
-                "`pravah reconcile`: हर आँकड़े की दूसरी विधि से गिनती। Every figure recounted in another way; 'different' must be 0. A repair number says that what differed was mended.",
+                "`pravah reconcile`: हर आँकड़े की दूसरी विधि से गिनती। Every figure recounted in"
+                " another way; 'different' must be 0. A repair number says that what differed was"
+                " mended.",
                 RECONCILIATIONS,
                 (0, 53, 9, 9),
                 [
@@ -326,7 +353,8 @@ def build() -> Dashboard:
             ),
             listing(
                 "सुधार · repairs",
-                "आँकड़ों में किए गए सुधार, कारण और करने वाले के साथ। Repairs of figures, with reason and author.",
+                "आँकड़ों में किए गए सुधार, कारण और करने वाले के साथ। Repairs of figures, with"
+                " reason and author.",
                 REPAIRS,
                 (9, 53, 8, 9),
                 [
@@ -340,7 +368,9 @@ def build() -> Dashboard:
             ),
             listing(
                 "ClickHouse: भाग · parts",
-                "हर तालिका के सक्रिय भाग, पंक्तियाँ और आकार; कुछ सौ भाग सामान्य हैं। Active parts, rows and size of each table that this account may see. Some hundred parts are usual; thousands slow everything down.",
+                "हर तालिका के सक्रिय भाग, पंक्तियाँ और आकार; कुछ सौ भाग सामान्य हैं। Active parts,"
+                " rows and size of each table that this account may see. Some hundred parts are"
+                " usual; thousands slow everything down.",
                 PARTS,
                 (17, 53, 7, 9),
                 [

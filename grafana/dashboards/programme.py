@@ -154,8 +154,9 @@ COMPACT_COLUMNS = tuple(
 PERSON_COLUMNS = (Column("person", "नाम · name"), Column("phone", "फ़ोन · phone"))
 
 FOUR = (
-    "समय पर + देर से + बकाया + शेष = अपेक्षित। अपेक्षित: उस दिन खुली, लक्ष्य के स्तर की हर इकाई। "
-    "On time + late + overdue + due = expected: every unit of the milestone's level that is open on the day. As known now, up to one minute old."
+    "समय पर + देर से + बकाया + शेष = अपेक्षित। अपेक्षित: उस दिन खुली, लक्ष्य के स्तर की हर इकाई। On"
+    " time + late + overdue + due = expected: every unit of the milestone's level that is open on"
+    " the day. As known now, up to one minute old."
 )
 
 
@@ -165,7 +166,8 @@ def build() -> Dashboard:
     dashboard = frame(
         PROGRAMME,
         "कार्यक्रम · Programme",
-        "कौन-सा लक्ष्य किस इकाई में पीछे है, कब पूरा होगा, किसे फ़ोन करें? Which milestone is behind where, when will it be met, whom to call?",
+        "कौन-सा लक्ष्य किस इकाई में पीछे है, कब पूरा होगा, किसे फ़ोन करें? Which milestone is"
+        " behind where, when will it be met, whom to call?",
         days=90,
         refresh="5m",
     )
@@ -177,10 +179,11 @@ def build() -> Dashboard:
         [
             listing(
                 "लक्ष्य और पूर्वानुमान · milestones and forecast",
-                FOUR
-                + " पूर्वानुमान: पिछले सप्ताह की गति से 80 % इकाइयाँ कब पूरी करेंगी, और पाँच में से चार बार यह किस अवधि में होता है। "
-                "Forecast: when four fifths of the units will have it at the pace of the last week, and the days between which that falls four times in five. "
-                "'देर से ज्ञात · known late': done on time, told after the deadline.",
+                FOUR + " पूर्वानुमान: पिछले सप्ताह की गति से 80 % इकाइयाँ कब पूरी करेंगी, और पाँच में से"
+                " चार बार यह किस अवधि में होता है। Forecast: when four fifths of the units will"
+                " have it at the pace of the last week, and the days between which that falls"
+                " four times in five. 'देर से ज्ञात · known late': done on time, told after the"
+                " deadline.",
                 MILESTONES,
                 (0, 0, 24, 11),
                 [
@@ -198,7 +201,9 @@ def build() -> Dashboard:
             ),
             trend(
                 "समय के साथ पूरा · done over time",
-                "चुने लक्ष्यों को पूरा कर चुकी इकाइयों का हिस्सा, आज की अपेक्षित इकाइयों में, जैसा आज ज्ञात है। Share of the units expected today that had the milestone by each day, as known now.",
+                "चुने लक्ष्यों को पूरा कर चुकी इकाइयों का हिस्सा, आज की अपेक्षित इकाइयों में, जैसा"
+                " आज ज्ञात है। Share of the units expected today that had the milestone by each"
+                " day, as known now.",
                 PACE,
                 (0, 11, 14, 10),
                 unit="percentunit",
@@ -222,8 +227,8 @@ def build() -> Dashboard:
             ),
             listing(
                 "जिले · districts",
-                "चुने लक्ष्यों का योग, सबसे अधिक बकाया पहले। Sum over the chosen milestones, most overdue first. "
-                + FOUR,
+                "चुने लक्ष्यों का योग, सबसे अधिक बकाया पहले। Sum over the chosen milestones, most"
+                " overdue first. " + FOUR,
                 DISTRICTS,
                 (0, 21, 12, 14),
                 [
@@ -240,8 +245,8 @@ def build() -> Dashboard:
             ),
             listing(
                 "विधानसभाएँ · assemblies",
-                "चुने लक्ष्यों का योग, सबसे अधिक बकाया पहले, सौ तक। Sum over the chosen milestones, most overdue first, up to a hundred. "
-                + FOUR,
+                "चुने लक्ष्यों का योग, सबसे अधिक बकाया पहले, सौ तक। Sum over the chosen milestones,"
+                " most overdue first, up to a hundred. " + FOUR,
                 ASSEMBLIES,
                 (12, 21, 12, 14),
                 [
@@ -258,8 +263,10 @@ def build() -> Dashboard:
             ),
             listing(
                 "बकाया: किसे फ़ोन करें · overdue: whom to call",
-                "चुने लक्ष्यों में बकाया इकाइयाँ, जिन पर सबसे अधिक रुका है वे पहले, 500 तक। नाम और नंबर संपर्क सूची से, केवल उन खातों को जो देख सकते हैं। "
-                "Units overdue with the chosen milestones, those first that most waits for, up to 500. Names and numbers come from the contacts, for accounts that may read them.",
+                "चुने लक्ष्यों में बकाया इकाइयाँ, जिन पर सबसे अधिक रुका है वे पहले, 500 तक। नाम और"
+                " नंबर संपर्क सूची से, केवल उन खातों को जो देख सकते हैं। Units overdue with the"
+                " chosen milestones, those first that most waits for, up to 500. Names and numbers"
+                " come from the contacts, for accounts that may read them.",
                 DEFAULTERS,
                 (0, 35, 24, 14),
                 [
@@ -287,7 +294,8 @@ def build() -> Dashboard:
             ),
             listing(
                 "योजना के परिवर्तन · changes of the plan",
-                "हर बार योजना लोड होने पर लक्ष्य की तिथि, पहले की तिथि, किसने और क्यों। Each load of a plan: the deadline, the one before, who loaded it and why.",
+                "हर बार योजना लोड होने पर लक्ष्य की तिथि, पहले की तिथि, किसने और क्यों। Each load"
+                " of a plan: the deadline, the one before, who loaded it and why.",
                 LOADS,
                 (0, 49, 24, 8),
                 [

@@ -73,7 +73,10 @@ FIGURES = f"""
     ORDER BY m.position SETTINGS join_use_nulls = 1
 """
 
-MOVED = f"(SELECT unit FROM unit_ancestors WHERE ancestor = {UNIT} AND unit != ancestor AND (valid_from > toDate('1970-01-01') OR valid_to < toDate('2149-06-06')))"
+MOVED = (
+    f"(SELECT unit FROM unit_ancestors WHERE ancestor = {UNIT} AND unit != ancestor AND (valid_from"
+    " > toDate('1970-01-01') OR valid_to < toDate('2149-06-06')))"
+)
 MOVES = f"""
     SELECT
         moved_on, direction, count() AS units, from_units, to_units, min(unit) AS first_unit,
@@ -157,8 +160,9 @@ def booths(place: Place) -> object:
     """How many booths there are and how many of them are heard of."""
     return figure(
         "बूथ · booths",
-        f"उस दिन खुले बूथ; पिछले {SILENT_DAYS} दिनों में सक्रिय, केवल शून्य बताने वाले, और मौन। Booths open on the day; of these active, reporting nothing but zeros, and silent in the last "
-        f"{SILENT_DAYS} days. The three add up.",
+        f"उस दिन खुले बूथ; पिछले {SILENT_DAYS} दिनों में सक्रिय, केवल शून्य बताने वाले, और मौन।"
+        " Booths open on the day; of these active, reporting nothing but zeros, and silent in the"
+        f" last {SILENT_DAYS} days. The three add up.",
         BOOTHS,
         place,
         [
@@ -174,7 +178,9 @@ def silent(place: Place) -> object:
     """Who is not heard of."""
     return listing(
         "मौन और शून्य · silent, and reporting zero",
-        f"{SILENT_DAYS} दिनों में कोई सूचना नहीं (मौन), या केवल शून्य। कभी सूचना न देने वाले पहले। No report in {SILENT_DAYS} days (silent), or nothing but zeros, which is another thing. Never heard of first.",
+        f"{SILENT_DAYS} दिनों में कोई सूचना नहीं (मौन), या केवल शून्य। कभी सूचना न देने वाले पहले।"
+        f" No report in {SILENT_DAYS} days (silent), or nothing but zeros, which is another thing."
+        " Never heard of first.",
         SILENT,
         place,
         [
@@ -191,8 +197,10 @@ def rates(place: Place) -> object:
     """How completely and how soon booths report."""
     return trend(
         "सूचना-दर · reporting rate",
-        "उस दिन के लिए सूचना देने वाले खुले बूथों का हिस्सा, और उनका जिनकी सूचना अगले दिन के अंत तक आई। DHIS2 की तरह; 100 % से अधिक नहीं हो सकता। "
-        "Share of open booths that reported for the day, and of those whose report came by the end of the next day: completeness and timeliness as DHIS2 has them.",
+        "उस दिन के लिए सूचना देने वाले खुले बूथों का हिस्सा, और उनका जिनकी सूचना अगले दिन के अंत तक"
+        " आई। DHIS2 की तरह; 100 % से अधिक नहीं हो सकता। Share of open booths that reported for the"
+        " day, and of those whose report came by the end of the next day: completeness and"
+        " timeliness as DHIS2 has them.",
         RATES,
         place,
         unit="percentunit",
@@ -207,8 +215,9 @@ def figures(place: Place) -> object:
     """Every figure of the unit."""
     return listing(
         "आँकड़े · figures",
-        "आज (स्टॉक में: आज के अंत का स्तर), अब तक का योग, उसमें सत्यापित, और पिछला सूचित दिन। '—': कभी सूचना नहीं। "
-        "Today (of a stock its level), to date, of that verified, and the last day reported. '—' was never reported; 0 was reported as zero.",
+        "आज (स्टॉक में: आज के अंत का स्तर), अब तक का योग, उसमें सत्यापित, और पिछला सूचित दिन। '—':"
+        " कभी सूचना नहीं। Today (of a stock its level), to date, of that verified, and the last day"
+        " reported. '—' was never reported; 0 was reported as zero.",
         FIGURES,
         place,
         [
@@ -237,7 +246,9 @@ def moves(place: Place) -> object:
     """What came and went."""
     return listing(
         "सीमा-परिवर्तन · moves of units",
-        "इस इकाई में आई और गई इकाइयाँ, दिन के साथ। किसी दिन का आँकड़ा उसी दिन की सीमाओं का है। Units that came into this one and left it, by day. A figure belongs to the boundaries of its own day.",
+        "इस इकाई में आई और गई इकाइयाँ, दिन के साथ। किसी दिन का आँकड़ा उसी दिन की सीमाओं का है।"
+        " Units that came into this one and left it, by day. A figure belongs to the boundaries of"
+        " its own day.",
         MOVES,
         place,
         [
@@ -256,7 +267,8 @@ def members(place: Place) -> object:
     """The membership drive by day."""
     return trend(
         "दैनिक सदस्यता · members enrolled by day",
-        "कागज़ और डिजिटल से बने सदस्य, जैसा बताया गया; उनमें सत्यापित। रिक्त: सूचना नहीं। On paper and digitally, as reported; of both, verified. A gap is a day without a report.",
+        "कागज़ और डिजिटल से बने सदस्य, जैसा बताया गया; उनमें सत्यापित। रिक्त: सूचना नहीं। On paper"
+        " and digitally, as reported; of both, verified. A gap is a day without a report.",
         MEMBERS,
         place,
         unit="locale",

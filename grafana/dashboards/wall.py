@@ -25,7 +25,10 @@ from grafana.sql import (
 MEMBERS = "'members_manual', 'members_digital'"
 REACH = "'reach_facebook', 'reach_twitter', 'reach_whatsapp'"
 
-AGE = "SELECT dateDiff('second', max(last_appended_at), now64(3)) AS age FROM chunks HAVING count() > 0"
+AGE = (
+    "SELECT dateDiff('second', max(last_appended_at), now64(3)) AS age FROM chunks HAVING"
+    " count() > 0"
+)
 
 PIPELINE_LIGHT = """
     SELECT greatest(
@@ -188,9 +191,10 @@ def _behind(metric: str) -> Link:
 
 def _today(title: str, metrics: str, link: Link, place: tuple[int, int, int, int]) -> object:
     definition = (
-        f"आज (चुनी अवधि का अंतिम दिन, IST) अब तक का योग; 'सामान्य' पिछले {USUAL_DAYS} दिनों में जिन दिनों सूचना मिली, उनका माध्यक है। "
-        f"Sum so far of today, the last day of the time range (IST); 'usual' is the median of the days reported in the {USUAL_DAYS} days before. "
-        "— : किसी ने सूचना नहीं दी, शून्य नहीं। — : nobody reported, which is not zero."
+        f"आज (चुनी अवधि का अंतिम दिन, IST) अब तक का योग; 'सामान्य' पिछले {USUAL_DAYS} दिनों में जिन"
+        " दिनों सूचना मिली, उनका माध्यक है। Sum so far of today, the last day of the time range"
+        f" (IST); 'usual' is the median of the days reported in the {USUAL_DAYS} days before. — :"
+        " किसी ने सूचना नहीं दी, शून्य नहीं। — : nobody reported, which is not zero."
     )
     columns = [
         Column("today", "आज · today", unit="locale"),
@@ -212,13 +216,15 @@ def build() -> Dashboard:
     dashboard = frame(
         WALL,
         "प्रदेश नियंत्रण कक्ष · State control room",
-        "अभी क्या करना है: कार्यक्रम समय पर है? कौन मौन है? किसे फ़ोन करें? What to do now: is the programme on time, who is silent, whom to call?",
+        "अभी क्या करना है: कार्यक्रम समय पर है? कौन मौन है? किसे फ़ोन करें? What to do now: is the"
+        " programme on time, who is silent, whom to call?",
     )
     panels = [
         figure(
             "आँकड़ों की आयु · data age",
-            "पिछली गिनी गई सूचना Kafka में कब पहुँची, उसके बाद का समय। चुनी अवधि से स्वतंत्र। "
-            "Time since the newest counted record reached Kafka, whatever the time range. A worker that stands still, or a field that is silent, makes it grow.",
+            "पिछली गिनी गई सूचना Kafka में कब पहुँची, उसके बाद का समय। चुनी अवधि से स्वतंत्र। Time"
+            " since the newest counted record reached Kafka, whatever the time range. A worker that"
+            " stands still, or a field that is silent, makes it grow.",
             AGE,
             (0, 0, 3, 4),
             [
@@ -234,8 +240,11 @@ def build() -> Dashboard:
         ),
         figure(
             "पाइपलाइन · pipeline",
-            "▲: 8 से 22 बजे के बीच एक घंटे से कोई नई सूचना नहीं, या 24 घंटों में 2 % से अधिक अस्वीकृत। ✖: तीन घंटे से कोई नहीं, 5 % से अधिक अस्वीकृत, या पिछले मिलान में अंतर। "
-            "▲ between 8 and 22 o'clock no record for an hour, or more than 2 % rejected in 24 hours; ✖ three hours, 5 %, or the last reconcile found differences that were not repaired.",
+            "▲: 8 से 22 बजे के बीच एक घंटे से कोई नई सूचना नहीं, या 24 घंटों में 2 % से अधिक"
+            " अस्वीकृत। ✖: तीन घंटे से कोई नहीं, 5 % से अधिक अस्वीकृत, या पिछले मिलान में अंतर। ▲"
+            " between 8 and 22 o'clock no record for an hour, or more than 2 % rejected in 24"
+            " hours; ✖ three hours, 5 %, or the last reconcile found differences that were not"
+            " repaired.",
             PIPELINE_LIGHT,
             (3, 0, 3, 4),
             [Column("light", "पाइपलाइन · pipeline", unit="none", mapping=LIGHT)],
@@ -243,8 +252,9 @@ def build() -> Dashboard:
         ),
         figure(
             "आज सूचना देने वाले बूथ · booths reporting today",
-            "जिन खुले बूथों ने आज के दिन के लिए कुछ भी (शून्य भी) बताया, खुले बूथों में उनका हिस्सा। "
-            "Booths that reported anything for today, a zero too, out of those open today; it cannot pass 100 %.",
+            "जिन खुले बूथों ने आज के दिन के लिए कुछ भी (शून्य भी) बताया, खुले बूथों में उनका"
+            " हिस्सा। Booths that reported anything for today, a zero too, out of those open today;"
+            " it cannot pass 100 %.",
             REPORTED,
             (6, 0, 6, 4),
             [
@@ -263,8 +273,10 @@ def build() -> Dashboard:
         _today("आज की पहुँच · reach today", REACH, _behind("reach_whatsapp"), (18, 0, 6, 4)),
         listing(
             "कार्यक्रम: लक्ष्य और अंतिम तिथि · programme: milestones and deadlines",
-            "हर लक्ष्य के लिए अपेक्षित इकाइयाँ: समय पर, देर से, बकाया (तिथि बीती), शेष (तिथि आगे)। चारों का योग अपेक्षित है। "
-            "Units expected for each milestone: on time, late, overdue (deadline passed), due (deadline ahead). The four add up to expected. As known now, up to one minute old.",
+            "हर लक्ष्य के लिए अपेक्षित इकाइयाँ: समय पर, देर से, बकाया (तिथि बीती), शेष (तिथि आगे)।"
+            " चारों का योग अपेक्षित है। Units expected for each milestone: on time, late, overdue"
+            " (deadline passed), due (deadline ahead). The four add up to expected. As known now,"
+            " up to one minute old.",
             MILESTONES,
             (0, 4, 13, 11),
             [
@@ -305,8 +317,10 @@ def build() -> Dashboard:
         ),
         listing(
             "अभी किसे फ़ोन करें · whom to call now",
-            "जिस पद के नीचे सबसे अधिक और सबसे पुराना बकाया है (इकाइयाँ गुणा दिन), वह पहले। नाम और नंबर केवल उन खातों को दिखते हैं जो देख सकते हैं। "
-            "Offices first below which most is overdue for longest: units times days. Names and numbers come from the contacts and show to accounts that may read them.",
+            "जिस पद के नीचे सबसे अधिक और सबसे पुराना बकाया है (इकाइयाँ गुणा दिन), वह पहले। नाम और"
+            " नंबर केवल उन खातों को दिखते हैं जो देख सकते हैं। Offices first below which most is"
+            " overdue for longest: units times days. Names and numbers come from the contacts and"
+            " show to accounts that may read them.",
             CALLS,
             (13, 4, 11, 11),
             [
@@ -337,8 +351,10 @@ def build() -> Dashboard:
         ),
         listing(
             "जिले, सबसे पिछड़े पहले · districts, worst first",
-            "प्रति बूथ बकाया लक्ष्यों के क्रम में दस। 'पूरा' सब लक्ष्यों का; 'सूचना' आज सूचना देने वाले बूथों का हिस्सा; 'मौन दिन' पिछली सूचना के बाद के दिन। "
-            "Ten, by overdue milestones per booth. 'Done' over all milestones; 'reporting' is the share of open booths that reported for today; 'silent days' since the last day with a report.",
+            "प्रति बूथ बकाया लक्ष्यों के क्रम में दस। 'पूरा' सब लक्ष्यों का; 'सूचना' आज सूचना देने"
+            " वाले बूथों का हिस्सा; 'मौन दिन' पिछली सूचना के बाद के दिन। Ten, by overdue milestones"
+            " per booth. 'Done' over all milestones; 'reporting' is the share of open booths that"
+            " reported for today; 'silent days' since the last day with a report.",
             WORST,
             (0, 15, 14, 12),
             [
@@ -379,8 +395,10 @@ def build() -> Dashboard:
         ),
         trend(
             "दैनिक सदस्यता · members enrolled by day",
-            "हर दिन कागज़ और डिजिटल से बने सदस्य, सूचित, सत्यापित नहीं। रिक्त दिन: सूचना नहीं; ज़मीन पर बिंदु: शून्य बताया गया। "
-            "Members enrolled on each day, on paper and digitally, as reported and not as verified. A gap is a day without a report; a point on the ground is a reported zero.",
+            "हर दिन कागज़ और डिजिटल से बने सदस्य, सूचित, सत्यापित नहीं। रिक्त दिन: सूचना नहीं;"
+            " ज़मीन पर बिंदु: शून्य बताया गया। Members enrolled on each day, on paper and"
+            " digitally, as reported and not as verified. A gap is a day without a report; a point"
+            " on the ground is a reported zero.",
             TREND,
             (14, 15, 10, 12),
             unit="locale",

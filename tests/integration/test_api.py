@@ -409,7 +409,9 @@ def test_tokens_are_needed_scoped_expiring_and_revocable(
     assert get(client, "/v1/rollups", figures).status_code == 200
     assert get(client, "/v1/plan", figures).status_code == 403
     deployment.clickhouse.execute(
-        "INSERT INTO api_tokens (hash, name, unit, kinds, created_at, expires_at, revoked) SELECT hash, name, unit, kinds, created_at, now64(3), 0 FROM api_tokens FINAL WHERE name = 'figures only'"
+        "INSERT INTO api_tokens (hash, name, unit, kinds, created_at, expires_at, revoked) SELECT"
+        " hash, name, unit, kinds, created_at, now64(3), 0 FROM api_tokens FINAL WHERE name ="
+        " 'figures only'"
     )
     until(
         lambda: get(client, "/v1/rollups", figures).status_code == 401,
@@ -590,7 +592,10 @@ def test_a_database_that_fails_midway_breaks_the_answer_off(deployment: Deployme
     async def read() -> int:
         reader, size = Reader(deployment.settings.clickhouse), 0
         try:
-            query = "SELECT throwIf(number = 3000000), number FROM numbers(4000000) SETTINGS max_threads = 1"
+            query = (
+                "SELECT throwIf(number = 3000000), number FROM numbers(4000000) SETTINGS"
+                " max_threads = 1"
+            )
             async for piece in reader.stream(query, {}, "JSONEachRow"):
                 size += len(piece)
                 assert b"__exception__" not in piece
@@ -617,7 +622,7 @@ def test_the_command_serves_and_writes_down_who_pulled_what_and_never_a_token(
         port = free.getsockname()[1]
     log = tmp_path / "api.log"
     process = start_worker(
-        deployment.settings, log, program=("-m", "cli.main", "api", "--port", str(port))
+        deployment.settings, log, program=("-m", "pravah", "api", "--port", str(port))
     )
     try:
         base = f"http://127.0.0.1:{port}"
@@ -640,9 +645,11 @@ def test_the_command_serves_and_writes_down_who_pulled_what_and_never_a_token(
         assert stop_worker(process) == 0
     lines = [
         json.loads(line)
-        for line in (deployment.settings.home / "logs" / "api-audit.jsonl")
-        .read_text(encoding="utf-8")
-        .splitlines()
+        for line in (
+            (deployment.settings.home / "logs" / "api-audit.jsonl")
+            .read_text(encoding="utf-8")
+            .splitlines()
+        )
     ]
     assert [(line["holder"], line["path"], line["status"]) for line in lines] == [
         ("by hand", "/v1/rollups", 200),

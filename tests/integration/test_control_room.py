@@ -93,7 +93,7 @@ def test_whom_to_call_is_told_to_the_state_and_to_nobody_above(deployment: Deplo
     )
     with connect(settings, "grafana") as state:
         found = defaulters(state, "CG-AC001-B0002", JULY)
-        (call, *_) = calls(state, found)
+        call, *_ = calls(state, found)
         assert call is not None
         assert (call.name, call.phone) == ("Asha Sahu", PHONE)
         hindi, english = (

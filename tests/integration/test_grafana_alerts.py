@@ -203,7 +203,11 @@ def chunk(
 
 @pytest.fixture
 def write_chunks(deployment: Deployment) -> Callable[..., None]:
-    columns = "partition, chunk, attempt, worker, registry, next_offset, closed, records, accepted, duplicates, rejected, forwarded, opened_at, updated_at, first_appended_at, last_appended_at"
+    columns = (
+        "partition, chunk, attempt, worker, registry, next_offset, closed, records, accepted,"
+        " duplicates, rejected, forwarded, opened_at, updated_at, first_appended_at,"
+        " last_appended_at"
+    )
 
     def write(*rows: tuple) -> None:
         deployment.clickhouse.execute("TRUNCATE TABLE chunks")

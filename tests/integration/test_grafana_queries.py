@@ -121,11 +121,14 @@ def campaign(services: Settings) -> Iterator[Campaign]:
             "the board",
         )
         client.execute(
-            "CREATE TABLE IF NOT EXISTS pulled_rollups (source LowCardinality(String), level LowCardinality(String), unit LowCardinality(String), metric LowCardinality(String), "
-            "day Date, value Int64, verified_value Int64, page UInt64, deleted UInt8) ENGINE = ReplacingMergeTree(page, deleted) ORDER BY (source, level, metric, unit, day)"
+            "CREATE TABLE IF NOT EXISTS pulled_rollups (source LowCardinality(String), level"
+            " LowCardinality(String), unit LowCardinality(String), metric LowCardinality(String),"
+            " day Date, value Int64, verified_value Int64, page UInt64, deleted UInt8) ENGINE ="
+            " ReplacingMergeTree(page, deleted) ORDER BY (source, level, metric, unit, day)"
         )
         client.execute(
-            "INSERT INTO pulled_rollups SELECT 'CG', toString(level), unit, metric, day, value, verified_value, 1, 0 FROM rollups WHERE level = 'state'"
+            "INSERT INTO pulled_rollups SELECT 'CG', toString(level), unit, metric, day, value,"
+            " verified_value, 1, 0 FROM rollups WHERE level = 'state'"
         )
     made = Campaign(services, events)
     yield made
@@ -485,7 +488,10 @@ WHOLE = [
     "SELECT * FROM board_defaulters(as_of = now64(3))",
     "SELECT * FROM board_forecast(as_of = now64(3), share = 0.8)",
     "SELECT * FROM unit_activity(as_of = now64(3), days = 10)",
-    "SELECT * FROM reporting_rates(reporting_level = 'booth', first = '2022-06-01', last = '2022-06-24', days = 1)",
+    (
+        "SELECT * FROM reporting_rates(reporting_level = 'booth', first = '2022-06-01', last ="
+        " '2022-06-24', days = 1)"
+    ),
     "SELECT * FROM members_at(as_of = now64(3), exact_up_to = 1000)",
     "SELECT * FROM members_named_twice(as_of = now64(3), unit = 'CG')",
     "SELECT * FROM unusual_values(first = '2022-06-01', last = '2022-06-24')",
@@ -583,8 +589,9 @@ def test_a_milestone_at_risk_is_told_while_there_is_time_and_only_where_the_fore
         if row[-1] > rule.above
     }
     forecast = campaign.grafana.execute(
-        f"SELECT unit, milestone, toString(outlook), reached_at, deadline, goal - done, expected FROM plan_forecast_at(as_of = fromUnixTimestamp64Milli({int(last.timestamp() * 1000)}), share = 0.8) "
-        "WHERE level = 'district'"
+        "SELECT unit, milestone, toString(outlook), reached_at, deadline, goal - done, expected"
+        f" FROM plan_forecast_at(as_of = fromUnixTimestamp64Milli({int(last.timestamp() * 1000)}),"
+        " share = 0.8) WHERE level = 'district'"
     )
     expected = {
         (unit, milestone): float(missing)

@@ -74,15 +74,20 @@ def test_a_districts_account_gets_the_rows_of_its_units_up_to_their_last_day_the
         }
         assert {row[0] for row in viewer.execute("SELECT unit FROM contacts")} <= {scope}
         own = viewer.execute(
-            "SELECT day, metric, value, verified_value FROM rollups WHERE unit = %(scope)s ORDER BY ALL",
+            "SELECT day, metric, value, verified_value FROM rollups WHERE unit = %(scope)s ORDER"
+            " BY ALL",
             {"scope": scope},
         )
         assert own == deployment.clickhouse.execute(
-            "SELECT day, metric, value, verified_value FROM rollups WHERE unit = %(scope)s ORDER BY ALL",
+            "SELECT day, metric, value, verified_value FROM rollups WHERE unit = %(scope)s ORDER"
+            " BY ALL",
             {"scope": scope},
         )
         as_of = f"fromUnixTimestamp64Milli({int(datetime(2022, 4, 20, 12, tzinfo=oracle.KOLKATA).timestamp() * 1000)})"
-        stocks = f"SELECT milestone, expected, done_on_time, overdue FROM plan_progress_at(as_of = {as_of}) WHERE unit = '{scope}' ORDER BY ALL"
+        stocks = (
+            "SELECT milestone, expected, done_on_time, overdue FROM plan_progress_at(as_of ="
+            f" {as_of}) WHERE unit = '{scope}' ORDER BY ALL"
+        )
         assert [row[:2] for row in viewer.execute(stocks)] == [
             row[:2] for row in deployment.clickhouse.execute(stocks)
         ]

@@ -114,7 +114,8 @@ def test_persons_are_counted_once_wherever_they_are_reported(
         assert twice == {key: sorted(set(where)) for key, where in units.items() if len(where) > 1}
     totals = dict(
         deployment.clickhouse.execute(
-            "SELECT unit, sum(value) FROM totals WHERE metric IN ('members_manual', 'members_digital') GROUP BY unit HAVING sum(value) > 0"
+            "SELECT unit, sum(value) FROM totals WHERE metric IN ('members_manual',"
+            " 'members_digital') GROUP BY unit HAVING sum(value) > 0"
         )
     )
     now = members(deployment.clickhouse, "IN", datetime.now(oracle.KOLKATA), below=True)

@@ -28,7 +28,8 @@ def end_of(day: date) -> int:
 
 def found_status(client: Client, on: date) -> dict:
     rows = client.execute(
-        "SELECT milestone, unit, toString(state), done_at, deadline, days_overdue FROM plan_status_at(as_of = fromUnixTimestamp64Milli(%(at)s))",
+        "SELECT milestone, unit, toString(state), done_at, deadline, days_overdue FROM"
+        " plan_status_at(as_of = fromUnixTimestamp64Milli(%(at)s))",
         {"at": end_of(on)},
     )
     found = {}
@@ -42,7 +43,8 @@ def found_status(client: Client, on: date) -> dict:
 
 def found_progress(client: Client, on: date) -> dict:
     rows = client.execute(
-        "SELECT milestone, unit, expected, done_on_time, done_late, overdue, due FROM plan_progress_at(as_of = fromUnixTimestamp64Milli(%(at)s))",
+        "SELECT milestone, unit, expected, done_on_time, done_late, overdue, due FROM"
+        " plan_progress_at(as_of = fromUnixTimestamp64Milli(%(at)s))",
         {"at": end_of(on)},
     )
     for row in rows:
@@ -100,7 +102,9 @@ def any_event(choose: random.Random) -> dict:
         "op": "retract" if choose.random() < 0.1 else "report",
         "unit": unit,
         "kind": kind,
-        "occurred_at": f"{small_world.on(on)}T{choose.choice(['00:00:00', '12:00:00', '23:59:59.999999'])}+05:30",
+        "occurred_at": (
+            f"{small_world.on(on)}T{choose.choice(['00:00:00', '12:00:00', '23:59:59.999999'])}+05:30"
+        ),
         "source": {"tool": "test", "producer": "plan"},
         "verification": choose.choice(["unverified", "unverified", "verified", "rejected"]),
         "data": data,
@@ -199,7 +203,10 @@ def test_a_moved_deadline_changes_the_status_at_once_and_the_old_one_stays_in_th
     )
     text = reference.plan_file().read_text(encoding="utf-8")
     on = date(2022, 7, 5)
-    query = "SELECT DISTINCT toString(state), deadline FROM plan_status_at(as_of = fromUnixTimestamp64Milli(%(at)s)) WHERE milestone = 'booth_groups'"
+    query = (
+        "SELECT DISTINCT toString(state), deadline FROM plan_status_at(as_of ="
+        " fromUnixTimestamp64Milli(%(at)s)) WHERE milestone = 'booth_groups'"
+    )
     assert client.execute(query, {"at": end_of(on)}) == [("overdue", date(2022, 6, 30))]
     moved = Plan.from_toml(text.replace("2022-06-30", "2022-07-31"))
     assert load_plan(client, schema, moved, author="test", reason="rain")
@@ -247,7 +254,8 @@ def test_a_plan_that_waits_for_another_kind_of_event_sees_those_that_came_before
     """)
     load_plan(client, schema, plan, author="test", reason="another plan")
     rows = client.execute(
-        "SELECT unit, toString(state), done_at, toDate(known_at, 'Asia/Kolkata') FROM plan_status WHERE state != 'overdue'"
+        "SELECT unit, toString(state), done_at, toDate(known_at, 'Asia/Kolkata') FROM plan_status"
+        " WHERE state != 'overdue'"
     )
     assert rows == [
         (

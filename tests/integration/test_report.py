@@ -465,8 +465,8 @@ def test_devanagari_is_shaped() -> None:
     """In the PDF's own glyph numbers: conjuncts are fewer glyphs than signs, a short i stands before its consonant, and nothing is missing."""
     text = " ".join(WORDS)
     html = (
-        f'<style>{font_faces(text)} p {{ font-family: "{FAMILIES["latin"]}", "{FAMILIES["devanagari"]}" }}</style>'
-        + "".join(f"<p>{word}</p>" for word in WORDS)
+        f'<style>{font_faces(text)} p {{ font-family: "{FAMILIES["latin"]}",'
+        f' "{FAMILIES["devanagari"]}" }}</style>' + "".join(f"<p>{word}</p>" for word in WORDS)
     )
     paper = weasyprint.HTML(string=html).write_pdf(uncompressed_pdf=True)
     drawn = [

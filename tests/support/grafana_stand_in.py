@@ -83,8 +83,9 @@ class StandIn:
             )
         if method == "PUT":
             kept[uid] = body | {
-                "secureJsonData": kept[uid].get("secureJsonData", {})
-                | body.get("secureJsonData", {})
+                "secureJsonData": (
+                    kept[uid].get("secureJsonData", {}) | body.get("secureJsonData", {})
+                )
             }
             return Answer(200, {"message": "Datasource updated"})
         shown = {name: value for name, value in kept[uid].items() if name != "secureJsonData"}
@@ -249,7 +250,10 @@ class StandIn:
                     return Answer(
                         500,
                         {
-                            "message": f"failed to update rule with UID {rule['uid']} because could not find alert rule"
+                            "message": (
+                                f"failed to update rule with UID {rule['uid']} because could not"
+                                " find alert rule"
+                            )
                         },
                     )
             wanted = {rule["uid"] for rule in body["rules"]}

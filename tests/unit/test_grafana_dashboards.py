@@ -59,28 +59,34 @@ BROKEN = {
     "what NULL looks like": lambda d: _panel(d)["fieldConfig"]["defaults"].update(mappings=[]),
     "data source is": lambda d: _panel(d)["targets"][0]["datasource"].update(uid="abc"),
     "not the dashboard's variable": lambda d: _panel(d)["datasource"].update(uid="abc"),
-    "leads to no dashboard": lambda d: _panel(d, 5)["fieldConfig"]["overrides"][1]["properties"][
-        -1
-    ]["value"][0].update(url="/d/elsewhere?var-unit=1"),
-    "no column nowhere": lambda d: _panel(d, 5)["fieldConfig"]["overrides"][1]["properties"][-1][
-        "value"
-    ][0].update(
-        url="/d/pravah-district?var-unit=${__data.fields.nowhere}&${datasource:queryparam}&${__url_time_range}"
+    "leads to no dashboard": (
+        lambda d: _panel(d, 5)["fieldConfig"]["overrides"][1]["properties"][-1]["value"][0].update(
+            url="/d/elsewhere?var-unit=1"
+        )
     ),
-    "no variable depth": lambda d: _panel(d, 5)["fieldConfig"]["overrides"][1]["properties"][-1][
-        "value"
-    ][0].update(
-        url="/d/pravah-district?var-unit=CG&var-depth=2&${datasource:queryparam}&${__url_time_range}"
+    "no column nowhere": (
+        lambda d: _panel(d, 5)["fieldConfig"]["overrides"][1]["properties"][-1]["value"][0].update(
+            url="/d/pravah-district?var-unit=${__data.fields.nowhere}&${datasource:queryparam}&${__url_time_range}"
+        )
     ),
-    "does not carry": lambda d: _panel(d, 5)["fieldConfig"]["overrides"][1]["properties"][-1][
-        "value"
-    ][0].update(url="/d/pravah-district?var-unit=CG"),
-    "no macro of the plugin's server": lambda d: _panel(d)["targets"][0].update(
-        rawSql="SELECT 1 WHERE $__conditionalAll(1, $unit)"
+    "no variable depth": (
+        lambda d: _panel(d, 5)["fieldConfig"]["overrides"][1]["properties"][-1]["value"][0].update(
+            url="/d/pravah-district?var-unit=CG&var-depth=2&${datasource:queryparam}&${__url_time_range}"
+        )
+    ),
+    "does not carry": (
+        lambda d: _panel(d, 5)["fieldConfig"]["overrides"][1]["properties"][-1]["value"][0].update(
+            url="/d/pravah-district?var-unit=CG"
+        )
+    ),
+    "no macro of the plugin's server": (
+        lambda d: _panel(d)["targets"][0].update(
+            rawSql="SELECT 1 WHERE $__conditionalAll(1, $unit)"
+        )
     ),
     "as ${name:singlequote}": lambda d: _panel(d)["targets"][0].update(rawSql="SELECT '$unit'"),
-    "odd hours": lambda d: _panel(d)["targets"][0].update(
-        rawSql="SELECT $__timeInterval(day) FROM rollups"
+    "odd hours": (
+        lambda d: _panel(d)["targets"][0].update(rawSql="SELECT $__timeInterval(day) FROM rollups")
     ),
     "refreshed every": lambda d: d.update(refresh="5s"),
     "time zone": lambda d: d.update(timezone="browser"),

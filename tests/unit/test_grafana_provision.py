@@ -21,8 +21,13 @@ from tests.support.grafana_stand_in import ADMIN, PASSWORD, TOKEN, StandIn, serv
 
 SECRETS = {
     "PRAVAH_GRAFANA_TOKEN": TOKEN,
-    "PRAVAH_CLICKHOUSE__USERS": '{"grafana": {"user": "pravah_grafana", "password": "secret of clickhouse"}, "aicc": {"user": "a", "password": "secret of clickhouse"}}',
-    "PRAVAH_CLICKHOUSE__SCOPED": '{"CG-D-NRP": {"user": "pravah_CG-D-NRP", "password": "secret of clickhouse"}}',
+    "PRAVAH_CLICKHOUSE__USERS": (
+        '{"grafana": {"user": "pravah_grafana", "password": "secret of clickhouse"}, "aicc":'
+        ' {"user": "a", "password": "secret of clickhouse"}}'
+    ),
+    "PRAVAH_CLICKHOUSE__SCOPED": (
+        '{"CG-D-NRP": {"user": "pravah_CG-D-NRP", "password": "secret of clickhouse"}}'
+    ),
     "PRAVAH_ALERT_WEBHOOK": "https://hooks.example.org/T0/secret-path",
     "PRAVAH_ALERT_EMAIL": "room@example.org",
     "PRAVAH_ALERT_TELEGRAM_TOKEN": "12345:secret-of-the-bot",
