@@ -95,7 +95,7 @@ def main() -> int:
         process = start_worker(
             settings,
             Path(folder) / "api.log",
-            program=("-m", "cli.main", "api", "--port", str(port)),
+            program=("-m", "pravah", "api", "--port", str(port)),
         )
         try:
             found = measure(settings, port, secret, options.requests, process.pid)

@@ -74,7 +74,7 @@ def main() -> int:
         gateway = start_worker(
             settings,
             folder / "gateway.log",
-            program=("-m", "cli.main", "gateway", "--port", str(ports[0])),
+            program=("-m", "pravah", "gateway", "--port", str(ports[0])),
             environment=environment,
         )
         append = start_worker(

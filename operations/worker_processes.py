@@ -20,7 +20,7 @@ def start_worker(
     settings: Settings,
     log: Path,
     *,
-    program: tuple[str, ...] = ("-m", "cli.main", "worker"),
+    program: tuple[str, ...] = ("-m", "pravah", "worker"),
     environment: Mapping[str, str] | None = None,
 ) -> "subprocess.Popen[bytes]":
     """Start a worker on the stack of `settings.home`; the kernel kills it when this process ends.
@@ -132,7 +132,7 @@ def _start_one(settings: Settings, place: int) -> "subprocess.Popen[bytes]":
         str(os.getpid()),
         sys.executable,
         "-m",
-        "cli.main",
+        "pravah",
         "worker",
     ]
     return subprocess.Popen(

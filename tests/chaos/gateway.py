@@ -158,7 +158,7 @@ class Gateway:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        program = ("-m", "cli.main", "gateway", "--port", str(self.port))
+        program = ("-m", "pravah", "gateway", "--port", str(self.port))
         self.process = start_worker(
             self._world.settings,
             self._world.folder / "gateway.log",

@@ -244,7 +244,7 @@ def running(folder: Path) -> Iterator[tuple[int, psutil.Process]]:
     process = start_worker(
         Settings(home=home),
         folder / "gateway.log",
-        program=("-m", "cli.main", "gateway", "--port", str(port)),
+        program=("-m", "pravah", "gateway", "--port", str(port)),
         environment=environment,
     )
     try:

@@ -563,7 +563,7 @@ def test_what_was_refused_is_listed_mended_and_sent_again_from_one_place(
 
     def run(*arguments: object) -> tuple[int, dict]:
         done = subprocess.run(
-            [sys.executable, "-m", "cli.main", "gateway", *map(str, arguments)],
+            [sys.executable, "-m", "pravah", "gateway", *map(str, arguments)],
             capture_output=True,
             check=False,
             env=environment,

@@ -351,7 +351,7 @@ def test_many_threads_may_send(services: Settings, topic: Topic, tmp_path: Path)
 def emit(
     home: Path, *arguments: object, given: bytes = b"", **environment: str
 ) -> tuple[int, dict]:
-    command = [sys.executable, "-m", "cli.main", "emit", "--json", *map(str, arguments)]
+    command = [sys.executable, "-m", "pravah", "emit", "--json", *map(str, arguments)]
     done = subprocess.run(
         command,
         input=given,

@@ -22,7 +22,7 @@ from tests.support.deployment import Deployment, until
 def pravah(deployment: Deployment, *arguments: str) -> subprocess.CompletedProcess:
     """Run a command against the deployment, as a person would."""
     return subprocess.run(
-        [sys.executable, "-m", "cli.main", *arguments],
+        [sys.executable, "-m", "pravah", *arguments],
         capture_output=True,
         text=True,
         env=deployment.environment(),

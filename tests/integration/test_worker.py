@@ -207,7 +207,7 @@ def test_one_command_runs_several_workers_and_starts_again_the_one_that_dies(
     deployment: Deployment,
 ) -> None:
     command = psutil.Process(
-        deployment.start_worker("-m", "cli.main", "worker", "--processes", "2").pid
+        deployment.start_worker("-m", "pravah", "worker", "--processes", "2").pid
     )
 
     def workers() -> list[psutil.Process]:
