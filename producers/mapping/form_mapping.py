@@ -192,7 +192,8 @@ def _iter_event_errors(event: EventMapping) -> Iterator[str]:
             if name not in model.model_fields:
                 continue  # `iter_data_errors` reports it
             yield from (
-                f"{name}: type = {field.type!r}{', many' * field.many} can never be right: {message}"
+                f"{name}: type = {field.type!r}{', many' * field.many} can never be right: "
+                f"{message}"
                 for message in _iter_type_errors(model, name, field)
             )
             if field.optional and model.model_fields[name].is_required():

@@ -205,7 +205,7 @@ class Gazetteer:
 
     @cached_property
     def _by_name(self) -> dict[str, list[Unit]]:
-        """Units by their names in both languages. Built on first use, since most forms use codes."""
+        """Units by name in both languages. Built on first use, since most forms use codes."""
         found: dict[str, list[Unit]] = defaultdict(list)
         for unit in self.registry.units.values():
             for name in {normalise_name(unit.name_en), normalise_name(unit.name_hi)}:

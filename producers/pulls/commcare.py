@@ -76,7 +76,7 @@ class CommCareWalk:
             yield page(
                 forms,
                 "id",
-                commcare.submission,
+                commcare.read_row,
                 state if more else behind(datetime.fromisoformat(state["began"])),
             )
 

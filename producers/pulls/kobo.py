@@ -141,7 +141,7 @@ class KoboWalk:
                     datetime.fromisoformat(entry["date_created"]) + _WITHIN,
                     entry["action"] == _DELETE,
                 )
-                name = kobo.plain_uuid(entry["metadata"]["submission"]["root_uuid"])
+                name = kobo.strip_uuid_prefix(entry["metadata"]["submission"]["root_uuid"])
             except (KeyError, TypeError, ValueError, AttributeError):
                 unreadable.append(
                     Unreadable(
@@ -170,11 +170,11 @@ class KoboWalk:
 
     def _page(self, rows: list[Row], changes: dict[str, _Change], cursor: Cursor) -> Page:
         def submission(row: Row) -> Submission:
-            found = kobo.submission(row)
+            found = kobo.read_row(row)
             if found.form != self._form:
                 msg = f'the asset\'s form is called {found.form!r} by KoboToolbox: say form = "{found.form}" in [pull]'
                 raise PullError(msg)
             change = changes.get(found.name)
-            return found if change is None else kobo.submission(row, change.changed_at)
+            return found if change is None else kobo.read_row(row, change.changed_at)
 
         return page(rows, "_id", submission, cursor)

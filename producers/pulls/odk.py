@@ -62,7 +62,7 @@ class OdkWalk:
             yield page(
                 rows,
                 "__id",
-                lambda row: odk.submission(row, self._form),
+                lambda row: odk.read_row(row, self._form),
                 {**state, "token": following[0]}
                 if following
                 else behind(datetime.fromisoformat(state["began"])),

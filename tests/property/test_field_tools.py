@@ -204,15 +204,15 @@ def test_kobos_hook_and_data_api_give_equal_submissions(
         "_supplementalDetails": {},
         "_submitted_by": "",
     }
-    (sent,) = kobo.read(json.dumps({"fields": hook}).encode(), {})
-    assert sent == kobo.submission(row)
+    (sent,) = kobo.read_hook(json.dumps({"fields": hook}).encode(), {})
+    assert sent == kobo.read_row(row)
     edited = {
         **row,
         "_uuid": "other",
         "meta/instanceID": "uuid:other",
         "meta/deprecatedID": "uuid:r-1",
     }
-    assert kobo.submission(edited, at := datetime(2022, 6, 1, tzinfo=UTC)) == replace(
+    assert kobo.read_row(edited, at := datetime(2022, 6, 1, tzinfo=UTC)) == replace(
         sent, changed_at=at
     )
 
@@ -260,8 +260,8 @@ def odata(content: dict[str, Any]) -> dict[str, Any]:
 def test_odks_hook_and_odata_give_equal_submissions_but_for_the_time_which_the_hook_does_not_know(
     content: dict[str, Any],
 ) -> None:
-    (sent,) = odk.read(json.dumps(odk_bodies.xml(elements(content))).encode(), {})
-    pulled = odk.submission(
+    (sent,) = odk.read_hook(json.dumps(odk_bodies.xml(elements(content))).encode(), {})
+    pulled = odk.read_row(
         {
             "__id": "uuid:s-1",
             "__system": odk_bodies.ROW["__system"],
@@ -271,7 +271,7 @@ def test_odks_hook_and_odata_give_equal_submissions_but_for_the_time_which_the_h
         "training",
     )
     fields = {name: value for name, value in pulled.fields.items() if name != "__system"}
-    assert sent == replace(pulled, fields=fields, changed_at=odk.FIRST_STATE)
+    assert sent == replace(pulled, fields=fields, changed_at=odk.HOOK_CHANGED_AT)
     assert sent.changed_at < pulled.changed_at
 
 
@@ -279,8 +279,8 @@ def test_odks_hook_and_odata_give_equal_submissions_but_for_the_time_which_the_h
 @given(changes=st.dictionaries(NAMES, JSON, max_size=4))
 def test_commcares_forwarding_and_api_give_equal_submissions(changes: dict[str, Any]) -> None:
     form = commcare_bodies.form(changes)
-    (sent,) = commcare.read(json.dumps(form).encode(), {})
-    assert sent == commcare.submission(form | {"resource_uri": "", "type": "data", "build_id": "b"})
+    (sent,) = commcare.read_hook(json.dumps(form).encode(), {})
+    assert sent == commcare.read_row(form | {"resource_uri": "", "type": "data", "build_id": "b"})
 
 
 @pytest.mark.parametrize("tool", TOOLS)

@@ -76,14 +76,14 @@ def submissions(tool: Tool, case: Case) -> list[Submission]:
     match tool:
         case "kobo":
             return [
-                tools.kobo.submission(
+                tools.kobo.read_row(
                     case.body, datetime.fromisoformat(case.edited_at) if case.edited_at else None
                 )
             ]
         case "odk":
-            return [tools.odk.submission(case.body, "training")]
+            return [tools.odk.read_row(case.body, "training")]
         case _:
-            return [tools.commcare.submission(case.body)]
+            return [tools.commcare.read_row(case.body)]
 
 
 def events(tool: Tool, submission: Submission) -> list[dict]:

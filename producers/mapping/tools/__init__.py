@@ -1,7 +1,10 @@
-"""Field tools' bodies and rows into `Submission`s, one module a tool; pure.
+"""Adapters of field tools, one module per tool: hook bodies and API rows become `Submission`s.
 
-Each has `read(body, headers)`: what its hook sent; an empty list if that needs no more than an answer. A tool that can be asked has also `submission(row, …)`: one row of its
-API. A hook and a row of the same state give equal submissions, except that ODK's hook knows no time. What cannot be read raises `BodyError`.
+Each module has `read_hook(body, headers)`: the submissions of a hook's body, an empty list if the
+body needs no more than an answer. Tools that the gateway pulls from also have `read_row(row, …)`:
+the submission of one row of the tool's API. A hook and a row of the same state give equal
+submissions, except that ODK's hook carries no time. Input that cannot be read raises `BodyError`.
+The modules are pure and import `pravah` and `producers.mapping` only. Start with `kobo`.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,11 +19,11 @@ __all__ = ["READERS", "BodyError", "Tool"]
 Tool = Literal["kobo", "odk", "commcare", "rapidpro", "glific"]
 Reader = Callable[[bytes, Mapping[str, str]], list[Submission]]
 
+# The reader of each tool's hook.
 READERS: dict[Tool, Reader] = {
-    "kobo": kobo.read,
-    "odk": odk.read,
-    "commcare": commcare.read,
-    "rapidpro": rapidpro.read,
-    "glific": glific.read,
+    "kobo": kobo.read_hook,
+    "odk": odk.read_hook,
+    "commcare": commcare.read_hook,
+    "rapidpro": rapidpro.read_hook,
+    "glific": glific.read_hook,
 }
-"""The reader of each tool's hook."""

@@ -1,4 +1,4 @@
-"""A body that a tool sent, read with bounds: any bytes give a JSON object or a `BodyError`."""
+"""Bounded parsing of bodies: any bytes give a JSON object or a `BodyError`."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -6,37 +6,44 @@ from typing import Any
 
 import orjson
 
+# Deepest nesting of objects and lists. Forms have groups in repeats in groups: a handful of levels.
 MAX_DEPTH = 32
-"""So deep may objects and lists stand in each other: forms have groups in repeats in groups, a handful."""
+_TIME_HINT = "expected a date and time such as 2022-05-03T12:35:00Z"
 
 
 class BodyError(ValueError):
-    """A body that is no submission of its tool: what is wrong, where, and what to do. It never repeats a value, since values may be personal."""
+    """A body that is no submission of its tool: what is wrong, where, and what to do.
+
+    The message never repeats a value, since values may be personal.
+    """
 
 
-def json_object(body: bytes) -> dict[str, Any]:
-    """The JSON object of a body.
+def parse_json_object(body: bytes) -> dict[str, Any]:
+    """Parse a body as a JSON object.
 
     Raises:
-        BodyError: it is no JSON in UTF-8, no object, or nested more than `MAX_DEPTH` deep.
+        BodyError: the body is no JSON in UTF-8, no object, or nested more than `MAX_DEPTH` deep.
     """
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        msg = f"the body is not JSON in UTF-8: {error.msg} at character {error.pos:,}; set the tool's hook to JSON"
+        msg = (
+            f"the body is not JSON in UTF-8: {error.msg} at character {error.pos:,}; "
+            "set the tool's hook to JSON"
+        )
         raise BodyError(msg) from None
     if not isinstance(content, dict):
-        msg = f"the body is {_shape(content)}; expected a JSON object, one submission"
+        msg = f"the body is {_describe(content)}; expected a JSON object, one submission"
         raise BodyError(msg)
     check_depth(content)
     return content
 
 
 def check_depth(content: object) -> None:
-    """Refuse what is nested too deep.
+    """Refuse content that is nested too deep.
 
     Raises:
-        BodyError: more than `MAX_DEPTH` deep.
+        BodyError: more than `MAX_DEPTH` levels.
     """
     level: list[Any] = [content]
     depth = 0
@@ -53,21 +60,33 @@ def check_depth(content: object) -> None:
         ]
 
 
-def an_object(content: Mapping[str, Any], name: str, *, where: str = "") -> dict[str, Any]:
-    """The object under `name`, which must be there.
+def get_object(content: Mapping[str, Any], name: str, *, where: str = "") -> dict[str, Any]:
+    """Return the object under `name`.
+
+    Args:
+        content: a JSON object.
+        name: the key.
+        where: path of `content`, a prefix of the message.
 
     Raises:
-        BodyError: it is missing or something else.
+        BodyError: it is missing or not an object.
     """
     found = content.get(name)
     if not isinstance(found, dict):
-        msg = f"{where}{name}: {'is missing' if found is None else f'is {_shape(found)}'}; expected an object"
+        problem = "is missing" if found is None else f"is {_describe(found)}"
+        msg = f"{where}{name}: {problem}; expected an object"
         raise BodyError(msg)
     return found
 
 
-def a_text(content: Mapping[str, Any], *names: str, where: str = "", hint: str = "") -> str:
-    """The first text that is not blank under one of the names, without blanks at its ends.
+def get_text(content: Mapping[str, Any], *names: str, where: str = "", hint: str = "") -> str:
+    """Return the first text under one of the names that is not blank, stripped.
+
+    Args:
+        content: a JSON object.
+        names: the keys, in order.
+        where: path of `content`, a prefix of the message.
+        hint: what to do, the end of the message.
 
     Raises:
         BodyError: there is none.
@@ -76,46 +95,46 @@ def a_text(content: Mapping[str, Any], *names: str, where: str = "", hint: str =
         found = content.get(name)
         if isinstance(found, str) and found.strip():
             return found.strip()
-    msg = f"{where}{' or '.join(names)}: {'is missing' if all(content.get(name) is None for name in names) else 'is no text'}"
+    is_missing = all(content.get(name) is None for name in names)
+    msg = f"{where}{' or '.join(names)}: {'is missing' if is_missing else 'is no text'}"
     raise BodyError(f"{msg}; {hint}" if hint else msg)
 
 
-def an_instant(content: Mapping[str, Any], *names: str, where: str = "") -> datetime:
-    """The instant in UTC under the first of the names that is not empty; without an offset it is UTC, as the tools' servers write.
+def get_instant(content: Mapping[str, Any], *names: str, where: str = "") -> datetime:
+    """Return the instant, in UTC, under the first of the names that is not empty.
+
+    An instant without an offset is UTC, as the tools' servers write.
 
     Raises:
         BodyError: there is none, or it is no date and time.
     """
-    given = a_text(content, *names, where=where, hint=_EXPECTED)
+    text = get_text(content, *names, where=where, hint=_TIME_HINT)
     try:
-        moment = datetime.fromisoformat(given)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        instant = datetime.fromisoformat(text)
+        return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        msg = f"{where}{' or '.join(names)}: is no date and time; {_EXPECTED}"
+        msg = f"{where}{' or '.join(names)}: is no date and time; {_TIME_HINT}"
         raise BodyError(msg) from None
 
 
-def filled(content: Any) -> Any:
-    """The same JSON without what was left empty: nulls, blank texts, empty objects and lists, at any depth."""
+def drop_empty(content: Any) -> Any:
+    """Return the JSON without nulls, blank texts, empty objects and empty lists, at any depth."""
     if isinstance(content, dict):
         return {
             name: item
-            for name, item in ((name, filled(item)) for name, item in content.items())
-            if not _empty(item)
+            for name, item in ((name, drop_empty(item)) for name, item in content.items())
+            if not _is_empty(item)
         }
     if isinstance(content, list):
-        return [item for item in map(filled, content) if not _empty(item)]
+        return [item for item in map(drop_empty, content) if not _is_empty(item)]
     return content
 
 
-_EXPECTED = "expected a date and time such as 2022-05-03T12:35:00Z"
-
-
-def _empty(item: object) -> bool:
+def _is_empty(item: object) -> bool:
     return item is None or item in ({}, []) or (isinstance(item, str) and not item.strip())
 
 
-def _shape(content: object) -> str:
+def _describe(content: object) -> str:
     names = {
         dict: "an object",
         list: "a list",

@@ -1,7 +1,10 @@
-"""Glific: what the webhook node of a flow sends, by a template that its author wrote; `producers/examples/glific` has one.
+"""Glific: bodies of a flow's webhook node, by a template that the flow's author wrote.
 
-Glific puts `organization_id` beside the template's own fields, and fills in `@contact`, `@results` and `@wa_group`. It names no run of the flow. So a body names itself: a
-second attempt, which has equal bytes, is the same submission, anything else another one. The template may give a name, `submission_id`, and the time, `sent_at`.
+`producers/examples/glific` has a template. Glific adds `organization_id` to the template's own
+fields, and fills in `@contact`, `@results` and `@wa_group`. It gives the flow's run no name, so a
+hash of the body is the submission's name: a second attempt, which has equal bytes, is the same
+submission, any other body another one. The template may set a name, `submission_id`, and the time,
+`sent_at`.
 Source: the glific repository, Glific.Flows.Webhook.
 """
 
@@ -13,52 +16,60 @@ from typing import Any
 import orjson
 
 from producers.mapping.submissions import Submission
-from producers.mapping.tools.body import BodyError, an_instant, filled, json_object
+from producers.mapping.tools.body import BodyError, drop_empty, get_instant, parse_json_object
 
 
-def read(body: bytes, headers: Mapping[str, str]) -> list[Submission]:  # noqa: ARG001
-    """What a webhook node sent: one submission. Its time is the template's `sent_at`, else that of the newest result.
+def read_hook(body: bytes, headers: Mapping[str, str]) -> list[Submission]:  # noqa: ARG001
+    """Return the submission of a webhook node's body.
+
+    Its time is the template's `sent_at`, else that of the newest result.
 
     Raises:
-        BodyError: it is no body of Glific's, or nothing says when it was sent.
+        BodyError: the body is not Glific's, or has no time.
     """
-    content = json_object(body)
-    fields = filled(content)
+    content = parse_json_object(body)
+    fields = drop_empty(content)
     if "organization_id" not in fields:
         msg = "organization_id: is missing; this is not the body of a Glific webhook"
         raise BodyError(msg)
-    given = fields.pop("submission_id", None)
-    its_bytes = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    submission_id = fields.pop("submission_id", None)
+    canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
     name = (
-        str(given).strip()
-        if isinstance(given, str | int)
-        else hashlib.blake2b(its_bytes, digest_size=16).hexdigest()
+        str(submission_id).strip()
+        if isinstance(submission_id, str | int)
+        else hashlib.blake2b(canonical, digest_size=16).hexdigest()
     )
     return [
         Submission(
-            form=_flow(fields.get("flow")), name=name, changed_at=_sent_at(fields), fields=fields
+            form=_get_flow(fields.get("flow")),
+            name=name,
+            changed_at=_get_time(fields),
+            fields=fields,
         )
     ]
 
 
-def _flow(flow: object) -> str:
-    """The flow's name, if the template tells it as `{"name": …}` or as text."""
+def _get_flow(flow: object) -> str:
+    """Return the flow's name, which the template has as `{"name": …}` or as text; else empty."""
     name = flow.get("name") if isinstance(flow, dict) else flow
     return name.strip() if isinstance(name, str) else ""
 
 
-def _sent_at(fields: dict[str, Any]) -> datetime:
+def _get_time(fields: dict[str, Any]) -> datetime:
     if "sent_at" in fields:
-        return an_instant(fields, "sent_at")
+        return get_instant(fields, "sent_at")
     results = fields.get("results")
-    times = list(_inserted(results)) if isinstance(results, dict) else []
+    times = list(_iter_result_times(results)) if isinstance(results, dict) else []
     if not times:
-        msg = 'sent_at: is missing, and no result has a time; put "@results" or "sent_at" into the webhook\'s body'
+        msg = (
+            'sent_at: is missing, and no result has a time; put "@results" or "sent_at" '
+            "into the webhook's body"
+        )
         raise BodyError(msg)
     return max(times)
 
 
-def _inserted(results: dict[str, Any]) -> Iterator[datetime]:
+def _iter_result_times(results: dict[str, Any]) -> Iterator[datetime]:
     for key, result in results.items():
         if isinstance(result, dict) and "inserted_at" in result:
-            yield an_instant(result, "inserted_at", where=f"results.{key[:100]}.")
+            yield get_instant(result, "inserted_at", where=f"results.{key[:100]}.")

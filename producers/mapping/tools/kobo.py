@@ -1,7 +1,9 @@
-"""KoboToolbox: what a REST service sends, and the rows of `/api/v2/assets/{uid}/data/`.
+"""KoboToolbox: bodies of a REST service, and rows of `/api/v2/assets/{uid}/data/`.
 
-A submission is one flat object. Groups join names with a slash, also within repeats; here they are nested. An edit changes `_uuid` and `meta/instanceID`, while
-`meta/rootUuid` stays. `_submission_time` has no zone and is UTC. A hook's template may wrap the submission: `{"fields": %SUBMISSION%}`.
+A submission is one flat object. Groups join names with a slash, also within repeats; here they are
+nested. An edit changes `_uuid` and `meta/instanceID`, while `meta/rootUuid` stays.
+`_submission_time` has no zone and is UTC. A hook's template may wrap the submission:
+`{"fields": %SUBMISSION%}`.
 Source: the kpi repository and support.kobotoolbox.org, "REST Services".
 """
 
@@ -13,14 +15,16 @@ from pravah.events import Verification
 from producers.mapping.submissions import Submission
 from producers.mapping.tools.body import (
     BodyError,
-    a_text,
-    an_instant,
     check_depth,
-    filled,
-    json_object,
+    drop_empty,
+    get_instant,
+    get_text,
+    parse_json_object,
 )
 
-_BOOKKEEPING = frozenset(
+# Kobo's own fields that a `Submission` has elsewhere, or that differ between hook and pull.
+# `_submission_time`, `_submitted_by` and `_attachments` stay for mappings.
+_SYSTEM_FIELDS = frozenset(
     {
         "_validation_status",
         "_uuid",
@@ -36,117 +40,119 @@ _BOOKKEEPING = frozenset(
         "formhub",
     }
 )
-"""Kobo's own, which is said elsewhere or differs between hook and pull; `_submission_time`, `_submitted_by` and `_attachments` stay for mappings."""
 
-_SIGNS = ("meta/rootUuid", "meta/instanceID", "_uuid", "_submission_time", "_xform_id_string")
-_WRAPPED = 4
-"""So many objects deep a template may put the submission."""
+# An object with one of these as text is a submission.
+_MARKERS = ("meta/rootUuid", "meta/instanceID", "_uuid", "_submission_time", "_xform_id_string")
+# A hook's template may put the submission at most this many objects deep.
+_MAX_WRAPPERS = 4
 
 _VERIFICATION: dict[str, Verification] = {
     "validation_status_approved": "verified",
     "validation_status_not_approved": "rejected",
 }
+_HINT = "send it with KoboToolbox's own fields"
 
 
-def read(body: bytes, headers: Mapping[str, str]) -> list[Submission]:  # noqa: ARG001
-    """What a hook sent: one submission.
+def read_hook(body: bytes, headers: Mapping[str, str]) -> list[Submission]:  # noqa: ARG001
+    """Return the submission of a hook's body.
 
     Raises:
-        BodyError: it holds no submission of KoboToolbox.
+        BodyError: the body holds no submission of KoboToolbox, or several.
     """
-    content = json_object(body)
-    found = next((layer for layer in _layers(content) if layer), [])
+    content = parse_json_object(body)
+    found = next((layer for layer in _iter_layers(content) if layer), [])
     if len(found) != 1:
         problem = (
             f"holds {len(found)} submissions"
             if found
             else "holds no submission: no object has _uuid or meta/rootUuid"
         )
-        msg = f"the body {problem}; send the submission itself, or wrap it once as %SUBMISSION%, and leave out no field of KoboToolbox's own"
+        msg = (
+            f"the body {problem}; send the submission itself, or wrap it once as %SUBMISSION%, "
+            "and leave out no field of KoboToolbox's own"
+        )
         raise BodyError(msg)
-    return [submission(found[0])]
+    return [read_row(found[0])]
 
 
-def submission(row: Mapping[str, Any], changed_at: datetime | None = None) -> Submission:
-    """One row of the data API, or the object that a hook sends.
+def read_row(row: Mapping[str, Any], changed_at: datetime | None = None) -> Submission:
+    """Return the submission of a row of the data API, or of the object in a hook's body.
 
     Args:
         row: the submission as JSON.
-        changed_at: aware; when it was last edited or validated, by the form's history. None: never, it stands as it was submitted.
+        changed_at: aware; time of the last edit or validation, by the form's history. None if
+            there was none, so that the time of submission holds.
 
     Raises:
         BodyError: a name or the time of submission is missing, or a field has the name of a group.
     """
     check_depth(dict(row))
-    submitted_at = an_instant(row, "_submission_time")
-    name = a_text(
-        row,
-        "meta/rootUuid",
-        "meta/instanceID",
-        "_uuid",
-        hint="send it with KoboToolbox's own fields",
-    )
-    form = a_text(row, "_xform_id_string", hint="send it with KoboToolbox's own fields")
+    submitted_at = get_instant(row, "_submission_time")
+    name = get_text(row, "meta/rootUuid", "meta/instanceID", "_uuid", hint=_HINT)
+    form = get_text(row, "_xform_id_string", hint=_HINT)
     status = row.get("_validation_status")
     uid = status.get("uid") if isinstance(status, dict) else None
     fields = {
-        key: value for key, value in filled(_nested(row, "")).items() if key not in _BOOKKEEPING
+        key: value for key, value in drop_empty(_nest(row, "")).items() if key not in _SYSTEM_FIELDS
     }
     return Submission(
         form=form,
-        name=plain_uuid(name),
+        name=strip_uuid_prefix(name),
         changed_at=changed_at or submitted_at,
         fields=fields | {"_submission_time": submitted_at.isoformat()},
         verification=_VERIFICATION.get(uid, "unverified") if isinstance(uid, str) else "unverified",
     )
 
 
-def plain_uuid(name: str) -> str:
-    """A root UUID without its `uuid:`, as the API writes it in some places and not in others."""
+def strip_uuid_prefix(name: str) -> str:
+    """Return a root UUID without `uuid:`, which the API writes in some places only."""
     return name.strip().removeprefix("uuid:")
 
 
-def _layers(content: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
-    """The submissions found at each depth, outermost first."""
+def _iter_layers(content: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    """Yield the submissions at each depth, outermost first."""
     layer = [content]
-    for _ in range(_WRAPPED):
-        yield [one for one in layer if any(isinstance(one.get(sign), str) for sign in _SIGNS)]
+    for _ in range(_MAX_WRAPPERS):
+        yield [one for one in layer if any(isinstance(one.get(marker), str) for marker in _MARKERS)]
         layer = [inner for one in layer for inner in one.values() if isinstance(inner, dict)]
 
 
-def _nested(row: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """Names joined by slashes as nested objects; a repeat's items name their fields with the path of the repeat before them."""
+def _nest(row: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Turn names joined by slashes into nested objects.
+
+    The items of a repeat name their fields with the repeat's path, `prefix`, which is removed.
+    """
     tree: dict[str, Any] = {}
     for key, value in row.items():
         *groups, last = key.removeprefix(prefix).split("/")
-        place = tree
+        parent = tree
         for group in groups:
-            place = place.setdefault(group, {})
-            if not isinstance(place, dict):
-                raise BodyError(_conflict(key))
-        _put(place, last, _value(value, f"{key}/"), key)
+            parent = parent.setdefault(group, {})
+            if not isinstance(parent, dict):
+                raise BodyError(_format_conflict(key))
+        _insert(parent, last, _nest_value(value, f"{key}/"), key)
     return tree
 
 
-def _put(place: dict[str, Any], name: str, value: Any, key: str) -> None:
-    """Put a value in its place; an object joins the one that is there."""
-    there = place.get(name)
-    if isinstance(there, dict) and isinstance(value, dict):
+def _insert(parent: dict[str, Any], name: str, value: Any, key: str) -> None:
+    """Add a value to an object; an object is merged into one that is there already."""
+    present = parent.get(name)
+    if isinstance(present, dict) and isinstance(value, dict):
         for inner, item in value.items():
-            _put(there, inner, item, f"{key}/{inner}")
-    elif name in place:
-        raise BodyError(_conflict(key))
+            _insert(present, inner, item, f"{key}/{inner}")
+    elif name in parent:
+        raise BodyError(_format_conflict(key))
     else:
-        place[name] = value
+        parent[name] = value
 
 
-def _value(value: Any, prefix: str) -> Any:
+def _nest_value(value: Any, prefix: str) -> Any:
     if isinstance(value, dict):
-        return _nested(value, prefix)
+        return _nest(value, prefix)
     if isinstance(value, list):
-        return [_value(item, prefix) for item in value]
+        return [_nest_value(item, prefix) for item in value]
     return value
 
 
-def _conflict(key: str) -> str:
+def _format_conflict(key: str) -> str:
     return f"{key[:100]}: is the name of both a field and a group; no form of KoboToolbox has that"

@@ -1,8 +1,11 @@
-"""ODK Central: what the community's webhook service sends, and rows of OData (`…/forms/{form}.svc/Submissions?$expand=*`).
+"""ODK Central: bodies of the community's webhook service, and rows of OData.
 
-The webhook service sends a new submission as its XML, and of a review only its new state. It tells no time and no edit, so the pull is what brings those. Fields are
-here as XML has them: all values are texts, and a repeat with one item is that item; a mapping says which fields are repeats.
-Source: docs.getodk.org, "OData Endpoints" and "Submission Management"; the central-webhook repository.
+OData is `…/forms/{form}.svc/Submissions?$expand=*`. The webhook service sends a new submission as
+its XML, and only the new state of a review. It sends no time and no edit; the pull brings those.
+Fields have the shape of the XML: all values are texts, and a repeat with one item is that item
+itself; a mapping says which fields are repeats.
+Source: docs.getodk.org, "OData Endpoints" and "Submission Management"; the central-webhook
+repository.
 """
 
 import re
@@ -17,67 +20,77 @@ from pravah.events import Verification
 from producers.mapping.submissions import Submission
 from producers.mapping.tools.body import (
     BodyError,
-    a_text,
-    an_instant,
-    an_object,
     check_depth,
-    filled,
-    json_object,
+    drop_empty,
+    get_instant,
+    get_object,
+    get_text,
+    parse_json_object,
 )
 
-FIRST_STATE = datetime(2000, 1, 1, tzinfo=UTC)
-"""`changed_at` of a new submission that comes by hook. The hook does not say when it was submitted, but whatever a pull finds is that state or a later one."""
+# `changed_at` of a submission that comes by hook. The hook carries no time, and the state that a
+# pull finds is the same or a later one, so any earlier instant will do.
+HOOK_CHANGED_AT = datetime(2000, 1, 1, tzinfo=UTC)
 
 _VERIFICATION: dict[str, Verification] = {"approved": "verified", "rejected": "rejected"}
-_SYSTEM = frozenset({"submissionDate", "submitterId", "submitterName", "deviceId", "formVersion"})
-"""What of `__system` never changes, so that it may be mapped."""
+# Fields of `__system` that never change, so that mappings may use them.
+_SYSTEM_FIELDS = frozenset(
+    {"submissionDate", "submitterId", "submitterName", "deviceId", "formVersion"}
+)
 
 
-def read(body: bytes, headers: Mapping[str, str]) -> list[Submission]:  # noqa: ARG001
-    """What the webhook service sent: a new submission; nothing for a review, whose submission the pull brings.
+def read_hook(body: bytes, headers: Mapping[str, str]) -> list[Submission]:  # noqa: ARG001
+    """Return the new submission of a webhook's body; none for a review, which the pull brings.
 
     Raises:
-        BodyError: it is neither.
+        BodyError: the body is neither a new submission nor a review.
     """
-    content = json_object(body)
-    kind, name = a_text(content, "type"), a_text(content, "id")
-    data = an_object(content, "data")
+    content = parse_json_object(body)
+    kind, name = get_text(content, "type"), get_text(content, "id")
+    data = get_object(content, "data")
     if kind == "submission.update":
         return []
     if kind != "submission.create":
-        msg = "type: is neither submission.create nor submission.update; set only the URLs for new and reviewed submissions to this hook"
+        msg = (
+            "type: is neither submission.create nor submission.update; "
+            "set only the URLs for new and reviewed submissions to this hook"
+        )
         raise BodyError(msg)
-    form, fields = _xml(a_text(data, "xml", where="data."))
-    return [Submission(form=form, name=_plain(name), changed_at=FIRST_STATE, fields=fields)]
+    form, fields = _parse_xml(get_text(data, "xml", where="data."))
+    return [
+        Submission(
+            form=form, name=_strip_uuid_prefix(name), changed_at=HOOK_CHANGED_AT, fields=fields
+        )
+    ]
 
 
-def submission(row: Mapping[str, Any], form: str) -> Submission:
-    """One row of OData.
+def read_row(row: Mapping[str, Any], form: str) -> Submission:
+    """Return the submission of a row of OData.
 
     Args:
         row: as JSON, with its repeats expanded.
-        form: the form's `xmlFormId`, which stands in the address only.
+        form: the form's `xmlFormId`, which only the address has.
 
     Raises:
         BodyError: `__id` or `__system` are not as ODK Central has them.
     """
     check_depth(dict(row))
-    system = an_object(row, "__system")
+    system = get_object(row, "__system")
     review = system.get("reviewState")
     deleted = system.get("deletedAt") is not None
     own = {name: value for name, value in row.items() if not name.startswith("__")}
-    known = {name: value for name, value in system.items() if name in _SYSTEM}
+    permanent = {name: value for name, value in system.items() if name in _SYSTEM_FIELDS}
     return Submission(
         form=form,
-        name=_plain(a_text(row, "__id")),
-        changed_at=an_instant(
+        name=_strip_uuid_prefix(get_text(row, "__id")),
+        changed_at=get_instant(
             system,
             *(["deletedAt"] if deleted else []),
             "updatedAt",
             "submissionDate",
             where="__system.",
         ),
-        fields=filled(_form_fields(_texts(own)) | {"__system": known}),
+        fields=drop_empty(_drop_instance_ids(_from_odata(own)) | {"__system": permanent}),
         verification=_VERIFICATION.get(review, "unverified")
         if isinstance(review, str)
         else "unverified",
@@ -85,8 +98,8 @@ def submission(row: Mapping[str, Any], form: str) -> Submission:
     )
 
 
-def _xml(text: str) -> tuple[str, dict[str, Any]]:
-    """The form's name and fields."""
+def _parse_xml(text: str) -> tuple[str, dict[str, Any]]:
+    """Return the form's name and fields."""
     try:
         content = xmltodict.parse(text, disable_entities=True)
     except (ExpatError, ValueError, RecursionError):
@@ -97,15 +110,15 @@ def _xml(text: str) -> tuple[str, dict[str, Any]]:
     if not isinstance(root, dict):
         msg = "data.xml: has no fields; expected the XML of a submission"
         raise BodyError(msg)
-    form = a_text(
+    form = get_text(
         root, "@id", where="data.xml: attribute ", hint="the submission must name its form"
     )
-    fields = _elements(root)
-    return form, _form_fields(fields) if isinstance(fields, dict) else {}
+    fields = _from_xml(root)
+    return form, _drop_instance_ids(fields) if isinstance(fields, dict) else {}
 
 
-def _form_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """Without the instance's names, which change with an edit and stand elsewhere."""
+def _drop_instance_ids(fields: dict[str, Any]) -> dict[str, Any]:
+    """Remove the instance ids, which an edit changes; `Submission.name` identifies the form."""
     meta = fields.get("meta")
     if isinstance(meta, dict):
         fields = fields | {
@@ -115,33 +128,33 @@ def _form_fields(fields: dict[str, Any]) -> dict[str, Any]:
                 if name not in {"instanceID", "deprecatedID"}
             }
         }
-    kept: dict[str, Any] = filled(fields)
-    return kept
+    found: dict[str, Any] = drop_empty(fields)
+    return found
 
 
-def _elements(node: Any) -> Any:
-    """XML elements as OData has them: without attributes and prefixes, names spelled as OData spells them."""
+def _from_xml(node: Any) -> Any:
+    """Convert XML elements: without attributes and prefixes, with the names that OData gives."""
     if isinstance(node, list):
-        return _one(filled([_elements(item) for item in node]))
+        return _unwrap_single(drop_empty([_from_xml(item) for item in node]))
     if not isinstance(node, dict):
         return node
     fields: dict[str, Any] = {}
     for name, item in node.items():
         if not name.startswith(("@", "#")):
-            fields[_identifier(name.rsplit(":", 1)[-1])] = _elements(item)
+            fields[_to_odata_name(name.rsplit(":", 1)[-1])] = _from_xml(item)
     return fields or node.get("#text")
 
 
-def _texts(node: Any) -> Any:
-    """OData's JSON as XML has it."""
+def _from_odata(node: Any) -> Any:
+    """Convert OData's JSON to the shape of the XML."""
     if isinstance(node, dict):
-        return _point(node) or {
-            name: _texts(item)
+        return _format_point(node) or {
+            name: _from_odata(item)
             for name, item in node.items()
             if not name.startswith("__") and "@odata" not in name
         }
     if isinstance(node, list):
-        return _one(filled([_texts(item) for item in node]))
+        return _unwrap_single(drop_empty([_from_odata(item) for item in node]))
     if isinstance(node, bool):
         return "true" if node else "false"
     if isinstance(node, float) and node.is_integer():
@@ -149,14 +162,14 @@ def _texts(node: Any) -> Any:
     return str(node) if isinstance(node, int | float) else node
 
 
-def _point(node: dict[str, Any]) -> str | None:
-    """A GeoJSON point as XForms write it: latitude, longitude, altitude, accuracy."""
+def _format_point(node: dict[str, Any]) -> str | None:
+    """Write a GeoJSON point as XForms do: latitude, longitude, altitude, accuracy."""
     match node:
         case {"type": "Point", "coordinates": [longitude, latitude, *altitude]}:
             properties = node.get("properties")
             accuracy = properties.get("accuracy") if isinstance(properties, dict) else None
             return " ".join(
-                str(_texts(part))
+                str(_from_odata(part))
                 for part in (latitude, longitude, *altitude[:1], accuracy)
                 if part is not None
             )
@@ -164,14 +177,14 @@ def _point(node: dict[str, Any]) -> str | None:
             return None
 
 
-def _one(items: list[Any]) -> Any:
+def _unwrap_single(items: list[Any]) -> Any:
     return items[0] if len(items) == 1 else items
 
 
-def _identifier(name: str) -> str:
-    """A field's name as ODK Central spells it in OData."""
+def _to_odata_name(name: str) -> str:
+    """Return a field's name as ODK Central spells it in OData."""
     return re.sub(r"[^A-Za-z0-9_]+", "_", re.sub(r"^([^A-Za-z_])", r"_\1", name))
 
 
-def _plain(name: str) -> str:
+def _strip_uuid_prefix(name: str) -> str:
     return name.removeprefix("uuid:")

@@ -1,6 +1,7 @@
-"""RapidPro and TextIt: what a resthook sends, once each time a flow comes to it.
+"""RapidPro and TextIt: bodies of a resthook, which a flow calls whenever it reaches it.
 
-A run is the filled-in form, its results are the fields: `results/<key>/value`, `results/<key>/category`. A later call of the same run has more or newer results.
+A run is the filled-in form, its results are the fields: `results/<key>/value`,
+`results/<key>/category`. A later call of the same run has more or newer results.
 Source: the goflow repository, the payload of resthooks.
 """
 
@@ -10,49 +11,50 @@ from typing import Any
 from producers.mapping.submissions import Submission
 from producers.mapping.tools.body import (
     BodyError,
-    a_text,
-    an_instant,
-    an_object,
-    filled,
-    json_object,
+    drop_empty,
+    get_instant,
+    get_object,
+    get_text,
+    parse_json_object,
 )
 
-_KEPT = ("contact", "flow", "run", "results", "input", "channel")
+_FIELDS = ("contact", "flow", "run", "results", "input", "channel")
 
 
-def read(body: bytes, headers: Mapping[str, str]) -> list[Submission]:  # noqa: ARG001
-    """What a resthook sent: one run as it stands.
+def read_hook(body: bytes, headers: Mapping[str, str]) -> list[Submission]:  # noqa: ARG001
+    """Return the state of the run in a resthook's body.
 
     Raises:
-        BodyError: it has no flow, run or results.
+        BodyError: the body has no flow, run or results.
     """
-    content = json_object(body)
-    run, flow, results = (
-        an_object(content, "run"),
-        an_object(content, "flow"),
-        an_object(content, "results"),
-    )
+    content = parse_json_object(body)
+    run = get_object(content, "run")
+    flow = get_object(content, "flow")
+    results = get_object(content, "results")
     if not all(isinstance(result, dict) for result in results.values()):
-        msg = "results: holds something else than objects with value and category; send the resthook's own body"
+        msg = (
+            "results: holds something else than objects with value and category; "
+            "send the resthook's own body"
+        )
         raise BodyError(msg)
     return [
         Submission(
-            form=a_text(flow, "uuid", where="flow."),
-            name=a_text(run, "uuid", where="run."),
-            changed_at=max(_instants(content, run, results)),
-            fields=filled({name: content.get(name) for name in _KEPT}),
+            form=get_text(flow, "uuid", where="flow."),
+            name=get_text(run, "uuid", where="run."),
+            changed_at=max(_iter_times(content, run, results)),
+            fields=drop_empty({name: content.get(name) for name in _FIELDS}),
         )
     ]
 
 
-def _instants(
+def _iter_times(
     content: dict[str, Any], run: dict[str, Any], results: dict[str, Any]
 ) -> Iterator[Any]:
-    """When the run began, was answered last, and had each of its results."""
-    yield an_instant(run, "created_on", where="run.")
+    """Yield the times of the run's start, its last answer, and each of its results."""
+    yield get_instant(run, "created_on", where="run.")
     answer = content.get("input")
     if isinstance(answer, dict) and answer.get("created_on") is not None:
-        yield an_instant(answer, "created_on", where="input.")
+        yield get_instant(answer, "created_on", where="input.")
     for key, result in results.items():
         if result.get("created_on") is not None:
-            yield an_instant(result, "created_on", where=f"results.{key[:100]}.")
+            yield get_instant(result, "created_on", where=f"results.{key[:100]}.")
