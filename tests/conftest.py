@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from clickhouse_driver import Client
-from hypothesis import HealthCheck
+from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
 
 import stack
@@ -23,7 +23,15 @@ hypothesis_settings.register_profile(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-hypothesis_settings.load_profile("pravah")
+hypothesis_settings.register_profile(
+    "mutation",
+    hypothesis_settings.get_profile("pravah"),
+    derandomize=True,
+    max_examples=40,
+    phases=[Phase.explicit, Phase.generate],
+    database=None,
+)
+hypothesis_settings.load_profile(os.environ.get("PRAVAH_HYPOTHESIS_PROFILE", "pravah"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,0 +1,283 @@
+"""Mutation run over the pure core: which changes of the code no test notices.
+
+    make mutation [ARGUMENTS="--sample 200 --module rollup/fold.py"]
+
+Each mutant is one change of one place (cosmic-ray's operators, those in `OPERATORS`), made in a copy
+of the repository. A mutant that no test fails on survives. Survivors that are right to survive stand
+with their reason in `tests/mutation_survivors.toml`; exit 1 if any other survives.
+
+It runs with the Python of an environment of its own that has cosmic-ray; tests run with `--python`.
+"""
+
+import argparse
+import ast
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from cosmic_ray.ast import get_ast_from_path
+from cosmic_ray.mutating import apply_mutation
+from cosmic_ray.plugins import get_operator
+
+ROOT = Path(__file__).resolve().parents[1]
+REASONS = Path(__file__).with_name("mutation_survivors.toml")
+PACKAGE = "rollup"
+# Runs every kernel once at start; a mutant there changes no result.
+LEFT_OUT = {"rollup/__init__.py", "rollup/warm_up.py"}
+OPERATORS = [
+    *(f"core/ReplaceBinaryOperator_{pair}" for pair in ("Add_Sub", "Sub_Add", "Mul_Add")),
+    *(f"core/ReplaceBinaryOperator_{pair}" for pair in ("FloorDiv_Mul", "Mod_Mul", "Div_Mul")),
+    *(f"core/ReplaceBinaryOperator_{pair}" for pair in ("BitAnd_BitOr", "BitOr_BitAnd")),
+    *(f"core/ReplaceBinaryOperator_{pair}" for pair in ("LShift_RShift", "RShift_LShift")),
+    *(f"core/ReplaceComparisonOperator_{pair}" for pair in ("Eq_NotEq", "NotEq_Eq", "Is_IsNot")),
+    *(f"core/ReplaceComparisonOperator_{pair}" for pair in ("Lt_LtE", "LtE_Lt", "Gt_GtE", "GtE_Gt")),
+    *(f"core/ReplaceComparisonOperator_{pair}" for pair in ("Lt_GtE", "LtE_Gt", "IsNot_Is")),
+    *(f"core/ReplaceUnaryOperator_{pair}" for pair in ("USub_UAdd", "Delete_Not", "Delete_Invert")),
+    "core/AddNot",
+    "core/NumberReplacer",
+    "core/ReplaceAndWithOr",
+    "core/ReplaceOrWithAnd",
+    "core/ReplaceTrueWithFalse",
+    "core/ReplaceFalseWithTrue",
+    "core/ReplaceBreakWithContinue",
+    "core/ReplaceContinueWithBreak",
+    "core/ZeroIterationForLoop",
+]
+CORE_TESTS = ["tests/property", "tests/unit/test_core.py"]
+TESTS = {
+    "rollup/chunks.py": ["tests/property/test_chunks.py", "tests/property/test_rollup.py"],
+    "rollup/explanation.py": ["tests/unit/test_explanation.py"],
+    "rollup/rebuild.py": ["tests/property/test_rollup.py", "tests/unit/test_core.py"],
+    "rollup/reprocessing.py": ["tests/unit/test_reprocessing.py"],
+}
+DEFAULT_TESTS = [
+    "tests/unit/test_core.py",
+    "tests/property/test_batch_validation.py",
+    "tests/property/test_contribution.py",
+    "tests/property/test_record_batch.py",
+    "tests/property/test_chunks.py",
+    "tests/property/test_seen_filter.py",
+    "tests/property/test_rollup.py",
+    "tests/property/test_consumer_group.py",
+]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of one place."""
+
+    module: str
+    operator: str
+    occurrence: int
+    line: int
+    source: str
+    """The line as it is, without indentation."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a mutant."""
+
+    mutant: Mutant
+    outcome: str
+    """`killed`, `timeout` (an endless loop counts as noticed), `survived`."""
+    seconds: float
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--python", default=str(ROOT / ".venv/bin/python"), help="runs the tests")
+    parser.add_argument("--module", action="append", help="such as rollup/fold.py; default: all")
+    parser.add_argument("--sample", type=int, help="so many mutants at random instead of all")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--timeout", type=float, default=120.0, help="seconds for one mutant")
+    parser.add_argument("--out", type=Path, help="write all results as JSON lines")
+    options = parser.parse_args()
+    modules = options.module or sorted(
+        str(path.relative_to(ROOT)) for path in (ROOT / PACKAGE).rglob("*.py")
+    )
+    mutants = [one for name in modules if name not in LEFT_OUT for one in mutants_of(name)]
+    if options.sample and options.sample < len(mutants):
+        mutants = random.Random(options.seed).sample(mutants, options.sample)
+    print(f"{len(mutants)} mutants in {len(modules)} modules", file=sys.stderr, flush=True)
+    results = run(mutants, options)
+    return report(results)
+
+
+def mutants_of(module: str) -> Iterator[Mutant]:
+    """All mutants of a module, except in annotations, decorators and docstrings."""
+    path = ROOT / module
+    lines = path.read_text(encoding="utf-8").splitlines()
+    ignored = ignored_places(ast.parse(path.read_text(encoding="utf-8")))
+    tree = get_ast_from_path(path)
+    for name in OPERATORS:
+        operator = get_operator(name)()
+        occurrence = 0
+        for node in walk(tree):
+            for (line, column), _ in operator.mutation_positions(node):
+                if not any(begin <= (line, column) < end for begin, end in ignored):
+                    yield Mutant(module, name, occurrence, line, lines[line - 1].strip())
+                occurrence += 1
+
+
+def walk(node: object) -> Iterator[object]:
+    yield node
+    for child in getattr(node, "children", ()):
+        yield from walk(child)
+
+
+def ignored_places(tree: ast.AST) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Where a change has no meaning for a test: (line, column) from and to."""
+    found = []
+    for node in ast.walk(tree):
+        places: list[ast.AST | None] = []
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            places += [node.returns, *node.decorator_list]
+        elif isinstance(node, ast.arg | ast.AnnAssign):
+            places.append(node.annotation)
+        elif isinstance(node, ast.Assert):
+            places.append(node)
+        for place in places:
+            if place is not None:
+                found.append(
+                    ((place.lineno, place.col_offset), (place.end_lineno, place.end_col_offset))
+                )
+    return found
+
+
+def run(mutants: list[Mutant], options: argparse.Namespace) -> list[Result]:
+    """Run the tests on each mutant, in copies of the repository."""
+    queue: SimpleQueue[Mutant] = SimpleQueue()
+    for one in mutants:
+        queue.put(one)
+    results: list[Result] = []
+    lock = threading.Lock()
+    out = options.out.open("a", encoding="utf-8") if options.out else None
+
+    def work(copy: Path) -> None:
+        while True:
+            try:
+                mutant = queue.get_nowait()
+            except Empty:
+                return
+            result = test_mutant(copy, mutant, options)
+            with lock:
+                results.append(result)
+                if out:
+                    out.write(json.dumps(asdict(result), ensure_ascii=False) + "\n")
+                    out.flush()
+                if result.outcome == "survived":
+                    print(f"survived: {text_of(mutant)}", file=sys.stderr, flush=True)
+                if len(results) % 50 == 0:
+                    print(f"{len(results)} of {len(mutants)}", file=sys.stderr, flush=True)
+
+    with tempfile.TemporaryDirectory(prefix="pravah-mutation-") as folder:
+        copies = [copy_repository(Path(folder) / str(n)) for n in range(options.processes)]
+        for module in sorted({one.module for one in mutants}):
+            if not passes(copies[0], module, options, timeout=600):
+                sys.exit(f"the tests of {module} fail without a mutant")
+        for copy in copies[1:]:  # compiled kernels come with it
+            shutil.copytree(copies[0], copy, dirs_exist_ok=True)
+            passes(copy, mutants[0].module, options, timeout=600)
+        threads = [threading.Thread(target=work, args=(copy,)) for copy in copies]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    if out:
+        out.close()
+    return results
+
+
+def copy_repository(to: Path) -> Path:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, to / name)
+    return to
+
+
+def test_mutant(copy: Path, mutant: Mutant, options: argparse.Namespace) -> Result:
+    path = copy / mutant.module
+    original = path.read_bytes()
+    began = time.monotonic()
+    try:
+        apply_mutation(path, get_operator(mutant.operator)(), mutant.occurrence)
+        try:
+            outcome = "survived" if passes(copy, mutant.module, options) else "killed"
+        except subprocess.TimeoutExpired:
+            outcome = "timeout"
+    finally:
+        path.write_bytes(original)
+    return Result(mutant, outcome, round(time.monotonic() - began, 1))
+
+
+def passes(
+    copy: Path, module: str, options: argparse.Namespace, timeout: float | None = None
+) -> bool:
+    tests = [one for one in TESTS.get(module, DEFAULT_TESTS) if (copy / one).exists()]
+    command = [options.python, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    done = subprocess.run(
+        [*command, *tests],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": str(copy), "PRAVAH_HYPOTHESIS_PROFILE": "mutation"},
+        capture_output=True,
+        check=False,
+        timeout=timeout or options.timeout,
+    )
+    return done.returncode == 0
+
+
+def text_of(mutant: Mutant) -> str:
+    return f"{mutant.module}:{mutant.line} {mutant.operator.removeprefix('core/')}  {mutant.source}"
+
+
+def report(results: list[Result]) -> int:
+    """Print the table, and the survivors that have no reason."""
+    reasons = tomllib.loads(REASONS.read_text(encoding="utf-8")) if REASONS.is_file() else {}
+    explained = {
+        (module, one["operator"], one["source"])
+        for module, entries in reasons.items()
+        for one in entries
+    }
+    table: dict[str, Counter[str]] = {}
+    unexplained = []
+    for result in results:
+        mutant = result.mutant
+        counts = table.setdefault(mutant.module, Counter())
+        counts["mutants"] += 1
+        outcome = result.outcome
+        if outcome == "survived":
+            operator = mutant.operator.removeprefix("core/")
+            if (mutant.module, operator, mutant.source) in explained:
+                outcome = "survived with a reason"
+            else:
+                unexplained.append(mutant)
+        counts[outcome] += 1
+    columns = ("mutants", "killed", "timeout", "survived with a reason", "survived")
+    print(f"| module | {' | '.join(columns)} |\n| --- |{' --- |' * len(columns)}")
+    for module, counts in [*sorted(table.items()), ("all", sum(table.values(), Counter()))]:
+        print(f"| {module} | {' | '.join(str(counts[name]) for name in columns)} |")
+    for mutant in unexplained:
+        print(f"survived: {text_of(mutant)}")
+    return 1 if unexplained else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
