@@ -15,7 +15,7 @@ from pravah.producer import EventProducer, ProducerError
 from pravah.settings import Settings
 from producers.gateway.issued_hashes import remembered
 from producers.mapping.pseudonyms import Pseudonymiser
-from producers.tables.importer import (
+from producers.tables import (
     Importer,
     ImportMapping,
     MappingError,
@@ -93,7 +93,7 @@ def import_file(
                 opened.columns,
                 as_version=as_version,
                 registry=registry,
-                persons=Pseudonymiser.from_settings(settings, given_out),
+                pseudonymiser=Pseudonymiser.from_settings(settings, given_out),
             )
             rejected = stack.enter_context(_Rejects(rejects, opened.columns))
             _send(
@@ -133,7 +133,7 @@ def _send(
                 )
                 before = number
                 try:
-                    imported = importer.event(number, row)
+                    imported = importer.convert(number, row)
                     if producer is not None:
                         producer.send(imported.value)
                     rejected.accepted += 1
@@ -145,7 +145,7 @@ def _send(
         rejected.accepted -= len(error.undelivered)
         for report in error.undelivered:
             rejected.add(
-                importer.row_of(report.value or b""),
+                importer.find_row(report.value or b""),
                 "undelivered",
                 f"Kafka did not confirm it, import again: {report.error}",
                 [],

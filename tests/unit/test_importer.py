@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import producers
 from pravah.events import EventError, Membership, Report
 from producers.mapping.pseudonyms import Pseudonymiser
-from producers.tables.importer import Importer, ImportMapping, MappingError, TableError, open_table
+from producers.tables import Importer, ImportMapping, MappingError, TableError, open_table
 from tests.support import small_world
 
 EXAMPLES = Path(producers.__file__).parent / "examples"
@@ -60,7 +60,7 @@ def row(**changes: object) -> list[object]:
 
 
 def event(cells: list[object], how: ImportMapping | None = None, **options: object) -> Report:
-    told = Importer(how or mapping(), COLUMNS, **options).event(2, cells).event  # type: ignore[arg-type]
+    told = Importer(how or mapping(), COLUMNS, **options).convert(2, cells).event  # type: ignore[arg-type]
     assert told.op == "report"
     return told  # type: ignore[return-value]
 
@@ -84,7 +84,7 @@ def imported(path: Path, how: ImportMapping) -> tuple[list[bytes], dict[int, str
         importer = Importer(how, table.columns)
         for number, cells in table.rows:
             try:
-                good.append(importer.event(number, cells).value)
+                good.append(importer.convert(number, cells).value)
             except EventError as error:
                 bad[number] = error.reason
     return good, bad
@@ -179,10 +179,10 @@ def test_a_second_row_of_the_same_entity_and_version_is_rejected_because_it_woul
     None
 ):
     importer = Importer(mapping(), COLUMNS)
-    importer.event(2, row())
-    importer.event(3, row(Version="2"))
+    importer.convert(2, row())
+    importer.convert(3, row(Version="2"))
     with pytest.raises(EventError, match="as row 2") as caught:
-        importer.event(4, row(New="99"))
+        importer.convert(4, row(New="99"))
     assert caught.value.reason == "repeated_row"
 
 
@@ -251,7 +251,7 @@ def test_a_person_is_hashed_under_the_installations_key_and_never_sent() -> None
         '[fields.person]\ncolumn = "New"\ntype = "hash"',
     )
     one, other = (
-        Importer(mapping(text), COLUMNS, persons=Pseudonymiser([key])).event(
+        Importer(mapping(text), COLUMNS, pseudonymiser=Pseudonymiser([key])).convert(
             2, row(New="9000000000")
         )
         for key in (b"one", b"other")

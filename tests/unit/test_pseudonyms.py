@@ -14,7 +14,7 @@ from pravah.settings import Settings
 from producers.gateway.issued_hashes import IssuedState, remembered
 from producers.gateway.store import Store
 from producers.mapping.pseudonyms import Pseudonymiser, normalise_identifier, parse_phone
-from producers.tables.importer import Importer, ImportMapping
+from producers.tables import Importer, ImportMapping
 
 OLD, NEW, NEWEST = b"first-key-of-2022", b"second-key-of-2023", b"third-key-of-2024"
 OFFICES = """
@@ -174,8 +174,10 @@ def test_imports_and_the_gateway_share_one_memory_on_the_disk(tmp_path: Path) ->
     def imported(keys: list[bytes], number: str) -> str:
         with remembered(settings) as given_out:
             event = (
-                Importer(mapping, ["Unit", "Day", "Phone"], persons=Pseudonymiser(keys, given_out))
-                .event(2, ["CG-D-NRP", "2022-03-20", number])
+                Importer(
+                    mapping, ["Unit", "Day", "Phone"], pseudonymiser=Pseudonymiser(keys, given_out)
+                )
+                .convert(2, ["CG-D-NRP", "2022-03-20", number])
                 .event
             )
         return str(event.data.person)  # type: ignore[union-attr]

@@ -1,0 +1,106 @@
+"""The mapping file of a table. `producers/examples/members.toml` explains every part. Pure."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pravah.events import Kind, Label
+from producers.mapping.conversions import (
+    Conversion,
+    MappingError,
+    StrictModel,
+    TimeFormat,
+    iter_data_errors,
+    load_mapping,
+)
+
+
+class FieldMapping(Conversion):
+    """The source of a field and its conversion."""
+
+    column: str
+
+
+class UnitMapping(StrictModel):
+    """The column with the unit's code, or with names that `values` turns into codes."""
+
+    column: str
+    values: dict[str, str] | None = None
+
+
+class TimeMapping(TimeFormat):
+    """The column with the day or the instant."""
+
+    column: str
+
+
+class EntityMapping(StrictModel):
+    """The columns that identify a row. A correction must not change them."""
+
+    prefix: Annotated[str, Field(min_length=1, max_length=100)]
+    """Unlike that of any other mapping, such as `sheet:raipur-members-2022`."""
+    columns: Annotated[list[str], Field(min_length=1)]
+
+
+class VersionMapping(StrictModel):
+    """A column, or one value for all rows."""
+
+    column: str | None = None
+    value: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _check_one(self) -> "VersionMapping":
+        if (self.column is None) == (self.value is None):
+            msg = "give either column or value"
+            raise ValueError(msg)
+        return self
+
+
+class ImportMapping(StrictModel):
+    """How the rows of a table become events."""
+
+    kind: Kind
+    tool: Label = "spreadsheet"
+    producer: Label
+    """The installation: whose spreadsheet it is."""
+    sheet: str | None = None
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    unit: UnitMapping
+    occurred_at: TimeMapping
+    entity: EntityMapping
+    version: VersionMapping = VersionMapping(value=1)
+    constants: dict[str, str | int | bool] = Field(default_factory=dict)
+    """Fields of `data` that are the same in every row."""
+    fields: dict[str, FieldMapping] = Field(default_factory=dict)
+    """Field of `data` → its source."""
+    envelope: dict[Literal["reporter", "evidence", "verification"], FieldMapping] = Field(
+        default_factory=dict
+    )
+
+    @classmethod
+    def from_toml(cls, text: str) -> "ImportMapping":
+        """Parse a mapping file.
+
+        Raises:
+            MappingError: the file is invalid, or can never give a valid event; with all findings.
+        """
+        mapping = load_mapping(cls, text)
+        if findings := list(iter_data_errors(mapping.kind, mapping.constants, mapping.fields)):
+            raise MappingError(findings)
+        return mapping
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether a field becomes the keyed hash of a person."""
+        return any(field.is_personal for field in (*self.fields.values(), *self.envelope.values()))
+
+    def iter_columns(self) -> Iterator[tuple[str, str]]:
+        """Yield each use of a column: its place in the mapping, the column's name."""
+        yield "unit", self.unit.column
+        yield "occurred_at", self.occurred_at.column
+        yield from (("entity.columns", column) for column in self.entity.columns)
+        if self.version.column is not None:
+            yield "version", self.version.column
+        yield from ((f"fields.{name}", field.column) for name, field in self.fields.items())
+        yield from ((f"envelope.{name}", field.column) for name, field in self.envelope.items())
