@@ -208,7 +208,7 @@ def test_the_token_is_in_no_url_log_error_or_repr(
     app: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    secret = "pravah_wrong_secret"  # noqa: S105
+    secret = "pravah_wrong_secret"
     transport = ToApp(app)
     figures = Client(URL, secret, transport=transport)
     with pytest.raises(ApiError, match="401") as caught:
