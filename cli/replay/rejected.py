@@ -19,7 +19,7 @@ from cli.replay.log_at_rest import ReplayRefusedError
 from operations.bootstrap import default_dictionary
 from pravah.producer import EventProducer
 from pravah.settings import Settings
-from producers.topics.dead_letters import RejectedRecord, read_mended, read_rejected, to_line
+from producers.topics.dead_letters import RejectedRecord, format_line, read_corrected, read_rejected
 from producers.topics.registry import read_registry
 from rollup.reprocessing import Reprocessor, ReprocessResult, identity_of
 from rollup.validation import Accepted
@@ -54,7 +54,7 @@ class _Outcome:
         if look.outcome in {"rejected", "superseded"} and len(self.examples) < _EXAMPLES:
             self.examples.append(
                 {
-                    "where": record.where,
+                    "where": record.location,
                     "outcome": look.outcome,
                     "reason": look.reason,
                     "detail": look.detail,
@@ -117,7 +117,7 @@ def rejected(
     outcome = _Outcome()
     with ExitStack() as open_now:
         total, records = (
-            (None, read_mended(mended))
+            (None, read_corrected(mended))
             if mended
             else open_now.enter_context(read_rejected(settings.kafka))
         )
@@ -144,7 +144,7 @@ def rejected(
                 if look.outcome == "send" and producer:
                     producer.send_raw(record.value, look.key)
                 if look.outcome in {"rejected", "superseded"} and file:
-                    file.write(to_line(record))
+                    file.write(format_line(record))
             advance(len(batch))
         if producer:
             producer.flush()

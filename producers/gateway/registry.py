@@ -13,7 +13,7 @@ from pravah.producer import ProducerError
 from pravah.settings import KafkaSettings
 from producers.gateway.store import Store, StoreBusyError
 from producers.mapping.gazetteer import Gazetteer
-from producers.topics.registry import read_registry, registry_position
+from producers.topics.registry import read_registry, read_registry_position
 from schemas.entries import decode_entries, encode_entries
 from schemas.registry import Registry, RegistryError, registry_from_entries
 
@@ -164,7 +164,7 @@ class Watch:
             RegistryError, pydantic.ValidationError: what the topic has is no registry, or the alias files do not go with it.
             StoreBusyError: it cannot be kept.
         """
-        position = registry_position(self._kafka)
+        position = read_registry_position(self._kafka)
         if position == self._position:
             return
         registry = read_registry(self._kafka)

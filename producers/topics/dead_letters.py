@@ -1,4 +1,4 @@
-"""What was rejected, read back from `activity.rejected` or from a file in which people mended it."""
+"""The dead-letter queue, topic `activity.rejected`, and files in which people correct records."""
 
 import base64
 import binascii
@@ -13,11 +13,11 @@ import orjson
 from pravah.errors import PravahError
 from pravah.settings import KafkaSettings
 from pravah.topics import REJECTED
-from producers.topics.reader import whole_topic
+from producers.topics.reader import read_topic
 
 
-class MendedFileError(PravahError):
-    """A file of mended records has a line that is none; the message says which and why."""
+class CorrectedFileError(PravahError):
+    """An invalid line in a file of corrected records; the message has its number and the reason."""
 
 
 @dataclass(frozen=True)
@@ -25,18 +25,19 @@ class RejectedRecord:
     """A record that counts nowhere."""
 
     partition: int
-    """Of `activity.events`, where it stood; of `activity.rejected`, if it does not say."""
+    """Of `activity.events`, where the record was; of `activity.rejected`, if its headers do not
+    say."""
     offset: int
     reason: str
     detail: str
     value: bytes | None
     """Byte for byte as it came."""
     line: int = 0
-    """Where it stands in a file of mended ones, from 1; 0 if it comes from the topic."""
+    """Number of its line in a file of corrected records, from 1; 0 if it comes from the topic."""
 
     @property
-    def where(self) -> str:
-        """For a person: the line of the file, or the place in the log."""
+    def location(self) -> str:
+        """The line of the file, or partition and offset, for messages."""
         return (
             f"line {self.line}"
             if self.line
@@ -46,43 +47,49 @@ class RejectedRecord:
 
 @contextmanager
 def read_rejected(kafka: KafkaSettings) -> Iterator[tuple[int, Iterator[RejectedRecord]]]:
-    """The records that the topic holds now, for the length of a block. Each comes once however often it was rejected: a chunk that is folded again rejects the same ones again.
+    """Read the records that the topic holds now, for the length of a block.
 
-    Gives:
-        How many entries the topic has, repeats included; and the records, read as they are taken.
+    Each record comes once. The topic may hold it more often: a chunk that is folded again rejects
+    the same records again.
+
+    Yields:
+        The number of entries in the topic, repeats included, and the records, read lazily.
 
     Raises:
         ProducerError: Kafka does not answer, or has no such topic.
     """
-    with whole_topic(kafka, REJECTED) as (count, records):
-        yield count, _once(records)
+    with read_topic(kafka, REJECTED) as (count, records):
+        yield count, _deduplicate(records)
 
 
-def _once(records: Iterator[Any]) -> Iterator[RejectedRecord]:
+def _deduplicate(records: Iterator[Any]) -> Iterator[RejectedRecord]:
     seen: set[tuple[str, int, int]] = set()
     for record in records:
         headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
-        place = (
+        source = (
             headers.get("topic", ""),
-            _number(headers.get("partition")),
-            _number(headers.get("offset")),
+            _parse_number(headers.get("partition")),
+            _parse_number(headers.get("offset")),
         )
-        if -1 in place:  # not from a worker: it stands for itself
-            place = (REJECTED, record.partition, record.offset)
-        if place not in seen:
-            seen.add(place)
+        if -1 in source:  # not written by a worker, so it has no source but itself
+            source = (REJECTED, record.partition, record.offset)
+        if source not in seen:
+            seen.add(source)
             yield RejectedRecord(
-                *place[1:], headers.get("reason", ""), headers.get("detail", ""), record.value
+                *source[1:], headers.get("reason", ""), headers.get("detail", ""), record.value
             )
 
 
-def _number(text: str | None) -> int:
+def _parse_number(text: str | None) -> int:
     return int(text) if text is not None and text.isdecimal() else -1
 
 
-def to_line(record: RejectedRecord) -> bytes:
-    """One line of JSON that a person can mend: `event` if the value is a JSON object, else `value` as text, else `value_base64`."""
-    shown: dict[str, Any] = {
+def format_line(record: RejectedRecord) -> bytes:
+    """Return a record as one line of JSON that a person can correct.
+
+    The value is `event` if it is a JSON object, else `value` if it is text, else `value_base64`.
+    """
+    line: dict[str, Any] = {
         "partition": record.partition,
         "offset": record.offset,
         "reason": record.reason,
@@ -94,20 +101,20 @@ def to_line(record: RejectedRecord) -> bytes:
         except orjson.JSONDecodeError:
             event = None
         if isinstance(event, dict):
-            shown["event"] = event
+            line["event"] = event
         else:
             try:
-                shown["value"] = record.value.decode()
+                line["value"] = record.value.decode()
             except UnicodeDecodeError:
-                shown["value_base64"] = base64.b64encode(record.value).decode()
-    return orjson.dumps(shown) + b"\n"
+                line["value_base64"] = base64.b64encode(record.value).decode()
+    return orjson.dumps(line) + b"\n"
 
 
-def read_mended(path: Path) -> Iterator[RejectedRecord]:
-    """The records of a file of such lines.
+def read_corrected(path: Path) -> Iterator[RejectedRecord]:
+    """Read a file of lines as `format_line` writes them. Empty lines are skipped.
 
     Raises:
-        MendedFileError: a line is no such line.
+        CorrectedFileError: a line is invalid.
         OSError: the file cannot be read.
     """
     with path.open("rb") as lines:
@@ -115,41 +122,48 @@ def read_mended(path: Path) -> Iterator[RejectedRecord]:
             if not line.strip():
                 continue
             try:
-                shown = orjson.loads(line)
+                content = orjson.loads(line)
             except orjson.JSONDecodeError as error:
-                msg = f"{path}:{number}: no JSON ({error}); one object a line, as `pravah replay rejected --to FILE` writes them"
-                raise MendedFileError(msg) from None
+                msg = (
+                    f"{path}:{number}: no JSON ({error}); one object a line, "
+                    "as `pravah replay rejected --to FILE` writes them"
+                )
+                raise CorrectedFileError(msg) from None
             if (
-                not isinstance(shown, dict)
-                or len(shown.keys() & {"event", "value", "value_base64"}) > 1
+                not isinstance(content, dict)
+                or len(content.keys() & {"event", "value", "value_base64"}) > 1
             ):
-                msg = f'{path}:{number}: an object with one of "event", "value" and "value_base64" is expected'
-                raise MendedFileError(msg)
+                msg = (
+                    f'{path}:{number}: an object with one of "event", "value" and "value_base64" '
+                    "is expected"
+                )
+                raise CorrectedFileError(msg)
             yield RejectedRecord(
-                _whole(shown.get("partition")),
-                _whole(shown.get("offset")),
-                str(shown.get("reason", "")),
+                _get_integer(content, "partition"),
+                _get_integer(content, "offset"),
+                str(content.get("reason", "")),
                 "",
-                _value(shown, path, number),
+                _get_value(content, path, number),
                 number,
             )
 
 
-def _whole(value: object) -> int:
+def _get_integer(content: dict[str, Any], name: str) -> int:
+    value = content.get(name)
     return value if isinstance(value, int) else -1
 
 
-def _value(shown: dict[str, Any], path: Path, number: int) -> bytes | None:
-    if "event" in shown:
-        return orjson.dumps(shown["event"])
-    if isinstance(text := shown.get("value"), str):
+def _get_value(content: dict[str, Any], path: Path, number: int) -> bytes | None:
+    if "event" in content:
+        return orjson.dumps(content["event"])
+    if isinstance(text := content.get("value"), str):
         return text.encode()
     try:
         return (
-            base64.b64decode(shown["value_base64"], validate=True)
-            if "value_base64" in shown
+            base64.b64decode(content["value_base64"], validate=True)
+            if "value_base64" in content
             else None
         )
     except (binascii.Error, TypeError, ValueError) as error:
         msg = f"{path}:{number}: value_base64 is no base64 ({error})"
-        raise MendedFileError(msg) from None
+        raise CorrectedFileError(msg) from None

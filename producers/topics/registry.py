@@ -12,7 +12,7 @@ from pravah.kafka import async_client_options
 from pravah.producer import ProducerError
 from pravah.settings import KafkaSettings
 from pravah.topics import UNITS
-from producers.topics.reader import whole_topic
+from producers.topics.reader import read_topic
 from schemas.entries import EntryReader, encoded_entries
 from schemas.registry import Registry, registry_from_entries
 
@@ -23,18 +23,22 @@ _BATCH_BYTES = 512 * 1024
 
 
 def publish_registry(kafka: KafkaSettings, registry: Registry, *, topic: str = UNITS) -> int:
-    """Make the topic hold this registry: changed entries are written, vanished units get a tombstone, the rest is left alone.
+    """Make a topic hold a registry.
+
+    Changed entries are written, and units that are gone get a tombstone. Unchanged entries are left
+    alone.
 
     Args:
         kafka: where Kafka is.
-        registry: what the topic is to hold.
-        topic: compacted.
+        registry: the new content of the topic.
+        topic: a compacted topic.
 
     Returns:
-        How many records were written.
+        The number of records written.
 
     Raises:
-        ProducerError: Kafka does not answer or does not take everything. Publishing again completes it.
+        ProducerError: Kafka does not answer or does not accept everything. A second call completes
+            it.
     """
     present = read_entries(kafka, topic=topic)
     changed: list[tuple[str, bytes | None]] = [
@@ -47,7 +51,10 @@ def publish_registry(kafka: KafkaSettings, registry: Registry, *, topic: str = U
         try:
             asyncio.run(_send(kafka, topic, changed))
         except KafkaError as error:
-            msg = f"Kafka at {kafka.bootstrap_servers} does not have all of the {len(changed):,} registry entries ({type(error).__name__}: {error}); load the registry again"
+            msg = (
+                f"Kafka at {kafka.bootstrap_servers} does not have all of the {len(changed):,} "
+                f"registry entries ({type(error).__name__}: {error}); load the registry again"
+            )
             raise ProducerError(msg) from error
     return len(changed)
 
@@ -55,7 +62,10 @@ def publish_registry(kafka: KafkaSettings, registry: Registry, *, topic: str = U
 async def _send(
     kafka: KafkaSettings, topic: str, records: Iterable[tuple[str, bytes | None]]
 ) -> None:
-    """Send records in whole batches, in order within a partition: a million take seconds, where one by one they take more than a minute."""
+    """Send records in whole batches, in order within a partition.
+
+    A million records take seconds this way; one by one they take more than a minute.
+    """
     producer = AIOKafkaProducer(
         **async_client_options(kafka),
         client_id="pravah-producer",
@@ -70,17 +80,15 @@ async def _send(
         sent: list[Awaitable[Any]] = []
         for code, value in records:
             key = code.encode()
-            partition = (
-                (murmur2(key) & 0x7FFFFFFF) % count if count > 1 else 0
-            )  # as Kafka's own clients do
+            # the default partitioner of Kafka's own clients
+            partition = (murmur2(key) & 0x7FFFFFFF) % count if count > 1 else 0
             batch = batches.get(partition)
             if batch is None or batch.append(timestamp=None, key=key, value=value) is None:
                 if batch is not None:
                     sent.append(await producer.send_batch(batch, topic, partition=partition))
                 batch = batches[partition] = producer.create_batch()
-                batch.append(
-                    timestamp=None, key=key, value=value
-                )  # a batch takes its first record whatever its size
+                # an empty batch accepts a record of any size
+                batch.append(timestamp=None, key=key, value=value)
         for partition, batch in batches.items():
             sent.append(await producer.send_batch(batch, topic, partition=partition))
         await asyncio.gather(*sent)
@@ -89,11 +97,11 @@ async def _send(
 
 
 def read_registry(kafka: KafkaSettings, *, topic: str = UNITS) -> Registry | None:
-    """The registry that the topic holds now, or None if it holds none.
+    """Read the registry that the topic holds now. None if the topic is empty.
 
     Raises:
         ProducerError: Kafka does not answer.
-        pydantic.ValidationError: something in the topic is no registry entry.
+        pydantic.ValidationError: a record is no registry entry.
         schemas.registry.RegistryError: the entries contradict each other.
     """
     entries, reader = read_entries(kafka, topic=topic), EntryReader()
@@ -104,24 +112,24 @@ def read_registry(kafka: KafkaSettings, *, topic: str = UNITS) -> Registry | Non
     )
 
 
-def registry_position(kafka: KafkaSettings, *, topic: str = UNITS) -> int:
-    """A number that is another one after the topic was written to.
+def read_registry_position(kafka: KafkaSettings, *, topic: str = UNITS) -> int:
+    """Return a number that changes whenever the topic is written to.
 
     Raises:
         ProducerError: Kafka does not answer or has no such topic.
     """
-    with whole_topic(kafka, topic) as (count, _):
+    with read_topic(kafka, topic) as (count, _):
         return count
 
 
 def read_entries(kafka: KafkaSettings, *, topic: str = UNITS) -> dict[str, bytes]:
-    """Unit code → entry, as the topic holds them now: read from its beginning to the end it has when reading begins.
+    """Read the entries that the topic holds when reading begins: unit code → entry as JSON.
 
     Raises:
         ProducerError: Kafka does not answer or has no such topic.
     """
     entries: dict[str, bytes] = {}
-    with whole_topic(kafka, topic) as (_, records):
+    with read_topic(kafka, topic) as (_, records):
         for record in records:
             code = (record.key or b"").decode(errors="replace")
             if record.value is None:
