@@ -24,7 +24,8 @@ from rich.table import Table
 
 import reference
 import stack
-from operations.bootstrap import default_plan, prepare, read_registry_files
+from operations.bootstrap import default_plan, prepare
+from operations.registry import read_registry_files
 from operations.worker_processes import start_worker, stop_worker
 from pravah.settings import Settings
 from producers.simulator import SimulationOptions, simulate

@@ -47,8 +47,9 @@ from benchmarks.engines import (
 from benchmarks.exactness import Exactness, exactness
 from benchmarks.measuring import say
 from benchmarks.producing import campaign
-from operations.bootstrap import default_plan, read_registry_files
+from operations.bootstrap import default_plan
 from operations.gc_tuning import collect_seldom
+from operations.registry import read_registry_files
 from pravah.settings import Settings
 from schemas.registry import Registry
 

@@ -36,7 +36,7 @@ from benchmarks.measuring import (
 )
 from benchmarks.national import BOOTHS, national_registry
 from benchmarks.producing import Mix, Record
-from operations.bootstrap import read_registry_files
+from operations.registry import read_registry_files
 from pravah.units import Level, routing_key
 from schemas.registry import Registry
 

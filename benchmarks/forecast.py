@@ -22,7 +22,8 @@ from rich.table import Table
 
 import reference
 import stack
-from operations.bootstrap import default_plan, prepare, read_registry_files
+from operations.bootstrap import default_plan, prepare
+from operations.registry import read_registry_files
 from producers.simulator import SimulationOptions, simulate
 from sinks.connection import connect
 

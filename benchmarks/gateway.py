@@ -24,7 +24,8 @@ from uuid import UUID
 
 import reference
 import stack
-from operations.bootstrap import prepare, read_registry_files
+from operations.bootstrap import prepare
+from operations.registry import read_registry_files
 from operations.worker_processes import start_worker, stop_worker
 
 BATCHES = (1, 100)

@@ -40,7 +40,8 @@ from benchmarks.measuring import (
     writer,
 )
 from benchmarks.producing import AtRate, Record, campaign, save, stamped
-from operations.bootstrap import default_plan, read_registry_files
+from operations.bootstrap import default_plan
+from operations.registry import read_registry_files
 from operations.worker_processes import StallWatch
 from pravah.settings import Settings
 from pravah.units import routing_key

@@ -29,7 +29,8 @@ from rich.table import Table
 import reference
 import stack
 from columnar.arrays import Array
-from operations.bootstrap import default_dictionary, prepare, read_registry_files
+from operations.bootstrap import default_dictionary, prepare
+from operations.registry import read_registry_files
 from pravah.settings import Settings
 from rollup.seen_filter import SeenFilter
 from rollup.validation import Validator

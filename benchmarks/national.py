@@ -41,8 +41,9 @@ from benchmarks.measuring import (
 )
 from benchmarks.producing import Mix, campaign
 from benchmarks.recovery import recover
-from operations.bootstrap import default_plan, read_registry_files
+from operations.bootstrap import default_plan
 from operations.gc_tuning import collect_seldom
+from operations.registry import read_registry_files
 from pravah.days import KOLKATA, day_of
 from pravah.settings import Settings
 from producers.topics.registry import publish_registry

@@ -38,7 +38,8 @@ from benchmarks.measuring import (
     writer,
 )
 from benchmarks.producing import campaign
-from operations.bootstrap import default_plan, read_registry_files
+from operations.bootstrap import default_plan
+from operations.registry import read_registry_files
 from operations.worker_processes import StallWatch
 from pravah.settings import Settings
 from schemas.registry import Registry

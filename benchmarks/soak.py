@@ -27,8 +27,9 @@ from clickhouse_driver import Client
 
 import reference
 import stack
-from operations.bootstrap import prepare, read_registry_files
+from operations.bootstrap import prepare
 from operations.gc_tuning import collect_seldom
+from operations.registry import read_registry_files
 from operations.worker_processes import start_worker, stop_worker
 from pravah.producer import EventProducer
 from pravah.settings import Settings

@@ -27,8 +27,9 @@ import reference
 import rollup.batch_validation
 from benchmarks.measuring import running, say
 from benchmarks.producing import campaign, fill
-from operations.bootstrap import default_dictionary, default_plan, read_registry_files
+from operations.bootstrap import default_dictionary, default_plan
 from operations.gc_tuning import collect_seldom
+from operations.registry import read_registry_files
 from pravah.settings import Settings
 from pravah.topics import EVENTS
 from rollup.batch_validation import BatchValidator

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli.reconcile import author
+from operations.reconcile import author
 from pravah.days import KOLKATA
 from pravah.events import MODELS
 from pravah.producer import EventProducer

@@ -21,8 +21,9 @@ from rich.table import Table
 import reference
 import stack
 from cli.reconcile import differences_table
-from operations.bootstrap import prepare, read_registry_files
+from operations.bootstrap import prepare
 from operations.gc_tuning import collect_seldom
+from operations.registry import read_registry_files
 from operations.worker_processes import StalledError, StallWatch, last_lines, working
 from pravah.producer import EventProducer
 from pravah.settings import Settings

@@ -1,23 +1,19 @@
-"""`pravah explain`: a figure, the chunks and repairs it is made of, and the events behind it."""
+"""`pravah explain`: a figure, its chunks and repairs, and the events behind it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import date
 from typing import Annotated, Any
 
 import orjson
 import typer
-from clickhouse_driver import Client
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pravah.days import day_of, instant_micros
+from operations.explain import Counted, Explanation, Uncounted, explain_figure
 from pravah.settings import Settings
-from rollup.contribution import Version
-from rollup.explanation import judge
-from sinks import explanation as reads
 from sinks.connection import connect
-from sinks.explanation import Origin, StoredEvent, Subject
+from sinks.explanation import Origin
 
 _WIDE = 100
 _EVENT_COLUMNS = (
@@ -30,97 +26,14 @@ _EVENT_COLUMNS = (
     "tool",
     "partition:offset",
 )
-_OTHER_COLUMNS = (
-    "said",
+_UNCOUNTED_COLUMNS = (
+    "value",
     "unit / इकाई",
     "occurred (IST)",
     "entity",
     "version",
     "why it does not count",
 )
-
-
-@dataclass(frozen=True)
-class Counted:
-    """A version that counts in the figure."""
-
-    event: StoredEvent
-    value: int
-    verified_value: int
-
-
-@dataclass(frozen=True)
-class Uncounted:
-    """A version that does not, and why."""
-
-    event: StoredEvent
-    reason: str
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """A figure down to its events. The sums of origins and of counted events equal it."""
-
-    subject: Subject
-    row: tuple[date, int, int] | None
-    """Its row in `rollups`: day, all, verified; None if nothing was reported."""
-    origins: list[Origin]
-    counted: list[Counted]
-    uncounted: list[Uncounted]
-
-    @property
-    def figure(self) -> tuple[int, int]:
-        """All and verified; (0, 0) if nothing was reported."""
-        return self.row[1:] if self.row else (0, 0)
-
-    @property
-    def agrees(self) -> bool:
-        """Whether what its origins and its events come to is the figure."""
-        by_origin = (
-            sum(one.value for one in self.origins),
-            sum(one.verified_value for one in self.origins),
-        )
-        by_event = (
-            sum(one.value for one in self.counted),
-            sum(one.verified_value for one in self.counted),
-        )
-        return by_origin == by_event == self.figure
-
-
-def explain_figure(client: Client, unit: str, metric: str, day: date) -> Explanation:
-    """Read and judge everything about one figure.
-
-    Raises:
-        LookupError: unknown unit or metric.
-    """
-    about = reads.subject(client, unit, metric, day)
-    below = reads.spans(client, about)
-    counted, uncounted = [], []
-    for events in reads.versions(client, about).values():
-        versions = [_version(event) for event in events]
-        verdict = judge(
-            versions, spans=below, metric=metric, day=day_of(day), is_stock=about.is_stock
-        )
-        for event in events:
-            if event.version == verdict.counted:
-                counted.append(Counted(event, verdict.value, verdict.verified_value))
-            else:
-                uncounted.append(Uncounted(event, verdict.reasons[event.version]))
-    return Explanation(
-        about, reads.figure(client, about), reads.origins(client, about), counted, uncounted
-    )
-
-
-def _version(event: StoredEvent) -> Version:
-    return Version(
-        event.version,
-        event.op,  # type: ignore[arg-type]
-        event.verification,  # type: ignore[arg-type]
-        event.unit,
-        instant_micros(event.occurred_at),
-        event.day,
-        event.amounts,
-    )
 
 
 def explain(
@@ -131,11 +44,13 @@ def explain(
     ],
     day: Annotated[str, typer.Option(metavar="DAY", help="Such as 2022-05-03, in Asia/Kolkata.")],
     limit: Annotated[int, typer.Option(min=0, help="How many rows of each table to show.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Tell everything as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Explain a figure of the view `rollups`: the chunks and repairs it is made of, the events that count in it, and those that do not, with the reason.
+    """Show the chunks, repairs and events behind a figure.
 
-    Exit 1 if origins or events do not come to the figure.
+    Prints the figure as in the view `rollups`, the chunks and repairs it is made of, the events
+    that count in it, and those that do not count, with the reason.
+    Exit 1 if origins or events do not add up to the figure.
     """
     try:
         on = date.fromisoformat(day)
@@ -151,7 +66,7 @@ def explain(
         typer.echo(orjson.dumps(_as_json(found)).decode())
     else:
         console = Console()
-        _show(
+        _print_explanation(
             found,
             limit,
             console if console.is_terminal else Console(width=max(_WIDE, console.width)),
@@ -176,14 +91,16 @@ def _as_json(found: Explanation) -> dict[str, Any]:
     }
 
 
-def _show(found: Explanation, limit: int, console: Console) -> None:
+def _print_explanation(found: Explanation, limit: int, console: Console) -> None:
     about = found.subject
     console.print(
-        f"[bold]{about.unit}[/bold] {escape(about.unit_en)} {about.unit_hi} · [bold]{about.metric}[/bold] {escape(about.metric_en)} {about.metric_hi} · {about.day}"
+        f"[bold]{about.unit}[/bold] {escape(about.unit_en)} {about.unit_hi} · "
+        f"[bold]{about.metric}[/bold] {escape(about.metric_en)} {about.metric_hi} · {about.day}"
     )
     if found.row is None:
         console.print(
-            "not reported / रिपोर्ट नहीं: no row stands for this figure. That is not the same as zero"
+            "not reported / रिपोर्ट नहीं: `rollups` has no row for this figure. That is not the "
+            "same as zero"
         )
     else:
         since = f", unchanged since {found.row[0]}" if found.row[0] != about.day else ""
@@ -191,43 +108,47 @@ def _show(found: Explanation, limit: int, console: Console) -> None:
         console.print(
             f"[bold]{found.row[1]:,}[/bold] {meaning} / कुल; {found.row[2]:,} verified / सत्यापित"
         )
-    _print(
+    _print_table(
         console,
         limit,
         "made of / स्रोत",
         ("partition", "chunk", "all", "verified", "what"),
-        [_origin(one) for one in found.origins],
+        [_origin_row(one) for one in found.origins],
     )
-    _print(
+    _print_table(
         console,
         limit,
         "events that count / गिनी गई घटनाएँ",
         _EVENT_COLUMNS,
-        [_event(one) for one in found.counted],
+        [_counted_row(one) for one in found.counted],
     )
-    _print(
+    _print_table(
         console,
         limit,
         "versions that do not count / न गिने गए",
-        _OTHER_COLUMNS,
-        [_other(one, about.metric) for one in found.uncounted],
+        _UNCOUNTED_COLUMNS,
+        [_uncounted_row(one, about.metric) for one in found.uncounted],
     )
     if found.agrees:
-        console.print("[green]✓ the origins and the events both come to the figure / जोड़ मेल खाता है")
+        console.print(
+            "[green]✓ the origins and the events both add up to the figure / जोड़ मेल खाता है"
+        )
         return
     by_origin, by_event = (
         sum(one.value for one in found.origins),
         sum(one.value for one in found.counted),
     )
     console.print(
-        f"[red]✗ the figure is {found.figure[0]:,}, its origins come to {by_origin:,}, its events to {by_event:,} / जोड़ मेल नहीं खाता"
+        f"[red]✗ the figure is {found.figure[0]:,}, its origins add up to {by_origin:,}, its "
+        f"events to {by_event:,} / जोड़ मेल नहीं खाता"
     )
     console.print(
-        "records that are being folded may explain it: ask again in a moment. Else `pravah reconcile` tells every figure that is not what the ledger says"
+        "records that are being folded may be the reason: try again in a moment. Otherwise "
+        "`pravah reconcile` lists every figure that differs from the ledger"
     )
 
 
-def _print(
+def _print_table(
     console: Console, limit: int, title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]
 ) -> None:
     if not rows:
@@ -240,12 +161,12 @@ def _print(
     console.print(table)
 
 
-def _origin(one: Origin) -> tuple[str, ...]:
+def _origin_row(one: Origin) -> tuple[str, ...]:
     place = ("repair", "") if one.partition < 0 else (str(one.partition), str(one.chunk))
     return (*place, f"{one.value:+,}", f"{one.verified_value:+,}", one.told)
 
 
-def _event(one: Counted) -> tuple[str, ...]:
+def _counted_row(one: Counted) -> tuple[str, ...]:
     event = one.event
     when = f"{event.occurred_at:%Y-%m-%d %H:%M}"
     return (
@@ -260,11 +181,11 @@ def _event(one: Counted) -> tuple[str, ...]:
     )
 
 
-def _other(one: Uncounted, metric: str) -> tuple[str, ...]:
+def _uncounted_row(one: Uncounted, metric: str) -> tuple[str, ...]:
     event = one.event
-    said = "retraction" if event.op == "retract" else f"{event.amounts.get(metric, 0):,}"
+    value = "retraction" if event.op == "retract" else f"{event.amounts.get(metric, 0):,}"
     return (
-        said,
+        value,
         event.unit,
         f"{event.occurred_at:%Y-%m-%d %H:%M}",
         event.entity,

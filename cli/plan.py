@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 import reference
-from cli.reconcile import author
+from operations.reconcile import author
 from pravah.days import KOLKATA
 from pravah.settings import Settings
 from schemas.contacts import Language

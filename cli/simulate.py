@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 import reference
 from cli.progress import progress
-from operations.bootstrap import read_registry_files
+from operations.registry import read_registry_files
 from pravah.days import date_of, day_of_micros, instant_micros
 from pravah.producer import EventProducer
 from pravah.settings import Settings

@@ -11,7 +11,7 @@ from rich.table import Table
 
 import reference
 from cli.units_apply import apply
-from operations.bootstrap import install_registry, read_registry_files
+from operations.registry import install_registry, read_registry_files
 from pravah.days import FIRST_DAY, LAST_DAY, date_of, day_of
 from pravah.settings import Settings
 from pravah.units import LEVELS

@@ -1,36 +1,40 @@
 """`pravah units apply`: a change of the registry that also moves the figures of past days."""
 
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
 import typer
-from clickhouse_driver import Client
 from rich.console import Console
 from rich.table import Table
 
-from cli.reconcile import author
-from operations.bootstrap import install_registry, read_registry_files
-from operations.close_chunks import close_chunks
+from operations.reconcile import author
+from operations.registry import (
+    apply_change,
+    current_registry,
+    preview_change,
+    read_registry_files,
+)
 from pravah.days import FIRST_DAY, LAST_DAY, date_of
 from pravah.settings import Settings
 from pravah.units import LEVELS
-from producers.topics.registry import read_registry
-from schemas.moves import Difference, compare, move_units
+from schemas.moves import Difference, move_units
 from schemas.registry import Registry, Unit
 from sinks.connection import connect
-from sinks.dimensions import proposed
-from sinks.migrate import Schema
-from sinks.recount import Cut, Movement, closed_cut, movements, recount
-from sinks.repair import repair
+from sinks.recount import Movement
+
+# A recount of everything may take minutes.
+_QUERY_SECONDS = 3_600
 
 Source = Annotated[
     Path,
     typer.Argument(
         metavar="FILE|FOLDER",
-        help="Moves as CSV (unit,parent,valid_from,valid_to), or a whole registry: a folder with *.units.csv and *.parents.csv.",
+        help=(
+            "Moves as CSV (unit,parent,valid_from,valid_to), or a whole registry: a folder with "
+            "*.units.csv and *.parents.csv."
+        ),
         exists=True,
     ),
 ]
@@ -43,7 +47,10 @@ def apply(
         bool,
         typer.Option(
             "--yes",
-            help="Do it. Without this it is a dry run: it shows what would change and changes nothing.",
+            help=(
+                "Do it. Without this it is a dry run: it shows what would change and changes "
+                "nothing."
+            ),
         ),
     ] = False,
     reason: Annotated[
@@ -59,52 +66,49 @@ def apply(
     ] = 15.0,
     as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False,
 ) -> None:
-    """Move units to other parents, also with effect from a past day, and move the figures with them.
+    """Move units to other parents, from any day on, and move past figures with them.
 
-    In a moves file each row gives a unit another parent from a day on; the parent of the same kind that it had on those days goes. Figures are moved by entries of their own, with
-    this reason: `rollups` shows them as they are now, `rollups_as_known(as_of = …)` as they were known before. Workers may go on meanwhile.
-
-    Exit 1 if there is something to mend first.
+    Prints the units and figures that change. In a moves file, each row gives a unit another parent
+    from a day on; the parent of the same level that it had on those days ends. Figures are moved
+    by entries of their own, with this reason: `rollups` shows them as they are now,
+    `rollups_as_known(as_of = …)` as they were known before. Workers may run meanwhile.
+    Exit 1 if something must be repaired first.
     """
     settings = Settings()
-    say: Callable[[str], None] = lambda text: typer.echo(text, err=True)  # noqa: E731
-    present = read_registry(settings.kafka)
-    if present is None:
-        msg = "no registry is loaded: `pravah up` loads the one that comes with Pravah, `pravah units load FOLDER` your own"
-        raise LookupError(msg)
+
+    def report(text: str) -> None:
+        typer.echo(text, err=True)
+
+    present = current_registry(settings)
     following = _read(source, present)
-    units = compare(present, following)
-    with connect(settings.clickhouse, "writer", send_receive_timeout=3_600) as clickhouse:
-        closing = close_chunks(settings, clickhouse, wait=wait, say=say)
-        if not closing.complete:
-            say(
-                "no worker closes the open chunks: what lies in them will be folded under the new registry, and what was known of it before cannot be told then"
+    with connect(settings.clickhouse, "writer", send_receive_timeout=_QUERY_SECONDS) as client:
+        change = preview_change(settings, client, present, following, wait=wait, report=report)
+        done = None
+        if yes and change.units:
+            done = apply_change(
+                settings,
+                client,
+                change,
+                reason=reason or source.name,
+                author=author(),
+                report=report,
             )
-        _check_equal(clickhouse, closing.cut)
-        with proposed(
-            clickhouse, Schema(settings.clickhouse.database, settings.clickhouse.cluster), following
-        ) as ancestors:
-            figures = movements(clickhouse, closing.cut, ancestors=ancestors)
-        done = (
-            _apply(settings, clickhouse, following, reason or source.name, say)
-            if yes and units
-            else None
-        )
+    units, figures = change.units, change.figures
     if as_json:
         result = {
             "applied": done is not None,
             "units": [
-                {"unit": one.unit, "before": _told(one.before), "after": _told(one.after)}
+                {"unit": one.unit, "before": _unit_json(one.before), "after": _unit_json(one.after)}
                 for one in units
             ],
             "figures": [asdict(one) for one in figures],
-            "repairs": [] if done is None else done,
+            "repairs": [] if done is None else [asdict(one) for one in done],
         }
         typer.echo(orjson.dumps(result).decode())
         return
-    _show(units, figures, limit, Console(), following)
+    _print_change(units, figures, limit, Console(), following)
     if done is not None:
-        moved = " and ".join(f"repair {one['number']} ({one['entries']:,} entries)" for one in done)
+        moved = " and ".join(f"repair {one.number} ({one.entries:,} entries)" for one in done)
         typer.echo(f"applied: {len(units):,} units changed; figures moved by {moved or 'nothing'}")
     elif units:
         typer.echo("a dry run: nothing was changed. Add --yes to do it")
@@ -120,46 +124,7 @@ def _read(source: Path, present: Registry) -> Registry:
     return read_registry_files(paths)
 
 
-def _check_equal(clickhouse: Client, cut: Cut) -> None:
-    """Refuse to mix a move with what was wrong before."""
-    before = recount(clickhouse, cut, examples=0)
-    if not before.equal:
-        msg = f"{before.different:,} figures differ from the ledger already: run `pravah reconcile --repair` first, so that this move's reason stands for this move alone"
-        raise LookupError(msg)
-
-
-def _apply(
-    settings: Settings,
-    clickhouse: Client,
-    following: Registry,
-    reason: str,
-    say: Callable[[str], None],
-) -> list[dict[str, Any]]:
-    """Put the registry in force and move the figures; gives the repairs that it took."""
-    install_registry(settings, following)
-    say("the registry is in force; moving figures …")
-    repairs = []
-    # from now on no chunk is closed under the old registry, but one may have been on its way: then a second look finds it
-    for _ in range(3):
-        cut = closed_cut(clickhouse)
-        if recount(clickhouse, cut, examples=0).equal:
-            break
-        repairs.append(
-            asdict(
-                repair(
-                    clickhouse,
-                    cut,
-                    kind="units",
-                    reason=reason,
-                    author=author(),
-                    registry=following.fingerprint(),
-                )
-            )
-        )
-    return repairs
-
-
-def _show(
+def _print_change(
     units: list[Difference],
     figures: list[Movement],
     limit: int,
@@ -228,7 +193,7 @@ def _show(
 
 
 def _brief(unit: Unit | None, other: Unit | None) -> str:
-    """What of a unit is not as in the other registry."""
+    """The days and parents of a unit that the other registry does not have."""
     if unit is None:
         return "-"
     lines = []
@@ -248,7 +213,7 @@ def _days(first: int, last: int) -> str:
     return f"{'' if first == FIRST_DAY else date_of(first)}…{'' if last == LAST_DAY else date_of(last)}"
 
 
-def _told(unit: Unit | None) -> dict[str, Any] | None:
+def _unit_json(unit: Unit | None) -> dict[str, Any] | None:
     if unit is None:
         return None
     parents = [

@@ -1,4 +1,4 @@
-"""Where figures can be compared with the ledger: closes what is open, so that the comparison reaches to this moment."""
+"""Close the open chunks, so that figures can be compared with the ledger up to this moment."""
 
 import time
 from collections.abc import Callable
@@ -14,29 +14,29 @@ from sinks.recount import Cut, closed_cut
 
 @dataclass(frozen=True)
 class Closing:
-    """What came of closing the open chunks."""
+    """Result of `close_chunks`."""
 
     cut: Cut
-    """Of closed chunks."""
+    """Behind the closed chunks."""
     end: int
-    """Records that the log had when the chunks were asked to close."""
+    """Number of records in the log when closing began."""
 
     @property
-    def complete(self) -> bool:
-        """Whether every record that the log had then lies below the cut."""
+    def is_complete(self) -> bool:
+        """Whether all `end` records are below the cut."""
         return self.cut.records >= self.end
 
 
 def close_chunks(
-    settings: Settings, clickhouse: Client, *, wait: float, say: Callable[[str], None]
+    settings: Settings, clickhouse: Client, *, wait: float, report: Callable[[str], None]
 ) -> Closing:
-    """Send a tick into each partition with an open chunk, and wait until workers have closed them.
+    """Send a tick to each partition, and wait until workers have closed the chunks before it.
 
     Args:
-        settings: where Kafka is.
+        settings: of the deployment.
         clickhouse: the writer's.
-        wait: seconds without any chunk closed after which it goes on with what is closed.
-        say: is told why it takes time.
+        wait: seconds without a closed chunk after which waiting ends.
+        report: called with one line if there is anything to wait for.
     """
     with Lag(settings.kafka, clickhouse) as lag:
         ends = lag.ends()
@@ -46,7 +46,7 @@ def close_chunks(
         with EventProducer(settings.kafka) as producer:
             producer.tick()
         ends = lag.ends()
-    say(f"closing open chunks: {sum(ends.values()) - cut.records:,} records to go …")
+    report(f"closing open chunks: {sum(ends.values()) - cut.records:,} records to go …")
     since = time.monotonic()
     while (
         any(cut.offsets.get(partition, 0) < end for partition, end in ends.items())

@@ -1,7 +1,8 @@
 """Compile the worker's loops now (`python -m operations.compile`), so that no first worker has to; `make install` does it."""
 
 import reference
-from operations.bootstrap import default_dictionary, read_registry_files
+from operations.bootstrap import default_dictionary
+from operations.registry import read_registry_files
 from rollup.batch_validation import BatchValidator
 from rollup.validation import Validator
 from rollup.warm_up import warm_up

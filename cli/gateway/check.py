@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 import reference
-from operations.bootstrap import read_registry_files
+from operations.registry import read_registry_files
 from pravah.days import KOLKATA
 from pravah.settings import Settings
 from producers.mapping.form_mapper import UnmappableError, map_submission

@@ -10,7 +10,7 @@ from kafka import KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 import stack
-from operations.bootstrap import install_registry
+from operations.registry import install_registry
 from operations.worker_processes import last_lines
 from pravah.kafka import client_options
 from pravah.topics import EVENTS, TICK_KEY

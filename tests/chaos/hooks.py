@@ -28,7 +28,7 @@ from pathlib import Path
 import psutil
 
 import reference
-from operations.bootstrap import read_registry_files
+from operations.registry import read_registry_files
 from operations.worker_processes import start_worker
 from pravah.settings import Settings
 from producers.gateway.store import FILE, Store

@@ -113,7 +113,7 @@ def test_a_copy_that_follows_the_feed_equals_the_figures(world: World) -> None:
         # a booth moves: chunks are mended at their close, and a repair moves what was closed before
         CASES["registry_change"](world)
         world.drain()
-        close_chunks(world.settings, world.clickhouse, wait=30, say=lambda _: None)
+        close_chunks(world.settings, world.clickhouse, wait=30, report=lambda _: None)
         while puller.pull():
             pass
         assert puller.copy == copy_of(world)

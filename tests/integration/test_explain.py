@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from cli.explain import explain_figure
+from operations.explain import explain_figure
 from pravah.producer import EventProducer
 from tests.chaos.world import random_event
 from tests.integration.test_reconcile import group, post, pravah

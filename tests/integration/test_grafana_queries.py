@@ -19,7 +19,8 @@ from grafana.build import dashboards
 from grafana.dashboards import activity, explain, programme, wall
 from grafana.dashboards import subtree as below
 from grafana.dashboards.base import AICC_COPY, DISTRICT, EXPLAIN, PIPELINE, WALL
-from operations.bootstrap import default_dictionary, default_plan, read_registry_files
+from operations.bootstrap import default_dictionary, default_plan
+from operations.registry import read_registry_files
 from pravah.settings import Settings
 from producers.simulator import SimulationOptions, simulate
 from sinks.connection import connect

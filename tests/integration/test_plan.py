@@ -9,7 +9,8 @@ import pytest
 from clickhouse_driver import Client
 
 import reference
-from operations.bootstrap import default_plan, read_registry_files
+from operations.bootstrap import default_plan
+from operations.registry import read_registry_files
 from producers.simulator import SimulationOptions, simulate
 from schemas.plan import Plan
 from sinks.migrate import Schema

@@ -10,7 +10,7 @@ import pytest
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 
-from operations.bootstrap import install_registry
+from operations.registry import install_registry
 from pravah.kafka import client_options
 from pravah.producer import EventProducer
 from pravah.topics import EVENTS

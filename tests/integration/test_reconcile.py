@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import reference
-from operations.bootstrap import read_registry_files
+from operations.registry import read_registry_files
 from pravah.producer import EventProducer
 from sinks.recount import closed_cut, recount
 from tests.integration.test_exactness import campaign, differences, produced, send

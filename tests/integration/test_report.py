@@ -29,7 +29,8 @@ from typer.testing import CliRunner
 import reference
 from api.app import build
 from cli.main import app
-from operations.bootstrap import prepare, read_registry_files
+from operations.bootstrap import prepare
+from operations.registry import read_registry_files
 from pravah.days import day_of
 from pravah.settings import Settings
 from reports.boundaries import dissolve

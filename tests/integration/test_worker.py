@@ -7,7 +7,7 @@ import psutil
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
-from operations.bootstrap import install_registry
+from operations.registry import install_registry
 from pravah.kafka import client_options
 from pravah.producer import EventProducer
 from pravah.topics import REJECTED

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import reference
 from benchmarks.peers.counting import Counting, Totals
-from operations.bootstrap import default_dictionary, default_plan, read_registry_files
+from operations.bootstrap import default_dictionary, default_plan
+from operations.registry import read_registry_files
 from pravah.events import MODELS
 from producers.simulator import Delivery, SimulationOptions, simulate
 from producers.simulator.corruption import BREAKAGES
