@@ -1,15 +1,21 @@
-"""Events from JSON in bulk: one compiled loop over the bytes of many records finds where every field's value stands, and reads numbers and choices.
+"""Decoding events from JSON in bulk.
 
-Which fields there are, of which type, within which bounds, is taken from the pydantic models of `pravah.events`, so there is one definition. What the loop does not look at (a pattern, an instant, a code) whoever decodes checks column by column, or
-gives the event to `parse_event`, which decides and explains; so does every record that is refused here, be it only for a form that is seldom used: an escaped character, an explicit `null`, a number of 19 digits, a field twice.
-`tests/property/test_batch_validation.py` holds both ways against each other.
+One compiled pass over the bytes of many records finds the value of every field, and reads numbers,
+booleans and choices. The fields, their types and their bounds are taken from the pydantic models of
+`pravah.events`, so they are defined once. Patterns, instants and unit codes are not checked here:
+the caller checks them column by column.
+
+A record in an unusual form is refused even if it is a valid event: an escaped character, an
+explicit `null`, a number of 19 digits, a field twice. The caller gives such records to
+`pravah.events.parse_event`, which decides and explains.
+`tests/property/test_batch_validation.py` compares both ways.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import NoneType, UnionType
-from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from uuid import UUID
 
 import numpy as np
@@ -18,60 +24,88 @@ from pydantic import BaseModel, StringConstraints
 from pydantic.fields import FieldInfo
 
 from columnar.arrays import Array
-from columnar.kernels import json as json_kernels
+from columnar.kernels.json import (
+    BOOL,
+    CHOICE,
+    INTEGER,
+    LIST,
+    OBJECT,
+    SLOTS,
+    TEXT,
+    FieldTable,
+    perfect_hash_slot,
+    scan_events,
+)
+from columnar.kernels.json_writer import DataTemplate, write_data
 from columnar.texts import Texts
 from pravah.events import MODELS
 
 KINDS = tuple(MODELS)
 
-_MOST = 2**63 - 1
-_ROOT = 0
+_MAX_INTEGER = 2**63 - 1
+_TYPES = {int: INTEGER, bool: BOOL, str: TEXT, UUID: TEXT, datetime: TEXT}
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Field:
-    """One field of one model or of several."""
+    """A field of one model or of several."""
 
     path: str
-    scope: int
-    """0 at the root; otherwise the place of the object it is in, and 1."""
     type: int
     options: tuple[str, ...]
     default: Any
 
+    @property
+    def name(self) -> str:
+        return self.path.rpartition(".")[2]
 
-def _leaf(annotation: Any, metadata: Sequence[Any] = ()) -> tuple[Any, list[Any]]:
-    """An annotation without `Annotated` and `| None`, and what they said about it."""
+    @property
+    def parent(self) -> str:
+        """The path of the object that has it; empty at the top."""
+        return self.path.rpartition(".")[0]
+
+    @property
+    def number(self) -> int:
+        """The number of its default."""
+        if self.default is None:
+            return 0
+        if self.type == CHOICE:
+            return self.options.index(self.default)
+        return int(self.default) if self.type in {INTEGER, BOOL} else 0
+
+    @property
+    def json_default(self) -> str:
+        """The default of a field in `data` as JSON; empty if it stays out when it is missing."""
+        if self.default is None or self.parent != "data":
+            return ""
+        return {True: "true", False: "false"}[self.default]
+
+
+def _unwrap(annotation: Any, metadata: Sequence[Any] = ()) -> tuple[Any, list[Any]]:
+    """An annotation without `Annotated` and `| None`, and its metadata."""
     origin = get_origin(annotation)
     if origin is Annotated:
         inner, *more = get_args(annotation)
-        return _leaf(inner, [*more, *metadata])
+        return _unwrap(inner, [*more, *metadata])
     if origin in {Union, UnionType}:
         (inner,) = (one for one in get_args(annotation) if one is not NoneType)
-        return _leaf(inner, metadata)
+        return _unwrap(inner, metadata)
     return annotation, [
-        said for one in metadata for said in (one.metadata if isinstance(one, FieldInfo) else [one])
+        item for one in metadata for item in (one.metadata if isinstance(one, FieldInfo) else [one])
     ]
 
 
-def _type_of(kind: Any) -> int:
-    if get_origin(kind) is Literal:
-        return json_kernels.CHOICE
-    if get_origin(kind) is list:
-        return json_kernels.LIST
-    types = {
-        int: json_kernels.WHOLE,
-        bool: json_kernels.BOOL,
-        str: json_kernels.TEXT,
-        UUID: json_kernels.TEXT,
-        datetime: json_kernels.TEXT,
-    }
-    return types.get(kind, json_kernels.OBJECT)
+def _type_of(annotation: Any) -> int:
+    if get_origin(annotation) is Literal:
+        return CHOICE
+    if get_origin(annotation) is list:
+        return LIST
+    return _TYPES.get(annotation, OBJECT)
 
 
 def _bounds(metadata: Sequence[Any]) -> tuple[int, int]:
-    """Of a number, of the characters of a text, or of the items of a list; a pattern is checked by whoever decodes."""
-    lowest, highest = -_MOST, _MOST
+    """Bounds of a number, of a text's characters, or of a list's items. Patterns are ignored."""
+    lowest, highest = -_MAX_INTEGER, _MAX_INTEGER
     for one in metadata:
         if isinstance(one, Ge):
             lowest = int(one.ge)  # type: ignore[call-overload]
@@ -85,140 +119,138 @@ def _bounds(metadata: Sequence[Any]) -> tuple[int, int]:
     return lowest, highest
 
 
-def _fields(
-    model: type[BaseModel], path: str = "", scope: int = _ROOT
-) -> Iterator[tuple[str, int, Any, FieldInfo, list[Any]]]:
-    """All fields of a model, an object before those in it: path, scope, type, and what is said about it."""
-    for name, field in model.model_fields.items():
-        kind, metadata = _leaf(field.annotation, field.metadata)
-        yield f"{path}{name}", scope, kind, field, metadata
-        if _type_of(kind) == json_kernels.OBJECT:
-            yield from _fields(kind, f"{path}{name}.", _Schema.scope(f"{path}{name}"))
+def _fields_of(
+    model: type[BaseModel], prefix: str = ""
+) -> Iterator[tuple[_Field, FieldInfo, tuple[int, int]]]:
+    """All fields of a model with their bounds, each object before the fields in it."""
+    for name, info in model.model_fields.items():
+        path = f"{prefix}{name}"
+        annotation, metadata = _unwrap(info.annotation, info.metadata)
+        options = get_args(annotation) if get_origin(annotation) is Literal else ()
+        field = _Field(
+            path,
+            _type_of(annotation),
+            KINDS if path == "kind" else options,
+            None if info.is_required() else info.default,
+        )
+        yield field, info, _bounds(metadata)
+        if field.type == OBJECT:
+            yield from _fields_of(annotation, f"{path}.")
 
 
 class _Schema:
-    """All models as arrays, for the compiled loops."""
-
-    scopes: ClassVar = [""]
-    """The root, and the paths of the objects in it."""
-
-    @classmethod
-    def scope(cls, path: str) -> int:
-        if path not in cls.scopes:
-            cls.scopes.append(path)
-        return cls.scopes.index(path)
+    """The models of all kinds as arrays for the kernels."""
 
     def __init__(self) -> None:
         fields: dict[str, _Field] = {}
         bounds: dict[tuple[int, str], tuple[int, int]] = {}
         required: list[set[str]] = []
         allowed: list[list[str]] = []
-        for number, model in enumerate(MODELS.values()):
+        for kind, model in enumerate(MODELS.values()):
             required.append(set())
             allowed.append([])
-            for path, scope, kind, field, metadata in _fields(model):
-                options = (
-                    tuple(KINDS)
-                    if path == "kind"
-                    else get_args(kind)
-                    if get_origin(kind) is Literal
-                    else ()
-                )
-                default = None if field.is_required() else field.default
-                one = fields.setdefault(path, _Field(path, scope, _type_of(kind), options, default))
-                if (one.type, one.options, one.default) != (_type_of(kind), options, default):
-                    msg = f"{path} means different things in different kinds of events"
+            for field, info, of_field in _fields_of(model):
+                if fields.setdefault(field.path, field) != field:
+                    msg = f"{field.path} has different meanings in different kinds of events"
                     raise TypeError(msg)
-                bounds[number, path] = _bounds(metadata)
-                allowed[-1].append(path)
-                if field.is_required():
-                    required[-1].add(path)
-        self.places = {path: place for place, path in enumerate(fields)}
+                bounds[kind, field.path] = of_field
+                allowed[-1].append(field.path)
+                if info.is_required():
+                    required[-1].add(field.path)
         self.fields = list(fields.values())
-        self.required = np.array(
-            [sum(1 << self.places[path] for path in paths) for paths in required], np.uint64
-        )
-        self.allowed = np.array(
-            [sum(1 << self.places[path] for path in paths) for paths in allowed], np.uint64
-        )
-        self.lowest, self.highest = np.full((2, len(KINDS), len(fields)), 0, np.int64)
-        for (number, path), (lowest, highest) in bounds.items():
-            self.lowest[number, self.places[path]], self.highest[number, self.places[path]] = (
-                lowest,
-                highest,
-            )
-        self.types = np.array([one.type for one in self.fields], np.int8)
-        self.scope_of = np.array([one.scope for one in self.fields], np.int8)
-        self.opens = np.array(
-            [
-                self.scopes.index(one.path) if one.type == json_kernels.OBJECT else 0
-                for one in self.fields
-            ],
-            np.int8,
-        )
-        self.defaults = np.array([self._default(one) for one in self.fields], np.int64)
-        self.names = Texts.of([one.path.rpartition(".")[2] for one in self.fields])
-        self.options = Texts.of([option for one in self.fields for option in one.options])
-        counts = np.array([len(one.options) for one in self.fields], np.int64)
-        self.option_ends = np.cumsum(counts)
-        self.option_begins = self.option_ends - counts
-        self.factor, self.finder = self._finder()
-        data = [
-            [self.places[path] for path in paths if path.startswith("data.")] for paths in allowed
-        ]
-        self.data = np.array(
-            [places + [-1] * (max(map(len, data)) - len(places)) for places in data], np.int64
-        )
-        self.data_defaults = Texts.of(
-            [
-                ""
-                if one.default is None
-                else {True: "true", False: "false"}[one.default]
-                if one.path.startswith("data.")
-                else ""
-                for one in self.fields
-            ]
-        )
-        self.data_room = sum(
-            len(one.path) + int(length)
-            for one, length in zip(self.fields, self.data_defaults.lengths, strict=True)
-            if length
-        )
-        """So many bytes more than it had may an event's data take as its model gives it."""
-        self.data_bits = np.uint64(
-            sum(
-                1 << place
-                for path, place in self.places.items()
-                if path.partition(".")[0] == "data"
-            )
+        self.numbers = {path: number for number, path in enumerate(fields)}
+        self.defaults = np.array([field.number for field in self.fields], np.int64)
+        self.table = self._table(required, allowed, bounds)
+        self.template = self._template(allowed)
+        # `data` may grow by so many bytes when its defaults are filled in
+        self.data_growth = sum(
+            len(field.path) + len(field.json_default) for field in self.fields if field.json_default
         )
 
-    @staticmethod
-    def _default(field: _Field) -> int:
-        if field.type == json_kernels.CHOICE:
-            return field.options.index(field.default) if field.default is not None else 0
-        return (
-            int(field.default)
-            if field.type in {json_kernels.WHOLE, json_kernels.BOOL} and field.default is not None
-            else 0
+    def _bits(self, paths: Iterator[str] | set[str] | list[str]) -> int:
+        return sum(1 << self.numbers[path] for path in paths)
+
+    def _table(
+        self,
+        required: list[set[str]],
+        allowed: list[list[str]],
+        bounds: dict[tuple[int, str], tuple[int, int]],
+    ) -> FieldTable:
+        objects = ["", *(field.path for field in self.fields if field.type == OBJECT)]
+        scopes = [objects.index(field.parent) for field in self.fields]
+        opens = [objects.index(field.path) if field.type == OBJECT else 0 for field in self.fields]
+        factor, slots = self._perfect_hash(scopes)
+        names = Texts.of(field.name for field in self.fields)
+        options = Texts.of(option for field in self.fields for option in field.options)
+        counts = np.array([len(field.options) for field in self.fields], np.int64)
+        lowest, highest = np.zeros((2, len(KINDS), len(self.fields)), np.int64)
+        for (kind, path), (low, high) in bounds.items():
+            lowest[kind, self.numbers[path]], highest[kind, self.numbers[path]] = low, high
+        in_data = (path for path in self.numbers if path.partition(".")[0] == "data")
+        return FieldTable(
+            factor=factor,
+            slots=slots,
+            types=np.array([field.type for field in self.fields], np.int8),
+            scopes=np.array(scopes, np.int8),
+            opens=np.array(opens, np.int8),
+            names=names.buffer,
+            name_begins=names.begins,
+            name_lengths=names.lengths,
+            options=options.buffer,
+            option_begins=options.begins,
+            option_lengths=options.lengths,
+            first_options=np.cumsum(counts) - counts,
+            end_options=np.cumsum(counts),
+            required=np.array([self._bits(paths) for paths in required], np.uint64),
+            allowed=np.array([self._bits(paths) for paths in allowed], np.uint64),
+            lowest=lowest,
+            highest=highest,
+            kind=self.numbers["kind"],
+            op=self.numbers["op"],
+            retract=self.fields[self.numbers["op"]].options.index("retract"),
+            data=self.numbers["data"],
+            data_bits=np.uint64(self._bits(in_data)),
         )
 
-    def _finder(self) -> tuple[int, Array]:
-        """A table in which each field has a place of its own, by its scope and its name."""
-        names = [one.path.rpartition(".")[2].encode() for one in self.fields]
+    def _perfect_hash(self, scopes: list[int]) -> tuple[int, Array]:
+        """Find a factor with which each field has a slot of its own, and fill the slots."""
+        names = [field.name.encode() for field in self.fields]
         for factor in range(1, 1 << 20, 2):
-            table = np.full(json_kernels.FINDER_SIZE, -1, np.int8)
-            for place, (name, one) in enumerate(zip(names, self.fields, strict=True)):
-                at = json_kernels.perfect_hash_slot(
-                    one.scope, len(name), name[0], name[len(name) // 2], name[-1], factor
+            slots = np.full(SLOTS, -1, np.int8)
+            for number, (name, scope) in enumerate(zip(names, scopes, strict=True)):
+                slot = perfect_hash_slot(
+                    scope, len(name), name[0], name[len(name) // 2], name[-1], factor
                 )
-                if table[at] >= 0:
+                if slots[slot] >= 0:
                     break
-                table[at] = place
+                slots[slot] = number
             else:
-                return factor, table
-        msg = "no table of fields was found"
+                return factor, slots
+        msg = "no perfect hash of the fields was found"
         raise TypeError(msg)
+
+    def _template(self, allowed: list[list[str]]) -> DataTemplate:
+        of_kinds = [
+            [self.numbers[path] for path in paths if path.startswith("data.")] for paths in allowed
+        ]
+        width = max(map(len, of_kinds))
+        names = Texts.of(field.name for field in self.fields)
+        defaults = Texts.of(field.json_default for field in self.fields)
+        types = np.array([field.type for field in self.fields])
+        return DataTemplate(
+            data=self.numbers["data"],
+            fields=np.array(
+                [numbers + [-1] * (width - len(numbers)) for numbers in of_kinds], np.int64
+            ),
+            is_list=types == LIST,
+            is_quoted=(types == TEXT) | (types == CHOICE),
+            names=names.buffer,
+            name_begins=names.begins,
+            name_lengths=names.lengths,
+            defaults=defaults.buffer,
+            default_begins=defaults.begins,
+            default_lengths=defaults.lengths,
+        )
 
 
 _SCHEMA = _Schema()
@@ -226,140 +258,111 @@ _SCHEMA = _Schema()
 
 @dataclass(frozen=True, slots=True)
 class DecodedEvents:
-    """Events side by side, formed like their models; patterns, instants and codes are not looked at yet.
+    """Columns of events that have the form of their models.
 
-    A field is named by its path, such as `source.tool`.
+    Patterns, instants and unit codes are not checked yet. Methods take a field's path, such as
+    `source.tool`.
     """
 
     buffer: Array
+    """uint8: the bytes of the records."""
     found: Array
-    """Which fields each event has, as bits."""
+    """uint64, shape (events,): which fields each event has, as bits."""
     numbers: Array
-    """Shape (fields, events): a number; 1 for true; the place among the choices; of a text how many characters it has, of a list how many items. Where a field is missing, its default."""
+    """int64, shape (fields, events): an integer; 1 for true; the position of a choice among the
+    options; the characters of a text; the items of a list. The default where a field is missing."""
     begins: Array
+    """int64, shape (fields, events): where a value is in the buffer, without quotation marks or
+    brackets."""
     lengths: Array
-    """The same shape: where the value stands in the buffer; a text without its quotation marks, a list without its brackets. A missing one has no length."""
+    """int64, shape (fields, events): how many bytes it has; 0 where a field is missing."""
 
     def __len__(self) -> int:
-        """How many events."""
         return len(self.found)
 
     def number(self, path: str) -> Array:
-        """A field's numbers."""
-        numbers: Array = self.numbers[_SCHEMA.places[path]]
+        """The numbers of a field, int64, shape (events,); see `numbers`."""
+        numbers: Array = self.numbers[_SCHEMA.numbers[path]]
         return numbers
 
     def has(self, path: str) -> Array:
-        """Which events have a field."""
-        has: Array = self.found & np.uint64(1 << _SCHEMA.places[path]) != 0
+        """Which events have a field, bool, shape (events,)."""
+        has: Array = self.found & np.uint64(1 << _SCHEMA.numbers[path]) != 0
         return has
 
     def text(self, path: str) -> Texts:
-        """A field's text; empty where it is missing."""
-        place = _SCHEMA.places[path]
-        return Texts(self.buffer, self.begins[place], self.lengths[place])
+        """The texts of a field; empty where it is missing."""
+        number = _SCHEMA.numbers[path]
+        return Texts(self.buffer, self.begins[number], self.lengths[number])
 
     def has_value(self, path: str) -> Array:
-        """Which events have a field, be it by its default."""
-        return (
-            self.has(path)
-            if _SCHEMA.fields[_SCHEMA.places[path]].default is None
-            else np.ones(len(self), bool)
-        )
+        """Which events have a field or its default, bool, shape (events,)."""
+        if _SCHEMA.fields[_SCHEMA.numbers[path]].default is None:
+            return self.has(path)
+        return np.ones(len(self), bool)
 
     def dictionary_encode(self, path: str, rows: Array) -> tuple[Array, Sequence[Any]]:
-        """A field's values in some events: each one's place in a list of them, and the list; None where it has none."""
-        field = _SCHEMA.fields[_SCHEMA.places[path]]
+        """Encode the values of a field as positions in a list of distinct values.
+
+        Args:
+            path: the field.
+            rows: the events.
+
+        Returns:
+            Shape (rows,): the position of each event's value, and the values. None is one of them:
+            the value of an event that has neither the field nor a default.
+        """
+        field = _SCHEMA.fields[_SCHEMA.numbers[path]]
         has = self.has_value(path)[rows]
-        if field.options or field.type == json_kernels.BOOL:
-            known = field.options or (False, True)
-            return np.where(has, self.number(path)[rows], len(known)), (*known, None)
+        if field.options or field.type == BOOL:
+            options = field.options or (False, True)
+            return np.where(has, self.number(path)[rows], len(options)), (*options, None)
         values = (
             self.text(path)[rows].values()
-            if field.type == json_kernels.TEXT
+            if field.type == TEXT
             else self.number(path)[rows].tolist()
         )
-        places: dict[Any, int] = {None: 0}
+        positions: dict[Any, int] = {None: 0}
         codes = [
-            places.setdefault(value if given else None, len(places))
+            positions.setdefault(value if given else None, len(positions))
             for value, given in zip(values, has.tolist(), strict=True)
         ]
-        return np.array(codes, np.int64), list(places)
+        return np.array(codes, np.int64), list(positions)
 
     def data(self, rows: Array) -> Texts:
-        """The data of some events as JSON, as its model gives it: fields in order, without those that are missing; empty where there is none."""
-        schema, place = _SCHEMA, _SCHEMA.places["data"]
-        size = int(self.lengths[place][rows].sum()) + len(rows) * schema.data_room
-        buffer, begins, lengths = json_kernels.write_data(
-            *(
+        """The data of some events as JSON, as its model writes it; empty where there is none.
+
+        Fields are in the model's order, defaults are filled in, missing fields are left out.
+        """
+        data = _SCHEMA.numbers["data"]
+        size = int(self.lengths[data][rows].sum()) + len(rows) * _SCHEMA.data_growth
+        return Texts(
+            *write_data(
                 rows,
+                size,
+                _SCHEMA.template,
                 self.buffer,
                 self.number("kind"),
                 self.found,
                 self.begins,
                 self.lengths,
-                np.uint64(1 << place),
-            ),
-            *(
-                schema.data,
-                schema.types,
-                schema.names.buffer,
-                schema.names.begins,
-                schema.names.lengths,
-            ),
-            *(
-                schema.data_defaults.buffer,
-                schema.data_defaults.begins,
-                schema.data_defaults.lengths,
-                size,
-            ),
+            )
         )
-        return Texts(buffer, begins, lengths)
 
 
 def decode(buffer: Array, starts: Array, sizes: Array) -> tuple[DecodedEvents, Array]:
-    """Read many records.
+    """Decode many records.
 
     Args:
-        buffer: bytes with a 0 behind the last record.
-        starts: where each record begins.
-        sizes: how many bytes each has.
+        buffer: uint8, the records, with a 0 behind the last one.
+        starts: int64, shape (records,): where each record begins.
+        sizes: int64, shape (records,): how many bytes it has.
 
     Returns:
-        All of them, and which are events; of the others nothing is to be believed.
+        A row for each record, and which records are events in the usual form. The values in the
+        rows of other records are undefined.
     """
-    schema, rows, fields = _SCHEMA, len(starts), len(_SCHEMA.fields)
-    numbers = np.repeat(schema.defaults[:, None], rows, axis=1)
-    begins, lengths = np.zeros((2, fields, rows), np.int64)
-    found, is_event = json_kernels.scan_events(
-        *(
-            buffer,
-            starts,
-            sizes,
-            numbers,
-            begins,
-            lengths,
-            schema.factor,
-            schema.finder,
-            schema.types,
-            schema.scope_of,
-            schema.opens,
-        ),
-        *(schema.names.buffer, schema.names.begins, schema.names.lengths),
-        *(
-            schema.options.buffer,
-            schema.options.begins,
-            schema.options.lengths,
-            schema.option_begins,
-            schema.option_ends,
-        ),
-        *(schema.required, schema.allowed, schema.lowest, schema.highest),
-        *(
-            schema.places["kind"],
-            schema.places["op"],
-            schema.fields[schema.places["op"]].options.index("retract"),
-            schema.places["data"],
-            schema.data_bits,
-        ),
-    )
+    numbers = np.repeat(_SCHEMA.defaults[:, None], len(starts), axis=1)
+    begins, lengths = np.zeros((2, len(_SCHEMA.fields), len(starts)), np.int64)
+    found, is_event = scan_events(buffer, starts, sizes, _SCHEMA.table, numbers, begins, lengths)
     return DecodedEvents(buffer, found, numbers, begins, lengths), is_event

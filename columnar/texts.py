@@ -12,7 +12,7 @@ import numpy as np
 
 from columnar.arrays import Array, GrowableArray
 from columnar.kernels import hashing, identifiers, text, time
-from columnar.kernels import json as json_kernels
+from columnar.kernels.json import split_lists as _split_lists
 
 _NAME_BYTES = 64
 """Of a name, about, where room is made beforehand."""
@@ -233,5 +233,5 @@ def is_hash_list(texts: Texts) -> Array:
 
 def split_lists(texts: Texts) -> tuple[Array, Texts]:
     """What stands between the brackets of lists in JSON whose items are text without escapes: how many items each has, and all of them one after another."""
-    counts, begins, lengths = json_kernels.split_lists(texts.buffer, texts.begins, texts.lengths)
+    counts, begins, lengths = _split_lists(texts.buffer, texts.begins, texts.lengths)
     return counts, Texts(texts.buffer, begins, lengths)

@@ -1,4 +1,8 @@
-"""Checksums, hash tables with open addressing, and sums by key."""
+"""Checksums, hash tables with open addressing, and sums by key.
+
+The tables are int32 arrays whose length is a power of two and at least twice the number of entries:
+each slot has the number of an entry, or -1. So a probe always ends at a free slot.
+"""
 
 from typing import Any
 from zlib import crc32 as checksum
@@ -8,27 +12,38 @@ import numpy as np
 from columnar.arrays import Array
 from columnar.kernels.jit import compiled, inlined
 
-# What a byte adds to the checksum of a text, by how many bytes stand behind it.
+# What a byte adds to the CRC-32 of a text, by how many bytes follow it and by its value.
 _CRC = np.array(
     [
         [
-            checksum(bytes([byte]) + bytes(behind)) ^ checksum(bytes(1 + behind))
+            checksum(bytes([byte]) + bytes(following)) ^ checksum(bytes(1 + following))
             for byte in range(256)
         ]
-        for behind in range(8)
+        for following in range(8)
     ],
     np.uint32,
 )
 
 
 @inlined
-def _crc_step(rest: int, behind: int) -> Any:
-    return _CRC[behind, np.uint64(rest) & np.uint64(255)]
+def _crc_step(rest: int, following: int) -> Any:
+    return _CRC[following, np.uint64(rest) & np.uint64(255)]
 
 
 @compiled
 def crc32(buffer: Array, begins: Array, lengths: Array) -> Array:
-    """The checksum of each text; eight bytes at once ("slicing-by-8", M. E. Kounavis and F. L. Berry, 2008)."""
+    """Compute the CRC-32 of each text, as `zlib.crc32` does, eight bytes at a time.
+
+    The algorithm is "slicing-by-8" (M. E. Kounavis and F. L. Berry, 2008).
+
+    Args:
+        buffer: uint8, the bytes of the texts.
+        begins: int64, shape (texts,).
+        lengths: int64, shape (texts,).
+
+    Returns:
+        uint32, shape (texts,).
+    """
     sums = np.empty(len(begins), np.uint32)
     for row in range(len(begins)):
         crc, at, end = np.uint64(0xFFFFFFFF), begins[row], begins[row] + lengths[row]
@@ -72,7 +87,14 @@ def _hash_slot(checksum: int, mask: int) -> int:
 
 @compiled
 def hash_insert(slots: Array, checksums: Array, first: int) -> None:
-    """Enter names from `first` on, by their checksums, into a table of open addressing."""
+    """Insert entries into a hash table.
+
+    Args:
+        slots: int32, the table, written here. It must have a free slot for each new entry: the
+            kernel would not end otherwise.
+        checksums: uint32, shape (entries,), of all entries; no two entries may have the same text.
+        first: the first entry to insert; those before it are in the table.
+    """
     mask = len(slots) - 1
     for number in range(first, len(checksums)):
         slot = _hash_slot(checksums[number], mask)
@@ -93,7 +115,23 @@ def hash_find(
     begins: Array,
     lengths: Array,
 ) -> Array:
-    """The number of each text among the names; -1 if it is none of them."""
+    """Look up texts in a hash table of names.
+
+    Args:
+        slots: int32, the table, as `hash_insert` fills it.
+        name_checksums: uint32, the checksum of each name. It may be longer than there are names,
+            as may the other arrays of names.
+        names: uint8, the bytes of the names.
+        name_begins: int64.
+        name_lengths: int64.
+        checksums: uint32, shape (texts,), of the texts.
+        buffer: uint8, the bytes of the texts.
+        begins: int64, shape (texts,).
+        lengths: int64, shape (texts,).
+
+    Returns:
+        int32, shape (texts,): the number of the name that equals the text, or -1.
+    """
     mask = len(slots) - 1
     numbers = np.empty(len(begins), np.int32)
     for row in range(len(begins)):
@@ -112,19 +150,38 @@ def hash_find(
 
 @compiled
 def rows_equal(buffer: Array, begins: Array, lengths: Array, rows: Array, others: Array) -> Array:
-    """For each of some rows whether its text is that of another row."""
-    same = np.empty(len(rows), np.bool_)
+    """Compare texts of one column in pairs.
+
+    Args:
+        buffer: uint8, the bytes of the texts.
+        begins: int64, shape (texts,).
+        lengths: int64, shape (texts,).
+        rows: int64, shape (pairs,): the row of one text.
+        others: int64, shape (pairs,): the row of the other text.
+
+    Returns:
+        bool, shape (pairs,): whether the texts are equal.
+    """
+    equal = np.empty(len(rows), np.bool_)
     for nth in range(len(rows)):
         row, other = rows[nth], others[nth]
-        same[nth] = lengths[row] == lengths[other] and _bytes_equal(
+        equal[nth] = lengths[row] == lengths[other] and _bytes_equal(
             buffer, begins[row], buffer, begins[other], lengths[row]
         )
-    return same
+    return equal
 
 
 @compiled
 def find_first_rows(numbers: Array) -> Array:
-    """For each number below 2^32 the row of the first one that is equal."""
+    """Find the first occurrence of each number.
+
+    Args:
+        numbers: uint32, shape (rows,).
+
+    Returns:
+        int64, shape (rows,): the row of the first number that equals this one; at a first
+        occurrence the row itself.
+    """
     mask = 7
     while mask < 2 * len(numbers):
         mask = 2 * mask + 1
@@ -141,11 +198,20 @@ def find_first_rows(numbers: Array) -> Array:
 
 @compiled
 def sum_by_key(keys: Array, amounts: Array) -> tuple[Array, Array]:
-    """Each key once, in the order in which they come, with the sum of its amounts, shape (keys, 3)."""
+    """Sum amounts by key.
+
+    Args:
+        keys: int64, shape (rows,).
+        amounts: int64, shape (rows, 3). Sums that do not fit wrap around.
+
+    Returns:
+        The distinct keys in the order of their first occurrence, shape (keys,), and the sums of
+        their amounts, shape (keys, 3); dtypes as given. Views of new arrays.
+    """
     mask = 7
     while mask < 2 * len(keys):
         mask = 2 * mask + 1
-    slots, each, sums, count = (
+    slots, distinct, sums, count = (
         np.full(mask + 1, -1, np.int32),
         np.empty_like(keys),
         np.empty_like(amounts),
@@ -153,13 +219,13 @@ def sum_by_key(keys: Array, amounts: Array) -> tuple[Array, Array]:
     )
     for row in range(len(keys)):
         slot = _hash_slot(keys[row], mask)
-        while slots[slot] >= 0 and each[slots[slot]] != keys[row]:
+        while slots[slot] >= 0 and distinct[slots[slot]] != keys[row]:
             slot = (slot + 1) & mask
-        place = slots[slot]
-        if place < 0:
-            slots[slot], each[count], place = count, keys[row], count
+        group = slots[slot]
+        if group < 0:
+            slots[slot], distinct[count], group = count, keys[row], count
             sums[count, 0], sums[count, 1], sums[count, 2] = 0, 0, 0
             count += 1
         for part in range(3):
-            sums[place, part] += amounts[row, part]
-    return each[:count], sums[:count]
+            sums[group, part] += amounts[row, part]
+    return distinct[:count], sums[:count]

@@ -14,24 +14,34 @@ _NIBBLE[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16)
 
 @compiled
 def parse_uuids(buffer: Array, begins: Array, lengths: Array) -> tuple[Array, Array]:
-    """Upper and lower 64 bits, and which texts were read."""
-    halves, read = np.zeros((len(begins), 2), np.uint64), np.zeros(len(begins), np.bool_)
+    """Parse UUIDs in their usual form: 36 characters, hexadecimal digits in lower case.
+
+    Args:
+        buffer: uint8, the bytes of the texts.
+        begins: int64, shape (texts,).
+        lengths: int64, shape (texts,).
+
+    Returns:
+        uint64, shape (texts, 2): the upper and the lower 64 bits, and bool, shape (texts,): which
+        texts were parsed. The bits of the others are arbitrary.
+    """
+    halves, valid = np.zeros((len(begins), 2), np.uint64), np.zeros(len(begins), np.bool_)
     for row in range(len(begins)):
         if lengths[row] != UUID_LENGTH:
             continue
-        count, is_read = 0, True
-        for place in range(UUID_LENGTH):
-            byte = buffer[begins[row] + place]
-            if place == 8 or place == 13 or place == 18 or place == 23:
-                is_read = is_read and byte == MINUS
+        digits, is_valid = 0, True
+        for step in range(UUID_LENGTH):
+            byte = buffer[begins[row] + step]
+            if step == 8 or step == 13 or step == 18 or step == 23:
+                is_valid = is_valid and byte == MINUS
                 continue
             nibble = _NIBBLE[byte]
-            is_read = is_read and nibble < 16
-            half = count // 16
+            is_valid = is_valid and nibble < 16
+            half = digits // 16
             halves[row, half] = halves[row, half] << np.uint64(4) | np.uint64(nibble & 15)
-            count += 1
-        read[row] = is_read
-    return halves, read
+            digits += 1
+        valid[row] = is_valid
+    return halves, valid
 
 
 @compiled
@@ -44,28 +54,46 @@ def _is_hash(buffer: Array, begin: int) -> bool:
 
 @compiled
 def is_hash(buffer: Array, begins: Array, lengths: Array) -> Array:
-    """Which texts are 64 hex digits in small letters."""
-    read = np.zeros(len(begins), np.bool_)
+    """Find the keyed hashes: 64 hexadecimal digits in lower case.
+
+    Args:
+        buffer: uint8, the bytes of the texts.
+        begins: int64, shape (texts,).
+        lengths: int64, shape (texts,).
+
+    Returns:
+        bool, shape (texts,).
+    """
+    valid = np.zeros(len(begins), np.bool_)
     for row in range(len(begins)):
-        read[row] = lengths[row] == HASH_LENGTH and _is_hash(buffer, begins[row])
-    return read
+        valid[row] = lengths[row] == HASH_LENGTH and _is_hash(buffer, begins[row])
+    return valid
 
 
 @compiled
 def is_hash_list(buffer: Array, begins: Array, lengths: Array) -> Array:
-    """Which lists have such items alone."""
-    read = np.zeros(len(begins), np.bool_)
+    """Find the lists whose items are all keyed hashes, as in `is_hash`.
+
+    Args:
+        buffer: uint8, the bytes of JSON lists of texts that are well-formed and have no escapes.
+        begins: int64, shape (lists,): behind the opening bracket.
+        lengths: int64, shape (lists,): up to the closing bracket.
+
+    Returns:
+        bool, shape (lists,).
+    """
+    valid = np.zeros(len(begins), np.bool_)
     for row in range(len(begins)):
-        at, end, is_read = begins[row], begins[row] + lengths[row], True
-        while is_read and at < end:
+        at, end, is_valid = begins[row], begins[row] + lengths[row], True
+        while is_valid and at < end:
             if buffer[at] != QUOTE:  # between the items
                 at += 1
                 continue
-            is_read = (
+            is_valid = (
                 at + HASH_LENGTH + 1 < end
                 and _is_hash(buffer, at + 1)
                 and buffer[at + 1 + HASH_LENGTH] == QUOTE
             )
             at += HASH_LENGTH + 2
-        read[row] = is_read
-    return read
+        valid[row] = is_valid
+    return valid

@@ -1,4 +1,11 @@
-"""Scanning events in JSON, and writing their data."""
+"""Scanning events in JSON.
+
+Only the usual form is read: no escapes, no `null`, no number of more than 18 digits, no field
+twice. An event in another form is not an error here: it is marked, and the caller gives it to a
+complete parser.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,13 +32,16 @@ from columnar.kernels.ascii import (
 )
 from columnar.kernels.jit import compiled, inlined
 
-# Types of a field's value: a whole number, true or false, text, one of some texts, a list of
-# texts, an object of the model's own.
-WHOLE, BOOL, TEXT, CHOICE, LIST, OBJECT = range(6)
+# Types of a field's value: an integer, true or false, a text, one of several texts, a list of
+# texts, a nested object with fields of its own.
+INTEGER, BOOL, TEXT, CHOICE, LIST, OBJECT = range(6)
 # Slots of the perfect hash table that finds a field by its name.
-FINDER_SIZE = 1 << 10
+SLOTS = 1 << 10
+# Fields that one event can have: one bit each in a uint64.
+MAX_FIELDS = 64
 
-# Classes of a byte in a JSON text: itself, the end, not allowed, part of a multi-byte character.
+# Classes of a byte in a JSON text: a character of its own, the closing quote, not allowed or an
+# escape, part of a character of several bytes.
 _PLAIN, _ENDING, _REFUSED, _HIGH = range(4)
 _BYTES = np.full(256, _HIGH, np.uint8)
 _BYTES[:128] = _PLAIN
@@ -41,9 +51,72 @@ _BYTES[QUOTE] = _ENDING
 _WORDS = np.frombuffer(b"truefalse", np.uint8)
 
 
+class FieldTable(NamedTuple):
+    """The fields of all kinds of events, numbered from 0, as arrays that kernels can read.
+
+    Scopes are numbered, too: 0 is the event itself, the others are its nested objects. Sets of
+    fields are bits of a uint64.
+    """
+
+    factor: int
+    """Multiplier of `perfect_hash_slot` with which no two fields share a slot."""
+    slots: Array
+    """int8, shape (`SLOTS`,): the field in each slot, or -1."""
+    types: Array
+    """int8, shape (fields,): `INTEGER` and so on."""
+    scopes: Array
+    """int8, shape (fields,): the scope that has the field."""
+    opens: Array
+    """int8, shape (fields,): the scope that a field of type `OBJECT` opens."""
+    names: Array
+    """uint8: the bytes of the fields' names, without their paths."""
+    name_begins: Array
+    """int64, shape (fields,)."""
+    name_lengths: Array
+    """int64, shape (fields,)."""
+    options: Array
+    """uint8: the bytes of the values that fields of type `CHOICE` may have."""
+    option_begins: Array
+    """int64, shape (options,)."""
+    option_lengths: Array
+    """int64, shape (options,)."""
+    first_options: Array
+    """int64, shape (fields,): the first option of each field."""
+    end_options: Array
+    """int64, shape (fields,): the option after the last one of each field."""
+    required: Array
+    """uint64, shape (kinds,): the fields that an event of the kind must have."""
+    allowed: Array
+    """uint64, shape (kinds,): the fields that an event of the kind may have."""
+    lowest: Array
+    """int64, shape (kinds, fields): bound of a number, of a text's characters, a list's items."""
+    highest: Array
+    """int64, shape (kinds, fields)."""
+    kind: int
+    """The field `kind`."""
+    op: int
+    """The field `op`."""
+    retract: int
+    """The option of `op` with which `data` may be missing."""
+    data: int
+    """The field `data`."""
+    data_bits: int
+    """uint64: `data` and all fields in it."""
+
+
 @compiled
 def split_lists(buffer: Array, begins: Array, lengths: Array) -> tuple[Array, Array, Array]:
-    """How many items each list has, and where each item begins and how long it is."""
+    """Find the items of JSON lists of texts.
+
+    Args:
+        buffer: uint8, the bytes of lists that are well-formed and have no escapes.
+        begins: int64, shape (lists,): behind the opening bracket.
+        lengths: int64, shape (lists,): up to the closing bracket.
+
+    Returns:
+        int64, shape (lists,): how many items each list has; int64, shape (items,), twice: where
+        each item begins in `buffer`, and how many bytes it has.
+    """
     counts = np.zeros(len(begins), np.int64)
     item_begins, item_lengths = np.empty(lengths.sum(), np.int64), np.empty(lengths.sum(), np.int64)
     item = 0
@@ -68,9 +141,9 @@ def split_lists(buffer: Array, begins: Array, lengths: Array) -> tuple[Array, Ar
 def perfect_hash_slot(
     scope: int, length: int, first: int, middle: int, last: int, factor: int
 ) -> int:
-    """The place of a field in the table by which it is found."""
+    """Compute the slot of a field from its scope, its name's length and three of its bytes."""
     mixed = ((((scope * 37 + length) * 131 + first) * 131 + middle) * 131 + last) * factor
-    return (mixed >> 7 ^ mixed) & (FINDER_SIZE - 1)
+    return (mixed >> 7 ^ mixed) & (SLOTS - 1)
 
 
 @inlined
@@ -84,7 +157,10 @@ def _skip_blanks(buffer: Array, at: int, end: int) -> int:
 
 @compiled
 def _skip_utf8_sequence(buffer: Array, at: int, end: int) -> int:
-    """Behind a character of several bytes in UTF-8 (RFC 3629, table 3-7 of the Unicode standard); -1 if it is none."""
+    """Skip a character of several bytes; -1 if it is not well-formed UTF-8.
+
+    The ranges are those of RFC 3629 (table 3-7 of the Unicode standard).
+    """
     lead = buffer[at]
     lowest, highest = 0x80, 0xBF
     if 0xC2 <= lead <= 0xDF:
@@ -114,13 +190,18 @@ def _skip_utf8_sequence(buffer: Array, at: int, end: int) -> int:
 
 @inlined
 def _skip_text(buffer: Array, at: int, end: int) -> tuple[int, int]:
-    """Where the text ends whose first character stands here, and how many characters it has; (-1, 0) if it does not end, or has escapes or what is no text."""
-    characters = -at  # bytes, less those that go on with a character
+    """Skip a text whose first character is at `at`.
+
+    Returns:
+        Where its closing quote is, and how many characters it has; (-1, 0) if it does not end,
+        has an escape or a control character, or is not UTF-8.
+    """
+    characters = -at  # bytes, less the continuation bytes
     while at < end:
-        place = np.uint64(at)  # what has no sign is looked up without a check
-        while _BYTES[buffer[place]] == _PLAIN:  # what is behind the last record ends it
-            place += np.uint64(1)
-        at = np.int64(place)
+        position = np.uint64(at)  # an unsigned index spares the check for negative ones
+        while _BYTES[buffer[position]] == _PLAIN:  # the byte behind the last record ends it
+            position += np.uint64(1)
+        at = np.int64(position)
         if at >= end:
             break
         kind = _BYTES[buffer[at]]
@@ -137,8 +218,12 @@ def _skip_text(buffer: Array, at: int, end: int) -> tuple[int, int]:
 
 
 @inlined
-def _parse_number(buffer: Array, at: int, end: int) -> tuple[int, int]:
-    """Where a whole number ends, and the number; (-1, 0) if it is none, or a very long one."""
+def _parse_integer(buffer: Array, at: int, end: int) -> tuple[int, int]:
+    """Parse an integer.
+
+    Returns:
+        Where it ends, and its value; (-1, 0) if it is no integer or has more than 18 digits.
+    """
     begin = at
     if buffer[at] == MINUS:
         at += 1
@@ -160,7 +245,12 @@ def _parse_number(buffer: Array, at: int, end: int) -> tuple[int, int]:
 
 @compiled
 def _skip_list(buffer: Array, at: int, end: int) -> tuple[int, int]:
-    """Behind a list of texts whose bracket stands here, and how many there are; (-1, 0) if it is none."""
+    """Skip a list of texts whose opening bracket is at `at`.
+
+    Returns:
+        The position behind its closing bracket, and how many items it has; (-1, 0) if it is not
+        a list of texts.
+    """
     items = 0
     at = _skip_blanks(buffer, at + 1, end)
     if at < end and buffer[at] == CLOSE_LIST:
@@ -191,169 +281,145 @@ def _matches(buffer: Array, at: int, end: int, word: Array, begin: int, length: 
     return True
 
 
+@inlined
+def _parse_value(buffer: Array, at: int, end: int, kind: int) -> tuple[int, int, int, int]:
+    """Parse a value of a type other than `OBJECT`.
+
+    Returns:
+        The position behind it, where its content begins, the length of the content, and its number
+        (see `scan_events`); the first is -1 if the value is not of this type.
+    """
+    if kind == TEXT or kind == CHOICE:
+        if buffer[at] != QUOTE:
+            return -1, 0, 0, 0
+        begin = at + 1
+        at, characters = _skip_text(buffer, begin, end)
+        if at < 0:
+            return -1, 0, 0, 0
+        return at + 1, begin, at - begin, characters
+    if kind == INTEGER:
+        begin = at
+        at, number = _parse_integer(buffer, begin, end)
+        return at, begin, at - begin, number
+    if kind == BOOL:
+        if _matches(buffer, at, end, _WORDS, 0, 4):
+            return at + 4, at, 4, 1
+        if _matches(buffer, at, end, _WORDS, 4, 5):
+            return at + 5, at, 5, 0
+        return -1, 0, 0, 0
+    if buffer[at] != OPEN_LIST:
+        return -1, 0, 0, 0
+    begin = at + 1
+    at, items = _skip_list(buffer, at, end)
+    return at, begin, at - 1 - begin, items
+
+
 @compiled
-def scan_events(
-    buffer,
-    starts,
-    sizes,
-    numbers,
-    begins,
-    lengths,
-    factor,
-    finder,
-    types,
-    scope_of,
-    opens,
-    names,
-    name_begins,
-    name_lengths,
-    options,
-    option_texts,
-    option_lengths,
-    option_begins,
-    option_ends,
-    required,
-    allowed,
-    lowest,
-    highest,
-    kind_place,
-    op_place,
-    retract,
-    data_place,
-    data_bits,
-):
-    """Read records, with one byte behind the last one that is in no text; `columnar.decoding` has the arrays. Which fields were found, and which records are events."""
+def scan_events(buffer, starts, sizes, fields, numbers, begins, lengths):
+    """Scan many records for the fields of events.
+
+    Args:
+        buffer: uint8, the records, and behind the last one a byte that no text can contain.
+        starts: int64, shape (records,): where each record begins.
+        sizes: int64, shape (records,): how many bytes it has.
+        fields: the `FieldTable`.
+        numbers: int64, shape (fields, records); written where a field is found. The value of an
+            integer; 1 for true; which of the options; a text's characters; a list's items.
+        begins: int64, shape (fields, records); written where a field is found. The position of the
+            value in `buffer`; of a text or a list that of its content.
+        lengths: int64, shape (fields, records); the same, in bytes.
+
+    Returns:
+        uint64, shape (records,): which fields each event has, and bool, shape (records,): which
+        records are events in the usual form. What the arrays have of others is undefined.
+    """
+    # numba counts a reference whenever an array is read from a tuple or passed to an inlined
+    # helper, also in a loop: with the arrays left in `fields` the scan took ten times as long, with
+    # helpers for names and options 2.6 times. So the tuple is unpacked once, and helpers take no
+    # array but the buffer.
+    factor, slots, types, scopes, opens = fields[:5]
+    names, name_begins, name_lengths = fields[5:8]
+    options, option_begins, option_lengths, first_options, end_options = fields[8:13]
+    required, allowed, lowest, highest = fields[13:17]
+    kind_field, op_field, retract, data_field, data_bits = fields[17:]
     rows = len(starts)
     found, is_event = np.zeros(rows, np.uint64), np.zeros(rows, np.bool_)
-    order, one = np.empty(64, np.int64), np.uint64(1)
+    order, one = np.empty(MAX_FIELDS, np.int64), np.uint64(1)
     for row in range(rows):
         end = starts[row] + sizes[row]
         at = _skip_blanks(buffer, starts[row], end)
         if at >= end or buffer[at] != OPEN_OBJECT:
             continue
-        scope, outer, count, bits, opened = 0, -1, 0, np.uint64(0), True
+        # `outer` is the field whose object is open; `is_first`: no member of it has been read
+        scope, outer, count, bits, is_first = 0, np.int64(-1), 0, np.uint64(0), True
         at = _skip_blanks(buffer, at + 1, end)
-        whole = False
+        is_closed = False
         while at < end:
-            if buffer[at] == CLOSE_OBJECT and (
-                opened or count
-            ):  # an object ends: at once, or after a value
+            if buffer[at] == CLOSE_OBJECT and (is_first or count):
+                at += 1
                 if outer < 0:
-                    whole = True
-                    at += 1
+                    is_closed = True
                     break
-                lengths[outer, row] = at + 1 - begins[outer, row]
-                scope, outer, opened = 0, -1, False
-                at = _skip_blanks(buffer, at + 1, end)
-                if at >= end or (buffer[at] != COMMA and buffer[at] != CLOSE_OBJECT):
+                lengths[outer, row] = at - begins[outer, row]
+                scope, outer = 0, np.int64(-1)
+            else:
+                if buffer[at] != QUOTE:
                     break
-                if buffer[at] == COMMA:
-                    at = _skip_blanks(buffer, at + 1, end)
-                    if at >= end or buffer[at] != QUOTE:
-                        break
-                continue
-            if buffer[at] != QUOTE:
-                break
-            name = at + 1
-            at, _ = _skip_text(buffer, name, end)
-            if at <= name:
-                break
-            length = at - name
-            place = finder[
-                perfect_hash_slot(
+                name = at + 1
+                at, _ = _skip_text(buffer, name, end)
+                if at <= name:
+                    break
+                length, middle = at - name, name + (at - name) // 2
+                slot = perfect_hash_slot(
                     scope,
                     length,
                     np.int64(buffer[name]),
-                    np.int64(buffer[name + length // 2]),
+                    np.int64(buffer[middle]),
                     np.int64(buffer[at - 1]),
                     factor,
                 )
-            ]
-            if (
-                place < 0
-                or scope_of[place] != scope
-                or name_lengths[place] != length
-                or not _matches(buffer, name, end, names, name_begins[place], length)
-            ):
-                break
-            bit = one << np.uint64(place)
-            if bits & bit:
-                break
-            bits |= bit
-            at = _skip_blanks(buffer, at + 1, end)
-            if at >= end or buffer[at] != COLON:
-                break
-            at = _skip_blanks(buffer, at + 1, end)
-            if at >= end:
-                break
-            kind = types[place]
-            if kind == OBJECT:
-                if buffer[at] != OPEN_OBJECT:
+                field = np.int64(slots[slot])
+                if (
+                    field < 0
+                    or scopes[field] != scope
+                    or name_lengths[field] != length
+                    or not _matches(buffer, name, end, names, name_begins[field], length)
+                    or bits & one << np.uint64(field)
+                ):
                     break
-                begins[place, row] = at
-                scope, outer, opened = opens[place], np.int64(place), True
+                bits |= one << np.uint64(field)
                 at = _skip_blanks(buffer, at + 1, end)
-                continue
-            order[count] = place
-            count += 1
-            if kind == TEXT or kind == CHOICE:
-                if buffer[at] != QUOTE:
+                if at >= end or buffer[at] != COLON:
                     break
-                begin = at + 1
-                at, characters = _skip_text(buffer, begin, end)
+                at = _skip_blanks(buffer, at + 1, end)
+                if at >= end:
+                    break
+                kind = types[field]
+                if kind == OBJECT:
+                    if buffer[at] != OPEN_OBJECT:
+                        break
+                    begins[field, row] = at
+                    scope, outer, is_first = opens[field], field, True
+                    at = _skip_blanks(buffer, at + 1, end)
+                    continue
+                order[count] = field
+                count += 1
+                at, begin, length, number = _parse_value(buffer, at, end, kind)
                 if at < 0:
                     break
-                begins[place, row], lengths[place, row], numbers[place, row] = (
-                    begin,
-                    at - begin,
-                    characters,
-                )
                 if kind == CHOICE:
                     number = -1
-                    for option in range(option_begins[place], option_ends[place]):
-                        if option_lengths[option] == at - begin and _matches(
-                            buffer, begin, end, options, option_texts[option], at - begin
+                    for option in range(first_options[field], end_options[field]):
+                        if option_lengths[option] == length and _matches(
+                            buffer, begin, end, options, option_begins[option], length
                         ):
-                            number = option - option_begins[place]
+                            number = option - first_options[field]
                             break
                     if number < 0:
                         break
-                    numbers[place, row] = number
-                at += 1
-            elif kind == WHOLE:
-                begin = at
-                at, number = _parse_number(buffer, begin, end)
-                if at < 0:
-                    break
-                begins[place, row], lengths[place, row], numbers[place, row] = (
-                    begin,
-                    at - begin,
-                    number,
-                )
-            elif kind == BOOL:
-                is_true = _matches(buffer, at, end, _WORDS, 0, 4)
-                if not is_true and not _matches(buffer, at, end, _WORDS, 4, 5):
-                    break
-                length = 4 if is_true else 5
-                begins[place, row], lengths[place, row], numbers[place, row] = (
-                    at,
-                    length,
-                    1 if is_true else 0,
-                )
-                at += length
-            else:
-                if buffer[at] != OPEN_LIST:
-                    break
-                begin = at + 1
-                at, items = _skip_list(buffer, at, end)
-                if at < 0:
-                    break
-                begins[place, row], lengths[place, row], numbers[place, row] = (
-                    begin,
-                    at - 1 - begin,
-                    items,
-                )
-            opened = False
+                begins[field, row], lengths[field, row], numbers[field, row] = begin, length, number
+            # a member has ended: another one follows, or the object ends
+            is_first = False
             at = _skip_blanks(buffer, at, end)
             if at >= end or (buffer[at] != COMMA and buffer[at] != CLOSE_OBJECT):
                 break
@@ -361,112 +427,20 @@ def scan_events(
                 at = _skip_blanks(buffer, at + 1, end)
                 if at >= end or buffer[at] != QUOTE:
                     break
-        if (
-            not whole
-            or _skip_blanks(buffer, at, end) != end
-            or not bits & one << np.uint64(kind_place)
-        ):
+        if not is_closed or _skip_blanks(buffer, at, end) != end:
             continue
-        number = numbers[kind_place, row]
-        wanted = required[number]
-        if numbers[op_place, row] == retract and not bits & one << np.uint64(
-            data_place
-        ):  # a retraction needs no data
-            wanted &= ~data_bits
-        if wanted & ~bits or bits & ~allowed[number]:
+        if not bits & one << np.uint64(kind_field):
             continue
-        fits = True
+        kind = numbers[kind_field, row]
+        missing = required[kind] & ~bits
+        # a retraction needs no data
+        if numbers[op_field, row] == retract and not bits & one << np.uint64(data_field):
+            missing &= ~data_bits
+        fits = not (missing or bits & ~allowed[kind])
         for nth in range(count):
-            place = order[nth]
-            value = numbers[place, row]
-            fits = fits and lowest[number, place] <= value <= highest[number, place]
+            field = order[nth]
+            value = numbers[field, row]
+            fits = fits and lowest[kind, field] <= value <= highest[kind, field]
         if fits:
             found[row], is_event[row] = bits, True
     return found, is_event
-
-
-@compiled
-def write_data(
-    rows,
-    buffer,
-    kinds,
-    found,
-    begins,
-    lengths,
-    has_data,
-    data,
-    types,
-    names,
-    name_begins,
-    name_lengths,
-    defaults,
-    default_begins,
-    default_lengths,
-    size,
-):
-    """The data of some events as JSON, as its model gives it, without those fields that are missing; at most `size` bytes in all."""
-    copy, one = np.empty(size, np.uint8), np.uint64(1)
-    copy_begins, copy_lengths = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
-    to = 0
-    for nth in range(len(rows)):
-        row = rows[nth]
-        copy_begins[nth] = to
-        if not found[row] & has_data:
-            continue
-        copy[to] = OPEN_OBJECT
-        to += 1
-        for place in data[kinds[row]]:
-            if place < 0:
-                break
-            is_given = found[row] & one << np.uint64(place)
-            if not is_given and default_lengths[place] == 0:
-                continue
-            if copy[to - 1] != OPEN_OBJECT:
-                copy[to] = COMMA
-                to += 1
-            copy[to] = QUOTE
-            to += 1
-            for at in range(name_begins[place], name_begins[place] + name_lengths[place]):
-                copy[to] = names[at]
-                to += 1
-            copy[to], copy[to + 1] = QUOTE, COLON
-            to += 2
-            if not is_given:
-                for at in range(
-                    default_begins[place], default_begins[place] + default_lengths[place]
-                ):
-                    copy[to] = defaults[at]
-                    to += 1
-                continue
-            kind, begin, end = (
-                types[place],
-                begins[place, row],
-                begins[place, row] + lengths[place, row],
-            )
-            if kind == LIST:
-                copy[to] = OPEN_LIST
-                to += 1
-                is_inside = False
-                for at in range(begin, end):
-                    byte = buffer[at]
-                    is_inside = is_inside != (byte == QUOTE)
-                    if is_inside or byte > BLANK:  # without blanks between the items
-                        copy[to] = byte
-                        to += 1
-                copy[to] = CLOSE_LIST
-                to += 1
-                continue
-            is_text = kind == TEXT or kind == CHOICE
-            if is_text:
-                copy[to] = QUOTE
-                to += 1
-            for at in range(begin, end):
-                copy[to] = buffer[at]
-                to += 1
-            if is_text:
-                copy[to] = QUOTE
-                to += 1
-        copy[to] = CLOSE_OBJECT
-        to += 1
-        copy_lengths[nth] = to - copy_begins[nth]
-    return copy[:to], copy_begins, copy_lengths

@@ -1,4 +1,4 @@
-"""Parsing the records of Kafka's batches."""
+"""Parsing record batches of Kafka's message format 2."""
 
 import numpy as np
 
@@ -8,7 +8,11 @@ from columnar.kernels.jit import compiled
 
 @compiled
 def _parse_varint(buffer, at, end):
-    """A number of one to ten bytes, seven bits each, its sign in the lowest bit; and where it ends: -1 if it does not."""
+    """Parse a zigzag varint of one to ten bytes that begins at `at`.
+
+    Returns:
+        The number, and where it ends: -1 if it does not end before `end`.
+    """
     value, shift = np.uint64(0), np.uint64(0)
     while at < end and shift < np.uint64(64):
         byte = np.uint64(buffer[at])
@@ -22,13 +26,23 @@ def _parse_varint(buffer, at, end):
 
 @compiled
 def parse_records(buffer: Array, ends: Array, counts: Array) -> tuple[Array, bool]:
-    """Records of batches of Kafka's format 2, by where each batch ends and how many it should have; one byte stands behind the last one.
+    """Parse the records of several batches. Headers of records are skipped.
 
-    Shape (6, records): offset and time, both less those of the batch, key and value, each by where it begins and its length (-1: null). And whether these are all the bytes of each batch.
+    Args:
+        buffer: uint8, the decompressed records of all batches, and one more byte.
+        ends: int64, shape (batches,): where each batch ends.
+        counts: int64, shape (batches,): how many records the header of each batch states.
+
+    Returns:
+        int64, shape (6, records): the offset and the timestamp, both relative to the batch; where
+        the key begins and its length; where the value begins and its length. A length of -1 is
+        null. The second item says whether the batches are well-formed and their records take all
+        their bytes; if not, the array is not to be used.
     """
     total, at = 0, 0
     for number in range(len(ends)):
-        if counts[number] < 0 or counts[number] > ends[number] - at:  # each record takes some bytes
+        # each record takes at least one byte
+        if counts[number] < 0 or counts[number] > ends[number] - at:
             return np.empty((6, 0), np.int64), False
         total, at = total + counts[number], ends[number]
     columns, at, row = np.empty((6, total), np.int64), 0, 0
@@ -39,9 +53,8 @@ def parse_records(buffer: Array, ends: Array, counts: Array) -> tuple[Array, boo
             if at < 0 or size < 1 or size > end - at:
                 return columns, False
             following = at + size
-            columns[1, row], at = _parse_varint(
-                buffer, at + 1, following
-            )  # behind a byte of attributes
+            # one byte of attributes comes before the timestamp
+            columns[1, row], at = _parse_varint(buffer, at + 1, following)
             if at >= 0:
                 columns[0, row], at = _parse_varint(buffer, at, following)
             for part in range(2):
@@ -52,7 +65,7 @@ def parse_records(buffer: Array, ends: Array, counts: Array) -> tuple[Array, boo
                     return columns, False
                 columns[2 + 2 * part, row], columns[3 + 2 * part, row] = at, length
                 at += max(length, 0)
-            at = following  # headers are not looked at
+            at = following
             row += 1
         if at != end:
             return columns, False

@@ -1,4 +1,8 @@
-"""Sets of numbers below 2^32: a hash table with open addressing, and a bitmap."""
+"""Sets of numbers below 2^32: a hash table with open addressing, and a bitmap.
+
+The hash table is a uint32 array of any length whose free slots are 0. It holds numbers above 0: the
+number 0 is stored and looked up as 1. The bitmap is a uint32 array with one bit for each number.
+"""
 
 import numpy as np
 
@@ -8,7 +12,7 @@ from columnar.kernels.jit import compiled, inlined
 
 @inlined
 def _find_slot(slots: Array, number: int) -> int:
-    """Where a number stands in a table of numbers above 0 of any size, or the free slot where it is to be put."""
+    """Return the slot that has a number above 0, or the free slot where it belongs."""
     slot = np.int64(
         (np.uint64(number) * np.uint64(0x9E3779B1) & np.uint64(0xFFFFFFFF)) * np.uint64(len(slots))
         >> np.uint64(32)
@@ -22,7 +26,15 @@ def _find_slot(slots: Array, number: int) -> int:
 
 @compiled
 def set_contains(slots: Array, numbers: Array) -> Array:
-    """Which numbers below 2^32 are in a table; 0 is taken for 1."""
+    """Look up numbers in a hash table.
+
+    Args:
+        slots: uint32, the table, with at least one free slot.
+        numbers: uint32, shape (rows,).
+
+    Returns:
+        bool, shape (rows,): whether the table has the number. 0 and 1 count as one number.
+    """
     known = np.empty(len(numbers), np.bool_)
     for row in range(len(numbers)):
         known[row] = slots[_find_slot(slots, max(numbers[row], np.uint32(1)))] != 0
@@ -31,7 +43,16 @@ def set_contains(slots: Array, numbers: Array) -> Array:
 
 @compiled
 def set_insert(slots: Array, numbers: Array) -> int:
-    """Put numbers below 2^32 into a table with room for them; how many were not in it."""
+    """Insert numbers into a hash table.
+
+    Args:
+        slots: uint32, the table, written here. It must have more free slots than there are new
+            numbers: the kernel would not end otherwise.
+        numbers: uint32, shape (rows,).
+
+    Returns:
+        How many distinct numbers were not in the table.
+    """
     new = 0
     for row in range(len(numbers)):
         number = max(numbers[row], np.uint32(1))
@@ -43,7 +64,15 @@ def set_insert(slots: Array, numbers: Array) -> int:
 
 @compiled
 def bitmap_contains(flags: Array, numbers: Array) -> Array:
-    """Which numbers have their bit set, among words of 32 bits."""
+    """Look up numbers in a bitmap.
+
+    Args:
+        flags: uint32, the bitmap; it must have a bit for each of the numbers.
+        numbers: uint32, shape (rows,).
+
+    Returns:
+        bool, shape (rows,): whether the number's bit is set.
+    """
     known = np.empty(len(numbers), np.bool_)
     for row in range(len(numbers)):
         known[row] = (
@@ -55,7 +84,15 @@ def bitmap_contains(flags: Array, numbers: Array) -> Array:
 
 @compiled
 def bitmap_insert(flags: Array, numbers: Array) -> int:
-    """Set the bits of numbers; how many were not set."""
+    """Insert numbers into a bitmap.
+
+    Args:
+        flags: uint32, the bitmap, written here; it must have a bit for each of the numbers.
+        numbers: uint32, shape (rows,).
+
+    Returns:
+        How many distinct numbers were not in the bitmap.
+    """
     new = 0
     for row in range(len(numbers)):
         word, bit = numbers[row] >> np.uint32(5), np.uint32(1) << (numbers[row] & np.uint32(31))

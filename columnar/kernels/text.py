@@ -1,4 +1,4 @@
-"""Copying texts and encoding them for ClickHouse."""
+"""Copying texts, and encoding them for ClickHouse."""
 
 import numpy as np
 
@@ -7,15 +7,26 @@ from columnar.kernels.jit import compiled
 
 
 @compiled
-def copy_texts(copy: Array, place: int, buffer: Array, begins: Array, lengths: Array) -> Array:
-    """Copy the texts one after another, from `place` on, and tell where each begins."""
-    places = np.empty(len(begins), np.int64)
+def copy_texts(target: Array, position: int, buffer: Array, begins: Array, lengths: Array) -> Array:
+    """Copy texts one after another into `target`.
+
+    Args:
+        target: uint8; written from `position` on. It must hold `position + lengths.sum()` bytes.
+        position: where the first text goes.
+        buffer: uint8, the bytes of the texts.
+        begins: int64, shape (texts,).
+        lengths: int64, shape (texts,), in bytes.
+
+    Returns:
+        int64, shape (texts,): where each text begins in `target`.
+    """
+    positions = np.empty(len(begins), np.int64)
     for row in range(len(begins)):
-        places[row] = place
+        positions[row] = position
         for at in range(begins[row], begins[row] + lengths[row]):
-            copy[place] = buffer[at]
-            place += 1
-    return places
+            target[position] = buffer[at]
+            position += 1
+    return positions
 
 
 @compiled
@@ -27,35 +38,58 @@ def prepend_texts(
     begins: Array,
     lengths: Array,
 ) -> tuple[Array, Array, Array]:
-    """Each text behind its prefix: bytes, begins, lengths."""
-    whole = prefix_lengths + lengths
-    copy, places = np.empty(whole.sum(), np.uint8), np.empty(len(begins), np.int64)
-    place = 0
+    """Concatenate each prefix with its text.
+
+    Args:
+        prefixes: uint8, the bytes of the prefixes.
+        prefix_begins: int64, shape (texts,): one prefix for each text.
+        prefix_lengths: int64, shape (texts,).
+        buffer: uint8, the bytes of the texts.
+        begins: int64, shape (texts,).
+        lengths: int64, shape (texts,).
+
+    Returns:
+        A new column of texts: uint8 bytes without gaps, int64 begins, int64 lengths.
+    """
+    total = prefix_lengths + lengths
+    joined, positions = np.empty(total.sum(), np.uint8), np.empty(len(begins), np.int64)
+    position = 0
     for row in range(len(begins)):
-        places[row] = place
+        positions[row] = position
         for at in range(prefix_begins[row], prefix_begins[row] + prefix_lengths[row]):
-            copy[place] = prefixes[at]
-            place += 1
+            joined[position] = prefixes[at]
+            position += 1
         for at in range(begins[row], begins[row] + lengths[row]):
-            copy[place] = buffer[at]
-            place += 1
-    return copy, places, whole
+            joined[position] = buffer[at]
+            position += 1
+    return joined, positions, total
 
 
 @compiled
 def encode_native(buffer: Array, begins: Array, lengths: Array) -> Array:
-    """A column of ClickHouse's `String`."""
+    """Encode a column of `String` in ClickHouse's Native format.
+
+    Each text follows its length, which is an unsigned LEB128 integer (of at most 5 bytes).
+
+    Args:
+        buffer: uint8, the bytes of the texts.
+        begins: int64, shape (texts,).
+        lengths: int64, shape (texts,), each below 2^35.
+
+    Returns:
+        uint8: a view of a new array that is at most 5 bytes a text larger than the texts.
+    """
     column = np.empty(lengths.sum() + 5 * len(begins), np.uint8)
-    place = 0
+    position = 0
     for row in range(len(begins)):
         length = lengths[row]
         while length > 0x7F:
-            column[place] = length & 0x7F | 0x80
+            column[position] = length & 0x7F | 0x80
             length >>= 7
-            place += 1
-        column[place] = length
-        place += 1
+            position += 1
+        column[position] = length
+        position += 1
         for at in range(begins[row], begins[row] + lengths[row]):
-            column[place] = buffer[at]
-            place += 1
-    return column[:place]
+            column[position] = buffer[at]
+            position += 1
+    return column[:position]
