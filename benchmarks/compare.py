@@ -48,7 +48,7 @@ from benchmarks.exactness import Exactness, exactness
 from benchmarks.measuring import say
 from benchmarks.producing import campaign
 from operations.bootstrap import default_plan
-from operations.gc_tuning import collect_seldom
+from operations.gc_tuning import tune_collector
 from operations.registry import read_registry_files
 from pravah.settings import Settings
 from schemas.registry import Registry
@@ -281,7 +281,7 @@ def main() -> int:
     options = _options()
     engines: list[str] = options.engines.split(",")
     registry, plan = read_registry_files(reference.registry_files()), default_plan()
-    collect_seldom()
+    tune_collector()
     rounds: list[Round] = []
     if options.rounds:
         with filled(registry, campaign(registry, plan, options.events)) as settings:

@@ -42,7 +42,7 @@ from benchmarks.measuring import (
 from benchmarks.producing import Mix, campaign
 from benchmarks.recovery import recover
 from operations.bootstrap import default_plan
-from operations.gc_tuning import collect_seldom
+from operations.gc_tuning import tune_collector
 from operations.registry import read_registry_files
 from pravah.days import KOLKATA, day_of
 from pravah.settings import Settings
@@ -146,7 +146,7 @@ def main() -> int:
     with parts.timed("reading and checking the files, s"):
         registry = registry_from_csv(files)
     del files
-    collect_seldom()
+    tune_collector()
     different = 0
     with (
         running(

@@ -28,7 +28,7 @@ from clickhouse_driver import Client
 import reference
 import stack
 from operations.bootstrap import prepare
-from operations.gc_tuning import collect_seldom
+from operations.gc_tuning import tune_collector
 from operations.registry import read_registry_files
 from operations.worker_processes import start_worker, stop_worker
 from pravah.producer import EventProducer
@@ -120,7 +120,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     registry = read_registry_files(reference.registry_files())
-    collect_seldom()
+    tune_collector()
     with (
         tempfile.TemporaryDirectory(prefix="pravah-soak-") as folder,
         stack.running(Path(folder) / "home") as running,

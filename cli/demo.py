@@ -22,9 +22,9 @@ import reference
 import stack
 from cli.reconcile import differences_table
 from operations.bootstrap import prepare
-from operations.gc_tuning import collect_seldom
+from operations.gc_tuning import tune_collector
 from operations.registry import read_registry_files
-from operations.worker_processes import StalledError, StallWatch, last_lines, working
+from operations.worker_processes import StalledError, StallWatch, last_lines, running_worker
 from pravah.producer import EventProducer
 from pravah.settings import Settings
 from producers.simulator import SimulationOptions, simulate
@@ -89,7 +89,7 @@ def demo(
     shutil.rmtree(home, ignore_errors=True)
     began = time.monotonic()
     registry = read_registry_files(reference.registry_files())
-    collect_seldom()
+    tune_collector()
     with ExitStack() as opened:
         settings = opened.enter_context(
             stack.running(home, lambda text: console.print(f"[dim]{text}"))
@@ -97,7 +97,7 @@ def demo(
         prepare(settings, lambda text: console.print(f"[dim]{text}"), registry=registry)
         log = home / "logs" / "worker.log"
         clickhouse = opened.enter_context(connect(settings.clickhouse, "writer"))
-        with working(settings, log) as worker:
+        with running_worker(settings, log) as worker:
             try:
                 sent, rolling = _campaign(
                     settings,

@@ -12,7 +12,7 @@ from clickhouse_driver import Client
 from cli.progress import progress
 from cli.replay.log_at_rest import ReplayRefusedError, log_begins, no_worker_reads
 from operations.bootstrap import default_dictionary
-from operations.worker_processes import StallWatch, working
+from operations.worker_processes import StallWatch, running_worker
 from pravah.settings import Settings
 from producers.topics.registry import read_registry
 from rollup.rebuild import Span, rebuild_chunks
@@ -72,7 +72,7 @@ def from_log(
         began, records = time.monotonic(), 0
         with (
             Lag(settings.kafka, clickhouse) as lag,
-            working(settings, settings.home / "logs" / "replay.log"),
+            running_worker(settings, settings.home / "logs" / "replay.log"),
         ):
             total = sum(lag.ends().values()) - sum(lost.values())
             watch = StallWatch()
