@@ -13,7 +13,7 @@ from operations.bootstrap import default_dictionary, default_plan
 from operations.registry import read_registry_files
 from pravah.events import MODELS
 from producers.simulator import Delivery, SimulationOptions, simulate
-from producers.simulator.corruption import BREAKAGES
+from producers.simulator.corruption import CORRUPTIONS
 from schemas.registry import Registry
 from tests.support import oracle
 
@@ -110,7 +110,7 @@ def test_an_event_of_no_unit_is_skipped(chhattisgarh: Registry, unit: object) ->
 
 def test_broken_records_end_no_peer(chhattisgarh: Registry) -> None:
     deliveries = campaign(chhattisgarh, broken=0.5)
-    assert sum(delivery.sort == "broken" for delivery in deliveries) > len(BREAKAGES)
+    assert sum(delivery.sort == "broken" for delivery in deliveries) > len(CORRUPTIONS)
     counted(Counting(chhattisgarh, default_dictionary()), deliveries)
 
 

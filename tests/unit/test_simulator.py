@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from pravah.days import day_of, day_of_micros, instant_micros
 from pravah.units import level_of, routing_key
 from producers.simulator import Delivery, SimulationOptions, simulate
-from producers.simulator.corruption import BREAKAGES, Surroundings
+from producers.simulator.corruption import CORRUPTIONS, CorruptionContext
 from rollup.validation import Rejected, Validator
 from schemas.plan import Plan
 from schemas.registry import Registry, registry_from_csv
@@ -339,7 +339,7 @@ def test_booths_report_before_and_after_they_move_to_a_new_district(
     assert any(event["unit"] == "CG-D-D9" for _, event in events(half_year))
 
 
-@pytest.mark.parametrize("breakage", BREAKAGES)
+@pytest.mark.parametrize("breakage", CORRUPTIONS)
 def test_every_way_to_break_an_event_is_refused(breakage: str) -> None:
     good = {
         "event_id": "4da68c3e-ba54-504d-bb6f-05ef74799a76",
@@ -352,12 +352,12 @@ def test_every_way_to_break_an_event_is_refused(breakage: str) -> None:
         "data": {"platform": "facebook", "posts": 2},
     }
     check = validator(small_world.registry())
-    around = Surroundings(("CG-AC999",), "CG-AC002-B0005")
+    around = CorruptionContext(("CG-AC999",), "CG-AC002-B0005")
     for seed in range(30):
-        value = BREAKAGES[breakage](good, Random(seed), around)
-        assert isinstance(check.validate(0, Arrived(0, 1_646_500_000_000, None, value)), Rejected), (
-            value
-        )
+        value = CORRUPTIONS[breakage](good, Random(seed), around)
+        assert isinstance(
+            check.validate(0, Arrived(0, 1_646_500_000_000, None, value)), Rejected
+        ), value
     assert not isinstance(
         check.validate(0, Arrived(0, 1_646_500_000_000, None, orjson.dumps(good))), Rejected
     )
