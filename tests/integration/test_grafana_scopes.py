@@ -6,6 +6,7 @@ from datetime import date, datetime
 import pytest
 from clickhouse_driver import Client
 
+from cli.grafana import account_statements
 from schemas.contacts import contacts_from_csv
 from schemas.scopes import readable, row_filters
 from sinks.connection import connect
@@ -167,3 +168,12 @@ def test_headquarters_and_the_states_own_account_are_as_before(deployment: Deplo
             assert client.execute("SELECT count() FROM units") == deployment.clickhouse.execute(
                 "SELECT count() FROM units"
             )
+
+
+def test_statements_for_a_server_of_ones_own_are_clickhouses(writer: Client) -> None:
+    for cluster in (None, "india"):
+        statements = account_statements("CG-D-RPR", "pravah", cluster)
+        for statement in statements:
+            assert writer.execute(f"EXPLAIN AST {statement.rstrip(';')}"), statement
+            assert ("ON CLUSTER india" in statement) == (cluster is not None)
+        assert any("journal_local" in one for one in statements) == (cluster is not None)

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from clickhouse_driver import Client
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from cli.grafana import account_statements
 from cli.main import app
 from grafana.desired import Wanted
 from grafana.files import provisioning_files
@@ -393,12 +391,3 @@ def test_a_district_has_files_without_alerts() -> None:
         "/dashboards",
     )
     assert not any(path.parts[0] == "alerting" for path in files)
-
-
-def test_statements_for_a_server_of_ones_own_are_clickhouses(writer: Client) -> None:
-    for cluster in (None, "india"):
-        statements = account_statements("CG-D-RPR", "pravah", cluster)
-        for statement in statements:
-            assert writer.execute(f"EXPLAIN AST {statement.rstrip(';')}"), statement
-            assert ("ON CLUSTER india" in statement) == (cluster is not None)
-        assert any("journal_local" in one for one in statements) == (cluster is not None)
