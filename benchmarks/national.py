@@ -47,7 +47,8 @@ from operations.registry import read_registry_files
 from pravah.days import KOLKATA, day_of
 from pravah.settings import Settings
 from producers.topics.registry import publish_registry
-from schemas.registry import Registry, registry_from_csv
+from schemas.registry import Registry
+from schemas.registry_readers import registry_from_csv
 from sinks.connection import connect
 from sinks.deployment import REGISTRY, set_fact
 from sinks.dimensions import load_registry

@@ -18,7 +18,8 @@ from pravah.errors import PravahError
 from pravah.settings import Settings
 from producers.topics.registry import publish_registry, read_registry
 from schemas.moves import Difference, compare
-from schemas.registry import Registry, registry_from_csv
+from schemas.registry import Registry
+from schemas.registry_readers import registry_from_csv
 from sinks.connection import connect
 from sinks.deployment import REGISTRY, get_fact, set_fact
 from sinks.dimensions import load_registry, proposed

@@ -4,16 +4,9 @@ import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from schemas.registry import (
-    REQUIRED_PARENTS,
-    Edge,
-    Finding,
-    Registry,
-    RegistryError,
-    Unit,
-    days_of_row,
-    registry_from_units,
-)
+from schemas.registry import Edge, Finding, Registry, RegistryError, Unit
+from schemas.registry_checks import REQUIRED_PARENTS
+from schemas.registry_readers import days_of_row, registry_from_units
 
 COLUMNS = ("unit", "parent", "valid_from", "valid_to")
 

@@ -27,7 +27,7 @@ from pravah.kafka import client_options
 from pravah.settings import KafkaSettings, Settings
 from pravah.topics import EVENTS
 from schemas.metrics import MetricDictionary
-from schemas.registry import registry_from_csv
+from schemas.registry_readers import registry_from_csv
 from sinks.connection import connect
 
 FLUSH_SECONDS = 1.0

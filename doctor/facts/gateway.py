@@ -19,7 +19,7 @@ from producers.gateway.status import Status, status
 from producers.gateway.store import FILE, PullState, pulls, reading
 from producers.mapping.form_mapping import FormMapping, MappingError
 from schemas.entries import decode_entries
-from schemas.registry import registry_from_entries
+from schemas.registry_readers import registry_from_entries
 
 
 @dataclass(frozen=True)

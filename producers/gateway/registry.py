@@ -15,7 +15,8 @@ from producers.gateway.store import Store, StoreBusyError
 from producers.mapping.gazetteer import Gazetteer
 from producers.topics.registry import read_registry, read_registry_position
 from schemas.entries import decode_entries, encode_entries
-from schemas.registry import Registry, RegistryError, registry_from_entries
+from schemas.registry import Registry, RegistryError
+from schemas.registry_readers import registry_from_entries
 
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS, _WAIT_SECONDS = 30.0, 2.0

@@ -14,7 +14,8 @@ from pravah.settings import KafkaSettings
 from pravah.topics import UNITS
 from producers.topics.reader import read_topic
 from schemas.entries import EntryReader, encoded_entries
-from schemas.registry import Registry, registry_from_entries
+from schemas.registry import Registry
+from schemas.registry_readers import registry_from_entries
 
 if TYPE_CHECKING:
     from aiokafka.producer.message_accumulator import BatchBuilder

@@ -22,7 +22,8 @@ from pravah.kafka import client_options
 from pravah.producer import EventProducer
 from pravah.settings import Settings
 from pravah.topics import EVENTS, REJECTED
-from schemas.registry import Registry, registry_from_csv
+from schemas.registry import Registry
+from schemas.registry_readers import registry_from_csv
 from sinks.recount import durable_cut, recount
 from tests.support import oracle, small_world
 from tests.support.deployment import Deployment, empty, until

@@ -17,14 +17,8 @@ from pydantic import ValidationError
 from pravah.days import LAST_DAY, date_of, day_of, day_of_micros, instant_micros
 from pravah.units import LEVELS, level_of, routing_key
 from schemas.entries import EntryReader, decode_entries, encode_entries, encoded_entries
-from schemas.registry import (
-    Entry,
-    EntryParent,
-    Registry,
-    RegistryError,
-    registry_from_csv,
-    registry_from_entries,
-)
+from schemas.registry import Entry, EntryParent, Registry, RegistryError
+from schemas.registry_readers import registry_from_csv, registry_from_entries
 from tests.support import oracle, small_world
 
 REGISTRY = small_world.registry()

@@ -10,7 +10,8 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from schemas.metrics import MetricDictionary
-from schemas.registry import Registry, registry_from_csv
+from schemas.registry import Registry
+from schemas.registry_readers import registry_from_csv
 
 FIRST_DAY = date(2022, 3, 1)
 

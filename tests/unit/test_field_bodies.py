@@ -16,7 +16,8 @@ from producers.mapping.gazetteer import Gazetteer, read_aliases
 from producers.mapping.pseudonyms import Pseudonymiser
 from producers.mapping.submissions import Submission
 from producers.mapping.tools import READERS, BodyError, Tool
-from schemas.registry import Registry, registry_from_csv
+from schemas.registry import Registry
+from schemas.registry_readers import registry_from_csv
 from tests.support.field_bodies import commcare, glific, kobo, odk, rapidpro
 from tests.support.field_bodies.case import KEY, Case
 

@@ -11,7 +11,7 @@ import pytest
 
 import reference
 from reference.national import apportion, booths_by_state, generate
-from schemas.registry import registry_from_csv
+from schemas.registry_readers import registry_from_csv
 
 WITHOUT_ASSEMBLIES = {"AN", "CH", "DH", "LA", "LD"}
 

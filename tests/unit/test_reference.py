@@ -13,7 +13,8 @@ import reference
 from pravah.days import day_of
 from reference.build import REGISTRY, source, write
 from schemas.plan import Plan
-from schemas.registry import Registry, registry_from_csv
+from schemas.registry import Registry
+from schemas.registry_readers import registry_from_csv
 
 JANUARY_2022, SEPTEMBER_2022 = "2022-01-01", "2022-09-30"
 

@@ -20,7 +20,8 @@ from producers.simulator import Delivery, SimulationOptions, simulate
 from producers.simulator.corruption import CORRUPTIONS, CorruptionContext
 from rollup.validation import Rejected, Validator
 from schemas.plan import Plan
-from schemas.registry import Registry, registry_from_csv
+from schemas.registry import Registry
+from schemas.registry_readers import registry_from_csv
 from tests.support import small_world
 
 PLAN = """
