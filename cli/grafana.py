@@ -16,7 +16,7 @@ from grafana.lint import findings
 from grafana.notifications import Contacts
 from grafana.provisioning import Change, GrafanaError, GrafanaServer
 from pravah.settings import ClickHouseUser, Settings
-from schemas.scopes import readable, row_filters
+from schemas.scopes import list_grants, row_filters
 
 grafana = typer.Typer(
     no_args_is_help=True,
@@ -318,7 +318,7 @@ def account_statements(unit: str, database: str, cluster: str | None) -> list[st
             f" SELECT USING {condition} TO {user};"
             for table, condition in tables
         ),
-        *(f"GRANT{on_cluster} {grant} TO {user};" for grant in readable(database)),
+        *(f"GRANT{on_cluster} {grant} TO {user};" for grant in list_grants(database)),
         *(
             f"GRANT{on_cluster} SELECT ON {database}.{table}_local TO {user};"
             for table in sorted(spread)

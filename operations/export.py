@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from producers.gateway import telemetry as gateway
-from schemas.export import FILES, rendered
+from schemas.export import FILES, render
 from streams import telemetry as worker
 
 METRICS = "metrics.md"
@@ -50,7 +50,7 @@ def with_catalogues(page: str) -> str:
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     for file in FILES:
-        (folder / file).write_text(rendered(file), encoding="utf-8")
+        (folder / file).write_text(render(file), encoding="utf-8")
     (folder / METRICS).write_text(
         with_catalogues((folder / METRICS).read_text(encoding="utf-8")), encoding="utf-8"
     )

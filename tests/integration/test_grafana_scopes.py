@@ -8,7 +8,7 @@ from clickhouse_driver import Client
 
 from cli.grafana import account_statements
 from schemas.contacts import contacts_from_csv
-from schemas.scopes import readable, row_filters
+from schemas.scopes import list_grants, row_filters
 from sinks.connection import connect
 from sinks.control_room import load_contacts
 from sinks.migrate import Schema
@@ -111,7 +111,7 @@ def test_every_table_and_view_of_the_schema_is_named_or_withheld_on_purpose(
         ),
         *("plan_events_feed", "membership_events_feed", "board_done_refresh"),
     }
-    named = {grant.partition(" ON pravah.")[2] for grant in readable("pravah")}
+    named = {grant.partition(" ON pravah.")[2] for grant in list_grants("pravah")}
     known = {
         row[0]
         for row in deployment.clickhouse.execute(

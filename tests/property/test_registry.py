@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from pravah.days import LAST_DAY, date_of, day_of, day_of_micros, instant_micros
 from pravah.units import LEVELS, level_of, routing_key
-from schemas.entries import EntryReader, decode_entries, encode_entries, encoded_entries
+from schemas.entries import EntryReader, decode_entries, encode_entries, encode_records
 from schemas.registry import Entry, EntryParent, Registry, RegistryError
 from schemas.registry_readers import registry_from_csv, registry_from_entries
 from tests.support import oracle, small_world
@@ -186,7 +186,7 @@ def test_entries_read_in_bulk_give_the_registry_or_the_findings_that_the_models_
     assert fate(bulk) == fate(decode_entries(b"[" + b",".join(values) + b"]")) == expected
     if isinstance(expected, dict):
         registry = Registry(expected.values())
-        assert list(encoded_entries(registry)) == [
+        assert list(encode_records(registry)) == [
             (entry.unit, entry.model_dump_json().encode()) for entry in registry.entries()
         ]
         assert [told(entry) for entry in decode_entries(encode_entries(registry))] == list(
