@@ -385,7 +385,7 @@ def _start(settings: Settings, engine: str, log: Path, *options: str) -> "subpro
         sys.executable,
         "-m",
         "stack",
-        "become",
+        "run-bound",
         str(os.getpid()),
         str(PEERS_PYTHON),
         str(program),

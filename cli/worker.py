@@ -25,8 +25,8 @@ from streams.registry_feed import RegistryFeed
 log = logging.getLogger(__name__)
 
 _SHUTDOWN_SECONDS = 30
-# How long a thread that returns from a kernel waits for the interpreter. Python's default of 5 ms is
-# as long as a batch takes: threads that fetch, validate, fold and write waited for one another.
+# How long a thread that returns from a kernel waits for the interpreter. Python's default of 5 ms
+# is as long as a batch takes: threads that fetch, validate, fold and write waited for one another.
 _SWITCH_SECONDS = 0.000_5
 
 

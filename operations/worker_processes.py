@@ -35,7 +35,15 @@ def start_worker(
         environment: further variables.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "stack", "become", str(os.getpid()), sys.executable, *program]
+    command = [
+        sys.executable,
+        "-m",
+        "stack",
+        "run-bound",
+        str(os.getpid()),
+        sys.executable,
+        *program,
+    ]
     variables = {
         "PRAVAH_HOME": str(settings.home.resolve()),
         "PRAVAH_CONSUMER_GROUP": settings.consumer_group,
@@ -126,7 +134,7 @@ def _start_one(settings: Settings, place: int) -> "subprocess.Popen[bytes]":
         sys.executable,
         "-m",
         "stack",
-        "become",
+        "run-bound",
         str(os.getpid()),
         sys.executable,
         "-m",

@@ -27,7 +27,7 @@ import reference
 from pravah.settings import Settings
 from schemas.metrics import MetricDictionary
 from sinks.connection import connect
-from stack.install import installed
+from stack.install import ensure_installed
 
 HERE = Path(__file__).parent / "kafka_streams"
 JAVA_OPTIONS = (
@@ -86,7 +86,7 @@ def main() -> None:
         "user": account.user,
         "table": TABLE,
     }
-    java = str(installed().java)
+    java = str(ensure_installed().java)
     command = [
         java,
         *JAVA_OPTIONS,

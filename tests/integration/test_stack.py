@@ -23,7 +23,7 @@ from pravah.settings import Settings
 from pravah.topics import EVENTS
 from sinks.connection import connect, is_retryable
 from stack.errors import StackError
-from stack.install import installed, tools_folder
+from stack.install import ensure_installed, tools_folder
 from stack.supervisor import Supervisor
 from stack.topics import create_topics
 from tests.support.deployment import Deployment, until
@@ -150,9 +150,9 @@ def test_a_stack_that_starts_takes_no_port_that_another_has_chosen_and_not_opene
     first, second = Supervisor(tmp_path / "first"), Supervisor(tmp_path / "second")
     assert first.reserve(port)
     assert not second.reserve(port)
-    first.give_ports_back()
+    first.release_ports()
     assert second.reserve(port)
-    second.give_ports_back()
+    second.release_ports()
 
 
 def test_a_killed_supervisor_leaves_no_process(own_home: Path) -> None:
@@ -230,7 +230,7 @@ def test_the_tools_folder_may_be_named_from_where_one_stands(
     (tmp_path / "tools").symlink_to(tools_folder())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PRAVAH_TOOLS", "tools")
-    tools = installed()
+    tools = ensure_installed()
     assert tools.libchdb.is_relative_to(tmp_path / "tools")
     assert tools.libchdb.is_file()
 
@@ -251,7 +251,7 @@ def test_a_missing_tool_is_told_with_its_debian_package(
     with pytest.raises(
         StackError, match=f"{name} is missing; on Debian: apt-get install {package}"
     ):
-        installed()
+        ensure_installed()
 
 
 def test_readers_cannot_write_and_default_sees_nothing(deployment: Deployment) -> None:
