@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from producers.mapping.form_mapper import UnmappableError
 from producers.mapping.tools import READERS, BodyError, Tool, commcare, kobo, odk
 from tests.support.field_bodies import commcare as commcare_bodies
+from tests.support.field_bodies import corpora
 from tests.support.field_bodies import glific as glific_bodies
 from tests.support.field_bodies import kobo as kobo_bodies
 from tests.support.field_bodies import odk as odk_bodies
 from tests.support.field_bodies import rapidpro as rapidpro_bodies
-from tests.unit import test_field_bodies as corpora
 
 EXAMPLES = int(environ.get("FIELD_EXAMPLES", "60"))
 """Of each property and tool; raise it for a long run."""
@@ -100,7 +100,7 @@ def judged(tool: Tool, body: bytes) -> None:
         for submission in READERS[tool](body, {}):
             assert submission.changed_at.tzinfo is not None
             assert submission.name
-            for event in corpora.events(tool, submission):
+            for event in corpora.map_events(tool, submission):
                 assert 1 <= len(event["entity"]) <= 200
     except (BodyError, UnmappableError) as error:
         assert str(error)
