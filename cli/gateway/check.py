@@ -18,7 +18,7 @@ from producers.mapping.form_mapper import UnmappableError, map_submission
 from producers.mapping.form_mapping import FormMapping, MappingError
 from producers.mapping.gazetteer import Gazetteer, read_aliases
 from producers.mapping.pseudonyms import Pseudonymiser
-from producers.mapping.submissions import Observation
+from producers.mapping.submissions import MappedEvent
 from producers.mapping.tools import READERS, BodyError, Tool
 from schemas.registry import Registry
 
@@ -72,7 +72,7 @@ def check(
     Exit 1 if there are findings.
     """
     persons = Pseudonymiser.from_settings(Settings())
-    found: list[Observation] = []
+    found: list[MappedEvent] = []
     findings: list[str] = []
     try:
         how = FormMapping.from_toml(mapping.read_text(encoding="utf-8"))
@@ -143,7 +143,7 @@ def _tell(findings: list[str]) -> None:
     )
 
 
-def _show(found: list[Observation], units: Registry, *, own_key: bool) -> None:
+def _show(found: list[MappedEvent], units: Registry, *, own_key: bool) -> None:
     table = Table()
     for heading in ("event / घटना", "unit / इकाई", "when / कब", "data / विवरण"):
         table.add_column(heading, overflow="fold")

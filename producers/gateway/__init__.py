@@ -12,7 +12,7 @@
 | `units` | the unit registry as the gateway last saw it, and what a source may report for |
 | `status` | what came from whom, and who is silent |
 
-A hook's way: body → `producers.mapping.tools.<tool>.read_hook` → `Submission`s → `producers.mapping.form_mapper.map_submission` → `Observation`s → `intake` → outbox.
+A hook's way: body → `producers.mapping.tools.<tool>.read_hook` → `Submission`s → `producers.mapping.form_mapper.map_submission` → `MappedEvent`s → `intake` → outbox.
 
 A pull enters at the `Submission`, by a `IngestService` of its own, in the process of `pravah gateway serve` or another one:
 

@@ -36,7 +36,7 @@ from producers.mapping.form_mapper import UnmappableError, map_submission
 from producers.mapping.form_mapping import FormMapping, MappingError
 from producers.mapping.gazetteer import read_aliases
 from producers.mapping.pseudonyms import IssuedHashes, Pseudonymiser
-from producers.mapping.submissions import Observation, Submission
+from producers.mapping.submissions import MappedEvent, Submission
 from producers.mapping.tools import READERS, BodyError
 from producers.outbox import OutboxRecord, OutboxRelay, letter
 
@@ -101,7 +101,7 @@ class _Mapped(NamedTuple):
     """A submission, and what it stands for or why that cannot be told."""
 
     submission: Submission
-    observations: list[Observation]
+    mapped_events: list[MappedEvent]
     refusal: Refusal | None
 
 
@@ -371,7 +371,7 @@ class IngestService:
                     transaction,
                     source.name,
                     one.submission,
-                    one.observations,
+                    one.mapped_events,
                     anew=again is not None,
                 )
                 for one in mapped
@@ -473,7 +473,7 @@ class IngestService:
             )
             return Item(one.submission.name, "refused", refusal), 0
         item, events = take_state(
-            transaction, source.name, one.submission, one.observations, anew=again is not None
+            transaction, source.name, one.submission, one.mapped_events, anew=again is not None
         )
         if item.outcome == "accepted" or again is not None:
             self._keep(transaction, source, "submission", submission_json(one.submission), number)
@@ -497,7 +497,7 @@ class IngestService:
                 ),
             )
         try:
-            observations = map_submission(
+            mapped_events = map_submission(
                 mapping,
                 submission,
                 tool=source.tool,
@@ -511,9 +511,9 @@ class IngestService:
             self.units.check(
                 source.unit, one.unit, datetime.fromisoformat(str(one.content["occurred_at"]))
             )
-            for one in observations
+            for one in mapped_events
         )
-        return _Mapped(submission, observations, next(filter(None, checked), None))
+        return _Mapped(submission, mapped_events, next(filter(None, checked), None))
 
     # --- what was kept ------------------------------------------------------------------------------------------------------------------------------------
 
@@ -575,7 +575,7 @@ def take_state(
     transaction: Transaction,
     source: str,
     submission: Submission,
-    observations: Sequence[Observation],
+    mapped_events: Sequence[MappedEvent],
     *,
     anew: bool = False,
 ) -> tuple[Item, int]:
@@ -597,7 +597,7 @@ def take_state(
         submission.changed_at < known or (submission.changed_at == known and not anew)
     ):
         return Item(submission.name, "repeated"), 0
-    change = compare(me, submission.changed_at, observations, transaction.told(me))
+    change = compare(me, submission.changed_at, mapped_events, transaction.told(me))
     decision = decide(
         change, transaction.told_beside(change), transaction.versions(change.entities)
     )

@@ -29,7 +29,7 @@ from pravah.settings import Settings
 from pravah.units import routing_key
 from producers import outbox
 from producers.gateway.submission_diff import Change, Decision, Ready, SubmissionId, Told
-from producers.mapping.submissions import Observation
+from producers.mapping.submissions import MappedEvent
 from producers.outbox import Bounds, OutboxBusyError, OutboxFullError, OutboxRecord
 
 _log = logging.getLogger(__name__)
@@ -726,12 +726,12 @@ def _told(row: tuple[Any, ...]) -> Told:
         number,
         _instant(changed_at),
         version,
-        Observation(part, entity, unit, orjson.loads(content)),
+        MappedEvent(part, entity, unit, orjson.loads(content)),
     )
 
 
 def _told_row(told: Told) -> tuple[Any, ...]:
-    one = told.observation
+    one = told.mapped_event
     content = orjson.dumps(one.content).decode()
     changed_at, at = instant_micros(told.changed_at), instant_micros(told.place.at)
     return (

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from pravah.units import routing_key
 from producers.mapping.delivery_ids import derive_event_id
-from producers.mapping.submissions import Observation
+from producers.mapping.submissions import MappedEvent
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CARRIED = ("kind", "occurred_at", "source")
@@ -40,21 +40,21 @@ class Told:
     """When the submission came to its present state."""
     version: int
     """0: not sent yet."""
-    observation: Observation
+    mapped_event: MappedEvent
 
     @cached_property
     def place(self) -> "Place":
         """Where it counts."""
         return Place(
-            routing_key(self.observation.unit),
-            self.observation.entity,
-            datetime.fromisoformat(str(self.observation.content["occurred_at"])).astimezone(UTC),
+            routing_key(self.mapped_event.unit),
+            self.mapped_event.entity,
+            datetime.fromisoformat(str(self.mapped_event.content["occurred_at"])).astimezone(UTC),
         )
 
     @property
     def says(self) -> tuple[str, Mapping[str, Any]]:
         """Unit and content."""
-        return self.observation.unit, self.observation.content
+        return self.mapped_event.unit, self.mapped_event.content
 
     @property
     def rank(self) -> tuple[datetime, SubmissionId, int]:
@@ -117,7 +117,7 @@ class Change(NamedTuple):
 
 
 def compare(
-    me: SubmissionId, changed_at: datetime, wanted: Sequence[Observation], mine: Iterable[Told]
+    me: SubmissionId, changed_at: datetime, wanted: Sequence[MappedEvent], mine: Iterable[Told]
 ) -> Change:
     """Compare a state of a submission, newer than the known one, with what was told of it.
 
@@ -170,14 +170,14 @@ def decide(change: Change, others: Iterable[Told], versions: Mapping[str, int]) 
 
 
 def _match(
-    me: SubmissionId, changed_at: datetime, wanted: Sequence[Observation], mine: list[Told]
+    me: SubmissionId, changed_at: datetime, wanted: Sequence[MappedEvent], mine: list[Told]
 ) -> tuple[list[Told], list[Told]]:
     """What stands now, with the version of what it equals or 0; and what no longer stands at its place."""
     before: dict[Place, list[Told]] = defaultdict(list)
     for one in mine:
         before[one.place].append(one)
     now = [
-        Told(me, number, changed_at, 0, observation) for number, observation in enumerate(wanted)
+        Told(me, number, changed_at, 0, mapped_event) for number, mapped_event in enumerate(wanted)
     ]
     by_place: dict[Place, list[Told]] = defaultdict(list)
     for one in now:
@@ -236,15 +236,15 @@ class _Versions:
 
 
 def _event(told: Told, version: int, *, retract: bool = False) -> dict[str, Any]:
-    observation = told.observation
+    mapped_event = told.mapped_event
     content = (
-        {name: observation.content[name] for name in _CARRIED} if retract else observation.content
+        {name: mapped_event.content[name] for name in _CARRIED} if retract else mapped_event.content
     )
     names = {
-        "event_id": str(derive_event_id(observation.entity, version)),
-        "entity": observation.entity,
+        "event_id": str(derive_event_id(mapped_event.entity, version)),
+        "entity": mapped_event.entity,
         "version": version,
-        "unit": observation.unit,
+        "unit": mapped_event.unit,
     }
     return {**names, "op": "retract" if retract else "report", **content}
 

@@ -16,7 +16,7 @@ from pravah.events import parse_event
 from producers.gateway.ingest import take_state
 from producers.gateway.store import Transaction, make_tables
 from producers.gateway.submission_diff import Ready, follows, left_behind
-from producers.mapping.submissions import Observation, Submission
+from producers.mapping.submissions import MappedEvent, Submission
 from producers.outbox import Bounds
 from tests.support import oracle, small_world
 
@@ -61,7 +61,7 @@ def gateway() -> Iterator[Transaction]:
 
 
 @st.composite
-def observation(draw: st.DrawFn, submission: str, number: int) -> Observation:
+def mapped_event(draw: st.DrawFn, submission: str, number: int) -> MappedEvent:
     unit, kind, data = draw(UNIT), *draw(DATA)
     day = draw(st.sampled_from([18, 30]))
     content = {
@@ -72,11 +72,11 @@ def observation(draw: st.DrawFn, submission: str, number: int) -> Observation:
         "data": data,
     }
     entity = draw(st.sampled_from([f"{submission}/{number}", "shared", "shared"]))
-    return Observation(str(number), entity, unit, content)
+    return MappedEvent(str(number), entity, unit, content)
 
 
 @st.composite
-def edited(draw: st.DrawFn, one: Observation) -> Observation:
+def edited(draw: st.DrawFn, one: MappedEvent) -> MappedEvent:
     kind, data = draw(DATA)
     return replace(one, content={**one.content, "kind": kind, "data": data})
 
@@ -84,7 +84,7 @@ def edited(draw: st.DrawFn, one: Observation) -> Observation:
 @st.composite
 def histories(
     draw: st.DrawFn,
-) -> tuple[list[tuple[Submission, list[Observation]]], list[tuple[Submission, list[Observation]]]]:
+) -> tuple[list[tuple[Submission, list[MappedEvent]]], list[tuple[Submission, list[MappedEvent]]]]:
     """All deliveries in the order in which they come, and the newest state of each submission."""
     deliveries, newest = [], []
     for submission in ("a", "b", "c"):
@@ -93,11 +93,11 @@ def histories(
         for instant in instants:
             deleted = draw(st.integers(0, 4)) == 0
             count = 0 if deleted else draw(st.integers(0, 3))
-            observations = [draw(observation(submission, number)) for number in range(count)]
+            mapped_events = [draw(mapped_event(submission, number)) for number in range(count)]
             if (
                 states and not deleted and draw(st.booleans())
             ):  # an edit often leaves most as it was, and where it was
-                observations = [
+                mapped_events = [
                     one if draw(st.booleans()) else draw(edited(one)) for one in states[-1][1]
                 ]
             states.append(
@@ -105,7 +105,7 @@ def histories(
                     Submission(
                         "form", submission, BEGIN + timedelta(seconds=instant), {}, deleted=deleted
                     ),
-                    observations,
+                    mapped_events,
                 )
             )
         newest.append(states[-1])
@@ -119,10 +119,10 @@ def histories(
     return draw(st.permutations(deliveries)), newest
 
 
-def truth(newest: list[tuple[Submission, list[Observation]]]) -> list[dict]:
+def truth(newest: list[tuple[Submission, list[MappedEvent]]]) -> list[dict]:
     """What stands, as events that were never edited; the one that was changed last speaks for a shared entity."""
     ranked = sorted(newest, key=lambda state: (state[0].changed_at, state[0].name))
-    standing = [one for _, observations in ranked for one in observations]
+    standing = [one for _, mapped_events in ranked for one in mapped_events]
     return [
         {
             "event_id": f"00000000-0000-4000-8000-{number:012}",
@@ -159,8 +159,8 @@ def test_figures_are_those_of_what_stands_at_the_tool_whatever_happened_on_the_w
 ) -> None:
     deliveries, newest = history
     with gateway() as transaction:
-        for submission, observations in deliveries:
-            take_state(transaction, "tool", submission, observations)
+        for submission, mapped_events in deliveries:
+            take_state(transaction, "tool", submission, mapped_events)
         sent = transaction.sent()
     for event in sent:
         parse_event(orjson.dumps(event))
@@ -175,10 +175,10 @@ def test_figures_are_those_of_what_stands_at_the_tool_whatever_happened_on_the_w
 def test_what_was_taken_is_a_repeat_and_sends_nothing(history: tuple) -> None:
     deliveries, _ = history
     with gateway() as transaction:
-        for submission, observations in deliveries:
-            take_state(transaction, "tool", submission, observations)
+        for submission, mapped_events in deliveries:
+            take_state(transaction, "tool", submission, mapped_events)
             before = len(transaction.sent())
-            item, events = take_state(transaction, "tool", submission, observations)
+            item, events = take_state(transaction, "tool", submission, mapped_events)
             assert (item.outcome, events, len(transaction.sent())) == ("repeated", 0, before)
 
 
@@ -189,18 +189,18 @@ def test_a_mended_mapping_replaces_what_was_told_and_running_it_twice_sends_noth
 ) -> None:
     deliveries, newest = history
     mended = [
-        (submission, [one for one in observations if choose.random() < 0.7])
-        for submission, observations in newest
+        (submission, [one for one in mapped_events if choose.random() < 0.7])
+        for submission, mapped_events in newest
     ]
     with gateway() as transaction:
-        for submission, observations in deliveries:
-            take_state(transaction, "tool", submission, observations)
-        for submission, observations in mended:
-            take_state(transaction, "tool", submission, observations, anew=True)
+        for submission, mapped_events in deliveries:
+            take_state(transaction, "tool", submission, mapped_events)
+        for submission, mapped_events in mended:
+            take_state(transaction, "tool", submission, mapped_events, anew=True)
         sent = transaction.sent()
         again = [
-            take_state(transaction, "tool", submission, observations, anew=True)[1]
-            for submission, observations in mended
+            take_state(transaction, "tool", submission, mapped_events, anew=True)[1]
+            for submission, mapped_events in mended
         ]
         assert len(transaction.sent()) == len(sent)
         assert again == [0] * len(mended)
@@ -210,14 +210,14 @@ def test_a_mended_mapping_replaces_what_was_told_and_running_it_twice_sends_noth
 
 
 def test_an_edit_that_changes_nothing_sends_nothing_and_a_new_number_is_one_event() -> None:
-    def seen(posts: int) -> list[Observation]:
+    def seen(posts: int) -> list[MappedEvent]:
         content = {
             "kind": "social_post",
             "occurred_at": "2022-03-05T10:00:00+05:30",
             "source": {"tool": "t", "producer": "p"},
         }
         return [
-            Observation(
+            MappedEvent(
                 "",
                 "t:p:f:1",
                 "CG-AC001-B0001",
@@ -244,14 +244,14 @@ def test_an_edit_that_changes_nothing_sends_nothing_and_a_new_number_is_one_even
 
 
 def test_however_many_observe_one_entity_at_one_moment_each_new_one_costs_a_few_events() -> None:
-    def told(number: int) -> list[Observation]:
+    def told(number: int) -> list[MappedEvent]:
         content = {
             "kind": "committee_formed",
             "occurred_at": "2022-03-05T10:00:00+05:30",
             "source": {"tool": "t", "producer": "p"},
             "data": {"members": number + 1},
         }
-        return [Observation("", "shared", "CG-AC001-B0001", content)]
+        return [MappedEvent("", "shared", "CG-AC001-B0001", content)]
 
     with gateway() as transaction:
         most = max(
@@ -272,7 +272,7 @@ def ready_histories(draw: st.DrawFn) -> tuple[list[dict], list[dict]]:
     """The versions of an entity as its sender made them, and in the order in which they come, with repeats."""
     versions = []
     for number in range(1, draw(st.integers(2, 7))):
-        one = draw(observation("", 0))
+        one = draw(mapped_event("", 0))
         names = {
             "event_id": f"00000000-0000-4000-8000-{number:012}",
             "entity": "e",

@@ -20,7 +20,7 @@ from producers.mapping.form_mapper import UnmappableError, map_submission
 from producers.mapping.form_mapping import FormMapping, MappingError
 from producers.mapping.gazetteer import Gazetteer
 from producers.mapping.pseudonyms import Pseudonymiser
-from producers.mapping.submissions import Observation, Submission
+from producers.mapping.submissions import MappedEvent, Submission
 from producers.mapping.tools import READERS, Tool
 from tests.support import small_world
 from tests.support.field_bodies import corpora
@@ -70,13 +70,13 @@ optional = true
 """
 
 
-def observations(
+def map_fields(
     fields: dict[str, Any],
     text: str = MAPPING,
     *,
     pseudonymiser: Pseudonymiser | None = None,
     **state: Any,
-) -> list[Observation]:
+) -> list[MappedEvent]:
     submission = Submission(
         form="f", name="s", changed_at=datetime(2022, 3, 4, tzinfo=UTC), fields=fields, **state
     )
@@ -98,13 +98,13 @@ def findings(text: str) -> list[str]:
 
 def catch_findings(fields: dict[str, Any], text: str = MAPPING) -> list[str]:
     with pytest.raises(UnmappableError) as caught:
-        observations(fields, text)
+        map_fields(fields, text)
     return caught.value.findings
 
 
 def test_the_entity_is_tool_server_form_and_submission_and_a_part_if_it_has_one() -> None:
     def entity(text: str) -> str:
-        return observations(FIELDS, text)[0].entity
+        return map_fields(FIELDS, text)[0].entity
 
     assert entity(MAPPING) == "kobo:office:f:s"
     assert (
@@ -117,7 +117,7 @@ def test_the_entity_is_tool_server_form_and_submission_and_a_part_if_it_has_one(
 
 
 def test_a_deleted_submission_gives_no_events() -> None:
-    assert observations({}, deleted=True) == []
+    assert map_fields({}, deleted=True) == []
 
 
 def test_the_tools_review_overrides_a_field_of_the_form() -> None:
@@ -127,7 +127,7 @@ def test_the_tools_review_overrides_a_field_of_the_form() -> None:
         + 'values = { yes = "verified", no = "unverified" }\noptional = true\n'
     )
     found = [
-        observations({**FIELDS, "checked": "yes"}, text, verification=by_tool)[0].content[
+        map_fields({**FIELDS, "checked": "yes"}, text, verification=by_tool)[0].content[
             "verification"
         ]
         for by_tool in ("unverified", "rejected")
@@ -161,7 +161,7 @@ def test_each_item_of_a_repeat_within_a_repeat_is_an_event_and_sees_the_objects_
     }
     found = [
         (one.part, one.entity, one.unit, one.content["data"]["members"], one.content["evidence"])
-        for one in observations(fields, NESTED)
+        for one in map_fields(fields, NESTED)
     ]
     assert found == [
         ("groups/1/1", "kobo:office:f:s:groups/1/1", "CG-AC001-B0001", 1, "https://x.example/own"),
@@ -180,7 +180,7 @@ def test_a_unit_may_be_named_by_a_table() -> None:
     text = MAPPING.replace(
         'field = "booth"', 'field = "booth"\nvalues = { "बूथ एक" = "CG-AC001-B0001" }'
     )
-    assert observations({**FIELDS, "booth": "बूथ एक"}, text)[0].unit == "CG-AC001-B0001"
+    assert map_fields({**FIELDS, "booth": "बूथ एक"}, text)[0].unit == "CG-AC001-B0001"
     assert catch_findings({**FIELDS, "booth": "बूथ दो"}, text) == [
         "unit: 'बूथ दो' is not among its values: बूथ एक"
     ]
@@ -191,13 +191,13 @@ def test_the_unit_is_looked_up_on_the_day_it_happened() -> None:
         'field = "booth"', 'field = "booth"\nby = "name"\nlevel = "booth"\ndistrict = "district"'
     )
     fields = {"booth": "Booth 2", "day": small_world.on(10), "count": "1", "district": "A"}
-    assert observations(fields, text)[0].unit == "CG-AC001-B0002"
+    assert map_fields(fields, text)[0].unit == "CG-AC001-B0002"
     assert (
         "is the name of no unit there on that day"
         in catch_findings({**fields, "day": small_world.on(35)}, text)[0]
     )
     assert (
-        observations({**fields, "day": small_world.on(35), "district": "द"}, text)[0].unit
+        map_fields({**fields, "day": small_world.on(35), "district": "द"}, text)[0].unit
         == "CG-AC001-B0002"
     )
 
@@ -222,7 +222,7 @@ def test_hashes_need_a_key() -> None:
     ]
     assert (
         len(
-            observations({**FIELDS, "who": "Sita"}, text, pseudonymiser=Pseudonymiser([b"k"]))[
+            map_fields({**FIELDS, "who": "Sita"}, text, pseudonymiser=Pseudonymiser([b"k"]))[
                 0
             ].content["reporter"]
         )
@@ -240,7 +240,7 @@ def test_a_refusal_repeats_nothing_personal() -> None:
         {"day": "Sita Netam"},
     ):
         with pytest.raises(UnmappableError) as caught:
-            observations(
+            map_fields(
                 {**FIELDS, "who": "9000000001", **spoiled},
                 text,
                 pseudonymiser=Pseudonymiser([b"k"]),
@@ -351,9 +351,7 @@ def test_events_need_different_parts() -> None:
         "event 1: 2 events have the part ''; each needs its own, for good",
         "event 2: 2 events have the part ''; each needs its own, for good",
     ]
-    assert (
-        len(observations(FIELDS, twice.replace("[[event]]", '[[event]]\npart = "paper"', 1))) == 2
-    )
+    assert len(map_fields(FIELDS, twice.replace("[[event]]", '[[event]]\npart = "paper"', 1))) == 2
 
 
 def test_all_errors_of_a_mapping_are_reported_at_once() -> None:

@@ -86,7 +86,7 @@ def read_submissions(tool: Tool, case: Case) -> list[Submission]:
 
 
 def map_events(tool: Tool, submission: Submission) -> list[dict]:
-    observations = map_submission(
+    mapped_events = map_submission(
         load_mapping(tool),
         submission,
         tool=tool,
@@ -96,7 +96,7 @@ def map_events(tool: Tool, submission: Submission) -> list[dict]:
     )
     return [
         {"part": one.part, "entity": one.entity, "unit": one.unit, **one.content}
-        for one in observations
+        for one in mapped_events
     ]
 
 
