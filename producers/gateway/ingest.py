@@ -585,7 +585,7 @@ def take_state(
         transaction: where everything goes.
         source: its name.
         submission: which one, and since when it is so.
-        observations: what it stands for; none if it was deleted.
+        mapped_events: what it stands for; none if it was deleted.
         anew: an equally new state is taken as well, because the mapping may be another.
 
     Returns:
