@@ -1,6 +1,6 @@
-"""Deployments with one problem each, and what the doctor says: (name, verdict, facts, found, remedy).
+"""Deployments with one problem each, and the expected check.
 
-Longer than 500 lines because it is one table.
+A case is (name, verdict, facts, found, remedy). Longer than 500 lines because it is one table.
 """
 
 import dataclasses
