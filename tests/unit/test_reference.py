@@ -11,7 +11,7 @@ import pytest
 
 import reference
 from pravah.days import day_of
-from reference.build import REGISTRY, source, write
+from reference.build import REGISTRY, read_source, write
 from schemas.plan import Plan
 from schemas.registry import Registry
 from schemas.registry_readers import registry_from_csv
@@ -159,7 +159,7 @@ def test_each_division_has_its_districts(
 
 
 def test_every_booth_is_numbered_within_its_assembly_to_the_reported_count() -> None:
-    for row in source("assemblies"):
+    for row in read_source("assemblies"):
         assembly = f"CG-AC{int(row['ac_no']):03d}"
         assert booths(int(row["ac_no"])) == [
             f"{assembly}-B{number:04d}" for number in range(1, int(row["booths"]) + 1)
@@ -254,12 +254,12 @@ def test_ten_constituencies_moved_and_no_unit_moves_without_need() -> None:
 
 
 def test_a_district_takes_over_only_from_those_that_the_law_split() -> None:
-    by_lgd = {row["lgd_code"]: f"CG-D-{row['short_code']}" for row in source("districts")}
+    by_lgd = {row["lgd_code"]: f"CG-D-{row['short_code']}" for row in read_source("districts")}
     before = {
         f"CG-D-{row['short_code']}": {
             by_lgd[code] for code in row["predecessor_lgd"].split(";") if code
         }
-        for row in source("districts")
+        for row in read_source("districts")
     }
     moves = {
         (older["parent"], newer["parent"])
@@ -305,7 +305,7 @@ def test_every_unit_has_a_name_in_english_and_one_in_hindi() -> None:
             for row in UNITS.values()
             if row["level"] == "booth"
         )
-        == len(source("booth_samples"))
+        == len(read_source("booth_samples"))
         == 55
     )
 
