@@ -55,7 +55,7 @@ def status(*, as_json: AsJson = False) -> None:
     """
     settings = Settings()
     now = stack.status(settings.home)
-    ready = now.ready or not stack.is_embedded()
+    ready = now.is_ready or not stack.is_embedded()
     position = None
     problem = ""
     if ready:

@@ -48,7 +48,7 @@ class Status:
     home: Path
     pid: int | None
     """The supervisor's process id; None if the stack is down."""
-    ready: bool
+    is_ready: bool
     servers: tuple[Running, ...]
 
 
@@ -104,7 +104,7 @@ def status(home: Path) -> Status:
     """Return the state of a home's stack."""
     supervisor = _find_supervisor(home)
     if supervisor is None:
-        return Status(home, None, ready=False, servers=())
+        return Status(home, None, is_ready=False, servers=())
     endpoints = _endpoints(home)
     servers = []
     with contextlib.suppress(psutil.NoSuchProcess):
@@ -123,7 +123,7 @@ def status(home: Path) -> Status:
                             log,
                         )
                     )
-    return Status(home, supervisor.pid, ready=bool(endpoints), servers=tuple(servers))
+    return Status(home, supervisor.pid, is_ready=bool(endpoints), servers=tuple(servers))
 
 
 def scoped_account(home: Path, unit: str) -> bool:

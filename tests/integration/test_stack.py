@@ -52,7 +52,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_up_down_and_up_again_keeps_data_ports_and_passwords(own_home: Path) -> None:
     said: list[str] = []
     first = stack.up(own_home, said.append)
-    assert first.ready
+    assert first.is_ready
     assert {server.name for server in first.servers} == {"kafka", "clickhouse"}
     before = Settings(home=own_home)
     create_topics(before.kafka)
@@ -91,7 +91,7 @@ def test_a_start_waits_for_a_stop_and_a_stop_ends_a_start_in_progress(own_home: 
     until(lambda: not _is_lock_free(own_home) or not stopper.is_alive(), "the stop has begun")
     second = stack.up(own_home, lambda _: None)
     stopper.join()
-    assert second.ready
+    assert second.is_ready
     assert second.pid != first.pid
     assert stack.down(own_home)
 
