@@ -9,10 +9,10 @@ import typer
 from pydantic import SecretStr
 
 import stack
-from grafana.build import GENERATED, as_text, write
-from grafana.desired import AUDIENCES, AudienceName, Wanted
+from grafana.build import GENERATED, dump_json, write_generated
+from grafana.desired import AUDIENCES, AudienceName, DesiredState
 from grafana.files import provisioning_files, write_files
-from grafana.lint import findings
+from grafana.lint import lint_dashboards
 from grafana.notifications import Contacts
 from grafana.provisioning import Change, GrafanaError, GrafanaServer
 from pravah.settings import ClickHouseUser, Settings
@@ -89,9 +89,9 @@ def build(
     ] = False,
 ) -> None:
     """Write the dashboards' JSON anew from their builders, after the lint; exit 1 if that finds something."""
-    from grafana.build import dashboards, generated
+    from grafana.build import dashboards, generated_files
 
-    found = findings(dashboards())
+    found = lint_dashboards(dashboards())
     for one in found:
         typer.echo(one)
     if found:
@@ -99,13 +99,13 @@ def build(
     if check:
         differ = [
             str(path)
-            for path, text in generated()
+            for path, text in generated_files()
             if not (GENERATED / path).exists()
             or (GENERATED / path).read_text(encoding="utf-8") != text
         ]
         typer.echo("\n".join(differ) or "as built")
         raise typer.Exit(int(bool(differ)))
-    changed = write()
+    changed = write_generated()
     typer.echo("\n".join(str(path) for path in changed) or "nothing changed")
 
 
@@ -207,7 +207,7 @@ def pull(
     nobody = ClickHouseUser(user="", password=SecretStr(""))  # the data source is not looked at
     dashboards = [
         one
-        for one in Wanted(audience, settings.clickhouse, nobody).resources()
+        for one in DesiredState(audience, settings.clickhouse, nobody).resources()
         if one.kind == "dashboard"
     ]
     changed = [
@@ -217,7 +217,7 @@ def pull(
     ]
     to.mkdir(parents=True, exist_ok=True)
     for change in changed:
-        (to / f"{change.resource.uid}.json").write_text(as_text(change.actual), encoding="utf-8")
+        (to / f"{change.resource.uid}.json").write_text(dump_json(change.actual), encoding="utf-8")
     _show(changed)
     typer.echo(
         f"{len(changed)} of {len(dashboards)} dashboards were changed by"
@@ -335,7 +335,7 @@ def _wanted(
     port: int | None,
     prometheus: str | None,
     contacts: Contacts | None = None,
-) -> Wanted:
+) -> DesiredState:
     clickhouse = settings.clickhouse
     if audience == "district" and unit is None:
         msg = "--unit: which district? Its account decides what its viewers see"
@@ -358,7 +358,7 @@ def _wanted(
     seen = clickhouse.model_copy(
         update={"host": host or clickhouse.host, "native_port": port or clickhouse.native_port}
     )
-    return Wanted(audience, seen, account, contacts or Contacts.of(settings), prometheus)
+    return DesiredState(audience, seen, account, contacts or Contacts.of(settings), prometheus)
 
 
 def _server(

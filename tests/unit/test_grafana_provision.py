@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from cli.main import app
-from grafana.desired import Wanted
+from grafana.desired import DesiredState
 from grafana.files import provisioning_files
 from grafana.notifications import Contacts
 from grafana.provisioning import GrafanaError
@@ -92,7 +92,7 @@ def test_no_secret_is_shown(url: str, run: CliRunner) -> None:
             ["accounts", "--sql", "CG-D-NRP"],
         )
     )
-    wanted = Wanted(
+    wanted = DesiredState(
         "state",
         ClickHouseSettings(),
         ClickHouseUser(user="u", password=SecretStr("secret of clickhouse")),
@@ -331,7 +331,7 @@ def test_the_files_say_the_same_as_the_api(run: CliRunner, tmp_path: Path) -> No
         "-100",
     )
     account = ClickHouseUser(user="pravah_grafana", password=SecretStr("pass-word"))
-    wanted = Wanted(
+    wanted = DesiredState(
         "state", ClickHouseSettings(host="clickhouse"), account, contacts, "http://prometheus:9090"
     ).resources()
     rules = {
@@ -387,7 +387,7 @@ def test_the_files_say_the_same_as_the_api(run: CliRunner, tmp_path: Path) -> No
 
 def test_a_district_has_files_without_alerts() -> None:
     files = provisioning_files(
-        Wanted("district", ClickHouseSettings(), ClickHouseUser(user="u", password=SecretStr("p"))),
+        DesiredState("district", ClickHouseSettings(), ClickHouseUser(user="u", password=SecretStr("p"))),
         "/dashboards",
     )
     assert not any(path.parts[0] == "alerting" for path in files)
