@@ -180,7 +180,7 @@ def test_a_repair_is_an_origin_and_a_figure_that_does_not_add_up_says_so(world: 
     assert done.returncode == 1
     assert "repair" in done.stdout
     assert "a test" in done.stdout
-    assert "the figure is 11, its origins come to 11, its events to 4" in done.stdout
+    assert "the figure is 11, its origins add up to 11, its events to 4" in done.stdout
 
 
 @pytest.mark.parametrize(
