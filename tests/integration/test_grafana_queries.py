@@ -67,7 +67,7 @@ class Campaign:
         hierarchy = oracle.Hierarchy.read(Path(reference.registry_files()[0]).parent)
         self.figures = oracle.figures([dict(event) for event in events], hierarchy)
         self.progress = oracle.plan_progress(
-            oracle.plan_status(oracle.done(events), hierarchy, ON), hierarchy, ON
+            oracle.plan_status(oracle.completion_days(events), hierarchy, ON), hierarchy, ON
         )
         self.hierarchy = hierarchy
         self.grafana = connect(settings.clickhouse, "grafana")

@@ -165,8 +165,10 @@ def test_every_figure_is_the_oracles(
             [],
         )
         return
-    status = oracle.plan_status(oracle.done(events()), hierarchy, day)
-    yesterday = oracle.plan_status(oracle.done(events()), hierarchy, day - timedelta(days=1))
+    status = oracle.plan_status(oracle.completion_days(events()), hierarchy, day)
+    yesterday = oracle.plan_status(
+        oracle.completion_days(events()), hierarchy, day - timedelta(days=1)
+    )
     progress = oracle.plan_progress(status, hierarchy, day)
     below = {one for one in hierarchy.levels if unit in hierarchy.ancestors(one, day).values()}
     assert {
