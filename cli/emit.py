@@ -15,7 +15,7 @@ from cli.progress import Advance, progress
 from pravah.events import EventError
 from pravah.producer import EventProducer, ProducerError, validate_event
 from pravah.settings import Settings
-from producers.outbox import Bounds, Depth, OutboxProducer, OutboxRecord, letter
+from producers.outbox import Bounds, OutboxDepth, OutboxProducer, OutboxRecord, outbox_record
 
 # Events that go into an outbox in one transaction.
 _BATCH_EVENTS = 500
@@ -139,7 +139,7 @@ def _emit_by_outbox(
                 waiting: list[OutboxRecord] = []
                 for number, text in _texts(lines, advance):
                     try:
-                        waiting.append(letter(*validate_event(text)))
+                        waiting.append(outbox_record(*validate_event(text)))
                     except EventError as error:
                         outcome.refuse(number, text, error.reason, error.detail)
                         if strict:
@@ -152,7 +152,7 @@ def _emit_by_outbox(
         with progress("relaying", before or None) as advance:
             shown = before
 
-            def on_relayed(left: Depth) -> None:
+            def on_relayed(left: OutboxDepth) -> None:
                 nonlocal shown
                 advance(max(0, shown - left.rows), left.trouble[:60] or f"{left.rows:,} wait")
                 shown = min(shown, left.rows)

@@ -13,7 +13,7 @@ from cli.progress import Advance, progress
 from pravah.events import EventError
 from pravah.producer import EventProducer, ProducerError
 from pravah.settings import Settings
-from producers.gateway.issued_hashes import remembered
+from producers.gateway.issued_hashes import open_issued_hashes
 from producers.mapping.pseudonyms import Pseudonymiser
 from producers.tables import (
     Importer,
@@ -86,7 +86,7 @@ def import_file(
             settings = Settings()
             registry = None if dry_run else read_registry(settings.kafka)
             given_out = (
-                stack.enter_context(remembered(settings))
+                stack.enter_context(open_issued_hashes(settings))
                 if how.is_personal and not dry_run
                 else None
             )

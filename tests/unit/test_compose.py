@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from grafana.files import PASSWORD
 from pravah.settings import Settings
-from producers.gateway.sources import field_sources
+from producers.gateway.sources import read_field_sources
 from stack import clickhouse_server
 from stack.kafka_server import _PROPERTIES
 
@@ -184,7 +184,7 @@ def test_grafana_gets_the_variables_that_its_files_use(monkeypatch: pytest.Monke
         "/etc/grafana/provisioning/dashboards/json/"
     )
     monkeypatch.setenv("PRAVAH_SCRIPT_SECRET", "abcdefghijklmnopqrstuvwx")
-    assert list(field_sources(ROOT / "docker" / "sources")) == ["script"]
+    assert list(read_field_sources(ROOT / "docker" / "sources")) == ["script"]
 
 
 def test_the_image_is_built_from_the_lock_file_and_is_not_root() -> None:

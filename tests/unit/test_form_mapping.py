@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from cli.main import app
-from producers.gateway.sources import field_sources
+from producers.gateway.sources import read_field_sources
 from producers.mapping.conversions import ConversionError, to_boolean, to_integer
 from producers.mapping.form_mapper import UnmappableError, map_submission
 from producers.mapping.form_mapping import FormMapping, MappingError
@@ -493,7 +493,7 @@ def test_the_example_of_each_tool_is_a_source_with_a_mapping_and_a_sample_that_g
     for line in (folder / f"{corpora.SOURCES[tool]}.toml").read_text(encoding="utf-8").splitlines():
         if line.startswith("secret_env"):
             monkeypatch.setenv(line.split('"')[1], "a secret that is long enough")
-    (source,) = field_sources(folder).values()
+    (source,) = read_field_sources(folder).values()
     assert (source.name, source.tool) == (corpora.SOURCES[tool], tool)
     body = (folder / f"{name}.json").read_bytes()
     (submission,) = READERS[tool](body, {})

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pravah.settings import Settings
-from producers.gateway.issued_hashes import IssuedState, remembered
+from producers.gateway.issued_hashes import StoredIssuedHashes, open_issued_hashes
 from producers.gateway.store import Store
 from producers.mapping.pseudonyms import Pseudonymiser, normalise_identifier, parse_phone
 from producers.tables import Importer, ImportMapping
@@ -172,7 +172,7 @@ def test_imports_and_the_gateway_share_the_issued_hashes_on_disk(tmp_path: Path)
     assert mapping.is_personal
 
     def imported(keys: list[bytes], number: str) -> str:
-        with remembered(settings) as issued:
+        with open_issued_hashes(settings) as issued:
             event = (
                 Importer(
                     mapping, ["Unit", "Day", "Phone"], pseudonymiser=Pseudonymiser(keys, issued)
@@ -186,7 +186,7 @@ def test_imports_and_the_gateway_share_the_issued_hashes_on_disk(tmp_path: Path)
     assert imported([NEW, OLD], "+91 90000 00001") == before == digest(OLD, "tel:+919000000001")
     assert imported([NEW, OLD], "9000000002") == digest(NEW, "tel:+919000000002")
     with Store.open(settings) as store:
-        assert Pseudonymiser([NEWEST, NEW, OLD], IssuedState(store)).hash("9000000001") == before
+        assert Pseudonymiser([NEWEST, NEW, OLD], StoredIssuedHashes(store)).hash("9000000001") == before
 
 
 def test_without_issued_hashes_everyone_gets_the_newest_key() -> None:
