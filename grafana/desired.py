@@ -1,4 +1,4 @@
-"""What a Grafana should have for an audience. Pure: it is applied, compared, or written to files."""
+"""What a Grafana should have for an audience. Pure: others apply, compare or write it."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal

@@ -13,8 +13,8 @@ DEFAULT = "grafana-default-email"
 
 # Without a line end: Grafana strips it.
 MESSAGE = (
-    '{{ define "pravah.title" }}{{ if eq .Status "firing" }}🔴{{ else }}🟢 ठीक हुआ · resolved:{{ end }}'
-    " {{ .CommonLabels.alertname }} ({{ len .Alerts }}){{ end }}\n"
+    '{{ define "pravah.title" }}{{ if eq .Status "firing" }}🔴{{ else }}'
+    "🟢 ठीक हुआ · resolved:{{ end }} {{ .CommonLabels.alertname }} ({{ len .Alerts }}){{ end }}\n"
     '{{ define "pravah.message" }}{{ range .Alerts }}{{ if eq .Status "resolved" }}✔ {{ end }}'
     "{{ .Annotations.summary }}\n"
     "{{ .Annotations.description }}\n"

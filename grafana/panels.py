@@ -70,7 +70,8 @@ class Link:
                 *(f"&var-{name}={value}" for name, value in self.fixed.items()),
             ]
         )
-        return f"/d/{self.to}?var-unit={unit}{variables}&${{datasource:queryparam}}&${{__url_time_range}}"
+        context = "${datasource:queryparam}&${__url_time_range}"
+        return f"/d/{self.to}?var-unit={unit}{variables}&{context}"
 
     @property
     def config(self) -> dict[str, object]:

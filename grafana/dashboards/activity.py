@@ -137,7 +137,8 @@ UNUSUAL = f"""
     INNER JOIN units AS u ON u.unit = v.unit
     INNER JOIN metrics AS m ON m.metric = v.metric
     WHERE v.{CHOSEN} AND v.unit IN {BELOW}
-    ORDER BY greatest(abs(ifNull(v.own_z, 0)), abs(ifNull(v.peer_z, 0))) DESC, day DESC, unit LIMIT 100
+    ORDER BY greatest(abs(ifNull(v.own_z, 0)), abs(ifNull(v.peer_z, 0))) DESC, day DESC, unit
+    LIMIT 100
 """
 
 

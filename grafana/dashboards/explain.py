@@ -1,4 +1,4 @@
-"""Behind a figure: its days, the chunks of the log, and the events, as `pravah explain` has them."""
+"""Behind a figure: its days, chunks of the log, and events, as `pravah explain` has them."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
@@ -10,8 +10,8 @@ from grafana.sql import DAY, DAYS, FIRST, LEVEL, UNIT, keys_below, name
 
 METRIC = "${metric:singlequote}"
 
-# which versions count is defined in `rollup/contribution.py`: of a flow an entity's highest version, of
-# a stock its latest observation that is not retracted
+# which versions count is defined in `rollup/contribution.py`: of a flow an entity's highest
+# version, of a stock its latest observation that is not retracted
 JUDGED = f"""
     SELECT v.*,
            highest_op = 'report' AND highest_verification != 'rejected' AND op = 'report'

@@ -43,7 +43,8 @@ AGE = (
 
 PIPELINE_LIGHT = """
     SELECT greatest(
-        -- the day is over only at 22:00: from 8 to 22 o'clock an hour without a record is worth a look, three are a standstill
+        -- from 8 to 22 o'clock, an hour without a record needs a look, three hours are a
+        -- standstill
         if(
             toHour(now(), 'Asia/Kolkata') BETWEEN 8 AND 21,
             multiIf(age > 10800, 2, age > 3600, 1, 0), 0
@@ -81,7 +82,7 @@ REPORTED = f"""
 
 
 def against_usual(metrics: str) -> str:
-    """Query for today's amount of some flows, the usual one, and their ratio; NULL if not reported."""
+    """Query for today's amount of flows, the usual one, and their ratio; NULL if not reported."""
     return f"""
         SELECT
             sumIfOrNull(amount, day = {DAY}) AS today,

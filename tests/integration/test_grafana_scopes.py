@@ -6,7 +6,7 @@ from datetime import date, datetime
 import pytest
 from clickhouse_driver import Client
 
-from cli.grafana import account_statements
+from grafana.accounts import account_statements
 from schemas.contacts import contacts_from_csv
 from schemas.scopes import list_grants, row_filters
 from sinks.connection import connect
