@@ -141,9 +141,9 @@ def build() -> Dashboard:
                 " बताए गए। 'सूचना': पिछले सात दिनों में प्रतिदिन सूचना देने वाले बूथों का औसत"
                 " हिस्सा। 'आयु': पिछले सूचित दिन के बाद के दिन। All normalised: per 100 booths or"
                 " per cent. 'Known late': done on time but reported after the deadline."
-                " 'Reporting': mean share of booths that reported for each of the last seven days on"
-                " which any did. 'Verified' is a share of members. 'Age': days since the last day reported."
-                " '—': the state reports nothing here.",
+                " 'Reporting': mean share of booths that reported for each of the last seven days"
+                " on which any did. 'Verified' is a share of members. 'Age': days since the last"
+                " day reported. '—': the state reports nothing here.",
                 STATES,
                 (0, 0, 24, 18),
                 [
