@@ -96,7 +96,7 @@ class Clock:
 
 
 @contextmanager
-def watched(clock: Clock) -> Iterator[None]:
+def watched_workers(clock: Clock) -> Iterator[None]:
     """All steps with their time taken, until the end of the block."""
     kept = []
     for step, owner, name in STEPS:
@@ -176,7 +176,7 @@ def profile(settings: Settings, registry: Registry, log: Log) -> dict[str, float
         commit=lambda *_: None,
     )
     clock = Clock()
-    with watched(clock):
+    with watched_workers(clock):
         began = time.process_time()
         asyncio.run(folded(worker, log))
         took = time.process_time() - began

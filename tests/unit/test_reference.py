@@ -99,7 +99,7 @@ def test_the_public_face_names_files_that_exist() -> None:
         assert path.is_file()
 
 
-def test_an_unknown_plan_is_told_with_the_known_ones() -> None:
+def test_the_error_for_an_unknown_plan_lists_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"no plan '1999'.*there are: 2022"):
         reference.plan_file("1999")
 
@@ -371,7 +371,7 @@ def test_no_milestone_waits_for_one_with_a_later_deadline() -> None:
     assert all(deadlines[earlier] < deadlines[later] for earlier, later in waits)
 
 
-def test_the_sources_tell_of_every_source_file() -> None:
+def test_the_sources_name_every_source_file() -> None:
     text = (Path(reference.__file__).parent / "SOURCES.md").read_text(encoding="utf-8")
     for path in (REGISTRY.parent / "sources").iterdir():
         assert f"**{path.name}**" in text
