@@ -19,7 +19,7 @@ from sinks.connection import connect
 from sinks.deployment import check_log
 from stack.topics import identify
 from streams.app import build
-from streams.health import check_listen
+from streams.health_server import check_listen
 from streams.registry_feed import RegistryFeed
 
 log = logging.getLogger(__name__)
