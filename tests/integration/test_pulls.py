@@ -32,13 +32,8 @@ from producers.pulls.options import find_config_errors, open_paginator
 from producers.pulls.pagination import PullError
 from producers.pulls.pull import pull
 from producers.pulls.reconcile import reconcile, repair
-<<<<<<< HEAD
 from producers.pulls.schedule import PullScheduler
-from rollup.validation import Validator
-=======
-from producers.pulls.schedule import Schedule
 from rollup.engine import RollupEngine
->>>>>>> af7dc44 (Worker: one AssignedPartition per assignment, RollupEngine as the core's entry point; prose and names of the core and the shell)
 from streams.worker import Worker
 from tests.support import oracle, small_world
 from tests.support.deployment import Deployment, until
