@@ -19,7 +19,7 @@ from sinks.connection import connect
 from sinks.deployment import check_log
 from stack.topics import identify
 from streams.app import build
-from streams.health_server import check_listen
+from streams.health_server import check_address
 from streams.registry_feed import RegistryFeed
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def worker(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     settings = Settings()
     tune_collector()  # Before the registry is read, too: it is millions of objects.
-    check_listen(settings.worker_host, settings.worker_port)
+    check_address(settings.worker_host, settings.worker_port)
     identity, partitions = identify(settings.kafka)
     with connect(settings.clickhouse, "writer") as client:
         check_log(client, topic=identity, partitions=partitions)

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pravah.listen import ListenError
 from pravah.settings import ClickHouseSettings
 from rollup.validation import Reason
 from sinks import connection
 from sinks.connection import RetryingSession
 from streams.health import STALL_SECONDS, PartitionState, WorkerState, judge
-from streams.health_server import ListenError, check_listen, serve
+from streams.health_server import check_address, serve
 from streams.telemetry import CATALOGUE, Telemetry
 
 NOW = 1_650_000_000.0
@@ -552,8 +553,8 @@ def test_a_port_that_is_taken_is_said_before_anything_begins() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ListenError, match="PRAVAH_WORKER_PORT"):
-            check_listen("127.0.0.1", port)
-    check_listen("127.0.0.1", port)
+            check_address("127.0.0.1", port)
+    check_address("127.0.0.1", port)
 
 
 def test_a_clickhouse_that_stands_still_is_told_as_failing_until_it_answers(
