@@ -409,7 +409,7 @@ def test_no_query_shows_a_viewer_another_districts_rows(campaign: Campaign, view
             query
         )
         allowed.append(query)
-    # the attempts are real: they reach all rows for the state's account, and own rows for the viewer
+    # the attempts are real: the state's account gets all rows by them, the viewer its own
     assert "SELECT unit FROM units" in allowed
     assert "SELECT * FROM api_tokens" in refused
     assert {row[0] for row in campaign.grafana.execute("SELECT unit FROM units")} >= foreign
