@@ -190,7 +190,7 @@ def main() -> int:
         json.dumps(
             {
                 "session_timeout_seconds": options.session_timeout,
-                "rounds": [{**asdict(one), "taken": one.recovered} for one in found],
+                "rounds": [{**asdict(one), "recovered": one.recovered} for one in found],
                 "different_figures": different,
             }
         )
