@@ -241,6 +241,11 @@ def committed(deployment: Deployment) -> dict[int, int]:
     return {tp.partition: found.offset for tp, found in offsets.items() if tp.topic == EVENTS}
 
 
+def closed(deployment: Deployment) -> dict[int, int]:
+    offsets = closed_cut(deployment.clickhouse).offsets
+    return {partition: offset for partition, offset in offsets.items() if offset}
+
+
 def test_committed_offsets_are_chunk_boundaries_and_nothing_else(
     deploy: Callable[..., Deployment],
 ) -> None:
@@ -251,18 +256,14 @@ def test_committed_offsets_are_chunk_boundaries_and_nothing_else(
     # after the events: a partition without a committed offset is read from its beginning
     deployment.start_worker()
     deployment.wait_until_rolled_up()
-    counted = {
-        partition: offset
-        for partition, offset in closed_cut(deployment.clickhouse).offsets.items()
-        if offset
-    }
-    assert sum(counted.values()) == 240
+    # Chunks are closed after the write that rolled them up.
+    until(lambda: sum(closed(deployment).values()) == 240, "six chunks are closed")
     until(
-        lambda: committed(deployment) == counted,
+        lambda: committed(deployment) == closed(deployment),
         "the committed offsets are where the closed chunks end",
     )
     starts = deployment.clickhouse.execute("SELECT partition, chunk FROM chunks FINAL")
-    assert all((partition, offset) in starts for partition, offset in counted.items())
+    assert all((partition, offset) in starts for partition, offset in closed(deployment).items())
 
 
 def test_the_figures_say_where_to_begin_whatever_the_group_has_committed(
@@ -276,11 +277,8 @@ def test_the_figures_say_where_to_begin_whatever_the_group_has_committed(
             producer.send(event)
     deployment.start_worker()
     deployment.wait_until_rolled_up()
-    (partition,) = {
-        partition
-        for partition, offset in closed_cut(deployment.clickhouse).offsets.items()
-        if offset
-    }
+    until(lambda: sum(closed(deployment).values()) == 120, "three chunks are closed")
+    (partition,) = closed(deployment)
     for moved_to in (129, 3):
         stop_workers(deployment)
         admin = KafkaAdminClient(**client_options(deployment.settings.kafka))
