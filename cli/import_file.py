@@ -85,7 +85,7 @@ def import_file(
             advance = stack.enter_context(progress("importing", opened.total))
             settings = Settings()
             registry = None if dry_run else read_registry(settings.kafka)
-            given_out = (
+            issued_hashes = (
                 stack.enter_context(open_issued_hashes(settings))
                 if how.is_personal and not dry_run
                 else None
@@ -95,7 +95,7 @@ def import_file(
                 opened.columns,
                 as_version=as_version,
                 registry=registry,
-                pseudonymiser=Pseudonymiser.from_settings(settings, given_out),
+                pseudonymiser=Pseudonymiser.from_settings(settings, issued_hashes),
             )
             rejected = stack.enter_context(_Rejects(rejects, opened.columns))
             _send(
