@@ -6,6 +6,7 @@ A document is README.md, CONTRIBUTING.md, the README of the benchmarks, or a pag
 import ast
 import pkgutil
 import re
+from collections.abc import Set as AbstractSet
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
@@ -63,7 +64,8 @@ def code_of(page: Path) -> list[str]:
 # --- the packages -----------------------------------------------------------------------------
 
 
-def imports() -> set[tuple[str, str]]:
+@cache
+def imports() -> frozenset[tuple[str, str]]:
     """(package, another that one of its modules imports)."""
     found = set()
     for package in PACKAGES:
@@ -75,7 +77,7 @@ def imports() -> set[tuple[str, str]]:
                 elif isinstance(node, ast.ImportFrom) and not node.level:
                     names = [str(node.module)]
                 found |= {(package, name.partition(".")[0]) for name in names}
-    return {(one, other) for one, other in found if other in PACKAGES and one != other}
+    return frozenset((one, other) for one, other in found if other in PACKAGES and one != other)
 
 
 def drawn() -> set[tuple[str, str]]:
@@ -85,7 +87,7 @@ def drawn() -> set[tuple[str, str]]:
     return set(re.findall(r"^ *(\w+) --> (\w+)$", diagram, re.MULTILINE))
 
 
-def closure(arrows: set[tuple[str, str]]) -> set[tuple[str, str]]:
+def closure(arrows: AbstractSet[tuple[str, str]]) -> set[tuple[str, str]]:
     """The arrows, and all that follow from them."""
     reached = set(arrows)
     while more := {(a, d) for a, b in reached for c, d in arrows if b == c} - reached:
