@@ -106,31 +106,7 @@ class Measured:
 
 def main() -> int:
     """Measure at each rate and print a table and one line of JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rates", default="10,100,1000", help="events a second, comma-separated")
-    parser.add_argument(
-        "--half-of-max",
-        action="store_true",
-        help="find the sustainable rate, and measure at half of it, too: the first of some shares "
-        "of a full log's rate that the worker sustains beside the producer",
-    )
-    parser.add_argument(
-        "--backlog", type=int, default=1_000_000, help="events of the full log for --half-of-max"
-    )
-    parser.add_argument("--seconds", type=float, default=30.0, help="time of each rate")
-    parser.add_argument(
-        "--poll-ms",
-        type=float,
-        default=25.0,
-        help="pause between two queries of `chunks`; each costs ClickHouse some milliseconds",
-    )
-    parser.add_argument("--flush-seconds", type=float, default=1.0)
-    parser.add_argument(
-        "--at-most", type=float, default=2.0, help="maximum p99, in flush intervals"
-    )
-    options = parser.parse_args()
+    options = _parse_options()
     rates = [float(rate) for rate in options.rates.split(",") if rate]
     registry = read_registry_files(reference.registry_files())
     highest = sustainable = None
@@ -170,37 +146,7 @@ def main() -> int:
                 say(str(found[-1]))
                 break
         different = count_differences(clickhouse)
-    print(
-        table(
-            (
-                "events/s",
-                "achieved",
-                "p50 ms",
-                "p90 ms",
-                "p99 ms",
-                "highest ms",
-                "p99 / flush interval",
-                "probes in `rollups`, p50 / p99 ms",
-                "worker, cores (waited for)",
-            ),
-            [
-                (
-                    f"{one.target_rate:,.0f}",
-                    f"{one.rate:,.0f}"
-                    + (
-                        ""
-                        if one.keeps_up
-                        else f" (producer behind, by up to {one.producer_late:.2f} s)"
-                    ),
-                    *(f"{value * 1000:,.0f}" for value in (one.p50, one.p90, one.p99, one.highest)),
-                    f"{one.ratio:.2f}",
-                    f"{one.probes_p50 * 1000:,.0f} / {one.probes_p99 * 1000:,.0f}",
-                    f"{one.worker_cpu:.2f} ({one.worker_kept_waiting:.2f})",
-                )
-                for one in [*found, *at_the_limit]
-            ],
-        )
-    )
+    print(_format_table([*found, *at_the_limit]))
     result = {
         "flush_seconds": options.flush_seconds,
         "drained_events_per_second": highest and round(highest),
@@ -214,6 +160,66 @@ def main() -> int:
         or any(one.ratio > options.at_most or one.violations for one in found)
     )
     return 1 if failed else 0
+
+
+def _parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rates", default="10,100,1000", help="events a second, comma-separated")
+    parser.add_argument(
+        "--half-of-max",
+        action="store_true",
+        help="find the sustainable rate, and measure at half of it, too: the first of some shares "
+        "of a full log's rate that the worker sustains beside the producer",
+    )
+    parser.add_argument(
+        "--backlog", type=int, default=1_000_000, help="events of the full log for --half-of-max"
+    )
+    parser.add_argument("--seconds", type=float, default=30.0, help="time of each rate")
+    parser.add_argument(
+        "--poll-ms",
+        type=float,
+        default=25.0,
+        help="pause between two queries of `chunks`; each costs ClickHouse some milliseconds",
+    )
+    parser.add_argument("--flush-seconds", type=float, default=1.0)
+    parser.add_argument(
+        "--at-most", type=float, default=2.0, help="maximum p99, in flush intervals"
+    )
+    return parser.parse_args()
+
+
+def _format_table(measured: list[Measured]) -> str:
+    return table(
+        (
+            "events/s",
+            "achieved",
+            "p50 ms",
+            "p90 ms",
+            "p99 ms",
+            "highest ms",
+            "p99 / flush interval",
+            "probes in `rollups`, p50 / p99 ms",
+            "worker, cores (waited for)",
+        ),
+        [
+            (
+                f"{one.target_rate:,.0f}",
+                f"{one.rate:,.0f}"
+                + (
+                    ""
+                    if one.keeps_up
+                    else f" (producer behind, by up to {one.producer_late:.2f} s)"
+                ),
+                *(f"{value * 1000:,.0f}" for value in (one.p50, one.p90, one.p99, one.highest)),
+                f"{one.ratio:.2f}",
+                f"{one.probes_p50 * 1000:,.0f} / {one.probes_p99 * 1000:,.0f}",
+                f"{one.worker_cpu:.2f} ({one.worker_kept_waiting:.2f})",
+            )
+            for one in measured
+        ],
+    )
 
 
 def _events(registry: Registry, rate: float, count: int, seed: int) -> Iterator[Record]:

@@ -50,20 +50,8 @@ class Measured:
 
 def main() -> int:
     """Measure, and print a table and one line of JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--only", default=",".join(CURVES))
-    parser.add_argument("--events", type=int, default=300_000, help="events that each worker folds")
-    parser.add_argument("--partitions", default="1,12,48")
-    parser.add_argument("--booths", default="24109")
-    parser.add_argument(
-        "--entities", default="0,1000000,10000000", help="entities in the ledger, for the filter"
-    )
-    options = parser.parse_args()
+    options = _parse_options()
     wanted = options.only.split(",")
-    if unknown := set(wanted) - {*CURVES}:
-        parser.error(f"no such curve: {', '.join(sorted(unknown))}")
     state = read_registry_files(reference.registry_files())
     found: list[Measured] = []
     for partitions in map(int, options.partitions.split(",")) if "partitions" in wanted else ():
@@ -135,6 +123,23 @@ def main() -> int:
     )
     print(json.dumps({"events": options.events, "workers": [asdict(one) for one in found]}))
     return 0
+
+
+def _parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", default=",".join(CURVES))
+    parser.add_argument("--events", type=int, default=300_000, help="events that each worker folds")
+    parser.add_argument("--partitions", default="1,12,48")
+    parser.add_argument("--booths", default="24109")
+    parser.add_argument(
+        "--entities", default="0,1000000,10000000", help="entities in the ledger, for the filter"
+    )
+    options = parser.parse_args()
+    if unknown := set(options.only.split(",")) - {*CURVES}:
+        parser.error(f"no such curve: {', '.join(sorted(unknown))}")
+    return options
 
 
 def _fold(

@@ -123,32 +123,7 @@ class Report:
 
 def main() -> int:
     """Run all parts and print a table and one line of JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--booths", type=int, default=BOOTHS)
-    parser.add_argument(
-        "--events-a-booth",
-        type=int,
-        default=1,
-        help="events a booth on the day that is folded; each booth has at least one",
-    )
-    parser.add_argument(
-        "--recovery-events",
-        type=int,
-        default=500_000,
-        help="events in the log when the worker is killed; 0 omits this part",
-    )
-    parser.add_argument(
-        "--before",
-        type=float,
-        default=5.0,
-        help="seconds that the worker folds before it is killed",
-    )
-    parser.add_argument("--rounds", type=int, default=10, help="loads of each wall")
-    parser.add_argument("--at-most", type=float, default=3.0, help="maximum ratio of the two walls")
-    parser.add_argument("--no-recount", action="store_true", help="omit the recount")
-    options = parser.parse_args()
+    options = _parse_options()
     parts = Report()
     files = national_files(options.booths, say)
     with parts.timed("reading and checking the files, s"):
@@ -221,6 +196,35 @@ def main() -> int:
         )
     )
     return 1 if different or missing or ratio > options.at_most else 0
+
+
+def _parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--booths", type=int, default=BOOTHS)
+    parser.add_argument(
+        "--events-a-booth",
+        type=int,
+        default=1,
+        help="events a booth on the day that is folded; each booth has at least one",
+    )
+    parser.add_argument(
+        "--recovery-events",
+        type=int,
+        default=500_000,
+        help="events in the log when the worker is killed; 0 omits this part",
+    )
+    parser.add_argument(
+        "--before",
+        type=float,
+        default=5.0,
+        help="seconds that the worker folds before it is killed",
+    )
+    parser.add_argument("--rounds", type=int, default=10, help="loads of each wall")
+    parser.add_argument("--at-most", type=float, default=3.0, help="maximum ratio of the two walls")
+    parser.add_argument("--no-recount", action="store_true", help="omit the recount")
+    return parser.parse_args()
 
 
 def _load(settings: Settings, clickhouse: Client, registry: Registry, parts: Report) -> None:

@@ -109,6 +109,35 @@ class Recovery:
 
 def main() -> int:
     """Run the rounds and print a table and one line of JSON."""
+    options = _parse_options()
+    registry = read_registry_files(reference.registry_files())
+    found: list[Recovery] = []
+    with (
+        running(registry, session_timeout_seconds=options.session_timeout) as settings,
+        writer(settings) as clickhouse,
+    ):
+        for number in range(options.rounds):
+            for name in options.signals.split(","):
+                found.append(
+                    _round(settings, clickhouse, registry, name, options, seed=len(found) + 1)
+                )
+                say(f"round {number + 1}: {found[-1]}")
+        different = count_differences(clickhouse)
+    print(_format_table(found))
+    print(
+        json.dumps(
+            {
+                "session_timeout_seconds": options.session_timeout,
+                "rounds": [{**asdict(one), "recovered": one.recovered} for one in found],
+                "different_figures": different,
+            }
+        )
+    )
+    late = any(one.recovered is None or one.recovered > one.allowed for one in found)
+    return 1 if different or (late and options.strict) else 0
+
+
+def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -138,65 +167,42 @@ def main() -> int:
         help="as PRAVAH_SESSION_TIMEOUT_SECONDS",
     )
     parser.add_argument("--strict", action="store_true")
-    options = parser.parse_args()
-    registry = read_registry_files(reference.registry_files())
-    found: list[Recovery] = []
-    with (
-        running(registry, session_timeout_seconds=options.session_timeout) as settings,
-        writer(settings) as clickhouse,
-    ):
-        for number in range(options.rounds):
-            for name in options.signals.split(","):
-                found.append(
-                    _round(settings, clickhouse, registry, name, options, seed=len(found) + 1)
-                )
-                say(f"round {number + 1}: {found[-1]}")
-        different = count_differences(clickhouse)
-    print(
-        table(
+    return parser.parse_args()
+
+
+def _format_table(found: list[Recovery]) -> str:
+    return table(
+        (
+            "signal",
+            "rate before",
+            "gone s",
+            "loaded s",
+            "assigned s",
+            "folds s",
+            "full speed s",
+            "regained s",
+            "folded again",
+            "ledger observation-ups (s)",
+            "allowed s",
+            "recovered / allowed",
+        ),
+        [
             (
-                "signal",
-                "rate before",
-                "gone s",
-                "loaded s",
-                "assigned s",
-                "folds s",
-                "full speed s",
-                "regained s",
-                "folded again",
-                "ledger observation-ups (s)",
-                "allowed s",
-                "recovered / allowed",
-            ),
-            [
-                (
-                    f"SIG{one.signal}",
-                    f"{one.rate_before:,.0f}",
-                    *(f"{value:.1f}" for value in (one.gone, one.loaded, one.assigned, one.folds)),
-                    *(
-                        "log ended" if value is None else f"{value:.1f}"
-                        for value in (one.full_speed, one.regained)
-                    ),
-                    f"{one.refolded:,}",
-                    f"{one.lookups:,} ({one.lookup_seconds:.1f})",
-                    f"{one.allowed:.1f}",
-                    "-" if one.recovered is None else f"{one.recovered / one.allowed:.2f}",
-                )
-                for one in found
-            ],
-        )
+                f"SIG{one.signal}",
+                f"{one.rate_before:,.0f}",
+                *(f"{value:.1f}" for value in (one.gone, one.loaded, one.assigned, one.folds)),
+                *(
+                    "log ended" if value is None else f"{value:.1f}"
+                    for value in (one.full_speed, one.regained)
+                ),
+                f"{one.refolded:,}",
+                f"{one.lookups:,} ({one.lookup_seconds:.1f})",
+                f"{one.allowed:.1f}",
+                "-" if one.recovered is None else f"{one.recovered / one.allowed:.2f}",
+            )
+            for one in found
+        ],
     )
-    print(
-        json.dumps(
-            {
-                "session_timeout_seconds": options.session_timeout,
-                "rounds": [{**asdict(one), "recovered": one.recovered} for one in found],
-                "different_figures": different,
-            }
-        )
-    )
-    late = any(one.recovered is None or one.recovered > one.allowed for one in found)
-    return 1 if different or (late and options.strict) else 0
 
 
 def recover(
