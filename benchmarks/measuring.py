@@ -341,7 +341,7 @@ def drain(
         worker_micros=micros("worker_cpu"),
         clickhouse_micros=server_micros("clickhouse"),
         kafka_micros=server_micros("kafka"),
-        cpu_wait_micros=micros("kept_waiting"),
+        cpu_wait_micros=micros("cpu_wait"),
         idle=idle / (end.at - begin.at),
         journal_rows=total('pravah_rows_written_total{table="journal"}') / samples[-1].folded,
         ledger_rows=total('pravah_rows_written_total{table="ledger"}') / samples[-1].folded,
