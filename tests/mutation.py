@@ -187,12 +187,12 @@ def run(mutants: list[Mutant], options: argparse.Namespace) -> list[Result]:
 
     with tempfile.TemporaryDirectory(prefix="pravah-mutation-") as folder:
         copies = [copy_repository(Path(folder) / str(n)) for n in range(options.processes)]
-        for module in sorted({one.module for one in mutants}):
-            if not passes(copies[0], module, options, timeout=600):
+        by_tests = {tuple(TESTS.get(one.module, DEFAULT_TESTS)): one.module for one in mutants}
+        for module in by_tests.values():
+            if not passes(copies[0], module, options, timeout=900):
                 sys.exit(f"the tests of {module} fail without a mutant")
-        for copy in copies[1:]:  # compiled kernels come with it
-            shutil.copytree(copies[0], copy, dirs_exist_ok=True)
-            passes(copy, mutants[0].module, options, timeout=600)
+        for copy in copies[1:]:
+            shutil.copytree(copies[0], copy, dirs_exist_ok=True)  # with the compiled kernels
         threads = [threading.Thread(target=work, args=(copy,)) for copy in copies]
         for thread in threads:
             thread.start()
