@@ -173,6 +173,8 @@ class _SheetScan:
         self.rows = self.columns = 0
         self._is_uncalculated = is_uncalculated
         self._row = self._column = -1
+        self._earlier_rows: set[int] = set()
+        self._columns: set[int] = set()
         self._type = ""
         self._has_formula = self._has_value = self._has_inline = self._is_value = False
         self._text: list[str] = []
@@ -189,6 +191,10 @@ class _SheetScan:
                     self._column += 1
                 else:
                     self._column, self._row = _parse_column(address[1]), int(address[2]) - 1
+                if self._column in self._columns:
+                    msg = f"two cells are in row {self._row + 1}, column {self._column + 1}"
+                    raise LookupError(msg)
+                self._columns.add(self._column)
                 self._type = attributes.get("t", "n")
                 self._has_formula = self._has_value = self._has_inline = False
                 self._text.clear()
@@ -196,6 +202,11 @@ class _SheetScan:
                 number = attributes.get("r", "")
                 self._row = int(number) - 1 if number.isdigit() else self._row + 1
                 self._column = -1
+                self._columns.clear()
+                if self._row in self._earlier_rows:
+                    msg = f"row {self._row + 1} is in it twice"
+                    raise LookupError(msg)
+                self._earlier_rows.add(self._row)
             case "v":
                 self._has_value = self._is_value = True
             case "f":
