@@ -628,17 +628,64 @@ def test_any_text_is_read_or_refused(
     assert len(good) <= text.count(BOOTH)
 
 
-@given(st.data())
+PIECES = [
+    "<row>", "</row>", "<c>", "</c>", "<v>", "</v>", "<f/>", "<is><t>x</t></is>", ' t="e"',
+    ' t="s"', ' t="d"', ' t="str"', ' r="A1"', ' r="XFD1048576"', ' r="0"', ' s="9"', "#REF!",
+    "1e400", "-1", "&#0;", "&lt;", "\U0001f600", "&x;",
+]  # fmt: skip
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2_000), st.integers(0, 20), st.sampled_from(PIECES)), max_size=4
+    ),
+    st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=2),
+)
 def test_any_damage_of_a_workbook_is_read_or_refused(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory,
+    edits: list[tuple[int, int, str]],
+    damage: list[tuple[int, int]],
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any.xlsx"
-    content = bytearray(WORKBOOK)
-    for _ in range(data.draw(st.integers(1, 4))):
-        place = data.draw(st.integers(0, len(content) - 1))
-        content[place] = data.draw(st.integers(0, 255))
+    sheet = by_hand.make_sheet(
+        by_hand.make_rows([HEADER, GOOD, ["R2", date(2022, 5, 3), BOOTH, 1]])
+    )
+    for place, length, piece in edits:
+        sheet = sheet[: place % len(sheet)] + piece + sheet[place % len(sheet) + length :]
+    content = bytearray(by_hand.make_book(sheet))
+    for place, byte in damage:
+        content[place % len(content)] = byte
     path.write_bytes(content)
     try:
-        read(path)
+        good, bad = read(path)
     except (TableError, MappingError):
         return
+    assert len(good) <= 2
+    assert all(len(detail) > 5 for detail in bad.values())
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.one_of(
+                st.none(), st.integers(-(2**53), 2**53), st.floats(allow_nan=False), st.booleans(),
+                st.datetimes(datetime(1900, 3, 1)), st.times(), st.sampled_from([*HEADER, *GOOD]),
+                st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=5),
+            ),
+            max_size=6,
+        ),
+        max_size=6,
+    )
+)  # fmt: skip
+def test_any_workbook_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[object]]
+) -> None:
+    path = write_workbook(tmp_path_factory.getbasetemp() / "any.xlsx", [HEADER, GOOD, *rows])
+    try:
+        good, bad = read(path)
+    except (TableError, MappingError):
+        return
+    filled = [row for row in rows if any(cell not in {None, ""} for cell in row)]
+    assert len(good) + len(bad) >= 1
+    assert len(good) + len(bad) <= 1 + len(filled)
+    assert all(len(detail) > 5 for detail in bad.values())
