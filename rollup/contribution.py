@@ -284,7 +284,7 @@ def _append_observation(
     return changes, count
 
 
-@compiled
+@inlined
 def _append_revision(
     changes: Array,
     count: int,
