@@ -1,228 +1,25 @@
-"""Tables as other programs and people write them are read right, or refused with the reason."""
+"""Tables as people keep them are read right, or refused with the reason."""
 
-import gzip
-import io
-import zipfile
-from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from pathlib import Path
 
-import openpyxl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from openpyxl.chart import BarChart
 
 from pravah.events import EventError
-from producers.tables import Importer, ImportMapping, MappingError, TableError, open_mapped_table
+from producers.tables import Importer, MappingError, TableError, open_mapped_table
 from producers.tables.headers import ColumnNames
-from tests.support.workbooks import by_hand
-
-FOLDER = Path(by_hand.__file__).parent
-MAPPING = """
-kind = "membership"
-producer = "test-office"
-unit = { column = "Booth" }
-entity = { prefix = "sheet:test", columns = ["Form"] }
-constants = { mode = "manual" }
-
-[occurred_at]
-column = "Date"
-format = "%d/%m/%Y"
-
-[fields.count]
-column = "New"
-type = "integer"
-"""
-MEMBERS = """
-kind = "membership"
-producer = "test-office"
-unit = { column = "Booth" }
-occurred_at = { column = "Date" }
-entity = { prefix = "sheet:test", columns = ["Form"] }
-version = { column = "Version" }
-
-[fields.count]
-column = "New members"
-type = "integer"
-
-[fields.mode]
-column = "Drive"
-values = { "Paper" = "manual", "App" = "digital" }
-
-[envelope.evidence]
-column = "Photo"
-optional = true
-"""
-HEADER = ["Form", "Date", "Booth", "New"]
-BOOTH = "CG-AC084-B0017"
-GOOD = ["R1", "03/05/2022", BOOTH, "12"]
-
-
-def mapping(text: str = MAPPING, **keys: str) -> ImportMapping:
-    """A mapping, with more keys at its top."""
-    top = "".join(f"{name} = {value}\n" for name, value in keys.items())
-    return ImportMapping.from_toml(top + text)
-
-
-def read(path: Path, how: ImportMapping | None = None) -> tuple[list[bytes], dict[int, str]]:
-    """The events of a table, and the rejected rows with the reasons."""
-    how = how or mapping()
-    good, bad = [], {}
-    with open_mapped_table(path, how) as table:
-        importer = Importer(how, table.columns)
-        for number, row in table.rows:
-            try:
-                good.append(importer.convert(number, row).value)
-            except EventError as error:
-                bad[number] = error.detail
-    return good, bad
-
-
-def counts(path: Path, how: ImportMapping | None = None) -> list[tuple[str, str, int]]:
-    """Day, entity and count of all events; no row may be rejected."""
-    how = how or mapping()
-    found = []
-    with open_mapped_table(path, how) as table:
-        importer = Importer(how, table.columns)
-        for number, row in table.rows:
-            event = importer.convert(number, row).event
-            found.append((str(event.occurred_at.date()), str(event.entity), event.data.count))  # type: ignore[union-attr]
-    return found
-
-
-def refusal(path: Path, how: ImportMapping | None = None) -> str:
-    with pytest.raises((TableError, MappingError)) as caught:
-        read(path, how)
-    return str(caught.value)
-
-
-def write_csv(path: Path, rows: Iterable[Iterable[object]], delimiter: str = ",") -> Path:
-    path.write_text("".join(delimiter.join(map(str, row)) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
-def write_workbook(path: Path, rows: Iterable[Iterable[object]], *merged: str) -> Path:
-    book = openpyxl.Workbook()
-    for row in rows:
-        book.worksheets[0].append(list(row))
-    for cells in merged:
-        book.worksheets[0].merge_cells(cells)
-    book.save(path)
-    return path
-
-
-def write_sheet(path: Path, rows_xml: str, **options: str) -> Path:
-    path.write_bytes(by_hand.make_book(by_hand.make_sheet(rows_xml), **options))
-    return path
-
-
-# --- workbooks as other programs write them -------------------------------------------------------
-
-
-def test_the_folder_has_workbooks_of_each_program() -> None:
-    names = {path.stem for path in FOLDER.glob("*.xlsx")}
-    assert names >= {"openpyxl", "xlsxwriter", "libreoffice", "libreoffice-again", "wps"}
-    assert all(path.stat().st_size < 20_000 for path in FOLDER.rglob("*.*"))
-
-
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.xlsx")), ids=lambda path: path.stem)
-def test_workbooks_of_all_programs_give_the_same_events(path: Path) -> None:
-    how = mapping(MEMBERS)
-    expected = read(FOLDER / "members.csv", how)
-    assert len(expected[0]) == 6
-    assert expected[1] == {}
-    assert read(path, how) == expected
-
-
-@pytest.mark.parametrize("dimension", ["A1:D3", "A1", "", "B2:C3", "A1:XFD1048576", "Z9", "oops"])
-def test_what_a_sheet_says_of_its_size_is_not_believed(tmp_path: Path, dimension: str) -> None:
-    rows = [HEADER, *([f"R{number}", "03/05/2022", BOOTH, number] for number in range(1, 8))]
-    path = tmp_path / "t.xlsx"
-    path.write_bytes(by_hand.write_with_dimension(rows, dimension))
-    assert [count for _, _, count in counts(path)] == [1, 2, 3, 4, 5, 6, 7]
-
-
-def test_a_value_far_from_the_table_is_refused_before_memory_is_reserved(tmp_path: Path) -> None:
-    rows = by_hand.make_rows([HEADER, GOOD])
-    stray = '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'
-    path = write_sheet(tmp_path / "t.xlsx", rows + stray)
-    assert "far from its table, in row 1,048,576 or column 16,384" in refusal(path)
-    formatted = stray.replace("<v>1</v>", "")
-    assert len(counts(write_sheet(tmp_path / "t.xlsx", rows + formatted))) == 1
-
-
-@pytest.mark.parametrize(
-    "extra",
-    ['<row r="2"><c r="E2"><v>1</v></c></row>', '<row r="3"><c r="A3"/><c r="A3"/></row>'],
+from tests.support.tables import (
+    BOOTH,
+    GOOD,
+    HEADER,
+    MAPPING,
+    counts,
+    mapping,
+    read,
+    refusal,
+    write_csv,
+    write_workbook,
 )
-def test_a_row_or_cell_that_is_twice_in_a_sheet_is_not_overwritten(
-    tmp_path: Path, extra: str
-) -> None:
-    path = write_sheet(tmp_path / "t.xlsx", by_hand.make_rows([HEADER, GOOD]) + extra)
-    assert "damaged workbook" in refusal(path)
-
-
-@pytest.mark.parametrize(
-    ("cell", "reason"),
-    [
-        ('t="e"><v>#REF!</v>', "New: '#REF!' is an error of the spreadsheet's formula"),
-        ('t="e"><v>#N/A</v>', "New: '#N/A' is an error"),
-        ('t="e"><f>NEW()</f><v>#SPILL!</v>', "New: '#SPILL!' is an error"),
-        ("><f>SUM(D1:D1)</f>", "New: has a formula and no result"),
-        ("><f>SUM(D1:D1)</f><v></v>", "New: has a formula and no result"),
-        ('t="str"><f>A1</f><v></v>', "New: is empty"),
-    ],
-)
-def test_formulas_without_a_value_are_refused_with_the_reason(
-    tmp_path: Path, cell: str, reason: str
-) -> None:
-    rows = by_hand.make_rows([HEADER, GOOD[:3]]).replace("</row>", "|")
-    first, second = rows.split("|")[:2]
-    path = write_sheet(tmp_path / "t.xlsx", f'{first}</row>{second}<c r="D2" {cell}</c></row>')
-    good, bad = read(path)
-    assert good == []
-    assert reason in bad[2]
-
-
-def test_formulas_that_openpyxl_and_xlsxwriter_wrote_have_no_result(tmp_path: Path) -> None:
-    path = write_workbook(tmp_path / "t.xlsx", [HEADER, [*GOOD[:3], "=5+7"]])
-    assert "no result" in read(path)[1][2]
-    sheet = by_hand.make_rows([HEADER, GOOD[:3]]).removesuffix("</row>")
-    sheet += '<c r="D2"><f>5+7</f><v>0</v></c></row>'
-    for asks, is_counted in (('<calcPr fullCalcOnLoad="1"/>', False), ("<calcPr/>", True)):
-        path = write_sheet(tmp_path / "t.xlsx", sheet, workbook=asks)
-        assert bool(read(path)[0]) == is_counted
-
-
-def test_the_first_visible_sheet_with_values_is_read_and_others_are_named(tmp_path: Path) -> None:
-    book = openpyxl.Workbook()
-    book.worksheets[0].title = "Empty"
-    for name in ("Hidden", "May", "June"):
-        sheet = book.create_sheet(name)
-        sheet.append(HEADER)
-        sheet.append([name, *GOOD[1:]])
-    book["Hidden"].sheet_state = "veryHidden"
-    book.create_chartsheet("Chart", 0).add_chart(BarChart())
-    book.save(tmp_path / "t.xlsx")
-    assert [entity for _, entity, _ in counts(tmp_path / "t.xlsx")] == ["sheet:test:May"]
-    with open_mapped_table(tmp_path / "t.xlsx", mapping()) as table:
-        assert table.notes == ["only sheet 'May' is read, not Empty, June"]
-    named = mapping(sheet='" june "')
-    assert [entity for _, entity, _ in counts(tmp_path / "t.xlsx", named)] == ["sheet:test:June"]
-
-
-def test_a_merged_cell_counts_once_and_the_rows_below_say_why_they_do_not(tmp_path: Path) -> None:
-    rows = [HEADER, GOOD, ["R2", "03/05/2022", None, "7"], ["R3", "03/05/2022", BOOTH, None]]
-    path = write_workbook(
-        tmp_path / "t.xlsx", [*rows, ["Note: ask Ram"]], "C2:C3", "D3:D4", "A5:D7"
-    )
-    good, bad = read(path)
-    assert len(good) == 1
-    assert "Booth: is merged with row 2" in bad[3]
-    assert "New: is merged with row 3" in bad[4]
-    assert list(bad) == [3, 4, 5]
-
 
 # --- rows that do not fit the header --------------------------------------------------------------
 
@@ -373,91 +170,6 @@ def test_a_day_as_a_spreadsheets_number_is_refused_with_a_hint(tmp_path: Path) -
         assert "a spreadsheet's number of a day" in read(path)[1][2]
 
 
-# --- files that are not what they say -------------------------------------------------------------
-
-
-def make_zip(**parts: str) -> bytes:
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for name, text in parts.items():
-            archive.writestr(name.replace("__", "/"), text)
-    return content.getvalue()
-
-
-TABLE = f"Form,Date,Booth,New\n{','.join(GOOD)}\n"
-HINDI = f"Form,Date,Booth,New\nप्रपत्र,03/05/2022,{BOOTH},12\n"
-WORKBOOK = by_hand.write_with_dimension([HEADER, GOOD], "A1")
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "expected"),
-    [
-        ("encrypted.xlsx", None, "protected by a password: open it with the password"),
-        ("old.xls", None, "an old Excel workbook (.xls"),
-        ("libreoffice.ods", None, "an OpenDocument spreadsheet (.ods): open it in Excel or Libre"),
-        ("page.xls", None, "a web page (HTML)"),
-        ("text.xlsx", None, "no workbook, though its name says so; it is plain text, perhaps CSV"),
-        ("workbook.csv", None, "no CSV file, though its name says so; it is an Excel workbook"),
-        ("t.xls", TABLE.encode(), "expected a .csv, .tsv or .xlsx file; it is plain text"),
-        ("t.xls", WORKBOOK, "it is an Excel workbook: rename it to .xlsx"),
-        ("t.xlsx", WORKBOOK[:-100], "a workbook that is cut off or damaged"),
-        ("t.xlsx", b"", "an empty file"),
-        ("~$t.xlsx", b"\x03Ram" + bytes(100), "lock file"),
-        ("t.csv", gzip.compress(TABLE.encode()), "compressed by gzip: unpack it"),
-        ("t.csv", make_zip(**{"t.csv": TABLE}), "a ZIP archive that holds t.csv: unpack it"),
-        ("t.xlsx", make_zip(xl__workbook="x", word__document="y"), "a Word or PowerPoint"),
-        ("t.csv", b"%PDF-1.4", "a PDF document"),
-        ("t.csv", b"\xef\xbb\xbf<!DOCTYPE html><html><body>Log in</body>", "a web page (HTML)"),
-        ("t.csv", b"<table><tr><td>Form</td></tr></table>", "a web page (HTML)"),
-        ("t.csv", b'[{"Form": "R1"}]', "JSON"),
-        (
-            "t.xls",
-            (
-                b'<?xml version="1.0"?>\n'
-                b'<Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet">'
-            ),
-            "an XML spreadsheet (Excel 2003)",
-        ),
-        (
-            "t.csv",
-            HINDI.encode("utf-16"),
-            "not UTF-8, but UTF-16 (Excel's 'Unicode Text'); save it",
-        ),
-        ("t.csv", HINDI.encode("utf-16-le"), "not UTF-8, but UTF-16 little-endian"),
-        ("t.csv", HINDI.encode("utf-16-be"), "not UTF-8, but UTF-16 big-endian"),
-        ("t.csv", TABLE.encode("utf-16-le"), "not UTF-8, but UTF-16 little-endian"),
-        ("t.csv", TABLE.encode() + b"R2\0", "has NUL bytes"),
-        (
-            "t.csv",
-            TABLE.encode() + "Müller – Größe “Straße”,03/05/2022,x,1\n".encode("cp1252"),
-            "not UTF-8 after row",
-        ),
-    ],
-)
-def test_a_file_says_what_it_is_and_how_to_save_it(
-    tmp_path: Path, name: str, content: bytes | None, expected: str
-) -> None:
-    path = tmp_path / name if content is not None else FOLDER / "refused" / name
-    if content is not None:
-        path.write_bytes(content)
-    assert expected in refusal(path)
-
-
-@pytest.mark.parametrize("text", ["#REF!", "#N/A", "Err:502", "#######", "=SUM(D2:D9)", "=D2+1"])
-def test_errors_and_formulas_in_a_csv_are_no_values(tmp_path: Path, text: str) -> None:
-    for column in range(4):
-        row = [*GOOD]
-        row[column] = text
-        good, bad = read(write_csv(tmp_path / "t.csv", [HEADER, row]))
-        assert good == []
-        assert HEADER[column] in bad[2]
-
-
-def test_a_text_that_an_export_protected_as_a_formula_is_that_text(tmp_path: Path) -> None:
-    path = write_csv(tmp_path / "t.csv", [HEADER, ['="0017"', *GOOD[1:3], '="12"']])
-    assert counts(path) == [("2022-05-03", "sheet:test:0017", 12)]
-
-
 # --- tables as people keep them -------------------------------------------------------------------
 
 TITLES = [["Members of Narayanpur"], [], ["Office:", "Raipur"]]
@@ -468,7 +180,7 @@ TITLES = [["Members of Narayanpur"], [], ["Office:", "Raipur"]]
 def test_rows_of_titles_above_the_header_are_passed_over(
     tmp_path: Path, suffix: str, keys: dict[str, str]
 ) -> None:
-    write: Callable[..., Path] = write_csv if suffix == "csv" else write_workbook
+    write = write_csv if suffix == "csv" else write_workbook
     path = write(tmp_path / f"t.{suffix}", [*TITLES, HEADER, GOOD, ["R2", "x", BOOTH, "1"]])
     good, bad = read(path, mapping(**keys))
     assert (len(good), list(bad)) == (1, [6])
@@ -562,7 +274,7 @@ TOTALS = [
 
 @pytest.mark.parametrize("suffix", ["csv", "xlsx"])
 def test_a_line_of_totals_is_refused_with_the_way_to_skip_it(tmp_path: Path, suffix: str) -> None:
-    write: Callable[..., Path] = write_csv if suffix == "csv" else write_workbook
+    write = write_csv if suffix == "csv" else write_workbook
     path = write(tmp_path / f"t.{suffix}", [HEADER, GOOD, *TOTALS])
     good, bad = read(path)
     assert len(good) == 1
@@ -605,97 +317,3 @@ def test_a_row_whose_text_only_contains_such_a_word_is_data(tmp_path: Path) -> N
     names = ["कुलदीप", "Totally new", "योग शिविर", "TOTAL-17", "कुल 9"]
     rows = [HEADER, *([name, *GOOD[1:]] for name in names)]
     assert len(counts(write_csv(tmp_path / "t.csv", rows))) == 5
-
-
-CELLS = st.one_of(
-    st.sampled_from([*HEADER, *GOOD, "", "Total", "sep=;", "#REF!", '"', "1,204", "=A1", "\u200b"]),
-    st.text(max_size=8),
-)
-
-
-@given(
-    st.lists(st.lists(CELLS, max_size=6), max_size=8),
-    st.sampled_from([",", ";", "\t"]),
-    st.booleans(),
-    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le"]),
-)
-def test_any_text_is_read_or_refused(
-    tmp_path_factory: pytest.TempPathFactory,
-    rows: list[list[str]],
-    delimiter: str,
-    has_header: bool,
-    encoding: str,
-) -> None:
-    path = tmp_path_factory.getbasetemp() / "any.csv"
-    lines = [HEADER, *rows] if has_header else rows
-    text = "".join(delimiter.join(row) + "\n" for row in lines)
-    path.write_bytes(text.encode(encoding, "surrogatepass"))
-    try:
-        good, bad = read(path)
-    except (TableError, MappingError):
-        return
-    assert all(len(detail) > 5 for detail in bad.values())
-    assert len(good) <= text.count(BOOTH)
-
-
-PIECES = [
-    "<row>", "</row>", "<c>", "</c>", "<v>", "</v>", "<f/>", "<is><t>x</t></is>", ' t="e"',
-    ' t="s"', ' t="d"', ' t="str"', ' r="A1"', ' r="XFD1048576"', ' r="0"', ' s="9"', "#REF!",
-    "1e400", "-1", "&#0;", "&lt;", "\U0001f600", "&x;",
-]  # fmt: skip
-
-
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 2_000), st.integers(0, 20), st.sampled_from(PIECES)), max_size=4
-    ),
-    st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=2),
-)
-def test_any_damage_of_a_workbook_is_read_or_refused(
-    tmp_path_factory: pytest.TempPathFactory,
-    edits: list[tuple[int, int, str]],
-    damage: list[tuple[int, int]],
-) -> None:
-    path = tmp_path_factory.getbasetemp() / "any.xlsx"
-    sheet = by_hand.make_sheet(
-        by_hand.make_rows([HEADER, GOOD, ["R2", date(2022, 5, 3), BOOTH, 1]])
-    )
-    for place, length, piece in edits:
-        sheet = sheet[: place % len(sheet)] + piece + sheet[place % len(sheet) + length :]
-    content = bytearray(by_hand.make_book(sheet))
-    for place, byte in damage:
-        content[place % len(content)] = byte
-    path.write_bytes(content)
-    try:
-        good, bad = read(path)
-    except (TableError, MappingError):
-        return
-    assert len(good) <= 2
-    assert all(len(detail) > 5 for detail in bad.values())
-
-
-@given(
-    st.lists(
-        st.lists(
-            st.one_of(
-                st.none(), st.integers(-(2**53), 2**53), st.floats(allow_nan=False), st.booleans(),
-                st.datetimes(datetime(1900, 3, 1)), st.times(), st.sampled_from([*HEADER, *GOOD]),
-                st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=5),
-            ),
-            max_size=6,
-        ),
-        max_size=6,
-    )
-)  # fmt: skip
-def test_any_workbook_is_read_or_refused(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[list[object]]
-) -> None:
-    path = write_workbook(tmp_path_factory.getbasetemp() / "any.xlsx", [HEADER, GOOD, *rows])
-    try:
-        good, bad = read(path)
-    except (TableError, MappingError):
-        return
-    filled = [row for row in rows if any(cell not in {None, ""} for cell in row)]
-    assert len(good) + len(bad) >= 1
-    assert len(good) + len(bad) <= 1 + len(filled)
-    assert all(len(detail) > 5 for detail in bad.values())
