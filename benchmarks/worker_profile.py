@@ -186,7 +186,7 @@ def profile(settings: Settings, registry: Registry, log: Log) -> dict[str, float
 
 
 def show(micros: dict[str, float]) -> None:
-    """The table."""
+    """Print a row for each step: its share of the time and its cost for each event."""
     total = sum(micros.values())
     table = Table("step", "µs an event", "share", title="One worker, processor time")
     for step, value in micros.items():

@@ -281,7 +281,7 @@ class StandIn:
                 )
 
             def log_message(self, *_: object) -> None:
-                """Log nothing."""
+                """Keep requests out of the output of the tests."""
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
