@@ -54,6 +54,7 @@ BATCH = 5_000
 TABLES = ("ledger", "journal", "chunks", "plan_events", "membership_events", "rejected_records")
 Log = dict[int, RecordBatch]
 
+# The measured steps, and the function of each.
 STEPS: tuple[tuple[str, Any, str], ...] = (
     ("parse: JSON to columns", rollup.batch_validation, "decode"),
     ("validate: in columns", BatchValidator, "_columns"),
@@ -68,7 +69,6 @@ STEPS: tuple[tuple[str, Any, str], ...] = (
     ("fold: up the hierarchy", Rollup, "_add_to_ancestors"),
     ("insert: columns to bytes, and sent", RollupStore, "write"),
 )
-"""What is measured, and the function that does it."""
 
 
 class Clock:
