@@ -154,8 +154,11 @@ class RetryingSession(Session):
             self._failed_attempts, self._attempt_since = 0, None
 
     @property
-    def failing(self) -> int:
-        """How often the call that is going on has failed so far, one that has gone unanswered for long included; 0 when all is well. May be asked from any thread."""
+    def consecutive_failures(self) -> int:
+        """Failed attempts of the call in progress, 0 when all is well. For any thread.
+
+        An attempt without an answer for `_UNANSWERED_SECONDS` counts as failed.
+        """
         since = self._attempt_since
         return self._failed_attempts + (
             since is not None and time.monotonic() - since > _UNANSWERED_SECONDS
@@ -164,7 +167,7 @@ class RetryingSession(Session):
     def _attempt(self, call: Callable[[ColumnClient], T]) -> T:
         self._attempt_since = time.monotonic()
         result = super().run(call)
-        if self.failing:
+        if self.consecutive_failures:
             self.recovered_at = time.time()
         return result
 

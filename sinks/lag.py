@@ -63,6 +63,13 @@ class Lag:
             sum(min(durable.get(partition, 0), end) for partition, end in ends.items()),
         )
 
+    def begins(self) -> dict[int, int]:
+        """Partition → offset of the first record that the log still has."""
+        return {
+            tp.partition: int(begin)
+            for tp, begin in self._consumer.beginning_offsets(self._partitions).items()
+        }
+
     def ends(self) -> dict[int, int]:
         """Partition → the offset behind its last record."""
         return {

@@ -91,9 +91,13 @@ class Schema:
         suffix = "_local" if self.cluster and sharded else ""
         return f"EXCHANGE TABLES {self.database}.{one}{suffix} AND {self.database}.{other}{suffix}{self.on_cluster}"
 
-    def truncate_table(self, name: str, *, sharded: bool = False) -> str:
-        """One statement that takes all rows out of a table."""
-        return f"TRUNCATE TABLE {self.database}.{name}{'_local' if self.cluster and sharded else ''}{self.on_cluster} SYNC"
+    def replace_rows(self, name: str, source: str, *, sharded: bool = False) -> str:
+        """One statement that gives a table the rows of another one of the same form."""
+        suffix = "_local" if self.cluster and sharded else ""
+        return (
+            f"ALTER TABLE {self.database}.{name}{suffix}{self.on_cluster} "
+            f"REPLACE PARTITION tuple() FROM {self.database}.{source}{suffix}"
+        )
 
     def drop_table(self, name: str, *, sharded: bool = False) -> list[str]:
         """Statements that undo `create_table`."""

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from clickhouse_driver import Client, defines
 from clickhouse_driver.block import ColumnOrientedBlock
+from clickhouse_driver.errors import UnexpectedPacketFromServerError
+from clickhouse_driver.protocol import ServerPacketTypes
 from clickhouse_driver.streams.native import BlockOutputStream
 from clickhouse_driver.varint import write_varint
 from clickhouse_driver.writer import write_binary_str, write_binary_uint8
@@ -50,14 +52,80 @@ _POSITIONS = ((1 << 8, 0, "<u1"), (1 << 16, 1, "<u2"), (1 << 32, 2, "<u4"))
 class ColumnClient(Client):  # type: ignore[misc]
     """The driver's client, which takes blocks of columns besides."""
 
-    def insert(self, table: str, block: Block | Blocks, settings: Mapping[str, Any]) -> None:
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._structures: dict[tuple[str, tuple[str, ...]], str] = {}
+
+    def insert(
+        self,
+        table: str,
+        block: Block | Blocks,
+        settings: Mapping[str, Any],
+        *,
+        condition: str | None = None,
+    ) -> None:
         """Insert a block's columns into the columns of a table that have their names.
+
+        Args:
+            table: name.
+            block: the columns.
+            settings: of the query.
+            condition: see `insert_statement`.
 
         Raises:
             clickhouse_driver.errors.Error: as `execute` does.
         """
-        statement = f"INSERT INTO {table} ({', '.join(block.columns)}) VALUES"
+        statement = self.insert_statement(table, tuple(block.columns), condition)
         self.execute(statement, [block], settings=settings)
+
+    def insert_statement(
+        self, table: str, columns: tuple[str, ...], condition: str | None = None
+    ) -> str:
+        """Statement to which `execute` sends rows.
+
+        Args:
+            table: name.
+            columns: of the table.
+            condition: SQL that the server evaluates once, when the statement begins, and that
+                raises an error if nothing may be inserted.
+        """
+        names = ", ".join(columns)
+        if condition is None:
+            return f"INSERT INTO {table} ({names}) VALUES"
+        structure = self._structure(table, columns)
+        return (
+            f"INSERT INTO {table} ({names}) SELECT {names} FROM input('{structure}') "
+            f"WHERE {condition} FORMAT Native"
+        )
+
+    def _structure(self, table: str, columns: tuple[str, ...]) -> str:
+        """Names and types of columns, quoted for the table function `input`."""
+        known = self._structures.get((table, columns))
+        if known is None:
+            types = dict(
+                self.execute(
+                    "SELECT name, type FROM system.columns "
+                    "WHERE database = currentDatabase() AND table = %(table)s",
+                    {"table": table},
+                )
+            )
+            structure = ", ".join(f"{name} {types[name]}" for name in columns)
+            known = structure.replace("\\", "\\\\").replace("'", "\\'")
+            self._structures[table, columns] = known
+        return known
+
+    def receive_sample_block(self) -> Any:
+        """Receive the columns that an insert expects.
+
+        A statement with a subquery, such as a condition, reports progress before that.
+        """
+        while True:
+            packet = self.receive_packet()
+            if packet is False:
+                msg = "the server ended an insert before it began"
+                raise UnexpectedPacketFromServerError(msg)
+            if packet is not True and packet.type == ServerPacketTypes.DATA:
+                return packet.block
 
     def send_data(
         self,

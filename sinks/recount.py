@@ -298,18 +298,29 @@ def record_reconciliation(
     )
 
 
-def insert_differences(client: Client, cut: Cut, repair: int) -> None:
-    """Write what is missing at a cut as entries of a repair: afterwards the journal sums up to what the ledger says."""
+def insert_differences(
+    client: Client, cut: Cut, repair: int, *, condition: str, comment: str
+) -> None:
+    """Write the differences at a cut as entries of a repair: then the journal equals the ledger.
+
+    Args:
+        client: the writer's.
+        cut: of closed chunks.
+        repair: its number.
+        condition: SQL that raises an error if nothing may be written.
+        comment: value of the setting `log_comment`.
+    """
     client.execute(
         f"""
-        INSERT INTO journal (level, metric, unit, day, partition, chunk, value, verified_value, reports, version)
+        INSERT INTO journal
+            (level, metric, unit, day, partition, chunk, value, verified_value, reports, version)
         {_query(ANCESTORS)}
-        SELECT level, metric, unit, day, -1, %(repair)s,
-               expected_value - found_value, expected_verified - found_verified, expected_reports - found_reports, 1
-        FROM compared WHERE {_DIFFER}
+        SELECT level, metric, unit, day, -1, %(repair)s, expected_value - found_value,
+               expected_verified - found_verified, expected_reports - found_reports, 1
+        FROM compared WHERE {_DIFFER} AND {condition}
         """,
         {**_parameters(cut), "repair": repair},
-        settings={**_SPARING, "insert_distributed_sync": 1},
+        settings={**_SPARING, "insert_distributed_sync": 1, "log_comment": comment},
     )
 
 

@@ -3,10 +3,11 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import numpy as np
+from clickhouse_driver.errors import ServerException
 from pyroaring import BitMap
 
 from columnar.arrays import Array
@@ -25,45 +26,62 @@ from rollup.storage import (
 )
 from sinks.connection import RetryingSession
 from sinks.deployment import REGISTRY, get_fact
+from sinks.lease import FIGURES, FencedError, is_stale, read_lease, token_comment, token_condition
 from sinks.native import ColumnClient
+
+T = TypeVar("T")
 
 _WRITE = {
     "async_insert": 0,  # durable when it returns, not when the server finds time
     "insert_distributed_sync": 1,  # the same on a cluster
     "max_insert_block_size": 1_048_576,
-    "optimize_on_insert": 0,  # no row of a block replaces another: looking for that took a quarter of an insert
+    # No row of a block replaces another: looking for that took a quarter of an insert.
+    "optimize_on_insert": 0,
+    # The server gives up an insert whose client was paused in the middle. A rebuild waits for that.
+    "receive_timeout": 10,
+    "poll_interval": 1,
 }
+# First byte of the state of `groupBitmap` when it has at most 32 numbers.
 _SMALL = 0
-"""What the state of `groupBitmap` begins with when it has at most 32 numbers."""
 
 
 class RollupStore:
-    """Ledger, journal and chunks. Waits while ClickHouse is away. Not thread-safe."""
+    """Ledger, journal and chunks. Waits while ClickHouse is away. Not thread-safe.
+
+    Each write carries the token of the lease on the figures that this process began with. After a
+    rebuild the token is stale, and ClickHouse refuses the write (`docs/adr/0022`).
+    """
 
     def __init__(
         self,
         clickhouse: ClickHouseSettings,
         stop: threading.Event,
-        inserted: Callable[[str, int, float], None] = lambda *_: None,
+        on_insert: Callable[[str, int, float], None] = lambda *_: None,
+        *,
+        token: int | None = None,
     ) -> None:
         """Connect at the first call.
 
         Args:
-            clickhouse: where.
-            stop: ends the waiting for a ClickHouse that is away.
-            inserted: is told table, rows and seconds of each insert that succeeded.
+            clickhouse: of the deployment.
+            stop: ends the wait for a ClickHouse that is away.
+            on_insert: called with table, rows and seconds after each insert.
+            token: of the lease on the figures; by default the newest one at the first use. Stores
+                of one worker must have the same.
         """
         self._session = RetryingSession(clickhouse, "writer", stop)
-        self._inserted = inserted
+        self._database = clickhouse.database
+        self._on_insert = on_insert
+        self._token = token
 
     @property
-    def failing(self) -> int:
-        """How often the call that is going on has failed so far; 0 when ClickHouse answers."""
-        return self._session.failing
+    def consecutive_failures(self) -> int:
+        """Failed attempts of the call in progress; 0 when ClickHouse answers."""
+        return self._session.consecutive_failures
 
     @property
     def recovered_at(self) -> float:
-        """When ClickHouse last answered after it had not; seconds since 1970-01-01T00:00Z."""
+        """Time of the last success after a failure; seconds since 1970-01-01T00:00Z."""
         return self._session.recovered_at
 
     def close(self) -> None:
@@ -126,10 +144,17 @@ class RollupStore:
 
     def closed_offsets(self) -> dict[int, int]:
         """Partition → the offset behind its last closed chunk: everything below it was counted for good."""
-        query = (
-            "SELECT partition, max(next_offset) FROM chunks FINAL WHERE closed GROUP BY partition"
-        )
-        return dict(self._session.run(lambda client: client.execute(query)))
+
+        def read(client: ColumnClient, condition: str) -> list[tuple[int, int]]:
+            return client.execute(  # type: ignore[no-any-return]
+                f"""
+                SELECT partition, max(next_offset) FROM chunks FINAL
+                WHERE closed AND {condition}
+                GROUP BY partition
+                """
+            )
+
+        return dict(self._run_fenced(read))
 
     def active_registry(self) -> str | None:
         """The fingerprint of the registry under which chunks may be closed now; None if none was ever loaded."""
@@ -219,23 +244,52 @@ class RollupStore:
     def _insert(self, table: str, columns: Sequence[str], rows: Rows) -> None:
         if not len(rows):
             return
-        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES"
 
-        def insert(client: ColumnClient) -> None:
+        def insert(client: ColumnClient, condition: str) -> None:
+            settings = {**_WRITE, "log_comment": self._comment}
             if isinstance(rows, Block | Blocks):
-                client.insert(table, rows, _WRITE)
+                client.insert(table, rows, settings, condition=condition)
             else:
-                # the driver turns values into their wire form in place: a repeat must start from the original
+                # The driver converts values in place: a repeat must start from the original.
                 client.execute(
-                    statement,
+                    client.insert_statement(table, tuple(columns), condition),
                     [list(column) for column in zip(*rows, strict=True)],
                     columnar=True,
-                    settings=_WRITE,
+                    settings=settings,
                 )
 
         began = time.monotonic()
-        self._session.run(insert)
-        self._inserted(table, len(rows), time.monotonic() - began)
+        self._run_fenced(insert)
+        self._on_insert(table, len(rows), time.monotonic() - began)
+
+    @property
+    def _comment(self) -> str:
+        return token_comment(self._database, figures=self._token or 0)
+
+    def _run_fenced(self, call: Callable[[ColumnClient, str], T]) -> T:
+        """Make a call with the condition that the token is the newest one.
+
+        Raises:
+            FencedError: it is not, or a rebuild is running.
+        """
+        if self._token is None:
+            self._token = self._session.run(_newest_token)
+        condition = token_condition(FIGURES, self._token)
+        try:
+            return self._session.run(lambda client: call(client, condition))
+        except ServerException as error:
+            if not is_stale(error):
+                raise
+            msg = "the figures were rebuilt while this worker ran; it must start again"
+            raise FencedError(msg) from error
+
+
+def _newest_token(client: ColumnClient) -> int:
+    state = read_lease(client, FIGURES)
+    if not state.is_free:
+        msg = f"{state.holder or 'a rebuild that was interrupted'} holds the figures"
+        raise FencedError(msg)
+    return state.token
 
 
 def _numbers(state: bytes) -> Array:

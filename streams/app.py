@@ -39,7 +39,12 @@ MAX_REQUEST_BYTES = 8 * 1024 * 1024
 
 
 def build(
-    settings: Settings, registry: Registry, dictionary: MetricDictionary, *, partitions: int
+    settings: Settings,
+    registry: Registry,
+    dictionary: MetricDictionary,
+    *,
+    partitions: int,
+    token: int | None = None,
 ) -> BatchApp:
     """Put the app together.
 
@@ -48,6 +53,7 @@ def build(
         registry: the units; a worker folds under one registry, a change is a restart.
         dictionary: the metrics.
         partitions: how many `activity.events` has.
+        token: of the lease on the figures, which each write carries; by default the newest one.
 
     Returns:
         An app for `faust.Worker`. When it stops, what was not released is folded again by whoever has the partition next.
@@ -74,8 +80,8 @@ def build(
         telemetry.insert_seconds.labels(table).observe(seconds)
 
     store, writer = (
-        RollupStore(settings.clickhouse, stop, inserted),
-        RollupStore(settings.clickhouse, stop, inserted),
+        RollupStore(settings.clickhouse, stop, inserted, token=token),
+        RollupStore(settings.clickhouse, stop, inserted, token=token),
     )
     worker = Worker(
         store=store,
@@ -105,7 +111,7 @@ def build(
     watch = Watch(
         app,
         worker,
-        failing=lambda: max(store.failing, writer.failing),
+        failing=lambda: max(store.consecutive_failures, writer.consecutive_failures),
         recovered_at=lambda: max(store.recovered_at, writer.recovered_at),
         registry=registry.fingerprint(),
     )

@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.progress import progress
-from cli.replay.log_at_rest import ReplayRefusedError
 from operations.bootstrap import default_dictionary
 from pravah.producer import EventProducer
 from pravah.settings import Settings
@@ -35,6 +34,10 @@ _COLUMNS = {
     "superseded": "version taken / संस्करण मौजूद",
     "rejected": "still rejected / अब भी अस्वीकृत",
 }
+
+
+class ReplayRefusedError(LookupError):
+    """Nothing can be replayed; the message says what to do first."""
 
 
 @dataclass
