@@ -1,4 +1,4 @@
-# Pravah: every task by name. `make` alone lists them.
+# Tasks of Pravah. `make` alone lists them.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -6,50 +6,59 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PEERS := .tools/bench
+UV_COMPILE := .tools/uv/bin/uv pip compile --quiet --upgrade --generate-hashes --universal \
+	--python-version 3.11 --no-annotate --no-header
+PIP_INSTALL := python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: install
-install: $(INSTALLED) ## set up all that Pravah needs, once: Python packages in .venv/, Kafka and ClickHouse in .tools/
+install: $(INSTALLED) ## install Python packages in .venv/, Kafka and ClickHouse in .tools/
 	@$(BIN)/python -m stack install
 	@$(BIN)/python -m operations.compile
 
 $(INSTALLED): requirements/dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Pravah needs Python 3.11 or newer (Debian: apt-get install python3 python3-venv)")'
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python's venv module is missing (Debian: apt-get install python3-venv)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Pravah needs Python 3.11 or newer (Debian: apt-get install python3)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+		{ echo "Python lacks its venv module (Debian: apt-get install python3-venv)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
+	$(BIN)/$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .PHONY: demo
-demo: install ## the main job: the 2022 campaign in Chhattisgarh, event by event, to exact figures at every level
+demo: install ## the main job: the 2022 campaign, event by event, to exact figures at every level
 	@$(BIN)/pravah demo
 
 .PHONY: test
-test: install ## all tests, in two processes, each with a real Kafka and ClickHouse on free ports
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+test: install ## all tests, in two processes, each with a Kafka and a ClickHouse on free ports
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 10
+
+.PHONY: test-fast
+test-fast: install ## the tests that need no server, for use after each edit
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/property
 
 .PHONY: check
-check: install ## linters, types, and which room may import which
+check: install ## linters, types, and which package may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
 .PHONY: format
-format: install ## put the code into its form
+format: install ## format the code and apply the safe fixes of the linter
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 .PHONY: docs
-docs: install ## write the JSON Schema and AsyncAPI descriptions, and the table of metrics, anew
+docs: install ## rewrite the JSON Schema, the AsyncAPI description and the table of metrics
 	$(BIN)/python -m operations.export docs
 
 .PHONY: chaos
-chaos: install ## the fault suite: every fault many times with random seeds, and a table; takes an hour
+chaos: install ## the fault suite: every fault, many times, with random seeds; takes an hour
 	$(BIN)/python -m tests.chaos.run
 
 .PHONY: soak
@@ -57,21 +66,21 @@ soak: install ## ten million events: flat memory, bounded parts, exact figures
 	$(BIN)/python benchmarks/soak.py --events 10000000 --workers 1
 
 .PHONY: bench
-bench: install $(PEERS)/.installed ## Pravah's worker beside Faust tables, Quix Streams, Bytewax, Kafka Streams and ClickHouse's own engine: speed and exactness, in one run
+bench: install $(PEERS)/.installed ## speed and exactness beside other stream processors
 	$(BIN)/python benchmarks/compare.py
 
 $(PEERS)/.installed: requirements/bench.txt
 	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	$(PEERS)/bin/$(PIP_INSTALL) --require-hashes -r requirements/bench.txt
 	@touch $@
 
 .PHONY: lock
-lock: ## write requirements/*.txt anew from pyproject.toml
+lock: ## lock requirements/*.txt to the newest versions that pyproject.toml allows
 	$(PYTHON) -m venv .tools/uv && .tools/uv/bin/python -m pip install --quiet uv
-	.tools/uv/bin/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --no-header pyproject.toml -o requirements/runtime.txt
-	.tools/uv/bin/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --extra dev pyproject.toml -o requirements/dev.txt
-	.tools/uv/bin/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --extra bench pyproject.toml -o requirements/bench.txt
+	$(UV_COMPILE) --extra all pyproject.toml -o requirements/runtime.txt
+	$(UV_COMPILE) --extra dev pyproject.toml -o requirements/dev.txt
+	$(UV_COMPILE) --extra bench pyproject.toml -o requirements/bench.txt
 
 .PHONY: clean
-clean: ## remove what was installed and every stack's data in this folder
+clean: ## remove what was installed, and the data of the stack in this folder
 	rm -rf $(VENV) .tools .pravah .mypy_cache .ruff_cache .pytest_cache .hypothesis

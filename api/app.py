@@ -1,6 +1,7 @@
-"""The AICC's interface: read-only, over HTTP, from the figures as they stand.
+"""The AICC API as a FastAPI application.
 
-Every path needs a token, which says which unit's subtree and which kinds of data its holder may see. An answer comes as JSON in pages, or whole as NDJSON, CSV, Parquet or Arrow.
+Every path under `/v1` needs a token, which decides whose units and which kinds of data it may read.
+Responses are pages of JSON, or the whole answer as NDJSON, CSV, Parquet or Arrow.
 """
 
 import asyncio
@@ -15,18 +16,18 @@ from prometheus_client import generate_latest
 from starlette_compress import CompressMiddleware
 
 from api import problems
-from api.audit import Metrics, Told
 from api.clickhouse import Reader
 from api.paths import ROUTERS
-from api.report import AT_ONCE
-from api.responses import MetricNames, Parts, parts
+from api.report import MAX_CONCURRENT_REPORTS
+from api.responses import AppState, MetricNames, app_state
+from api.telemetry import RequestMetrics, TelemetryMiddleware
 from api.tokens import Tokens
 from pravah.settings import Settings
 
 
 def build(settings: Settings) -> FastAPI:
-    """The application."""
-    own = Metrics()
+    """Create the application."""
+    metrics = RequestMetrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -36,15 +37,14 @@ def build(settings: Settings) -> FastAPI:
             if "grafana" in settings.clickhouse.users
             else None
         )
-        limiter = MovingWindowRateLimiter(MemoryStorage())
-        app.state.parts = Parts(
-            reader,
-            state_reader,
-            settings,
-            asyncio.Semaphore(AT_ONCE),
-            Tokens(reader),
-            MetricNames(reader),
-            limiter,
+        app.state.services = AppState(
+            reader=reader,
+            state_reader=state_reader,
+            settings=settings,
+            report_slots=asyncio.Semaphore(MAX_CONCURRENT_REPORTS),
+            tokens=Tokens(reader),
+            metrics=MetricNames(reader),
+            limiter=MovingWindowRateLimiter(MemoryStorage()),
         )
         yield
         await reader.close()
@@ -55,13 +55,13 @@ def build(settings: Settings) -> FastAPI:
         title="Pravah",
         version="1",
         description=(
-            "Rolled-up figures of a party's units, from the booth to national headquarters: exact,"
-            " current, explained."
+            "Figures of a party's units, rolled up from the booth to national headquarters:"
+            " exact, current, and traceable to the events behind them."
         ),
         lifespan=lifespan,
     )
     app.add_middleware(CompressMiddleware)
-    app.add_middleware(Told, metrics=own)
+    app.add_middleware(TelemetryMiddleware, metrics=metrics)
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
@@ -72,11 +72,11 @@ def build(settings: Settings) -> FastAPI:
 
     @app.get("/readyz", include_in_schema=False)
     async def readyz(request: Request) -> JSONResponse:
-        await parts(request).reader.rows("SELECT 1")
+        await app_state(request).reader.rows("SELECT 1")
         return JSONResponse({"ready": True})
 
     @app.get("/metrics", include_in_schema=False)
     async def prometheus() -> Response:
-        return Response(generate_latest(own.registry), media_type="text/plain; version=0.0.4")
+        return Response(generate_latest(metrics.registry), media_type="text/plain; version=0.0.4")
 
     return app

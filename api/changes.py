@@ -1,13 +1,18 @@
-"""The feed of changes: every figure that changed since a cursor, once, in order, with what is gone told as gone.
+"""The change feed: each figure that changed since a cursor, once per range and in order.
 
-A cursor is a position in what the workers have made durable, not a time. A worker writes a chunk's figures first and tells afterwards, in `chunks`, how far it has come; so
-whoever reads `chunks` first and the figures afterwards has every figure up to there, however late it was written. Three things change figures:
+A cursor is a position in what the workers have made durable, not a time. A worker first writes a
+chunk's figures and then, in `chunks`, its next offset. A reader that reads `chunks` first and the
+figures afterwards therefore sees every figure up to that position, however late it was written.
+Three things change figures:
 
 1. A flush: its journal entries have versions (offsets) from the last position on.
-2. The close of a chunk that more than one attempt wrote: strays are mended below positions that were told before. All figures of such a chunk are told again.
+2. The close of a chunk that more than one attempt wrote: it repairs strays below positions that
+   have been served already. All figures of such a chunk are served again.
 3. A repair, once it is complete.
 
-A page ends with a cursor that says where the next one begins. The end of a range is fixed when its first page is asked for, so what changes meanwhile comes in the next range.
+A range ends at the position read for its first page; later changes are in the next range. The
+cursor of a page marks where the next page begins. A figure that is gone is served with
+`deleted` = 1.
 """
 
 import base64
@@ -19,45 +24,45 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from api.clickhouse import Reader, Value
-from api.query import Query, Selection, restricted
+from api.query import Query, Selection, apply_scope
 from pravah.problems import Problem
 
 COLUMNS = ("day", "level", "unit", "metric", "value", "verified_value", "deleted")
 SORTED_BY = ("level", "metric", "unit", "day")
 
 _STOCKS = "(SELECT metric FROM metrics WHERE type = 'stock')"
-Code = Annotated[str, StringConstraints(max_length=80)]
+_Key = Annotated[str, StringConstraints(max_length=80)]
 
 
 class Position(BaseModel):
-    """How far the figures have come."""
+    """Position of the figures in the log."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     epoch: str = Field(max_length=64)
-    """Another one after the figures were rebuilt: then all must be taken anew."""
+    """Changes when the figures are rebuilt: a copy must then begin without a cursor."""
     reach: dict[int, int]
-    """Partition → the offset behind the last durable record."""
+    """Partition → next offset after the last durable record."""
     closed: dict[int, int]
-    """Partition → the start of its last closed chunk."""
+    """Partition → start of its last closed chunk."""
     repair: int
-    """The last complete repair."""
+    """Number of the last complete repair."""
 
 
 class Cursor(BaseModel):
-    """Between two pages, or between two ranges."""
+    """Position between two pages, or between two ranges."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     since: Position | None
-    """Where the range begins; None: at the beginning of all."""
+    """Start of the range; None: all figures."""
     until: Position | None = None
-    """Where it ends; None: it has not been begun."""
-    after: tuple[Code, Code, Code, Code] | None = None
-    """The last row that was told, by `SORTED_BY`."""
+    """End of the range; None: the range has not begun."""
+    after: tuple[_Key, _Key, _Key, _Key] | None = None
+    """Key of the last row served, by `SORTED_BY`."""
 
-    def text(self) -> str:
-        """As it stands in a URL."""
+    def encode(self) -> str:
+        """The cursor encoded for a URL."""
         return (
             base64.urlsafe_b64encode(self.model_dump_json(exclude_defaults=True).encode())
             .decode()
@@ -65,22 +70,24 @@ class Cursor(BaseModel):
         )
 
     @classmethod
-    def from_text(cls, text: str) -> "Cursor":
-        """Back.
+    def decode(cls, text: str) -> "Cursor":
+        """Decode a cursor.
 
         Raises:
-            Problem: it is none of ours.
+            Problem: 422, it is not a cursor of this service.
         """
         try:
             return cls.model_validate_json(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         except (ValidationError, binascii.Error, ValueError):
             raise Problem(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
-                "cursor: it was not given out by this service, or was cut off; begin without one",
+                "cursor: it was not issued by this service, or is incomplete; begin without one",
             ) from None
 
 
-POSITION = """
+# The current position, in rows of any order. FINAL is not needed: an attempt's offset only grows,
+# and what is closed or complete stays so.
+POSITION_SQL = """
     SELECT
         'chunks' AS what, partition, max(next_offset) AS reach,
         maxIf(toInt64(chunk), closed = 1) AS start, max(closed) AS any_closed, '' AS text
@@ -89,12 +96,11 @@ POSITION = """
     UNION ALL SELECT 'repair', 0, max(repair), 0, 0, '' FROM repairs WHERE complete
     UNION ALL SELECT 'epoch', 0, 0, 0, 0, argMax(value, at) FROM deployment WHERE name = 'rebuilt'
 """
-"""How far the figures have come now, in rows of any order. Without FINAL: an attempt's offset only grows, and what is closed or complete stays so."""
 
 
-async def position(reader: Reader) -> Position:
-    """How far the figures have come now."""
-    rows = sorted(await reader.rows(POSITION))
+async def read_position(reader: Reader) -> Position:
+    """Read the current position."""
+    rows = sorted(await reader.rows(POSITION_SQL))
     chunks = [row[1:5] for row in rows if row[0] == "chunks"]
     (repair,) = (row[2] for row in rows if row[0] == "repair")
     (epoch,) = (row[5] for row in rows if row[0] == "epoch")
@@ -106,33 +112,34 @@ async def position(reader: Reader) -> Position:
     )
 
 
-async def begin(reader: Reader, cursor: Cursor | None) -> Cursor:
-    """The range in which a page lies: the one that was begun, or a new one up to now.
+async def open_range(reader: Reader, cursor: Cursor | None) -> Cursor:
+    """The range that a page belongs to: the cursor's, or a new one up to the current position.
 
     Raises:
-        Problem: the figures were rebuilt since the cursor was given out.
+        Problem: 410, the figures have been rebuilt since the cursor was issued.
     """
     cursor = cursor or Cursor(since=None)
-    now = await position(reader)
+    now = await read_position(reader)
     if any(
         known is not None and known.epoch != now.epoch for known in (cursor.since, cursor.until)
     ):
         raise Problem(
             HTTPStatus.GONE,
-            "cursor: the figures were rebuilt since it was given out; begin without one, and drop"
-            " what you have",
+            "cursor: the figures have been rebuilt since it was issued; discard your copy and"
+            " begin without one",
         )
     return cursor if cursor.until is not None else Cursor(since=cursor.since, until=now)
 
 
-def changes(cursor: Cursor, selection: Selection) -> Query:
-    """The rows of a range."""
+def query_changes(cursor: Cursor, selection: Selection) -> Query:
+    """The query for the rows of a range."""
     if cursor.since is None:
-        inner, parameters = restricted("rollups", selection, [])
-        sql = (
-            "SELECT day, toString(level) AS level, unit, metric, value, verified_value, 0 AS"
-            f" deleted FROM ({inner})"
-        )
+        inner, parameters = apply_scope("rollups", selection, [])
+        sql = f"""
+            SELECT
+                day, toString(level) AS level, unit, metric, value, verified_value, 0 AS deleted
+            FROM ({inner})
+        """
         return Query(sql, parameters, COLUMNS, SORTED_BY)
     assert cursor.until is not None
     since, until = cursor.since, cursor.until
@@ -144,37 +151,41 @@ def changes(cursor: Cursor, selection: Selection) -> Query:
                 FROM chunks
                 WHERE toInt64(chunk) > {_at("closed_from", -1)}
                   AND toInt64(chunk) <= {_at("closed_to", -1)}
-                GROUP BY partition, chunk HAVING max(closed) = 1 AND uniqExact(attempt) > 1
+                GROUP BY partition, chunk
+                HAVING max(closed) = 1 AND uniqExact(attempt) > 1
            ))
            OR (partition = -1 AND chunk > {{repair_from:UInt64}} AND chunk <= {{repair_to:UInt64}})
     """
-    # a change of a stock moves its value on all later days as well
+    # a stock that changes on a day changes its values on all later days as well
     sql = f"""
-        WITH keys AS ({keys}),
-             series AS (
-                 SELECT level, metric, unit, min(day) AS first, metric IN {_STOCKS} AS is_stock
-                 FROM keys
-                 GROUP BY level, metric, unit
-             ),
-             standing
-               AS (SELECT r.day AS day, r.level AS level, r.unit AS unit, r.metric AS metric, r.value AS value, r.verified_value AS verified_value, s.is_stock AS is_stock
-                          FROM (
-                              SELECT *
-                              FROM rollups
-                              WHERE (level, metric, unit) IN (
-                                  SELECT level, metric, unit FROM series
-                              )
-                          ) AS r
-                          INNER JOIN series AS s ON s.level = r.level AND s.metric = r.metric
-                            AND s.unit = r.unit
-                          WHERE r.day >= s.first)
-        SELECT day, level, unit, metric, value, verified_value, 0 AS deleted FROM standing
+        WITH
+            keys AS ({keys}),
+            series AS (
+                SELECT level, metric, unit, min(day) AS first, metric IN {_STOCKS} AS is_stock
+                FROM keys
+                GROUP BY level, metric, unit
+            ),
+            current AS (
+                SELECT
+                    r.day AS day, r.level AS level, r.unit AS unit, r.metric AS metric,
+                    r.value AS value, r.verified_value AS verified_value, s.is_stock AS is_stock
+                FROM (
+                    SELECT * FROM rollups
+                    WHERE (level, metric, unit) IN (SELECT level, metric, unit FROM series)
+                ) AS r
+                INNER JOIN series AS s
+                  ON s.level = r.level AND s.metric = r.metric AND s.unit = r.unit
+                WHERE r.day >= s.first
+            )
+        SELECT day, level, unit, metric, value, verified_value, 0 AS deleted
+        FROM current
         WHERE is_stock OR (level, metric, unit, day) IN (SELECT level, metric, unit, day FROM keys)
         UNION ALL
-        SELECT day, level, unit, metric, toInt64(0), toInt64(0), 1 AS deleted FROM keys
-        WHERE (level, metric, unit, day) NOT IN (SELECT level, metric, unit, day FROM standing)
+        SELECT day, level, unit, metric, toInt64(0), toInt64(0), 1 AS deleted
+        FROM keys
+        WHERE (level, metric, unit, day) NOT IN (SELECT level, metric, unit, day FROM current)
     """
-    inner, parameters = restricted(f"({sql})", selection, [])
+    inner, parameters = apply_scope(f"({sql})", selection, [])
     bound: dict[str, Value] = {
         **_offsets("reach_from", since.reach),
         **_offsets("reach_to", until.reach),
@@ -183,15 +194,20 @@ def changes(cursor: Cursor, selection: Selection) -> Query:
         "repair_from": since.repair,
         "repair_to": until.repair,
     }
-    outer = (
-        "SELECT day, toString(level) AS level, unit, metric, value, verified_value, deleted FROM"
-        f" ({inner})"
-    )
+    outer = f"""
+        SELECT day, toString(level) AS level, unit, metric, value, verified_value, deleted
+        FROM ({inner})
+    """
     return Query(outer, {**parameters, **bound}, COLUMNS, SORTED_BY)
 
 
-def following(cursor: Cursor, last: Sequence[str] | None) -> Cursor:
-    """What comes after a page: the next page behind its last row, or the next range."""
+def next_cursor(cursor: Cursor, last: Sequence[str] | None) -> Cursor:
+    """The cursor after a page.
+
+    Args:
+        cursor: of the page.
+        last: key of the page's last row; None if the range ends with the page.
+    """
     if last is None:
         return Cursor(since=cursor.until)
     return Cursor(
@@ -200,12 +216,12 @@ def following(cursor: Cursor, last: Sequence[str] | None) -> Cursor:
 
 
 def _at(name: str, default: int = 0) -> str:
-    """The offset of the row's partition."""
+    """SQL for the offset of the row's partition, bound by `_offsets`."""
     keys, values = f"{{{name}_partitions:Array(Int32)}}", f"{{{name}:Array(Int64)}}"
     return f"transform(partition, {keys}, {values}, toInt64({default}))"
 
 
 def _offsets(name: str, offsets: dict[int, int]) -> dict[str, Value]:
-    # `transform` wants at least one pair
+    # `transform` needs at least one pair
     known = offsets or {-2: 0}
     return {f"{name}_partitions": list(known), name: list(known.values())}

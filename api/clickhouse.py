@@ -1,4 +1,8 @@
-"""ClickHouse over HTTP: the server itself writes JSON, CSV, Parquet or Arrow, and we hand its bytes on. So an answer of any size takes constant memory here."""
+"""Queries to ClickHouse over HTTP.
+
+ClickHouse itself writes JSON, CSV, Parquet or Arrow; its bytes are passed on as they come. So a
+response of any size needs constant memory here.
+"""
 
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -23,19 +27,31 @@ _SETTINGS = {
     "output_format_arrow_string_as_string": "1",
     "output_format_parquet_string_as_string": "1",
 }
-_MARK = b"__exception__"
+# Precedes the message of an error that occurs after the first bytes were sent.
+_EXCEPTION_MARKER = b"__exception__"
 _RETRY_SECONDS = "5"
 
 
-class BrokenAnswerError(RuntimeError):
-    """ClickHouse failed in the middle of an answer; the connection to the client is cut, so that it does not take the part for the whole."""
+class BrokenStreamError(RuntimeError):
+    """ClickHouse failed in the middle of an answer.
+
+    The connection to the client is closed, so that it does not mistake the part for the whole.
+    """
 
 
 class Reader:
     """Read-only queries of one account."""
 
     def __init__(self, clickhouse: ClickHouseSettings, role: Role = "aicc") -> None:
-        """Connect at the first query. The password travels in a header, never in a URL."""
+        """Create a reader. It connects with the first query.
+
+        Args:
+            clickhouse: where ClickHouse is; the password is sent in a header, never in a URL.
+            role: the account.
+
+        Raises:
+            LookupError: no account of that role is configured.
+        """
         account = clickhouse.users.get(role)
         if account is None:
             msg = (
@@ -50,10 +66,9 @@ class Reader:
             if clickhouse.secure
             else False
         )
+        protocol = "https" if clickhouse.secure else "http"
         self._client = httpx2.AsyncClient(
-            base_url=(
-                f"{'https' if clickhouse.secure else 'http'}://{clickhouse.host}:{clickhouse.http_port}"
-            ),
+            base_url=f"{protocol}://{clickhouse.host}:{clickhouse.http_port}",
             headers={
                 "X-ClickHouse-User": account.user,
                 "X-ClickHouse-Key": account.password.get_secret_value(),
@@ -65,16 +80,16 @@ class Reader:
         )
 
     async def close(self) -> None:
-        """Drop the connections."""
+        """Close the connections."""
         await self._client.aclose()
 
     async def rows(
         self, query: str, parameters: Mapping[str, Value] | None = None
     ) -> list[list[Any]]:
-        """All rows of a small answer, as ClickHouse's JSON has them: dates as ISO text.
+        """All rows of a small answer, with dates as ISO text.
 
         Raises:
-            Problem: ClickHouse does not answer, or cannot.
+            Problem: 503, ClickHouse does not answer.
         """
         body = b"".join(
             [piece async for piece in self.stream(query, parameters or {}, "JSONCompactEachRow")]
@@ -84,43 +99,43 @@ class Reader:
     async def stream(
         self, query: str, parameters: Mapping[str, Value], output: str
     ) -> AsyncIterator[bytes]:
-        """An answer piece by piece, in one of ClickHouse's output formats.
+        """Stream an answer in one of ClickHouse's output formats.
 
         Raises:
-            Problem: ClickHouse does not answer, or cannot; before the first piece.
-            BrokenAnswerError: it failed later.
+            Problem: 503, ClickHouse does not answer; before the first piece.
+            BrokenStreamError: ClickHouse failed after the first piece.
         """
-        async with self._sent(query, parameters, output) as response:
+        async with self._request(query, parameters, output) as response:
             tag, tail = response.headers.get("X-ClickHouse-Exception-Tag", "").encode(), b""
             async for piece in response.aiter_bytes():
                 seen = tail + piece
-                if _MARK in seen and tag in seen:
-                    msg = seen[seen.index(_MARK) :][:500].decode(errors="replace")
-                    raise BrokenAnswerError(msg)
-                tail = seen[-len(_MARK) - len(tag) - 4 :]
+                if _EXCEPTION_MARKER in seen and tag in seen:
+                    msg = seen[seen.index(_EXCEPTION_MARKER) :][:500].decode(errors="replace")
+                    raise BrokenStreamError(msg)
+                tail = seen[-len(_EXCEPTION_MARKER) - len(tag) - 4 :]
                 yield piece
 
     @asynccontextmanager
-    async def _sent(
+    async def _request(
         self, query: str, parameters: Mapping[str, Value], output: str
     ) -> AsyncIterator[httpx2.Response]:
-        wanted = {f"param_{name}": _written(value) for name, value in parameters.items()}
+        bound = {f"param_{name}": _format_parameter(value) for name, value in parameters.items()}
         try:
             async with self._client.stream(
-                "POST", "/", params={**wanted, "default_format": output}, content=query.encode()
+                "POST", "/", params={**bound, "default_format": output}, content=query.encode()
             ) as response:
                 if response.status_code != HTTPStatus.OK:
-                    raise _failed(
+                    raise _error(
                         response.headers.get("X-ClickHouse-Exception-Code", ""),
                         (await response.aread()).decode(errors="replace"),
                     )
                 yield response
         except httpx2.TransportError as error:
-            raise _away(type(error).__name__) from error
+            raise _unavailable(type(error).__name__) from error
 
 
-def _written(value: Value) -> str:
-    """A query parameter's text form."""
+def _format_parameter(value: Value) -> str:
+    """A query parameter as ClickHouse parses it from text."""
     if isinstance(value, str):
         return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
     if isinstance(value, int | float | date):
@@ -139,15 +154,15 @@ def _written(value: Value) -> str:
     )
 
 
-def _failed(code: str, message: str) -> Exception:
+def _error(code: str, message: str) -> Exception:
     if code.isdigit() and int(code) in RETRYABLE_CODES:
-        return _away(f"error {code}")
+        return _unavailable(f"error {code}")
     return RuntimeError(f"ClickHouse error {code}: {message[:1_000]}")
 
 
-def _away(what: str) -> Problem:
+def _unavailable(reason: str) -> Problem:
     return Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
-        f"the database does not answer ({what}); try again",
+        f"the database does not answer ({reason}); try again",
         headers={"Retry-After": _RETRY_SECONDS},
     )

@@ -1,4 +1,4 @@
-"""In which form an answer goes out: by `format`, else by `Accept`."""
+"""Content negotiation: the format of a response, by the parameter `format`, else by `Accept`."""
 
 from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
@@ -25,30 +25,33 @@ CLICKHOUSE_FORMATS: dict[Format, str] = {
 }
 
 
-def chosen(asked: F | None, accept: str, offered: Mapping[F, str]) -> F:
-    """The format of an answer.
+def negotiate_format(requested: F | None, accept: str, offered: Mapping[F, str]) -> F:
+    """Choose the format of a response.
 
     Args:
-        asked: the parameter `format`, which wins.
-        accept: the header, as RFC 9110 has it.
-        offered: format → media type; the first where any will do.
+        requested: the parameter `format`, which takes precedence.
+        accept: the header `Accept` (RFC 9110).
+        offered: format → media type. The first is the default.
 
     Raises:
-        Problem: 406, none of those in the header is offered.
+        Problem: 406, none of the media types in `accept` is offered.
     """
-    if asked is not None:
-        return asked
-    wanted = sorted(filter(None, map(_weighted, accept.split(","))), key=lambda pair: -pair[0])
+    if requested is not None:
+        return requested
+    accepted = sorted(
+        filter(None, map(_parse_media_range, accept.split(","))), key=lambda pair: -pair[0]
+    )
     types = {name: media_type.partition(";")[0] for name, media_type in offered.items()}
-    for _, pattern in wanted or [(1.0, "*/*")]:
+    for _, media_range in accepted or [(1.0, "*/*")]:
         for name, media_type in types.items():
-            if pattern in {"*/*", media_type, f"{media_type.partition('/')[0]}/*"}:
+            if media_range in {"*/*", media_type, f"{media_type.partition('/')[0]}/*"}:
                 return name
     raise Problem(HTTPStatus.NOT_ACCEPTABLE, f"offered are {', '.join(types.values())}")
 
 
-def _weighted(part: str) -> tuple[float, str] | None:
-    media_type, *parameters = (piece.strip() for piece in part.split(";"))
+def _parse_media_range(part: str) -> tuple[float, str] | None:
+    """Weight and media range of one element of `Accept`; None if it is refused or empty."""
+    media_range, *parameters = (piece.strip() for piece in part.split(";"))
     weight = 1.0
     for parameter in parameters:
         name, _, value = parameter.partition("=")
@@ -57,16 +60,19 @@ def _weighted(part: str) -> tuple[float, str] | None:
                 weight = float(value)
             except ValueError:
                 weight = 0.0
-    return (weight, media_type.lower()) if media_type and weight > 0 else None
+    return (weight, media_range.lower()) if media_range and weight > 0 else None
 
 
-async def begun(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same pieces, with the first one in hand, so that what fails at once is an answer of its own and no broken stream."""
+async def prefetch(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Await the first piece of a stream and return the whole stream.
+
+    An error that occurs at once then becomes a problem response, not a broken stream.
+    """
     first = await anext(pieces, b"")
 
-    async def again() -> AsyncIterator[bytes]:
+    async def stream() -> AsyncIterator[bytes]:
         yield first
         async for piece in pieces:
             yield piece
 
-    return again()
+    return stream()

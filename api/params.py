@@ -1,6 +1,7 @@
-"""What a request may ask for: the parameters that paths share, each with its bounds and its words in the OpenAPI description.
+"""Request parameters that several paths share, with their bounds and OpenAPI descriptions.
 
-`Which`, `Figures`, `Milestones`, `Days` and `Paging` are dependencies: FastAPI reads their fields as parameters of the path that takes one.
+`UnitParams`, `FigureParams`, `MilestoneParams`, `DayParams` and `PageParams` are dependencies:
+FastAPI turns their fields into query parameters of each path that depends on one.
 """
 
 from dataclasses import dataclass
@@ -16,12 +17,12 @@ from pravah.days import FIRST_DAY, KOLKATA, LAST_DAY, date_of
 from pravah.problems import Problem
 from pravah.units import UNIT_CODE_PATTERN, Level
 
-PAGE, LARGEST_PAGE = 1_000, 100_000
-MOST_UNITS = 1_000
-MOST_DAYS = 400
+DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 1_000, 100_000
+MAX_UNITS = 1_000
+MAX_DAYS = 400
 
-Code = Annotated[str, StringConstraints(pattern=UNIT_CODE_PATTERN)]
-Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+UnitCode = Annotated[str, StringConstraints(pattern=UNIT_CODE_PATTERN)]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 FIRST, LAST = date_of(FIRST_DAY), date_of(LAST_DAY)
 FIRST_INSTANT, LAST_INSTANT = (
@@ -31,46 +32,51 @@ FIRST_INSTANT, LAST_INSTANT = (
 LevelFilter = Annotated[
     Level | None,
     Query(
-        description="Rows of this level below the units, by the hierarchy of each row's day.",
+        description=(
+            "Units of this level below the given ones, by the hierarchy of each row's day."
+        ),
         examples=["district"],
     ),
 ]
 MetricFilter = Annotated[
-    list[Word],
+    list[Slug],
     Query(
         default_factory=list,
         max_length=200,
-        description="Metrics; all if there are none.",
+        description="Metrics; by default all.",
         examples=[["members_digital"]],
     ),
 ]
-OneUnit = Annotated[
-    Code | None,
-    Query(description="A unit's code; the token's unit if there is none.", examples=["CG-D-NRP"]),
+UnitParam = Annotated[
+    UnitCode | None,
+    Query(description="A unit's code; by default the token's unit.", examples=["CG-D-NRP"]),
 ]
-On = Annotated[
+AsOf = Annotated[
     date | None,
     Query(
         alias="date",
         ge=FIRST,
         le=LAST,
-        description="As on the evening of this day, Asia/Kolkata; now by default.",
+        description="Status at the end of this day (Asia/Kolkata); by default now.",
         examples=["2022-06-30"],
     ),
 ]
-AskedFormat = Annotated[Format | None, Query(alias="format", description="Wins over `Accept`.")]
+FormatParam = Annotated[
+    Format | None,
+    Query(alias="format", description="Format of the response; takes precedence over `Accept`."),
+]
 
 
 @dataclass(kw_only=True)
-class Which:
-    """Units, or what is below them."""
+class UnitParams:
+    """Units, or a level below them."""
 
     unit: Annotated[
-        list[Code],
+        list[UnitCode],
         Query(
             default_factory=list,
-            max_length=MOST_UNITS,
-            description="Unit codes; the token's unit if there are none.",
+            max_length=MAX_UNITS,
+            description="Unit codes; by default the token's unit.",
             examples=[["CG-D-NRP"]],
         ),
     ]
@@ -78,36 +84,36 @@ class Which:
 
 
 @dataclass(kw_only=True)
-class Figures(Which):
+class FigureParams(UnitParams):
     """Metrics of units."""
 
     metric: MetricFilter
 
 
 @dataclass(kw_only=True)
-class Milestones(Which):
-    """Milestones of units, on a day."""
+class MilestoneParams(UnitParams):
+    """Milestones of units on a day."""
 
     milestone: Annotated[
-        list[Word],
+        list[Slug],
         Query(
             default_factory=list,
             max_length=200,
-            description="Milestones; all if there are none.",
+            description="Milestones; by default all.",
             examples=[["booth_groups"]],
         ),
     ]
-    on: On = None
+    on: AsOf = None
 
     @property
     def as_of(self) -> datetime:
-        """The last second of the day in Asia/Kolkata, or now."""
-        return evening(self.on)
+        """Last second of the day in Asia/Kolkata, or now."""
+        return end_of_day(self.on)
 
 
 @dataclass(kw_only=True)
-class Days:
-    """From one day to another, both included."""
+class DayParams:
+    """A range of days, first and last included."""
 
     first: Annotated[
         date | None,
@@ -115,7 +121,7 @@ class Days:
             alias="from",
             ge=FIRST,
             le=LAST,
-            description="The first day, Asia/Kolkata.",
+            description="First day (Asia/Kolkata).",
             examples=["2022-06-01"],
         ),
     ] = None
@@ -125,13 +131,13 @@ class Days:
             alias="to",
             ge=FIRST,
             le=LAST,
-            description="The last day, Asia/Kolkata.",
+            description="Last day (Asia/Kolkata).",
             examples=["2022-06-30"],
         ),
     ] = None
 
     def __post_init__(self) -> None:
-        """Refuse days in the wrong order.
+        """Check the order of the days.
 
         Raises:
             Problem: 422.
@@ -141,52 +147,52 @@ class Days:
                 HTTPStatus.UNPROCESSABLE_ENTITY, f"to: {self.last} lies before {self.first}"
             )
 
-    def bounded(self, days: int) -> "Days":
-        """The days asked for; by default so many up to today.
+    def with_default(self, days: int) -> "DayParams":
+        """The range, by default the last `days` days up to today.
 
         Raises:
-            Problem: 422, they are in the wrong order, or too many.
+            Problem: 422, the range is longer than MAX_DAYS.
         """
         last = self.last or datetime.now(KOLKATA).date()
         first = self.first or max(last - timedelta(days=days - 1), FIRST)
-        if not 0 <= (last - first).days < MOST_DAYS:
+        if not 0 <= (last - first).days < MAX_DAYS:
             raise Problem(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
-                f"from, to: from 1 to {MOST_DAYS} days can be asked for at once",
+                f"from, to: from 1 to {MAX_DAYS} days can be asked for at once",
             )
-        return Days(first=first, last=last)
+        return DayParams(first=first, last=last)
 
 
 @dataclass(kw_only=True)
-class Paging:
-    """How much of the answer, and in which form."""
+class PageParams:
+    """A page of the answer, and its format."""
 
     limit: Annotated[
         int | None,
         Query(
             ge=1,
-            le=LARGEST_PAGE,
+            le=MAX_PAGE_SIZE,
             description=(
-                f"Rows of a page; {PAGE:,} by default for JSON. Other formats come whole if it is"
-                " not given."
+                f"Rows per page; by default {DEFAULT_PAGE_SIZE:,} for JSON, and all rows for other"
+                " formats."
             ),
         ),
     ] = None
     cursor: Annotated[
         str | None, Query(max_length=8_192, description="`next` of the page before.")
     ] = None
-    asked: AskedFormat = None
+    format_: FormatParam = None
 
 
-WhichUnits = Annotated[Which, Depends()]
-WhichFigures = Annotated[Figures, Depends()]
-WhichMilestones = Annotated[Milestones, Depends()]
-WhichDays = Annotated[Days, Depends()]
-Page = Annotated[Paging, Depends()]
+UnitQuery = Annotated[UnitParams, Depends()]
+FigureQuery = Annotated[FigureParams, Depends()]
+MilestoneQuery = Annotated[MilestoneParams, Depends()]
+DayQuery = Annotated[DayParams, Depends()]
+PageQuery = Annotated[PageParams, Depends()]
 
 
-def evening(day: date | None) -> datetime:
-    """The last second of a day in Asia/Kolkata, or now."""
+def end_of_day(day: date | None) -> datetime:
+    """Last second of a day in Asia/Kolkata; now if it is None."""
     return (
         datetime.now(KOLKATA)
         if day is None

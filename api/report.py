@@ -1,4 +1,4 @@
-"""The situation report for the API: read and rendered in a thread, since both drivers and renderers block."""
+"""The situation report for the API, made in a thread because drivers and renderers block."""
 
 import asyncio
 from datetime import date
@@ -6,53 +6,54 @@ from http import HTTPStatus
 
 from pravah.problems import Problem
 from pravah.settings import Settings
-from reports.formats import Form, rendered
-from reports.labels import Tongue
+from reports.formats import Format, render
+from reports.labels import Lang
 from reports.pdf import MissingLibraryError
 from schemas.access import Scope
 from sinks.connection import connect, first_line, is_retryable
 
-AT_ONCE = 2
-"""So many reports are made at once; others wait, so that figures are still answered."""
+# Further requests for reports wait, so that requests for figures are still served.
+MAX_CONCURRENT_REPORTS = 2
 
 
-async def report(
+async def make_report(
     settings: Settings,
     holder: Scope,
     unit: str,
     day: date | None,
-    form: Form,
-    tongue: Tongue,
+    format_: Format,
+    lang: Lang,
     *,
     persons: bool,
 ) -> bytes:
-    """The report of a unit, from what lies at or below the holder's unit on that day.
+    """Make a unit's report from what is at or below the holder's unit on that day.
 
     Args:
         settings: where ClickHouse is.
-        holder: who asks.
-        unit: a code that is known to be in the registry.
+        holder: scope of the request's token.
+        unit: a code in the registry.
         day: Asia/Kolkata; today if None.
-        form: of the answer.
-        tongue: Hindi, English or both.
-        persons: say whom to call, by the state's own account.
+        format_: of the report.
+        lang: Hindi, English or both.
+        persons: include whom to call, read by the state's own account.
 
     Raises:
-        Problem: 403, on that day the unit does not stand at or below the holder's; 422, the day lies in the future; 501, a system library is missing; 503, ClickHouse does not answer.
+        Problem: 403, the unit is not at or below the holder's on that day; 422, the day lies in
+            the future; 501, a system library is missing; 503, ClickHouse does not answer.
     """
     within = unit if holder.unit == "IN" else holder.unit
     return await asyncio.to_thread(
-        _made, settings, within, unit, day, form, tongue, persons=persons
+        _read_and_render, settings, within, unit, day, format_, lang, persons=persons
     )
 
 
-def _made(
+def _read_and_render(
     settings: Settings,
     within: str,
     unit: str,
     day: date | None,
-    form: Form,
-    tongue: Tongue,
+    format_: Format,
+    lang: Lang,
     *,
     persons: bool,
 ) -> bytes:
@@ -61,7 +62,7 @@ def _made(
     try:
         with connect(settings.clickhouse, "grafana" if persons else "aicc") as client:
             situation = read_situation(client, unit, day, within=within, contacts=persons)
-        return rendered(situation, form, tongue)
+        return render(situation, format_, lang)
     except OutOfScopeError as error:
         raise Problem(HTTPStatus.FORBIDDEN, f"unit: {error}") from error
     except FutureDayError as error:
@@ -70,7 +71,7 @@ def _made(
         raise Problem(
             HTTPStatus.NOT_IMPLEMENTED,
             "this server cannot make PDF or PNG: system libraries are missing; html, xlsx and json"
-            " can be had",
+            " are available",
         ) from error
     except Exception as error:
         if is_retryable(error):

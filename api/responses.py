@@ -1,4 +1,4 @@
-"""From a query to an answer: who asks, what they may see, in which form, and whether it is what they have already."""
+"""From a query to a response: authentication, the token's scope, format, paging and entity tags."""
 
 import asyncio
 import hashlib
@@ -15,11 +15,11 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from limits import parse
 from limits.aio.strategies import MovingWindowRateLimiter
 
-from api import changes as feed
-from api import query as queries
+from api.changes import POSITION_SQL
 from api.clickhouse import Reader
-from api.formats import CLICKHOUSE_FORMATS, MEDIA_TYPES, begun, chosen
-from api.params import PAGE, Days, Figures, Paging, Which
+from api.formats import CLICKHOUSE_FORMATS, MEDIA_TYPES, negotiate_format, prefetch
+from api.params import DEFAULT_PAGE_SIZE, DayParams, FigureParams, PageParams, UnitParams
+from api.query import Query, Selection, decode_cursor, encode_cursor
 from api.tokens import Tokens
 from pravah.problems import Problem
 from pravah.settings import Settings
@@ -27,15 +27,14 @@ from schemas.access import Scope
 
 
 class MetricNames:
-    """The names of the metric dictionary."""
+    """Names in the metric dictionary, read again when an unknown name is asked for."""
 
     def __init__(self, reader: Reader) -> None:
-        """Ask by this account, once a name comes that was not known."""
         self._reader = reader
         self._known: frozenset[str] = frozenset()
 
     async def unknown(self, metrics: Iterable[str]) -> list[str]:
-        """Those that are not in it, in order."""
+        """Names that the dictionary does not have, in order."""
         wanted = set(metrics)
         if not wanted <= self._known:
             self._known = frozenset(
@@ -45,121 +44,145 @@ class MetricNames:
 
 
 @dataclass
-class Parts:
-    """What the paths work with."""
+class AppState:
+    """What the paths share."""
 
     reader: Reader
     """The AICC's account."""
     state_reader: Reader | None
-    """The state's own, which may read contacts, for tokens that reach persons; None: where it is not configured nobody is told of persons."""
+    """The state's account, which may read contacts; used for tokens that reach persons.
+
+    None if it is not configured: then responses contain no persons.
+    """
     settings: Settings
-    reports: asyncio.Semaphore
-    """One for each report that is being made."""
+    report_slots: asyncio.Semaphore
+    """Bounds how many reports are made at once."""
     tokens: Tokens
     metrics: MetricNames
     limiter: MovingWindowRateLimiter
 
 
-def parts(request: Request) -> Parts:
-    """Those of the application that serves a request."""
-    return cast("Parts", request.app.state.parts)
+def app_state(request: Request) -> AppState:
+    """The state of the application that handles a request."""
+    return cast("AppState", request.app.state.services)
 
 
 _BEARER = HTTPBearer(
     auto_error=False,
-    description="A token that the state's control room gave out: `pravah api token create`.",
+    description="A token issued by the state's control room: `pravah api token create`.",
 )
 
 
-async def _holder(
+async def _authenticate(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
 ) -> Scope:
-    """Who asks; counted against their rate."""
-    known = parts(request)
-    scope = await known.tokens.scope(credentials.credentials if credentials else None)
+    """Scope of the request's token, after the rate limit."""
+    state = app_state(request)
+    scope = await state.tokens.scope(credentials.credentials if credentials else None)
     request.state.holder = scope.name
-    rate = parse(known.settings.api_rate)
-    if not await known.limiter.hit(rate, scope.name):
-        window = await known.limiter.get_window_stats(rate, scope.name)
+    rate = parse(state.settings.api_rate)
+    if not await state.limiter.hit(rate, scope.name):
+        window = await state.limiter.get_window_stats(rate, scope.name)
         wait = max(1, int(window.reset_time - time.time()) + 1)
         raise Problem(
             HTTPStatus.TOO_MANY_REQUESTS,
-            f"more than {known.settings.api_rate}; wait {wait} s",
+            f"more than {state.settings.api_rate}; wait {wait} s",
             headers={"Retry-After": str(wait)},
         )
     return scope
 
 
-Holder = Annotated[Scope, Depends(_holder)]
+Holder = Annotated[Scope, Depends(_authenticate)]
 
 
-async def selected(
+async def resolve_selection(
     request: Request,
     holder: Scope,
-    which: Which,
-    days: Days | None = None,
+    params: UnitParams,
+    days: DayParams | None = None,
     *,
-    everything: bool = False,
-) -> queries.Selection:
-    """What is asked for, within what may be seen.
+    include_descendants: bool = False,
+) -> Selection:
+    """Check a request's parameters against the registry, the metrics and the token's scope.
 
     Args:
-        request: of a client.
-        holder: its token's scope.
-        which: units, and with `Figures` metrics.
-        days: from one to another.
-        everything: all that is at or below the units, of every level.
+        request: the HTTP request.
+        holder: scope of its token.
+        params: units, and with `FigureParams` metrics.
+        days: range of days.
+        include_descendants: select everything at or below the units, of every level.
 
     Raises:
-        Problem: 404, a unit or metric that is not known; 403, a unit that never was at or below the token's.
+        Problem: 404, an unknown unit or metric; 403, a unit that never was at or below the token's.
     """
-    reader, units, metrics, days = (
-        parts(request).reader,
-        which.unit,
-        which.metric if isinstance(which, Figures) else [],
-        days or Days(),
-    )
+    units = params.unit
+    metrics = params.metric if isinstance(params, FigureParams) else []
+    days = days or DayParams()
     if units:
-        rows = await reader.rows(
-            """
-            SELECT unit, unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = {scope:String}) FROM units WHERE unit IN {units:Array(String)}
-            """,
-            {"units": units, "scope": holder.unit},
-        )
-        known = {row[0]: row[1] for row in rows}
-        allowed = holder.unit == "IN"
-        # whether a unit exists outside one's own is not told either
-        wrong = [unit for unit in units if unit not in known or not (allowed or known[unit])]
-        if wrong and allowed:
-            raise Problem(HTTPStatus.NOT_FOUND, f"unit: {', '.join(wrong[:5])} not in the registry")
-        if wrong:
-            raise Problem(
-                HTTPStatus.FORBIDDEN, f"unit: {', '.join(wrong[:5])} not at or below {holder.unit}"
-            )
+        await _check_units(request, holder, units)
     if metrics:
-        unknown = await parts(request).metrics.unknown(metrics)
+        unknown = await app_state(request).metrics.unknown(metrics)
         if unknown:
             raise Problem(
                 HTTPStatus.NOT_FOUND,
                 f"metric: {', '.join(unknown[:5])} not in the metric dictionary; `/v1/metrics`"
                 " lists it",
             )
-    return queries.Selection(
-        holder.unit, tuple(units), which.level, tuple(metrics), days.first, days.last, everything
+    return Selection(
+        holder.unit,
+        tuple(units),
+        params.level,
+        tuple(metrics),
+        days.first,
+        days.last,
+        include_descendants,
     )
 
 
-async def answer(
-    request: Request, query: queries.Query, page: Paging, *, by: Reader | None = None
+async def _check_units(request: Request, holder: Scope, units: list[str]) -> None:
+    rows = await app_state(request).reader.rows(
+        """
+        SELECT
+            unit, unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = {scope:String})
+        FROM units
+        WHERE unit IN {units:Array(String)}
+        """,
+        {"units": units, "scope": holder.unit},
+    )
+    in_scope = {row[0]: row[1] for row in rows}
+    if holder.unit == "IN":
+        unknown = [unit for unit in units if unit not in in_scope]
+        if unknown:
+            raise Problem(
+                HTTPStatus.NOT_FOUND, f"unit: {', '.join(unknown[:5])} not in the registry"
+            )
+        return
+    # 403 for unknown units too: a response must not reveal which units exist outside the scope
+    refused = [unit for unit in units if not in_scope.get(unit)]
+    if refused:
+        raise Problem(
+            HTTPStatus.FORBIDDEN, f"unit: {', '.join(refused[:5])} not at or below {holder.unit}"
+        )
+
+
+async def respond(
+    request: Request, query: Query, page: PageParams, *, reader: Reader | None = None
 ) -> Response:
-    """Send the rows of a query: JSON in pages, other formats whole or as one page; asked by the AICC's account or another."""
-    reader = by or parts(request).reader
-    output = chosen(page.asked, request.headers.get("accept", ""), MEDIA_TYPES)
-    # contacts have no version that a tag could name
-    tag = "" if by else await entity_tag(request, output)
+    """Run a query and send its rows: JSON in pages, other formats whole or as one page.
+
+    Args:
+        request: the HTTP request.
+        query: what to run.
+        page: page and format.
+        reader: account to use; by default the AICC's. A response by another account has no entity
+            tag, since contacts have no version.
+    """
+    output = negotiate_format(page.format_, request.headers.get("accept", ""), MEDIA_TYPES)
+    tag = "" if reader else await compute_etag(request, output)
+    reader = reader or app_state(request).reader
     if tag and tag in request.headers.get("if-none-match", ""):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
-    after = queries.cursor_values(page.cursor, len(query.sorted_by)) if page.cursor else None
+    after = decode_cursor(page.cursor, len(query.sorted_by)) if page.cursor else None
     headers = {
         **({"ETag": tag} if tag else {}),
         "Vary": "Accept, Authorization",
@@ -167,27 +190,28 @@ async def answer(
     }
     columns = ", ".join(query.columns)
     if output != "json":
-        part = query.page(page.limit, after) if page.limit else query.behind(after)
-        pieces = await begun(
+        part = query.page(page.limit, after) if page.limit else query.after(after)
+        pieces = await prefetch(
             reader.stream(
                 f"SELECT {columns} FROM ({part.sql})", part.parameters, CLICKHOUSE_FORMATS[output]
             )
         )
         return StreamingResponse(pieces, headers=headers, media_type=MEDIA_TYPES[output])
-    limit = page.limit or PAGE
+    limit = page.limit or DEFAULT_PAGE_SIZE
     part = query.page(limit + 1, after)
     rows = await reader.rows(f"SELECT {columns} FROM ({part.sql})", part.parameters)
-    more, rows = len(rows) > limit, rows[:limit]
-    following = (
-        queries.cursor_text([str(rows[-1][query.columns.index(name)]) for name in query.sorted_by])
-        if more
+    has_more, rows = len(rows) > limit, rows[:limit]
+    cursor = (
+        encode_cursor([str(rows[-1][query.columns.index(name)]) for name in query.sorted_by])
+        if has_more
         else None
     )
-    body = {"data": [dict(zip(query.columns, row, strict=True)) for row in rows], "next": following}
+    body = {"data": [dict(zip(query.columns, row, strict=True)) for row in rows], "next": cursor}
     return Response(orjson.dumps(body), headers=headers, media_type=MEDIA_TYPES["json"])
 
 
-_REST = """
+# Continues POSITION_SQL with the other versions that a response depends on.
+_VERSIONS_SQL = """
     UNION ALL SELECT 'plan', 0, 0, 0, 0, toString(max(loaded_at)) FROM plans
     UNION ALL SELECT 'facts', 0, 0, 0, 0, toString(max(at)) FROM deployment
     UNION ALL SELECT 'day', 0, 0, 0, 0, toString(today())
@@ -195,8 +219,15 @@ _REST = """
 """
 
 
-async def entity_tag(request: Request, output: str) -> str:
-    """An entity tag: another one as soon as any figure, the plan or the registry may be another, and with every day."""
-    known = sorted(await parts(request).reader.rows(f"{feed.POSITION} {_REST}"))
-    state = f"{known} {request.url.path}?{request.url.query} {output} {request.state.holder}"
-    return f'W/"{hashlib.blake2b(state.encode(), digest_size=12).hexdigest()}"'
+async def compute_etag(request: Request, variant: str) -> str:
+    """Weak entity tag of a response.
+
+    It changes with the figures, the plan, the registry and the day.
+
+    Args:
+        request: its path, query and token are part of the tag.
+        variant: format, and what else the response depends on.
+    """
+    versions = sorted(await app_state(request).reader.rows(f"{POSITION_SQL} {_VERSIONS_SQL}"))
+    text = f"{versions} {request.url.path}?{request.url.query} {variant} {request.state.holder}"
+    return f'W/"{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}"'

@@ -36,19 +36,19 @@ from benchmarks.engines import (
     PRAVAH,
     EngineError,
     Run,
-    begin_afresh,
-    filled,
-    name,
-    peer,
-    pravah,
+    engine_name,
+    engine_title,
+    reset_stack,
     run_id,
-    title,
+    run_peer,
+    run_pravah,
+    stack_with_events,
 )
-from benchmarks.exactness import Exactness, exactness
+from benchmarks.exactness import Exactness, measure_exactness
 from benchmarks.measuring import say
 from benchmarks.producing import campaign
 from operations.bootstrap import default_plan
-from operations.gc_tuning import collect_seldom
+from operations.gc_tuning import tune_collector
 from operations.registry import read_registry_files
 from pravah.settings import Settings
 from schemas.registry import Registry
@@ -84,13 +84,13 @@ def compare(
         for engine in (*engines[first:], *engines[:first]):
             if engine in left_out:
                 continue
-            begin_afresh(settings, registry)
+            reset_stack(settings, registry)
             run = run_id(engine, str(number))
             try:
                 done = (
-                    pravah(settings, run, options.seconds, options.workers)
+                    run_pravah(settings, run, options.seconds, options.workers)
                     if engine == PRAVAH
-                    else peer(settings, engine, run, options.seconds)
+                    else run_peer(settings, engine, run, options.seconds)
                 )
             except EngineError as error:
                 say(f"left out: {error}")
@@ -126,7 +126,7 @@ class Result:
         return self.target is not None and self.ratio is not None and self.ratio < self.target
 
 
-def results(rounds: list[Round], engines: list[str]) -> list[Result]:
+def summarize(rounds: list[Round], engines: list[str]) -> list[Result]:
     """Medians and ratios, the slowest engine first."""
     ours = {one.round: one.run.rate for one in rounds if one.engine == PRAVAH}
     found = []
@@ -145,7 +145,7 @@ def results(rounds: list[Round], engines: list[str]) -> list[Result]:
                 min(rates),
                 max(rates),
                 statistics.median(ratios) if ratios else None,
-                TARGETS.get(name(engine)),
+                TARGETS.get(engine_name(engine)),
                 *(
                     statistics.median(getattr(one.run, f"{part}_micros") for one in own)
                     for part in ("engine", "kafka", "clickhouse")
@@ -155,7 +155,7 @@ def results(rounds: list[Round], engines: list[str]) -> list[Result]:
     return sorted(found, key=lambda one: one.rate)
 
 
-def show(found: list[Result]) -> None:
+def print_rates(found: list[Result]) -> None:
     """The table of rates."""
     table = Table(title="Events a second")
     for head in (
@@ -179,7 +179,7 @@ def show(found: list[Result]) -> None:
             f"{value:.1f}" for value in (one.engine_micros, one.kafka_micros, one.clickhouse_micros)
         )
         table.add_row(
-            title(one.engine),
+            engine_title(one.engine),
             *(f"{value:,.0f}" for value in (one.rate, one.slowest, one.fastest)),
             ratio,
             target,
@@ -189,7 +189,7 @@ def show(found: list[Result]) -> None:
     _print(table)
 
 
-def show_exactness(found: list[Exactness]) -> None:
+def print_exactness(found: list[Exactness]) -> None:
     """The table of what is wrong."""
     table = Table(
         title="Figures after repeats, corrections, retractions, broken records and a kill (flows by day, all levels; of Pravah its stocks too)"
@@ -219,7 +219,7 @@ def show_exactness(found: list[Exactness]) -> None:
             f"{one.national_percent:+.2f}",
         )
         table.add_row(
-            title(one.engine),
+            engine_title(one.engine),
             *shares,
             one.worst_metric,
             f"{one.worst_percent:+.2f}",
@@ -233,11 +233,11 @@ def _print(table: Table) -> None:
     Console(width=170 if not sys.stdout.isatty() else None).print(table)
 
 
-def chart(found: list[Result]) -> str:
+def render_chart(found: list[Result]) -> str:
     """Events a second of each engine as SVG: the median as a bar, the slowest and fastest round as a line."""
     rows = [
         {
-            "engine": title(one.engine),
+            "engine": engine_title(one.engine),
             "rate": one.rate,
             "slowest": one.slowest,
             "fastest": one.fastest,
@@ -245,7 +245,7 @@ def chart(found: list[Result]) -> str:
             "sort": "Pravah"
             if one.engine == PRAVAH
             else "ceiling"
-            if name(one.engine) in CEILINGS
+            if engine_name(one.engine) in CEILINGS
             else "other",
         }
         for one in reversed(found)
@@ -281,26 +281,28 @@ def main() -> int:
     options = _options()
     engines: list[str] = options.engines.split(",")
     registry, plan = read_registry_files(reference.registry_files()), default_plan()
-    collect_seldom()
+    tune_collector()
     rounds: list[Round] = []
     if options.rounds:
-        with filled(registry, campaign(registry, plan, options.events)) as settings:
+        with stack_with_events(registry, campaign(registry, plan, options.events)) as settings:
             rounds = compare(settings, registry, engines, options)
-    found = results(rounds, engines)
+    found = summarize(rounds, engines)
     if found:
-        show(found)
+        print_rates(found)
         if options.chart:
-            options.chart.write_text(chart(found), encoding="utf-8")
+            options.chart.write_text(render_chart(found), encoding="utf-8")
     counting = (
-        [engine for engine in engines if name(engine) not in CEILINGS] if options.exactness else []
+        [engine for engine in engines if engine_name(engine) not in CEILINGS]
+        if options.exactness
+        else []
     )
     judged = (
-        exactness(registry, plan, counting, options.exactness_events)
+        measure_exactness(registry, plan, counting, options.exactness_events)
         if counting and options.exactness_events
         else []
     )
     if judged:
-        show_exactness(judged)
+        print_exactness(judged)
     report = _report(found, rounds, judged, options)
     if options.json:
         options.json.write_text(

@@ -25,13 +25,13 @@ from dataclasses import asdict, dataclass
 import reference
 from benchmarks.measuring import (
     SESSION_SECONDS,
-    Drained,
+    DrainResult,
+    count_differences,
     drain,
-    forget,
-    proven,
     running,
     say,
     table,
+    truncate_figures,
     writer,
 )
 from benchmarks.national import BOOTHS, national_registry
@@ -77,7 +77,7 @@ def main() -> int:
     )
     if unknown := set(wanted) - {*STATE_CURVES, "booths"}:
         parser.error(f"no such curve: {', '.join(sorted(unknown))}")
-    found: dict[str, dict[str, list[Drained]]] = {}
+    found: dict[str, dict[str, list[DrainResult]]] = {}
     different = 0
     registry = read_registry_files(reference.registry_files())
     if points := _wanted(_state_points(registry, options), wanted):
@@ -184,7 +184,7 @@ def _run(
     registry: Registry,
     points: list[Point],
     options: argparse.Namespace,
-    found: dict[str, dict[str, list[Drained]]],
+    found: dict[str, dict[str, list[DrainResult]]],
 ) -> int:
     """Run points in turns, each on empty tables; returns how many figures differ from recounts."""
     different = 0
@@ -195,21 +195,21 @@ def _run(
         for turn in range(options.rounds):
             for number, point in enumerate(points):
                 names = ", ".join(f"{curve} {label}" for curve, label in point.curves)
-                forget(clickhouse)
+                truncate_figures(clickhouse)
                 drained = drain(
                     settings,
                     clickhouse,
                     point.records(turn * len(points) + number + 1),
                     workers=point.workers,
                 )
-                different += proven(clickhouse)
+                different += count_differences(clickhouse)
                 say(f"round {turn + 1}, {names}: {drained}")
                 for curve, label in point.curves:
                     found.setdefault(curve, {}).setdefault(label, []).append(drained)
     return different
 
 
-def _median(runs: list[Drained]) -> dict[str, float]:
+def _median(runs: list[DrainResult]) -> dict[str, float]:
     rows = [
         {name: value for name, value in asdict(run).items() if name != "samples"} for run in runs
     ]
@@ -225,7 +225,7 @@ def _shown(curve: str, labels: dict[str, dict[str, float]]) -> str:
             f"the ledger asked for {one['asked']:.1%}",
             f"{one['inserting']:.2f} s of inserts a second",
             f"{one['rate'] * one['worker_micros'] / 1e6:.2f} cores of workers",
-            f"{one['kept_waiting_micros']:.1f} µs waited for a core",
+            f"{one['cpu_wait_micros']:.1f} µs waited for a core",
             f"idle {one['idle']:.0%} of the time",
         ]
         rows.append(

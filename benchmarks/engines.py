@@ -55,14 +55,14 @@ TITLES = {
 }
 
 
-def name(engine: str) -> str:
+def engine_name(engine: str) -> str:
     """An engine may come with options of its peer, `kafka_streams --exactly-once`; this is its name."""
     return engine.split(maxsplit=1)[0]
 
 
-def title(engine: str) -> str:
+def engine_title(engine: str) -> str:
     """For people."""
-    return " ".join([TITLES.get(name(engine), name(engine)), *engine.split()[1:]])
+    return " ".join([TITLES.get(engine_name(engine), engine_name(engine)), *engine.split()[1:]])
 
 
 def run_id(engine: str, suffix: str) -> str:
@@ -102,7 +102,7 @@ class Run:
 
 
 @contextmanager
-def filled(registry: Registry, records: Iterable[Record]) -> Iterator[Settings]:
+def stack_with_events(registry: Registry, records: Iterable[Record]) -> Iterator[Settings]:
     """A stack of its own whose log is full."""
     with (
         tempfile.TemporaryDirectory(prefix="pravah-compare-") as folder,
@@ -200,7 +200,7 @@ def _servers(home: Path) -> dict[str, psutil.Process]:
 # --- between two engines -------------------------------------------------------------------------------------------------------------------------------
 
 
-def begin_afresh(settings: Settings, registry: Registry) -> None:
+def reset_stack(settings: Settings, registry: Registry) -> None:
     """No figures, and no topics but Pravah's, whose events stay; then wait until nothing of it is left to do."""
     with connect(settings.clickhouse, "writer", database="default") as clickhouse:
         clickhouse.execute(f"DROP DATABASE IF EXISTS {settings.clickhouse.database} SYNC")
@@ -235,7 +235,7 @@ def until_quiet(settings: Settings, clickhouse: Client) -> None:
 # --- Pravah --------------------------------------------------------------------------------------------------------------------------------------------
 
 
-def pravah(settings: Settings, run: str, seconds: float, workers: int) -> Run:
+def run_pravah(settings: Settings, run: str, seconds: float, workers: int) -> Run:
     """Let workers count until all of the log is durable, or for so many seconds.
 
     Raises:
@@ -280,7 +280,7 @@ def pravah(settings: Settings, run: str, seconds: float, workers: int) -> Run:
 # --- the others ----------------------------------------------------------------------------------------------------------------------------------------
 
 
-class Peer:
+class PeerProcess:
     """One run of a peer, as a process of its own."""
 
     def __init__(self, settings: Settings, engine: str, run: str, seconds: float) -> None:
@@ -288,9 +288,9 @@ class Peer:
         self._log = settings.home / "logs" / f"{run}.log"
         self._engine = engine
         self.process = _start(settings, engine, self._log, "--run", run, "--seconds", str(seconds))
-        self.told: dict[str, Any] | None = None
+        self.result: dict[str, Any] | None = None
         """Its last line, as soon as it has printed it."""
-        self.told_at = 0.0
+        self.result_at = 0.0
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -302,7 +302,7 @@ class Peer:
         """
         if self.process.poll() is not None:
             self._reader.join()
-            if self.told is None:
+            if self.result is None:
                 msg = f"{self._engine} ended with exit code {self.process.returncode} and told nothing; its log ends:\n{last_lines(self._log, 15)}"
                 raise EngineError(msg)
         elif time.monotonic() - begun > seconds:
@@ -318,25 +318,25 @@ class Peer:
     def _read(self) -> None:
         for line in self.process.stdout or ():
             try:
-                told = json.loads(line)
+                result = json.loads(line)
             except ValueError:
                 continue
-            if isinstance(told, dict) and {"events", "seconds"} <= told.keys():
-                self.told_at, self.told = time.time(), told
+            if isinstance(result, dict) and {"events", "seconds"} <= result.keys():
+                self.result_at, self.result = time.time(), result
 
 
-def peer(settings: Settings, engine: str, run: str, seconds: float) -> Run:
-    """Let a peer count, as `pravah` does.
+def run_peer(settings: Settings, engine: str, run: str, seconds: float) -> Run:
+    """Let a peer count, as `run_pravah` does.
 
     Raises:
         EngineError: it did not end as it should, or counted nothing.
     """
     create(settings, engine, run)
     begun, meter = time.monotonic(), Meter(settings)
-    one = Peer(settings, engine, run, seconds)
+    one = PeerProcess(settings, engine, run, seconds)
     try:
         meter.watch(one.process.pid)
-        while one.told is None:
+        while one.result is None:
             meter.sample()
             time.sleep(SAMPLE_SECONDS)
             one.check(begun, seconds + 2 * START_SECONDS)
@@ -347,11 +347,11 @@ def peer(settings: Settings, engine: str, run: str, seconds: float) -> Run:
             one.check(ended_at, START_SECONDS)
     finally:
         one.kill()
-    events, passed = int(one.told["events"]), float(one.told["seconds"])
+    events, passed = int(one.result["events"]), float(one.result["seconds"])
     if not events:
         msg = f"{engine} counted nothing"
         raise EngineError(msg)
-    return Run(events, passed, *meter.micros(one.told_at - passed, one.told_at, events))
+    return Run(events, passed, *meter.micros(one.result_at - passed, one.result_at, events))
 
 
 def create(settings: Settings, engine: str, run: str) -> None:
@@ -369,7 +369,7 @@ def create(settings: Settings, engine: str, run: str) -> None:
 
 
 def _start(settings: Settings, engine: str, log: Path, *options: str) -> "subprocess.Popen[str]":
-    program = ROOT / "benchmarks" / "peers" / f"{name(engine)}.py"
+    program = ROOT / "benchmarks" / "peers" / f"{engine_name(engine)}.py"
     if not program.exists():
         msg = f"there is no engine {engine!r}; there are {', '.join((PRAVAH, *PEERS))}"
         raise EngineError(msg)
@@ -385,7 +385,7 @@ def _start(settings: Settings, engine: str, log: Path, *options: str) -> "subpro
         sys.executable,
         "-m",
         "stack",
-        "become",
+        "run-bound",
         str(os.getpid()),
         str(PEERS_PYTHON),
         str(program),

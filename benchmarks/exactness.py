@@ -25,16 +25,16 @@ from benchmarks.engines import (
     SAMPLE_SECONDS,
     START_SECONDS,
     EngineError,
-    Peer,
-    begin_afresh,
+    PeerProcess,
     create,
-    filled,
-    name,
-    peer,
+    engine_name,
+    reset_stack,
     run_id,
+    run_peer,
+    stack_with_events,
 )
 from benchmarks.measuring import say, settle
-from benchmarks.peers.counting import Counting, Totals
+from benchmarks.peers.counting import EventCounter, Totals
 from benchmarks.peers.peer import table
 from benchmarks.producing import Record
 from operations.bootstrap import default_dictionary
@@ -57,7 +57,7 @@ _KILL_FROM, _KILL_WITHIN = 0.2, 0.2
 _ENDED, _ATTEMPTS = 0.95, 3
 """An engine that had read so much of the stream is put through it anew, at most so often."""
 _RUN_SECONDS = 1_800.0
-_OF_THEIR_OWN = {"kafka_streams", "clickhouse_engine"}
+_OWN_PARSING = {"kafka_streams", "clickhouse_engine"}
 """They read events in a way of their own, and some broken ones otherwise than the peers in Python: what they come to without a kill is found by running them."""
 
 
@@ -100,10 +100,10 @@ class Expected:
         }
         self.stock_metrics: frozenset[str] = frozenset(oracle.STOCKS)
         self.records = len(deliveries)
-        counting, totals = Counting(registry, default_dictionary()), Totals()
+        counting, totals = EventCounter(registry, default_dictionary()), Totals()
         counting.add([one.value for one in deliveries], totals)
         levels, units, metrics, days, values = counting.fold(totals)
-        self.trusting: dict[Figure, int] = dict(
+        self.uncorrected: dict[Figure, int] = dict(
             zip(zip(days, levels, units, metrics, strict=True), values, strict=True)
         )
         """What the peers in Python come to without a kill: all of them count by `peers/counting.py`."""
@@ -113,7 +113,7 @@ class Expected:
         return national / sum(
             value
             for (_, level, _, metric), value in (
-                self.flows if engine == PRAVAH else self.trusting
+                self.flows if engine == PRAVAH else self.uncorrected
             ).items()
             if level == "national" and metric not in self.stock_metrics
         )
@@ -163,7 +163,7 @@ class Expected:
         )
 
 
-def exactness(
+def measure_exactness(
     registry: Registry, plan: Plan, engines: Sequence[str], events: int
 ) -> list[Exactness]:
     """Put each engine through the same stream and a kill. One that fails is told, and left out."""
@@ -177,15 +177,15 @@ def exactness(
     found = []
     # Pravah is the last: it sends records under a wrong key on to their partition, and so makes the log longer
     in_order = sorted(engines, key=lambda engine: engine == PRAVAH)
-    with filled(registry, records) as settings:
+    with stack_with_events(registry, records) as settings:
         for engine in in_order:
             try:
                 for _ in range(_ATTEMPTS):
-                    begin_afresh(settings, registry)
+                    reset_stack(settings, registry)
                     judged = (
-                        _pravah(settings, engine, expected)
+                        _judge_pravah(settings, engine, expected)
                         if engine == PRAVAH
-                        else _peer(settings, engine, expected, registry)
+                        else _judge_peer(settings, engine, expected, registry)
                     )
                     if judged.killed_at < _ENDED:
                         break
@@ -200,7 +200,7 @@ def exactness(
     return found
 
 
-def _pravah(settings: Settings, engine: str, expected: Expected) -> Exactness:
+def _judge_pravah(settings: Settings, engine: str, expected: Expected) -> Exactness:
     settings = settings.model_copy(
         update={"consumer_group": run_id(engine, f"kill {time.time_ns()}")}
     )
@@ -232,21 +232,23 @@ def _pravah(settings: Settings, engine: str, expected: Expected) -> Exactness:
     return expected.judge(engine, killed_at, {row[:4]: row[4] for row in rows})
 
 
-def _peer(settings: Settings, engine: str, expected: Expected, registry: Registry) -> Exactness:
-    undisturbed: Mapping[Figure, int] = expected.trusting
-    if name(engine) in _OF_THEIR_OWN:
-        peer(settings, engine, run_id(engine, f"calm {time.time_ns()}"), _RUN_SECONDS)
-        undisturbed = _Figures(settings, engine, "", expected).read()
-        begin_afresh(settings, registry)
+def _judge_peer(
+    settings: Settings, engine: str, expected: Expected, registry: Registry
+) -> Exactness:
+    undisturbed: Mapping[Figure, int] = expected.uncorrected
+    if engine_name(engine) in _OWN_PARSING:
+        run_peer(settings, engine, run_id(engine, f"calm {time.time_ns()}"), _RUN_SECONDS)
+        undisturbed = _PeerFigures(settings, engine, "", expected).read()
+        reset_stack(settings, registry)
     run = run_id(engine, f"kill {time.time_ns()}")
     create(settings, engine, run)
-    one = Peer(settings, engine, run, _RUN_SECONDS)
+    one = PeerProcess(settings, engine, run, _RUN_SECONDS)
     try:
-        figures = _Figures(settings, engine, run, expected)
+        figures = _PeerFigures(settings, engine, run, expected)
 
         def kill() -> None:
             if (
-                name(engine) == "clickhouse_engine"
+                engine_name(engine) == "clickhouse_engine"
             ):  # the engine is the server, which its supervisor starts again
                 psutil.Process(
                     next(
@@ -261,19 +263,19 @@ def _peer(settings: Settings, engine: str, expected: Expected, registry: Registr
         killed_at = _kill_in_between(
             engine, figures.share, kill, lambda: one.check(time.monotonic(), START_SECONDS)
         )
-        if name(engine) == "clickhouse_engine":
+        if engine_name(engine) == "clickhouse_engine":
             _until(
                 lambda: _answers(settings.clickhouse), "ClickHouse is there again", START_SECONDS
             )
-            figures = _Figures(settings, engine, run, expected)
+            figures = _PeerFigures(settings, engine, run, expected)
         if one.process.poll() is not None:
-            one = Peer(settings, engine, run, _RUN_SECONDS)
+            one = PeerProcess(settings, engine, run, _RUN_SECONDS)
         begun = time.monotonic()
         while one.process.poll() is None:
             time.sleep(SAMPLE_SECONDS)
             one.check(begun, _RUN_SECONDS + START_SECONDS)
         one.check(begun, _RUN_SECONDS)
-        if one.process.returncode or (one.told or {})["seconds"] >= _RUN_SECONDS:
+        if one.process.returncode or (one.result or {})["seconds"] >= _RUN_SECONDS:
             msg = f"{engine} did not come to the end of the stream when it was run again; exit code {one.process.returncode}"
             raise EngineError(msg)
         return expected.judge(engine, killed_at, figures.read(), undisturbed)
@@ -281,19 +283,19 @@ def _peer(settings: Settings, engine: str, expected: Expected, registry: Registr
         one.kill()
 
 
-class _Figures:
+class _PeerFigures:
     """What a peer has written."""
 
     def __init__(self, settings: Settings, engine: str, run: str, expected: Expected) -> None:
         self._settings, self._table, self._group, self._expected = (
             settings,
-            table(name(engine)),
+            table(engine_name(engine)),
             run,
             expected,
         )
         self._client = connect(settings.clickhouse, "writer")
         self._engine = engine
-        self._writes_late = name(engine) == "faust_tables"
+        self._writes_late = engine_name(engine) == "faust_tables"
 
     def share(self) -> float:
         """How much of the stream is in the figures."""

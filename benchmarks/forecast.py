@@ -30,7 +30,7 @@ from sinks.connection import connect
 FIRST, LAST = date(2022, 2, 1), date(2022, 10, 15)
 SHARES = (0.5, 0.8, 0.9)
 LEVELS = ("state", "division", "district", "assembly")
-LEAST_UNITS = 20
+MIN_UNITS = 20
 WEEKS = range(-4, 9)
 
 
@@ -193,7 +193,7 @@ def ask(client: Client, deadline: date, on: date, share: float) -> list[tuple]: 
                 "at": f"{on} 12:00:00.000",
                 "share": share,
                 "deadline": deadline,
-                "least": LEAST_UNITS,
+                "least": MIN_UNITS,
                 "levels": LEVELS,
             },
         )

@@ -30,16 +30,16 @@ import reference
 from benchmarks.measuring import (
     SESSION_SECONDS,
     WatchedWorker,
+    count_differences,
     drain,
     percentile,
-    proven,
     running,
     say,
     settle,
     table,
     writer,
 )
-from benchmarks.producing import AtRate, Record, campaign, save, stamped
+from benchmarks.producing import RateProducer, Record, campaign, save, with_send_time
 from operations.bootstrap import default_plan
 from operations.registry import read_registry_files
 from operations.worker_processes import StallWatch
@@ -66,7 +66,7 @@ CHUNKS = "SELECT partition, max(next_offset) FROM chunks GROUP BY partition"
 class Measured:
     """One rate. Times in seconds."""
 
-    asked_rate: float
+    target_rate: float
     rate: float
     producer_late: float
     """The longest time by which the producer was behind its timetable."""
@@ -83,9 +83,9 @@ class Measured:
     probes_p50: float
     """Of the probes, as the view `rollups` shows them: from handing over to the answer of the first query that counts them."""
     probes_p99: float
-    looks: int
+    observations: int
     """How often `rollups` was asked behind `chunks`."""
-    broken_promises: int
+    violations: int
     """How often `rollups` showed fewer probes than `chunks` had promised just before."""
     worker_cpu: float
     """Cores that the worker took."""
@@ -94,7 +94,7 @@ class Measured:
     producer_cpu: float
     query_seconds: float
     """Median time of one look at `chunks`: so much later than it was queryable an event may be seen."""
-    looked_every: float
+    poll_seconds: float
 
 
 def main() -> int:
@@ -143,23 +143,27 @@ def main() -> int:
             say(f"a full log is worked off at {highest:,.0f} events/s")
         found = []
         for number, rate in enumerate(rates):
-            found.append(_at(settings, clickhouse, registry, rate, options, seed=number + 1))
+            found.append(
+                _measure_rate(settings, clickhouse, registry, rate, options, seed=number + 1)
+            )
             say(str(found[-1]))
         at_the_limit = []
         limits = [share * highest for share in SHARES] if highest else []
         for number, rate in enumerate(limits):
             at_the_limit.append(
-                _at(settings, clickhouse, registry, rate, options, seed=100 + number)
+                _measure_rate(settings, clickhouse, registry, rate, options, seed=100 + number)
             )
             say(str(at_the_limit[-1]))
             if at_the_limit[-1].keeps_up and at_the_limit[-1].ratio <= SUSTAINED:
                 sustainable = at_the_limit[-1].rate
                 found.append(
-                    _at(settings, clickhouse, registry, sustainable / 2, options, seed=200)
+                    _measure_rate(
+                        settings, clickhouse, registry, sustainable / 2, options, seed=200
+                    )
                 )
                 say(str(found[-1]))
                 break
-        different = proven(clickhouse)
+        different = count_differences(clickhouse)
     print(
         table(
             (
@@ -175,7 +179,7 @@ def main() -> int:
             ),
             [
                 (
-                    f"{one.asked_rate:,.0f}",
+                    f"{one.target_rate:,.0f}",
                     f"{one.rate:,.0f}"
                     + (
                         ""
@@ -201,7 +205,7 @@ def main() -> int:
     failed = (
         different
         or (highest and not sustainable)
-        or any(one.ratio > options.at_most or one.broken_promises for one in found)
+        or any(one.ratio > options.at_most or one.violations for one in found)
     )
     return 1 if failed else 0
 
@@ -216,7 +220,7 @@ def _events(registry: Registry, rate: float, count: int, seed: int) -> Iterator[
     every = max(2, round(rate / PROBES_A_SECOND))
     booths = [code for code, unit in registry.units.items() if unit.level == "booth"]
     for number, record in enumerate(islice(plain, count)):
-        yield stamped(
+        yield with_send_time(
             _probe(booths[number * 7_919 % len(booths)]) if number % every == 0 else record
         )
 
@@ -234,7 +238,7 @@ def _probe(unit: str) -> Record:
 
 
 @dataclass
-class _Looks:
+class _Observations:
     """What was seen while events came in. Times are of this machine's clock, seconds since 1970-01-01T00:00Z, when the answer was there."""
 
     durable: defaultdict[int, list[tuple[int, float]]] = field(
@@ -249,7 +253,7 @@ class _Looks:
     """Of each query."""
 
 
-def _at(
+def _measure_rate(
     settings: Settings,
     clickhouse: Client,
     registry: Registry,
@@ -268,14 +272,14 @@ def _at(
         save(Path(folder) / "records", _events(registry, rate, count, seed))
         worker = WatchedWorker(settings)
         try:
-            producer = AtRate(settings.kafka, Path(folder) / "records", rate)
+            producer = RateProducer(settings.kafka, Path(folder) / "records", rate)
             worker.wait_until_assigned()
             starts = lag.ends()
-            cpu, kept_waiting, began = worker.cpu(), worker.kept_waiting(), time.time()
+            cpu, cpu_wait, began = worker.cpu(), worker.cpu_wait(), time.time()
             producer.begin()
-            looks = _look(settings, producer, lag, options.poll_ms / 1000, before)
+            observations = _observe(settings, producer, lag, options.poll_ms / 1000, before)
             sent, seconds = producer.result(), time.time() - began
-            cpu, kept_waiting = worker.cpu() - cpu, worker.kept_waiting() - kept_waiting
+            cpu, cpu_wait = worker.cpu() - cpu, worker.cpu_wait() - cpu_wait
             settle(settings, clickhouse, lag)
         finally:
             worker.stop()
@@ -285,7 +289,7 @@ def _at(
         {"probe": PROBE, "partitions": [-2, *starts], "offsets": [0, *starts.values()]},
     )
     waited = sorted(
-        _seen(looks.durable[partition], offset) - at
+        _first_seen(observations.durable[partition], offset) - at
         for partition, offset, at, _ in sent_at
         if at > began + LEFT_OUT_SECONDS
     )
@@ -293,20 +297,20 @@ def _at(
         (at, partition, offset) for partition, offset, at, is_probe in sent_at if is_probe
     )
     shown = sorted(
-        _seen(looks.probes, number) - at
+        _first_seen(observations.probes, number) - at
         for number, (at, _, _) in enumerate(probes)
         if at > began + LEFT_OUT_SECONDS
     )
-    promised = [
+    guaranteed = [
         sum(offset < said.get(partition, 0) for _, partition, offset in probes)
-        for said, _ in looks.pairs
+        for said, _ in observations.pairs
     ]
-    for least, (said, shown_then) in zip(promised, looks.pairs, strict=True):
+    for least, (said, shown_then) in zip(guaranteed, observations.pairs, strict=True):
         if shown_then < least:
             say(f"`chunks` promised {least} probes ({said}), `rollups` showed {shown_then}")
     p50, p90, p99 = (percentile(waited, share) for share in (0.5, 0.9, 0.99))
     return Measured(
-        asked_rate=rate,
+        target_rate=rate,
         rate=sent.rate,
         producer_late=sent.late_seconds,
         keeps_up=sent.rate > 0.98 * rate and sent.late_seconds < 0.5 * options.flush_seconds,
@@ -318,37 +322,39 @@ def _at(
         ratio=p99 / options.flush_seconds,
         probes_p50=percentile(shown, 0.5),
         probes_p99=percentile(shown, 0.99),
-        looks=len(looks.pairs),
-        broken_promises=sum(
-            found < least for least, (_, found) in zip(promised, looks.pairs, strict=True)
+        observations=len(observations.pairs),
+        violations=sum(
+            found < least for least, (_, found) in zip(guaranteed, observations.pairs, strict=True)
         ),
         worker_cpu=cpu / seconds,
-        worker_kept_waiting=kept_waiting / seconds,
+        worker_kept_waiting=cpu_wait / seconds,
         producer_cpu=sent.cpu_seconds / sent.seconds,
-        query_seconds=percentile(sorted(looks.seconds), 0.5),
-        looked_every=seconds / len(looks.seconds),
+        query_seconds=percentile(sorted(observations.seconds), 0.5),
+        poll_seconds=seconds / len(observations.seconds),
     )
 
 
-def _look(settings: Settings, producer: AtRate, lag: Lag, pause: float, before: int) -> _Looks:
+def _observe(
+    settings: Settings, producer: RateProducer, lag: Lag, pause: float, before: int
+) -> _Observations:
     """Look until all that was sent is durable."""
-    looks, watch = _Looks(), StallWatch()
+    observations, watch = _Observations(), StallWatch()
     ends: dict[int, int] | None = None
     with connect(settings.clickhouse, "writer") as client:
         for number in range(sys.maxsize):
             began = time.time()
             said: dict[int, int] = dict(client.execute(CHUNKS))
             now = time.time()
-            looks.seconds.append(now - began)
+            observations.seconds.append(now - began)
             for partition, offset in said.items():
-                known = looks.durable[partition]
+                known = observations.durable[partition]
                 if not known or offset > known[-1][0]:
                     known.append((offset, now))
             if number % 10 == 0:
                 shown = client.execute(ROLLUPS)[0][0] - before
-                looks.pairs.append((said, shown))
-                if not looks.probes or shown > looks.probes[-1][0]:
-                    looks.probes.append((shown, time.time()))
+                observations.pairs.append((said, shown))
+                if not observations.probes or shown > observations.probes[-1][0]:
+                    observations.probes.append((shown, time.time()))
             if ends is None and producer.done:
                 ends = lag.ends()
             # some records are sent on to other partitions: the log's end is looked at again
@@ -358,14 +364,14 @@ def _look(settings: Settings, producer: AtRate, lag: Lag, pause: float, before: 
                 and ends == (ends := lag.ends())
             ):
                 shown = client.execute(ROLLUPS)[0][0] - before
-                looks.probes.append((shown, time.time()))
-                return looks
+                observations.probes.append((shown, time.time()))
+                return observations
             watch.check(sum(said.values()), "the worker")
             time.sleep(pause)
     raise AssertionError
 
 
-def _seen(known: list[tuple[int, float]], number: int) -> float:
+def _first_seen(known: list[tuple[int, float]], number: int) -> float:
     """When more than `number` was first seen."""
     return known[bisect.bisect_right(known, number, key=lambda one: one[0])][1]
 

@@ -125,7 +125,7 @@ class WatchedWorker:
         times = self._system.cpu_times()
         return float(times.user + times.system)
 
-    def kept_waiting(self) -> float:
+    def cpu_wait(self) -> float:
         """Seconds so far in which its threads could have run but had no core: on a quiet machine next to none."""
         delays = (
             path.read_text(encoding="ascii").split()[1]
@@ -174,7 +174,7 @@ class WatchedWorker:
 
 
 @contextmanager
-def standing_still(workers: Sequence[WatchedWorker]) -> Iterator[None]:
+def paused(workers: Sequence[WatchedWorker]) -> Iterator[None]:
     """Stop the workers' processes (SIGSTOP) for the length of a block."""
     for worker in workers:
         worker.process.send_signal(signal.SIGSTOP)
@@ -202,7 +202,7 @@ def wait_until_shared(
 
 
 @contextmanager
-def watched(settings: Settings, count: int = 1) -> Iterator[list[WatchedWorker]]:
+def watched_workers(settings: Settings, count: int = 1) -> Iterator[list[WatchedWorker]]:
     """Workers for the length of a block."""
     workers = [WatchedWorker(settings) for _ in range(count)]
     try:
@@ -238,12 +238,12 @@ class Sample:
     folding: bool
     """Whether every worker has folded something."""
     worker_cpu: float
-    kept_waiting: float
+    cpu_wait: float
     """Of the workers' threads, for a core."""
 
 
 @dataclass
-class Drained:
+class DrainResult:
     """What draining the log cost, between the moment when a tenth of it was folded and all workers had begun, and the moment when all was folded; of the servers all that the records cost them, merges included."""
 
     records: int
@@ -253,7 +253,7 @@ class Drained:
     """Processor time of all workers, microseconds a record."""
     clickhouse_micros: float
     kafka_micros: float
-    kept_waiting_micros: float
+    cpu_wait_micros: float
     """What the workers waited for a core: on a quiet machine with one worker next to nothing."""
     idle: float
     """Share of the time in which nothing was folded, no worker ran, and none was kept waiting for a core: they waited for Kafka or ClickHouse."""
@@ -271,28 +271,28 @@ class Drained:
 
 def drain(
     settings: Settings, clickhouse: Client, records: Iterable[Record], *, workers: int = 1
-) -> Drained:
+) -> DrainResult:
     """Let workers work off what is put into the log while they stand still, end its chunks, and stop them.
 
     So neither their start nor the producer is in the figures. `settings` need a session timeout that is longer than filling takes.
     """
     made = list(records)
     watch, servers, samples = StallWatch(), Servers(settings), []
-    with Lag(settings.kafka, clickhouse) as lag, watched(settings, workers) as started:
+    with Lag(settings.kafka, clickhouse) as lag, watched_workers(settings, workers) as started:
         wait_until_shared(settings, started)
-        with standing_still(started):
+        with paused(started):
             load(settings, made)
             servers_before = servers.cpu()
         waiting = len(made)
         while True:
             metrics = [worker.metrics() for worker in started]
             folded = [one.get("pravah_records_total", 0.0) for one in metrics]
-            workers_cpu, kept_waiting = (
+            workers_cpu, cpu_wait = (
                 sum(worker.cpu() for worker in started),
-                sum(worker.kept_waiting() for worker in started),
+                sum(worker.cpu_wait() for worker in started),
             )
             samples.append(
-                Sample(time.monotonic(), sum(folded), all(folded), workers_cpu, kept_waiting)
+                Sample(time.monotonic(), sum(folded), all(folded), workers_cpu, cpu_wait)
             )
             watch.check(int(samples[-1].folded), "the worker")
             if samples[-1].folded >= waiting and not lag.position().behind:
@@ -312,7 +312,7 @@ def drain(
         for one, later in pairwise(samples)
         if begin.at <= one.at < end.at
         and later.folded == one.folded
-        and later.worker_cpu - one.worker_cpu + later.kept_waiting - one.kept_waiting
+        and later.worker_cpu - one.worker_cpu + later.cpu_wait - one.cpu_wait
         < _RUNS * (later.at - one.at)
     )
 
@@ -325,13 +325,13 @@ def drain(
     def micros(of: str) -> float:
         return float((getattr(end, of) - getattr(begin, of)) / count * 1e6)
 
-    return Drained(
+    return DrainResult(
         records=waiting,
         rate=count / (end.at - begin.at),
         worker_micros=micros("worker_cpu"),
         clickhouse_micros=server_micros("clickhouse"),
         kafka_micros=server_micros("kafka"),
-        kept_waiting_micros=micros("kept_waiting"),
+        cpu_wait_micros=micros("kept_waiting"),
         idle=idle / (end.at - begin.at),
         journal_rows=total('pravah_rows_written_total{table="journal"}') / samples[-1].folded,
         ledger_rows=total('pravah_rows_written_total{table="ledger"}') / samples[-1].folded,
@@ -360,13 +360,13 @@ def settle(settings: Settings, clickhouse: Client, lag: Lag) -> None:
         time.sleep(0.2)
 
 
-def forget(clickhouse: Client) -> None:
+def truncate_figures(clickhouse: Client) -> None:
     """Throw away what was folded so far, all but how far the log has come: merges of it would be in the next figures."""
     for name in ("ledger", "journal", "plan_events", "membership_events", "rejected_records"):
         clickhouse.execute(f"TRUNCATE TABLE {name}")
 
 
-def proven(clickhouse: Client) -> int:
+def count_differences(clickhouse: Client) -> int:
     """Recount every figure from the ledger, say it, and return how many differ."""
     outcome = recount(clickhouse, durable_cut(clickhouse))
     say(f"recount from the ledger: {outcome.figures:,} figures, {outcome.different:,} differences")

@@ -15,7 +15,7 @@ from clickhouse_driver import Client
 
 import reference
 from benchmarks.ledger_size import fill as fill_ledger
-from benchmarks.measuring import load, running, say, settle, table, watched, writer
+from benchmarks.measuring import load, running, say, settle, table, watched_workers, writer
 from benchmarks.national import national_registry
 from benchmarks.producing import Mix
 from operations.registry import read_registry_files
@@ -153,7 +153,7 @@ def _fold(
         for code, unit in registry.units.items()
         if unit.level == "booth" and unit.first <= day <= unit.last
     ]
-    with watched(settings) as (worker,), Lag(settings.kafka, clickhouse) as lag:
+    with watched_workers(settings) as (worker,), Lag(settings.kafka, clickhouse) as lag:
         worker.wait_until_assigned()
         at_rest, _ = worker.memory()
         load(settings, Mix(booths).records(events, seed=seed))

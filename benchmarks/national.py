@@ -29,25 +29,26 @@ from benchmarks.measuring import (
     LOADED,
     SESSION_SECONDS,
     WatchedWorker,
+    count_differences,
     drain,
     load,
-    proven,
     running,
     say,
     settle,
     table,
-    watched,
+    watched_workers,
     writer,
 )
 from benchmarks.producing import Mix, campaign
 from benchmarks.recovery import recover
 from operations.bootstrap import default_plan
-from operations.gc_tuning import collect_seldom
+from operations.gc_tuning import tune_collector
 from operations.registry import read_registry_files
 from pravah.days import KOLKATA, day_of
 from pravah.settings import Settings
 from producers.topics.registry import publish_registry
-from schemas.registry import Registry, registry_from_csv
+from schemas.registry import Registry
+from schemas.registry_readers import registry_from_csv
 from sinks.connection import connect
 from sinks.deployment import REGISTRY, set_fact
 from sinks.dimensions import load_registry
@@ -62,7 +63,7 @@ STATE_EVENTS = 100_000
 WALL = "pravah-wall"
 
 
-def national_files(booths: int, tell: Callable[[str], None]) -> dict[str, list[str]]:
+def national_files(booths: int, say: Callable[[str], None]) -> dict[str, list[str]]:
     """Lines by file name of a registry of Chhattisgarh and as many other states as are needed for so many booths; all of India from `BOOTHS` on.
 
     Args:
@@ -76,7 +77,7 @@ def national_files(booths: int, tell: Callable[[str], None]) -> dict[str, list[s
             if state != "CG" and count - counts[state] >= booths:
                 states.remove(state)
                 count -= counts[state]
-        tell(f"a registry of {len(states) - 1} states and {count:,} booths")
+        say(f"a registry of {len(states) - 1} states and {count:,} booths")
         default = {path.name for path in reference.registry_files()}
         files = {}
         for path in sorted(Path(folder).glob("*.csv")):
@@ -88,12 +89,12 @@ def national_files(booths: int, tell: Callable[[str], None]) -> dict[str, list[s
         return files
 
 
-def national_registry(booths: int, tell: Callable[[str], None]) -> Registry:
+def national_registry(booths: int, say: Callable[[str], None]) -> Registry:
     """The registry that `national_files` gives."""
-    return registry_from_csv(national_files(booths, tell))
+    return registry_from_csv(national_files(booths, say))
 
 
-class Parts:
+class Report:
     """What each part took; told as it goes."""
 
     def __init__(self) -> None:
@@ -105,9 +106,9 @@ class Parts:
         """Measure a block."""
         began = time.monotonic()
         yield
-        self.tell(part, time.monotonic() - began)
+        self.record(part, time.monotonic() - began)
 
-    def tell(self, part: str, value: float) -> None:
+    def record(self, part: str, value: float) -> None:
         """Keep a figure."""
         self.found[part] = value
         say(f"{part}: {value:,.2f}")
@@ -141,12 +142,12 @@ def main() -> int:
     parser.add_argument("--at-most", type=float, default=3.0, help="of the ratio of the two walls")
     parser.add_argument("--no-recount", action="store_true", help="leave the recount out")
     options = parser.parse_args()
-    parts = Parts()
+    parts = Report()
     files = national_files(options.booths, say)
     with parts.timed("reading and checking the files, s"):
         registry = registry_from_csv(files)
     del files
-    collect_seldom()
+    tune_collector()
     different = 0
     with (
         running(
@@ -180,7 +181,7 @@ def main() -> int:
                 "regained",
                 "allowed",
             ):
-                parts.tell(
+                parts.record(
                     f"after SIGKILL: {name}" + (", events/s" if name == "rate_before" else ", s"),
                     getattr(recovery, name) or -1.0,
                 )
@@ -191,7 +192,7 @@ def main() -> int:
         )
         if not options.no_recount:
             with parts.timed("recount of every figure, s"):
-                different = proven(clickhouse)
+                different = count_differences(clickhouse)
         ratio = _walls(settings, clickhouse, options.rounds, parts)
     print(
         table(
@@ -215,9 +216,9 @@ def main() -> int:
     return 1 if different or missing or ratio > options.at_most else 0
 
 
-def _load(settings: Settings, clickhouse: Client, registry: Registry, parts: Parts) -> None:
+def _load(settings: Settings, clickhouse: Client, registry: Registry, parts: Report) -> None:
     """The registry's way into tables and topic, as `pravah units load` goes it."""
-    parts.tell("units", len(registry))
+    parts.record("units", len(registry))
     with parts.timed("loading the tables, s"):
         load_registry(
             clickhouse, Schema(settings.clickhouse.database, settings.clickhouse.cluster), registry
@@ -227,7 +228,7 @@ def _load(settings: Settings, clickhouse: Client, registry: Registry, parts: Par
     with parts.timed("publishing the topic, s"):
         publish_registry(settings.kafka, registry)
     set_fact(clickhouse, REGISTRY, fingerprint)
-    parts.tell(
+    parts.record(
         "rows of unit_ancestors", clickhouse.execute("SELECT count() FROM unit_ancestors")[0][0]
     )
 
@@ -237,7 +238,7 @@ def _day(
     clickhouse: Client,
     booths: list[str],
     options: argparse.Namespace,
-    parts: Parts,
+    parts: Report,
 ) -> int:
     """A day of every booth, folded by a worker that starts on a full log; returns how many booths `rollups` does not show."""
     count = load(
@@ -246,27 +247,27 @@ def _day(
             len(booths) * options.events_a_booth, seed=1
         ),
     )
-    with Lag(settings.kafka, clickhouse) as lag, watched(settings) as (worker,):
+    with Lag(settings.kafka, clickhouse) as lag, watched_workers(settings) as (worker,):
         worker.wait_for("pravah_rebalances_total")
-        parts.tell("worker with the registry, MiB", worker.memory()[0])
+        parts.record("worker with the registry, MiB", worker.memory()[0])
         worker.wait_for("pravah_records_total")
-        parts.tell("worker's start to: first record folded, s", time.monotonic() - worker.started)
-        parts.tell("worker's start to: registry in memory, s", worker.logged(LOADED))
-        parts.tell("worker's start to: partitions assigned, s", worker.logged(ASSIGNED))
+        parts.record("worker's start to: first record folded, s", time.monotonic() - worker.started)
+        parts.record("worker's start to: registry in memory, s", worker.logged(LOADED))
+        parts.record("worker's start to: partitions assigned, s", worker.logged(ASSIGNED))
         folding, cpu = time.monotonic(), worker.cpu()
         _until(worker, lambda: lag.position().durable > 0)
-        parts.tell(
+        parts.record(
             "worker's start to: first record in the figures, s", time.monotonic() - worker.started
         )
         _until(worker, lambda: not lag.position().behind)
         seconds = time.monotonic() - folding
-        parts.tell("the day folded and queryable, s", seconds)
-        parts.tell("events", count)
-        parts.tell("events/s", count / seconds)
-        parts.tell("worker's processor time, µs an event", (worker.cpu() - cpu) / count * 1e6)
+        parts.record("the day folded and queryable, s", seconds)
+        parts.record("events", count)
+        parts.record("events/s", count / seconds)
+        parts.record("worker's processor time, µs an event", (worker.cpu() - cpu) / count * 1e6)
         settle(settings, clickhouse, lag)
-        parts.tell("worker after the day, MiB", worker.memory()[0])
-        parts.tell("worker at its highest, MiB", worker.memory()[1])
+        parts.record("worker after the day, MiB", worker.memory()[0])
+        parts.record("worker at its highest, MiB", worker.memory()[1])
     with parts.timed("query: booths that `rollups` shows, s"):
         shown = clickhouse.execute(
             "SELECT uniqExact(unit) FROM rollups WHERE level = 'booth' AND day = %(day)s",
@@ -277,7 +278,7 @@ def _day(
             "SELECT unit, metric, value FROM rollups WHERE level = 'state' AND day = %(day)s",
             {"day": DAY},
         )
-    parts.tell("booths in the figures", shown)
+    parts.record("booths in the figures", shown)
     return len(booths) - int(shown)
 
 
@@ -287,7 +288,7 @@ def _until(worker: WatchedWorker, condition: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def _walls(settings: Settings, clickhouse: Client, rounds: int, parts: Parts) -> float:
+def _walls(settings: Settings, clickhouse: Client, rounds: int, parts: Report) -> float:
     """Load the state's wall here and beside the state alone, in turns; returns the ratio of the medians."""
     to = datetime.combine(DAY, datetime.min.time(), KOLKATA).replace(hour=18)
     state = read_registry_files(reference.registry_files())
@@ -315,14 +316,14 @@ def _walls(settings: Settings, clickhouse: Client, rounds: int, parts: Parts) ->
         [_medians(one) for one in loads],
     )
     for name, took, each in zip(("beside all states", "alone"), whole, by_query, strict=True):
-        parts.tell(f"the state's wall, {name}: whole load, s", took)
-        parts.tell(f"the state's wall, {name}: queries one by one added up, s", sum(each))
+        parts.record(f"the state's wall, {name}: whole load, s", took)
+        parts.record(f"the state's wall, {name}: queries one by one added up, s", sum(each))
     for (panel, rows), national, single in zip(read[0].items(), *by_query, strict=True):
-        parts.tell(f"wall, panel {panel}: ratio", national / single)
-        parts.tell(f"wall, panel {panel}: rows read beside all states", rows)
-        parts.tell(f"wall, panel {panel}: rows read alone", read[1][panel])
+        parts.record(f"wall, panel {panel}: ratio", national / single)
+        parts.record(f"wall, panel {panel}: rows read beside all states", rows)
+        parts.record(f"wall, panel {panel}: rows read alone", read[1][panel])
     ratio = whole[0] / whole[1]
-    parts.tell("the state's wall, ratio", ratio)
+    parts.record("the state's wall, ratio", ratio)
     return ratio
 
 

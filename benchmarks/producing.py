@@ -157,7 +157,7 @@ def _content(choose: random.Random) -> tuple[str, dict[str, Any]]:
     return "messaging_group", {"group_type": "whatsapp", "members": choose.randrange(5, 250)}
 
 
-def stamped(record: Record) -> Record:
+def with_send_time(record: Record) -> Record:
     """The same, to be sent with the time of sending as `reported_at`; what is no JSON object stays as it is."""
     try:
         event = orjson.loads(record.head or b"")
@@ -270,7 +270,7 @@ def tick(kafka: KafkaSettings) -> None:
 
 
 @dataclass(frozen=True)
-class Sent:
+class SendResult:
     """How a producer with a rate did."""
 
     records: int
@@ -285,7 +285,7 @@ class Sent:
         return self.records / self.seconds
 
 
-class AtRate:
+class RateProducer:
     """A process that sends records at a rate; at its best when they were written to the file beforehand."""
 
     def __init__(self, kafka: KafkaSettings, file: Path, rate: float) -> None:
@@ -308,9 +308,9 @@ class AtRate:
         """Whether Kafka has everything; also when it failed."""
         return self._ours.poll() or not self._process.is_alive()
 
-    def result(self) -> Sent:
+    def result(self) -> SendResult:
         """How it did; waits for its end."""
-        sent: Sent = self._receive()
+        sent: SendResult = self._receive()
         self._process.join()
         return sent
 
@@ -322,7 +322,7 @@ class AtRate:
 
 
 def save(file: Path, records: Iterable[Record]) -> int:
-    """Write records to a file for `AtRate`."""
+    """Write records to a file for `RateProducer`."""
     count, waiting = 0, iter(records)
     with file.open("wb") as out:
         while part := [tuple(record) for record in islice(waiting, _AT_ONCE)]:
@@ -342,7 +342,7 @@ def _at_rate(kafka: KafkaSettings, file: Path, rate: float, pipe: Connection) ->
     pipe.send(asyncio.run(_send_at_rate(kafka, records, rate)))
 
 
-async def _send_at_rate(kafka: KafkaSettings, records: Sequence[Record], rate: float) -> Sent:
+async def _send_at_rate(kafka: KafkaSettings, records: Sequence[Record], rate: float) -> SendResult:
     async with _Log(kafka) as log:
         at, late, cpu, began = 0, 0.0, time.process_time(), time.monotonic()
         while at < len(records):
@@ -354,11 +354,11 @@ async def _send_at_rate(kafka: KafkaSettings, records: Sequence[Record], rate: f
                 at = due
             await asyncio.sleep(max(_TICK_SECONDS, at / rate - (time.monotonic() - began)))
         await log.sent()
-        return Sent(len(records), time.monotonic() - began, late, time.process_time() - cpu)
+        return SendResult(len(records), time.monotonic() - began, late, time.process_time() - cpu)
 
 
 @contextmanager
-def timed(what: str, say: Callable[[str], None]) -> Iterator[None]:
+def time_block(what: str, say: Callable[[str], None]) -> Iterator[None]:
     """Tell how long a block took."""
     began = time.monotonic()
     yield

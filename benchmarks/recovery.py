@@ -28,13 +28,13 @@ from benchmarks.measuring import (
     ASSIGNED,
     LOADED,
     WatchedWorker,
+    count_differences,
     load,
-    proven,
     running,
     say,
     settle,
     table,
-    watched,
+    watched_workers,
     writer,
 )
 from benchmarks.producing import campaign
@@ -53,7 +53,7 @@ CLOSED = "SELECT partition, max(next_offset) FROM chunks WHERE closed GROUP BY p
 OWN = "SELECT partition, max(next_offset) FROM chunks WHERE endsWith(worker, %(process)s) GROUP BY partition"
 
 
-class Look(NamedTuple):
+class Observation(NamedTuple):
     """How far it was. Seconds since the signal."""
 
     at: float
@@ -77,17 +77,17 @@ class Recovery:
     folds: float
     full_speed: float | None
     regained: float | None
-    again: int
+    refolded: int
     """Records that had to be folded again: those of the chunks that were open."""
-    asked: int
+    lookups: int
     """Entities for which the second worker asked the ledger, and the seconds that took."""
-    asking: float
+    lookup_seconds: float
     allowed: float
     """Until the rebalance is over, and one chunk of every partition is folded at the rate before."""
-    timeline: list[Look] = field(repr=False)
+    timeline: list[Observation] = field(repr=False)
 
     @property
-    def taken(self) -> float | None:
+    def recovered(self) -> float | None:
         """Until full speed and everything regained."""
         return (
             None
@@ -140,7 +140,7 @@ def main() -> int:
                     _round(settings, clickhouse, registry, name, options, seed=len(found) + 1)
                 )
                 say(f"round {number + 1}: {found[-1]}")
-        different = proven(clickhouse)
+        different = count_differences(clickhouse)
     print(
         table(
             (
@@ -166,10 +166,10 @@ def main() -> int:
                         "log ended" if value is None else f"{value:.1f}"
                         for value in (one.full_speed, one.regained)
                     ),
-                    f"{one.again:,}",
-                    f"{one.asked:,} ({one.asking:.1f})",
+                    f"{one.refolded:,}",
+                    f"{one.lookups:,} ({one.lookup_seconds:.1f})",
                     f"{one.allowed:.1f}",
-                    "-" if one.taken is None else f"{one.taken / one.allowed:.2f}",
+                    "-" if one.recovered is None else f"{one.recovered / one.allowed:.2f}",
                 )
                 for one in found
             ],
@@ -179,12 +179,12 @@ def main() -> int:
         json.dumps(
             {
                 "session_timeout_seconds": options.session_timeout,
-                "rounds": [{**asdict(one), "taken": one.taken} for one in found],
+                "rounds": [{**asdict(one), "taken": one.recovered} for one in found],
                 "different_figures": different,
             }
         )
     )
-    late = any(one.taken is None or one.taken > one.allowed for one in found)
+    late = any(one.recovered is None or one.recovered > one.allowed for one in found)
     return 1 if different or (late and options.strict) else 0
 
 
@@ -200,7 +200,7 @@ def recover(
         before: seconds that the first worker folds.
         window: seconds over which full speed is told.
     """
-    with Lag(settings.kafka, clickhouse) as lag, watched(settings) as (first,):
+    with Lag(settings.kafka, clickhouse) as lag, watched_workers(settings) as (first,):
         first.wait_until_assigned()
         rate = _rate_before(first, lag, before)
         signalled = time.monotonic()
@@ -213,13 +213,13 @@ def recover(
             for partition, offset in durable.items()
             if offset > closed.get(partition, 0)
         }
-        with watched(settings) as (second,):
+        with watched_workers(settings) as (second,):
             second.wait_for("pravah_records_total")
             folds, began = time.monotonic() - signalled, second.started - signalled
             loaded, assigned = (began + second.logged(text) for text in (LOADED, ASSIGNED))
-            timeline: list[Look] = []
+            timeline: list[Observation] = []
             regained = None
-            for look in _looks(second, lag, signalled):
+            for look in _observe(second, lag, signalled):
                 timeline.append(look)
                 if regained is None:
                     own = dict(clickhouse.execute(OWN, {"process": f":{second.process.pid}"}))
@@ -244,9 +244,9 @@ def recover(
         folds=folds,
         full_speed=_full_speed(timeline, FULL * rate, window),
         regained=regained,
-        again=sum(offset - closed.get(partition, 0) for partition, offset in open_ones.items()),
-        asked=int(metrics["pravah_ledger_lookups_total"]),
-        asking=metrics["pravah_ledger_lookup_seconds_sum"],
+        refolded=sum(offset - closed.get(partition, 0) for partition, offset in open_ones.items()),
+        lookups=int(metrics["pravah_ledger_lookups_total"]),
+        lookup_seconds=metrics["pravah_ledger_lookup_seconds_sum"],
         allowed=assigned + settings.kafka.partitions * settings.chunk_size / rate,
         timeline=timeline[::5],
     )
@@ -265,12 +265,12 @@ def _round(
     return recover(settings, clickhouse, name, before=options.before, window=options.window)
 
 
-def _looks(worker: WatchedWorker, lag: Lag, since: float) -> Iterator[Look]:
+def _observe(worker: WatchedWorker, lag: Lag, since: float) -> Iterator[Observation]:
     """Without end."""
     watch = StallWatch()
     while True:
         position = lag.position()
-        look = Look(
+        look = Observation(
             time.monotonic() - since,
             worker.metrics().get("pravah_records_total", 0.0),
             position.durable,
@@ -283,8 +283,8 @@ def _looks(worker: WatchedWorker, lag: Lag, since: float) -> Iterator[Look]:
 
 def _rate_before(worker: WatchedWorker, lag: Lag, seconds: float) -> float:
     """Let a worker fold for so long; records a second from the first second on."""
-    began: Look | None = None
-    for look in _looks(worker, lag, time.monotonic()):
+    began: Observation | None = None
+    for look in _observe(worker, lag, time.monotonic()):
         if not look.behind:
             sys.exit(f"the log was worked off within {seconds} s: --events must be more")
         if look.folded and began is None:
@@ -294,7 +294,7 @@ def _rate_before(worker: WatchedWorker, lag: Lag, seconds: float) -> float:
     raise AssertionError
 
 
-def _full_speed(timeline: list[Look], rate: float, window: float) -> float | None:
+def _full_speed(timeline: list[Observation], rate: float, window: float) -> float | None:
     """The first look from which on at least `rate` records a second are folded for `window` seconds."""
     for number, begin in enumerate(timeline):
         end = next((look for look in timeline[number:] if look.at >= begin.at + window), None)

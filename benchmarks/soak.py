@@ -28,7 +28,7 @@ from clickhouse_driver import Client
 import reference
 import stack
 from operations.bootstrap import prepare
-from operations.gc_tuning import collect_seldom
+from operations.gc_tuning import tune_collector
 from operations.registry import read_registry_files
 from operations.worker_processes import start_worker, stop_worker
 from pravah.producer import EventProducer
@@ -120,7 +120,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     registry = read_registry_files(reference.registry_files())
-    collect_seldom()
+    tune_collector()
     with (
         tempfile.TemporaryDirectory(prefix="pravah-soak-") as folder,
         stack.running(Path(folder) / "home") as running,
@@ -140,7 +140,7 @@ def _run(
     clickhouse: Client,
     logs: Path,
 ) -> int:
-    kept: list[dict[str, Any]] = []
+    sent_events: list[dict[str, Any]] = []
     sent = threading.Event()
 
     def send() -> None:
@@ -150,13 +150,13 @@ def _run(
                     json.dumps(event, separators=(",", ":")).encode(), routing_key(event["unit"])
                 )
                 if options.oracle:
-                    kept.append(event)
+                    sent_events.append(event)
         sent.set()
 
     workers = [start_worker(settings, logs / f"{number}.log") for number in range(options.workers)]
     sender = threading.Thread(target=send, daemon=True)
     sender.start()
-    kills, began, killed_at, told = 0, time.monotonic(), time.monotonic(), 0.0
+    kills, began, killed_at, next_report = 0, time.monotonic(), time.monotonic(), 0.0
     with Lag(settings.kafka, clickhouse) as lag:
         while True:
             position = lag.position()
@@ -168,12 +168,14 @@ def _run(
                 workers[chosen].wait()
                 workers[chosen] = start_worker(settings, logs / f"{chosen}.log")
                 kills, killed_at = kills + 1, time.monotonic()
-            if position.durable / options.events >= told:
-                told = position.durable / options.events + 0.05
-                _tell(position.durable, position.end, workers, clickhouse, time.monotonic() - began)
+            if position.durable / options.events >= next_report:
+                next_report = position.durable / options.events + 0.05
+                _print_status(
+                    position.durable, position.end, workers, clickhouse, time.monotonic() - began
+                )
             time.sleep(0.2)
     seconds = time.monotonic() - began
-    _tell(position.durable, position.end, workers, clickhouse, seconds)
+    _print_status(position.durable, position.end, workers, clickhouse, seconds)
     for worker in workers:
         stop_worker(worker)
     ((folded, accepted, duplicates),) = clickhouse.execute(
@@ -189,11 +191,13 @@ def _run(
     )
     different = outcome.different
     if options.oracle:
-        different += _against_oracle(clickhouse, kept)
+        different += _against_oracle(clickhouse, sent_events)
     return 1 if different else 0
 
 
-def _tell(durable: int, end: int, workers: list[Any], clickhouse: Client, seconds: float) -> None:
+def _print_status(
+    durable: int, end: int, workers: list[Any], clickhouse: Client, seconds: float
+) -> None:
     memory = []
     for worker in workers:
         try:
@@ -212,10 +216,12 @@ def _tell(durable: int, end: int, workers: list[Any], clickhouse: Client, second
     )
 
 
-def _against_oracle(clickhouse: Client, kept: list[dict[str, Any]]) -> int:
+def _against_oracle(clickhouse: Client, sent_events: list[dict[str, Any]]) -> int:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     oracle = importlib.import_module("oracle")  # of the tests; only when asked for
-    expected = oracle.figures(kept, oracle.Hierarchy.read(reference.registry_files()[0].parent))
+    expected = oracle.figures(
+        sent_events, oracle.Hierarchy.read(reference.registry_files()[0].parent)
+    )
     rows = clickhouse.execute(
         "SELECT day, toString(level), unit, metric, value, verified_value FROM rollups"
     )

@@ -28,7 +28,7 @@ import rollup.batch_validation
 from benchmarks.measuring import running, say
 from benchmarks.producing import campaign, fill
 from operations.bootstrap import default_dictionary, default_plan
-from operations.gc_tuning import collect_seldom
+from operations.gc_tuning import tune_collector
 from operations.registry import read_registry_files
 from pravah.settings import Settings
 from pravah.topics import EVENTS
@@ -96,7 +96,7 @@ class Clock:
 
 
 @contextmanager
-def watched(clock: Clock) -> Iterator[None]:
+def watched_workers(clock: Clock) -> Iterator[None]:
     """All steps with their time taken, until the end of the block."""
     kept = []
     for step, owner, name in STEPS:
@@ -176,7 +176,7 @@ def profile(settings: Settings, registry: Registry, log: Log) -> dict[str, float
         commit=lambda *_: None,
     )
     clock = Clock()
-    with watched(clock):
+    with watched_workers(clock):
         began = time.process_time()
         asyncio.run(folded(worker, log))
         took = time.process_time() - began
@@ -207,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="writes the medians there")
     options = parser.parse_args(arguments)
     registry = read_registry_files(reference.registry_files())
-    collect_seldom()  # as a worker does
+    tune_collector()  # as a worker does
     with running(registry) as settings:
         count = fill(settings.kafka, campaign(registry, default_plan(), options.events), say=say)
         log, seconds = asyncio.run(fetched(settings, count))

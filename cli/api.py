@@ -1,4 +1,4 @@
-"""`pravah api`: serve the AICC's interface, and say who may use it."""
+"""`pravah api`: serve the AICC API, and manage its tokens."""
 
 import logging
 import signal
@@ -17,10 +17,8 @@ from sinks.api_tokens import create_token, revoke_token, tokens
 from sinks.connection import connect
 from streams.health import check_listen
 
-api = typer.Typer(
-    help="Serve the AICC's interface (without a subcommand), and give out tokens for it."
-)
-token = typer.Typer(no_args_is_help=True, help="Who may pull what.")
+api = typer.Typer(help="Serve the AICC API (without a subcommand), and manage its tokens.")
+token = typer.Typer(no_args_is_help=True, help="Tokens: who may read what.")
 api.add_typer(token, name="token")
 
 AUDIT_FILE = "api-audit.jsonl"
@@ -41,16 +39,17 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65_535)] = 8_080,
 ) -> None:
-    """Serve figures, plan and defaulters to headquarters, read-only, until a signal.
+    """Serve figures, plan and registry to headquarters, read-only, until a signal.
 
-    What it offers stands at `/docs`. Every pull is written to `$PRAVAH_HOME/logs/api-audit.jsonl`.
+    Its paths are documented at `/docs`. Every request is logged in
+    `$PRAVAH_HOME/logs/api-audit.jsonl`.
     """
     if context.invoked_subcommand is not None:
         return
     import uvicorn
 
     from api.app import build
-    from api.audit import audit
+    from api.audit import logger
 
     settings = Settings()
     check_listen(host, port)
@@ -58,13 +57,12 @@ def serve(
     log.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(log, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(message)s"))
-    audit.addHandler(handler)
-    audit.setLevel(logging.INFO)
-    audit.propagate = False
-    signal.signal(
-        signal.SIGTERM, lambda *_: sys.exit(0)
-    )  # uvicorn ends in good order, then hands the signal on
-    typer.echo(f"serving http://{host}:{port}/docs; pulls are written to {log}")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    # uvicorn shuts down in order, then raises the signal again
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    typer.echo(f"serving http://{host}:{port}/docs; requests are logged in {log}")
     uvicorn.run(
         build(settings),
         host=host,
@@ -77,19 +75,15 @@ def serve(
 
 @token.command("create")
 def create(
-    name: Annotated[str, typer.Argument(help="Who holds it.")],
+    name: Annotated[str, typer.Argument(help="Who holds the token.")],
     *,
-    unit: Annotated[str, typer.Option(help="It and everything below it may be seen.")] = "IN",
+    unit: Annotated[str, typer.Option(help="Unit whose subtree the token may read.")] = "IN",
     kind: Annotated[
         list[str], typer.Option(help=f"Kinds of data: {', '.join(DATA_KINDS)}; may be repeated.")
-    ] = [
-        "figures",
-        "plan",
-        "registry",
-    ],  # noqa: B006
-    days: Annotated[int, typer.Option(min=1, max=3_660, help="Until it expires.")] = 365,
+    ] = ["figures", "plan", "registry"],  # noqa: B006
+    days: Annotated[int, typer.Option(min=1, max=3_660, help="Days until it expires.")] = 365,
 ) -> None:
-    """Make a token and show its secret, this once."""
+    """Create a token and print its secret, which is not stored."""
     with connect(Settings().clickhouse, "writer") as client:
         secret = create_token(client, name=name, unit=unit, kinds=kind, days=days)
     typer.echo(
@@ -102,9 +96,9 @@ def create(
 
 @token.command("list")
 def show(
-    *, as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False
+    *, as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False
 ) -> None:
-    """Show all tokens that were ever given out; their secrets are kept nowhere."""
+    """List all tokens ever created; their secrets are not stored."""
     with connect(Settings().clickhouse, "writer") as client:
         found = tokens(client)
     if as_json:
@@ -124,8 +118,8 @@ def show(
 
 
 @token.command("revoke")
-def revoke(name: Annotated[str, typer.Argument(help="Who holds it.")]) -> None:
-    """Make a token invalid; running servers follow within five seconds."""
+def revoke(name: Annotated[str, typer.Argument(help="Who holds the token.")]) -> None:
+    """Revoke a token; running servers refuse it within five seconds."""
     with connect(Settings().clickhouse, "writer") as client:
         revoke_token(client, name)
     typer.echo(f"token of {name} revoked")

@@ -1,43 +1,44 @@
-"""`pravah backcheck`: draw a sample of what was reported, enter what was found in the field, and see how much of it held."""
+"""`pravah backcheck`: draw samples of reports, enter the outcomes, show how many held."""
 
 import csv
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from operations.back_check import outcome_events, send_events
 from operations.reconcile import author
-from pravah.days import KOLKATA
 from pravah.events import MODELS
-from pravah.producer import EventProducer
 from pravah.settings import Settings
 from pravah.units import LEVELS, Level
-from producers.mapping.delivery_ids import derive_event_id
-from schemas.back_check import COLUMNS, CheckedEntity, outcomes_from_csv, wilson
-from sinks.back_checks import Drawing, current_events, draw, result
+from schemas.back_check import COLUMNS, outcomes_from_csv, wilson_interval
+from sinks.back_checks import Drawing, draw, result
 from sinks.connection import connect
 
 backcheck = typer.Typer(
     no_args_is_help=True,
-    help="Back-checks: draw a sample of what was reported, enter the outcomes, see how much held.",
+    help="Draw samples to verify and enter the outcomes.",
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")]
+# Changed entities that are printed; --json lists all of them.
+_MAX_SHOWN = 20
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @backcheck.command("draw")
 def draw_sample(
-    sample: Annotated[str, typer.Argument(help="Its name, such as members-june.")],
+    sample: Annotated[str, typer.Argument(help="Name of the sample, such as members-june.")],
     *,
     sheet: Annotated[
         Path,
         typer.Option(
-            help="Write this file, as CSV: one line an entity, with a column for the outcome."
+            help="Write this CSV file: one line for each entity, with a column for the outcome."
         ),
     ],
     first: Annotated[
@@ -48,29 +49,32 @@ def draw_sample(
     ],
     last: Annotated[
         datetime,
-        typer.Option("--to", formats=["%Y-%m-%d"], metavar="DAY", help="The last day, included."),
+        typer.Option("--to", formats=["%Y-%m-%d"], metavar="DAY", help="The last day, inclusive."),
     ],
-    unit: Annotated[str, typer.Option(help="What was reported at or below it.")] = "IN",
+    unit: Annotated[str, typer.Option(help="Reports at or below this unit.")] = "IN",
     kind: Annotated[str, typer.Option(help=f"One of {', '.join(MODELS)}.")] = "membership",
     size: Annotated[
-        int, typer.Option(min=1, help="How many entities; with --each, of each unit of that level.")
+        int,
+        typer.Option(min=1, help="Number of entities; with --each, of each unit of that level."),
     ] = 50,
     each: Annotated[
         str | None,
         typer.Option(
-            metavar="LEVEL", help=f"So many of each unit of a level: {', '.join(LEVELS)}."
+            metavar="LEVEL", help=f"Draw --size of each unit of a level: {', '.join(LEVELS)}."
         ),
     ] = None,
     seed: Annotated[
         str | None,
         typer.Option(
-            help="The same seed draws the same sample from the same entities; the sample's name by default."
+            help="The same seed draws the same sample from the same entities; default: its name."
         ),
     ] = None,
 ) -> None:
-    """Draw entities that count and were not checked yet, and write a sheet for the field. Who is drawn follows from the seed alone, so anybody can draw it again.
+    """Draw a sample of entities, and write a sheet for the field.
 
-    Fill in `verified` or `rejected` in the column `outcome`; then `pravah backcheck enter`.
+    Draws from the entities that count and were not checked yet. The sample follows from the seed
+    alone, so anybody can draw it again. Fill in `verified` or `rejected` in the column `outcome`;
+    then `pravah backcheck enter`.
     """
     if kind not in MODELS:
         msg = f"--kind {kind!r}: one of {', '.join(MODELS)}"
@@ -95,7 +99,8 @@ def draw_sample(
             ]
         )
     typer.echo(
-        f"{len(drawn):,} drawn, in {len({one.stratum for one in drawn}):,} parts; the sheet is {sheet}"
+        f"{len(drawn):,} drawn, in {len({one.stratum for one in drawn}):,} parts; the sheet is "
+        f"{sheet}"
     )
 
 
@@ -109,65 +114,52 @@ def enter(
     ],
     *,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be entered.")
+        bool, typer.Option("--dry-run", help="Only print what would be entered.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Enter outcomes: each becomes a new version of its entity, the same but for `verification`. A rejected entity counts nowhere from then on.
+    """Enter the outcomes of a sheet.
 
-    What was changed or taken back since it was drawn is not entered: it must be looked at again. Exit 1 if there is such a line.
+    Each outcome becomes a new version of its entity, which differs only in `verification`; a
+    rejected entity counts nowhere from then on. Prints how many were entered. An entity that was
+    changed or retracted since it was drawn is not entered: it must be checked again.
+    Exit 1 if there is such an entity.
     """
     outcomes = outcomes_from_csv(sheet.read_text(encoding="utf-8-sig").splitlines())
     settings = Settings()
-    with connect(settings.clickhouse, "writer") as client:
-        current = current_events(client, outcomes)
-    events, changed, entered = [], [], 0
-    for one in outcomes:
-        now = current.get((one.key, one.entity))
-        if now is None or now["version"] != one.version or now["op"] == "retract":
-            # entered before: the very next version, and it says so
-            if (
-                now is not None
-                and now["version"] == one.version + 1
-                and now["verification"] == one.outcome
-            ):
-                entered += 1
-            else:
-                changed.append(one)
-        else:
-            events.append(_event(one, now))
-    if events and not dry_run:
-        with EventProducer(settings.kafka) as producer:
-            for event in events:
-                producer.send(event)
+    found = outcome_events(settings, outcomes)
+    if found.events and not dry_run:
+        send_events(settings, found.events)
     if as_json:
-        told = {
-            "entered": len(events),
-            "entered_before": entered,
-            "changed_since": [one.entity for one in changed],
+        entered_json = {
+            "entered": len(found.events),
+            "entered_before": found.entered_before,
+            "changed_since": [one.entity for one in found.changed],
         }
-        typer.echo(orjson.dumps(told).decode())
+        typer.echo(orjson.dumps(entered_json).decode())
     else:
         typer.echo(
-            f"{'would be entered' if dry_run else 'entered'}: {len(events):,}; entered before: {entered:,}; changed since they were drawn: {len(changed):,}"
+            f"{'would be entered' if dry_run else 'entered'}: {len(found.events):,}; entered "
+            "before: "
+            f"{found.entered_before:,}; changed since they were drawn: {len(found.changed):,}"
         )
-        for one in changed[:20]:
+        for one in found.changed[:_MAX_SHOWN]:
             typer.echo(f"  {one.entity} of {one.key}: look at it again", err=True)
-    raise typer.Exit(1 if changed else 0)
+    raise typer.Exit(1 if found.changed else 0)
 
 
 @backcheck.command("result")
 def show_result(
-    sample: Annotated[str, typer.Argument(help="Its name.")], *, as_json: AsJson = False
+    sample: Annotated[str, typer.Argument(help="Name of the sample.")], *, as_json: AsJson = False
 ) -> None:
-    """Show how much of a sample held: the share that was verified of what was checked, with its 95 % interval."""
+    """Show which share of a sample was verified, with its 95 % interval."""
     with connect(Settings().clickhouse, "writer") as client:
         found = result(client, sample)
     verified, checked = (
         sum(one.verified for one in found),
         sum(one.verified + one.rejected for one in found),
     )
-    low, high = wilson(verified, checked)
+    low, high = wilson_interval(verified, checked)
     if as_json:
         parts = [{**asdict(one), "waiting": one.waiting} for one in found]
         typer.echo(
@@ -212,21 +204,3 @@ def show_result(
         else "nothing was checked yet"
     )
     typer.echo(f"held of what was checked / जाँच में सही: {share}")
-
-
-def _event(checked: CheckedEntity, now: dict[str, Any]) -> dict[str, Any]:
-    """The next version of an entity, with the outcome."""
-    version = checked.version + 1
-    return {
-        "event_id": str(derive_event_id(f"{checked.key}:{checked.entity}", version)),
-        "entity": checked.entity,
-        "version": version,
-        "unit": now["unit"],
-        "kind": now["kind"],
-        "occurred_at": now["occurred_at"].isoformat(),
-        "reported_at": datetime.now(KOLKATA).isoformat(timespec="seconds"),
-        "source": {"tool": "back-check", "producer": author()},
-        "verification": checked.outcome,
-        "data": orjson.loads(now["data"]),
-        **{name: now[name] for name in ("reporter", "evidence") if now[name]},
-    }

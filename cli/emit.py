@@ -15,15 +15,14 @@ from cli.progress import Advance, progress
 from pravah.events import EventError
 from pravah.producer import EventProducer, ProducerError, validate_event
 from pravah.settings import Settings
-from producers.outbox import Bounds, Depth, OutboxProducer, OutboxRecord, letter
+from producers.outbox import Bounds, OutboxDepth, OutboxProducer, OutboxRecord, outbox_record
 
-_TOGETHER = 500
-"""So many events go into an outbox in one write to the disk."""
-_A_LITTLE_SECONDS = 2.0
-"""So long it is tried to hand over, without --drain."""
-
-SHOWN = 20
-"""So many refused lines are told one by one; all of them stand in the file of `--rejects`."""
+# Events that go into an outbox in one transaction.
+_BATCH_EVENTS = 500
+# How long the outbox is relayed without --drain.
+_RELAY_SECONDS = 2.0
+# Refused lines that are printed; the file of `--rejects` has all of them.
+MAX_SHOWN = 20
 
 
 def emit(
@@ -37,33 +36,41 @@ def emit(
     rejects: Annotated[
         Path | None,
         typer.Option(
-            help="Write refused and undelivered lines here, with line number and reason, as JSON lines."
+            help=(
+                "Write refused and undelivered lines here, with line number and reason, as JSON "
+                "lines."
+            )
         ),
     ] = None,
     outbox: Annotated[
         Path | None,
         typer.Option(
-            help="Put events into this file first: they are on the disk, and go to Kafka when it is there. Made if it is not there."
+            help=(
+                "Put events into this file first: they are durable there, and go to Kafka when "
+                "it answers. Created if missing."
+            )
         ),
     ] = None,
     drain: Annotated[
         bool,
         typer.Option(
             "--drain",
-            help="With --outbox: wait until Kafka has everything. Reads no standard input.",
+            help="With --outbox: wait until Kafka has everything. Standard input is not read.",
         ),
     ] = False,
     strict: Annotated[
         bool,
         typer.Option(
-            "--strict", help="Stop at the first refused line; what stands before it is sent."
+            "--strict", help="Stop at the first refused line; the lines before it are sent."
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Check events line by line and send them.
+    """Send events from JSON lines.
 
-    A refused line stops nothing unless --strict is given. Sending a file again is safe: the same event counts once. Without Kafka, --outbox FILE keeps events for a later
+    Checks each line, sends it to activity.events, and prints how many were sent and refused. A
+    refused line stops nothing unless --strict is given. Sending a file again is safe: the same
+    event counts once. Without Kafka, --outbox FILE keeps events for a later
     `pravah emit --outbox FILE --drain`, or for the next `emit --outbox FILE`.
     Exit 1 if a line was refused or not delivered.
     """
@@ -80,7 +87,7 @@ def emit(
             strict=strict,
             drain=drain,
         )
-        outcome.tell(as_json=as_json)
+        outcome.print_result(as_json=as_json)
         raise typer.Exit(0 if not outcome.reasons else 1)
     with (
         _lines(source) as (lines, size),
@@ -103,7 +110,7 @@ def emit(
                 raise  # Kafka is not there, or does not keep up
             for report in error.undelivered:
                 outcome.undelivered(report.value or b"", report.error)
-    outcome.tell(as_json=as_json)
+    outcome.print_result(as_json=as_json)
     raise typer.Exit(0 if not outcome.reasons else 1)
 
 
@@ -126,36 +133,36 @@ def _emit_by_outbox(
             with (
                 _lines(source) as (lines, size),
                 _writer(rejects) as out,
-                progress("taking", size) as advance,
+                progress("storing", size) as advance,
             ):
                 outcome.out = out
                 waiting: list[OutboxRecord] = []
                 for number, text in _texts(lines, advance):
                     try:
-                        waiting.append(letter(*validate_event(text)))
+                        waiting.append(outbox_record(*validate_event(text)))
                     except EventError as error:
                         outcome.refuse(number, text, error.reason, error.detail)
                         if strict:
                             break
-                    if len(waiting) == _TOGETHER:
+                    if len(waiting) == _BATCH_EVENTS:
                         outcome.put(producer.put(waiting))
                         waiting = []
                 outcome.put(producer.put(waiting))
         before = producer.depth().rows
-        with progress("handing over", before or None) as advance:
+        with progress("relaying", before or None) as advance:
             shown = before
 
-            def tell(left: Depth) -> None:
+            def on_relayed(left: OutboxDepth) -> None:
                 nonlocal shown
                 advance(max(0, shown - left.rows), left.trouble[:60] or f"{left.rows:,} wait")
                 shown = min(shown, left.rows)
 
-            producer.flush(None if drain else _A_LITTLE_SECONDS, tell)
+            producer.flush(None if drain else _RELAY_SECONDS, on_relayed)
         outcome.waiting = producer.depth().rows
 
 
 def _texts(lines: IO[bytes], advance: Advance) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not empty, with their numbers."""
+    """Yield the lines that are not empty, with their numbers."""
     for number, line in enumerate(lines, start=1):
         advance(len(line), f"{number:,} lines")
         text = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
@@ -164,25 +171,25 @@ def _texts(lines: IO[bytes], advance: Advance) -> Iterator[tuple[int, bytes]]:
 
 
 class _Outcome:
-    """Counts, and tells what was refused."""
+    """Counts of sent and refused lines; prints the refused ones."""
 
     def __init__(self) -> None:
         self.accepted = 0
         self.repeated = 0
+        # Events in the outbox; None without an outbox.
         self.waiting: int | None = None
-        """In the outbox; None: there is none."""
         self.reasons: Counter[str] = Counter()
         self.out: IO[bytes] | None = None
 
     def refuse(self, number: int, text: bytes, reason: str, detail: str) -> None:
         self.reasons[reason] += 1
-        if self.reasons.total() <= SHOWN:
+        if self.reasons.total() <= MAX_SHOWN:
             typer.echo(f"line {number}: {reason}: {detail}", err=True)
-        elif self.reasons.total() == SHOWN + 1:
+        elif self.reasons.total() == MAX_SHOWN + 1:
             typer.echo(
                 "… further refused lines are only counted; --rejects FILE keeps them all", err=True
             )
-        self._keep({"line": number, "reason": reason, "detail": detail}, text)
+        self._write_reject({"line": number, "reason": reason, "detail": detail}, text)
 
     def put(self, new: list[bool]) -> None:
         self.accepted += sum(new)
@@ -193,9 +200,9 @@ class _Outcome:
         self.reasons["undelivered"] += 1
         if self.reasons["undelivered"] == 1:
             typer.echo(f"Kafka did not confirm everything, send it again: {error}", err=True)
-        self._keep({"line": None, "reason": "undelivered", "detail": str(error)}, text)
+        self._write_reject({"line": None, "reason": "undelivered", "detail": str(error)}, text)
 
-    def _keep(self, entry: dict[str, Any], text: bytes) -> None:
+    def _write_reject(self, entry: dict[str, Any], text: bytes) -> None:
         if self.out is None:
             return
         try:
@@ -204,7 +211,7 @@ class _Outcome:
             entry["base64"] = base64.b64encode(text).decode()
         self.out.write(orjson.dumps(entry) + b"\n")
 
-    def tell(self, *, as_json: bool) -> None:
+    def print_result(self, *, as_json: bool) -> None:
         refused = self.reasons.total() - self.reasons["undelivered"]
         if as_json:
             counts = {
@@ -212,13 +219,16 @@ class _Outcome:
                 "refused": refused,
                 "undelivered": self.reasons["undelivered"],
             }
-            kept = (
+            outbox_counts = (
                 {} if self.waiting is None else {"repeated": self.repeated, "waiting": self.waiting}
             )
-            typer.echo(orjson.dumps({**counts, **kept, "reasons": dict(self.reasons)}).decode())
+            typer.echo(
+                orjson.dumps({**counts, **outbox_counts, "reasons": dict(self.reasons)}).decode()
+            )
         elif self.waiting is not None:
             typer.echo(
-                f"taken: {self.accepted:,}; known already: {self.repeated:,}; refused: {refused:,}; waiting for Kafka: {self.waiting:,}"
+                f"taken: {self.accepted:,}; known already: {self.repeated:,}; refused: "
+                f"{refused:,}; waiting for Kafka: {self.waiting:,}"
             )
         else:
             undelivered = (
@@ -231,7 +241,7 @@ class _Outcome:
 
 @contextmanager
 def _lines(source: Path) -> Iterator[tuple[IO[bytes], int | None]]:
-    """The lines, and how many bytes there are, if known."""
+    """Open the source; yields its lines, and its size in bytes if known."""
     if str(source) == "-":
         yield sys.stdin.buffer, None
         return

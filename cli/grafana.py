@@ -1,4 +1,4 @@
-"""`pravah grafana`: dashboards and alerts into a Grafana, and the accounts behind its data sources."""
+"""`pravah grafana`: provision dashboards and alerts, and the accounts of data sources."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,19 +9,19 @@ import typer
 from pydantic import SecretStr
 
 import stack
-from grafana.build import GENERATED, as_text, write
-from grafana.desired import AUDIENCES, AudienceName, Wanted
+from grafana.accounts import account_statements
+from grafana.build import GENERATED, dump_json, write_generated
+from grafana.desired import AUDIENCES, AudienceName, DesiredState
 from grafana.files import provisioning_files, write_files
-from grafana.lint import findings
+from grafana.lint import lint_dashboards
 from grafana.notifications import Contacts
 from grafana.provisioning import Change, GrafanaError, GrafanaServer
 from pravah.settings import ClickHouseUser, Settings
-from schemas.scopes import readable, row_filters
 
 grafana = typer.Typer(
     no_args_is_help=True,
     help=(
-        "Dashboards and alerts as code: build them, bring them into a Grafana, see what was changed"
+        "Dashboards and alerts as code: build them, provision a Grafana, and show what was changed"
         " there by hand."
     ),
 )
@@ -30,8 +30,8 @@ Url = Annotated[
     str,
     typer.Option(
         help=(
-            "Where Grafana answers. The token stands in PRAVAH_GRAFANA_TOKEN, never in the command:"
-            " a list of processes would show it."
+            "Address of the Grafana. Put the token into PRAVAH_GRAFANA_TOKEN, not into the command:"
+            " a process list would show it."
         )
     ),
 ]
@@ -48,13 +48,14 @@ Organisation = Annotated[
     typer.Option(
         "--org",
         help=(
-            "Organisation to fill, made if it is not there. Takes PRAVAH_GRAFANA_USER and"
+            "Organisation to provision, created if it does not exist. Needs PRAVAH_GRAFANA_USER and"
             " PRAVAH_GRAFANA_PASSWORD of the administrator instead of a token."
         ),
     ),
 ]
-Who = Annotated[
-    AudienceName, typer.Option("--audience", help="Who looks: which dashboards, and whose account.")
+Audience = Annotated[
+    AudienceName,
+    typer.Option("--audience", help="Viewers: decides which dashboards, and whose account."),
 ]
 Unit = Annotated[
     str | None,
@@ -68,17 +69,18 @@ Unit = Annotated[
 Host = Annotated[
     str | None,
     typer.Option(
-        "--clickhouse-host", help="ClickHouse as Grafana reaches it, if that is not as we do."
+        "--clickhouse-host",
+        help="Host of ClickHouse as Grafana reaches it, if it differs from ours.",
     ),
 ]
 Port = Annotated[int | None, typer.Option("--clickhouse-port", help="Its native port.")]
 Prometheus = Annotated[
     str | None,
     typer.Option(
-        help="Address of a Prometheus that watches workers and gateway, as Grafana reaches it."
+        help="Address of a Prometheus that scrapes workers and gateway, as Grafana reaches it."
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @grafana.command()
@@ -88,10 +90,10 @@ def build(
         bool, typer.Option("--check", help="Write nothing; exit 1 if something would change.")
     ] = False,
 ) -> None:
-    """Write the dashboards' JSON anew from their builders, after the lint; exit 1 if that finds something."""
-    from grafana.build import dashboards, generated
+    """Lint the dashboards and write their JSON from their builders; exit 1 if the lint fails."""
+    from grafana.build import dashboards, generated_files
 
-    found = findings(dashboards())
+    found = lint_dashboards(dashboards())
     for one in found:
         typer.echo(one)
     if found:
@@ -99,13 +101,13 @@ def build(
     if check:
         differ = [
             str(path)
-            for path, text in generated()
+            for path, text in generated_files()
             if not (GENERATED / path).exists()
             or (GENERATED / path).read_text(encoding="utf-8") != text
         ]
         typer.echo("\n".join(differ) or "as built")
         raise typer.Exit(int(bool(differ)))
-    changed = write()
+    changed = write_generated()
     typer.echo("\n".join(str(path) for path in changed) or "nothing changed")
 
 
@@ -113,7 +115,7 @@ def build(
 def provision(
     url: Url,
     *,
-    audience: Who = "state",
+    audience: Audience = "state",
     unit: Unit = None,
     org: Organisation = None,
     token_file: TokenFile = None,
@@ -121,13 +123,16 @@ def provision(
     clickhouse_port: Port = None,
     prometheus: Prometheus = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only tell what would change.")
+        bool, typer.Option("--dry-run", help="Only show what would change.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring a Grafana to what it should have: data source, folder, dashboards, alerts. Safe to repeat: what is as it should be is left alone."""
+    """Provision a Grafana: data source, folder, dashboards and alerts.
+
+    Safe to repeat: only what differs is changed.
+    """
     settings = Settings()
-    resources = _wanted(
+    resources = _desired_state(
         settings, audience, unit, clickhouse_host, clickhouse_port, prometheus
     ).resources()
     server = _server(settings, url, org, token_file)
@@ -136,7 +141,7 @@ def provision(
         for change in changes:
             server.apply(change)
     if as_json:
-        told = [
+        items = [
             {"kind": one.resource.kind, "uid": one.resource.uid, "change": one.verb}
             for one in changes
         ]
@@ -146,7 +151,7 @@ def provision(
                     "url": url,
                     "dry_run": dry_run,
                     "as_it_was": len(resources) - len(changes),
-                    "changes": told,
+                    "changes": items,
                 }
             ).decode()
         )
@@ -162,7 +167,7 @@ def provision(
     if AUDIENCES[audience].alerts and not Contacts.of(settings).names:
         typer.echo(
             "no contact point is set (PRAVAH_ALERT_WEBHOOK, PRAVAH_ALERT_EMAIL,"
-            " PRAVAH_ALERT_TELEGRAM_TOKEN and _CHAT): alerts show in Grafana alone"
+            " PRAVAH_ALERT_TELEGRAM_TOKEN and _CHAT): alerts are shown in Grafana only"
         )
 
 
@@ -170,7 +175,7 @@ def provision(
 def diff(
     url: Url,
     *,
-    audience: Who = "state",
+    audience: Audience = "state",
     unit: Unit = None,
     org: Organisation = None,
     token_file: TokenFile = None,
@@ -180,9 +185,9 @@ def diff(
 ) -> None:
     """Show how a Grafana differs from what it should have; exit 1 if it does."""
     settings = Settings()
-    wanted = _wanted(settings, audience, unit, clickhouse_host, clickhouse_port, prometheus)
-    changes = _server(settings, url, org, token_file).changes(wanted.resources())
-    _show(changes)
+    desired = _desired_state(settings, audience, unit, clickhouse_host, clickhouse_port, prometheus)
+    changes = _server(settings, url, org, token_file).changes(desired.resources())
+    _print_diff(changes)
     raise typer.Exit(int(bool(changes)))
 
 
@@ -198,16 +203,19 @@ def pull(
         ),
     ],
     *,
-    audience: Who = "state",
+    audience: Audience = "state",
     org: Organisation = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Fetch what was changed by hand: each such dashboard as JSON, and where it differs from its builder. Exit 1 if there is any."""
+    """Fetch dashboards that were changed by hand, and show how they differ from their builders.
+
+    Exit 1 if there is any.
+    """
     settings = Settings()
-    nobody = ClickHouseUser(user="", password=SecretStr(""))  # the data source is not looked at
+    nobody = ClickHouseUser(user="", password=SecretStr(""))  # dashboards do not need it
     dashboards = [
         one
-        for one in Wanted(audience, settings.clickhouse, nobody).resources()
+        for one in DesiredState(audience, settings.clickhouse, nobody).resources()
         if one.kind == "dashboard"
     ]
     changed = [
@@ -217,8 +225,8 @@ def pull(
     ]
     to.mkdir(parents=True, exist_ok=True)
     for change in changed:
-        (to / f"{change.resource.uid}.json").write_text(as_text(change.actual), encoding="utf-8")
-    _show(changed)
+        (to / f"{change.resource.uid}.json").write_text(dump_json(change.actual), encoding="utf-8")
+    _print_diff(changed)
     typer.echo(
         f"{len(changed)} of {len(dashboards)} dashboards were changed by"
         f" hand{f'; written to {to}' if changed else ''}"
@@ -230,7 +238,7 @@ def pull(
 def files(
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Grafana's provisioning folder.")],
     *,
-    audience: Who = "state",
+    audience: Audience = "state",
     unit: Unit = None,
     clickhouse_host: Host = None,
     clickhouse_port: Port = None,
@@ -239,9 +247,13 @@ def files(
         str, typer.Option(help="Where Grafana finds DIR/dashboards/json.")
     ] = "/etc/grafana/provisioning/dashboards/json",
 ) -> None:
-    """Write the same as files for a Grafana that reads its provisioning from disk. Secrets stay in its environment: PRAVAH_CLICKHOUSE_PASSWORD, and PRAVAH_ALERT_… if they are set here."""
+    """Write provisioning files for a Grafana that reads them from disk.
+
+    Secrets stay in its environment: PRAVAH_CLICKHOUSE_PASSWORD, and PRAVAH_ALERT_… if they are set
+    here.
+    """
     settings = Settings()
-    wanted = _wanted(
+    desired = _desired_state(
         settings,
         audience,
         unit,
@@ -250,7 +262,7 @@ def files(
         prometheus,
         contacts=Contacts.by_name(settings),
     )
-    changed = write_files(provisioning_files(wanted, dashboards_path), to)
+    changed = write_files(provisioning_files(desired, dashboards_path), to)
     typer.echo("\n".join(str(to / path) for path in changed) or "nothing changed")
 
 
@@ -260,7 +272,7 @@ def accounts(
         list[str] | None,
         typer.Argument(
             metavar="[UNIT]...",
-            help="Units whose viewers are to see no other rows, such as CG-D-RPR.",
+            help="Units whose viewers may see no other rows, such as CG-D-RPR.",
         ),
     ] = None,
     *,
@@ -268,13 +280,14 @@ def accounts(
         bool,
         typer.Option(
             "--sql",
-            help=(
-                "Print the statements for a ClickHouse of your own instead; replace each password."
-            ),
+            help=("Print statements for a ClickHouse of your own instead; replace each password."),
         ),
     ] = False,
 ) -> None:
-    """Give units ClickHouse accounts of their own, which see the rows of their units alone by whatever query. In the embedded stack they are made; for another server take --sql."""
+    """Create ClickHouse accounts that see the rows of one unit only, whatever they query.
+
+    Creates them in the embedded stack; for another server use --sql.
+    """
     settings = Settings()
     if sql:
         for unit in units or []:
@@ -288,46 +301,13 @@ def accounts(
         return
     for unit in units or []:
         known = stack.scoped_account(settings.home, unit)
-        typer.echo(
-            f"{unit}: account"
-            f" pravah_{unit}{'' if known else ', from the next start on: `pravah down`, `pravah up`'}"
-        )
+        hint = "" if known else ", from the next start on: `pravah down`, `pravah up`"
+        typer.echo(f"{unit}: account pravah_{unit}{hint}")
     for unit in sorted(settings.clickhouse.scoped.keys() - set(units or [])):
         typer.echo(f"{unit}: account {settings.clickhouse.scoped[unit].user}")
 
 
-def account_statements(unit: str, database: str, cluster: str | None) -> list[str]:
-    """SQL that makes a unit's account on a ClickHouse with SQL accounts. Row policies stand on the local tables of a cluster too, since those are what is read.
-
-    Raises:
-        ValueError: it is no unit code.
-    """
-    on_cluster, user = f" ON CLUSTER {cluster}" if cluster else "", f"`pravah_{unit}`"
-    filters = row_filters(unit, database)
-    spread = {"ledger", "journal", "plan_events", "membership_events"}
-    tables = [(table, condition) for table, condition in filters.items()] + [
-        (f"{table}_local", filters[table]) for table in sorted(spread) if cluster
-    ]
-    return [
-        (
-            f"CREATE USER {user}{on_cluster} IDENTIFIED WITH sha256_password BY '<password>'"
-            " SETTINGS readonly = 2;"
-        ),
-        *(
-            f"CREATE ROW POLICY `pravah_{unit}_{table}`{on_cluster} ON {database}.{table} FOR"
-            f" SELECT USING {condition} TO {user};"
-            for table, condition in tables
-        ),
-        *(f"GRANT{on_cluster} {grant} TO {user};" for grant in readable(database)),
-        *(
-            f"GRANT{on_cluster} SELECT ON {database}.{table}_local TO {user};"
-            for table in sorted(spread)
-            if cluster
-        ),
-    ]
-
-
-def _wanted(
+def _desired_state(
     settings: Settings,
     audience: AudienceName,
     unit: str | None,
@@ -335,7 +315,7 @@ def _wanted(
     port: int | None,
     prometheus: str | None,
     contacts: Contacts | None = None,
-) -> Wanted:
+) -> DesiredState:
     clickhouse = settings.clickhouse
     if audience == "district" and unit is None:
         msg = "--unit: which district? Its account decides what its viewers see"
@@ -355,10 +335,10 @@ def _wanted(
             )
         )
         raise LookupError(msg)
-    seen = clickhouse.model_copy(
+    as_seen = clickhouse.model_copy(
         update={"host": host or clickhouse.host, "native_port": port or clickhouse.native_port}
     )
-    return Wanted(audience, seen, account, contacts or Contacts.of(settings), prometheus)
+    return DesiredState(audience, as_seen, account, contacts or Contacts.of(settings), prometheus)
 
 
 def _server(
@@ -379,19 +359,18 @@ def _server(
         )
     if not settings.grafana_token:
         msg = (
-            "no token: set PRAVAH_GRAFANA_TOKEN, or name a --token-file; the administrator's"
-            " PRAVAH_GRAFANA_USER and PRAVAH_GRAFANA_PASSWORD do as well"
+            "no token: set PRAVAH_GRAFANA_TOKEN, or give --token-file, or set the"
+            " administrator's PRAVAH_GRAFANA_USER and PRAVAH_GRAFANA_PASSWORD"
         )
         raise GrafanaError(msg)
     return GrafanaServer(url, settings.grafana_token.get_secret_value(), organisation=org)
 
 
-def _show(changes: Sequence[Change]) -> None:
+def _print_diff(changes: Sequence[Change]) -> None:
     for change in changes:
-        typer.echo(
-            f"{change.resource}:"
-            f" {'is missing' if change.actual is None else 'differs'}{f' ({change.why})' if change.why else ''}"
-        )
+        state = "is missing" if change.actual is None else "differs"
+        reason = f" ({change.why})" if change.why else ""
+        typer.echo(f"{change.resource}: {state}{reason}")
         if change.actual is not None:
             for line in change.diff():
                 typer.secho(line, fg={"+": typer.colors.GREEN, "-": typer.colors.RED}.get(line[:1]))

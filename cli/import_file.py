@@ -13,7 +13,7 @@ from cli.progress import Advance, progress
 from pravah.events import EventError
 from pravah.producer import EventProducer, ProducerError
 from pravah.settings import Settings
-from producers.gateway.issued_hashes import remembered
+from producers.gateway.issued_hashes import open_issued_hashes
 from producers.mapping.pseudonyms import Pseudonymiser
 from producers.tables import (
     Importer,
@@ -25,8 +25,8 @@ from producers.tables import (
 )
 from producers.topics.registry import read_registry
 
-SHOWN = 20
-"""So many rejected rows are told one by one; all of them stand in the file of `--rejects`."""
+# Rejected rows that are printed; the file of `--rejects` has all of them.
+MAX_SHOWN = 20
 
 
 def import_file(
@@ -51,7 +51,7 @@ def import_file(
         int | None,
         typer.Option(
             min=1,
-            help="The version of every row: a corrected file needs a higher one than the file before.",
+            help="Version of every row: a corrected file needs a higher one than the file before.",
         ),
     ] = None,
     dry_run: Annotated[
@@ -67,12 +67,14 @@ def import_file(
             help="Write rejected rows here as CSV: row number, reason, detail, then the row."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Send every row of a table as an event.
+    """Send the rows of a CSV or XLSX file as events.
 
-    Importing the same file again changes nothing. To correct rows, raise their version: by a version column in the mapping, or by --as-version 2 for the whole
-    file. Hashes of persons are made with the key in PRAVAH_PERSON_KEY; the gateway's file remembers which were given out. Exit 1 if a row was rejected or not delivered.
+    Prints how many rows were sent and rejected. Importing the same file again changes nothing. To
+    correct rows, raise their version: by a version column in the mapping, or by --as-version 2 for
+    the whole file. Persons are pseudonymised with the key in PRAVAH_PERSON_KEY; the gateway's file
+    stores which hashes were issued. Exit 1 if a row was rejected or not delivered.
     """
     try:
         how = ImportMapping.from_toml(mapping.read_text(encoding="utf-8"))
@@ -84,7 +86,7 @@ def import_file(
             settings = Settings()
             registry = None if dry_run else read_registry(settings.kafka)
             given_out = (
-                stack.enter_context(remembered(settings))
+                stack.enter_context(open_issued_hashes(settings))
                 if how.is_personal and not dry_run
                 else None
             )
@@ -109,7 +111,7 @@ def import_file(
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(str(error), param_hint="FILE") from None
-    rejected.tell(as_json=as_json, dry_run=dry_run)
+    rejected.print_result(as_json=as_json, dry_run=dry_run)
     raise typer.Exit(0 if not rejected.reasons else 1)
 
 
@@ -120,7 +122,7 @@ def _send(
     rejected: "_Rejects",
     advance: Advance,
 ) -> None:
-    """Every row; `producer` is None for a dry run."""
+    """Send every row; `producer` is None for a dry run."""
     try:
         with ExitStack() as stack:
             if producer is not None:
@@ -153,7 +155,7 @@ def _send(
 
 
 class _Rejects:
-    """Counts rows, and keeps and tells the rejected ones."""
+    """Counts of sent and rejected rows; prints and writes the rejected ones."""
 
     def __init__(self, path: Path | None, columns: list[str]) -> None:
         self.accepted = 0
@@ -165,16 +167,16 @@ class _Rejects:
 
     def add(self, number: int | None, reason: str, detail: str, row: list[Any]) -> None:
         self.reasons[reason] += 1
-        if self.reasons.total() <= SHOWN:
+        if self.reasons.total() <= MAX_SHOWN:
             typer.echo(f"row {number or '?'}: {reason}: {detail}", err=True)
-        elif self.reasons.total() == SHOWN + 1:
+        elif self.reasons.total() == MAX_SHOWN + 1:
             typer.echo(
                 "… further rejected rows are only counted; --rejects FILE keeps them all", err=True
             )
         if self._writer:
             self._writer.writerow([number, reason, detail, *row])
 
-    def tell(self, *, as_json: bool, dry_run: bool) -> None:
+    def print_result(self, *, as_json: bool, dry_run: bool) -> None:
         verb = "would be sent" if dry_run else "sent"
         if as_json:
             counts = {

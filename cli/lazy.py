@@ -71,4 +71,15 @@ def load(name: str, spec: CommandSpec) -> Any:
         parent.add_typer(command, name=name)
     else:
         parent.command(name)(command)
-    return get_group(parent).commands[name]
+    loaded = get_group(parent).commands[name]
+    _join_lines(loaded)
+    return loaded
+
+
+def _join_lines(command: Any) -> None:
+    """Join the lines of each paragraph of a help text: the terminal wraps them at its width."""
+    if command.help:
+        paragraphs = command.help.split("\n\n")
+        command.help = "\n\n".join(" ".join(lines.split()) for lines in paragraphs)
+    for subcommand in getattr(command, "commands", {}).values():
+        _join_lines(subcommand)

@@ -1,4 +1,4 @@
-"""`pravah plan`: what must be in place by when, how far the units are, and who is overdue."""
+"""`pravah plan`: deadlines, progress, forecasts and defaulters."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -34,25 +34,25 @@ from sinks.plan import load_plan, moved_deadlines
 
 plan = typer.Typer(
     no_args_is_help=True,
-    help="The programme's plan: check a file, load it, see how far the units are and who is overdue.",
+    help="Load the plan; show progress, forecasts and defaulters.",
 )
 
 File = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[FILE]", help="A plan as TOML; by default the one of 2022 that comes with Pravah."
+        metavar="[FILE]", help="A plan as TOML; default: the plan of 2022 that comes with Pravah."
     ),
 ]
-Unit = Annotated[str, typer.Option(help="A unit code: what is at or below it.")]
+Unit = Annotated[str, typer.Option(help="A unit code; covers the units at or below it.")]
 On = Annotated[
     str | None,
     typer.Option(
         "--date",
         metavar="DAY",
-        help="As on the evening of this day, such as 2022-06-30; today by default.",
+        help="As on the evening of this day, such as 2022-06-30; default: now.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 TEXTS = Environment(
     loader=PackageLoader("cli"),
@@ -61,7 +61,7 @@ TEXTS = Environment(
     lstrip_blocks=True,
     autoescape=False,  # noqa: S701
 )
-SHOWN_IN_A_TEXT = 10
+MAX_SHOWN_IN_TEXT = 10
 OUTLOOKS = {
     "reached": "reached पूरा",
     "forecast": "forecast अनुमान",
@@ -72,7 +72,11 @@ OUTLOOKS = {
 
 @plan.command()
 def check(file: File = None) -> None:
-    """Check a plan file: fields, levels, prerequisites, conditions that no event can meet. All findings at once; exit 1 if there are any."""
+    """Check a plan file.
+
+    Checks fields, levels, prerequisites, and conditions that no event can meet. Prints all findings
+    at once. Exit 1 if there are any.
+    """
     found = _read(file)
     typer.echo(f"plan of {found.state}: {len(found.milestones)} milestones, no findings")
 
@@ -82,10 +86,13 @@ def load(
     file: File = None,
     *,
     reason: Annotated[
-        str, typer.Option(help="Why, for those who ask later why a deadline moved.")
+        str, typer.Option(help="Recorded for those who ask why a deadline moved.")
     ] = "loaded by hand",
 ) -> None:
-    """Check a plan file and put it in force for its state. The plan before it stays in the history."""
+    """Check a plan file and put it in force for its state.
+
+    Prints the deadlines that moved; the previous plan stays in the history.
+    """
     found, settings = _read(file), Settings()
     with connect(settings.clickhouse, "writer") as client:
         before = len(moved_deadlines(client))
@@ -127,7 +134,7 @@ def history(*, as_json: AsJson = False) -> None:
 
 @plan.command()
 def status(*, unit: Unit = "IN", on: On = None, as_json: AsJson = False) -> None:
-    """Show how far the units at or below a unit are with each milestone."""
+    """Show the progress of a unit and those below it, by milestone."""
     as_of = evening(on)
     with connect(Settings().clickhouse, "grafana") as client:
         found = milestone_progress(client, unit, as_of)
@@ -157,12 +164,16 @@ def forecast(
     share: Annotated[
         float,
         typer.Option(
-            min=0.01, max=1.0, help="Of the units: the day by which so many of them will have it."
+            min=0.01, max=1.0, help="Forecast the day by which this share of the units is done."
         ),
     ] = SHARE,
     as_json: AsJson = False,
 ) -> None:
-    """Show by which day a share of the units will have each milestone, at the pace of the last week, with a band of about four in five. docs/plan.md says how far it was off."""
+    """Forecast the day on which each milestone is reached.
+
+    Prints the day by which a share of the units is done at the pace of the last week, with a band
+    that holds in about four of five cases. docs/plan.md states the measured errors.
+    """
     as_of = evening(on)
     with connect(Settings().clickhouse, "grafana") as client:
         found = forecasts(client, unit, as_of, share=share)
@@ -216,11 +227,17 @@ def show_defaulters(
     unit: Unit = "IN",
     milestone: Annotated[str | None, typer.Option(help="Only this milestone.")] = None,
     on: On = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
-    text: Annotated[Language | None, typer.Option(help="As a text to send: hi or en.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 20,
+    text: Annotated[
+        Language | None, typer.Option(help="Print a text to send, in hi or en.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show who is overdue, those first that most waits for: how long, what it blocks, the last sign of life, whom to call."""
+    """Show the overdue units, those first that block most.
+
+    Prints how long each is overdue, how many milestones it blocks, its last report, and whom to
+    call.
+    """
     as_of = evening(on)
     with connect(Settings().clickhouse, "grafana") as client:
         found = defaulters(client, unit, as_of, milestone=milestone, limit=limit)
@@ -251,8 +268,8 @@ def defaulters_text(
     as_of: datetime,
     language: Language,
 ) -> str:
-    """Defaulters as a text for a messenger, in Hindi or English."""
-    shown = list(zip(found, whom, strict=True))[:SHOWN_IN_A_TEXT]
+    """Render defaulters as a text for a messenger, in Hindi or English."""
+    shown = list(zip(found, whom, strict=True))[:MAX_SHOWN_IN_TEXT]
     return (
         TEXTS.get_template(f"defaulters.{language}.txt")
         .render(shown=shown, more=len(found) - len(shown), title=title, day=as_of.date())
@@ -261,7 +278,7 @@ def defaulters_text(
 
 
 def evening(day: str | None) -> datetime:
-    """The last second of a day in Asia/Kolkata, or now.
+    """Return the last second of a day in Asia/Kolkata; now without a day.
 
     Raises:
         typer.BadParameter: it is no day.

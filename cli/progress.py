@@ -15,24 +15,23 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-_REDRAW = 0.1
-"""Seconds between two drawings."""
+_REDRAW_INTERVAL_S = 0.1
 
 
 class Advance(Protocol):
     """Moves the bar."""
 
     def __call__(self, done: int, note: str = "") -> None:
-        """Take how much was done since the last call, and what to show beside the bar."""
+        """Advance by what was done since the last call, with a note beside the bar."""
 
 
 @contextmanager
 def progress(title: str, total: int | None, *, quiet: bool = False) -> Iterator[Advance]:
-    """Show how far a long command is; nothing if standard error is no terminal.
+    """Show the progress of a long command; nothing if standard error is no terminal.
 
     Args:
-        title: what is being done.
-        total: how much there is to do, None if unknown.
+        title: shown before the bar.
+        total: of all work; None if unknown.
         quiet: show nothing.
     """
     console = Console(stderr=True)
@@ -54,7 +53,8 @@ def progress(title: str, total: int | None, *, quiet: bool = False) -> Iterator[
             nonlocal waiting, shown
             waiting += done
             now = time.monotonic()
-            if now - shown > _REDRAW:  # drawing for every record would take longer than the record
+            # Drawing for every record would take longer than the record.
+            if now - shown > _REDRAW_INTERVAL_S:
                 bar.update(task, advance=waiting, note=note)
                 waiting, shown = 0, now
 

@@ -1,4 +1,4 @@
-"""`pravah report`: where a unit's programme stands, as a page, on paper, as a card to forward, as a workbook, or as data."""
+"""`pravah report`: the situation report of a unit as HTML, PDF, PNG, XLSX or JSON."""
 
 from datetime import date
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from pravah.settings import Settings
-from reports.formats import FORMS, Form, rendered
-from reports.labels import Tongue
+from reports.formats import FORMATS, Format, render
+from reports.labels import Lang
 from sinks.connection import connect
 
 _STANDARD_OUTPUT = Path("-")
@@ -24,36 +24,39 @@ def report(
         typer.Option(
             "--date",
             metavar="DAY",
-            help="As on the evening of this day, such as 2022-06-30; today by default.",
+            help="Status at the end of this day, such as 2022-06-30; by default today.",
         ),
     ] = None,
-    lang: Annotated[Tongue, typer.Option(help="Hindi, English, or both side by side.")] = "both",
-    form: Annotated[
-        Form | None,
-        typer.Option("--format", help="By default what the ending of --to says, else html."),
+    lang: Annotated[Lang, typer.Option(help="Hindi, English, or both side by side.")] = "both",
+    format_: Annotated[
+        Format | None,
+        typer.Option("--format", help="By default the extension of --to, else html."),
     ] = None,
     to: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
             help=(
-                "Where to; by default a file named by unit and day in this folder. - is standard"
-                " output."
+                "File to write; by default one named after unit and day in this folder. - is"
+                " standard output."
             ),
         ),
     ] = None,
     with_contacts: Annotated[
-        bool, typer.Option("--with-contacts", help="Say whom to call: names and phone numbers.")
+        bool,
+        typer.Option("--with-contacts", help="Include whom to call: names and phone numbers."),
     ] = False,
 ) -> None:
-    """Make the situation report of a unit: how far each milestone is, what changed, who is ahead and who behind, who is overdue, how current the figures are.
+    """Make the situation report of a unit.
 
-    html is one page for a phone, pdf the same on A4, png a card to forward, xlsx a workbook, json the data.
+    It has progress per milestone, what changed since the day before, the units furthest ahead and
+    behind, defaulters, and how current the figures are. html is a page for a phone, pdf the same on
+    A4, png a card to forward, xlsx a workbook, json the data.
     """
     from reports.facts import FutureDayError, default_unit, read_situation
 
-    form = form or _by_ending(to)
-    day = _day(on)
+    format_ = format_ or _format_of(to)
+    day = _parse_day(on)
     with connect(Settings().clickhouse, "grafana") as client:
         try:
             situation = read_situation(
@@ -61,11 +64,11 @@ def report(
             )
         except FutureDayError as error:
             raise typer.BadParameter(str(error), param_hint="--date") from None
-    content = rendered(situation, form, lang)
-    if to == _STANDARD_OUTPUT or (to is None and form == "json"):
-        typer.echo(content, nl=form == "json")
+    content = render(situation, format_, lang)
+    if to == _STANDARD_OUTPUT or (to is None and format_ == "json"):
+        typer.echo(content, nl=format_ == "json")
         return
-    path = to or Path(f"report-{situation.unit}-{situation.day}.{form}")
+    path = to or Path(f"report-{situation.unit}-{situation.day}.{format_}")
     try:
         path.write_bytes(content)
     except OSError as error:
@@ -77,25 +80,22 @@ def report(
     )
 
 
-def _by_ending(to: Path | None) -> Form:
-    """The format that a file's name asks for.
+def _format_of(to: Path | None) -> Format:
+    """The format that a file's extension names.
 
     Raises:
-        typer.BadParameter: its ending is none of a format.
+        typer.BadParameter: the extension names no format.
     """
     if to is None or to == _STANDARD_OUTPUT:
         return "html"
-    ending = to.suffix.removeprefix(".").lower()
-    if ending not in FORMS:
-        msg = (
-            f"{to}: the ending says no format; choose one by --format, or end it with"
-            f" .{', .'.join(FORMS)}"
-        )
+    extension = to.suffix.removeprefix(".").lower()
+    if extension not in FORMATS:
+        msg = f"{to}: the extension names no format; give --format, or use .{', .'.join(FORMATS)}"
         raise typer.BadParameter(msg, param_hint="--to")
-    return ending
+    return extension
 
 
-def _day(text: str | None) -> date | None:
+def _parse_day(text: str | None) -> date | None:
     if text is None:
         return None
     try:

@@ -22,15 +22,15 @@ from pravah.settings import Settings
 from producers.simulator import Delivery, SimulationOptions, simulate
 from schemas.plan import Plan
 
+# Events a second that Chhattisgarh's booths send on average on busy days.
 LIVE_SPEED = 14.0
-"""Events a second that Chhattisgarh's booths send on average on busy days."""
+# A live simulation begins this long ago, so that slow deliveries are already on their way.
 WARM_UP = timedelta(hours=1)
-"""A live simulation begins so long ago, so that deliveries that take a while are already on their way."""
-PACE = 0.05
-"""Seconds between two looks at the clock, at most."""
+# Shorter waits are added up, so that there are not too many.
+MIN_SLEEP_SECONDS = 0.05
 
+# Sends a delivery; returns False if it cannot be sent there.
 Sink = Callable[[Delivery], bool]
-"""Takes a delivery; False if it cannot."""
 
 _DEFAULTS = SimulationOptions()
 Share = typer.Option(min=0.0, max=0.5, help="Share of the deliveries.")
@@ -44,11 +44,13 @@ def simulate_command(
     last: Annotated[
         str,
         typer.Option(
-            "--to", metavar="DAY", help="Last day of what occurs; deliveries may come later."
+            "--to",
+            metavar="DAY",
+            help="Last day on which events occur; deliveries may arrive later.",
         ),
     ] = _DEFAULTS.last.isoformat(),
     events: Annotated[
-        int, typer.Option(min=1, help="How many deliveries, within 2 %.")
+        int, typer.Option(min=1, help="Number of deliveries, within 2 %.")
     ] = _DEFAULTS.events,
     seed: Annotated[
         int, typer.Option(help="Equal seeds and options give equal deliveries.")
@@ -61,13 +63,16 @@ def simulate_command(
         bool,
         typer.Option(
             "--live",
-            help="Events occur now, --speed a second (14 if not given), until Ctrl-C or tomorrow night.",
+            help="Events occur now, --speed a second (default 14), until Ctrl-C or tomorrow night.",
         ),
     ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="JSON lines to this file (- is standard output), not to Kafka; leaves out what is no line of text."
+            help=(
+                "Write JSON lines to this file (- is standard output), not to Kafka; deliveries "
+                "that are no line of text are left out."
+            )
         ),
     ] = None,
     repeats: Annotated[float, Share] = _DEFAULTS.repeats,
@@ -79,17 +84,21 @@ def simulate_command(
     registry: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Registry files (*.units.csv, *.parents.csv) instead of those that come with Pravah."
+            help=(
+                "Registry files (*.units.csv, *.parents.csv); default: those that come with Pravah."
+            )
         ),
     ] = None,
     plan: Annotated[
-        Path | None, typer.Option(help="A plan file instead of the one that comes with Pravah.")
+        Path | None, typer.Option(help="A plan file; default: the one that comes with Pravah.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Simulate a campaign: it follows the plan's deadlines with stragglers, late, repeated, corrected and broken deliveries.
+    """Send the events of a simulated campaign.
 
-    The same seed and options give the same deliveries, so sending them again changes nothing.
+    The campaign follows the plan's deadlines, with stragglers and with late, repeated, corrected
+    and broken deliveries. Prints how many of each sort were sent. The same seed and options give
+    the same deliveries, so sending them again changes nothing.
     """
     now = datetime.now(UTC)
     shares = {
@@ -102,7 +111,7 @@ def simulate_command(
     }
     try:
         span = (
-            _live(now, speed or LIVE_SPEED)
+            _live_options(now, speed or LIVE_SPEED)
             if live
             else {
                 "first": date.fromisoformat(first),
@@ -124,7 +133,7 @@ def simulate_command(
     units = read_registry_files(registry or reference.registry_files())
     programme = Plan.from_toml((plan or reference.plan_file()).read_text(encoding="utf-8"))
     counts: Counter[str] = Counter()
-    pace = _when_due if live else _every(speed)
+    pace = _wait_until_due if live else _steady_pace(speed)
     ends_live = suppress(KeyboardInterrupt) if live else nullcontext()
     with (
         _sink(out) as sink,
@@ -138,11 +147,11 @@ def simulate_command(
             pace(delivery)
             counts[delivery.sort if sink(delivery) else "left out"] += 1
             advance(1, f"{delivery.sent_at:%Y-%m-%d}")
-    _tell(counts, as_json=as_json, err=str(out) == "-")
+    _print_result(counts, as_json=as_json, err=str(out) == "-")
 
 
-def _live(now: datetime, speed: float) -> dict[str, object]:
-    """The options of a simulation from about now until tomorrow night."""
+def _live_options(now: datetime, speed: float) -> dict[str, object]:
+    """Options of a simulation from about now until tomorrow night."""
     begin = now - WARM_UP
     first = day_of_micros(instant_micros(begin))
     end = datetime.combine(date_of(first + 2), datetime.min.time(), tzinfo=UTC) - timedelta(
@@ -158,13 +167,13 @@ def _live(now: datetime, speed: float) -> dict[str, object]:
     }
 
 
-def _when_due(delivery: Delivery) -> None:
+def _wait_until_due(delivery: Delivery) -> None:
     ahead = (delivery.sent_at - datetime.now(UTC)).total_seconds()
     if ahead > 0:
         time.sleep(ahead)
 
 
-def _every(speed: float) -> Callable[[Delivery], None]:
+def _steady_pace(speed: float) -> Callable[[Delivery], None]:
     """Wait so that deliveries go out evenly, `speed` a second."""
     if not speed:
         return lambda _delivery: None
@@ -173,7 +182,7 @@ def _every(speed: float) -> Callable[[Delivery], None]:
     def pace(_delivery: Delivery) -> None:
         nonlocal sent
         ahead = start + sent / speed - time.monotonic()
-        if ahead > (PACE if speed > 1 / PACE else 0):
+        if ahead > (MIN_SLEEP_SECONDS if speed > 1 / MIN_SLEEP_SECONDS else 0):
             time.sleep(ahead)
         sent += 1
 
@@ -182,7 +191,7 @@ def _every(speed: float) -> Callable[[Delivery], None]:
 
 @contextmanager
 def _sink(out: Path | None) -> Iterator[Sink]:
-    """Where deliveries go."""
+    """Open Kafka or the file that deliveries go to."""
     if out is None:
         with EventProducer(Settings().kafka) as producer:
 
@@ -217,8 +226,8 @@ def _is_text(value: bytes) -> bool:
     return True
 
 
-def _tell(counts: Counter[str], *, as_json: bool, err: bool) -> None:
-    """What was sent; on standard error if standard output has the deliveries."""
+def _print_result(counts: Counter[str], *, as_json: bool, err: bool) -> None:
+    """Print the counts; on standard error if standard output has the deliveries."""
     left_out = counts.pop("left out", 0)
     if as_json:
         typer.echo(

@@ -1,4 +1,4 @@
-"""`pravah up`, `pravah down`, `pravah status`: the stack on this machine."""
+"""`pravah up`, `pravah down` and `pravah status`: the stack on this machine."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -16,14 +16,16 @@ from pravah.settings import Settings
 from sinks.connection import connect, first_line
 from sinks.lag import Lag
 
-AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 _KOLKATA = ZoneInfo("Asia/Kolkata")
 
 
 def up() -> None:
-    """Start Kafka and ClickHouse and make everything ready: topics, schema, registry, metric dictionary.
+    """Start Kafka and ClickHouse and prepare them.
 
-    Data is kept in PRAVAH_HOME between runs. With PRAVAH_KAFKA__BOOTSTRAP_SERVERS and PRAVAH_CLICKHOUSE__HOST set, servers elsewhere are used and only made ready.
+    Creates topics and schema, loads registry, plan and metric dictionary, and prints the addresses.
+    Data stays in PRAVAH_HOME between runs. With PRAVAH_KAFKA__BOOTSTRAP_SERVERS and
+    PRAVAH_CLICKHOUSE__HOST set, servers elsewhere are used, and only prepared.
     """
     settings = Settings()
     if stack.is_embedded():
@@ -31,10 +33,12 @@ def up() -> None:
         settings = Settings()
     prepare(settings, lambda text: typer.echo(text, err=True))
     typer.echo(
-        f"ready: Kafka {settings.kafka.bootstrap_servers}, ClickHouse {settings.clickhouse.host}:{settings.clickhouse.native_port}"
+        f"ready: Kafka {settings.kafka.bootstrap_servers}, ClickHouse "
+        f"{settings.clickhouse.host}:{settings.clickhouse.native_port}"
     )
     typer.echo(
-        "next: `pravah worker` rolls events up, `pravah simulate` sends some, `pravah status` shows how it goes, `pravah down` ends it"
+        "next: `pravah worker` rolls events up, `pravah simulate` sends some, `pravah status` "
+        "shows how it goes, `pravah down` ends it"
     )
 
 
@@ -44,10 +48,14 @@ def down() -> None:
 
 
 def status(*, as_json: AsJson = False) -> None:
-    """Show the servers, and how far the figures are behind the log. Exit 1 if the stack is down."""
+    """Show the servers and how far figures are behind the log.
+
+    Prints address, memory and log of each server, and how many records are in the figures.
+    Exit 1 if the stack is down, or a server does not answer.
+    """
     settings = Settings()
     now = stack.status(settings.home)
-    ready = now.ready or not stack.is_embedded()
+    ready = now.is_ready or not stack.is_embedded()
     position = None
     problem = ""
     if ready:
@@ -92,7 +100,8 @@ def status(*, as_json: AsJson = False) -> None:
         typer.echo(f"no stack runs in {settings.home}; `pravah up` starts one")
     if position is not None:
         typer.echo(
-            f"{position.durable:,} of {position.end:,} records are in the figures, {position.behind:,} are not yet"
+            f"{position.durable:,} of {position.end:,} records are in the figures, "
+            f"{position.behind:,} are not yet"
         )
     if problem:
         typer.echo(f"figures: {problem}")

@@ -22,9 +22,7 @@ from sinks.control_room import load_contacts
 from sinks.dimensions import known_units
 from sinks.migrate import Schema
 
-units = typer.Typer(
-    no_args_is_help=True, help="The unit registry: check files, load them, look at a unit."
-)
+units = typer.Typer(no_args_is_help=True, help="Check, load, show and move units.")
 
 units.command()(apply)
 
@@ -32,15 +30,22 @@ Folder = Annotated[
     Path | None,
     typer.Argument(
         metavar="[FOLDER]",
-        help="With *.units.csv and *.parents.csv; by default the registry that comes with Pravah.",
+        help=(
+            "Folder with *.units.csv and *.parents.csv; default: the registry that comes with "
+            "Pravah."
+        ),
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @units.command()
 def check(folder: Folder = None, *, as_json: AsJson = False) -> None:
-    """Check registry files: codes, levels, circles, overlaps, orphans, gaps. All findings at once, with file and line; exit 1 if there are any."""
+    """Check registry files.
+
+    Checks codes, levels, circles, overlaps, orphans and gaps. Prints all findings at once, with
+    file and line, or how many units there are. Exit 1 if there are findings.
+    """
     registry = _read(folder)
     counts = {
         level: sum(unit.level == level for unit in registry.units.values()) for level in LEVELS
@@ -60,9 +65,11 @@ def check(folder: Folder = None, *, as_json: AsJson = False) -> None:
 
 @units.command()
 def load(folder: Folder = None) -> None:
-    """Check registry files and make them the registry in force: for readers at once, for workers within seconds.
+    """Check registry files and put them in force.
 
-    Figures of past days are not moved by this: it is for what holds from now on. `pravah units apply` moves them too.
+    Readers see the registry at once, workers within seconds. Figures of past days do not move:
+    `pravah units apply` moves them, too. Exit 1 if there are findings, or if somebody else loaded
+    another registry at the same time.
     """
     registry = _read(folder)
     changed = install_registry(Settings(), registry)
@@ -78,9 +85,10 @@ def load_contacts_file(
         ),
     ],
 ) -> None:
-    """Check a contacts file and make it the contacts in force: who holds which office, and how to reach them. All findings at once; exit 1 if there are any.
+    """Check a contacts file and put it in force.
 
-    Names and phone numbers stand in this table alone; the AICC's account may not read it.
+    A contacts file says who holds which office, and how to reach them. Names and phone numbers are
+    in this table only, which the AICC's account may not read. Exit 1 if there are findings.
     """
     lines, settings = file.read_text(encoding="utf-8-sig").splitlines(), Settings()
     with connect(settings.clickhouse, "writer") as client:
@@ -97,11 +105,11 @@ def show(
     *,
     on: Annotated[
         str | None,
-        typer.Option(metavar="DAY", help="Only what holds on this day, such as 2022-03-15."),
+        typer.Option(metavar="DAY", help="Only the ancestors of this day, such as 2022-03-15."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a unit and who stands above it on which days."""
+    """Show a unit and its ancestors with their days."""
     registry = _read(None)
     unit = registry.units.get(code)
     if unit is None:
@@ -114,8 +122,8 @@ def show(
             {
                 "unit": s.ancestor,
                 "level": s.level,
-                "valid_from": _shown(s.first),
-                "valid_to": _shown(s.last),
+                "valid_from": _format_day(s.first),
+                "valid_to": _format_day(s.last),
             }
             for s in rows
         ]
@@ -146,8 +154,8 @@ def show(
             span.ancestor,
             above.name_en,
             above.name_hi,
-            _shown(span.first) or "",
-            _shown(span.last) or "",
+            _format_day(span.first) or "",
+            _format_day(span.last) or "",
         )
     Console().print(table)
 
@@ -162,5 +170,5 @@ def _read(folder: Path | None) -> Registry:
     return read_registry_files(paths)
 
 
-def _shown(day: int) -> str | None:
+def _format_day(day: int) -> str | None:
     return None if day in {FIRST_DAY, LAST_DAY} else date_of(day).isoformat()

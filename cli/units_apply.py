@@ -47,24 +47,21 @@ def apply(
         bool,
         typer.Option(
             "--yes",
-            help=(
-                "Do it. Without this it is a dry run: it shows what would change and changes "
-                "nothing."
-            ),
+            help="Apply the change. Without it, only show what would change.",
         ),
     ] = False,
     reason: Annotated[
         str,
         typer.Option(
-            help="Why, for those who ask later why a figure moved; by default the file's name."
+            help="Recorded for those who ask why a figure moved; default: the file's name."
         ),
     ] = "",
-    limit: Annotated[int, typer.Option(min=0, help="How many units and figures to show.")] = 20,
+    limit: Annotated[int, typer.Option(min=0, help="Number of units and figures to show.")] = 20,
     wait: Annotated[
         float,
         typer.Option(min=0, help="Seconds without progress after which open chunks are left out."),
     ] = 15.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Move units to other parents, from any day on, and move past figures with them.
 
@@ -210,7 +207,9 @@ def _brief(unit: Unit | None, other: Unit | None) -> str:
 
 
 def _days(first: int, last: int) -> str:
-    return f"{'' if first == FIRST_DAY else date_of(first)}…{'' if last == LAST_DAY else date_of(last)}"
+    begin = "" if first == FIRST_DAY else str(date_of(first))
+    end = "" if last == LAST_DAY else str(date_of(last))
+    return f"{begin}…{end}"
 
 
 def _unit_json(unit: Unit | None) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""`pravah watch`: what the control room looks at beside the plan: who is silent, what stands out, how complete the reports are, how many members are different persons."""
+"""`pravah watch`: silent units, unusual values, completeness and members."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -20,10 +20,10 @@ from sinks.unusual import unusual_values
 
 watch = typer.Typer(
     no_args_is_help=True,
-    help="Who is silent, what stands out, how complete reports are, how many members are different persons.",
+    help="Show silent units, unusual values, completeness and members.",
 )
 
-Days = Annotated[int, typer.Option(min=1, max=400, help="So many days, up to the date.")]
+Days = Annotated[int, typer.Option(min=1, max=400, help="Number of days, up to the date.")]
 
 
 @watch.command()
@@ -32,15 +32,16 @@ def silent(
     unit: Unit = "IN",
     on: On = None,
     days: Annotated[
-        int, typer.Option(min=1, max=400, help="Nothing for so many days is silence.")
+        int,
+        typer.Option(min=1, max=400, help="A unit without a report for this many days is silent."),
     ] = SILENT_DAYS,
     zero: Annotated[
-        bool, typer.Option("--zero", help="Instead those that did report, but nothing but zeros.")
+        bool, typer.Option("--zero", help="Show instead the units that reported zeros only.")
     ] = False,
     level: Annotated[str | None, typer.Option(help="Only units of this level.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the open units that reported nothing for some days, the longest silent first."""
+    """Show the open units that have not reported for some days, the longest silent first."""
     state: Literal["silent", "zero"] = "zero" if zero else "silent"
     with connect(Settings().clickhouse, "grafana") as client:
         found = [
@@ -58,11 +59,11 @@ def silent(
             one["name_en"],
             one["name_hi"],
             str(one["last_report"] or "never कभी नहीं"),
-            _shown(one["days_since"]),
+            _format_number(one["days_since"]),
         )
         for one in found
     ]
-    _print(
+    _print_table(
         ("unit", "level", "name", "नाम", "last report अंतिम", "days दिन"),
         rows,
         f"{len(found):,} {state}",
@@ -78,7 +79,10 @@ def unusual(
     level: Annotated[str | None, typer.Option(help="Only units of this level.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show reported values that stand out from what the unit reported before or from its peers: they count, and want a look."""
+    """Show reported values that differ from the unit's past or its peers.
+
+    Prints each value with the usual one and its z-scores. Unusual values count all the same.
+    """
     last = evening(on).date()
     with connect(Settings().clickhouse, "grafana") as client:
         found = unusual_values(client, unit, last - timedelta(days=days - 1), last, level=level)
@@ -93,13 +97,13 @@ def unusual(
             one.name_hi,
             one.metric,
             f"{one.amount:,}",
-            _shown(one.usual),
-            _shown(one.own_z, 1),
-            _shown(one.peer_z, 1),
+            _format_number(one.usual),
+            _format_number(one.own_z, 1),
+            _format_number(one.peer_z, 1),
         )
         for one in found
     ]
-    _print(
+    _print_table(
         (
             "day",
             "unit",
@@ -122,16 +126,21 @@ def completeness(
     unit: Unit = "IN",
     on: On = None,
     days: Days = 7,
-    level: Annotated[str, typer.Option(help="The units that are to report.")] = "booth",
+    level: Annotated[str, typer.Option(help="The units that are expected to report.")] = "booth",
     late: Annotated[
         int,
         typer.Option(
-            min=0, max=365, help="In time is what arrived by the end of so many days after the day."
+            min=0,
+            max=365,
+            help="A report is in time until the end of this many days after its day.",
         ),
     ] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Show which share of the units reported for each day, and which in time (DHIS2's reporting rates)."""
+    """Show the share of units that reported for each day, and in time.
+
+    These are DHIS2's reporting rates.
+    """
     reporting: Level | None = next((known for known in LEVELS if known == level), None)
     if reporting is None:
         msg = f"--level {level!r}: one of {', '.join(LEVELS)}"
@@ -155,7 +164,7 @@ def completeness(
         )
         for one in found
     ]
-    _print(
+    _print_table(
         ("day दिन", "expected अपेक्षित", "reported प्राप्त", "%", "in time समय पर", "%"),
         rows,
         f"{unit} · {level}",
@@ -168,24 +177,29 @@ def show_members(
     unit: Unit = "IN",
     on: On = None,
     below: Annotated[
-        str | None, typer.Option(metavar="LEVEL", help="Also each unit of this level below it.")
+        str | None,
+        typer.Option(metavar="LEVEL", help="Show each unit of this level below it, too."),
     ] = None,
     exact_up_to: Annotated[
         int,
         typer.Option(
-            min=0, help="Above so many keys the different persons are counted approximately."
+            min=0, help="With more keys than this, distinct persons are counted approximately."
         ),
     ] = EXACT_UP_TO,
     twice: Annotated[
-        bool, typer.Option("--twice", help="Show who was reported more than once, and where.")
+        bool,
+        typer.Option("--twice", help="Show keys that were reported more than once, and where."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show members as reported, verified, and how many different persons those with a keyed hash are; all side by side."""
+    """Show reported, verified and distinct members.
+
+    Prints them side by side; persons are distinct by their keyed hashes.
+    """
     as_of = evening(on)
     with connect(Settings().clickhouse, "grafana") as client:
         if twice:
-            _tell_twice(named_twice(client, unit, as_of), as_json=as_json)
+            _print_twice(named_twice(client, unit, as_of), as_json=as_json)
             return
         found = [
             one
@@ -206,7 +220,7 @@ def show_members(
         )
         for one in found
     ]
-    _print(
+    _print_table(
         (
             "unit",
             "members सदस्य",
@@ -220,7 +234,7 @@ def show_members(
     )
 
 
-def _tell_twice(found: Sequence[Any], *, as_json: bool) -> None:
+def _print_twice(found: Sequence[Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(orjson.dumps([asdict(one) for one in found]).decode())
         return
@@ -233,19 +247,19 @@ def _tell_twice(found: Sequence[Any], *, as_json: bool) -> None:
         )
         for one in found
     ]
-    _print(
+    _print_table(
         ("key", "times बार", "units इकाइयाँ", "days दिन"),
         rows,
         f"{len(found):,} reported more than once",
     )
 
 
-def _print(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
     table = Table(*columns, title=title)
     for row in rows:
         table.add_row(*row)
     Console().print(table)
 
 
-def _shown(value: float | None, digits: int = 0) -> str:
+def _format_number(value: float | None, digits: int = 0) -> str:
     return "-" if value is None else f"{value:,.{digits}f}"

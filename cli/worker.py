@@ -11,8 +11,8 @@ import faust
 import typer
 
 from operations.bootstrap import default_dictionary
-from operations.gc_tuning import collect_seldom
-from operations.worker_processes import run_several
+from operations.gc_tuning import tune_collector
+from operations.worker_processes import run_workers
 from pravah.settings import Settings
 from schemas.registry import Registry
 from sinks.connection import connect
@@ -27,33 +27,32 @@ from streams.registry_feed import RegistryFeed
 log = logging.getLogger(__name__)
 
 _SHUTDOWN_SECONDS = 30
+# How long a thread that returns from a kernel waits for the interpreter. Python's default of 5 ms
+# is as long as a batch takes: threads that fetch, validate, fold and write waited for one another.
 _SWITCH_SECONDS = 0.000_5
-"""A thread that comes back from a compiled loop waits so long for the interpreter at most. Python's own 5 ms are as long as a batch takes: threads that fetch, admit, fold and write waited for one another."""
 
 
 class _Worker(faust.Worker):  # type: ignore[misc]
-    """Faust's worker, which ends in any case: one that hangs on its way out looks alive, and nobody starts another."""
+    """Faust's worker with a limited shutdown: one that hangs looks alive, so none replaces it."""
 
-    changed = threading.Event()
-    """Set when it is to start anew; by default it never is."""
+    # Set when the process is to restart in place; never by default.
+    must_restart = threading.Event()
 
     async def stop(self) -> None:
-        """Stop within a limited time."""
+        """Stop, within `_SHUTDOWN_SECONDS`."""
         timer = threading.Timer(_SHUTDOWN_SECONDS, self._end)
         timer.daemon = True
         timer.start()
         await super().stop()
 
     def _end(self) -> None:
-        log.error(
-            "not stopped within %d s: ending at once; nothing is lost by that", _SHUTDOWN_SECONDS
-        )
-        if self.changed.is_set():
-            _start_anew()
+        log.error("shutdown took more than %d s: exiting now; no data is lost", _SHUTDOWN_SECONDS)
+        if self.must_restart.is_set():
+            _restart()
         os._exit(1)
 
 
-def _start_anew() -> NoReturn:
+def _restart() -> NoReturn:
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
 
 
@@ -62,23 +61,25 @@ def worker(
         int,
         typer.Option(
             min=1,
-            help="So many workers at once, each a process of its own; at full speed one keeps about a core and a half busy.",
+            help="Number of workers, each a process; at full speed one uses about 1.5 cores.",
         ),
     ] = 1,
 ) -> None:
-    """Roll events up, until a signal.
+    """Roll events up until a signal.
 
-    Several workers may run; Kafka divides the partitions among them. A worker that is killed loses nothing: what it had not closed is folded again. A change of the
-    registry makes it start anew by itself, so that open chunks are folded under one registry. With --processes, a worker that ends unasked is started again; the first one has PRAVAH_WORKER_PORT, the next ones
-    the ports behind it.
+    Reads activity.events and writes figures to ClickHouse; logs go to standard error. Several
+    workers may run: Kafka divides the partitions among them. A worker that is killed loses nothing:
+    chunks that it had not closed are folded again. When the registry changes, a worker restarts by
+    itself, so that each open chunk is folded under one registry. With --processes, a worker that
+    ends by itself is restarted; the first one has PRAVAH_WORKER_PORT, the next ones the ports
+    after it.
     """
     if processes > 1:
-        raise typer.Exit(run_several(processes, Settings()))
-    signal.signal(
-        signal.SIGTERM, lambda *_: sys.exit()
-    )  # until Faust has its own handler: a changed registry may be noticed before that
+        raise typer.Exit(run_workers(processes, Settings(), _report))
+    # Until Faust installs its own handler: a changed registry may be noticed before that.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     settings = Settings()
-    collect_seldom()  # reading the registry makes millions of objects, too
+    tune_collector()  # Before the registry is read, too: it is millions of objects.
     check_listen(settings.worker_host, settings.worker_port)
     token = wait_for_figures(settings)
     identity, partitions = identify(settings.kafka)
@@ -87,45 +88,53 @@ def worker(
     feed = RegistryFeed(settings.kafka)
     registry = feed.load()
     app = build(settings, registry, default_dictionary(), partitions=partitions, token=token)
-    collect_seldom()
+    tune_collector()
     sys.setswitchinterval(_SWITCH_SECONDS)
-    stop, changed = threading.Event(), threading.Event()
-    follower = threading.Thread(
-        target=_follow, args=(feed, registry, stop, changed), name="registry", daemon=True
+    stop, must_restart = threading.Event(), threading.Event()
+    watcher = threading.Thread(
+        target=_watch_registry,
+        args=(feed, registry, stop, must_restart),
+        name="registry",
+        daemon=True,
     )
-    follower.start()
+    watcher.start()
     program = _Worker(app, loglevel="info", redirect_stdouts=False)
-    program.changed = changed
+    program.must_restart = must_restart
     try:
         program.execute_from_commandline()
     except SystemExit as error:
         if error.code and TOKEN_VARIABLE not in os.environ and is_stale(settings.clickhouse, token):
-            log.warning("the figures were rebuilt while this worker ran; it starts again")
-            changed.set()
+            log.warning("the figures were rebuilt while this worker ran: restarting")
+            must_restart.set()
         raise
     finally:
         stop.set()
-        follower.join(timeout=5)
-        if changed.is_set():
-            _start_anew()
+        watcher.join(timeout=5)
+        if must_restart.is_set():
+            _restart()
 
 
-def _follow(
-    feed: RegistryFeed, registry: Registry, stop: threading.Event, changed: threading.Event
+def _report(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _watch_registry(
+    feed: RegistryFeed, registry: Registry, stop: threading.Event, must_restart: threading.Event
 ) -> None:
+    """Restart the worker when the registry changes, or can no longer be followed."""
     known = registry.fingerprint()
 
-    def compare(now: Registry) -> None:
-        if now.fingerprint() != known and not changed.is_set():
-            log.warning("the registry changed: starting anew, to fold open chunks under it")
-            changed.set()
+    def restart_if_changed(now: Registry) -> None:
+        if now.fingerprint() != known and not must_restart.is_set():
+            log.warning("the registry changed: restarting, to fold open chunks under it")
+            must_restart.set()
             os.kill(os.getpid(), signal.SIGTERM)
 
     try:
-        feed.follow(compare, stop)
+        feed.follow(restart_if_changed, stop)
     except Exception:
-        log.exception("the topic of the registry can no longer be followed: starting anew")
-        changed.set()
+        log.exception("the registry topic can no longer be followed: restarting")
+        must_restart.set()
         os.kill(os.getpid(), signal.SIGTERM)
     finally:
         feed.close()

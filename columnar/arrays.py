@@ -8,38 +8,45 @@ from numpy.typing import NDArray
 # A numpy array; docstrings give its dtype and shape.
 Array = NDArray[Any]
 
-_MUCH = 0.75
-"""So full is a room that is left as it is: to copy what is in it takes longer than it is worth."""
+# An array that is at least so full is not copied to give the rest of its memory back.
+_TRIM_BELOW = 0.75
 
 
 class GrowableArray:
-    """Numbers, or records of several; the room doubles when it is full."""
+    """An array of one dimension that doubles its buffer when it is full.
 
-    def __init__(self, kind: Any, expected: int = 0) -> None:
-        """Begin with none, and with room for as many as are expected: what of it is never used takes no memory."""
-        self.buffer: Array = np.empty(expected, kind)
+    Args:
+        dtype: of numpy; of a number or of a record.
+        expected: how many items to reserve. Memory that is reserved and never written is not used.
+    """
+
+    def __init__(self, dtype: Any, expected: int = 0) -> None:
+        self.buffer: Array = np.empty(expected, dtype)
         self.count = 0
 
     @property
     def values(self) -> Array:
-        """All of them; what is added later may be elsewhere."""
+        """A view of all items; it may be stale after the next `reserve` or `extend`."""
         return self.buffer[: self.count]
 
     def reserve(self, more: int) -> Array:
-        """The room, with place for so many more behind those that are there. Whoever fills it in raises `count`."""
+        """Make sure that `more` items fit, and return the buffer.
+
+        Whoever writes items behind the first `count` ones raises `count` afterwards.
+        """
         if self.count + more > len(self.buffer):
-            room = np.empty(max(self.count + more, 2 * len(self.buffer)), self.buffer.dtype)
-            room[: self.count] = self.values
-            self.buffer = room
+            buffer = np.empty(max(self.count + more, 2 * len(self.buffer)), self.buffer.dtype)
+            buffer[: self.count] = self.values
+            self.buffer = buffer
         return self.buffer
 
-    def extend(self, numbers: Array) -> None:
-        """Add some."""
-        end = self.count + len(numbers)
-        self.reserve(len(numbers))[self.count : end] = numbers
+    def extend(self, items: Array) -> None:
+        """Append items."""
+        end = self.count + len(items)
+        self.reserve(len(items))[self.count : end] = items
         self.count = end
 
     def trim(self) -> None:
-        """Give back what room is left, if it is much."""
-        if self.count < _MUCH * len(self.buffer):
+        """Give unused memory back if it is more than a quarter of the buffer."""
+        if self.count < _TRIM_BELOW * len(self.buffer):
             self.buffer = self.values.copy()

@@ -1,6 +1,7 @@
-"""Many rows side by side: columns of numbers and text, as the bulk path folds and writes them.
+"""Columns of rows, and blocks of columns, as roll-ups are computed and inserted.
 
-A `Block` is what an insert takes. Iterated, it gives its rows as tuples of plain Python values, in the order of its columns: that is how tests and repairs look at it.
+`columnar.texts.Texts` is the column of arbitrary text. Every column has a length, and `values()`,
+which returns its rows as plain Python objects: tests and repairs read a `Block` that way.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,48 +20,45 @@ from pravah.days import date_of
 
 @dataclass(frozen=True, slots=True)
 class Integers:
-    """Whole numbers of the column's own width."""
+    """A column of integers; the dtype of the array is their width."""
 
     numbers: Array
 
     def __len__(self) -> int:
-        """How many rows."""
         return len(self.numbers)
 
     def values(self) -> list[Any]:
-        """As Python has them."""
+        """The rows as `int`."""
         return self.numbers.tolist()  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """Days since 1970-01-01."""
+    """A column of dates: days since 1970-01-01."""
 
     numbers: Array
 
     def __len__(self) -> int:
-        """How many rows."""
         return len(self.numbers)
 
     def values(self) -> list[Any]:
-        """As `datetime.date`."""
+        """The rows as `datetime.date`."""
         return [date_of(day) for day in self.numbers.tolist()]
 
 
 @dataclass(frozen=True, slots=True)
 class NullableIntegers:
-    """Numbers, some of which are missing."""
+    """A column of integers and nulls."""
 
     numbers: Array
     missing: Array
-    """True where there is none."""
+    """bool: where the row is null; the number of such a row has no meaning."""
 
     def __len__(self) -> int:
-        """How many rows."""
         return len(self.numbers)
 
     def values(self) -> list[Any]:
-        """None where there is none."""
+        """The rows as `int` or None."""
         return [
             None if missing else number
             for number, missing in zip(self.numbers.tolist(), self.missing.tolist(), strict=True)
@@ -69,64 +67,65 @@ class NullableIntegers:
 
 @dataclass(frozen=True, slots=True)
 class Uuids:
-    """Shape (rows, 2): the upper and the lower 64 bits."""
+    """A column of UUIDs."""
 
     halves: Array
+    """uint64, shape (rows, 2): the upper and the lower 64 bits."""
 
     def __len__(self) -> int:
-        """How many rows."""
         return len(self.halves)
 
     def values(self) -> list[Any]:
-        """As `uuid.UUID`."""
+        """The rows as `uuid.UUID`."""
         return [UUID(int=upper << 64 | lower) for upper, lower in self.halves.tolist()]
 
 
 @dataclass(frozen=True, slots=True)
 class DictionaryTexts:
-    """Text of which there are few different ones: positions in a list of names."""
+    """A column of texts with few distinct values; ClickHouse's `LowCardinality(String)`."""
 
     codes: Array
+    """The position of each row's text among the names."""
     names: Sequence[str]
 
     def __len__(self) -> int:
-        """How many rows."""
         return len(self.codes)
 
     def values(self) -> list[Any]:
-        """The names."""
+        """The rows as `str`."""
         return [self.names[code] for code in self.codes.tolist()]
 
 
 @dataclass(frozen=True, slots=True)
 class Enums:
-    """An enumeration whose numbers begin at 1: positions in its names."""
+    """A column of ClickHouse's type `Enum8` whose numbers are 1, 2, 3 and so on."""
 
     codes: Array
+    """The position of each row's name, from 0: one less than its number."""
     names: Sequence[str]
 
     def __len__(self) -> int:
-        """How many rows."""
         return len(self.codes)
 
     def values(self) -> list[Any]:
-        """The names."""
+        """The rows as `str`."""
         return [self.names[code] for code in self.codes.tolist()]
 
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """A list a row: how long each is, and all their items one after another."""
+    """A column of lists."""
 
     lengths: Array
+    """How many items each list has."""
     items: Integers | DictionaryTexts
+    """The items of all lists, one list after another."""
 
     def __len__(self) -> int:
-        """How many rows."""
         return len(self.lengths)
 
     def values(self) -> list[Any]:
-        """As lists."""
+        """The rows as `list`."""
         items, ends = self.items.values(), np.cumsum(self.lengths).tolist()
         return [
             items[end - length : end]
@@ -138,57 +137,56 @@ Column = Integers | Days | NullableIntegers | Uuids | Texts | DictionaryTexts | 
 
 
 class Block:
-    """Columns of equal length, by name."""
+    """Columns of equal length, by name. Iterating yields the rows as tuples of Python objects."""
 
     def __init__(self, columns: dict[str, Column]) -> None:
-        """Take them; the order is that of the rows' values."""
         self.columns = columns
 
     @property
     def parts(self) -> "Sequence[Block]":
-        """Itself alone; see `Blocks`."""
+        """The block alone, so that an insert reads it as it reads `Blocks`."""
         return (self,)
 
     def __len__(self) -> int:
-        """How many rows."""
         return len(next(iter(self.columns.values())))
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        """The rows."""
         return zip(*(column.values() for column in self.columns.values()), strict=True)
 
 
 class Blocks:
-    """Blocks with the same columns, whose labels have the same names, one after another: at least one. An insert takes them as one without putting them together."""
+    """Several blocks that are inserted as one, without being concatenated.
+
+    There is at least one; all have the same columns, and the same names in `DictionaryTexts`.
+    """
 
     def __init__(self, parts: Sequence[Block]) -> None:
-        """Take them."""
         self.parts = parts
         self.columns = parts[0].columns.keys()
 
     def __len__(self) -> int:
-        """How many rows."""
         return sum(map(len, self.parts))
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        """The rows."""
         return chain.from_iterable(self.parts)
 
 
 class NameDictionary:
-    """Names that were met so far, each with its number; they only grow, so numbers stay what they are. Several threads may meet them."""
+    """Distinct names, numbered from 0 in the order in which they are added.
+
+    Names are never removed, so their numbers stay valid. Threads may share a dictionary.
+    """
 
     def __init__(self, names: Sequence[str] = ()) -> None:
-        """Begin with these."""
         self.names = list(names)
         self._codes = {name: code for code, name in enumerate(self.names)}
-        self._growing = Lock()
+        self._lock = Lock()
 
     def intern(self, name: str) -> int:
-        """The number of a name, a new one if need be."""
+        """Return the number of a name, which is added if it is new."""
         code = self._codes.get(name)
         if code is None:
-            with self._growing:
+            with self._lock:
                 code = self._codes.get(name)
                 if code is None:
                     code = len(self.names)
@@ -198,10 +196,15 @@ class NameDictionary:
 
 
 def item_positions(lengths: Array, rows: Array) -> Array:
-    """Where the items of some rows stand among the items of all, for lists of these lengths."""
+    """Compute the positions, among the items of all lists, of the items of some rows' lists.
+
+    Args:
+        lengths: how many items each list has.
+        rows: the rows whose items are wanted, in this order.
+    """
     return expand_ranges((np.cumsum(lengths) - lengths)[rows], lengths[rows])
 
 
 def expand_ranges(begins: Array, lengths: Array) -> Array:
-    """Where the items of some lists stand, by where each list begins and how long it is."""
+    """Concatenate the ranges `begin, begin + 1, … begin + length - 1`."""
     return np.repeat(begins - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())

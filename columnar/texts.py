@@ -1,6 +1,8 @@
-"""Columns of text as they lie in the bytes of a batch, and what is read from them at once: instants, UUIDs, keyed hashes, names with numbers.
+"""Columns of text on the bytes of a batch, and parsing of many texts at once.
 
-Only the usual forms are read here. A text that is not one of them is marked, and whoever asks looks at it singly: `pravah.events` has the rule, this is a short cut to the same value.
+The parsers read the usual forms only, and mark the texts that are in another form: the caller
+checks those one by one. `pravah.events` has the complete rules; for a text that is parsed here the
+value is the same.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,26 +13,29 @@ from typing import Any
 import numpy as np
 
 from columnar.arrays import Array, GrowableArray
-from columnar.kernels import hashing, identifiers, text, time
-from columnar.kernels.json import split_lists as _split_lists
+from columnar.kernels import hashing, identifiers, json, time
+from columnar.kernels.text import copy_texts, encode_native, prepend_texts
 
+# Bytes to reserve for each name of a table.
 _NAME_BYTES = 64
-"""Of a name, about, where room is made beforehand."""
+# A buffer with more than so many times the bytes of its texts is compacted before it is decoded.
 _SPARSE = 2
-"""Bytes with so many times more than the texts on them have are not looked at whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """UTF-8 texts: where each begins in some bytes, and how many it takes. Several may lie on the same ones."""
+    """A column of UTF-8 texts. Texts may share bytes, and columns may share a buffer."""
 
     buffer: Array
+    """uint8."""
     begins: Array
+    """int64, shape (rows,): where each text begins in the buffer."""
     lengths: Array
+    """int64, shape (rows,): how many bytes it has."""
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> "Texts":
-        """Those of a list."""
+        """Make a column of strings."""
         encoded = [text.encode() for text in texts]
         lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
         return cls(
@@ -38,56 +43,48 @@ class Texts:
         )
 
     def __len__(self) -> int:
-        """How many rows."""
         return len(self.begins)
 
     def __getitem__(self, rows: Array) -> "Texts":
-        """Some of them, by their places or by a mask."""
+        """Select rows by their positions or by a mask; the buffer is shared."""
         return Texts(self.buffer, self.begins[rows], self.lengths[rows])
 
     @classmethod
     def join(cls, parts: "Sequence[Texts]") -> "Texts":
-        """All of some, one after another."""
+        """Concatenate columns."""
         shifts = accumulate((len(part.buffer) for part in parts), initial=0)
         begins = [part.begins + shift for part, shift in zip(parts, shifts, strict=False)]
         return cls(
-            *(
-                np.concatenate(columns)
-                for columns in (
-                    [part.buffer for part in parts],
-                    begins,
-                    [part.lengths for part in parts],
-                )
-            )
+            np.concatenate([part.buffer for part in parts]),
+            np.concatenate(begins),
+            np.concatenate([part.lengths for part in parts]),
         )
 
     def compact(self) -> "Texts":
-        """The same on bytes of their own, without those that no text has."""
+        """Copy the texts to a buffer that has no other bytes."""
         buffer = np.empty(int(self.lengths.sum()), np.uint8)
-        return Texts(
-            buffer,
-            text.copy_texts(buffer, 0, self.buffer, self.begins, self.lengths),
-            self.lengths,
-        )
+        begins = copy_texts(buffer, 0, self.buffer, self.begins, self.lengths)
+        return Texts(buffer, begins, self.lengths)
 
     def prepend(self, prefixes: "Texts", rows: Array) -> "Texts":
-        """Each text behind a prefix; `rows` says which one."""
-        buffer, begins, lengths = text.prepend_texts(
-            prefixes.buffer,
-            prefixes.begins[rows],
-            prefixes.lengths[rows],
-            self.buffer,
-            self.begins,
-            self.lengths,
+        """Put a prefix before each text; `rows` are the rows of the prefixes."""
+        return Texts(
+            *prepend_texts(
+                prefixes.buffer,
+                prefixes.begins[rows],
+                prefixes.lengths[rows],
+                self.buffer,
+                self.begins,
+                self.lengths,
+            )
         )
-        return Texts(buffer, begins, lengths)
 
     def rows_equal(self, rows: Array, others: Array) -> Array:
-        """For each of some rows whether its text is that of another row."""
+        """Compare the texts of some rows with those of other rows, pair by pair."""
         return hashing.rows_equal(self.buffer, self.begins, self.lengths, rows, others)
 
     def values(self) -> list[Any]:
-        """As `str`."""
+        """The rows as `str`."""
         if len(self.buffer) > _SPARSE * self.lengths.sum():
             return self.compact().values() if len(self.buffer) else [""] * len(self)
         raw = self.buffer.tobytes()
@@ -100,53 +97,57 @@ class Texts:
         ]
 
     def crc32(self) -> Array:
-        """The checksum of each, as `zlib.crc32` gives it."""
+        """Compute the CRC-32 of each text, as `zlib.crc32` does; uint32."""
         return hashing.crc32(self.buffer, self.begins, self.lengths)
 
     def to_native(self) -> bytes:
-        """As ClickHouse's Native format has a column of `String`: each with its length before it, seven bits a byte."""
-        return text.encode_native(self.buffer, self.begins, self.lengths).tobytes()
+        """Encode the column as `String` in ClickHouse's Native format."""
+        return encode_native(self.buffer, self.begins, self.lengths).tobytes()
 
 
 @dataclass(frozen=True, slots=True)
 class HashedTexts:
-    """Texts with the CRC-32 of each, by which tables and filters find them."""
+    """A column of texts with their checksums, by which tables and filters look them up."""
 
     texts: Texts
     checksums: Array
+    """uint32, shape (rows,): the CRC-32 of each text."""
 
     @classmethod
     def of(cls, texts: "Iterable[str] | Texts") -> "HashedTexts":
-        """Those of a list or a column."""
+        """Compute the checksums of a column or of strings."""
         column = texts if isinstance(texts, Texts) else Texts.of(texts)
         return cls(column, column.crc32())
 
     def __len__(self) -> int:
-        """How many rows."""
         return len(self.checksums)
 
     def __getitem__(self, rows: Array) -> "HashedTexts":
-        """Some of them, by their places or by a mask."""
+        """Select rows by their positions or by a mask."""
         return HashedTexts(self.texts[rows], self.checksums[rows])
 
     @classmethod
     def join(cls, parts: "Sequence[HashedTexts]") -> "HashedTexts":
-        """All of some, one after another."""
+        """Concatenate columns."""
         return cls(
             Texts.join([part.texts for part in parts]),
             np.concatenate([part.checksums for part in parts]),
         )
 
     def values(self) -> list[Any]:
-        """As `str`."""
+        """The rows as `str`."""
         return self.texts.values()
 
 
 class NameTable:
-    """Numbers names from 0, in the order in which they are entered, and finds the numbers of texts."""
+    """A hash table of names, numbered from 0 in the order in which they are inserted.
+
+    Args:
+        names: the first names.
+        expected: how many names to reserve memory for.
+    """
 
     def __init__(self, names: Iterable[str] = (), expected: int = 0) -> None:
-        """Enter these; `expected` is how many are to come, about."""
         self._columns = self._bytes, self._begins, self._lengths, self._checksums = (
             GrowableArray(np.uint8, expected * _NAME_BYTES),
             GrowableArray(np.int64, expected),
@@ -157,15 +158,14 @@ class NameTable:
         self.insert(HashedTexts.of(names))
 
     def __len__(self) -> int:
-        """How many names."""
         return self._begins.count
 
     def insert(self, names: HashedTexts) -> None:
-        """Number more, none of which is there yet, nor twice among them."""
+        """Insert names. None of them may be in the table yet, nor occur twice."""
         first, texts = len(self), names.texts
         size = int(texts.lengths.sum())
         self._begins.extend(
-            text.copy_texts(
+            copy_texts(
                 self._bytes.reserve(size),
                 self._bytes.count,
                 texts.buffer,
@@ -182,26 +182,31 @@ class NameTable:
         hashing.hash_insert(self._slots, self._checksums.values, first)
 
     def find(self, texts: HashedTexts) -> Array:
-        """The number of each; -1 if it has none."""
+        """Look up texts.
+
+        Returns:
+            int32, shape (texts,): the number of each, or -1 if it is not in the table.
+        """
         column = texts.texts
         return hashing.hash_find(
-            *(
-                self._slots,
-                self._checksums.buffer,
-                self._bytes.buffer,
-                self._begins.buffer,
-                self._lengths.buffer,
-            ),
-            *(texts.checksums, column.buffer, column.begins, column.lengths),
+            self._slots,
+            self._checksums.buffer,
+            self._bytes.buffer,
+            self._begins.buffer,
+            self._lengths.buffer,
+            texts.checksums,
+            column.buffer,
+            column.begins,
+            column.lengths,
         )
 
     def trim(self) -> None:
-        """Give back what room is left, if it is much: no more is to come."""
+        """Give unused memory back; for a table that gets no more names."""
         for column in self._columns:
             column.trim()
 
     def select(self, numbers: Array) -> HashedTexts:
-        """The names with some numbers."""
+        """The names with some numbers. They share the table's bytes."""
         return HashedTexts(
             Texts(self._bytes.buffer, self._begins.buffer[numbers], self._lengths.buffer[numbers]),
             self._checksums.buffer[numbers],
@@ -209,29 +214,43 @@ class NameTable:
 
 
 def parse_instants(texts: Texts) -> tuple[Array, Array]:
-    """Microseconds since 1970-01-01T00:00Z, and which texts were read; an empty one is 0 and not read.
+    """Parse RFC 3339 timestamps of the years 2000 to 2149.
 
-    Read are RFC 3339 texts of the years 2000 to 2149 with no fraction or one of three or six digits.
+    A fraction of a second has three or six digits.
+
+    Returns:
+        int64, microseconds since 1970-01-01T00:00Z, and which texts were parsed. The others,
+        empty ones among them, have 0.
     """
     return time.parse_instants(texts.buffer, texts.begins, texts.lengths)
 
 
 def parse_uuids(texts: Texts) -> tuple[Array, Array]:
-    """Shape (texts, 2): upper and lower 64 bits; and which texts are UUIDs in their usual form, in small letters."""
+    """Parse UUIDs in their usual form, in lower case.
+
+    Returns:
+        uint64, shape (texts, 2): the upper and the lower 64 bits, and which texts were parsed.
+    """
     return identifiers.parse_uuids(texts.buffer, texts.begins, texts.lengths)
 
 
 def is_hash(texts: Texts) -> Array:
-    """Which texts are keyed hashes in small letters."""
+    """Which texts are keyed hashes in lower case."""
     return identifiers.is_hash(texts.buffer, texts.begins, texts.lengths)
 
 
 def is_hash_list(texts: Texts) -> Array:
-    """Which texts are what stands between the brackets of a list in JSON whose items are text and all are keyed hashes in small letters."""
+    """Which JSON lists of texts have only keyed hashes in lower case; without their brackets."""
     return identifiers.is_hash_list(texts.buffer, texts.begins, texts.lengths)
 
 
 def split_lists(texts: Texts) -> tuple[Array, Texts]:
-    """What stands between the brackets of lists in JSON whose items are text without escapes: how many items each has, and all of them one after another."""
-    counts, begins, lengths = _split_lists(texts.buffer, texts.begins, texts.lengths)
+    """Split JSON lists of texts, without their brackets, into their items.
+
+    Texts must be free of escapes.
+
+    Returns:
+        How many items each list has, and the items of all lists, one list after another.
+    """
+    counts, begins, lengths = json.split_lists(texts.buffer, texts.begins, texts.lengths)
     return counts, Texts(texts.buffer, begins, lengths)

@@ -1,6 +1,8 @@
-"""What the control room is told without asking: alert rules over the same views as the dashboards.
+"""Alert rules over the same views as the dashboards.
 
-Each query gives one row an instance: text columns are its labels, the one number is compared with the threshold. No row is no alarm. Grafana replaces the macros on its server, and rules have no variables.
+Each query returns a row per alert instance: text columns are its labels, its only number is
+compared with the threshold. No row means no alert. Rules have no variables; Grafana's server
+replaces the macros.
 """
 
 from dataclasses import dataclass
@@ -12,38 +14,37 @@ from grafana.clickhouse_query import ClickHouseQuery
 from grafana.dashboards.base import ACTIVITY, DISTRICT, PIPELINE, PROGRAMME
 from grafana.sql import DAY, name
 
+# uids of what we provision.
 DATASOURCE = "pravah-clickhouse"
-"""The uid under which we provision it."""
 FOLDER = "pravah"
-"""The folder's uid."""
+# Teams: those who call people, and those who run the servers.
 CONTROL_ROOM, OPERATIONS = "control_room", "operations"
-"""Whom it is for: who calls people, and who keeps the servers."""
 
 _HOUR = 3600
 
 
 @dataclass(frozen=True)
 class AlertRule:
-    """One rule."""
+    """An alert rule."""
 
     uid: str
     team: str
     severity: str
-    """`act`: now; `look`: today."""
+    """`act`: at once; `look`: today."""
     title: str
     text_hi: str
     text_en: str
-    """With Grafana's own names: `$labels` has the query's text columns, `$values.A` its number."""
+    """A Grafana template: `$labels` has the query's text columns, `$values.A` its number."""
     sql: str
-    above: float
-    """An alarm while the number is above."""
-    lasting: str
-    """For how long, before it is told."""
+    threshold: float
+    """The rule fires while the number is above it."""
+    pending_period: str
+    """How long the number must be above before the rule fires."""
     link: str
-    """Path to where one sees more."""
+    """Path of the dashboard that shows more."""
 
 
-# an office that forecasts say will miss its deadline within three weeks, while there is time to do something
+# districts that by the forecast will miss a deadline within three weeks
 _AT_RISK = f"""
     SELECT
         f.unit AS unit, any({name("u")}) AS unit_name, f.milestone AS milestone,
@@ -91,7 +92,8 @@ _SILENT = f"""
       AND (SELECT count() FROM journal WHERE level = 'state') > 0
 """
 
-# yesterday, the last whole day, against the median of the 28 before; where too little is usual, chance makes any factor
+# yesterday, the last whole day, against the median of the 28 days before; where the usual amount is
+# small, any factor may be chance
 _CHANGE = f"""
     SELECT
         unit, any(unit_name) AS unit_name, what,
@@ -144,7 +146,8 @@ _REJECTS = f"""
     WHERE recent >= 100 AND recent_rejected / recent > 3 * (earlier_rejected + 1) / (earlier + 100)
 """
 
-# how old the newest record was when it was last made durable; what does not move at all is stale, not late
+# age of the newest record when it was last made durable; a partition without updates is covered by
+# the rule for stale data
 _LAG = """
     SELECT
         toString(partition) AS partition,
@@ -292,8 +295,8 @@ RULES = (
 )
 
 
-def group(team: str) -> alerting.RuleGroup:
-    """The rules of a team, looked at together: the control room's every five minutes, those of operations each minute."""
+def rule_group(team: str) -> alerting.RuleGroup:
+    """The rules of a team: evaluated every 5 minutes for the control room, else each minute."""
     built = (
         alerting.RuleGroup(f"pravah {team}")
         .folder_uid(FOLDER)
@@ -306,9 +309,9 @@ def group(team: str) -> alerting.RuleGroup:
 
 
 def _rule(rule: AlertRule) -> alerting.Rule:
-    asked = ClickHouseQuery(rule.sql, uid=DATASOURCE)
-    above = expr.ExprTypeThresholdConditions().evaluator(
-        expr.ExprTypeThresholdConditionsEvaluator().type("gt").params([rule.above])
+    query = ClickHouseQuery(rule.sql, uid=DATASOURCE)
+    condition = expr.ExprTypeThresholdConditions().evaluator(
+        expr.ExprTypeThresholdConditionsEvaluator().type("gt").params([rule.threshold])
     )
     hours = RelativeTimeRange(from_val=_HOUR, to=0)
     return (
@@ -317,16 +320,16 @@ def _rule(rule: AlertRule) -> alerting.Rule:
         .folder_uid(FOLDER)
         .rule_group(f"pravah {rule.team}")
         .with_query(
-            alerting.Query("A").datasource_uid(DATASOURCE).relative_time_range(hours).model(asked)
+            alerting.Query("A").datasource_uid(DATASOURCE).relative_time_range(hours).model(query)
         )
         .with_query(
             alerting.Query("B")
             .datasource_uid("__expr__")
             .relative_time_range(hours)
-            .model(expr.TypeThreshold().ref_id("B").expression("A").conditions([above]))
+            .model(expr.TypeThreshold().ref_id("B").expression("A").conditions([condition]))
         )
         .condition("B")
-        .for_val(rule.lasting)
+        .for_val(rule.pending_period)
         .no_data_state("OK")
         .exec_err_state("Error")
         .labels({"team": rule.team, "severity": rule.severity})

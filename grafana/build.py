@@ -1,4 +1,4 @@
-"""Dashboards as Grafana stores them: built, numbered, written to `generated/`."""
+"""Builds the dashboards' JSON, and writes it to `generated/`."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -15,44 +15,47 @@ GENERATED = Path(__file__).parent / "generated"
 
 
 def dashboards() -> dict[str, dict[str, Any]]:
-    """Every dashboard: uid → its JSON."""
+    """All dashboards: uid → JSON."""
     return {uid: dashboard_json(build) for uid, build in BUILDERS.items()}
 
 
 def dashboard_json(build: Callable[[], Dashboard]) -> dict[str, Any]:
-    """One dashboard as plain JSON. Panels get their numbers here, since the library gives none; links between dashboards need them to stay the same."""
-    content = plain(build())
+    """One dashboard as JSON.
+
+    The library does not number panels. They are numbered here, since links need stable numbers.
+    """
+    content = to_json(build())
     for number, panel in enumerate(content["panels"], 1):
         panel["id"] = number
-    content["id"] = None  # Grafana's own number of it, which differs everywhere; the uid does not
+    content["id"] = None  # differs between Grafanas; the uid does not
     content["annotations"] = {"list": []}
     return content
 
 
-def plain(builder: Builder[Any]) -> dict[str, Any]:
-    """What a builder of the library built, as plain JSON."""
+def to_json(builder: Builder[Any]) -> dict[str, Any]:
+    """Build an object of the library, as JSON."""
     content: dict[str, Any] = json.loads(JSONEncoder().encode(builder.build()))
     return content
 
 
-def as_text(content: object) -> str:
-    """JSON as it stands in a file."""
+def dump_json(content: object) -> str:
+    """JSON as text of a file."""
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
 
 
-def generated() -> Iterator[tuple[Path, str]]:
-    """Every generated file: its path below `generated/`, and its text."""
+def generated_files() -> Iterator[tuple[Path, str]]:
+    """All generated files: path below `generated/`, and text."""
     for uid, content in dashboards().items():
-        yield Path("dashboards") / f"{uid}.json", as_text(content)
+        yield Path("dashboards") / f"{uid}.json", dump_json(content)
 
 
-def write(folder: Path = GENERATED) -> list[Path]:
-    """Write what differs, and remove what is not generated any more.
+def write_generated(folder: Path = GENERATED) -> list[Path]:
+    """Write files that differ, and delete those that are no longer generated.
 
     Returns:
         The files that changed.
     """
-    wanted = {folder / path: text for path, text in generated()}
+    wanted = {folder / path: text for path, text in generated_files()}
     changed = [
         path
         for path, text in wanted.items()
@@ -61,7 +64,7 @@ def write(folder: Path = GENERATED) -> list[Path]:
     for path in changed:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(wanted[path], encoding="utf-8")
-    gone = [path for path in folder.rglob("*.*") if path.is_file() and path not in wanted]
-    for path in gone:
+    obsolete = [path for path in folder.rglob("*.*") if path.is_file() and path not in wanted]
+    for path in obsolete:
         path.unlink()
-    return [*changed, *gone]
+    return [*changed, *obsolete]

@@ -1,4 +1,7 @@
-"""One query to ClickHouse, as the plugin `grafana-clickhouse-datasource` stores it in a panel or an alert rule. The library has no such class."""
+"""A query of the plugin `grafana-clickhouse-datasource` in a panel or an alert rule.
+
+The library has no class for it.
+"""
 
 from textwrap import dedent
 from typing import Literal
@@ -8,8 +11,8 @@ from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models.dashboard import DataSourceRef
 
 PLUGIN = "grafana-clickhouse-datasource"
+# Panels use the data source of the viewer's organisation; a dashboard never names one.
 VARIABLE = "${datasource}"
-"""Every panel asks the data source that the viewer's organisation has; a dashboard never names one."""
 
 Format = Literal["time_series", "table"]
 _FORMATS: dict[Format, int] = {"time_series": 0, "table": 1}
@@ -21,14 +24,14 @@ def datasource(uid: str = VARIABLE) -> DataSourceRef:
 
 
 class ClickHouseDataquery(Dataquery):
-    """What stands under `targets`. The plugin's version 4 reads `editorType`, version 3 leaves it aside."""
+    """An element of `targets`. The plugin reads `editorType` from version 4 on."""
 
     def __init__(self, sql: str, format_: Format, ref_id: str, uid: str) -> None:
-        """Take the query's text; see `ClickHouseQuery`."""
+        """Create a query; see `ClickHouseQuery`."""
         self.sql, self.format, self.ref_id, self.uid = sql, format_, ref_id, uid
 
     def to_json(self) -> dict[str, object]:
-        """As it stands in a dashboard's JSON."""
+        """The query in a dashboard's JSON."""
         return {
             "refId": self.ref_id,
             "datasource": datasource(self.uid),
@@ -45,13 +48,14 @@ class ClickHouseQuery(Builder[ClickHouseDataquery]):
     def __init__(
         self, sql: str, *, format_: Format = "table", ref_id: str = "A", uid: str = VARIABLE
     ) -> None:
-        """Take a query.
+        """Create a builder.
 
         Args:
             sql: ClickHouse SQL with the plugin's macros and Grafana's variables.
-            format_: `time_series` wants a column `time`, ascending, then names of series as text and values.
-            ref_id: tells it from others in its panel.
-            uid: of the data source; the dashboard's variable by default.
+            format_: `time_series` needs a column `time`, ascending, then text columns that name
+                series, and values.
+            ref_id: name of the query within its panel.
+            uid: of the data source; by default the dashboard's variable.
         """
         self._query = ClickHouseDataquery(dedent(sql).strip(), format_, ref_id, uid)
 

@@ -1,10 +1,10 @@
-"""What a Grafana should have for an audience: pure, so that it can be applied, compared, and written to files alike."""
+"""What a Grafana should have for an audience. Pure: others apply, compare or write it."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from grafana import build
-from grafana.alerts import CONTROL_ROOM, DATASOURCE, FOLDER, OPERATIONS, group
+from grafana.alerts import CONTROL_ROOM, DATASOURCE, FOLDER, OPERATIONS, rule_group
 from grafana.clickhouse_query import PLUGIN
 from grafana.dashboards.base import (
     ACTIVITY,
@@ -44,7 +44,10 @@ PROMETHEUS = "pravah-prometheus"
 
 @dataclass(frozen=True)
 class Audience:
-    """Who looks: they have an organisation of their own in Grafana, since any viewer can send any query through its data source."""
+    """Viewers who share an organisation in Grafana.
+
+    Audiences need separate organisations, since a viewer can send any query to a data source.
+    """
 
     title: str
     dashboards: tuple[str, ...]
@@ -72,34 +75,34 @@ AUDIENCES: dict[AudienceName, Audience] = {
 
 @dataclass(frozen=True)
 class Resource:
-    """One thing that Grafana keeps."""
+    """An object in Grafana."""
 
     kind: Kind
     uid: str
     content: dict[str, Any]
     secret: dict[str, str] | None = None
-    """Of a data source: what Grafana never tells again."""
+    """Secrets of a data source, which Grafana does not return."""
 
     def __repr__(self) -> str:
-        """Without its content, which may hold a secret."""
+        """Kind and uid; the content may have a secret."""
         return f"{self.kind} {self.uid}"
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What somebody wants in one organisation of a Grafana."""
+class DesiredState:
+    """What one organisation of a Grafana should have."""
 
     audience: AudienceName
     clickhouse: ClickHouseSettings
-    """As Grafana reaches it."""
+    """Where Grafana connects to."""
     account: ClickHouseUser
-    """Decides which rows are seen."""
+    """Account of the data source; it decides which rows viewers see."""
     contacts: Contacts = field(default_factory=Contacts)
     prometheus: str | None = None
-    """The address of a Prometheus that watches workers and gateway."""
+    """Address of a Prometheus that scrapes workers and gateway."""
 
     def resources(self) -> list[Resource]:
-        """Everything, in the order in which it can be made."""
+        """All objects, in an order in which they can be created."""
         audience = AUDIENCES[self.audience]
         built = build.dashboards()
         found = [self._clickhouse(), *([self._prometheus()] if self.prometheus else [])]
@@ -121,15 +124,15 @@ class Wanted:
         return found
 
     def _clickhouse(self) -> Resource:
-        where = self.clickhouse
+        clickhouse = self.clickhouse
         data = {
-            "host": where.host,
-            "server": where.host,  # as versions of the plugin before 4 call it
-            "port": where.native_port,
+            "host": clickhouse.host,
+            "server": clickhouse.host,  # name of `host` before version 4 of the plugin
+            "port": clickhouse.native_port,
             "protocol": "native",
-            "secure": where.secure,
+            "secure": clickhouse.secure,
             "username": self.account.user,
-            "defaultDatabase": where.database,
+            "defaultDatabase": clickhouse.database,
             "dialTimeout": "10",
             "queryTimeout": "60",
         }
@@ -161,8 +164,8 @@ class Wanted:
 
 
 def rules(team: str) -> dict[str, Any]:
-    """A team's group of alert rules; the number of the organisation, which the library writes as 0, is Grafana's to give."""
-    content = build.plain(group(team))
+    """A team's group of alert rules, without the organisation's number: Grafana assigns it."""
+    content = build.to_json(rule_group(team))
     for rule in content["rules"]:
         del rule["orgID"]
     return content

@@ -1,7 +1,8 @@
-"""The same for a Grafana that reads its provisioning from disk: data sources, a provider of dashboards, alerting.
+"""Provisioning files for a Grafana that reads its configuration from disk.
 
-Secrets never stand in these files. Grafana replaces `${NAME}` by its own environment when it reads them; every other `$` is written `$$`, which it turns back. It leaves a rule's query (`model`) and its
-`annotations` as they are, and so do we; and dashboards.
+Secrets are never written: Grafana replaces `${NAME}` by its environment when it reads the files, so
+every other `$` is escaped as `$$`. Grafana does not do so in dashboards, nor in a rule's query
+(`model`) and `annotations`; these are written unchanged.
 """
 
 import re
@@ -10,20 +11,20 @@ from typing import Any
 
 import yaml
 
-from grafana.build import as_text
-from grafana.desired import AUDIENCES, Resource, Wanted
+from grafana.build import dump_json
+from grafana.desired import AUDIENCES, DesiredState, Resource
 
 PASSWORD = "${PRAVAH_CLICKHOUSE_PASSWORD}"  # noqa: S105
-_AS_THEY_ARE = {"model", "annotations"}
+_NOT_EXPANDED = {"model", "annotations"}
 _VARIABLE = re.compile(r"^\$\{PRAVAH_[A-Z_]+\}$")
 
 
-def provisioning_files(wanted: Wanted, dashboards_path: str) -> dict[Path, str]:
-    """Every file: its path below the provisioning folder, and its text.
+def provisioning_files(wanted: DesiredState, dashboards_path: str) -> dict[Path, str]:
+    """All files: path below the provisioning folder, and text.
 
     Args:
-        wanted: for which audience; its secrets are left out.
-        dashboards_path: where Grafana will find the folder `dashboards/json` of these files.
+        wanted: what the Grafana should have; its secrets are left out.
+        dashboards_path: where Grafana finds the folder `dashboards/json` of these files.
     """
     resources = wanted.resources()
     title = AUDIENCES[wanted.audience].title
@@ -45,7 +46,7 @@ def provisioning_files(wanted: Wanted, dashboards_path: str) -> dict[Path, str]:
     files = {
         Path("datasources/pravah.yaml"): _yaml({"datasources": sources}),
         Path("dashboards/pravah.yaml"): _yaml({"providers": [provider]}),
-        **{Path(f"dashboards/json/{one['uid']}.json"): as_text(one) for one in of("dashboard")},
+        **{Path(f"dashboards/json/{one['uid']}.json"): dump_json(one) for one in of("dashboard")},
     }
     if groups := of("rules"):
         files[Path("alerting/rules.yaml")] = _yaml(
@@ -71,7 +72,7 @@ def provisioning_files(wanted: Wanted, dashboards_path: str) -> dict[Path, str]:
 
 
 def write_files(files: dict[Path, str], folder: Path) -> list[Path]:
-    """Write what differs.
+    """Write files that differ.
 
     Returns:
         The files that changed.
@@ -112,17 +113,17 @@ def _group(group: dict[str, Any], folder: str) -> dict[str, Any]:
 
 def _yaml(content: dict[str, Any]) -> str:
     return yaml.safe_dump(
-        {"apiVersion": 1, **_escaped(content)}, allow_unicode=True, sort_keys=False, width=1_000
+        {"apiVersion": 1, **_escape(content)}, allow_unicode=True, sort_keys=False, width=1_000
     )
 
 
-def _escaped(value: Any) -> Any:
+def _escape(value: Any) -> Any:
     if isinstance(value, dict):
         return {
-            name: item if name in _AS_THEY_ARE else _escaped(item) for name, item in value.items()
+            name: item if name in _NOT_EXPANDED else _escape(item) for name, item in value.items()
         }
     if isinstance(value, list):
-        return [_escaped(item) for item in value]
+        return [_escape(item) for item in value]
     return (
         value.replace("$", "$$") if isinstance(value, str) and not _VARIABLE.match(value) else value
     )

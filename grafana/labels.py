@@ -1,4 +1,7 @@
-"""Words that several panels show: Hindi first, English beside it. A symbol stands with every colour."""
+"""Labels and colours that several panels share.
+
+Hindi first, English beside it. Every colour comes with a symbol, for colour-blind viewers.
+"""
 
 from grafana_foundation_sdk.models.dashboard import (
     DashboardSpecialValueMapOptions,
@@ -9,15 +12,15 @@ from grafana_foundation_sdk.models.dashboard import (
     ValueMappingResult,
 )
 
+# Shown for a figure that nobody reported. A reported zero is shown as 0.
 NOT_REPORTED = "— सूचना नहीं · not reported"
-"""What a figure shows that nobody reported. A zero that somebody reported is 0."""
 
+# Colours: all is well, look at it, act on it, neutral, no data.
 GOOD, LOOK, ACT, PLAIN, QUIET = "green", "orange", "red", "text", "#8e8e8e"
-"""The colours and what they mean: all is well, look at it, act on it, no judgement, nothing was said."""
 
 
-def not_reported(text: str = "—") -> ValueMapping:
-    """NULL as a sign of its own."""
+def null_mapping(text: str = "—") -> ValueMapping:
+    """Mapping of NULL to a sign."""
     return SpecialValueMap(
         DashboardSpecialValueMapOptions(
             match=SpecialValueMatch.NULL, result=ValueMappingResult(text=text, color=QUIET, index=0)
@@ -25,8 +28,8 @@ def not_reported(text: str = "—") -> ValueMapping:
     )
 
 
-def words(shown: dict[str, tuple[str, str]]) -> ValueMapping:
-    """Values of a column → (text, colour)."""
+def value_mapping(shown: dict[str, tuple[str, str]]) -> ValueMapping:
+    """Mapping of a column's values to (text, colour)."""
     return ValueMap(
         {
             value: ValueMappingResult(text=text, color=color, index=index)
@@ -35,7 +38,7 @@ def words(shown: dict[str, tuple[str, str]]) -> ValueMapping:
     )
 
 
-LEVELS = words(
+LEVELS = value_mapping(
     {
         "national": ("राष्ट्र · nation", PLAIN),
         "state": ("प्रदेश · state", PLAIN),
@@ -46,7 +49,7 @@ LEVELS = words(
     }
 )
 
-PLAN_STATES = words(
+PLAN_STATES = value_mapping(
     {
         "done_on_time": ("✔ समय पर · on time", GOOD),
         "done_late": ("◐ देर से · late", LOOK),
@@ -55,7 +58,7 @@ PLAN_STATES = words(
     }
 )
 
-OUTLOOKS = words(
+OUTLOOKS = value_mapping(
     {
         "reached": ("✔ हो चुका · reached", GOOD),
         "forecast": ("→ इस दिन · on this day", PLAIN),
@@ -64,7 +67,7 @@ OUTLOOKS = words(
     }
 )
 
-ACTIVITY_STATES = words(
+ACTIVITY_STATES = value_mapping(
     {
         "silent": ("✖ मौन · silent", ACT),
         "zero": ("0 शून्य · reported zero", LOOK),
@@ -72,12 +75,16 @@ ACTIVITY_STATES = words(
     }
 )
 
-METHODS = words({"exact": ("सटीक · exact", PLAIN), "approximate": ("लगभग · approximate", PLAIN)})
+METHODS = value_mapping(
+    {"exact": ("सटीक · exact", PLAIN), "approximate": ("लगभग · approximate", PLAIN)}
+)
 
-LIGHT = words(
+LIGHT = value_mapping(
     {"0": ("✔ ठीक · in order", GOOD), "1": ("▲ देखें · look", LOOK), "2": ("✖ रुका · act now", ACT)}
 )
 
-COUNTS = words({"1": ("✔ गिना गया · counts", GOOD), "0": ("✖ नहीं गिना · does not count", QUIET)})
+COUNTS = value_mapping(
+    {"1": ("✔ गिना गया · counts", GOOD), "0": ("✖ नहीं गिना · does not count", QUIET)}
+)
 
-YES = words({"1": ("✔ हाँ · yes", GOOD), "0": ("✖ नहीं · no", ACT)})
+YES = value_mapping({"1": ("✔ हाँ · yes", GOOD), "0": ("✖ नहीं · no", ACT)})

@@ -1,4 +1,7 @@
-"""What every dashboard of ours must keep. Grafana itself takes almost anything and shows an empty panel."""
+"""Rules that every dashboard must satisfy.
+
+Grafana accepts almost anything, and shows an empty panel.
+"""
 
 import re
 from collections.abc import Iterator
@@ -10,8 +13,9 @@ from grafana.dashboards.base import WALL
 from grafana.panels import PROMETHEUS
 
 COLUMNS = 24
+# Rows of 30 pixels with 8 between that fit into a height of 1080.
 WALL_ROWS = 27
-"""A row is 30 pixels high with 8 between: so many fit into 1080."""
+# Macros that the plugin's server replaces; an alert sends those of the browser unreplaced.
 BACKEND_MACROS = frozenset(
     {
         "$__timeFilter",
@@ -22,7 +26,6 @@ BACKEND_MACROS = frozenset(
         "$__interval_s",
     }
 )
-"""The plugin's server replaces these; what the browser alone replaces, an alert would send as it stands."""
 _FORBIDDEN = {
     "$__timeInterval": (
         "it cuts time into seconds, so buckets above 30 minutes begin at odd hours of Asia/Kolkata;"
@@ -35,17 +38,20 @@ _LINK = re.compile(r"^/d/(?P<uid>[a-z-]+)\?(?P<rest>.+)$")
 Dashboard = dict[str, Any]
 
 
-def findings(dashboards: dict[str, Dashboard]) -> list[str]:
-    """Everything that is wrong, each with its dashboard and panel.
+def lint_dashboards(dashboards: dict[str, Dashboard]) -> list[str]:
+    """Check dashboards.
 
     Args:
         dashboards: uid → JSON.
+
+    Returns:
+        Findings, each with its dashboard and panel.
     """
     variables = {uid: _variables(dashboard) for uid, dashboard in dashboards.items()}
     return [
         f"{uid}: {one}"
         for uid, dashboard in dashboards.items()
-        for one in _of_dashboard(uid, dashboard, variables)
+        for one in _lint_dashboard(uid, dashboard, variables)
     ]
 
 
@@ -53,7 +59,9 @@ def _variables(dashboard: Dashboard) -> set[str]:
     return {variable["name"] for variable in dashboard["templating"]["list"]}
 
 
-def _of_dashboard(uid: str, dashboard: Dashboard, variables: dict[str, set[str]]) -> Iterator[str]:
+def _lint_dashboard(
+    uid: str, dashboard: Dashboard, variables: dict[str, set[str]]
+) -> Iterator[str]:
     if dashboard["uid"] != uid:
         yield f"its uid is {dashboard['uid']!r}"
     if dashboard["timezone"] != "Asia/Kolkata":
@@ -63,8 +71,8 @@ def _of_dashboard(uid: str, dashboard: Dashboard, variables: dict[str, set[str]]
             f"refreshed every {dashboard.get('refresh')!r}: no faster than the figures change,"
             " which is a minute"
         )
-    yield from _both_scripts("title", dashboard["title"])
-    yield from _both_scripts("description", dashboard["description"])
+    yield from _lint_text("title", dashboard["title"])
+    yield from _lint_text("description", dashboard["description"])
     if "datasource" not in variables[uid]:
         yield "it has no variable `datasource`"
     for variable in dashboard["templating"]["list"]:
@@ -73,22 +81,22 @@ def _of_dashboard(uid: str, dashboard: Dashboard, variables: dict[str, set[str]]
         if isinstance(variable.get("query"), str) and variable["type"] == "query":
             yield from (
                 f"variable {variable['name']}: {one}"
-                for one in _of_sql(variable["query"], variables[uid])
+                for one in _lint_sql(variable["query"], variables[uid])
             )
-    yield from _layout(uid, dashboard["panels"])
+    yield from _lint_layout(uid, dashboard["panels"])
     for panel in dashboard["panels"]:
         yield from (
             f"panel {panel['id']} {panel['title']!r}: {one}"
-            for one in _of_panel(panel, variables[uid], variables)
+            for one in _lint_panel(panel, variables[uid], variables)
         )
 
 
-def _both_scripts(what: str, text: str) -> Iterator[str]:
+def _lint_text(what: str, text: str) -> Iterator[str]:
     if not (_DEVANAGARI.search(text) and _LATIN.search(text)):
-        yield f"{what} {text!r}: Hindi and English are wanted"
+        yield f"{what} {text!r}: Hindi and English are required"
 
 
-def _layout(uid: str, panels: list[Dashboard]) -> Iterator[str]:
+def _lint_layout(uid: str, panels: list[Dashboard]) -> Iterator[str]:
     numbers = [panel["id"] for panel in panels]
     if len(set(numbers)) != len(numbers):
         yield "two panels have one number"
@@ -108,9 +116,9 @@ def _layout(uid: str, panels: list[Dashboard]) -> Iterator[str]:
             yield f"panels {one} and {other} overlap"
 
 
-def _of_panel(panel: Dashboard, known: set[str], variables: dict[str, set[str]]) -> Iterator[str]:
-    yield from _both_scripts("title", panel["title"])
-    yield from _both_scripts("description", panel["description"])
+def _lint_panel(panel: Dashboard, known: set[str], variables: dict[str, set[str]]) -> Iterator[str]:
+    yield from _lint_text("title", panel["title"])
+    yield from _lint_text("description", panel["description"])
     defaults = panel["fieldConfig"]["defaults"]
     if not defaults.get("unit"):
         yield "no unit"
@@ -130,13 +138,13 @@ def _of_panel(panel: Dashboard, known: set[str], variables: dict[str, set[str]])
         elif uid[2:-1] not in known:
             yield f"the dashboard has no variable {uid}"
         if "rawSql" in target:
-            yield from _of_sql(target["rawSql"], known)
+            yield from _lint_sql(target["rawSql"], known)
     columns = {override["matcher"]["options"] for override in panel["fieldConfig"]["overrides"]}
     for link in _links(panel):
-        yield from _of_link(link, columns, variables)
+        yield from _lint_link(link, columns, variables)
 
 
-def _of_sql(sql: str, known: set[str]) -> Iterator[str]:
+def _lint_sql(sql: str, known: set[str]) -> Iterator[str]:
     for macro in sorted(set(re.findall(r"\$__\w+", sql))):
         if macro not in BACKEND_MACROS:
             yield f"{macro} is no macro of the plugin's server"
@@ -155,8 +163,8 @@ def _links(panel: Dashboard) -> Iterator[Dashboard]:
                 yield from value["value"]
 
 
-def _of_link(link: Dashboard, columns: set[str], variables: dict[str, set[str]]) -> Iterator[str]:
-    yield from _both_scripts("link", link["title"])
+def _lint_link(link: Dashboard, columns: set[str], variables: dict[str, set[str]]) -> Iterator[str]:
+    yield from _lint_text("link", link["title"])
     found = _LINK.match(link["url"])
     if not found or found["uid"] not in variables:
         yield f"link {link['url']!r} leads to no dashboard of ours"

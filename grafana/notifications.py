@@ -1,4 +1,4 @@
-"""Who is told of an alert, how it is grouped, and when not: contact points, a message in both languages, notification policies, quiet hours."""
+"""Alert notifications: contact points, message template, notification policy, mute timing."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,31 +8,35 @@ from pravah.settings import Settings
 
 TEMPLATE = "pravah"
 NIGHT = "pravah-night"
+# Contact point that every Grafana has.
 DEFAULT = "grafana-default-email"
-"""Grafana's own contact point, which is there from the start."""
 
-MESSAGE = """{{ define "pravah.title" }}{{ if eq .Status "firing" }}🔴{{ else }}🟢 ठीक हुआ · resolved:{{ end }} {{ .CommonLabels.alertname }} ({{ len .Alerts }}){{ end }}
-{{ define "pravah.message" }}{{ range .Alerts }}{{ if eq .Status "resolved" }}✔ {{ end }}{{ .Annotations.summary }}
-{{ .Annotations.description }}
-{{ .Annotations.link }}
-
-{{ end }}{{ end }}"""
-"""Grafana cuts space off its end."""
+# Without a line end: Grafana strips it.
+MESSAGE = (
+    '{{ define "pravah.title" }}{{ if eq .Status "firing" }}🔴{{ else }}'
+    "🟢 ठीक हुआ · resolved:{{ end }} {{ .CommonLabels.alertname }} ({{ len .Alerts }}){{ end }}\n"
+    '{{ define "pravah.message" }}{{ range .Alerts }}{{ if eq .Status "resolved" }}✔ {{ end }}'
+    "{{ .Annotations.summary }}\n"
+    "{{ .Annotations.description }}\n"
+    "{{ .Annotations.link }}\n"
+    "\n"
+    "{{ end }}{{ end }}"
+)
 
 
 @dataclass(frozen=True)
 class Contacts:
-    """Where alerts go: values, or the names of environment variables that Grafana replaces in files."""
+    """Addresses for alerts: values, or environment variables that Grafana replaces in files."""
 
     webhook: str | None = None
     email: str | None = None
-    """Addresses with `;` between them."""
+    """Addresses, separated by `;`."""
     telegram_token: str | None = None
     telegram_chat: str | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> "Contacts":
-        """Those of the settings."""
+        """Contacts from the settings."""
         secret = {
             name: value.get_secret_value() if value else None
             for name, value in (
@@ -46,7 +50,7 @@ class Contacts:
 
     @classmethod
     def by_name(cls, settings: Settings) -> "Contacts":
-        """The same as names of the variables that hold them, which Grafana replaces when it reads its files."""
+        """The contacts that are set, as environment variables that Grafana replaces in files."""
         names = {
             name: f"${{PRAVAH_ALERT_{name.upper()}}}"
             for name in ("webhook", "email", "telegram_token", "telegram_chat")
@@ -59,12 +63,12 @@ class Contacts:
         )
 
     def __repr__(self) -> str:
-        """Which there are; a webhook's address and a token are secrets."""
+        """Names only: a webhook's address and a token are secrets."""
         return f"Contacts({', '.join(self.names) or 'none'})"
 
     @property
     def names(self) -> list[str]:
-        """Those that are set."""
+        """Names of the contacts that are set."""
         found = {
             "webhook": self.webhook,
             "email": self.email,
@@ -74,7 +78,7 @@ class Contacts:
 
 
 def contact_points(contacts: Contacts) -> list[dict[str, Any]]:
-    """Contact points, as Grafana's provisioning wants each; all have one name, so that one policy reaches them all."""
+    """Contact points for provisioning; they share a name, so that one policy reaches all."""
     title, message = '{{ template "pravah.title" . }}', '{{ template "pravah.message" . }}'
     settings: dict[str, dict[str, Any]] = {
         "webhook": {"url": contacts.webhook, "httpMethod": "POST"},
@@ -103,7 +107,10 @@ def contact_points(contacts: Contacts) -> list[dict[str, Any]]:
 
 
 def mute_timing() -> dict[str, Any]:
-    """Night, 22 to 8 o'clock in India. Written in UTC, which every Grafana takes: India has no summer time."""
+    """Mute timing for the night, 22 to 8 o'clock in India.
+
+    In UTC, which every Grafana accepts; India has no daylight saving time.
+    """
     times = [
         {"start_time": "16:30", "end_time": "24:00"},
         {"start_time": "00:00", "end_time": "02:30"},
@@ -112,7 +119,10 @@ def mute_timing() -> dict[str, Any]:
 
 
 def policy(contacts: Contacts) -> dict[str, Any]:
-    """One message a rule and district, at most once a day unless something is new. What only people can mend waits for the morning; a standstill of the figures does not."""
+    """Notification policy: alerts are grouped by rule, and repeated at most once a day.
+
+    Alerts that need people in the field wait for the morning; a standstill of the figures does not.
+    """
     receiver = TEMPLATE if contacts.names else DEFAULT
 
     def to(team: str, severity: str, **more: object) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""Panels in our manner: a title in Hindi and English, a definition of each figure, a unit, NULL as a sign of its own, links that carry unit and time range."""
+"""Panels with Pravah's conventions.
+
+Each has a title and a definition in Hindi and English, a unit, a sign for NULL, and links that pass
+the unit and the time range on.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,45 +31,51 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.geomap import TooltipMode
 
 from grafana.clickhouse_query import ClickHouseQuery, datasource
-from grafana.labels import NOT_REPORTED, PLAIN, QUIET, not_reported
+from grafana.labels import NOT_REPORTED, PLAIN, QUIET, null_mapping
 
 P = TypeVar("P", stat.Panel, table.Panel, timeseries.Panel, geomap.Panel)
+# x, y, width, height on the grid of 24 columns; a row is 38 pixels high.
 Place = tuple[int, int, int, int]
-"""x, y, width, height on the grid of 24 columns; a row is 38 pixels high."""
+# Thresholds: (lowest value, colour).
 Steps = Sequence[tuple[float | None, str]]
-"""From which value on which colour."""
 
 PROMETHEUS = "${prometheus}"
+# Grafana serves the boundaries from here if `reference/boundaries` is mounted there; without them
+# the map shows circles only.
 BOUNDARIES = "public/maps/pravah-assemblies.geojson"
-"""Where a Grafana serves our boundaries from, if it has them: `reference/boundaries`, mounted into its own folder. Without them the circles stand alone."""
 _NUMBERS = frozenset({"locale", "none", "percentunit", "s", "bytes"})
 
 
 @dataclass(frozen=True)
 class Link:
-    """Where a figure leads: another dashboard of ours, with the unit, the time range and the data source."""
+    """Link of a figure to another dashboard, which gets the unit, time range and data source."""
 
     to: str
     """The dashboard's uid."""
     title: str
     unit: str | None = "unit"
-    """The column that has the unit; None: the one that the viewer chose."""
-    also: dict[str, str] = field(default_factory=dict)
-    """Variable → the column that has its value."""
-    given: dict[str, str] = field(default_factory=dict)
-    """Variable → its value."""
+    """Column with the unit; None: the unit that the viewer chose."""
+    from_columns: dict[str, str] = field(default_factory=dict)
+    """Variable → column with its value."""
+    fixed: dict[str, str] = field(default_factory=dict)
+    """Variable → value."""
 
     @property
     def url(self) -> str:
-        """As Grafana wants it, with its own variables."""
+        """The URL, with Grafana's variables."""
         unit = "${unit}" if self.unit is None else _cell(self.unit)
-        also = "".join(f"&var-{variable}={_cell(column)}" for variable, column in self.also.items())
-        given = "".join(f"&var-{variable}={value}" for variable, value in self.given.items())
-        return f"/d/{self.to}?var-unit={unit}{also}{given}&${{datasource:queryparam}}&${{__url_time_range}}"
+        variables = "".join(
+            [
+                *(f"&var-{name}={_cell(column)}" for name, column in self.from_columns.items()),
+                *(f"&var-{name}={value}" for name, value in self.fixed.items()),
+            ]
+        )
+        context = "${datasource:queryparam}&${__url_time_range}"
+        return f"/d/{self.to}?var-unit={unit}{variables}&{context}"
 
     @property
-    def built(self) -> dict[str, object]:
-        """As it stands in a field's configuration."""
+    def config(self) -> dict[str, object]:
+        """The link in a field's configuration."""
         return {"title": self.title, "url": self.url}
 
 
@@ -75,7 +85,7 @@ def _cell(column: str) -> str:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: the query's name for it, and how it is shown."""
+    """A column of a query, and how it is shown."""
 
     name: str
     title: str
@@ -89,7 +99,7 @@ class Column:
     hidden: bool = False
 
 
-def figure(
+def stat_panel(
     title: str,
     description: str,
     sql: str,
@@ -98,7 +108,7 @@ def figure(
     *,
     link: Link | None = None,
 ) -> stat.Panel:
-    """One figure or a few from one row: a column each, headed by its title if there are several."""
+    """A stat panel: one figure per column of the query's only row."""
     panel = (
         stat.Panel()
         .reduce_options(
@@ -115,20 +125,20 @@ def figure(
         .orientation(shapes.VizOrientation.VERTICAL)
         .unit(columns[0].unit)
         .thresholds(_thresholds(((None, PLAIN),)))
-        .mappings([not_reported(NOT_REPORTED)])
+        .mappings([null_mapping(NOT_REPORTED)])
         .no_value(NOT_REPORTED)
     )
     if link:
         panel = panel.data_links([dashboard.DashboardLink(link.title).url(link.url)])
     for column in columns:
         panel = panel.override_by_name(column.name, _properties(column))
-    return _placed(panel, title, description, sql, place)
+    return _finish(panel, title, description, sql, place)
 
 
-def listing(
+def table_panel(
     title: str, description: str, sql: str, place: Place, columns: Sequence[Column]
 ) -> table.Panel:
-    """A table; every column of the query stands in `columns`."""
+    """A table. `columns` lists every column of the query."""
     panel = (
         table.Panel()
         .show_header(show_header=True)
@@ -139,15 +149,15 @@ def listing(
         .filterable(filterable=False)
         .unit("string")
         .no_value("—")
-        .mappings([not_reported()])
+        .mappings([null_mapping()])
         .thresholds(_thresholds(((None, PLAIN),)))
     )
     for column in columns:
         panel = panel.override_by_name(column.name, _properties(column, in_table=True))
-    return _placed(panel, title, description, sql, place)
+    return _finish(panel, title, description, sql, place)
 
 
-def trend(
+def timeseries_panel(
     title: str,
     description: str,
     sql: str,
@@ -158,7 +168,7 @@ def trend(
     link: Link | None = None,
     bars: bool = False,
 ) -> timeseries.Panel:
-    """Figures by time. A day without a report is a gap; a reported zero is a point on the ground."""
+    """Figures by time. A day without a report is a gap; a reported zero is a point at zero."""
     panel = (
         timeseries.Panel()
         .unit(unit)
@@ -170,11 +180,10 @@ def trend(
         .span_nulls(span_nulls=False)
         .axis_soft_min(0)
         .no_value(NOT_REPORTED)
-        .mappings([not_reported()])
+        .mappings([null_mapping()])
         .thresholds(_thresholds(((None, PLAIN),)))
-        .display_name(
-            "" if columns else "${__field.labels.name}"
-        )  # a series without a column of its own is called as its column `name` says
+        # without columns, the query's column `name` names the series
+        .display_name("" if columns else "${__field.labels.name}")
         .legend(
             common.VizLegendOptions()
             .show_legend(show_legend=True)
@@ -188,7 +197,7 @@ def trend(
             .sort(shapes.SortOrder.DESCENDING)
         )
     )
-    if unit == "percentunit":  # where all is zero, Grafana would draw up to 10,000 %
+    if unit == "percentunit":  # else Grafana scales an all-zero series up to 10,000 %
         panel = panel.axis_soft_max(0.1)
     if bars:
         panel = panel.stacking(common.StackingConfig().mode(shapes.StackingMode.NORMAL).group("A"))
@@ -196,13 +205,13 @@ def trend(
         panel = panel.data_links([dashboard.DashboardLink(link.title).url(link.url)])
     for column in columns:
         panel = panel.override_by_name(column.name, _properties(column))
-    return _placed(panel, title, description, sql, place, series=True)
+    return _finish(panel, title, description, sql, place, series=True)
 
 
-def watched(
+def prometheus_panel(
     title: str, description: str, expressions: dict[str, str], place: Place, *, unit: str
 ) -> timeseries.Panel:
-    """What the processes themselves tell Prometheus: legend → expression."""
+    """Metrics of the processes from Prometheus; `expressions` maps legends to PromQL."""
     panel = (
         timeseries.Panel()
         .title(title)
@@ -213,7 +222,7 @@ def watched(
         .span_nulls(span_nulls=False)
         .axis_soft_min(0)
         .no_value(NOT_REPORTED)
-        .mappings([not_reported()])
+        .mappings([null_mapping()])
     )
     for ref_id, (legend, expression) in zip("ABCDEF", expressions.items(), strict=False):
         query = prometheus.Dataquery().ref_id(ref_id).expr(expression).legend_format(legend).range()
@@ -223,8 +232,8 @@ def watched(
     return panel
 
 
-def note(content: str, place: Place) -> text.Panel:
-    """A few lines of text."""
+def text_panel(content: str, place: Place) -> text.Panel:
+    """A text panel."""
     return (
         text.Panel()
         .title("")
@@ -235,7 +244,7 @@ def note(content: str, place: Place) -> text.Panel:
     )
 
 
-def marks(
+def map_panel(
     title: str,
     description: str,
     sql: str,
@@ -245,7 +254,10 @@ def marks(
     color: str,
     size: str,
 ) -> geomap.Panel:
-    """Units as circles on their centroids. There is no base map from outside: a room without the internet sees the same."""
+    """Units as circles on their centroids.
+
+    Nothing is loaded from the internet: there is no base map but our own boundaries.
+    """
     style = {
         "color": {"field": color, "fixed": PLAIN},
         "opacity": 0.8,
@@ -299,15 +311,15 @@ def marks(
         .tooltip(geomap.TooltipOptions().mode(TooltipMode.DETAILS))
         .unit("string")
         .no_value("—")
-        .mappings([not_reported()])
+        .mappings([null_mapping()])
         .thresholds(_thresholds(((None, PLAIN),)))
     )
     for column in columns:
         panel = panel.override_by_name(column.name, _properties(column))
-    return _placed(panel, title, description, sql, place)
+    return _finish(panel, title, description, sql, place)
 
 
-def _placed(
+def _finish(
     panel: P, title: str, description: str, sql: str, place: Place, *, series: bool = False
 ) -> P:
     query = ClickHouseQuery(sql, format_="time_series" if series else "table")
@@ -334,7 +346,7 @@ def _properties(column: Column, *, in_table: bool = False) -> list[DynamicConfig
         DynamicConfigValue("displayName", column.title),
         DynamicConfigValue("unit", column.unit),
     ]
-    if in_table and column.unit in _NUMBERS:  # a number that is a link would stand on the left
+    if in_table and column.unit in _NUMBERS:  # Grafana aligns linked numbers left
         found.append(DynamicConfigValue("custom.align", "right"))
     if column.hidden:
         return [*found, DynamicConfigValue("custom.hidden", value=True)]
@@ -343,7 +355,7 @@ def _properties(column: Column, *, in_table: bool = False) -> list[DynamicConfig
     if column.decimals is not None:
         found.append(DynamicConfigValue("decimals", column.decimals))
     if column.mapping is not None and not isinstance(column.mapping, SpecialValueMap):
-        found.append(DynamicConfigValue("mappings", [column.mapping, not_reported()]))
+        found.append(DynamicConfigValue("mappings", [column.mapping, null_mapping()]))
     if column.steps:
         found.append(
             DynamicConfigValue(
@@ -363,5 +375,5 @@ def _properties(column: Column, *, in_table: bool = False) -> list[DynamicConfig
     elif in_table and (column.steps or column.mapping is not None):
         found.append(DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
     if column.link:
-        found.append(DynamicConfigValue("links", [column.link.built]))
+        found.append(DynamicConfigValue("links", [column.link.config]))
     return found

@@ -1,16 +1,18 @@
-"""A Grafana that runs: look at what it has, and bring it to what it should have.
+"""Provisions a running Grafana over its HTTP API.
 
-grafana-api makes the session. Its own calls fail on answers without a body, and on `null`, both of which Grafana's alerting gives; so the paths are asked here. Safe to repeat: what is as it should be is left alone.
+It compares what Grafana has with what it should have, and changes what differs; so it is safe to
+repeat.
 """
 
 import difflib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
-from grafana_api.grafana_face import GrafanaFace
+import httpx2
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from grafana.alerts import FOLDER
@@ -18,47 +20,52 @@ from grafana.desired import Kind, Resource
 from pravah.errors import PravahError
 
 TIMEOUT_SECONDS = 30.0
-_NOT_FOUND, _REFUSED = 404, (401, 403)
-_COUNTED = {"id", "version"}
-"""What Grafana counts in a dashboard by itself."""
+# Fields of a dashboard that Grafana sets.
+_GRAFANA_FIELDS = {"id", "version"}
+_MAX_MESSAGE_CHARS = 300
 
 
 class GrafanaError(PravahError):
-    """Grafana did not do as it was asked; the message says what and why, without secrets."""
+    """Grafana refused a request, or does not answer; the message has no secrets."""
 
-    status: int | None = None
-    """HTTP; None if there was no answer."""
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        """HTTP status; None if no answer came."""
 
     @property
-    def is_too_early(self) -> bool:
-        """A new organisation has no alerting for the first minute."""
+    def is_alerting_starting(self) -> bool:
+        """Whether a new organisation has no alerting yet, which takes up to a minute."""
         return "could not find an Alertmanager configuration" in str(self)
 
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that is not as it should be, or was not."""
+    """A resource that differs from what it should be."""
 
     resource: Resource
     actual: dict[str, Any] | None
-    """None: it is not there."""
+    """What Grafana has; None if it has none."""
     why: str = ""
 
     @property
     def verb(self) -> str:
-        """What is to be done."""
+        """`make` or `change`."""
         return "make" if self.actual is None else "change"
 
     def diff(self) -> Iterator[str]:
-        """Lines of a comparison: `-` as Grafana has it, `+` as it should be; only what we say anything about."""
+        """Unified diff: `-` as Grafana has it, `+` as it should be.
+
+        Fields that we do not set are left out.
+        """
         content = {
             name: value
             for name, value in self.resource.content.items()
-            if self.resource.kind != "dashboard" or name not in _COUNTED
+            if self.resource.kind != "dashboard" or name not in _GRAFANA_FIELDS
         }
         actual = self.actual or {}
         wanted = _text(content)
-        has = _text(actual if self.resource.kind == "dashboard" else _like(content, actual))
+        has = _text(actual if self.resource.kind == "dashboard" else _restrict(content, actual))
         yield from difflib.unified_diff(has, wanted, "grafana", "pravah", lineterm="", n=2)
 
 
@@ -68,15 +75,17 @@ class GrafanaServer:
     def __init__(
         self, url: str, auth: str | tuple[str, str], *, organisation: str | None = None
     ) -> None:
-        """Connect.
+        """Create a client, and select the organisation.
 
         Args:
-            url: where it answers, with the path if it is below one.
-            auth: a service account's token, which belongs to one organisation; or the administrator's name and password, who may make organisations.
-            organisation: its name; made if it is not there. With a token leave it away.
+            url: address of the Grafana, with its path if it has one.
+            auth: a service account's token, which belongs to one organisation; or the
+                administrator's name and password.
+            organisation: name of the organisation, which is created if it does not exist. Needs
+                the administrator's name and password.
 
         Raises:
-            GrafanaError: the address is none, or the organisation cannot be had.
+            GrafanaError: the address is not valid, or the organisation cannot be created.
         """
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
@@ -85,56 +94,53 @@ class GrafanaServer:
                 " has no place in it"
             )
             raise GrafanaError(msg)
-        path = parts.path.strip("/")
-        self._face = GrafanaFace(
-            auth,
-            host=parts.hostname,
-            port=parts.port,
-            url_path_prefix=f"{path}/" if path else "",
-            protocol=parts.scheme,
+        self.url = url
+        self._http = httpx2.Client(
+            base_url=f"{url.rstrip('/')}/api",
+            auth=None if isinstance(auth, str) else auth,
+            headers={"Authorization": f"Bearer {auth}"} if isinstance(auth, str) else {},
             timeout=TIMEOUT_SECONDS,
         )
-        self.url = url
         if organisation:
-            self._face.api.s.headers["X-Grafana-Org-Id"] = str(self._organisation(organisation))
+            self._http.headers["X-Grafana-Org-Id"] = str(self._organisation(organisation))
 
     def changes(self, wanted: Sequence[Resource]) -> list[Change]:
-        """What is not as it should be, in the order in which it can be mended."""
+        """Resources that differ, in the order in which to apply them."""
         found = []
         for resource in wanted:
             actual = self.actual(resource)
-            if actual is None or not _is_as_wanted(actual, resource):
+            if actual is None or not _matches(actual, resource):
                 found.append(Change(resource, actual))
-            elif resource.secret and not self._works(resource):
+            elif resource.secret and not self._is_healthy(resource):
                 found.append(
                     Change(
-                        resource, actual, "it does not reach its server: the password is told again"
+                        resource, actual, "it does not reach its server: the password is set again"
                     )
                 )
         return found
 
     def apply(self, change: Change) -> None:
-        """Make or change one thing.
+        """Create or change a resource.
 
         Raises:
-            GrafanaError: Grafana refuses.
+            GrafanaError: Grafana refuses it.
         """
         resource, is_new = change.resource, change.actual is None
         content = resource.content | (
             {"secureJsonData": resource.secret} if resource.secret else {}
         )
-        ways: dict[Kind, Callable[[], object]] = {
+        requests: dict[Kind, Callable[[], object]] = {
             "datasource": lambda: (
-                self._ask("POST", "/datasources", content)
+                self._request("POST", "/datasources", content)
                 if is_new
-                else self._ask("PUT", f"/datasources/uid/{resource.uid}", content)
+                else self._request("PUT", f"/datasources/uid/{resource.uid}", content)
             ),
             "folder": lambda: (
-                self._ask("POST", "/folders", content)
+                self._request("POST", "/folders", content)
                 if is_new
-                else self._ask("PUT", f"/folders/{resource.uid}", content | {"overwrite": True})
+                else self._request("PUT", f"/folders/{resource.uid}", content | {"overwrite": True})
             ),
-            "dashboard": lambda: self._ask(
+            "dashboard": lambda: self._request(
                 "POST",
                 "/dashboards/db",
                 {
@@ -144,26 +150,26 @@ class GrafanaServer:
                     "message": "pravah grafana provision",
                 },
             ),
-            "template": lambda: self._ask(
+            "template": lambda: self._request(
                 "PUT", f"/v1/provisioning/templates/{resource.uid}", content
             ),
-            "mute timing": lambda: self._made_or_put(
+            "mute timing": lambda: self._create_or_update(
                 "/v1/provisioning/mute-timings", resource, is_new=is_new
             ),
-            "contact point": lambda: self._made_or_put(
+            "contact point": lambda: self._create_or_update(
                 "/v1/provisioning/contact-points", resource, is_new=is_new
             ),
-            "policy": lambda: self._ask("PUT", "/v1/provisioning/policies", content),
+            "policy": lambda: self._request("PUT", "/v1/provisioning/policies", content),
             "rules": lambda: self._put_rules(resource),
         }
         try:
-            _patiently(ways[resource.kind])
+            _retry_while_starting(requests[resource.kind])
         except GrafanaError as error:
             msg = f"{resource}: {error}"
             raise GrafanaError(msg) from None
 
     def actual(self, resource: Resource) -> dict[str, Any] | None:
-        """What Grafana has of a thing; None if it has not."""
+        """The resource as Grafana has it; None if it has none."""
         if resource.kind == "dashboard":
             found = self._get(f"/dashboards/uid/{resource.uid}")
             return (
@@ -172,7 +178,7 @@ class GrafanaServer:
                 else {
                     name: value
                     for name, value in found["dashboard"].items()
-                    if name not in _COUNTED
+                    if name not in _GRAFANA_FIELDS
                 }
             )
         if resource.kind == "contact point":
@@ -191,9 +197,11 @@ class GrafanaServer:
         return self._get(paths[resource.kind].format(resource.uid))
 
     def _contact_point(self, resource: Resource) -> dict[str, Any] | None:
-        every = cast("list[dict[str, Any]]", self._ask("GET", "/v1/provisioning/contact-points"))
+        every = cast(
+            "list[dict[str, Any]]", self._request("GET", "/v1/provisioning/contact-points")
+        )
         found = next((one for one in every if one["uid"] == resource.uid), None)
-        if found:  # secrets come back as [REDACTED]: whether they changed cannot be seen
+        if found:  # secrets come back as [REDACTED] and cannot be compared
             wanted = resource.content["settings"]
             found["settings"] = {
                 name: wanted.get(name) if value == "[REDACTED]" else value
@@ -210,26 +218,30 @@ class GrafanaServer:
         return found
 
     def _put_rules(self, resource: Resource) -> None:
-        """A group as a whole: rules that are not wanted go. It cannot bring in a rule with a uid of its own, so each is made first."""
+        """Put a whole group, which deletes other rules of it.
+
+        The group's path cannot create a rule with a given uid, so new rules are created first.
+        """
         for rule in resource.content["rules"]:
             if self._get(f"/v1/provisioning/alert-rules/{rule['uid']}") is None:
-                self._ask("POST", "/v1/provisioning/alert-rules", rule)
-        self._ask("PUT", self._rules_path(resource), resource.content | {"folderUid": FOLDER})
+                self._request("POST", "/v1/provisioning/alert-rules", rule)
+        self._request("PUT", self._rules_path(resource), resource.content | {"folderUid": FOLDER})
 
     def _rules_path(self, resource: Resource) -> str:
         return f"/v1/provisioning/folder/{FOLDER}/rule-groups/{quote(resource.uid)}"
 
-    def _made_or_put(self, path: str, resource: Resource, *, is_new: bool) -> None:
+    def _create_or_update(self, path: str, resource: Resource, *, is_new: bool) -> None:
         if is_new:
-            self._ask("POST", path, resource.content)
+            self._request("POST", path, resource.content)
         else:
-            self._ask("PUT", f"{path}/{resource.uid}", resource.content)
+            self._request("PUT", f"{path}/{resource.uid}", resource.content)
 
-    def _works(self, resource: Resource) -> bool:
+    def _is_healthy(self, resource: Resource) -> bool:
         try:
             return bool(
                 cast(
-                    "dict[str, Any]", self._ask("GET", f"/datasources/uid/{resource.uid}/health")
+                    "dict[str, Any]",
+                    self._request("GET", f"/datasources/uid/{resource.uid}/health"),
                 ).get("status")
                 == "OK"
             )
@@ -242,7 +254,7 @@ class GrafanaServer:
             return int(
                 found["id"]
                 if found
-                else cast("dict[str, Any]", self._ask("POST", "/orgs", {"name": name}))["orgId"]
+                else cast("dict[str, Any]", self._request("POST", "/orgs", {"name": name}))["orgId"]
             )
         except GrafanaError as error:
             msg = (
@@ -253,57 +265,51 @@ class GrafanaServer:
 
     def _get(self, path: str) -> dict[str, Any] | None:
         try:
-            return cast("dict[str, Any]", self._ask("GET", path))
+            return cast("dict[str, Any]", self._request("GET", path))
         except GrafanaError as error:
             if (
-                error.status == _NOT_FOUND
-                or error.is_too_early
+                error.status == HTTPStatus.NOT_FOUND
+                or error.is_alerting_starting
                 or "could not find alert rule" in str(error)
-            ):  # as versions before 10 say it, with 500
+            ):  # Grafana before 10, with status 500
                 return None
             raise
 
-    def _ask(self, method: str, path: str, body: object = None) -> object:
-        api = self._face.api
+    def _request(self, method: str, path: str, body: object = None) -> object:
         try:
-            answer = api.s.request(
-                method,
-                f"{api.url}{path}",
-                json=body,
-                auth=api.auth,
-                verify=api.verify,
-                timeout=api.timeout,
-                allow_redirects=False,
-            )
-            told = answer.json() if answer.content else {}
-        except ValueError:  # no JSON: a proxy's page, or something that is no Grafana
-            told = {}
-        except OSError as error:
+            response = self._http.request(method, path, json=body)
+        except httpx2.TransportError as error:
             msg = (
                 f"no Grafana answers at {self.url} ({type(error).__name__}); is the address right,"
                 " and does it run?"
             )
             raise GrafanaError(msg) from None
-        if answer.ok and not answer.is_redirect:
-            return told
-        message = str(told.get("message") if isinstance(told, dict) else "")[:300] or answer.reason
+        try:
+            answer = response.json() if response.content else {}
+        except ValueError:  # not JSON: a proxy's page, or a server that is not Grafana
+            answer = {}
+        if response.is_success:
+            return answer
+        message = str(answer.get("message") if isinstance(answer, dict) else "")
         hint = (
             "; the token needs the role Admin of its organisation"
-            if answer.status_code in _REFUSED
+            if response.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
             else ""
         )
-        failed = GrafanaError(f"{method} {path}: {answer.status_code} {message}{hint}")
-        failed.status = answer.status_code
-        raise failed
+        detail = message[:_MAX_MESSAGE_CHARS] or response.reason_phrase
+        msg = f"{method} {path}: {response.status_code} {detail}{hint}"
+        raise GrafanaError(msg, response.status_code)
 
 
 @retry(
-    retry=retry_if_exception(lambda error: isinstance(error, GrafanaError) and error.is_too_early),
+    retry=retry_if_exception(
+        lambda error: isinstance(error, GrafanaError) and error.is_alerting_starting
+    ),
     stop=stop_after_delay(100),
     wait=wait_fixed(2),
     reraise=True,
 )
-def _patiently(call: Callable[[], object]) -> None:
+def _retry_while_starting(call: Callable[[], object]) -> None:
     call()
 
 
@@ -311,16 +317,16 @@ def _text(content: object) -> list[str]:
     return json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True).splitlines()
 
 
-def _is_as_wanted(actual: dict[str, Any], resource: Resource) -> bool:
-    if resource.kind == "dashboard":  # kept as it was sent: whatever is more was added by hand
+def _matches(actual: dict[str, Any], resource: Resource) -> bool:
+    if resource.kind == "dashboard":  # stored as sent: anything else was changed by hand
         return actual == {
-            name: value for name, value in resource.content.items() if name not in _COUNTED
+            name: value for name, value in resource.content.items() if name not in _GRAFANA_FIELDS
         }
     return _contains(actual, resource.content)
 
 
 def _contains(actual: object, wanted: object) -> bool:
-    """Whether all that is wanted is there; Grafana adds defaults and counters of its own."""
+    """Whether everything wanted is there; Grafana adds defaults and counters."""
     if isinstance(wanted, dict):
         return isinstance(actual, dict) and all(
             _contains(actual.get(name), value) for name, value in wanted.items()
@@ -336,10 +342,10 @@ def _contains(actual: object, wanted: object) -> bool:
     )
 
 
-def _like(wanted: object, actual: object) -> object:
-    """As much of what is there as something is wanted of."""
+def _restrict(wanted: object, actual: object) -> object:
+    """The part of `actual` of which something is wanted."""
     if isinstance(wanted, dict) and isinstance(actual, dict):
-        return {name: _like(value, actual.get(name)) for name, value in wanted.items()}
+        return {name: _restrict(value, actual.get(name)) for name, value in wanted.items()}
     if isinstance(wanted, list) and isinstance(actual, list) and len(wanted) == len(actual):
-        return list(map(_like, wanted, actual))
+        return list(map(_restrict, wanted, actual))
     return actual

@@ -1,46 +1,58 @@
-"""Parts of SQL that several panels share.
+"""SQL that several panels share.
 
-A screen shows the state of things at the end of its time range: "today" is the day of `$__toTime` in Asia/Kolkata. So the same screen shows any day of the past, as it is known now.
+A dashboard shows the state at the end of its time range: "today" is the day of `$__toTime` in
+Asia/Kolkata. So it also shows any day of the past, as known now.
 """
 
+# Today.
 DAY = "toDate($__toTime, 'Asia/Kolkata')"
-"""The day that counts as today."""
+# First day of the time range.
 FIRST = "toDate($__fromTime, 'Asia/Kolkata')"
-"""The first day of the time range."""
+# The unit that the viewer chose.
 UNIT = "${unit:singlequote}"
-"""The unit that the viewer chose."""
+# The usual amount is the median of the reported days among this many days before.
 USUAL_DAYS = 28
-"""What is usual is the median of the days reported in so many days before."""
 
+# Its level.
 LEVEL = f"(SELECT any(level) FROM units WHERE unit = {UNIT})"
-"""Its level."""
 
-BELOW = (
-    f"(SELECT unit FROM unit_ancestors WHERE ancestor = {UNIT} AND {DAY} BETWEEN valid_from AND"
-    " valid_to)"
-)
-"""The units at or below it, today."""
+# Units at or below it today.
+BELOW = f"""(
+    SELECT unit FROM unit_ancestors
+    WHERE ancestor = {UNIT} AND {DAY} BETWEEN valid_from AND valid_to
+)"""
 
-ABOVE = (
-    "(SELECT unit, ancestor, toString(ancestor_level) AS level FROM unit_ancestors WHERE unit IN"
-    f" {BELOW} AND {DAY} BETWEEN valid_from AND valid_to)"
-)
-"""What these stand below, today, themselves included: a join that reads no other unit's rows."""
+# Ancestors of these units today, the units themselves included. A join with it reads no rows of
+# other units.
+ABOVE = f"""(
+    SELECT unit, ancestor, toString(ancestor_level) AS level FROM unit_ancestors
+    WHERE unit IN {BELOW} AND {DAY} BETWEEN valid_from AND valid_to
+)"""
 
+# Rows of `units` of both.
 NAMED = f"(SELECT * FROM units WHERE unit IN (SELECT ancestor FROM {ABOVE}))"
-"""The rows of `units` of both."""
 
 _COUNTS = """
-    count() AS expected, countIf(s.state = 'done_on_time') AS done_on_time, countIf(s.state = 'done_late') AS done_late, countIf(s.state = 'overdue') AS overdue,
-    countIf(s.state = 'due') AS due, countIf(s.state = 'done_on_time' AND toDate(s.known_at, 'Asia/Kolkata') > s.deadline) AS known_late
+    count() AS expected,
+    countIf(s.state = 'done_on_time') AS done_on_time,
+    countIf(s.state = 'done_late') AS done_late,
+    countIf(s.state = 'overdue') AS overdue,
+    countIf(s.state = 'due') AS due,
+    countIf(
+        s.state = 'done_on_time' AND toDate(s.known_at, 'Asia/Kolkata') > s.deadline
+    ) AS known_late
 """
 
-PROGRESS = (
-    f"(SELECT s.milestone AS milestone, {_COUNTS} FROM board_status(as_of = $__toTime) AS s WHERE"
-    f" s.unit IN {BELOW} GROUP BY milestone)"
-)
-"""The chosen unit's rows of `board_progress`, counted from what stands below it and no other unit."""
+# Rows of `board_progress` of the chosen unit, counted from the units below it only.
+PROGRESS = f"""(
+    SELECT s.milestone AS milestone, {_COUNTS}
+    FROM board_status(as_of = $__toTime) AS s
+    WHERE s.unit IN {BELOW}
+    GROUP BY milestone
+)"""
 
+# Level that a table of units below the chosen one shows. Below a state these are its districts,
+# since a division has no office to call.
 NEXT_LEVEL = f"""(
     SELECT transform(
         any(toString(level)), ['national', 'state', 'division', 'district', 'assembly'],
@@ -48,17 +60,21 @@ NEXT_LEVEL = f"""(
     )
     FROM units WHERE unit = {UNIT}
 )"""
-"""The level that a table below it shows: below a state its districts, since a division has no office of its own to call."""
 
-DAYS = (
-    f"(SELECT arrayJoin(arrayMap(offset -> {FIRST} + offset, range(toUInt32(greatest(0, {DAY} -"
-    f" {FIRST} + 1))))) AS day)"
-)
-"""Every day of the time range, so that a day without a report is a gap and no line across."""
+# Every day of the time range: a day without a report then shows as a gap, not as a line across.
+DAYS = f"""(
+    SELECT arrayJoin(
+        arrayMap(
+            offset -> {FIRST} + offset, range(toUInt32(greatest(0, {DAY} - {FIRST} + 1)))
+        )
+    ) AS day
+)"""
 
 
 def within(level: str) -> str:
-    """Each unit that stands below one of a level which is the chosen unit or stands below it, today, with that one as `ancestor`; an assembly's booths of other districts are among them.
+    """Units below those of a level that are at or below the chosen unit today.
+
+    `ancestor` is the unit of that level. An assembly's booths in other districts are included.
 
     Args:
         level: an expression, such as `'district'`.
@@ -71,7 +87,7 @@ def within(level: str) -> str:
 
 
 def progress_within(level: str) -> str:
-    """The rows of `board_progress` of the units of a level that `within` knows, counted from what stands below them and no other unit."""
+    """Rows of `board_progress` of the units of a level, as `within`, from the units below only."""
     return f"""(
         SELECT s.milestone AS milestone, w.ancestor AS unit, {_COUNTS}
         FROM board_status(as_of = $__toTime) AS s INNER JOIN {within(level)} AS w ON w.unit = s.unit
@@ -80,7 +96,7 @@ def progress_within(level: str) -> str:
 
 
 def is_below(unit: str, ancestor: str, day: str = DAY) -> str:
-    """Whether a unit's row `unit_ancestors AS a` says that it stands below an ancestor on a day."""
+    """Condition: a row of `unit_ancestors AS a` has a unit below an ancestor on a day."""
     return (
         f"a.unit = {unit} AND a.ancestor = {ancestor} AND {day} BETWEEN a.valid_from AND a.valid_to"
     )
@@ -92,7 +108,10 @@ def name(alias: str) -> str:
 
 
 def keys_below(unit: str = UNIT) -> str:
-    """The routing keys under which events of a unit, or of any unit that ever stood below it, lie in the ledger, which is sorted by them."""
+    """Routing keys of a unit and of all units that were ever below it.
+
+    The ledger is sorted by routing key, so that a query with them reads little of it.
+    """
     return f"""(
         SELECT DISTINCT if(
             match(unit, '-AC[0-9]{{3}}-B'), substring(unit, 1, position(unit, '-B') - 1), unit

@@ -1,4 +1,7 @@
-"""What a viewer chooses at the top of a dashboard. Two columns of a query are value and label; values reach SQL by `${name:singlequote}` alone."""
+"""Variables, which a viewer sets at the top of a dashboard.
+
+A variable's query returns value and label. SQL uses variables as `${name:singlequote}` only.
+"""
 
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models.dashboard import (
@@ -13,7 +16,7 @@ from grafana.panels import PROMETHEUS
 
 
 def clickhouse() -> dashboard.DatasourceVariable:
-    """The data source: it decides whose rows are seen, so a viewer has one."""
+    """The ClickHouse data source: its account decides which rows a viewer sees."""
     return (
         dashboard.DatasourceVariable("datasource")
         .label("स्रोत · source")
@@ -23,7 +26,7 @@ def clickhouse() -> dashboard.DatasourceVariable:
 
 
 def prometheus() -> dashboard.DatasourceVariable:
-    """Where the processes' own metrics are."""
+    """The Prometheus data source, with the processes' metrics."""
     return (
         dashboard.DatasourceVariable(PROMETHEUS[2:-1])
         .label("Prometheus")
@@ -33,23 +36,28 @@ def prometheus() -> dashboard.DatasourceVariable:
 
 
 def units(levels: str, *, label: str = "इकाई · unit") -> dashboard.QueryVariable:
-    """One unit of some levels (a list in SQL), the highest first; a scoped account is offered its own alone."""
+    """One unit of some levels, the highest first; a scoped account sees its own units only.
+
+    Args:
+        levels: a list in SQL.
+        label: in Hindi and English.
+    """
     query = f"""
         SELECT unit AS value, concat(name_hi, ' · ', name_en) AS text FROM units
         WHERE toString(level) IN ({levels})
           AND (level != 'state' OR unit IN (SELECT plan FROM plans))
         ORDER BY level, text
     """
-    return _asked("unit", label, query)
+    return _query_variable("unit", label, query)
 
 
 def assemblies() -> dashboard.QueryVariable:
-    """The assemblies, by number."""
+    """An assembly, by number."""
     query = (
         "SELECT unit AS value, concat(substring(unit, 4), ' ', name_hi, ' · ', name_en) AS text"
         " FROM units WHERE level = 'assembly' ORDER BY unit"
     )
-    return _asked("unit", "विधानसभा · assembly", query)
+    return _query_variable("unit", "विधानसभा · assembly", query)
 
 
 def milestones() -> dashboard.QueryVariable:
@@ -60,7 +68,7 @@ def milestones() -> dashboard.QueryVariable:
         GROUP BY milestone
         ORDER BY min(position)
     """
-    return _several(_asked("milestone", "लक्ष्य · milestone", query))
+    return _allow_multiple(_query_variable("milestone", "लक्ष्य · milestone", query))
 
 
 def metrics(*, chosen: tuple[str, ...] = ()) -> dashboard.QueryVariable:
@@ -69,7 +77,7 @@ def metrics(*, chosen: tuple[str, ...] = ()) -> dashboard.QueryVariable:
         "SELECT metric AS value, concat(name_hi, ' · ', name_en) AS text FROM metrics ORDER BY"
         " position"
     )
-    variable = _several(_asked("metric", "आँकड़ा · metric", query))
+    variable = _allow_multiple(_query_variable("metric", "आँकड़ा · metric", query))
     return (
         variable.current(VariableOption(selected=True, text=list(chosen), value=list(chosen)))
         if chosen
@@ -79,7 +87,7 @@ def metrics(*, chosen: tuple[str, ...] = ()) -> dashboard.QueryVariable:
 
 def metric() -> dashboard.QueryVariable:
     """One metric of the dictionary."""
-    return _asked(
+    return _query_variable(
         "metric",
         "आँकड़ा · metric",
         "SELECT metric AS value, concat(name_hi, ' · ', name_en) AS text FROM metrics ORDER BY"
@@ -88,11 +96,11 @@ def metric() -> dashboard.QueryVariable:
 
 
 def any_unit() -> dashboard.TextBoxVariable:
-    """A unit's code, typed or brought by a link: a list of every booth would be too long."""
+    """A unit's code, typed or passed by a link: a list of all booths would be too long."""
     return dashboard.TextBoxVariable("unit").label("इकाई का कोड · unit code").default_value("CG")
 
 
-def _asked(name: str, label: str, sql: str) -> dashboard.QueryVariable:
+def _query_variable(name: str, label: str, sql: str) -> dashboard.QueryVariable:
     text = " ".join(sql.split())
     return (
         dashboard.QueryVariable(name)
@@ -104,7 +112,7 @@ def _asked(name: str, label: str, sql: str) -> dashboard.QueryVariable:
     )
 
 
-def _several(variable: dashboard.QueryVariable) -> dashboard.QueryVariable:
+def _allow_multiple(variable: dashboard.QueryVariable) -> dashboard.QueryVariable:
     return (
         variable.multi(multi=True)
         .include_all(include_all=True)

@@ -1,4 +1,7 @@
-"""Compile the worker's loops now (`python -m operations.compile`), so that no first worker has to; `make install` does it."""
+"""Compile the kernels (`python -m operations.compile`), so that the first worker need not.
+
+`make install` runs it.
+"""
 
 import reference
 from operations.bootstrap import default_dictionary
@@ -9,7 +12,7 @@ from rollup.warm_up import warm_up
 
 
 def main() -> None:
-    """Do it once, with the registry that comes with Pravah."""
+    """Run every kernel once, with the registry that comes with Pravah."""
     registry = read_registry_files(reference.registry_files())
     warm_up(
         BatchValidator(

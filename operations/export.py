@@ -1,23 +1,33 @@
-"""`python -m operations.export FOLDER`: write the published descriptions of the format, and the tables of metrics (`make docs`)."""
+"""Write the published format descriptions and the tables of metrics.
+
+`make docs` runs `python -m operations.export FOLDER`.
+"""
 
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from producers.gateway import telemetry as gateway
-from schemas.export import FILES, rendered
+from schemas.export import FILES, render
 from streams import telemetry as worker
 
 METRICS = "metrics.md"
+# Program → all of its metrics, in the order of its table.
 CATALOGUES: dict[str, Iterable[worker.Metric | gateway.Metric]] = {
     "worker": worker.CATALOGUE,
     "gateway": gateway.CATALOGUE,
 }
-"""Whose metrics → every one of them, in the order of its table."""
+
+
+def _row(metric: worker.Metric | gateway.Metric) -> str:
+    labels = ", ".join(f"`{label}`" for label in metric.labels)
+    return f"| `{metric.name}` | {metric.type} | {labels} | {metric.help} |"
 
 
 def with_catalogues(page: str) -> str:
-    """A page of Markdown, each table between its two marks (`<!-- metrics of the worker … -->`, `<!-- end -->`) written anew from its catalogue.
+    """Replace the tables of a Markdown page by those of the catalogues.
+
+    A table stands between two marks: `<!-- metrics of the worker … -->` and `<!-- end -->`.
 
     Raises:
         ValueError: the page lacks a mark.
@@ -27,12 +37,9 @@ def with_catalogues(page: str) -> str:
         before, begins, rest = page.partition(mark)
         _, ends, after = rest.partition("<!-- end -->\n")
         if not begins or not ends:
-            msg = f"the page needs the lines {mark.strip()!r} and '<!-- end -->', in this order"
+            msg = f"the page lacks the lines {mark.strip()!r} and '<!-- end -->', in this order"
             raise ValueError(msg)
-        rows = [
-            f"| `{one.name}` | {one.type} | {', '.join(f'`{label}`' for label in one.labels)} | {one.help} |"
-            for one in catalogue
-        ]
+        rows = map(_row, catalogue)
         table = "\n".join(
             ["| metric | type | labels | meaning |", "| --- | --- | --- | --- |", *rows]
         )
@@ -43,7 +50,7 @@ def with_catalogues(page: str) -> str:
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     for file in FILES:
-        (folder / file).write_text(rendered(file), encoding="utf-8")
+        (folder / file).write_text(render(file), encoding="utf-8")
     (folder / METRICS).write_text(
         with_catalogues((folder / METRICS).read_text(encoding="utf-8")), encoding="utf-8"
     )

@@ -1,13 +1,14 @@
-"""Python's garbage collector, told about processes that hold millions of small objects for long."""
+"""Garbage collector settings for processes that hold millions of small objects for long."""
 
 import gc
 
 
-def collect_seldom() -> None:
-    """Look for garbage seldom from now on, and never again through what is there already.
+def tune_collector() -> None:
+    """Collect rarely from now on, and never again the objects that exist already.
 
-    A worker's open chunks and a simulation's pending deliveries are millions of objects that live on; looking through them again and again took half of the time
-    (`benchmarks/README.md`). What has no cycles is freed at once all the same.
+    A worker's open chunks and a simulation's pending deliveries are millions of long-lived objects;
+    scanning them again and again took half of the time (`benchmarks/README.md`). Objects without
+    cycles are still freed at once.
     """
     gc.collect()
     gc.freeze()

@@ -17,8 +17,9 @@ from operations.close_chunks import close_chunks
 from pravah.errors import PravahError
 from pravah.settings import Settings
 from producers.topics.registry import publish_registry, read_registry
-from schemas.moves import Difference, compare
-from schemas.registry import Registry, registry_from_csv
+from schemas.moves import Difference, compare_registries
+from schemas.registry import Registry
+from schemas.registry_readers import registry_from_csv
 from sinks.connection import connect
 from sinks.deployment import REGISTRY, get_fact, set_fact
 from sinks.dimensions import load_registry, proposed
@@ -136,7 +137,7 @@ def preview_change(
         LookupError: figures differ from the ledger already.
     """
     replaces = get_fact(client, REGISTRY)
-    units = compare(present, following)
+    units = compare_registries(present, following)
     closing = close_chunks(settings, client, wait=wait, report=report)
     if not closing.is_complete:
         report(

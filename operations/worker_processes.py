@@ -1,4 +1,4 @@
-"""Roll-up workers as processes of their own, that end with this one."""
+"""Roll-up workers as child processes that end with this one."""
 
 import os
 import signal
@@ -7,13 +7,16 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from pravah.settings import Settings
 
 STOP_SECONDS = 15.0
+MAX_RESTARTS_PER_MINUTE = 5
+STALL_SECONDS = 60.0
+_POLL_INTERVAL_S = 0.2
 
 
 def start_worker(
@@ -26,14 +29,22 @@ def start_worker(
     """Start a worker on the stack of `settings.home`; the kernel kills it when this process ends.
 
     Args:
-        settings: group, chunk size and time-outs are handed on.
-        log: what it says is added here.
-        program: what Python runs.
+        settings: home, group, chunk size and time-outs are passed on as environment variables.
+        log: its output is appended to this file.
+        program: arguments of the Python interpreter.
         environment: further variables.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "stack", "become", str(os.getpid()), sys.executable, *program]
-    given = {
+    command = [
+        sys.executable,
+        "-m",
+        "stack",
+        "run-bound",
+        str(os.getpid()),
+        sys.executable,
+        *program,
+    ]
+    variables = {
         "PRAVAH_HOME": str(settings.home.resolve()),
         "PRAVAH_CONSUMER_GROUP": settings.consumer_group,
         "PRAVAH_CHUNK_SIZE": str(settings.chunk_size),
@@ -46,21 +57,21 @@ def start_worker(
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
-            env={**os.environ, **given, **(environment or {})},
+            env={**os.environ, **variables, **(environment or {})},
         )
 
 
 def stop_worker(process: "subprocess.Popen[bytes]") -> int:
-    """Ask a worker to end, and make it end.
+    """Stop a worker by SIGTERM, and by SIGKILL after `STOP_SECONDS`.
 
     Returns:
-        Its exit code; 0 if it ended as asked.
+        Its exit code; 0 if it ended in good order.
     """
     process.send_signal(signal.SIGTERM)
-    return _ended(process)
+    return _wait_or_kill(process)
 
 
-def _ended(process: "subprocess.Popen[bytes]") -> int:
+def _wait_or_kill(process: "subprocess.Popen[bytes]") -> int:
     try:
         return process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
@@ -69,8 +80,8 @@ def _ended(process: "subprocess.Popen[bytes]") -> int:
 
 
 @contextmanager
-def working(settings: Settings, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """A worker for the length of a block."""
+def running_worker(settings: Settings, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a worker for the length of a block."""
     process = start_worker(settings, log)
     try:
         yield process
@@ -79,44 +90,39 @@ def working(settings: Settings, log: Path) -> Iterator["subprocess.Popen[bytes]"
 
 
 def last_lines(log: Path, count: int = 5) -> str:
-    """The end of a log, for an error message."""
+    """The last lines of a log, for an error message."""
     return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-count:])
 
 
-RESTARTS_A_MINUTE = 5
-_LOOK_SECONDS = 0.2
+def run_workers(count: int, settings: Settings, report: Callable[[str], None]) -> int:
+    """Run workers until a signal, and restart each one that ends by itself.
 
-
-def run_several(count: int, settings: Settings) -> int:
-    """Run so many workers until a signal, and start again each that ends unasked.
+    Args:
+        count: how many.
+        settings: the first worker gets `worker_port`, the next ones the ports after it.
+        report: called with one line for each worker that ended by itself.
 
     Returns:
-        The exit code: 0 after a signal; 1 if one ended more often than `RESTARTS_A_MINUTE`, and so all were ended.
+        The exit code: 0 after a signal; 1 if there were more than `MAX_RESTARTS_PER_MINUTE`
+        restarts, and all workers were stopped.
     """
-    asked = threading.Event()
+    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked.set())
+        signal.signal(number, lambda *_: stop.set())
     workers = [_start_one(settings, place) for place in range(count)]
     restarts: deque[float] = deque()
-    while not asked.wait(_LOOK_SECONDS):
+    while not stop.wait(_POLL_INTERVAL_S):
         for place, one in enumerate(workers):
             if one.poll() is None:
                 continue
             now = time.monotonic()
             while restarts and now - restarts[0] > 60:  # noqa: PLR2004
                 restarts.popleft()
-            if len(restarts) >= RESTARTS_A_MINUTE:
-                print(  # noqa: T201
-                    f"worker {place + 1} ended with code {one.returncode}, and {len(restarts)} did within a minute: ending all",
-                    file=sys.stderr,
-                    flush=True,
-                )
+            ended = f"worker {place + 1} ended with code {one.returncode}"
+            if len(restarts) >= MAX_RESTARTS_PER_MINUTE:
+                report(f"{ended}, and {len(restarts)} did within a minute: ending all")
                 return _stop_all(workers) or 1
-            print(  # noqa: T201
-                f"worker {place + 1} ended with code {one.returncode}: starting it again",
-                file=sys.stderr,
-                flush=True,
-            )
+            report(f"{ended}: starting it again")
             restarts.append(now)
             workers[place] = _start_one(settings, place)
     return _stop_all(workers)
@@ -128,7 +134,7 @@ def _start_one(settings: Settings, place: int) -> "subprocess.Popen[bytes]":
         sys.executable,
         "-m",
         "stack",
-        "become",
+        "run-bound",
         str(os.getpid()),
         sys.executable,
         "-m",
@@ -146,28 +152,28 @@ def _start_one(settings: Settings, place: int) -> "subprocess.Popen[bytes]":
 def _stop_all(workers: Sequence["subprocess.Popen[bytes]"]) -> int:
     for one in workers:
         one.send_signal(signal.SIGTERM)
-    return int(any(_ended(one) != 0 for one in workers))
+    return int(any(_wait_or_kill(one) != 0 for one in workers))
 
 
 class StalledError(RuntimeError):
-    """The roll-up does not get on."""
-
-
-STALL_SECONDS = 60.0
+    """The roll-up makes no progress."""
 
 
 class StallWatch:
-    """Notices that a figure no longer grows."""
+    """Notices that a number no longer grows."""
 
     def __init__(self) -> None:
-        """Begin now."""
         self._best, self._since = -1, time.monotonic()
 
     def check(self, done: int, what: str) -> None:
-        """Take how far it is.
+        """Compare with the highest number so far.
+
+        Args:
+            done: how far it is.
+            what: named in the error.
 
         Raises:
-            StalledError: nothing was added for `STALL_SECONDS`.
+            StalledError: it has not grown for `STALL_SECONDS`.
         """
         if done > self._best:
             self._best, self._since = done, time.monotonic()

@@ -1,16 +1,17 @@
-"""Where events come from: the SDK, imports from tables, and a simulator.
+"""Who sends events to Kafka, and what the senders share.
 
-| module | what it is |
+| who sends | package |
 | --- | --- |
-| `sdk` | `EventProducer`: sends events to Kafka so that none is lost, by kafka-python |
-| `outbox` | a SQLite file before Kafka: what was put arrives, whatever dies |
-| `gateway` | takes what field tools send over HTTP; `tools`, `mapping`, `pulls` and `submissions` are its parts |
-| `importer` | rows of CSV and XLSX become events, by a mapping file |
-| `tools` | what field tools send becomes `submissions` |
-| `mapping` | submissions become observations of units, by a mapping file; `fields` has what both kinds of mapping files share |
-| `gazetteer` | units by code, alias or name |
-| `persons` | keyed hashes of persons |
-| `registry` | the unit registry, published to the compacted topic `units` |
-| `simulator` | a believable campaign; `territory`, `agenda`, `details` and `breakage` are its parts |
-| `identity` | names for events that are the same at every try |
+| field tools, by hooks over HTTP | `gateway` |
+| field tools, when the gateway pulls from their APIs | `pulls` |
+| people with a CSV or XLSX file | `tables` |
+| the simulator of a campaign | `simulator` |
+
+They share `mapping` (field data to events: mapping files, unit look-up, pseudonyms, event ids),
+`topics` (reading and writing whole topics) and `outbox` (a SQLite file before Kafka, so that no
+event is lost). `examples` has a source, a mapping file and a sample for each tool. Programs outside
+Pravah send with `pravah.EventProducer`.
+
+The package imports `pravah` and `schemas` only. Start with `gateway`, and follow the body of a hook
+through `mapping`.
 """

@@ -1,8 +1,11 @@
-"""Make the default registry from the collected sources: `python -m reference.build` writes `reference/registry/*.csv` anew.
+"""Build the default registry from the collected sources.
 
-The sources and how far they can be trusted stand in `reference/SOURCES.md`. Units, districts, divisions and their dated moves are real. Booths are generated: per
-constituency as many as reported, in the districts in which they are reported to lie. Which booth number lies in which district is known for a few
-(`booth_districts.csv`); the other numbers are given out in blocks, the nominal district first.
+`python -m reference.build` rewrites `reference/registry/*.csv`.
+
+`reference/SOURCES.md` describes the sources and how reliable they are. Units, districts, divisions
+and their dated moves are real. Booths are generated: each constituency has as many as reported, in
+the districts in which they are reported to lie. The district of a booth number is known for a few
+(`booth_districts.csv`); the other numbers are assigned in blocks, the nominal district first.
 """
 
 import csv
@@ -17,10 +20,12 @@ SOURCES = HERE / "sources"
 REGISTRY = HERE / "registry"
 
 STATE = "CG"
-MAP_BEGINS = "2012-01-01"
-"""The history of the constituencies begins with the map of 27 districts; what held then is taken to have held before."""
-LEAST_SHARE = 0.03
-"""A part of a constituency below this share of its area is an artefact of the maps, unless booths are reported in it."""
+# The history of the constituencies begins with the map of 27 districts. Edges of that day are
+# assumed to have held before.
+FIRST_MAP_DAY = "2012-01-01"
+# A part of a constituency below this share of its area is an artefact of the maps, unless booths
+# are reported in it.
+MIN_AREA_SHARE = 0.03
 
 Row = dict[str, str]
 
@@ -51,7 +56,7 @@ Part = tuple[list[Unit], list[Parent]]
 
 
 def build() -> dict[str, Part]:
-    """The registry, in three parts by name: `india`, `chhattisgarh`, `chhattisgarh-booths`."""
+    """Build the registry in three parts: `india`, `chhattisgarh`, `chhattisgarh-booths`."""
     return {"india": _india(), "chhattisgarh": _chhattisgarh(), "chhattisgarh-booths": _booths()}
 
 
@@ -74,8 +79,8 @@ def write_part(folder: Path, name: str, units: Iterable[Unit], parents: Iterable
             writer.writerows(rows)
 
 
-def source(name: str) -> list[Row]:
-    """The rows of a source."""
+def read_source(name: str) -> list[Row]:
+    """Read the rows of a source."""
     with (SOURCES / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
@@ -91,8 +96,8 @@ def assembly_code(row: Row) -> str:
 
 
 def _india() -> Part:
-    states = source("states")
-    place = _places()["state"][STATE]
+    states = read_source("states")
+    centroid = _centroids()["state"][STATE]
     units = [Unit("IN", "national", "India", "भारत")]
     for row in states:
         code = row["iso_code"].removeprefix("IN-")
@@ -104,16 +109,16 @@ def _india() -> Part:
                 row["name_hi"],
                 "",
                 "",
-                *(place if code == STATE else ("", "")),
+                *(centroid if code == STATE else ("", "")),
             )
         )
     return units, [Parent(unit.unit, "IN") for unit in units[1:]]
 
 
 def _chhattisgarh() -> Part:
-    places = _places()
+    centroids = _centroids()
     units, parents = [], []
-    for row in source("divisions"):
+    for row in read_source("divisions"):
         code = f"{STATE}-V-{row['code']}"
         units.append(
             Unit(
@@ -123,26 +128,26 @@ def _chhattisgarh() -> Part:
                 row["name_hi"],
                 "",
                 "",
-                *places["division"][row["code"]],
+                *centroids["division"][row["code"]],
             )
         )
         parents.append(Parent(code, STATE))
-    for row in source("districts"):
-        begins = _begins(row)
+    for row in read_source("districts"):
+        first_day = _first_day(row)
         units.append(
             Unit(
                 district_code(row),
                 "district",
                 row["name_en"],
                 row["name_hi"],
-                begins,
+                first_day,
                 "",
                 row["lat"],
                 row["lon"],
             )
         )
-        parents.append(Parent(district_code(row), f"{STATE}-V-{row['division_code']}", begins))
-    districts = {row["lgd_code"]: district_code(row) for row in source("districts")}
+        parents.append(Parent(district_code(row), f"{STATE}-V-{row['division_code']}", first_day))
+    districts = {row["lgd_code"]: district_code(row) for row in read_source("districts")}
     units += [
         Unit(
             assembly_code(row),
@@ -154,7 +159,7 @@ def _chhattisgarh() -> Part:
             row["lat"],
             row["lon"],
         )
-        for row in source("assemblies")
+        for row in read_source("assemblies")
     ]
     parents += [
         Parent(
@@ -163,29 +168,31 @@ def _chhattisgarh() -> Part:
             _open(row["valid_from"]),
             row["valid_to"],
         )
-        for row in source("assembly_district_history")
+        for row in read_source("assembly_district_history")
     ]
     return units, parents
 
 
 def _booths() -> Part:
-    districts = {row["lgd_code"]: row for row in source("districts")}
+    districts = {row["lgd_code"]: row for row in read_source("districts")}
     history, overlaps = defaultdict(list), defaultdict(list)
-    for row in source("assembly_district_history"):
+    for row in read_source("assembly_district_history"):
         history[row["ac_no"]].append(row)
-    for row in source("ac_district_overlap"):
+    for row in read_source("ac_district_overlap"):
         overlaps[row["ac_no"]].append(row)
     names = {
-        (row["ac_no"], int(row["booth_no"])): row["name_hi"] for row in source("booth_samples")
+        (row["ac_no"], int(row["booth_no"])): row["name_hi"] for row in read_source("booth_samples")
     }
     located: dict[str, dict[int, str]] = defaultdict(dict)
-    for row in source("booth_districts"):
+    for row in read_source("booth_districts"):
         located[row["ac_no"]][int(row["booth_no"])] = row["district_lgd"]
     units, parents = [], []
-    for assembly in source("assemblies"):
+    for assembly in read_source("assemblies"):
         shares = _shares(assembly, overlaps[assembly["ac_no"]])
         edges = {lgd: list(_edges(districts, history[assembly["ac_no"]], lgd)) for lgd in shares}
-        for number, lgd in enumerate(_numbered(shares, located[assembly["ac_no"]]), start=1):
+        for number, lgd in enumerate(
+            _assign_districts(shares, located[assembly["ac_no"]]), start=1
+        ):
             code = f"{assembly_code(assembly)}-B{number:04}"
             known = names.get((assembly["ac_no"], number))
             units.append(
@@ -201,16 +208,22 @@ def _booths() -> Part:
     return units, parents
 
 
-def _numbered(shares: dict[str, int], located: dict[int, str]) -> Iterator[str]:
-    """The district of booth 1, 2, …: where it is known to lie, else block by block. Every district keeps its count."""
-    taken = list(located.values())
-    blocks = iter([lgd for lgd, count in shares.items() for _ in range(count - taken.count(lgd))])
+def _assign_districts(shares: dict[str, int], located: dict[int, str]) -> Iterator[str]:
+    """Assign a district to booth 1, 2 and so on: the known one, else block by block.
+
+    Every district gets as many booths as `shares` says.
+    """
+    known = list(located.values())
+    blocks = iter([lgd for lgd, count in shares.items() for _ in range(count - known.count(lgd))])
     for number in range(1, sum(shares.values()) + 1):
         yield located[number] if number in located else next(blocks)
 
 
 def _shares(assembly: Row, overlaps: list[Row]) -> dict[str, int]:
-    """How many booths of a constituency lie in which district of today (LGD code), the nominal district first; reported counts before shares of the area."""
+    """Count the booths of a constituency in each present district (by LGD code).
+
+    The nominal district comes first. Reported counts take precedence over shares of the area.
+    """
     total = int(assembly["booths"])
     named = assembly["spans_districts"].split(";")
     others: dict[str, int] = {}
@@ -220,7 +233,7 @@ def _shares(assembly: Row, overlaps: list[Row]) -> dict[str, int]:
         share = float(row["area_share_approx"])
         if row["booths_reported"]:
             others[row["district_lgd_2023"]] = int(row["booths_reported"])
-        elif share >= LEAST_SHARE or row["district_lgd_2023"] in named:
+        elif share >= MIN_AREA_SHARE or row["district_lgd_2023"] in named:
             others[row["district_lgd_2023"]] = round(share * total)
     return {assembly["district_lgd_2023"]: total - sum(others.values()), **others}
 
@@ -228,11 +241,15 @@ def _shares(assembly: Row, overlaps: list[Row]) -> dict[str, int]:
 def _edges(
     districts: dict[str, Row], history: list[Row], today: str
 ) -> Iterator[tuple[str, str, str]]:
-    """The districts of a booth that lies in district `today` now: (unit code, first day, last day), from the constituency's moves and the day the district began.
+    """Derive the dated districts of a booth that now lies in district `today`.
 
-    A district that stood before the constituency moved kept its booths. One that began later took them from where the constituency's other booths were.
+    A district that existed before the constituency moved kept its booths. A district that was
+    created later took them from the district of the constituency's other booths.
+
+    Yields:
+        Unit code, first day and last day (ISO dates, empty if open).
     """
-    began = _begins(districts[today])
+    began = _first_day(districts[today])
     if not began:
         yield district_code(districts[today]), "", ""
         return
@@ -245,26 +262,26 @@ def _edges(
     yield district_code(districts[today]), began, ""
 
 
-def _begins(district: Row) -> str:
-    return district["effective_from"] if district["effective_from"] > MAP_BEGINS else ""
+def _first_day(district: Row) -> str:
+    return district["effective_from"] if district["effective_from"] > FIRST_MAP_DAY else ""
 
 
 def _open(day: str) -> str:
-    return "" if day == MAP_BEGINS else day
+    return "" if day == FIRST_MAP_DAY else day
 
 
 def _day_before(day: str) -> str:
     return (date.fromisoformat(day) - timedelta(days=1)).isoformat()
 
 
-def _places() -> dict[str, dict[str, tuple[str, str]]]:
-    places: dict[str, dict[str, tuple[str, str]]] = defaultdict(dict)
-    for row in source("centroids"):
-        places[row["level"]][STATE if row["level"] == "state" else row["code"]] = (
+def _centroids() -> dict[str, dict[str, tuple[str, str]]]:
+    centroids: dict[str, dict[str, tuple[str, str]]] = defaultdict(dict)
+    for row in read_source("centroids"):
+        centroids[row["level"]][STATE if row["level"] == "state" else row["code"]] = (
             row["lat"],
             row["lon"],
         )
-    return places
+    return centroids
 
 
 if __name__ == "__main__":

@@ -1,12 +1,16 @@
-"""A registry of India's size for scale tests: `python -m reference.national DIR`.
+"""Generate a registry of India's size for scale tests: `python -m reference.national DIR`.
 
-Real in it: the 36 states and territories, how many assemblies each has, and all of Chhattisgarh. Generated: everything else. It has the shapes that make a real
-registry hard: divisions in the larger states only, assemblies that reach into a neighbouring district, districts split off on a date with all that lies in them,
-some of them into another division.
+The 36 states and territories, their numbers of assemblies, and all of Chhattisgarh are real; the
+rest is generated. The registry has the shapes that make a real one hard: divisions in the larger
+states only, assemblies that reach into a neighbouring district, districts that are split off on a
+date with all units in them, some of them into another division.
 
-There are exactly 1,052,664 booths, the sum of `polling_stations_est` over all states (`SOURCES.md`). Five territories have no legislative assembly, so no assembly
-code and no booths here; each has one district. Their 2,118 booths, and what Chhattisgarh's estimate has above its 24,109 main stations, are spread over the 30
-other states in proportion to their estimates: a scale test needs the national total, and the states' figures are estimates anyway. Running the module shows both.
+There are exactly 1,052,664 booths, the sum of `polling_stations_est` over all states
+(`SOURCES.md`). Five territories have no legislative assembly, so they have no assembly code and no
+booths here, and one district each. Their 2,118 booths, and the excess of Chhattisgarh's estimate
+over its 24,109 main stations, are spread over the 30 other states in proportion to their estimates:
+a scale test needs the national total, and the states' figures are estimates anyway. Running the
+module prints both.
 """
 
 import argparse
@@ -20,30 +24,34 @@ from random import Random
 from typing import NamedTuple
 
 import reference
-from reference.build import STATE, Parent, Part, Row, Unit, source
+from reference.build import STATE, Parent, Part, Row, Unit, read_source
 
-ASSEMBLIES_A_DISTRICT = 5
-DISTRICTS_A_DIVISION = 6
-LEAST_DISTRICTS = 12
-"""A state with fewer districts has no divisions."""
-NEW_DISTRICTS = 0.12
-"""Share of the districts that are split off from the one before them within `SPLIT_DAYS`; in Chhattisgarh it was 5 of 33 in 2022."""
-FIRST_SPLIT, SPLIT_DAYS = date(2022, 1, 1), 730
-CROSSING = 1 / 6
-"""Share of the assemblies that reach into a neighbouring district, as in Chhattisgarh (`ac_district_overlap.csv`: 16 of 90)."""
+ASSEMBLIES_PER_DISTRICT = 5
+DISTRICTS_PER_DIVISION = 6
+# A state with fewer districts has no divisions.
+MIN_DISTRICTS_FOR_DIVISIONS = 12
+# Share of the districts that are split off from the one before them, on one of `SPLIT_DAYS` days
+# from `FIRST_SPLIT_DAY`. In Chhattisgarh it was 5 of 33 in 2022.
+SPLIT_SHARE = 0.12
+FIRST_SPLIT_DAY, SPLIT_DAYS = date(2022, 1, 1), 730
+# Share of the assemblies that reach into a neighbouring district, as in Chhattisgarh
+# (`ac_district_overlap.csv`: 16 of 90), and the range of the share of their booths there.
+CROSSING_SHARE = 1 / 6
 CROSSING_BOOTHS = (0.05, 0.5)
-UNEVEN = 0.25
-"""An assembly has up to this share more or fewer booths than its state's average."""
+# An assembly has up to this share more or fewer booths than the average of its state.
+BOOTHS_VARIATION = 0.25
 
 Progress = Callable[[int, int], None]
 
 
 def apportion(total: int, shares: Sequence[float]) -> list[int]:
-    """Whole counts that add up to `total`, as near as can be to the shares: the largest remainder method (Hamilton's).
+    """Split a total into integers in proportion to shares.
+
+    This is the largest remainder method (Hamilton's). Of equal remainders the earlier one wins.
 
     Args:
-        total: what is shared out, 0 or more.
-        shares: at least one, none negative, not all 0; they need not add up to 1. Of equal remainders the earlier share's wins.
+        total: 0 or more.
+        shares: at least one, none negative, not all 0; they need not add up to 1.
 
     Returns:
         One count for each share.
@@ -51,16 +59,16 @@ def apportion(total: int, shares: Sequence[float]) -> list[int]:
     whole = sum(shares)
     exact = [total * share / whole for share in shares]
     counts = [int(count) for count in exact]
-    by_remainder = sorted(range(len(shares)), key=lambda place: counts[place] - exact[place])
-    for place in by_remainder[: total - sum(counts)]:
-        counts[place] += 1
+    by_remainder = sorted(range(len(shares)), key=lambda index: counts[index] - exact[index])
+    for index in by_remainder[: total - sum(counts)]:
+        counts[index] += 1
     return counts
 
 
 def booths_by_state() -> dict[str, int]:
-    """State code → how many booths the registry has there; they add up to the sum of `polling_stations_est`."""
-    states = source("states")
-    chhattisgarh = sum(int(row["booths"]) for row in source("assemblies"))
+    """Booths in the registry by state code. Their sum is that of `polling_stations_est`."""
+    states = read_source("states")
+    chhattisgarh = sum(int(row["booths"]) for row in read_source("assemblies"))
     scaled = [row for row in states if int(row["assembly_constituencies"]) and _code(row) != STATE]
     national = sum(int(row["polling_stations_est"]) for row in states)
     counts = apportion(
@@ -74,18 +82,21 @@ def booths_by_state() -> dict[str, int]:
 
 
 def generate(directory: Path, *, seed: int = 1, progress: Progress | None = None) -> dict[str, int]:
-    """Write the registry: the files of the default one, and `generated.units.csv` and `generated.parents.csv` for the other states.
+    """Write the registry: the default files, and generated ones for the other states.
+
+    The generated files are `generated.units.csv` and `generated.parents.csv`.
 
     Args:
-        directory: made if it does not exist; files of the same names are replaced. About 140 MB.
+        directory: created if it does not exist; files with the same names are replaced. The files
+            have about 140 MB.
         seed: the same seed always gives the same bytes.
-        progress: is told, after each state, how many booths are written and how many there will be.
+        progress: called after each state with the booths written so far and the total.
 
     Returns:
         `booths_by_state()`.
 
     Raises:
-        OSError: the directory cannot be made or written.
+        OSError: the directory cannot be created or written.
     """
     booths = booths_by_state()
     done, total = booths[STATE], sum(booths.values())
@@ -106,7 +117,7 @@ def generate(directory: Path, *, seed: int = 1, progress: Progress | None = None
         )
         units.writerow(Unit._fields)
         parents.writerow(Parent._fields)
-        for row in source("states"):
+        for row in read_source("states"):
             if _code(row) == STATE:
                 continue
             state = _State(row, booths[_code(row)], Random(f"{seed} {_code(row)}"))
@@ -125,7 +136,7 @@ def _code(row: Row) -> str:
 
 
 class _Period(NamedTuple):
-    """One district on the days from `first` to `last`, ISO dates, both inclusive; empty is open."""
+    """Days in one district: ISO dates, both inclusive; an empty one is open."""
 
     district: str
     first: str = ""
@@ -136,11 +147,12 @@ class _District(NamedTuple):
     code: str
     start: str
     periods: tuple[_Period, ...]
-    """Where the units that lie in this district today lay on each day: before it existed, in the one that it was split off from."""
+    """The districts, over time, of the units that are in this district today: before it existed,
+    the district from which it was split off."""
 
 
 class _State:
-    """One generated state."""
+    """A generated state."""
 
     def __init__(self, row: Row, booths: int, rng: Random) -> None:
         self.code, self.name_en, self.name_hi = _code(row), row["name_en"], row["name_hi"]
@@ -148,25 +160,31 @@ class _State:
         self._rng = rng
         self._assemblies = int(row["assembly_constituencies"])
         self._districts = list(
-            self._draw_districts(max(1, round(self._assemblies / ASSEMBLIES_A_DISTRICT)))
+            self._draw_districts(max(1, round(self._assemblies / ASSEMBLIES_PER_DISTRICT)))
         )
 
     def parts(self) -> Iterator[Part]:
-        """Lines for units and parents, a piece at a time: divisions and districts, then each assembly with its booths."""
-        yield self._upper()
+        """Generate units and parents in parts.
+
+        The first part has divisions and districts, each further one an assembly with its booths.
+        """
+        yield self._generate_districts()
         if not self._assemblies:
             return
-        uneven = [self._rng.uniform(1 - UNEVEN, 1 + UNEVEN) for _ in range(self._assemblies)]
-        for place, booths in enumerate(apportion(self.booths, uneven)):
-            yield self._assembly(place, booths)
+        shares = [
+            self._rng.uniform(1 - BOOTHS_VARIATION, 1 + BOOTHS_VARIATION)
+            for _ in range(self._assemblies)
+        ]
+        for position, booths in enumerate(apportion(self.booths, shares)):
+            yield self._generate_assembly(position, booths)
 
     def _draw_districts(self, count: int) -> Iterator[_District]:
-        """Only every second district may be new, so that the one before it is old."""
+        """Draw districts. Only every second one may be split off, from the one before it."""
         before = ""
         for number in range(1, count + 1):
             code, start = f"{self.code}-D-{number:03d}", ""
-            if number % 2 == 0 and self._rng.random() < 2 * NEW_DISTRICTS:
-                day = FIRST_SPLIT + timedelta(days=self._rng.randrange(SPLIT_DAYS))
+            if number % 2 == 0 and self._rng.random() < 2 * SPLIT_SHARE:
+                day = FIRST_SPLIT_DAY + timedelta(days=self._rng.randrange(SPLIT_DAYS))
                 start = day.isoformat()
                 yield _District(
                     code,
@@ -180,12 +198,12 @@ class _State:
                 yield _District(code, start, (_Period(code),))
             before = code
 
-    def _upper(self) -> Part:
+    def _generate_districts(self) -> Part:
         units: list[Unit] = []
         parents: list[Parent] = []
-        divided = len(self._districts) >= LEAST_DISTRICTS
+        divided = len(self._districts) >= MIN_DISTRICTS_FOR_DIVISIONS
         if divided:
-            for number in range(1, (len(self._districts) - 1) // DISTRICTS_A_DIVISION + 2):
+            for number in range(1, (len(self._districts) - 1) // DISTRICTS_PER_DIVISION + 2):
                 code = self._division(number)
                 units.append(
                     Unit(
@@ -196,20 +214,22 @@ class _State:
                     )
                 )
                 parents.append(Parent(code, self.code))
-        for place, district in enumerate(self._districts):
+        for position, district in enumerate(self._districts):
             units.append(
                 Unit(
                     district.code,
                     "district",
-                    f"{self.name_en} district {place + 1}",
-                    f"{self.name_hi} जिला {place + 1}",
+                    f"{self.name_en} district {position + 1}",
+                    f"{self.name_hi} जिला {position + 1}",
                     district.start,
                 )
             )
             parents.append(
                 Parent(
                     district.code,
-                    self._division(place // DISTRICTS_A_DIVISION + 1) if divided else self.code,
+                    self._division(position // DISTRICTS_PER_DIVISION + 1)
+                    if divided
+                    else self.code,
                     district.start,
                 )
             )
@@ -218,14 +238,17 @@ class _State:
     def _division(self, number: int) -> str:
         return f"{self.code}-V-{number:02d}"
 
-    def _assembly(self, place: int, booths: int) -> Part:
-        """An assembly with its booths; the last ones lie in the neighbouring district if it crosses."""
-        number = place + 1
+    def _generate_assembly(self, position: int, booths: int) -> Part:
+        """Generate an assembly with its booths.
+
+        If it reaches into a neighbouring district, its last booths are there.
+        """
+        number = position + 1
         assembly = f"{self.code}-AC{number:03d}"
-        at = place * len(self._districts) // self._assemblies
+        at = position * len(self._districts) // self._assemblies
         home = self._districts[at]
         at_home, neighbour = booths, home
-        if len(self._districts) > 1 and self._rng.random() < CROSSING:
+        if len(self._districts) > 1 and self._rng.random() < CROSSING_SHARE:
             neighbour = self._districts[
                 at - 1
                 if at + 1 == len(self._districts) or (at and self._rng.random() < 1 / 2)
@@ -253,13 +276,13 @@ class _State:
 
 
 def main() -> int:
-    """Generate into the folder named on the command line, and show each state's booths beside its estimate."""
+    """Generate the registry, and print the booths of each state beside its estimate."""
     parser = argparse.ArgumentParser(
         prog="python -m reference.national",
         description="Write a registry of India's size for scale tests.",
     )
     parser.add_argument(
-        "directory", type=Path, help="where the files go; made if it does not exist"
+        "directory", type=Path, help="directory for the files; created if it does not exist"
     )
     parser.add_argument(
         "--seed",
@@ -269,7 +292,7 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     try:
-        booths = generate(arguments.directory, seed=arguments.seed, progress=_show)
+        booths = generate(arguments.directory, seed=arguments.seed, progress=_print_progress)
     except OSError as error:
         sys.stderr.write(f"cannot write the registry to {arguments.directory}: {error}\n")
         return 2
@@ -277,7 +300,7 @@ def main() -> int:
     line = "{:<42}{:>11}{:>11}{:>11}\n".format
     sys.stdout.write(line("state", "assemblies", "estimate", "generated"))
     assemblies, estimate = 0, 0
-    for row in source("states"):
+    for row in read_source("states"):
         assemblies += int(row["assembly_constituencies"])
         estimate += int(row["polling_stations_est"])
         code = _code(row)
@@ -293,7 +316,7 @@ def main() -> int:
     return 0
 
 
-def _show(done: int, total: int) -> None:
+def _print_progress(done: int, total: int) -> None:
     sys.stderr.write(f"\r{done:,} of {total:,} booths")
 
 

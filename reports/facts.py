@@ -1,4 +1,7 @@
-"""Reads the situation report from ClickHouse: everything as on the evening of a day, by the hierarchy of that day, and never from outside a scope."""
+"""Reads the situation report from ClickHouse.
+
+All figures are as at the end of a day, by the hierarchy of that day, and from within a scope.
+"""
 
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
@@ -16,14 +19,14 @@ from reports.situation import (
     Child,
     Overdue,
     Situation,
-    amounts,
-    basis_of,
-    compared,
-    curves,
-    daily,
-    metric_amounts,
-    milestone_lines,
-    summed,
+    amounts_by_day,
+    build_amounts,
+    build_curves,
+    build_metric_amounts,
+    build_milestone_lines,
+    compare_children,
+    find_basis,
+    sum_by_day,
 )
 from sinks import situation as tables
 from sinks.control_room import SILENT_DAYS, calls, defaulters
@@ -31,16 +34,16 @@ from sinks.forecast import forecasts
 from sinks.members import members
 from sinks.unusual import unusual_values
 
-MOST_DEFAULTERS, MOST_UNUSUAL = 50, 20
-"""A report holds so many; the page shows fewer."""
+# In the report's data; the page shows fewer.
+MAX_DEFAULTERS, MAX_UNUSUAL = 50, 20
 
 
 class FutureDayError(ValueError):
-    """Of a day that has not begun there is nothing to tell."""
+    """The day has not begun."""
 
 
 class OutOfScopeError(LookupError):
-    """The unit does not stand at or below the one whose subtree the reader may see, on that day."""
+    """On that day the unit is not at or below the one whose subtree the reader may see."""
 
 
 def read_situation(
@@ -51,18 +54,18 @@ def read_situation(
     within: str | None = None,
     contacts: bool = False,
 ) -> Situation:
-    """The report of a unit.
+    """Read the report of a unit.
 
     Args:
-        client: of any account; with `contacts` one that may read them.
+        client: of any account; with `contacts`, one that may read them.
         unit: a code.
         day: Asia/Kolkata; today if None.
         within: the unit whose subtree the reader may see; the unit itself if None.
-        contacts: whether to say whom to call.
+        contacts: include whom to call.
 
     Raises:
-        LookupError: there is no such unit.
-        OutOfScopeError: it is not within `within` on that day.
+        LookupError: the unit is not in the registry.
+        OutOfScopeError: the unit is not within `within` on that day.
         FutureDayError: the day lies in the future.
     """
     made_at = datetime.now(KOLKATA)
@@ -77,17 +80,17 @@ def read_situation(
         raise LookupError(msg)
     if not place.valid_from <= day <= place.valid_to:
         return Situation(
-            *_named(place), day=day, as_of=_evening(day, made_at), made_at=made_at, open=False
+            *_identity(place), day=day, as_of=_end_of_day(day, made_at), made_at=made_at, open=False
         )
     within = within or unit
     if within != unit and not tables.seen(client, [unit], within, day):
-        msg = f"{unit} does not stand at or below {within} on {day}"
+        msg = f"{unit} is not at or below {within} on {day}"
         raise OutOfScopeError(msg)
     return _read(client, place, day, made_at, within, contacts=contacts)
 
 
 def default_unit(client: Client) -> str:
-    """The state whose plan is in force; the nation if there are several or none."""
+    """The state whose plan is in force; the nation if there is none or more than one."""
     states = tables.planned_states(client)
     return states[0] if len(states) == 1 else "IN"
 
@@ -101,20 +104,20 @@ def _read(
     *,
     contacts: bool,
 ) -> Situation:
-    unit, as_of = place.unit, _evening(day, made_at)
+    unit, as_of = place.unit, _end_of_day(day, made_at)
     child_level = CHILD_LEVEL.get(place.level)
     level = child_level or "booth"
     standings = tables.standings(client, unit, as_of, child_level=level, within=within)
-    milestones = milestone_lines(
+    milestones = build_milestone_lines(
         tables.planned(client, state_of(unit) or ""),
         standings,
         {one.milestone: one for one in forecasts(client, unit, as_of)},
         day,
     )
-    basis = basis_of(standings)
-    weighed = [one for one in standings if one.passed or basis == "everything"]
-    done = sum(one.units for one in weighed if one.state.startswith("done"))
-    expected = sum(one.units for one in weighed)
+    basis = find_basis(standings)
+    counted = [one for one in standings if one.passed or basis == "everything"]
+    done = sum(one.units for one in counted if one.state.startswith("done"))
+    expected = sum(one.units for one in counted)
     activity = tables.booth_activity(
         client, unit, as_of, days=SILENT_DAYS, child_level=level, within=within
     )
@@ -125,12 +128,12 @@ def _read(
         if child_level
         else {}
     )
-    children = compared(below, standings, activity, basis)
+    children = compare_children(below, standings, activity, basis)
     figures = tables.day_figures(
         client, unit, day - timedelta(days=max(USUAL_DAYS, MEMBER_DAYS)), day, within=within
     )
     to_date = tables.to_date(client, unit, day, within=within)
-    found = defaulters(client, unit, as_of, limit=MOST_DEFAULTERS, within=within)
+    found = defaulters(client, unit, as_of, limit=MAX_DEFAULTERS, within=within)
     whom = calls(client, found) if contacts else [None] * len(found)
     unusual = unusual_values(client, unit, day, day)
     if within != unit:
@@ -138,7 +141,7 @@ def _read(
         unusual = [one for one in unusual if one.unit in seen]
     overdue = sum(one.overdue for one in milestones)
     return Situation(
-        *_named(place),
+        *_identity(place),
         day=day,
         as_of=as_of,
         made_at=made_at,
@@ -150,13 +153,13 @@ def _read(
         share=done / expected if expected else None,
         newly_done=sum(one.newly_done for one in milestones),
         milestones=milestones,
-        amounts=amounts(figures, to_date, day),
-        metrics=metric_amounts(tables.metrics(client), figures, to_date, day),
+        amounts=build_amounts(figures, to_date, day),
+        metrics=build_metric_amounts(tables.metrics(client), figures, to_date, day),
         usual_days=USUAL_DAYS,
         booths=_booths(activity),
-        curves=curves(milestones, standings, day),
+        curves=build_curves(milestones, standings, day),
         members=next((one for one in members(client, unit, as_of) if one.members), None),
-        member_days=daily(summed(figures, FLOWS["members"]), day, MEMBER_DAYS),
+        member_days=amounts_by_day(sum_by_day(figures, FLOWS["members"]), day, MEMBER_DAYS),
         child_level=child_level,
         children=children,
         compared_children=len([one for one in children if one.share is not None]),
@@ -165,13 +168,13 @@ def _read(
         areas=_areas(client, place, as_of, children),
         defaulters=[Overdue(one, call) for one, call in zip(found, whom, strict=True)],
         more_defaulters=overdue - len(found),
-        unusual=unusual[:MOST_UNUSUAL],
-        more_unusual=len(unusual[MOST_UNUSUAL:]),
+        unusual=unusual[:MAX_UNUSUAL],
+        more_unusual=len(unusual[MAX_UNUSUAL:]),
         age=tables.age(client, unit, as_of, within=within),
     )
 
 
-def _evening(day: date, now: datetime) -> datetime:
+def _end_of_day(day: date, now: datetime) -> datetime:
     return (
         now
         if day == now.date()
@@ -182,7 +185,7 @@ def _evening(day: date, now: datetime) -> datetime:
 def _areas(
     client: Client, place: tables.Place, as_of: datetime, children: Sequence[Child]
 ) -> dict[str, str]:
-    """Assembly → child. Where assemblies are the children each is its own, with all its booths; the nation and an assembly have no map."""
+    """Assembly → the child that contains it; empty for the nation and assemblies, without a map."""
     if place.level == "district":
         return {child.unit: child.unit for child in children}
     return (
@@ -201,7 +204,7 @@ def _booths(activity: Sequence[tables.Activity]) -> Booths | None:
     return Booths(SILENT_DAYS, active, zero, silent) if active + zero + silent else None
 
 
-def _named(place: tables.Place) -> tuple[str, Level, str, str, date | None, date | None]:
+def _identity(place: tables.Place) -> tuple[str, Level, str, str, date | None, date | None]:
     first = None if place.valid_from == date_of(FIRST_DAY) else place.valid_from
     last = None if place.valid_to == date_of(LAST_DAY) else place.valid_to
     return place.unit, place.level, place.name_en, place.name_hi, first, last

@@ -1,4 +1,7 @@
-"""Noto Sans Devanagari, cut down to what a page needs and put into the page, so that it looks the same on every device and asks nobody for anything."""
+"""Noto Sans Devanagari, subset to the characters of a page and embedded in it.
+
+So a page looks the same on every device and loads nothing.
+"""
 
 from base64 import b64encode
 from collections.abc import Set as AbstractSet
@@ -10,19 +13,23 @@ from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTFont
 from markupsafe import Markup
 
+# Part of the typeface → family name. Two names, because WeasyPrint mixes up fonts that have the
+# same name and weight.
 FAMILIES = {"latin": "Noto Sans Devanagari Latin", "devanagari": "Noto Sans Devanagari"}
-"""Part of the typeface → its family's name here. Two names, because WeasyPrint takes fonts of one name and weight for one font."""
 _FONTS = Path(__file__).parent / "fonts"
 _WEIGHTS = (400, 700)
-_SCRIPTS = {
+# Part → `unicode-range` of its `@font-face`.
+_UNICODE_RANGES = {
     "devanagari": (
         "U+0900-097F,U+1CD0-1CF9,U+200C-200D,U+20A8,U+20B9,U+20F0,U+25CC,U+A830-A839,U+A8E0-A8FF"
     ),
     "latin": (
-        "U+0000-00FF,U+0131,U+0152-0153,U+02BB-02BC,U+02C6,U+02DA,U+02DC,U+2000-200B,U+200E-206F,U+20AC,U+2122,U+2191,U+2193,U+2212,U+2215"
+        "U+0000-00FF,U+0131,U+0152-0153,U+02BB-02BC,U+02C6,U+02DA,U+02DC,U+2000-200B,U+200E-206F,"
+        "U+20AC,U+2122,U+2191,U+2193,U+2212,U+2215"
     ),
 }
-"""Part → the characters it is there for."""
+# Characters that every subset has, so that most pages share one: subsetting takes longer than the
+# rest of a page.
 _COMMON = {
     "latin": frozenset(range(0x20, 0x7F)),
     "devanagari": frozenset(
@@ -31,53 +38,52 @@ _COMMON = {
             *range(0x905, 0x93A),
             *range(0x93C, 0x94E),
             *range(0x958, 0x960),
-            0x964,
-            0x965,
-            0x200C,
-            0x200D,
-            0x25CC,
+            *(0x964, 0x965, 0x200C, 0x200D, 0x25CC),
         ]
     ),
 }
-"""Always kept, so that most pages share one cut font: cutting takes longer than all the rest of a page."""
-_SHARED = frozenset([0x20, 0xA0, 0x200C, 0x200D, 0x25CC])
-"""In both parts, and by themselves no reason for one."""
+# Characters in both parts, which alone do not require either.
+_IN_BOTH = frozenset([0x20, 0xA0, 0x200C, 0x200D, 0x25CC])
 
 
 def font_faces(text: str) -> Markup:
-    """`@font-face` rules for a text, of both weights: what the language of a script commonly needs and whatever else is used; all ligatures, conjuncts and mark positions of it."""
+    """`@font-face` rules for a text, in both weights.
+
+    Each font has the common characters of its script and the others that the text uses, with all
+    ligatures, conjuncts and mark positions.
+    """
     used = frozenset(map(ord, text))
     faces = [
         _face(script, weight, (used | _COMMON[script]) & available)
-        for script in _SCRIPTS
+        for script in _UNICODE_RANGES
         for weight in _WEIGHTS
-        if (available := _characters(script, weight)) & used - _SHARED
+        if (available := _characters(script, weight)) & used - _IN_BOTH
     ]
     return Markup("\n").join(faces)
 
 
 def _face(script: str, weight: int, characters: AbstractSet[int]) -> Markup:
-    data = b64encode(_cut(script, weight, frozenset(characters))).decode()
+    data = b64encode(_subset(script, weight, frozenset(characters))).decode()
     rule = (
-        '@font-face {{ font-family: "{}"; font-weight: {}; src: url("data:font/woff2;base64,{}")'
-        ' format("woff2"); unicode-range: {} }}'
+        '@font-face {{ font-family: "{}"; font-weight: {}; src:'
+        ' url("data:font/woff2;base64,{}") format("woff2"); unicode-range: {} }}'
     )
     return Markup(rule).format(  # noqa: S704
         Markup(FAMILIES[script]),  # noqa: S704
         weight,
         Markup(data),  # noqa: S704
-        Markup(_SCRIPTS[script]),  # noqa: S704
+        Markup(_UNICODE_RANGES[script]),  # noqa: S704
     )
 
 
 @lru_cache(maxsize=16)
-def _cut(script: str, weight: int, characters: frozenset[int]) -> bytes:
+def _subset(script: str, weight: int, characters: frozenset[int]) -> bytes:
     options = Options()
     options.flavor = "woff2"
     options.layout_features = ["*"]
     options.notdef_outline = True
     options.hinting = False
-    with _opened(script, weight) as font:
+    with _open_font(script, weight) as font:
         subsetter = Subsetter(options)
         subsetter.populate(unicodes=characters)
         subsetter.subset(font)
@@ -89,9 +95,9 @@ def _cut(script: str, weight: int, characters: frozenset[int]) -> bytes:
 
 @lru_cache
 def _characters(script: str, weight: int) -> frozenset[int]:
-    with _opened(script, weight) as font:
+    with _open_font(script, weight) as font:
         return frozenset(font.getBestCmap())
 
 
-def _opened(script: str, weight: int) -> TTFont:
+def _open_font(script: str, weight: int) -> TTFont:
     return TTFont(_FONTS / f"noto-sans-devanagari-{script}-{weight}-normal.woff2")

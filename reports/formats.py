@@ -1,15 +1,15 @@
-"""One report in the form that is asked for."""
+"""The formats of a report, and the function that renders one."""
 
 from typing import Literal, get_args
 
 import orjson
 
-from reports.labels import Tongue
+from reports.labels import Lang
 from reports.situation import Situation
 
-Form = Literal["html", "pdf", "xlsx", "png", "json"]
-FORMS: tuple[Form, ...] = get_args(Form)
-MEDIA_TYPES: dict[Form, str] = {
+Format = Literal["html", "pdf", "xlsx", "png", "json"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+MEDIA_TYPES: dict[Format, str] = {
     "json": "application/json",
     "html": "text/html; charset=utf-8",
     "pdf": "application/pdf",
@@ -18,23 +18,22 @@ MEDIA_TYPES: dict[Form, str] = {
 }
 
 
-def rendered(situation: Situation, form: Form, tongue: Tongue) -> bytes:
-    """The report as a file's content. JSON and XLSX have both languages always.
+def render(situation: Situation, format_: Format, lang: Lang) -> bytes:
+    """Render a report as a file's content. JSON and XLSX always have both languages.
 
     Raises:
         MissingLibraryError: PDF and PNG need a system library that is missing.
     """
-    # each form's libraries are loaded when it is asked for: the others do not wait for them
-    if form == "json":
+    # a format's libraries are imported when it is rendered: other formats do not need them
+    if format_ == "json":
         return orjson.dumps(situation)
-    if form == "xlsx":
-        from reports.workbook import workbook
+    if format_ == "xlsx":
+        from reports.workbook import build_workbook
 
-        return workbook(situation)
-    from reports import page
-    from reports import pdf as paper
+        return build_workbook(situation)
+    from reports import page, pdf
 
-    if form == "png":
-        return paper.png(page.card(situation, tongue), page.CARD_SIZE[0])
-    html = page.page(situation, tongue)
-    return html.encode() if form == "html" else paper.pdf(html)
+    if format_ == "png":
+        return pdf.render_png(page.render_card(situation, lang), page.CARD_SIZE[0])
+    html = page.render_page(situation, lang)
+    return html.encode() if format_ == "html" else pdf.render_pdf(html)

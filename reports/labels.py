@@ -1,6 +1,7 @@
-"""What the report says, in Hindi and English side by side, and numbers and dates as India writes them. Pure.
+"""The report's texts in Hindi and English, and numbers and dates as they are written in India.
 
-Digits are international in Hindi too, as Article 343 of the Constitution has it for official use.
+Pure. Hindi texts use international digits too: Article 343 of the Constitution prescribes them for
+official use.
 """
 
 from collections.abc import Mapping
@@ -13,10 +14,14 @@ from markupsafe import Markup
 from pravah.days import KOLKATA
 from schemas.contacts import Language
 
-Tongue = Literal["hi", "en", "both"]
-TONGUES: tuple[Tongue, ...] = get_args(Tongue)
+Lang = Literal["hi", "en", "both"]
+LANGS: tuple[Lang, ...] = get_args(Lang)
 
-_ALL_OF: dict[Tongue, tuple[Language, ...]] = {"hi": ("hi",), "en": ("en",), "both": ("hi", "en")}
+_LANGUAGES_OF: dict[Lang, tuple[Language, ...]] = {
+    "hi": ("hi",),
+    "en": ("en",),
+    "both": ("hi", "en"),
+}
 _MONTHS: dict[Language, tuple[str, ...]] = {
     "hi": (
         "जनवरी",
@@ -48,6 +53,7 @@ _MONTHS: dict[Language, tuple[str, ...]] = {
     ),
 }
 
+# Key → Hindi, English. Names in braces are replaced by values.
 PHRASES: dict[str, tuple[str, str]] = {
     "report": ("स्थिति रिपोर्ट", "Situation report"),
     "evening_of": ("{day} की शाम तक", "as on the evening of {day}"),
@@ -77,7 +83,7 @@ PHRASES: dict[str, tuple[str, str]] = {
         "इस इकाई के लिए कोई लक्ष्य नहीं है।",
         "No milestone is expected of this unit.",
     ),
-    "not_open": ("{day} को {name} इकाई नहीं थी।", "{name} was no open unit on {day}."),
+    "not_open": ("{day} को {name} इकाई नहीं थी।", "{name} was not open on {day}."),
     "span_from": ("{day} से खुली।", "Open from {day}."),
     "span_to": ("{day} तक खुली।", "Open until {day}."),
     "deadline": ("अंतिम तिथि", "Deadline"),
@@ -92,7 +98,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     "expected": ("कुल", "expected"),
     "share": ("पूरा", "done"),
     "done": ("पूरे", "done"),
-    "known_late": ("समय पर हुआ, सूचना बाद में", "on time, told of late"),
+    "known_late": ("समय पर हुआ, सूचना बाद में", "on time, reported late"),
     "forecast": ("अनुमान", "Forecast"),
     "forecast_one": ("मौजूदा गति से {share}: {day} तक", "At this pace {share} by {day}"),
     "forecast_band": (
@@ -109,7 +115,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     ),
     "too_little_pace": (
         "{share} कब तक: कहने के लिए अभी कम सूचना",
-        "When {share}: too little to say",
+        "When {share}: too little data",
     ),
     "milestone": ("लक्ष्य", "Milestone"),
     # since yesterday
@@ -154,12 +160,12 @@ PHRASES: dict[str, tuple[str, str]] = {
     ),
     "booths_reporting": (
         "{days} दिनों में बूथ: {active} सक्रिय, {zero} ने शून्य बताया, {silent} मौन",
-        "Booths in {days} days: {active} active, {zero} told of zero, {silent} silent",
+        "Booths in {days} days: {active} active, {zero} reported zero, {silent} silent",
     ),
     "unusual": ("जाँचने योग्य असामान्य आँकड़े", "Unusual values to check"),
     "unusual_count": (
         "{count} आँकड़े सामान्य से बहुत अलग हैं; वे गिने गए हैं।",
-        "{count} values stand out from what is usual; they count.",
+        "{count} values are far from usual; they count.",
     ),
     "usually": ("सामान्यतः {usual}", "usually {usual}"),
     # charts
@@ -207,12 +213,12 @@ PHRASES: dict[str, tuple[str, str]] = {
     "no_defaulters": ("कोई बकाया नहीं है।", "Nobody is overdue."),
     "defaulters_order": (
         "पहले वे, जिन पर सबसे अधिक काम रुके हैं",
-        "Those first that most waits for",
+        "Those that block most come first",
     ),
     "overdue_days": ("{count} दिन से बकाया", "{count} days overdue"),
     "days_overdue": ("बकाया दिन", "Days overdue"),
-    "blocks": ("इस पर {count} काम रुके हैं", "{count} more wait for it"),
-    "waiting": ("रुके काम", "Waiting for it"),
+    "blocks": ("इस पर {count} काम रुके हैं", "blocks {count} more"),
+    "waiting": ("रुके काम", "Blocked"),
     "last_report": ("अंतिम सूचना", "Last report"),
     "never": ("कभी नहीं", "never"),
     "responsible": ("ज़िम्मेदार", "Responsible"),
@@ -231,19 +237,24 @@ PHRASES: dict[str, tuple[str, str]] = {
     "made_at": ("रिपोर्ट बनी", "Report made"),
     "how_made": ("आँकड़े कैसे बने", "How the figures were made"),
     "how_made_text": (
-        """हर घटना एक बार गिनी जाती है; सुधार और वापसी लागू होते हैं। हर दिन की इकाइयाँ और सीमाएँ उसी दिन की हैं। समय पर वही है जो अंतिम तिथि तक हुआ, चाहे सूचना बाद में आई हो।
-        तुलना में केवल वे लक्ष्य हैं जिनकी अंतिम तिथि बीत चुकी है।""",
-        """Each event counts once; corrections and retractions apply. Units and boundaries of each day are those of that day. On time is what happened by the deadline, even if it
-        was told of later. Units are compared by the milestones whose deadline has passed.""",
+        (
+            "हर घटना एक बार गिनी जाती है; सुधार और वापसी लागू होते हैं। हर दिन की इकाइयाँ और सीमाएँ उसी"
+            " दिन की हैं। समय पर वही है जो अंतिम तिथि तक हुआ, चाहे सूचना बाद में आई हो। तुलना में केवल"
+            " वे लक्ष्य हैं जिनकी अंतिम तिथि बीत चुकी है।"
+        ),
+        (
+            "Each event counts once; corrections and retractions apply. Units and boundaries of each day"
+            " are those of that day. On time is what happened by the deadline, even if it was reported"
+            " later. Units are compared by the milestones whose deadline has passed."
+        ),
     ),
     "figures": ("आँकड़े", "Figures"),
     "metric": ("सूचक", "Metric"),
 }
-"""Key → Hindi, English. Words in braces are filled in."""
 
 
-def indian(number: float) -> str:
-    """A number in Indian grouping: 1,23,45,678; fractions are rounded to the nearest whole."""
+def format_number(number: float) -> str:
+    """A number in Indian grouping, such as 1,23,45,678, rounded to the nearest integer."""
     whole = round(number)
     sign, digits = ("-" if whole < 0 else ""), str(abs(whole))
     head, tail = digits[:-3], digits[-3:]
@@ -254,8 +265,8 @@ def indian(number: float) -> str:
     return sign + ",".join([*reversed(pairs), tail])
 
 
-def percent(share: float, digits: int = 1) -> str:
-    """A share as per cent; never 100 unless it is whole, never 0 unless it is nothing."""
+def format_percent(share: float, digits: int = 1) -> str:
+    """A share as per cent: 100 only if it is 1, and 0 only if it is 0."""
     rounded = round(share * 100, digits)
     if 0 < share < 1:
         least = 10.0**-digits
@@ -263,68 +274,71 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{rounded:.{digits}f}%"
 
 
-def written_day(day: date, language: Language) -> str:
-    """A day such as 20 जून 2022, 20 June 2022."""
+def format_day(day: date, language: Language) -> str:
+    """A day, such as 20 जून 2022 or 20 June 2022."""
     return f"{day.day} {_MONTHS[language][day.month - 1]} {day.year}"
 
 
-def written_instant(instant: datetime, language: Language) -> str:
+def format_instant(instant: datetime, language: Language) -> str:
     """An instant in Asia/Kolkata, to the minute."""
     local = instant.astimezone(KOLKATA)
-    return f"{written_day(local.date(), language)}, {local:%H:%M}"
+    return f"{format_day(local.date(), language)}, {local:%H:%M}"
 
 
 @dataclass(frozen=True)
-class Words:
-    """A way to say things: in Hindi, in English, or both, Hindi first."""
+class Labels:
+    """Texts in Hindi, in English, or in both with Hindi first."""
 
-    tongue: Tongue
+    lang: Lang
 
     @property
     def languages(self) -> tuple[Language, ...]:
-        """Which."""
-        return _ALL_OF[self.tongue]
+        """The languages of the texts."""
+        return _LANGUAGES_OF[self.lang]
 
     @property
-    def each(self) -> tuple["Words", ...]:
-        """One of each language, for lines of their own."""
-        return tuple(Words(language) for language in self.languages)
+    def each(self) -> tuple["Labels", ...]:
+        """The same for each language alone, for texts on lines of their own."""
+        return tuple(Labels(language) for language in self.languages)
 
     def say(self, key: str, /, **values: object) -> Markup:
-        """A phrase as HTML, each language in an element that says so. Days, instants and whole numbers among the values are written out; the values are escaped."""
+        """A phrase as HTML, each language in an element with its `lang`.
+
+        Days, instants and numbers among the values are formatted; all values are escaped.
+        """
         return self._beside(
             {language: phrase(key, language, **values) for language in self.languages}
         )
 
     def name(self, of: object, prefix: str = "name") -> Markup:
-        """The names that something has as `<prefix>_hi` and `<prefix>_en`."""
+        """The names in an object's attributes `<prefix>_hi` and `<prefix>_en`."""
         return self._beside(
             {language: str(getattr(of, f"{prefix}_{language}")) for language in self.languages}
         )
 
     def day(self, day: date) -> Markup:
-        """A day."""
-        return self._beside({language: written_day(day, language) for language in self.languages})
+        """A day, formatted."""
+        return self._beside({language: format_day(day, language) for language in self.languages})
 
     def instant(self, instant: datetime) -> Markup:
-        """An instant."""
+        """An instant, formatted."""
         return self._beside(
-            {language: written_instant(instant, language) for language in self.languages}
+            {language: format_instant(instant, language) for language in self.languages}
         )
 
     def pair(self, key: str) -> tuple[str, str]:
-        """A phrase in Hindi and English, to be put into another."""
+        """A phrase in Hindi and English, as a value for another phrase."""
         return PHRASES[key]
 
     def beside(self, hindi: str, english: str) -> Markup:
-        """A text that is there in both."""
+        """A text that is given in both languages."""
         return self._beside(
             {language: hindi if language == "hi" else english for language in self.languages}
         )
 
     def _beside(self, texts: Mapping[Language, str]) -> Markup:
         first, *rest = texts.items()
-        if rest and rest[0][1] == first[1]:  # a code or a number: once is enough
+        if rest and rest[0][1] == first[1]:  # a code or a number
             rest = []
         beside = [
             Markup('<span lang="{}" class="t">{}</span>').format(language, text)
@@ -336,21 +350,21 @@ class Words:
 def phrase(key: str, language: Language, /, **values: object) -> str:
     """A phrase in one language, as plain text."""
     text = PHRASES[key][0 if language == "hi" else 1]
-    return text.format(**{name: _filled(value, language) for name, value in values.items()})
+    return text.format(**{name: _format_value(value, language) for name, value in values.items()})
 
 
-def _filled(value: object, language: Language) -> str:
+def _format_value(value: object, language: Language) -> str:
     if isinstance(value, datetime):
-        return written_instant(value, language)
+        return format_instant(value, language)
     if isinstance(value, date):
-        return written_day(value, language)
+        return format_day(value, language)
     if isinstance(value, int | float):
-        return indian(value)
-    if isinstance(value, tuple):  # the same in Hindi and English
+        return format_number(value)
+    if isinstance(value, tuple):  # Hindi, English
         return str(value[0 if language == "hi" else 1])
     return str(value)
 
 
 def heading(key: str) -> str:
-    """A phrase in both languages as plain text, for a table's heading."""
+    """A phrase in both languages as plain text, for a heading."""
     return " · ".join(PHRASES[key])

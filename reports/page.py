@@ -1,4 +1,7 @@
-"""The report as one page of HTML for a phone, which also prints on A4, and as a card. Neither asks for anything from outside."""
+"""The report as HTML: a page for a phone, which also prints on A4, and a card to forward.
+
+Neither loads anything from outside.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,16 +16,18 @@ import reference
 from pravah.units import state_of
 from reports.charts import CURVE_COLOURS, Map, bars, choropleth, trend
 from reports.fonts import font_faces
-from reports.labels import Tongue, Words, indian, percent
+from reports.labels import Labels, Lang, format_number, format_percent
 from reports.situation import Child, MilestoneLine, Situation
 from sinks.forecast import SHARE
 
-SHOWN_CHILDREN, SHOWN_DEFAULTERS, SHOWN_UNUSUAL = 5, 6, 3
-CARD_MILESTONES, CARD_CHILDREN = 9, 3
+MAX_CHILDREN, MAX_DEFAULTERS, MAX_UNUSUAL = 5, 6, 3
+MAX_CARD_MILESTONES, MAX_CARD_CHILDREN = 9, 3
+# Pixels; upright, since messengers show such an image whole.
 CARD_SIZE = (1080, 1350)
-"""Pixels of the card: upright, as messengers show it whole."""
 STATES = ("done_on_time", "done_late", "overdue", "due")
-_FONTS = Markup("/* fonts */")
+
+_MIN_CHILDREN_ON_MAP = 2
+_FONTS_PLACEHOLDER = Markup("/* fonts */")
 
 _TEMPLATES = Environment(
     loader=PackageLoader("reports"),
@@ -31,37 +36,37 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
     autoescape=True,
 )
-_TEMPLATES.globals.update(indian=indian, percent=percent)
+_TEMPLATES.globals.update(number=format_number, percent=format_percent)
 
 
 @dataclass(frozen=True)
-class Shown:
-    """Of the children: the furthest ahead and the furthest behind, or all if they are few."""
+class Ranking:
+    """The children furthest ahead and furthest behind, or all if they are few."""
 
     best: list[Child]
     worst: list[Child]
+    """The furthest behind first; empty if `best` has all."""
 
     @classmethod
-    def of(cls, children: Sequence[Child], most: int) -> "Shown":
-        """So many of each, of those of whom anything is expected; the furthest behind first."""
+    def of(cls, children: Sequence[Child], limit: int) -> "Ranking":
+        """At most `limit` children of each kind, of those from which anything is expected."""
         compared = [child for child in children if child.share is not None]
-        if len(compared) <= 2 * most:
+        if len(compared) <= 2 * limit:
             return cls(list(compared), [])
-        return cls(list(compared[:most]), list(reversed(compared[-most:])))
+        return cls(list(compared[:limit]), list(reversed(compared[-limit:])))
 
 
-def page(situation: Situation, tongue: Tongue) -> str:
-    """The page."""
-    map_ = _map(situation)
+def render_page(situation: Situation, lang: Lang) -> str:
+    """Render the page."""
     usual = next((one.usual for one in situation.amounts if one.figure == "members"), None)
-    return _rendered(
+    return _render(
         "page.html",
         situation,
-        tongue,
-        shown=Shown.of(situation.children, SHOWN_CHILDREN),
-        defaulters=situation.defaulters[:SHOWN_DEFAULTERS],
-        more=situation.overdue - len(situation.defaulters[:SHOWN_DEFAULTERS]),
-        unusual=situation.unusual[:SHOWN_UNUSUAL],
+        lang,
+        shown=Ranking.of(situation.children, MAX_CHILDREN),
+        defaulters=situation.defaulters[:MAX_DEFAULTERS],
+        more=situation.overdue - len(situation.defaulters[:MAX_DEFAULTERS]),
+        unusual=situation.unusual[:MAX_UNUSUAL],
         unusual_count=len(situation.unusual) + situation.more_unusual,
         metrics={one.metric: one for one in situation.metrics},
         trend=trend(situation.curves, situation.day) if situation.curves else None,
@@ -71,46 +76,45 @@ def page(situation: Situation, tongue: Tongue) -> str:
             if any(one.amount is not None for one in situation.member_days)
             else None
         ),
-        map=map_,
+        map=_map(situation),
     )
 
 
-def card(situation: Situation, tongue: Tongue) -> str:
-    """The card: the essentials, in type that can be read on a phone."""
-    shown = Shown.of(situation.children, CARD_CHILDREN)
-    return _rendered(
+def render_card(situation: Situation, lang: Lang) -> str:
+    """Render the card: the essentials in type that is legible on a phone."""
+    return _render(
         "card.html",
         situation,
-        tongue,
-        shown=shown,
-        milestones=_telling(situation.milestones),
+        lang,
+        shown=Ranking.of(situation.children, MAX_CARD_CHILDREN),
+        milestones=_most_open(situation.milestones),
         size=CARD_SIZE,
     )
 
 
-def _rendered(template: str, situation: Situation, tongue: Tongue, **values: Any) -> str:
-    words = Words(tongue)
+def _render(template: str, situation: Situation, lang: Lang, **values: Any) -> str:
+    labels = Labels(lang)
     html = _TEMPLATES.get_template(template).render(
         s=situation,
-        w=words,
-        say=words.say,
+        w=labels,
+        say=labels.say,
         states=STATES,
-        goal=percent(SHARE, digits=0),
-        fonts=_FONTS,
+        goal=format_percent(SHARE, digits=0),
+        fonts=_FONTS_PLACEHOLDER,
         **values,
     )
-    return html.replace(_FONTS, font_faces(html), 1)
+    return html.replace(_FONTS_PLACEHOLDER, font_faces(html), 1)
 
 
-def _telling(milestones: Sequence[MilestoneLine]) -> list[MilestoneLine]:
-    """Those that fit on the card: where most is open, in the plan's order."""
-    most = sorted(milestones, key=lambda one: -(one.overdue + one.due))[:CARD_MILESTONES]
-    return [one for one in milestones if one in most]
+def _most_open(milestones: Sequence[MilestoneLine]) -> list[MilestoneLine]:
+    """The milestones that fit on the card: those with most units open, in the plan's order."""
+    chosen = sorted(milestones, key=lambda one: -(one.overdue + one.due))[:MAX_CARD_MILESTONES]
+    return [one for one in milestones if one in chosen]
 
 
 def _map(situation: Situation) -> Map | None:
     boundaries = _boundaries(state_of(situation.unit) or "")
-    if boundaries is None or len(situation.children) < 2:  # noqa: PLR2004
+    if boundaries is None or len(situation.children) < _MIN_CHILDREN_ON_MAP:
         return None
     return choropleth(
         boundaries, situation.areas, {child.unit: child.share for child in situation.children}

@@ -1,4 +1,7 @@
-"""HTML to PDF and PNG, by WeasyPrint and PDFium. Both libraries keep state of their own, so one rendering runs at a time."""
+"""HTML to PDF and PNG by WeasyPrint and PDFium.
+
+Both libraries keep global state, so one document is rendered at a time.
+"""
 
 import logging
 import threading
@@ -9,32 +12,39 @@ from typing import Any
 
 from pravah.errors import PravahError
 
+# System libraries that WeasyPrint loads, by their Debian packages.
 DEBIAN_PACKAGES = ("libpango-1.0-0", "libpangoft2-1.0-0", "libharfbuzz-subset0")
-"""What WeasyPrint needs beside its Python packages."""
 
-_ONE_AT_A_TIME = threading.Lock()
-_POINTS_PER_PIXEL = 0.75
+_RENDERING = threading.Lock()
 
 
 class MissingLibraryError(PravahError):
-    """A system library is missing; the message names the packages that bring it."""
+    """A system library is missing; the message names the packages that contain it."""
 
 
-def pdf(html: str) -> bytes:
-    """Pages as its print style says. The page may not ask for anything from outside."""
-    weasyprint = _weasyprint()
-    with _ONE_AT_A_TIME:
+def render_pdf(html: str) -> bytes:
+    """Render a document in its print style. It cannot load anything from outside.
+
+    Raises:
+        MissingLibraryError: a system library is missing.
+    """
+    weasyprint = _import_weasyprint()
+    with _RENDERING:
         fetcher = weasyprint.URLFetcher(allowed_protocols={"data"})
         return bytes(weasyprint.HTML(string=html, url_fetcher=fetcher).write_pdf())
 
 
-def png(html: str, width: int) -> bytes:
-    """The first page as an image so many pixels wide."""
+def render_png(html: str, width: int) -> bytes:
+    """Render a document's first page as an image of a width in pixels.
+
+    Raises:
+        MissingLibraryError: a system library is missing.
+    """
     import pypdfium2
 
-    paper = pdf(html)
-    with _ONE_AT_A_TIME:
-        document = pypdfium2.PdfDocument(paper)
+    content = render_pdf(html)
+    with _RENDERING:
+        document = pypdfium2.PdfDocument(content)
         try:
             first = document[0]
             image = first.render(scale=width / first.get_width()).to_pil()
@@ -45,24 +55,24 @@ def png(html: str, width: int) -> bytes:
     return out.getvalue()
 
 
-def _weasyprint() -> Any:
-    """WeasyPrint, which looks for its system libraries when it is imported.
+def _import_weasyprint() -> Any:
+    """Import WeasyPrint, which loads its system libraries then.
 
     Raises:
-        MissingLibraryError: it does not find them.
+        MissingLibraryError: a library is missing.
     """
     try:
         with redirect_stdout(StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the check of `doctor` says better what is missing
+            warnings.simplefilter("ignore")  # `doctor` says more clearly what is missing
             import weasyprint
 
-            logging.getLogger("weasyprint").setLevel(
-                logging.ERROR
-            )  # it also tells of each property that is for browsers alone
+            # it also warns of each CSS property that is for browsers only
+            logging.getLogger("weasyprint").setLevel(logging.ERROR)
     except OSError as error:
         msg = (
-            f"PDF and PNG need system libraries that are missing ({str(error).partition(':')[0]});"
-            f" Debian: apt-get install {' '.join(DEBIAN_PACKAGES)}"
+            "PDF and PNG need system libraries that are missing"
+            f" ({str(error).partition(':')[0]}); Debian: apt-get install"
+            f" {' '.join(DEBIAN_PACKAGES)}"
         )
         raise MissingLibraryError(msg) from error
     return weasyprint
@@ -71,7 +81,7 @@ def _weasyprint() -> Any:
 def missing_libraries() -> str:
     """Why PDF and PNG cannot be made; empty if they can."""
     try:
-        _weasyprint()
+        _import_weasyprint()
     except MissingLibraryError as error:
         return str(error)
     return ""

@@ -1,4 +1,8 @@
-"""The situation report as data: where a unit's programme stands on a day, what changed, who is ahead and who behind. Pure: `facts` reads what it is made of."""
+"""The situation report as data. Pure: `facts` reads what it is computed from.
+
+Progress of a unit's programme on a day, what changed since the day before, the units furthest ahead
+and behind, and defaulters. The dataclasses are also the report's JSON, by their fields' names.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,9 +18,10 @@ from sinks.members import Members
 from sinks.situation import Activity, Age, DayFigure, Metric, Milestone, Place, Standing
 from sinks.unusual import UnusualValue
 
+# What shares are of: the milestones whose deadline has passed, or all if none has passed.
 Basis = Literal["due_by_now", "everything"]
-"""What shares are of: the milestones whose deadline has passed, or all of them as long as none has."""
 
+# Level of the units that a report compares, by the level of its unit.
 CHILD_LEVEL: dict[Level, Level] = {
     "national": "state",
     "state": "district",
@@ -24,28 +29,30 @@ CHILD_LEVEL: dict[Level, Level] = {
     "district": "assembly",
     "assembly": "booth",
 }
-"""Which level below a unit the report compares."""
+# The usual amount is the median of this many days before.
 USUAL_DAYS = 28
-"""A usual day is the median of so many days before."""
-LEAST_DAYS = 7
-"""With fewer days since the first report nothing is called usual."""
+# There is none with fewer days since the first report.
+MIN_DAYS = 7
 TREND_DAYS, MEMBER_DAYS = 150, 42
-CURVES = 3
-"""So many milestones, the last of the plan, have a curve."""
+# The last milestones of the plan have a curve.
+MAX_CURVES = 3
 _DONE = ("done_on_time", "done_late")
 
+# Figure of the page → metrics that it sums.
 FLOWS: dict[str, tuple[str, ...]] = {
     "members": ("members_manual", "members_digital"),
     "reach": ("reach_facebook", "reach_twitter", "reach_whatsapp"),
     "posts": ("posts_facebook", "posts_twitter", "posts_whatsapp"),
     "trainings": ("trainings",),
 }
-"""What the page says of each day, and of which metrics it is the sum."""
 
 
 @dataclass(frozen=True)
 class MilestoneLine:
-    """How far the units at or below the unit are with one milestone; the four states add up to `expected`."""
+    """Progress of one milestone at or below the unit.
+
+    The four states add up to `expected`.
+    """
 
     milestone: str
     level: Level
@@ -53,7 +60,7 @@ class MilestoneLine:
     name_hi: str
     deadline: date
     days_left: int
-    """Below zero once it has passed."""
+    """Negative once the deadline has passed."""
     expected: int
     done_on_time: int
     done_late: int
@@ -65,48 +72,48 @@ class MilestoneLine:
     newly_overdue: int
     """Overdue since the day before."""
     share: float
-    """Done, of the expected."""
+    """Share of the expected that is done."""
     forecast: Forecast | None
-    """When most of them will have it, at the pace of the last week."""
+    """When most units will have it, at the pace of the last week."""
 
 
 @dataclass(frozen=True)
 class Child:
-    """A unit below, compared by what was due by now."""
+    """A unit below, compared by the share done of `basis`."""
 
     unit: str
     level: Level
     name_en: str
     name_hi: str
     expected: int
-    """Units and milestones."""
+    """Pairs of a unit and a milestone."""
     done: int
     overdue: int
     days_overdue: int
-    """Of the longest overdue."""
+    """Days of the pair that is overdue longest."""
     share: float | None
-    """Done, of the expected; None if nothing is expected."""
+    """Share of the expected that is done; None if nothing is expected."""
     silent_booths: int
-    """That reported nothing lately."""
+    """Booths without a report in the last days."""
 
 
 @dataclass(frozen=True)
 class Amount:
-    """A flow on the day, on a usual day, and to date."""
+    """A flow on the day, its usual amount, and to date."""
 
     figure: str
     today: int | None
-    """None: nothing was reported, which is not zero."""
+    """None if nothing was reported, which is not zero."""
     verified_today: int | None
     usual: float | None
-    """None: too few days since the first report."""
+    """None if there are too few days since the first report."""
     to_date: int
     verified_to_date: int
 
 
 @dataclass(frozen=True)
 class MetricAmount:
-    """The same for one metric of the dictionary; a stock's `today` is its value at the end of the day."""
+    """An amount of one metric; of a stock, `today` is its value at the end of the day."""
 
     metric: str
     name_en: str
@@ -120,14 +127,14 @@ class MetricAmount:
 
 @dataclass(frozen=True)
 class Curve:
-    """How much of a milestone was done by the end of each day."""
+    """Share of a milestone that was done by the end of each day."""
 
     milestone: str
     name_en: str
     name_hi: str
     deadline: date
     first: date
-    """The day of the first share; one share a day from then on."""
+    """Day of the first share; one share per day from then on."""
     shares: list[float]
 
 
@@ -137,12 +144,12 @@ class DayAmount:
 
     day: date
     amount: int | None
-    """None: nothing was reported."""
+    """None if nothing was reported."""
 
 
 @dataclass(frozen=True)
 class Overdue:
-    """A defaulter, and whom to call if the reader may know."""
+    """A defaulter, and whom to call if the reader may read contacts."""
 
     about: Defaulter
     call: Call | None
@@ -160,13 +167,13 @@ class Booths:
 
 @dataclass(frozen=True, kw_only=True)
 class _Sections:
-    """What a unit that is open has to show; empty for another."""
+    """Sections of the report; empty for a unit that was not open on the day."""
 
     above: list[Place] = field(default_factory=list)
     """The units above it on that day, the nearest first."""
     basis: Basis = "everything"
     expected: int = 0
-    """Units and milestones, of those that `basis` says."""
+    """Pairs of a unit and a milestone, of those in `basis`."""
     done: int = 0
     overdue: int = 0
     share: float | None = None
@@ -178,22 +185,22 @@ class _Sections:
     booths: Booths | None = None
     curves: list[Curve] = field(default_factory=list)
     members: Members | None = None
-    """All, verified, and different persons; None if none was reported."""
+    """Reported, verified, and distinct persons; None if none was reported."""
     member_days: list[DayAmount] = field(default_factory=list)
-    """New members of each of the last days."""
+    """New members on each of the last days."""
     child_level: Level | None = None
     children: list[Child] = field(default_factory=list)
     """The furthest ahead first."""
     compared_children: int = 0
-    """Of whom anything is expected."""
+    """Children from which anything is expected."""
     complete_children: int = 0
     idle_children: int = 0
     areas: dict[str, str] = field(default_factory=dict)
-    """Assembly → the child it belongs to on that day: what the map is made of."""
+    """Assembly → the child that contains it on that day; the map is drawn from it."""
     defaulters: list[Overdue] = field(default_factory=list)
     more_defaulters: int = 0
     unusual: list[UnusualValue] = field(default_factory=list)
-    """Values of the day that want a look, those first that stand out most."""
+    """Outliers of the day, the strongest first."""
     more_unusual: int = 0
     age: Age | None = None
 
@@ -213,7 +220,7 @@ class Situation(_Sections):
     as_of: datetime
     made_at: datetime
     open: bool = True
-    """Whether the unit was open on the day; if not, there is nothing to show."""
+    """Whether the unit was open on the day; if not, the sections are empty."""
 
     @property
     def is_today(self) -> bool:
@@ -221,13 +228,13 @@ class Situation(_Sections):
         return self.as_of == self.made_at
 
 
-def milestone_lines(
+def build_milestone_lines(
     milestones: Sequence[Milestone],
     standings: Iterable[Standing],
     forecasts: Mapping[str, Forecast],
     day: date,
 ) -> list[MilestoneLine]:
-    """The programme, milestone by milestone; those that nobody is expected to meet are left out."""
+    """The programme by milestone, without milestones that are expected of no unit."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for one in standings:
         count = counts[one.milestone]
@@ -259,18 +266,22 @@ def milestone_lines(
     return lines
 
 
-def basis_of(standings: Iterable[Standing]) -> Basis:
+def find_basis(standings: Iterable[Standing]) -> Basis:
     """What shares are of."""
     return "due_by_now" if any(one.passed for one in standings) else "everything"
 
 
-def compared(
+def compare_children(
     places: Mapping[str, Place],
     standings: Iterable[Standing],
     activity: Iterable[Activity],
     basis: Basis,
 ) -> list[Child]:
-    """The children, the furthest ahead first: by share, then fewer overdue, then the shorter overdue; those of whom nothing is expected come last."""
+    """The children, the furthest ahead first.
+
+    By share, then by fewer overdue, then by fewer days overdue; those from which nothing is
+    expected come last.
+    """
     expected, done, overdue, worst = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     for one in standings:
         if one.passed or basis == "everything":
@@ -308,13 +319,13 @@ def compared(
     )
 
 
-def curves(
+def build_curves(
     milestones: Sequence[MilestoneLine], standings: Iterable[Standing], day: date
 ) -> list[Curve]:
-    """How the last milestones of the lowest level came along; none for a single unit."""
+    """Curves of the last milestones of the lowest level; none for a single unit."""
     if not milestones or milestones[-1].expected == 1:
         return []
-    shown = [m for m in milestones if m.level == milestones[-1].level][-CURVES:]
+    shown = [m for m in milestones if m.level == milestones[-1].level][-MAX_CURVES:]
     by_day: dict[str, Counter[date]] = defaultdict(Counter)
     for one in standings:
         if one.done_at is not None:
@@ -331,21 +342,34 @@ def curves(
     return found
 
 
-def usual(values: Mapping[date, int], first: date | None, day: date) -> float | None:
-    """The median of the days before a day; a day without a report counts as zero, since nothing was added. None: too few days since the first report."""
+def usual_amount(values: Mapping[date, int], first: date | None, day: date) -> float | None:
+    """Median of the days before a day.
+
+    A day without a report counts as zero, since it added nothing.
+
+    Args:
+        values: day → amount.
+        first: day of the first report; None if there is none.
+        day: the day of the report.
+
+    Returns:
+        None if there are fewer than MIN_DAYS days since the first report.
+    """
     since = max(first, day - timedelta(days=USUAL_DAYS)) if first else day
     days = [since + timedelta(days=number) for number in range((day - since).days)]
-    return float(median(values.get(one, 0) for one in days)) if len(days) >= LEAST_DAYS else None
+    return float(median(values.get(one, 0) for one in days)) if len(days) >= MIN_DAYS else None
 
 
-def amounts(figures: Sequence[DayFigure], to_date: Sequence[DayFigure], day: date) -> list[Amount]:
-    """What the page says of the day; flows of which nothing was ever reported are left out."""
+def build_amounts(
+    figures: Sequence[DayFigure], to_date: Sequence[DayFigure], day: date
+) -> list[Amount]:
+    """The page's flows, without those that were never reported."""
     found = []
     for name, metrics in FLOWS.items():
         total = [one for one in to_date if one.metric in metrics]
         if not total:
             continue
-        values = summed(figures, metrics)
+        values = sum_by_day(figures, metrics)
         verified = [
             one.verified_value for one in figures if one.metric in metrics and one.day == day
         ]
@@ -355,7 +379,7 @@ def amounts(figures: Sequence[DayFigure], to_date: Sequence[DayFigure], day: dat
                     name,
                     values.get(day),
                     sum(verified) if verified else None,
-                    usual(values, min(one.day for one in total), day),
+                    usual_amount(values, min(one.day for one in total), day),
                 ),
                 to_date=sum(one.value for one in total),
                 verified_to_date=sum(one.verified_value for one in total),
@@ -364,16 +388,16 @@ def amounts(figures: Sequence[DayFigure], to_date: Sequence[DayFigure], day: dat
     return found
 
 
-def metric_amounts(
+def build_metric_amounts(
     metrics: Sequence[Metric], figures: Sequence[DayFigure], to_date: Sequence[DayFigure], day: date
 ) -> list[MetricAmount]:
-    """Every metric of which anything was ever reported."""
+    """Every metric that was ever reported."""
     total = {one.metric: one for one in to_date}
     found = []
     for m in metrics:
         if m.metric in total:
-            one, values = total[m.metric], summed(figures, (m.metric,))
-            usually = None if m.is_stock else usual(values, one.day, day)
+            one, values = total[m.metric], sum_by_day(figures, (m.metric,))
+            usually = None if m.is_stock else usual_amount(values, one.day, day)
             found.append(
                 MetricAmount(
                     m.metric,
@@ -389,8 +413,8 @@ def metric_amounts(
     return found
 
 
-def summed(figures: Iterable[DayFigure], metrics: Sequence[str]) -> dict[date, int]:
-    """Day → the sum of some metrics; days on which none of them was reported are missing."""
+def sum_by_day(figures: Iterable[DayFigure], metrics: Sequence[str]) -> dict[date, int]:
+    """Day → sum of some metrics, without days on which none of them was reported."""
     values: Counter[date] = Counter()
     for one in figures:
         if one.metric in metrics:
@@ -398,8 +422,8 @@ def summed(figures: Iterable[DayFigure], metrics: Sequence[str]) -> dict[date, i
     return dict(values)
 
 
-def daily(values: Mapping[date, int], last: date, days: int) -> list[DayAmount]:
-    """Each of the last days."""
+def amounts_by_day(values: Mapping[date, int], last: date, days: int) -> list[DayAmount]:
+    """Amounts of the last `days` days, in order."""
     return [
         DayAmount(on, values.get(on))
         for on in (last - timedelta(days=number) for number in reversed(range(days)))

@@ -1,4 +1,7 @@
-"""The report as an Excel workbook: programme, children, defaulters, figures; headings in Hindi and English."""
+"""The report as an Excel workbook: programme, children, defaulters and figures.
+
+Headings are in Hindi and English.
+"""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -14,22 +17,22 @@ from pravah.days import KOLKATA
 from reports.labels import PHRASES, heading
 from reports.situation import Situation
 
+# Excel's number format for Indian grouping, up to hundreds of crores.
 WHOLE = r"[>=10000000]##\,##\,##\,##0;[>=100000]##\,##\,##0;##,##0"
-"""Excel's number format for Indian grouping, up to hundreds of crores."""
 SHARE, DAY, INSTANT = "0.0%", "dd-mm-yyyy", "dd-mm-yyyy hh:mm"
 
-_HEAD = PatternFill("solid", fgColor="0072B2")
-_WIDEST, _NARROWEST = 48, 11
+_HEADING_FILL = PatternFill("solid", fgColor="0072B2")
+_MAX_WIDTH, _MIN_WIDTH = 48, 11
 _FIRST_ROW = 4
 
 Value = str | int | float | date | datetime | None
 Row = tuple[Value, ...]
+# Key of the heading, number format.
 Column = tuple[str, str | None]
-"""Key of the heading, number format."""
 
 
-def workbook(situation: Situation) -> bytes:
-    """The file's content."""
+def build_workbook(situation: Situation) -> bytes:
+    """The workbook as a file's content."""
     book = Workbook()
     sheet = book.active
     assert isinstance(sheet, Worksheet)
@@ -192,14 +195,14 @@ def _figures(book: Workbook, s: Situation) -> None:
 def _sheet(
     book: Workbook, title: str, s: Situation, columns: Sequence[Column], rows: Sequence[Row]
 ) -> Worksheet:
-    """A title, a row of headings that stays in view, and the rows; columns as wide as what is in them."""
+    """Add a sheet: a title, a frozen row of headings, and the rows; columns fit their content."""
     hindi, english = PHRASES[title]
     sheet: Worksheet = book.create_sheet(english)
     sheet.cell(1, 1, f"{hindi} · {english}").font = Font(bold=True, size=14)
     sheet.cell(2, 1, f"{s.name_hi} · {s.name_en} ({s.unit}), {s.day:%d-%m-%Y}")
     for column, (key, number_format) in enumerate(columns, start=1):
         head = sheet.cell(_FIRST_ROW - 1, column, heading(key))
-        head.font, head.fill = Font(bold=True, color="FFFFFF"), _HEAD
+        head.font, head.fill = Font(bold=True, color="FFFFFF"), _HEADING_FILL
         head.alignment = Alignment(
             wrap_text=True, vertical="top", horizontal="right" if number_format else "left"
         )
@@ -212,7 +215,7 @@ def _sheet(
             [len(str(row[column - 1])) for row in rows if row[column - 1] is not None], default=0
         )
         sheet.column_dimensions[get_column_letter(column)].width = min(
-            max(longest + 2, _NARROWEST, len(heading(key)) // 2 + 2), _WIDEST
+            max(longest + 2, _MIN_WIDTH, len(heading(key)) // 2 + 2), _MAX_WIDTH
         )
     sheet.freeze_panes = f"B{_FIRST_ROW}"
     if rows:
@@ -223,7 +226,7 @@ def _sheet(
 
 
 def _put(cell: Cell | MergedCell, value: Value) -> None:
-    """A value; a text never as a formula, whatever it begins with."""
+    """Set a cell's value; text is never a formula, even if it begins with `=`."""
     cell.value = value
     if isinstance(value, str):
         cell.data_type = "s"

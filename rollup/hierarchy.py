@@ -135,7 +135,7 @@ class Hierarchy:
 
     def _moving_line_on(self, unit: int, day: int) -> int:
         with self._learning:
-            return self._number(self.registry.above(self.codes[unit], day))
+            return self._number(self.registry.line_above(self.codes[unit], day))
 
     def _number(self, line: Line | None) -> int:
         """A line's number; the registry gives equal lines as one object."""

@@ -1,4 +1,6 @@
-"""The words of the field: events, units and their dated hierarchy, metrics, plan. Pure: nothing here reads a file or a socket.
+"""The domain models: registry, contacts, metric dictionary, plan, and what others are granted.
 
-Contract pages: `docs/events.md` for what a field tool sends, `docs/hierarchy.md` for units and days.
+It imports `pravah` of ours, and reads no file and no socket. The event format is in
+`pravah.events`, because outside programs import it. Start with `registry` (units and their dated
+parents) and `metrics`; `docs/events.md` and `docs/hierarchy.md` have the rules.
 """

@@ -1,4 +1,7 @@
-"""Who holds which office in which unit, and how to reach them: the one place where names and phone numbers stand. Events carry keyed hashes alone."""
+"""Contacts: who holds which office in which unit, with name and phone number.
+
+These are the only names and phone numbers in Pravah: events have keyed hashes.
+"""
 
 import csv
 from collections.abc import Container, Iterable
@@ -16,7 +19,7 @@ COLUMNS = ("unit", "role", "name", "phone", "language")
 
 
 class Contact(BaseModel):
-    """One line of a contacts file."""
+    """A line of a contacts file."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
@@ -30,7 +33,7 @@ class Contact(BaseModel):
 
 
 class ContactsError(FindingsError):
-    """A contacts file that cannot be used, with everything found wrong in it; it never repeats a name or a number."""
+    """A contacts file cannot be used. Findings never quote a name or a phone number."""
 
     subject = "the contacts"
 
@@ -39,11 +42,11 @@ def contacts_from_csv(lines: Iterable[str], units: Container[str]) -> list[Conta
     """Read a contacts file: CSV with the columns unit, role, name, phone, language.
 
     Args:
-        lines: of the file.
-        units: the codes that exist.
+        lines: the lines of the file.
+        units: the codes of all units.
 
     Raises:
-        ContactsError: with everything found wrong, by line.
+        ContactsError: with all findings, by line.
     """
     reader = csv.DictReader(lines)
     if tuple(reader.fieldnames or ()) != COLUMNS:
@@ -70,7 +73,10 @@ def contacts_from_csv(lines: Iterable[str], units: Container[str]) -> list[Conta
     return found
 
 
-def office(responsible: str) -> tuple[Level, str] | None:
-    """The level and the role that a plan's `responsible` names, as in `district in-charge`; None if it begins with no level."""
+def parse_responsible(responsible: str) -> tuple[Level, str] | None:
+    """Split a plan's `responsible`, such as `district in-charge`, into a level and a role.
+
+    None if it does not begin with a level.
+    """
     level, _, role = responsible.partition(" ")
     return next(((known, role) for known in LEVELS if known == level and role), None)

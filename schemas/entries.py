@@ -1,6 +1,9 @@
-"""Registry entries in bulk: the models `Entry` and `EntryParent` as msgspec structs, which are read and written many times as fast and take little memory.
+"""Decoding and encoding registry entries in bulk.
 
-The structs are made from the models, so there is one definition. What a struct refuses is given to the model, which decides and explains. `tests/property/test_registry.py` holds both ways against each other.
+msgspec structs stand in for the models `Entry` and `EntryParent`: they are many times as fast and
+take little memory. They are made from the models, so the fields are defined once. An entry that a
+struct refuses is given to the model, which decides and explains.
+`tests/property/test_registry.py` compares both ways.
 """
 
 from collections.abc import Iterable, Iterator
@@ -38,17 +41,22 @@ _MODELS = TypeAdapter(list[Entry])
 
 
 class EntryReader:
-    """Reads entries one by one. Equal lists of parents become one object: some thousand serve a million booths."""
+    """Decodes entries one by one.
+
+    Equal lists of parents become one object: some thousand lists cover a million booths.
+    """
 
     def __init__(self) -> None:
-        """Nothing is read yet."""
         self._shared: dict[tuple[EntryParent, ...], tuple[EntryParent, ...]] = {}
 
     def read(self, value: bytes) -> Entry:
-        """An entry as the topic `units` carries it: a struct with the fields of `Entry`, or the model itself where JSON has a seldom form.
+        """Decode an entry as the topic `units` carries it.
+
+        Returns:
+            A struct with the fields of `Entry`, or the model itself if the JSON has a rare form.
 
         Raises:
-            pydantic.ValidationError: it is no entry.
+            pydantic.ValidationError: it is not an entry.
         """
         try:
             entry = _decode_one(value)
@@ -59,10 +67,10 @@ class EntryReader:
 
 
 def decode_entries(value: bytes) -> list[Entry]:
-    """A JSON list of entries, each as an `EntryReader` gives it.
+    """Decode a JSON list of entries, each as `EntryReader.read` returns it.
 
     Raises:
-        pydantic.ValidationError: it is none.
+        pydantic.ValidationError: it is not a list of entries.
     """
     try:
         return cast("list[Entry]", _decode_all(value))
@@ -71,12 +79,12 @@ def decode_entries(value: bytes) -> list[Entry]:
 
 
 def encode_entries(registry: Registry) -> bytes:
-    """All units as `decode_entries` reads them."""
+    """Encode all units as a JSON list of entries."""
     return _encode(list(_entries(registry)))
 
 
-def encoded_entries(registry: Registry) -> Iterator[tuple[str, bytes]]:
-    """Code and entry of every unit, as the topic `units` carries them, parents before children."""
+def encode_records(registry: Registry) -> Iterator[tuple[str, bytes]]:
+    """Encode key and value of each record of the topic `units`, parents before children."""
     for entry in _entries(registry):
         yield entry.unit, _encode(entry)
 

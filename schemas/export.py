@@ -1,6 +1,6 @@
-"""The event format for others: JSON Schema and AsyncAPI, written from the models so that they cannot differ from what is checked.
+"""The event format as JSON Schema and AsyncAPI, generated from the models that validate events.
 
-`make docs` writes them to `docs/`; a test keeps them current.
+`make docs` writes the files to `docs/`; a test compares them with the models.
 """
 
 import json
@@ -14,17 +14,17 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def event_schema() -> dict[str, Any]:
-    """Event, version 1, as JSON Schema 2020-12."""
+    """Describe events, version 1, as JSON Schema 2020-12."""
     return {"$schema": _DIALECT, "title": "Pravah event, version 1", **EVENT.json_schema()}
 
 
 def entry_schema() -> dict[str, Any]:
-    """One entry of the unit registry as JSON Schema 2020-12."""
+    """Describe an entry of the unit registry as JSON Schema 2020-12."""
     return {"$schema": _DIALECT, **Entry.model_json_schema()}
 
 
 def asyncapi() -> dict[str, Any]:
-    """The topics as AsyncAPI 3.0: who sends what, under which key."""
+    """Describe the topics, their keys and messages, as AsyncAPI 3.0."""
 
     def channel(address: str, description: str, message: str) -> dict[str, Any]:
         return {
@@ -46,7 +46,7 @@ def asyncapi() -> dict[str, Any]:
             **more,
         }
 
-    where = {
+    headers = {
         name: {"type": "string", "description": text} for name, text in _REJECTED_HEADERS.items()
     }
     return {
@@ -60,23 +60,25 @@ def asyncapi() -> dict[str, Any]:
         "channels": {
             "events": channel(
                 EVENTS,
-                "What units report. Broker append time; delivered at least once, counted once.",
+                "Events that units report. Broker append time; delivered at least once, counted "
+                "once.",
                 "event",
             ),
             "rejected": channel(
                 REJECTED,
-                "What counts nowhere, byte for byte as it came; mend and send it again.",
+                "Dead letters: records that are not counted, byte for byte. Correct them and "
+                "replay them.",
                 "rejected",
             ),
-            "alerts": channel(ALERTS, "What the control room must act on.", "alert"),
+            "alerts": channel(ALERTS, "Matters that the control room must act on.", "alert"),
             "units": channel(UNITS, "The unit registry; compacted.", "unit"),
         },
         "operations": {
             "report": operation("receive", "events", "Field tools report; the roll-up counts."),
             "reject": operation(
-                "send", "rejected", "The roll-up sets aside what it cannot count, with the reason."
+                "send", "rejected", "The roll-up rejects records it cannot count, with the reason."
             ),
-            "alert": operation("send", "alerts", "The roll-up tells the control room."),
+            "alert": operation("send", "alerts", "The roll-up alerts the control room."),
             "load": operation("receive", "units", "The registry is loaded and changed."),
         },
         "components": {
@@ -87,9 +89,13 @@ def asyncapi() -> dict[str, Any]:
                     {"$ref": "event.schema.json"},
                 ),
                 "rejected": {
-                    "summary": "The original bytes, with headers that tell why and whence",
-                    "payload": {"description": "as it came; may be anything"},
-                    "headers": {"type": "object", "properties": where, "required": list(where)},
+                    "summary": "The original bytes, with headers for the reason and the origin",
+                    "payload": {"description": "the bytes of the record, unchanged"},
+                    "headers": {
+                        "type": "object",
+                        "properties": headers,
+                        "required": list(headers),
+                    },
                 },
                 "alert": message("One alert", "the unit's code", {"type": "object"}),
                 "unit": message(
@@ -103,11 +109,14 @@ def asyncapi() -> dict[str, Any]:
 
 
 _REJECTED_HEADERS = {
-    "reason": "a word for programs: empty, too_large, not_utf8, not_json, invalid, unknown_unit, closed_unit, far_future, unknown_metric, unknown_trained_unit",
-    "detail": "what is wrong, where, and what to do, in English",
-    "topic": "where the record came from",
-    "partition": "its partition there",
-    "offset": "its offset there",
+    "reason": (
+        "a word for programs: empty, too_large, not_utf8, not_json, invalid, unknown_unit, "
+        "closed_unit, far_future, unknown_metric, unknown_trained_unit"
+    ),
+    "detail": "the problem, its place, and how to correct it, in English",
+    "topic": "the topic of the record",
+    "partition": "its partition",
+    "offset": "its offset",
 }
 
 FILES = {
@@ -117,6 +126,6 @@ FILES = {
 }
 
 
-def rendered(name: str) -> str:
-    """The text of one of `FILES`."""
+def render(name: str) -> str:
+    """Render one of `FILES` as text."""
     return json.dumps(FILES[name](), indent=2, ensure_ascii=False, sort_keys=False) + "\n"

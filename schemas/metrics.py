@@ -1,6 +1,7 @@
-"""The metric dictionary: what is counted, and how an event's data gives its amounts.
+"""The metric dictionary: the metrics, and how amounts are derived from an event's data.
 
-A *flow* adds up over days (posts, new members). A *stock* is a level that holds from the day it was observed (groups that exist, committee members).
+A *flow* adds up over days (posts, new members). A *stock* is a level that holds from the day on
+which it was observed (existing groups, committee members).
 """
 
 import tomllib
@@ -12,12 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pravah.errors import PravahError
 from pravah.events import MODELS, Kind
 
+# Amounts of one event by metric: integers, not negative.
 Amounts = dict[str, int]
-"""Metric → amount of one event: whole, not negative."""
 
 
 class Derivation(BaseModel):
-    """From which events a metric is fed, and which amount of theirs counts."""
+    """The events that feed a metric, and the amount of each."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
@@ -25,18 +26,21 @@ class Derivation(BaseModel):
     where: dict[str, str] = Field(default_factory=dict)
     """Fields of `data` that must have this value."""
     field: str | None = None
-    """The field of `data` that holds the amount; an event whose optional field is missing does not report the metric. Empty: each event counts 1."""
+    """The field of `data` that has the amount; without one each event counts 1.
+
+    An event whose optional field is missing does not report the metric.
+    """
 
 
 class Metric(BaseModel):
-    """One entry of the dictionary."""
+    """An entry of the dictionary."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     metric: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
     type: Literal["flow", "stock"]
     unit: Annotated[str, StringConstraints(min_length=1)]
-    """What is counted, in English: persons, groups, posts."""
+    """The unit of measurement, in English: persons, groups, posts."""
     name_en: Annotated[str, StringConstraints(min_length=1)]
     name_hi: Annotated[str, StringConstraints(min_length=1)]
     source: Derivation = Field(alias="from")
@@ -46,27 +50,27 @@ def _data_fields(kind: Kind) -> Mapping[str, Any]:
     return MODELS[kind].model_fields["data"].annotation.model_fields  # type: ignore[union-attr,no-any-return]
 
 
+# Kinds whose entities are observed repeatedly and may end.
 _OBSERVED = frozenset(kind for kind in MODELS if "active" in _data_fields(kind))
-"""Kinds that are looked at again and again, and may have ended."""
 
 
 class MetricError(PravahError):
-    """A metric dictionary that cannot be used; the message lists everything found."""
+    """A metric dictionary cannot be used; the message lists all findings."""
 
 
 class UnknownMetricError(ValueError):
-    """A tally of a metric that the dictionary does not declare."""
+    """A tally names a metric that the dictionary does not declare."""
 
 
 class MetricDictionary:
-    """All metrics, ready to derive amounts from events."""
+    """All metrics, checked against each other and against the event models.
+
+    Raises:
+        MetricError: a metric is declared twice, names a field that the kind's data does not have,
+            or is a flow of a kind that may end (`active`).
+    """
 
     def __init__(self, metrics: Iterable[Metric]) -> None:
-        """Check the entries against each other and against the event models.
-
-        Raises:
-            MetricError: a metric twice, a field that the kind's data does not have, an amount that is no number, a kind that ends (`active`) as a flow.
-        """
         self.metrics: dict[str, Metric] = {}
         findings = []
         for metric in metrics:
@@ -83,19 +87,23 @@ class MetricDictionary:
             kind: sorted({key for metric in self.of_kind(kind) for key in metric.source.where})
             for kind in MODELS
         }
-        self._selected: dict[tuple[Kind, tuple[str, ...]], list[tuple[str, str | None]]] = {}
+        self._rules: dict[tuple[Kind, tuple[str, ...]], list[tuple[str, str | None]]] = {}
 
     def of_kind(self, kind: Kind) -> list[Metric]:
         """The metrics that events of a kind feed."""
         return [metric for metric in self.metrics.values() if metric.source.kind == kind]
 
     def selectors(self, kind: Kind) -> list[str]:
-        """The fields of a kind's data that say which metrics an event feeds."""
+        """The fields of a kind's data on which it depends which metrics an event feeds."""
         return self._selectors[kind]
 
     def rules(self, kind: Kind, given: tuple[str, ...]) -> list[tuple[str, str | None]]:
-        """What an event feeds whose `selectors` have these values: each metric, and the field of the data that holds its amount (None: it counts 1). Not for tallies."""
-        rules = self._selected.get((kind, given))
+        """The metrics that an event feeds whose `selectors` have some values; not for tallies.
+
+        Returns:
+            Each metric with the field of the data that has its amount; None if it counts 1.
+        """
+        rules = self._rules.get((kind, given))
         if rules is None:
             where = dict(zip(self._selectors[kind], given, strict=True)).items()
             rules = [
@@ -103,12 +111,12 @@ class MetricDictionary:
                 for m in self.of_kind(kind)
                 if m.source.where.items() <= where
             ]
-            self._selected[kind, given] = rules
+            self._rules[kind, given] = rules
         return rules
 
     @staticmethod
     def is_observed(kind: Kind) -> bool:
-        """Whether events of a kind are looks at something that lasts, and may tell that it ended (`active`)."""
+        """Whether events of a kind are observations of something that may end (`active`)."""
         return kind in _OBSERVED
 
     @classmethod
@@ -116,7 +124,7 @@ class MetricDictionary:
         """Read the dictionary's file format (`reference/metrics.toml`).
 
         Raises:
-            MetricError: with everything that is wrong in it.
+            MetricError: with all findings.
         """
         try:
             entries = tomllib.loads(text).get("metric", [])
@@ -128,7 +136,8 @@ class MetricDictionary:
                 metrics.append(Metric.model_validate(entry))
             except ValidationError as error:
                 findings += [
-                    f"metric {number} ({entry.get('metric', '?')}): {'.'.join(map(str, item['loc']))}: {item['msg']}"
+                    f"metric {number} ({entry.get('metric', '?')}): "
+                    f"{'.'.join(map(str, item['loc']))}: {item['msg']}"
                     for item in error.errors()
                 ]
         if findings:
@@ -136,12 +145,16 @@ class MetricDictionary:
         return cls(metrics)
 
     def amounts(self, kind: Kind, data: Any) -> Amounts:
-        """The amounts that one report gives, by metric; the unit and the day are the event's.
+        """Derive the amounts of one report, by metric.
 
-        A stock observation that is not `active` gives 0: it ends what it is about.
+        An observation of a stock that is not `active` has the amount 0: it ends the entity.
+
+        Args:
+            kind: the event's kind.
+            data: the event's data, an instance of the kind's model.
 
         Raises:
-            UnknownMetricError: a tally of an undeclared metric.
+            UnknownMetricError: a tally names a metric that is not declared.
         """
         if kind == "tally":
             metric = self.metrics.get(data.metric)
@@ -151,7 +164,10 @@ class MetricDictionary:
                         name for name, known in self.metrics.items() if known.source.kind == "tally"
                     )
                 )
-                msg = f"data.metric: {data.metric!r} is no tally metric of the metric dictionary; declared are: {declared}"
+                msg = (
+                    f"data.metric: {data.metric!r} is no tally metric of the metric dictionary; "
+                    f"declared are: {declared}"
+                )
                 raise UnknownMetricError(msg)
             return {data.metric: data.value}
         active = data.active if kind in _OBSERVED else True
@@ -170,7 +186,10 @@ def _problems(metric: Metric) -> Iterable[str]:
     fields = _data_fields(source.kind)
     if source.kind == "tally":
         if source.where or source.field:
-            yield "a tally metric takes neither `where` nor `field`: its events name it and carry the value"
+            yield (
+                "a tally metric takes neither `where` nor `field`: "
+                "its events name it and carry the value"
+            )
         return
     for name in (*source.where, *([source.field] if source.field else [])):
         if name not in fields:

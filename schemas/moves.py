@@ -1,34 +1,29 @@
-"""Changes of the registry: units that get other parents from a day on, and how two registries differ."""
+"""Changes of the registry: moving units to other parents, and comparing two registries."""
 
 import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from schemas.registry import (
-    REQUIRED_PARENTS,
-    Edge,
-    Finding,
-    Registry,
-    RegistryError,
-    Unit,
-    days_of_row,
-    registry_from_units,
-)
+from schemas.registry import Edge, Finding, Registry, RegistryError, Unit
+from schemas.registry_checks import REQUIRED_PARENTS
+from schemas.registry_readers import days_of_row, registry_from_units
 
 COLUMNS = ("unit", "parent", "valid_from", "valid_to")
 
 
 def move_units(registry: Registry, name: str, lines: Iterable[str]) -> Registry:
-    """The registry after the moves of a file.
+    """Apply the moves of a file, and return the new registry.
 
     Args:
-        registry: as it is.
-        name: of the file, for findings.
-        lines: CSV with the columns unit, parent, valid_from, valid_to. On those days, both inclusive, the parent takes the place of whatever parent of its kind the unit had;
-            an empty `valid_to` is open. ISO dates.
+        registry: the present registry.
+        name: the file's name, for findings.
+        lines: CSV with the columns unit, parent, valid_from, valid_to (ISO dates). On those days,
+            both inclusive, the parent replaces the unit's other parents of the same group of
+            levels. An empty `valid_to` is open.
 
     Raises:
-        RegistryError: with all findings: rows that cannot be read, unknown units, and whatever would be wrong with the registry after the moves.
+        RegistryError: with all findings: malformed rows, unknown units, and problems that the
+            registry would have after the moves.
     """
     reader = csv.DictReader(lines)
     if tuple(reader.fieldnames or ()) != COLUMNS:
@@ -37,7 +32,7 @@ def move_units(registry: Registry, name: str, lines: Iterable[str]) -> Registry:
     units = dict(registry.units)
     for row in reader:
         line, code, parent = reader.line_num, row["unit"] or "", row["parent"] or ""
-        unknown = [
+        problems = [
             f"{column} {given!r} is not in the registry"
             for column, given in (("unit", code), ("parent", parent))
             if given not in units
@@ -45,39 +40,28 @@ def move_units(registry: Registry, name: str, lines: Iterable[str]) -> Registry:
         try:
             first, last = days_of_row(row)
         except ValueError as error:
-            unknown.append(str(error))
+            problems.append(str(error))
         if not row["valid_from"]:
-            unknown.append("valid_from is empty: say from which day on the unit has this parent")
-        if unknown:
-            findings += [Finding(name, line, text) for text in unknown]
+            problems.append("valid_from is empty: say from which day on the unit has this parent")
+        if problems:
+            findings += [Finding(name, line, problem) for problem in problems]
             continue
-        kinds = next(
-            (
-                kinds
-                for kinds in REQUIRED_PARENTS[units[code].level]
-                if units[parent].level in kinds
-            ),
-            None,
-        )
-        if kinds is None:
-            findings.append(
-                Finding(
-                    name,
-                    line,
-                    f"{code}: a unit of level {units[code].level!r} has no parent of level {units[parent].level!r}",
-                )
-            )
+        level, above = units[code].level, units[parent].level
+        group = next((group for group in REQUIRED_PARENTS[level] if above in group), None)
+        if group is None:
+            message = f"{code}: a unit of level {level!r} has no parent of level {above!r}"
+            findings.append(Finding(name, line, message))
             continue
         first, last = max(first, units[code].first), min(last, units[code].last)
-        kept = [
+        others = [
             piece
             for edge in units[code].parents
             for piece in (
-                (edge,) if units[edge.parent].level not in kinds else _outside(edge, first, last)
+                (edge,) if units[edge.parent].level not in group else _outside(edge, first, last)
             )
         ]
         units[code] = units[code]._replace(
-            parents=tuple(sorted([*kept, Edge(parent, first, last)]))
+            parents=tuple(sorted([*others, Edge(parent, first, last)]))
         )
     if findings:
         raise RegistryError(findings)
@@ -85,7 +69,7 @@ def move_units(registry: Registry, name: str, lines: Iterable[str]) -> Registry:
 
 
 def _outside(edge: Edge, first: int, last: int) -> Iterator[Edge]:
-    """What is left of an edge outside some days."""
+    """The parts of an edge before and after some days."""
     if edge.first < first:
         yield edge._replace(last=min(edge.last, first - 1))
     if edge.last > last:
@@ -94,17 +78,17 @@ def _outside(edge: Edge, first: int, last: int) -> Iterator[Edge]:
 
 @dataclass(frozen=True)
 class Difference:
-    """One unit that is not the same in two registries."""
+    """A unit that differs between two registries."""
 
     unit: str
     before: Unit | None
-    """None: it is new."""
+    """None if it is new."""
     after: Unit | None
-    """None: it is gone."""
+    """None if it was removed."""
 
 
-def compare(before: Registry, after: Registry) -> list[Difference]:
-    """The units that differ, in the order of their codes."""
+def compare_registries(before: Registry, after: Registry) -> list[Difference]:
+    """Find the units that differ, in the order of their codes."""
     codes = sorted(before.units.keys() | after.units.keys())
     return [
         Difference(code, before.units.get(code), after.units.get(code))

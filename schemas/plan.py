@@ -1,7 +1,7 @@
-"""The plan: what must be in place at which level by which day.
+"""The plan: milestones that the units of each level must reach by a deadline.
 
-A milestone is met by a unit once every one of its conditions is met by an entity that counts. A deadline is a day and ends with that day in Asia/Kolkata: what
-occurred on it is on time.
+A unit has reached a milestone once each of its conditions is met by an entity that counts. A
+deadline is a day and ends with that day in Asia/Kolkata: an event of that day is on time.
 """
 
 import hashlib
@@ -26,17 +26,20 @@ class _Strict(BaseModel):
 
 
 class Condition(_Strict):
-    """One entity that a unit must have: an event of `kind` whose data fits `where`."""
+    """An entity that a unit must have: an event of `kind` whose data matches `where`."""
 
     kind: Kind
     where: dict[str, Annotated[list[Value], Field(min_length=1)]] = Field(default_factory=dict)
-    """Field of `data` → the values that qualify; all fields must fit."""
+    """The values that qualify, by field of `data`; all fields must match."""
     names_unit: bool = False
-    """Only `training_held`: the unit qualifies also if another unit's training names it in `trained_units`."""
+    """A training of another unit qualifies, too, if it names the unit in `trained_units`.
+
+    Only for `training_held`.
+    """
 
 
 class Milestone(_Strict):
-    """What every unit of a level must have by a day."""
+    """A milestone of all units of a level, with its deadline."""
 
     milestone: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
     level: Level
@@ -45,7 +48,8 @@ class Milestone(_Strict):
     deadline: date
     """The last day in Asia/Kolkata that is on time."""
     responsible: Name
-    """Whom the control room calls when the milestone is overdue: a level and an office, such as `district in-charge`."""
+    """Whom the control room calls when the milestone is overdue: a level and an office, such as
+    `district in-charge`."""
     responsible_hi: Name
     prerequisites: tuple[str, ...] = Field(default=(), strict=False)
     """Milestones that come before this one."""
@@ -58,7 +62,7 @@ class Milestone(_Strict):
 
 
 class PlanError(FindingsError):
-    """A plan that cannot be used, with everything found wrong in it."""
+    """A plan cannot be used. `findings` lists everything that is wrong with it."""
 
     subject = "the plan"
 
@@ -69,20 +73,23 @@ class Plan(_Strict):
     state: Annotated[str, StringConstraints(pattern=f"^{PATTERNS['state']}$")]
     milestones: tuple[Milestone, ...]
 
-    def waits_for(self, milestone: str) -> set[str]:
-        """Every milestone that must come before one, those before its prerequisites included."""
-        return _behind(milestone, {one.milestone: one.prerequisites for one in self.milestones})
+    def all_prerequisites(self, milestone: str) -> set[str]:
+        """The prerequisites of a milestone, their prerequisites, and so on."""
+        return _transitive(milestone, {one.milestone: one.prerequisites for one in self.milestones})
 
     def fingerprint(self) -> str:
-        """16 hex digits that stand for all it says."""
+        """16 hexadecimal digits that are equal for equal plans."""
         return hashlib.blake2b(self.model_dump_json().encode(), digest_size=8).hexdigest()
 
     @classmethod
     def from_toml(cls, text: str) -> "Plan":
-        """Read the plan's file format (`reference/plan-2022.toml`): `state` and one `[[milestone]]` each.
+        """Read the plan's file format: `state`, and a `[[milestone]]` for each milestone.
+
+        `reference/plan-2022.toml` is an example.
 
         Raises:
-            PlanError: with everything found wrong: fields unknown, missing or mistyped, levels and kinds unknown, milestones twice, prerequisites unknown or
+            PlanError: with all findings: fields that are unknown, missing or of another type,
+                unknown levels and kinds, milestones listed twice, prerequisites that are unknown or
                 circular, conditions on fields or values that events of the kind cannot have.
         """
         try:
@@ -129,7 +136,12 @@ def _lines(error: ValidationError) -> Iterator[str]:
 
 
 def _problems(milestones: list[Milestone], named: set[str]) -> Iterator[str]:
-    """What is wrong between milestones, and between a condition and the events it waits for; `named` holds the malformed ones too."""
+    """Find problems between milestones, and conditions that no event can meet.
+
+    Args:
+        milestones: the well-formed milestones.
+        named: the names of all milestones, malformed ones included.
+    """
     seen: set[str] = set()
     before = {milestone.milestone: milestone.prerequisites for milestone in milestones}
     for milestone in milestones:
@@ -138,21 +150,24 @@ def _problems(milestones: list[Milestone], named: set[str]) -> Iterator[str]:
         seen.add(milestone.milestone)
         for name in milestone.prerequisites:
             if name not in named:
-                yield f"{milestone.milestone}: prerequisite {name!r} is no milestone of the plan; there are {', '.join(sorted(named))}"
-        if milestone.milestone in _behind(milestone.milestone, before):
+                yield (
+                    f"{milestone.milestone}: prerequisite {name!r} is no milestone of the plan; "
+                    f"there are {', '.join(sorted(named))}"
+                )
+        if milestone.milestone in _transitive(milestone.milestone, before):
             yield f"{milestone.milestone}: its prerequisites lead back to itself"
         for condition in milestone.needs:
             yield from (f"{milestone.milestone}: {problem}" for problem in _impossible(condition))
 
 
-def _behind(start: str, before: dict[str, tuple[str, ...]]) -> set[str]:
+def _transitive(start: str, before: dict[str, tuple[str, ...]]) -> set[str]:
     found: set[str] = set()
-    waiting = list(before[start])
-    while waiting:
-        name = waiting.pop()
+    pending = list(before[start])
+    while pending:
+        name = pending.pop()
         if name not in found:
             found.add(name)
-            waiting += before.get(name, ())
+            pending += before.get(name, ())
     return found
 
 
@@ -162,12 +177,17 @@ def _impossible(condition: Condition) -> Iterable[str]:
     model: type[BaseModel] = MODELS[condition.kind].model_fields["data"].annotation  # type: ignore[assignment]
     for name, values in condition.where.items():
         if name not in model.model_fields:
-            yield f"where.{name}: {condition.kind} has no such field; it has {', '.join(model.model_fields)}"
+            yield (
+                f"where.{name}: {condition.kind} has no such field; "
+                f"it has {', '.join(model.model_fields)}"
+            )
             continue
         for value in values:
             try:
                 model.model_validate({name: value})
-            except ValidationError as error:  # other fields are missing here, which is no matter
+            except (
+                ValidationError
+            ) as error:  # errors about other fields are expected: none is given
                 yield from (
                     f"where.{name}: {condition.kind} can never have {value!r}: {item['msg']}"
                     for item in error.errors()

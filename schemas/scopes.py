@@ -1,7 +1,11 @@
-"""Which rows an account may read that belongs to one unit: a district's, a state's. Its viewers may send any query, so the database decides, not a dashboard.
+"""Row policies and grants of a ClickHouse account that belongs to one unit, such as a district.
 
-A row belongs to the unit if its unit stands, or ever stood, at or below it. A unit that moved away is seen up to its last day there; one that came brings its history with it, since the level of a stock comes with it.
-What is not named here such an account may not read at all.
+Viewers of a dashboard can send any query, so the database restricts the rows.
+
+A row belongs to the account's unit if the row's unit is, or once was, that unit or a unit below it.
+A unit that moved away is visible up to its last day there; one that joined brings its history,
+because the level of a stock moves with it. The account can read no table or view that is not named
+here.
 """
 
 import re
@@ -11,9 +15,11 @@ from pravah.units import UNIT_CODE_PATTERN
 _BELOW = "unit IN (SELECT unit FROM {database}.scopes)"
 _UNTIL = (
     "(unit IN (SELECT unit FROM {database}.scopes WHERE until = toDate('2149-06-06'))"
-    " OR day <= (SELECT CAST((groupArray(unit), groupArray(until)), 'Map(String, Date)') FROM {database}.scopes WHERE until != toDate('2149-06-06'))[unit])"
+    " OR day <= (SELECT CAST((groupArray(unit), groupArray(until)), 'Map(String, Date)')"
+    " FROM {database}.scopes WHERE until != toDate('2149-06-06'))[unit])"
 )
 
+# Condition on the rows of each table. `scopes` comes first, because the others select from it.
 _FILTERS: dict[str, str] = {
     "scopes": "scope = '{unit}'",
     "units": _BELOW,
@@ -26,12 +32,12 @@ _FILTERS: dict[str, str] = {
     "contacts": _BELOW,
     "repairs": "0",
 }
-"""Table → which of its rows; `scopes` first, since the others ask it."""
 
+# Tables without data of units.
 _OPEN = ("plans", "plan_kinds", "metrics")
-"""The words of the field: nobody's rows."""
+# Columns that tell how fresh the figures are, and nothing about units.
 _FRESHNESS = "chunks(partition, chunk, attempt, updated_at, last_appended_at)"
-"""How old the figures are, and nothing about whose they are."""
+# Views, which read their tables with the rights of the account that queries them.
 _VIEWS = (
     *(
         "events",
@@ -57,14 +63,16 @@ _VIEWS = (
     ),
     *("board_status", "board_progress", "board_defaulters", "board_forecast"),
 )
-"""They read their tables with the rights of whoever asks."""
 
 
 def row_filters(unit: str, database: str) -> dict[str, str]:
-    """Table → the condition that its rows must meet for an account of a unit.
+    """Build the row policies of an account of a unit.
+
+    Returns:
+        By table the condition that rows must meet to be visible.
 
     Raises:
-        ValueError: it is no unit code.
+        ValueError: `unit` is not a unit code.
     """
     if not re.fullmatch(UNIT_CODE_PATTERN, unit):
         msg = f"{unit!r} is no unit code; one is written CG-D-RPR"
@@ -75,8 +83,11 @@ def row_filters(unit: str, database: str) -> dict[str, str]:
     }
 
 
-def readable(database: str) -> list[str]:
-    """What such an account may read: `SELECT` targets, tables filtered as above."""
+def list_grants(database: str) -> list[str]:
+    """List the privileges of an account of a unit, as they stand after `GRANT`.
+
+    Tables that it names are filtered by `row_filters`.
+    """
     names = [*_FILTERS, *_OPEN, *_VIEWS]
     return [f"SELECT, SHOW ON {database}.{name}" for name in names] + [
         f"SELECT{_FRESHNESS.removeprefix('chunks')} ON {database}.chunks"

@@ -7,7 +7,7 @@ from datetime import datetime
 from clickhouse_driver import Client
 
 from pravah.errors import PravahError
-from schemas.access import DATA_KINDS, hashed, new_secret
+from schemas.access import DATA_KINDS, generate_secret, hash_secret
 
 _COLUMNS = "hash, name, unit, kinds, created_at, expires_at, revoked"
 
@@ -52,10 +52,10 @@ def create_token(client: Client, *, name: str, unit: str, kinds: Iterable[str], 
     if not client.execute("SELECT count() FROM units WHERE unit = %(unit)s", {"unit": unit})[0][0]:
         msg = f"unit {unit!r} is not in the registry"
         raise TokenError(msg)
-    secret = new_secret()
+    secret = generate_secret()
     client.execute(
         f"INSERT INTO api_tokens ({_COLUMNS}) SELECT %(hash)s, %(name)s, %(unit)s, %(kinds)s, now64(3), now64(3) + toIntervalDay(%(days)s), 0",
-        {"hash": hashed(secret), "name": name, "unit": unit, "kinds": wanted, "days": days},
+        {"hash": hash_secret(secret), "name": name, "unit": unit, "kinds": wanted, "days": days},
     )
     return secret
 

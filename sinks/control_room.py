@@ -8,7 +8,7 @@ from typing import Any
 from clickhouse_driver import Client
 
 from pravah.units import Level
-from schemas.contacts import Contact, Language, office
+from schemas.contacts import Contact, Language, parse_responsible
 from sinks.dimensions import replace_table
 from sinks.migrate import Schema
 
@@ -148,7 +148,9 @@ def unit_name(client: Client, unit: str, language: Language) -> str:
 def calls(client: Client, about: Sequence[Defaulter]) -> list[Call | None]:
     """Whom to call about each of these, as far as the contacts say. Only the writer's account and the state's own may ask."""
     offices = [
-        (one.responsible_unit, known[1]) if (known := office(one.responsible)) else ("", "")
+        (one.responsible_unit, known[1])
+        if (known := parse_responsible(one.responsible))
+        else ("", "")
         for one in about
     ]
     rows = client.execute(

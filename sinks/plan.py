@@ -76,7 +76,7 @@ def load_plan(client: Client, schema: Schema, plan: Plan, *, author: str, reason
                 m.responsible,
                 m.responsible_hi,
             ),
-            *(list(m.prerequisites), sorted(plan.waits_for(m.milestone))),
+            *(list(m.prerequisites), sorted(plan.all_prerequisites(m.milestone))),
             [_need(condition) for condition in m.needs],
         )
         for position, m in enumerate(plan.milestones)

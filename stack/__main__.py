@@ -1,4 +1,7 @@
-"""What the stack's own processes run: `python -m stack install | supervise | become | serve-clickhouse`."""
+"""Entry point of the stack's processes.
+
+`python -m stack install | supervise | run-bound | serve-clickhouse`
+"""
 
 import os
 import sys
@@ -6,12 +9,17 @@ from pathlib import Path
 
 from stack.clickhouse_server import serve
 from stack.errors import StackError
-from stack.install import installed
-from stack.supervisor import Supervisor, die_with
+from stack.install import ensure_installed
+from stack.supervisor import Supervisor, bind_to_parent
 
 
 def main(task: str, *arguments: str) -> int:
-    """Run one of them.
+    """Run a task.
+
+    Args:
+        task: its name.
+        arguments: of the task: `supervise HOME [PARENT]`, `run-bound PARENT COMMAND …`,
+            `serve-clickhouse LIBRARY CONFIG`.
 
     Returns:
         The exit code.
@@ -19,11 +27,11 @@ def main(task: str, *arguments: str) -> int:
     try:
         match task, arguments:
             case "install", ():
-                installed(print)
+                ensure_installed(print)
             case "supervise", (home, *parent):
                 return Supervisor(Path(home), int(parent[0]) if parent else None).run()
-            case "become", (parent, *command):
-                die_with(int(parent))
+            case "run-bound", (parent, *command):
+                bind_to_parent(int(parent))
                 os.execv(command[0], command)  # noqa: S606
             case "serve-clickhouse", (library, config):
                 serve(library, config)

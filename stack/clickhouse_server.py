@@ -1,9 +1,10 @@
 """ClickHouse from libchdb, serving the native protocol and HTTP on loopback.
 
-libchdb's `query_stable_v2` is clickhouse-local's main. With `SYSTEM START LISTEN` and a query that never ends it serves like a server. It is given a pseudo-terminal and
-`--interactive`, because otherwise clickhouse-local aborts when any client resets its connection.
+libchdb's `query_stable_v2` is the main function of clickhouse-local. With `SYSTEM START LISTEN` and
+a query that never ends it serves like a server. It gets a pseudo-terminal and `--interactive`,
+because otherwise clickhouse-local aborts when a client resets its connection.
 
-`python -m stack serve-clickhouse LIBRARY CONFIG` is that process.
+`python -m stack serve-clickhouse LIBRARY CONFIG` runs it.
 """
 
 import ctypes
@@ -19,7 +20,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from pravah.settings import ClickHouseUser, Role
-from schemas.scopes import readable, row_filters
+from schemas.scopes import list_grants, row_filters
 from stack.install import Tools
 
 DATABASE = "pravah"
@@ -36,8 +37,11 @@ _CONFIG = """\
     <timezone>UTC</timezone>
     <mark_cache_size>268435456</mark_cache_size>
     <user_directories><users_xml><path>{users}</path></users_xml></user_directories>
-    <!-- a user without a row policy of its own sees every row: rows are withheld by grants and by policies written for a user, never by forgetting one -->
-    <access_control_improvements><users_without_row_policies_can_read_rows>true</users_without_row_policies_can_read_rows></access_control_improvements>
+    <!-- A user without a row policy of its own sees every row: rows are withheld by grants and by
+         policies written for a user, never because one was forgotten. -->
+    <access_control_improvements>
+        <users_without_row_policies_can_read_rows>true</users_without_row_policies_can_read_rows>
+    </access_control_improvements>
 </clickhouse>
 """
 
@@ -50,12 +54,15 @@ _USERS = """\
     <quotas><default/></quotas>
     <users>
         <default>
-            <!-- the server's own session: it may listen and sleep, and sees no data -->
+            <!-- The session of the server itself: it may listen and sleep, and sees no data. -->
             <password></password>
             <networks><ip>127.0.0.1</ip></networks>
             <profile>default</profile>
             <quota>default</quota>
-            <grants><query>GRANT SYSTEM LISTEN ON *.*</query><query>GRANT SELECT ON system.numbers</query></grants>
+            <grants>
+                <query>GRANT SYSTEM LISTEN ON *.*</query>
+                <query>GRANT SELECT ON system.numbers</query>
+            </grants>
         </default>
 {accounts}
     </users>
@@ -84,8 +91,9 @@ _GRANTS: dict[Role, tuple[str, ...]] = {
     "aicc": (f"GRANT SELECT, SHOW ON {DATABASE}.*",),
 }
 
+# Headquarters sees no row of the one table with names and phone numbers. A users file cannot
+# revoke; on a server with SQL accounts, `REVOKE SELECT` does the same.
 _NO_PERSONS = {"contacts": "0"}
-"""For headquarters no row of the one table with names and phone numbers. A users file cannot revoke; on a server with SQL accounts, `REVOKE SELECT` does the same."""
 
 _FOREVER = (
     "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; "
@@ -104,28 +112,28 @@ class ClickHouseServer:
     http_port: int
     users: dict[Role, ClickHouseUser]
     scoped: dict[str, ClickHouseUser]
-    """Unit code → an account that sees its rows alone."""
+    """Unit code → an account that sees only this unit's rows."""
 
     name = "clickhouse"
 
     @property
     def log_file(self) -> Path:
-        """Where the process's own output goes, which is little."""
+        """Output of the process, which is little."""
         return self.home / "logs" / "clickhouse.log"
 
     @property
     def server_log(self) -> Path:
-        """Where ClickHouse writes what it does."""
+        """ClickHouse's own log."""
         return self.home / "logs" / "clickhouse-server.log"
 
     def prepare(self) -> None:
-        """Write the configuration; the users file holds hashes and is readable by the owner only."""
+        """Write the configuration; only the owner can read the users file, which has hashes."""
         data = self.home / "clickhouse"
         for folder in (data / "tmp", data / "user_files"):
             folder.mkdir(parents=True, exist_ok=True)
         users = self.home / "clickhouse-users.xml"
         users.touch(mode=0o600)
-        users.write_text(_users(self.users, self.scoped), encoding="utf-8")
+        users.write_text(_render_users(self.users, self.scoped), encoding="utf-8")
         paths = {"data": data.resolve(), "users": users.resolve(), "log": self.server_log.resolve()}
         escaped = {name: escape(str(path)) for name, path in paths.items()}
         self._config.write_text(
@@ -134,7 +142,7 @@ class ClickHouseServer:
         )
 
     def command(self) -> list[str]:
-        """The command that runs it in the foreground."""
+        """The command that runs the server in the foreground."""
         return [
             sys.executable,
             "-m",
@@ -144,13 +152,13 @@ class ClickHouseServer:
             str(self._config.resolve()),
         ]
 
-    def ready(self) -> bool:
-        """Whether it answers."""
+    def is_ready(self) -> bool:
+        """Whether the server answers."""
         try:
             with urllib.request.urlopen(
                 f"http://127.0.0.1:{self.http_port}/ping", timeout=2
-            ) as answer:
-                return bool(answer.read().strip() == b"Ok.")
+            ) as response:
+                return bool(response.read().strip() == b"Ok.")
         except (urllib.error.URLError, OSError):
             return False
 
@@ -159,9 +167,9 @@ class ClickHouseServer:
         return self.home / "clickhouse.xml"
 
 
-def _users(users: dict[Role, ClickHouseUser], scoped: dict[str, ClickHouseUser]) -> str:
+def _render_users(users: dict[Role, ClickHouseUser], scoped: dict[str, ClickHouseUser]) -> str:
     accounts = [
-        _account(
+        _render_account(
             users[role],
             _GRANTS[role],
             {"aicc": _NO_PERSONS}.get(role, {}),
@@ -169,15 +177,15 @@ def _users(users: dict[Role, ClickHouseUser], scoped: dict[str, ClickHouseUser])
         )
         for role in users
     ]
-    grants = [f"GRANT {grant}" for grant in readable(DATABASE)]
+    grants = [f"GRANT {grant}" for grant in list_grants(DATABASE)]
     accounts += [
-        _account(account, grants, row_filters(unit, DATABASE), "reader")
+        _render_account(account, grants, row_filters(unit, DATABASE), "reader")
         for unit, account in scoped.items()
     ]
     return _USERS.format(accounts="".join(accounts))
 
 
-def _account(
+def _render_account(
     account: ClickHouseUser, grants: Iterable[str], filters: dict[str, str], profile: str
 ) -> str:
     queries = "".join(f"<query>{grant}</query>" for grant in grants)
@@ -195,7 +203,12 @@ def _account(
 
 
 def serve(library: str, config: str) -> None:
-    """Become the server. Returns when it is told to end."""
+    """Run ClickHouse in this process until a signal.
+
+    Args:
+        library: path of libchdb.
+        config: path of the server's configuration; relative paths in it start at its folder.
+    """
     _, terminal = pty.openpty()
     os.dup2(terminal, 0)
     os.chdir(Path(config).parent)
@@ -207,9 +220,8 @@ def serve(library: str, config: str) -> None:
         "--query",
         _FOREVER,
     ]
+    # As for every main function, a NULL follows the last argument.
+    argv = (ctypes.c_char_p * (len(arguments) + 1))(*map(str.encode, arguments), None)
     main = ctypes.CDLL(library).query_stable_v2
     main.restype = ctypes.c_void_p
-    main(
-        len(arguments),
-        (ctypes.c_char_p * len(arguments))(*[argument.encode() for argument in arguments]),
-    )
+    main(len(arguments), argv)

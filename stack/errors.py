@@ -1,4 +1,4 @@
-"""What can go wrong on this machine."""
+"""Errors of the stack on this machine."""
 
 from pravah.errors import PravahError
 

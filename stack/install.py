@@ -1,6 +1,7 @@
-"""Bring Kafka and ClickHouse to this machine, once: their versions stand in `stack/kafka/pom.xml` and `stack/clickhouse/package-lock.json`.
+"""Install Kafka's jars by Maven and ClickHouse by npm, once.
 
-`python -m stack install` prints what it does. A second run finds everything and needs no network.
+Their versions are in `stack/kafka/pom.xml` and `stack/clickhouse/package-lock.json`.
+`python -m stack install` prints its steps; a second run finds everything and needs no network.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ _OLDEST_JAVA = 17
 
 @dataclass(frozen=True)
 class Tools:
-    """Where the installed parts are."""
+    """Paths of the installed programs."""
 
     java: Path
     kafka_jars: Path
@@ -31,28 +32,31 @@ class Tools:
 
 
 def tools_folder() -> Path:
-    """The folder of what is installed: `PRAVAH_TOOLS`, or `.tools` beside the packages."""
-    return Path(
-        os.environ.get("PRAVAH_TOOLS") or HERE.parent / ".tools"
-    ).absolute()  # ClickHouse and Maven look from folders of their own
+    """Where programs are installed: `PRAVAH_TOOLS`, or `.tools` beside the packages."""
+    # Absolute, because ClickHouse and Maven run in folders of their own.
+    return Path(os.environ.get("PRAVAH_TOOLS") or HERE.parent / ".tools").absolute()
 
 
-def installed(say: Callable[[str], None] = lambda _: None) -> Tools:
-    """The tools, installed now if they are not there yet.
+def ensure_installed(report: Callable[[str], None] = lambda _: None) -> Tools:
+    """Install what is missing, and return the paths.
+
+    Args:
+        report: called with one line before a download.
 
     Raises:
-        StackError: a program is missing, with the Debian package that has it; the platform has no ClickHouse package; a download failed.
+        StackError: a program is missing (the message names its Debian package), the platform has
+            no ClickHouse package, or a download failed.
     """
-    java = _program("java")
+    java = _find_program("java")
     _check_java(java)
     return Tools(
         java,
-        _kafka(say) / "libs",
-        _clickhouse(say) / "node_modules" / "@chdb" / "lib-linux-x64-gnu" / "libchdb.so",
+        _install_kafka(report) / "libs",
+        _install_clickhouse(report) / "node_modules" / "@chdb" / "lib-linux-x64-gnu" / "libchdb.so",
     )
 
 
-def _kafka(say: Callable[[str], None]) -> Path:
+def _install_kafka(report: Callable[[str], None]) -> Path:
     pom = HERE / "kafka" / "pom.xml"
 
     def fetch(folder: Path) -> None:
@@ -62,16 +66,18 @@ def _kafka(say: Callable[[str], None]) -> Path:
             "dependency:copy-dependencies",
             f"-DoutputDirectory={folder / 'libs'}",
         ]
-        _run([str(_program("mvn")), "-B", "-q", *arguments], "Kafka", folder)
+        _run_installer([str(_find_program("mvn")), "-B", "-q", *arguments], "Kafka", folder)
 
-    return _once("kafka", [pom], fetch, say)
+    return _install_once("kafka", [pom], fetch, report)
 
 
-def _clickhouse(say: Callable[[str], None]) -> Path:
+def _install_clickhouse(report: Callable[[str], None]) -> Path:
     machine, libc = platform.machine(), platform.libc_ver()[0]
     if sys.platform != "linux" or machine not in {"x86_64", "AMD64"} or libc != "glibc":
         msg = (
-            f"there is no ClickHouse package for {sys.platform} on {machine} ({libc or 'no glibc'}): run ClickHouse elsewhere, for example with docker compose, "
+            f"there is no ClickHouse package for {sys.platform} on {machine} "
+            f"({libc or 'no glibc'}): run ClickHouse elsewhere, for example with docker "
+            "compose, "
             "and name it by PRAVAH_CLICKHOUSE__HOST, …__NATIVE_PORT, …__HTTP_PORT and …__USERS"
         )
         raise StackError(msg)
@@ -80,23 +86,23 @@ def _clickhouse(say: Callable[[str], None]) -> Path:
     def fetch(folder: Path) -> None:
         for file in files:
             shutil.copy(file, folder)
-        _run(
-            [str(_program("npm")), "ci", "--no-audit", "--no-fund", "--loglevel=error"],
+        _run_installer(
+            [str(_find_program("npm")), "ci", "--no-audit", "--no-fund", "--loglevel=error"],
             "ClickHouse",
             folder,
         )
 
-    return _once("clickhouse", files, fetch, say)
+    return _install_once("clickhouse", files, fetch, report)
 
 
-def _once(
-    name: str, sources: list[Path], fetch: Callable[[Path], None], say: Callable[[str], None]
+def _install_once(
+    name: str, sources: list[Path], fetch: Callable[[Path], None], report: Callable[[str], None]
 ) -> Path:
-    """A folder named by the content of `sources`, filled by `fetch` the first time; half of one is never left behind."""
+    """Return a folder named by a hash of `sources`, which `fetch` fills, as a whole, once."""
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
     folder = tools_folder() / f"{name}-{digest}"
     if not folder.exists():
-        say(f"installing {name} into {folder.parent} …")
+        report(f"installing {name} into {folder.parent} …")
         partial = folder.with_name(f"{folder.name}.{os.getpid()}.part")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -111,15 +117,18 @@ def _once(
     return folder
 
 
-def _run(command: list[str], what: str, folder: Path) -> None:
+def _run_installer(command: list[str], what: str, folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-5:])
-        msg = f"installing {what} failed ({Path(command[0]).name} exited with {done.returncode}); is the package registry reachable?\n{last}"
+        msg = (
+            f"installing {what} failed ({Path(command[0]).name} exited with {done.returncode}); "
+            f"is the package registry reachable?\n{last}"
+        )
         raise StackError(msg)
 
 
-def _program(name: str) -> Path:
+def _find_program(name: str) -> Path:
     found = shutil.which(name)
     if found is None:
         msg = f"{name} is missing; on Debian: apt-get install {_PACKAGES[name]}"
@@ -128,8 +137,12 @@ def _program(name: str) -> Path:
 
 
 def _check_java(java: Path) -> None:
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    version = re.search(r'version "(?:1\.)?(\d+)', said)
+    output = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r'version "(?:1\.)?(\d+)', output)
     if version is None or int(version[1]) < _OLDEST_JAVA:
-        msg = f"Kafka needs Java {_OLDEST_JAVA} or newer, {java} is {version[1] if version else 'unknown'}; on Debian: apt-get install {_PACKAGES['java']}"
+        msg = (
+            f"Kafka needs Java {_OLDEST_JAVA} or newer, {java} is "
+            f"{version[1] if version else 'unknown'}; on Debian: apt-get install "
+            f"{_PACKAGES['java']}"
+        )
         raise StackError(msg)

@@ -50,11 +50,11 @@ class KafkaServer:
 
     @property
     def log_file(self) -> Path:
-        """Where the broker's log goes."""
+        """The broker's log."""
         return self.home / "logs" / "kafka.log"
 
     def prepare(self) -> None:
-        """Write the configuration; format the data folder the first time.
+        """Write the configuration, and format the data folder the first time.
 
         Raises:
             StackError: formatting failed.
@@ -80,15 +80,16 @@ class KafkaServer:
             ]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
-                msg = f"Kafka could not format {data}: {(done.stderr or done.stdout).strip().splitlines()[-1]}"
+                reason = (done.stderr or done.stdout).strip().splitlines()[-1]
+                msg = f"Kafka could not format {data}: {reason}"
                 raise StackError(msg)
 
     def command(self) -> list[str]:
-        """The command that runs it in the foreground."""
+        """The command that runs the broker in the foreground."""
         return [*self._java, "kafka.Kafka", str(self._config)]
 
-    def ready(self) -> bool:
-        """Whether it answers."""
+    def is_ready(self) -> bool:
+        """Whether the broker answers."""
         try:
             admin = KafkaAdminClient(
                 bootstrap_servers=[f"127.0.0.1:{self.port}"],

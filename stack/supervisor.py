@@ -1,7 +1,9 @@
-"""The process that has Kafka and ClickHouse as its children: they start together, end together, and never outlive it.
+"""The supervisor: a process with Kafka and ClickHouse as children, which start and end with it.
 
-`python -m stack supervise HOME [PARENT]` runs until it gets SIGTERM or SIGINT, until the process PARENT ends, or until a server keeps dying; one that dies is started
-again. However it ends, by SIGKILL too, its children end with it: each asked the kernel for a signal at its parent's death before it became the server.
+`python -m stack supervise HOME [PARENT]` runs until SIGTERM or SIGINT, until the process PARENT
+ends, or until a server keeps dying; a server that dies is restarted. However the supervisor ends,
+by SIGKILL too, its children end with it: each one asks the kernel for a signal at its parent's
+death before it executes the server.
 """
 
 import ctypes
@@ -26,7 +28,7 @@ from pydantic import SecretStr
 from pravah.settings import ClickHouseUser, Role
 from stack.clickhouse_server import DATABASE, ClickHouseServer
 from stack.errors import StackError
-from stack.install import installed
+from stack.install import ensure_installed
 from stack.kafka_server import KafkaServer
 
 PORTS = {
@@ -37,45 +39,45 @@ PORTS = {
 }
 READY_SECONDS = 90.0
 STOP_SECONDS = 20.0
-RESTARTS, RESTART_WINDOW_SECONDS = 5, 60.0
-_NEEDED_MEMORY = 1200 * 1024 * 1024
-_NEEDED_DISK = 500 * 1024 * 1024
-_PORTS_FROM, _PORTS_TO = 1024, 65535
+MAX_RESTARTS, RESTART_WINDOW_SECONDS = 5, 60.0
+_MIN_MEMORY_BYTES = 1200 * 1024 * 1024
+_MIN_DISK_BYTES = 500 * 1024 * 1024
+_MIN_PORT, _MAX_PORT = 1024, 65535
 _PR_SET_PDEATHSIG = 1
 
 
 @dataclass
 class Supervisor:
-    """Both servers of one home."""
+    """Runs both servers of one home."""
 
     home: Path
     parent: int | None = None
     _children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _reservations: list[socket.socket] = field(default_factory=list)
-    _ending: bool = False
+    _is_stopping: bool = False
     _parent_process: psutil.Process | None = None
 
     def run(self) -> int:
-        """Start, serve, end.
+        """Start the servers, keep them running, and stop them at the end.
 
         Returns:
-            0 if it was told to end, 1 if a server kept dying.
+            0 after a signal or the end of the parent, 1 if a server kept dying.
 
         Raises:
-            StackError: it could not start.
+            StackError: a server could not start.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._end)
+            signal.signal(number, self._on_signal)
         if self.parent is not None:
             try:
                 self._parent_process = psutil.Process(self.parent)
             except psutil.NoSuchProcess:
                 return 0
         try:
-            _check_room(self.home)
+            _check_resources(self.home)
             ports = self._choose_ports()
             users, scoped = accounts(self.home)
-            tools = installed(lambda text: print(text, flush=True))
+            tools = ensure_installed(lambda text: print(text, flush=True))
             servers: Sequence[KafkaServer | ClickHouseServer] = (
                 KafkaServer(tools, self.home, ports["kafka"], ports["kafka_controller"]),
                 ClickHouseServer(
@@ -91,46 +93,60 @@ class Supervisor:
                 server.prepare()
                 self._start(server)
             self._wait_until_ready(servers)
-            if not self._is_over():
+            if not self._must_stop():
                 write_private(self.home / "stack.json", _endpoints(ports, users, scoped))
             return self._serve(servers)
         finally:
             (self.home / "stack.json").unlink(missing_ok=True)
             self._stop()
-            self.give_ports_back()
+            self.release_ports()
 
     def _choose_ports(self) -> dict[str, int]:
-        """The ports of the last run if they are free, else the usual ones, else any; `PRAVAH_PORT_<NAME>` insists on one.
+        """Choose the ports of the last run if they are free, else the default ones, else any.
+
+        The environment variable `PRAVAH_PORT_<NAME>` demands a port.
 
         Raises:
-            StackError: a port that was asked for is taken, or is no port.
+            StackError: a demanded port is taken, or is no port.
         """
         remembered = self.home / "ports.json"
         try:
             before: dict[str, int] = json.loads(remembered.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            before = {}  # the first run, or a file cut short by a power failure: the usual ports will do
+            before = {}  # the first run, or a file that a power failure has cut short
         ports: dict[str, int] = {}
-        for name, usual in PORTS.items():
+        for name, default in PORTS.items():
             variable = f"PRAVAH_PORT_{name.upper()}"
-            if asked := os.environ.get(variable):
-                ports[name] = _port(asked, variable)
+            if demanded := os.environ.get(variable):
+                ports[name] = _parse_port(demanded, variable)
                 if not self.reserve(ports[name]):
-                    msg = f"port {asked} ({variable}) is taken: free it, or leave {variable} unset and a free port is chosen"
+                    msg = (
+                        f"port {demanded} ({variable}) is taken: free it, or leave {variable} "
+                        "unset and a free port is chosen"
+                    )
                     raise StackError(msg)
                 continue
-            wanted = [port for port in (before.get(name), usual) if port]
+            wanted = [port for port in (before.get(name), default) if port]
             ports[name] = next(
-                port for port in chain(wanted, iter(_any_free, 0)) if self.reserve(port)
+                port for port in chain(wanted, iter(_free_port, 0)) if self.reserve(port)
             )
         write_private(remembered, ports)
         return ports
 
     def reserve(self, port: int) -> bool:
-        """Take a port for this stack if nobody has it. Another stack that is starting may have chosen it and not opened it yet, so stacks tell each other."""
+        """Reserve a port for this stack.
+
+        A stack that is starting may have chosen a port and not opened it yet, so each stack also
+        binds an abstract socket with the port in its name.
+
+        Returns:
+            Whether the port was free.
+        """
         reservation = socket.socket(socket.AF_UNIX)
         try:
-            reservation.bind(f"\0pravah-port-{port}")  # an abstract name: gone with this process
+            reservation.bind(
+                f"\0pravah-port-{port}"
+            )  # An abstract name: it ends with this process.
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(("127.0.0.1", port))
@@ -140,61 +156,72 @@ class Supervisor:
         self._reservations.append(reservation)
         return True
 
-    def give_ports_back(self) -> None:
-        """Let other stacks have the ports again."""
+    def release_ports(self) -> None:
+        """Release the reserved ports for other stacks."""
         while self._reservations:
             self._reservations.pop().close()
 
-    def _end(self, _number: int, _frame: FrameType | None) -> None:
-        self._ending = True
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._is_stopping = True
 
-    def _is_over(self) -> bool:
-        """Whether it is time to end: a signal came, or the parent ended. A parent that nobody has waited for yet has ended too."""
-        if self._parent_process is not None and not self._ending:
+    def _must_stop(self) -> bool:
+        """Whether a signal came or the parent ended; a zombie has ended too."""
+        if self._parent_process is not None and not self._is_stopping:
             try:
-                self._ending = (
+                self._is_stopping = (
                     not self._parent_process.is_running()
                     or self._parent_process.status() == psutil.STATUS_ZOMBIE
                 )
             except psutil.NoSuchProcess:
-                self._ending = True
-        return self._ending
+                self._is_stopping = True
+        return self._is_stopping
 
     def _start(self, server: KafkaServer | ClickHouseServer) -> None:
         server.log_file.parent.mkdir(parents=True, exist_ok=True)
         with server.log_file.open("ab") as log:
-            bound = [sys.executable, "-m", "stack", "become", str(os.getpid()), *server.command()]
+            run_bound = [sys.executable, "-m", "stack", "run-bound", str(os.getpid())]
             self._children[server.name] = subprocess.Popen(
-                bound, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                [*run_bound, *server.command()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def _wait_until_ready(self, servers: Sequence[KafkaServer | ClickHouseServer]) -> None:
         deadline = time.monotonic() + READY_SECONDS
-        waiting = list(servers)
-        while waiting and not self._is_over():
-            for server in list(waiting):
+        starting = list(servers)
+        while starting and not self._must_stop():
+            for server in list(starting):
                 if (code := self._children[server.name].poll()) is not None:
-                    msg = f"{server.name} ended with {code} while starting; its log {server.log_file} ends:\n{_tail(server.log_file)}"
+                    msg = (
+                        f"{server.name} ended with {code} while starting; its log "
+                        f"{server.log_file} ends:\n{_tail(server.log_file)}"
+                    )
                     raise StackError(msg)
-                if server.ready():
-                    waiting.remove(server)
+                if server.is_ready():
+                    starting.remove(server)
             if time.monotonic() > deadline:
-                msg = f"{waiting[0].name} did not answer within {READY_SECONDS:.0f} s; see {waiting[0].log_file}"
+                msg = (
+                    f"{starting[0].name} did not answer within {READY_SECONDS:.0f} s; see "
+                    f"{starting[0].log_file}"
+                )
                 raise StackError(msg)
-            if waiting:
+            if starting:
                 time.sleep(0.1)
 
     def _serve(self, servers: Sequence[KafkaServer | ClickHouseServer]) -> int:
-        """Wait for the end. A server that dies is started again, unless it keeps dying: both keep their data through that."""
+        """Restart servers that die, until the end; both keep their data through that."""
         died: list[float] = []
-        while not self._is_over():
+        while not self._must_stop():
             for server in servers:
                 if (code := self._children[server.name].poll()) is not None:
                     now = time.monotonic()
                     died = [*(at for at in died if now - at < RESTART_WINDOW_SECONDS), now]
-                    if len(died) > RESTARTS:
+                    if len(died) > MAX_RESTARTS:
                         print(
-                            f"{server.name} keeps ending, now with {code}: stopping the stack; see {server.log_file}",
+                            f"{server.name} keeps ending, now with {code}: stopping the stack; "
+                            f"see {server.log_file}",
                             flush=True,
                         )
                         return 1
@@ -218,31 +245,40 @@ class Supervisor:
                 child.wait()
 
 
-def die_with(parent: int) -> None:
-    """Ask the kernel to kill this process when its parent ends; end now if that happened already."""
+def bind_to_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends; exit now if it has ended already."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         sys.exit(1)
 
 
-def _check_room(home: Path) -> None:
+def _check_resources(home: Path) -> None:
     memory, disk = psutil.virtual_memory().available, psutil.disk_usage(str(home)).free
-    if memory < _NEEDED_MEMORY:
-        msg = f"only {memory >> 20:,} MiB of memory are free, Kafka and ClickHouse need {_NEEDED_MEMORY >> 20:,}: end other programs, or use servers elsewhere"
+    if memory < _MIN_MEMORY_BYTES:
+        msg = (
+            f"only {memory >> 20:,} MiB of memory are free, Kafka and ClickHouse need "
+            f"{_MIN_MEMORY_BYTES >> 20:,}: end other programs, or use servers elsewhere"
+        )
         raise StackError(msg)
-    if disk < _NEEDED_DISK:
-        msg = f"only {disk >> 20:,} MiB are free where {home} lies, at least {_NEEDED_DISK >> 20:,} are needed: set PRAVAH_HOME to a larger disk"
+    if disk < _MIN_DISK_BYTES:
+        msg = (
+            f"only {disk >> 20:,} MiB are free where {home} lies, at least "
+            f"{_MIN_DISK_BYTES >> 20:,} are needed: set PRAVAH_HOME to a larger disk"
+        )
         raise StackError(msg)
 
 
-def _port(text: str, variable: str) -> int:
-    if not (text.isascii() and text.isdecimal() and _PORTS_FROM <= int(text) <= _PORTS_TO):
-        msg = f"{variable} is {text!r}: give a port from {_PORTS_FROM} to {_PORTS_TO}, or leave it unset and a free port is chosen"
+def _parse_port(text: str, variable: str) -> int:
+    if not (text.isascii() and text.isdecimal() and _MIN_PORT <= int(text) <= _MAX_PORT):
+        msg = (
+            f"{variable} is {text!r}: give a port from {_MIN_PORT} to {_MAX_PORT}, or leave it "
+            "unset and a free port is chosen"
+        )
         raise StackError(msg)
     return int(text)
 
 
-def _any_free() -> int:
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -251,29 +287,36 @@ def _any_free() -> int:
 def accounts(
     home: Path, *also: str
 ) -> tuple[dict[Role, ClickHouseUser], dict[str, ClickHouseUser]]:
-    """The ClickHouse accounts by role, and those of single units by their codes: passwords are made once and kept.
+    """Return ClickHouse accounts by role, and accounts of units by unit code.
+
+    A password is generated once and stored in `credentials.json`.
 
     Args:
         home: of the stack.
-        also: codes of units that are to have an account.
+        also: codes of units that get an account.
 
     Raises:
-        StackError: the file that keeps them is broken.
+        StackError: the file cannot be read as JSON.
     """
     file = home / "credentials.json"
     try:
-        kept: dict[str, str] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        stored: dict[str, str] = (
+            json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        )
     except ValueError:
-        msg = f"{file} is broken: bring it back from a copy, or delete it and new passwords are made, which Grafana and others must then be told"
+        msg = (
+            f"{file} is broken: bring it back from a copy, or delete it and new passwords are "
+            "made, which Grafana and others then need"
+        )
         raise StackError(msg) from None
     roles: tuple[Role, ...] = get_args(Role)
-    missing = [name for name in ((*also,) if kept else (*roles, *also)) if name not in kept]
+    missing = [name for name in ((*also,) if stored else (*roles, *also)) if name not in stored]
     if missing:
-        kept |= {name: secrets.token_urlsafe(24) for name in missing}
-        write_private(file, kept)
+        stored |= {name: secrets.token_urlsafe(24) for name in missing}
+        write_private(file, stored)
     made = {
         name: ClickHouseUser(user=f"pravah_{name}", password=SecretStr(password))
-        for name, password in kept.items()
+        for name, password in stored.items()
     }
     return {role: made[role] for role in roles if role in made}, {
         name: account for name, account in made.items() if name not in roles
@@ -290,18 +333,18 @@ def _endpoints(
             "native_port": ports["clickhouse_native"],
             "http_port": ports["clickhouse_http"],
             "database": DATABASE,
-            "users": {role: _told(user) for role, user in users.items()},
-            "scoped": {unit: _told(user) for unit, user in scoped.items()},
+            "users": {role: _account_json(user) for role, user in users.items()},
+            "scoped": {unit: _account_json(user) for unit, user in scoped.items()},
         },
     }
 
 
-def _told(account: ClickHouseUser) -> dict[str, str]:
+def _account_json(account: ClickHouseUser) -> dict[str, str]:
     return {"user": account.user, "password": account.password.get_secret_value()}
 
 
 def write_private(file: Path, content: object) -> None:
-    """Write JSON that only the owner can read, all of it or nothing."""
+    """Write a JSON file atomically, readable by its owner only."""
     partial = file.with_suffix(".part")
     partial.unlink(missing_ok=True)
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:

@@ -11,21 +11,21 @@ from stack.errors import StackError
 
 _DAY_MS = 86_400_000
 _REJECTED_DAYS = 90
-_KNOWN_SECONDS = 5.0
+# A topic that was just created is not known to every broker at once.
+_METADATA_SECONDS = 5.0
 
 
 def identify(kafka: KafkaSettings) -> tuple[str, int]:
-    """The identity that Kafka gave `activity.events` when it was made, and the number of its partitions.
+    """Return the topic id and the number of partitions of `activity.events`.
 
     Raises:
         StackError: there is no such topic.
     """
     admin = KafkaAdminClient(**client_options(kafka))
     try:
-        # a topic that was just made is not known to every broker at once
         patiently = Retrying(
             retry=retry_if_result(lambda found: found["error_code"]),
-            stop=stop_after_delay(_KNOWN_SECONDS),
+            stop=stop_after_delay(_METADATA_SECONDS),
             wait=wait_fixed(0.1),
         )
         topic = patiently(lambda: admin.describe_topics([EVENTS])[0])
@@ -38,9 +38,10 @@ def identify(kafka: KafkaSettings) -> tuple[str, int]:
 
 
 def create_topics(kafka: KafkaSettings) -> None:
-    """Make the topics that are not there; existing ones stay as they are.
+    """Create the topics that do not exist; existing ones stay as they are.
 
-    `activity.events` takes the broker's append time, because chunks are cut by it. `activity.rejected` takes larger records, because it keeps what is too large.
+    `activity.events` has the broker's append time, because chunks end by it. `activity.rejected`
+    accepts larger records, because it keeps records that are too large.
 
     Raises:
         StackError: `activity.events` exists with another number of partitions than configured.
@@ -78,11 +79,14 @@ def create_topics(kafka: KafkaSettings) -> None:
             try:
                 admin.create_topics(missing)
             except TopicAlreadyExistsError:
-                return create_topics(kafka)  # another process was faster; look again
+                return create_topics(kafka)  # another process was faster
         if EVENTS in present:
             found = len(admin.describe_topics([EVENTS])[0]["partitions"])
             if found != kafka.partitions:
-                msg = f"{EVENTS} has {found} partitions, PRAVAH_KAFKA__PARTITIONS says {kafka.partitions}: set it to {found}; more partitions are a rebuild"
+                msg = (
+                    f"{EVENTS} has {found} partitions, PRAVAH_KAFKA__PARTITIONS says "
+                    f"{kafka.partitions}: set it to {found}; more partitions are a rebuild"
+                )
                 raise StackError(msg)
     finally:
         admin.close()

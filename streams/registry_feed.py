@@ -16,7 +16,8 @@ from pravah.kafka import client_options
 from pravah.settings import KafkaSettings
 from pravah.topics import UNITS
 from schemas.entries import EntryReader
-from schemas.registry import Entry, Registry, RegistryError, registry_from_entries
+from schemas.registry import Entry, Registry, RegistryError
+from schemas.registry_readers import registry_from_entries
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,7 @@
-"""Fixtures that all tests share: one Kafka and one ClickHouse for the whole run, on free ports of 127.0.0.1."""
+"""Fixtures that all tests share.
+
+One Kafka and one ClickHouse serve a whole run, on free ports of 127.0.0.1.
+"""
 
 import os
 import time
@@ -43,11 +46,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """A running stack. What is in it, a test makes itself, most often by `deployment`."""
+    """A running stack without topics and tables: `deployment` makes those."""
     for name in [
         name for name in os.environ if name.startswith("PRAVAH_") and name != "PRAVAH_TOOLS"
     ]:
-        del os.environ[name]  # the tests must not depend on the caller's own stack
+        del os.environ[name]  # tests must not use the caller's own stack
     home = tmp_path_factory.mktemp("stack") / "home"
     for unit in SCOPED:
         stack.scoped_account(home, unit)
@@ -57,14 +60,17 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 @pytest.fixture
 def writer(services: Settings) -> Iterator[Client]:
-    """The writer's account, outside the database."""
+    """A connection of the writer's account to the database `default`."""
     with connect(services.clickhouse, "writer", database="default") as client:
         yield client
 
 
 @pytest.fixture
 def deploy(services: Settings, tmp_path: Path) -> Iterator[Callable[..., Deployment]]:
-    """Make a deployment: an empty log and empty tables, with a registry (the small world's by default) and settings."""
+    """Makes deployments: an empty log, empty tables and a loaded registry.
+
+    The function's arguments are a registry (by default that of the small world) and settings.
+    """
     made: list[Deployment] = []
 
     def make(registry: Registry | None = None, **changes: object) -> Deployment:

@@ -1,4 +1,4 @@
-"""The paths under `/v1`, by what they are about: figures, the plan, members, units, the deployment, the report."""
+"""The routes under `/v1`, a module per subject. `ROUTERS` has them all."""
 
 from api.paths import deployment, figures, members, plan, report, units
 

@@ -1,4 +1,4 @@
-"""`/v1/freshness`: how current the figures are, and how well proved."""
+"""Route for the deployment: how current the figures are, and when they were reconciled."""
 
 import asyncio
 from datetime import datetime
@@ -10,7 +10,7 @@ from kafka.errors import KafkaError
 
 from api import problems
 from api.formats import MEDIA_TYPES
-from api.responses import Holder, parts
+from api.responses import Holder, app_state
 from api.tokens import require
 from pravah.days import KOLKATA
 from pravah.problems import Problem
@@ -23,20 +23,22 @@ router = APIRouter(prefix="/v1", responses=problems.RESPONSES)
 
 @router.get("/freshness")
 async def freshness(request: Request, holder: Holder) -> Response:
-    """How current and how well proved the figures are: per state, and of the whole deployment. For tokens of a state or of the nation.
+    """How current the figures are, per state and for the deployment, and the last reconciliation.
 
-    `median_delay_seconds` from occurrence to arrival, and `rejected` by reason, are of what arrived in the last seven days; `tools` of all. `records_behind` is how much of the log is not in the figures yet; null: Kafka
+    For tokens of a state or of the nation. `median_delay_seconds` (from occurrence to arrival) and
+    `rejected` (by reason) cover records of the last seven days, `tools` covers all records.
+    `records_behind` counts the log's records that are not in the figures yet; it is null if Kafka
     does not answer.
     """
     require(holder, "figures")
-    reader = parts(request).reader
+    reader = app_state(request).reader
     if len(holder.unit) > len("CG"):
         raise Problem(
             HTTPStatus.FORBIDDEN, "freshness is of whole states; this token's unit lies below one"
         )
-    own = "" if holder.unit == "IN" else "WHERE state = {unit:String}"
+    condition = "" if holder.unit == "IN" else "WHERE state = {unit:String}"
     states = await reader.rows(
-        f"SELECT * FROM ({_STATES}) {own} ORDER BY state", {"unit": holder.unit}
+        f"SELECT * FROM ({_STATES}) {condition} ORDER BY state", {"unit": holder.unit}
     )
     names = (
         "state",
@@ -47,14 +49,21 @@ async def freshness(request: Request, holder: Holder) -> Response:
         "tools",
         "rejected",
     )
-    behind = await asyncio.to_thread(_behind, parts(request).settings)
+    behind = await asyncio.to_thread(_count_behind, app_state(request).settings)
     deployment = await reader.rows(
-        "SELECT max(last_appended_at), max(updated_at), sum(records), sum(rejected),"
-        " sum(duplicates) FROM chunks FINAL"
+        """
+        SELECT
+            max(last_appended_at), max(updated_at), sum(records), sum(rejected), sum(duplicates)
+        FROM chunks FINAL
+        """
     )
     reconciled = await reader.rows(
-        "SELECT at, records, figures, different, repair FROM reconciliations ORDER BY at DESC"
-        " LIMIT 1"
+        """
+        SELECT at, records, figures, different, repair
+        FROM reconciliations
+        ORDER BY at DESC
+        LIMIT 1
+        """
     )
     last_appended, updated, records, rejected, duplicates = deployment[0]
     body = {
@@ -99,15 +108,15 @@ _STATES = """
 """
 
 
-_KAFKA_SECONDS = 2.0
-"""So long an answer of Kafka is awaited: whoever asks how current the figures are may ask because it is away."""
+# Short, since a broker that is down is a likely reason to ask how current the figures are.
+_KAFKA_TIMEOUT_SECONDS = 2.0
 
 
-def _behind(settings: Settings) -> int | None:
+def _count_behind(settings: Settings) -> int | None:
     try:
         with (
             connect(settings.clickhouse, "aicc") as client,
-            Lag(settings.kafka, client, connect_seconds=_KAFKA_SECONDS) as lag,
+            Lag(settings.kafka, client, connect_seconds=_KAFKA_TIMEOUT_SECONDS) as lag,
         ):
             return lag.position().behind
     except KafkaError:

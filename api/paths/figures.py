@@ -1,4 +1,4 @@
-"""`/v1/rollups` and its kin: what was counted, what changed, how complete it is, and what stands out."""
+"""Routes for figures: roll-ups, totals, the change feed, completeness and outliers."""
 
 from collections.abc import AsyncIterator
 from http import HTTPStatus
@@ -10,23 +10,22 @@ from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
 
 from api import changes as feed
-from api import problems
-from api import query as queries
-from api.formats import MEDIA_TYPES, begun, chosen
+from api import problems, queries
+from api.formats import MEDIA_TYPES, negotiate_format, prefetch
 from api.params import (
     FIRST_INSTANT,
-    LARGEST_PAGE,
     LAST_INSTANT,
-    AskedFormat,
-    Figures,
+    MAX_PAGE_SIZE,
+    DayQuery,
+    FigureParams,
+    FigureQuery,
+    FormatParam,
     LevelFilter,
     MetricFilter,
-    Page,
-    WhichDays,
-    WhichFigures,
-    WhichUnits,
+    PageQuery,
+    UnitQuery,
 )
-from api.responses import Holder, answer, parts, selected
+from api.responses import Holder, app_state, resolve_selection, respond
 from api.tokens import require
 from pravah.problems import Problem
 from pravah.units import Level
@@ -38,58 +37,64 @@ router = APIRouter(prefix="/v1", responses=problems.RESPONSES)
 async def rollups(
     request: Request,
     holder: Holder,
-    which: WhichFigures,
-    days: WhichDays,
-    page: Page,
+    params: FigureQuery,
+    days: DayQuery,
+    page: PageQuery,
     *,
     grain: Annotated[
-        queries.Grain, Query(description="A week is named by its Monday, a month by its first day.")
+        queries.Grain,
+        Query(description="A week is named by its Monday, a month by its first day."),
     ] = "day",
     boundaries: Annotated[
         queries.Boundaries,
-        Query(description="Who stands above whom: on the figure's day, or today."),
+        Query(description="The hierarchy of the figure's day (`then`) or of today (`now`)."),
     ] = "then",
     as_of: Annotated[
         AwareDatetime | None,
         Query(
             ge=FIRST_INSTANT,
             le=LAST_INSTANT,
-            description="As it was known at the end of the hour before this instant.",
+            description="Figures as known at the end of the hour before this instant.",
         ),
     ] = None,
 ) -> Response:
-    """Figures by day, week or month, or to date: a flow's amount, a stock's value at the end."""
+    """Figures by day, week, month, or to date.
+
+    The amount of a flow, the value of a stock at the end.
+    """
     require(holder, "figures")
     if as_of is not None and boundaries == "now":
         raise Problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,
-            "as_of: what was known then is kept with the boundaries of then; leave out"
-            " `boundaries`",
+            "as_of: past states are kept by the hierarchy of then; leave out `boundaries`",
         )
-    selection = await selected(request, holder, which, days)
-    return await answer(
-        request, queries.rollups(selection, grain=grain, boundaries=boundaries, as_of=as_of), page
-    )
+    selection = await resolve_selection(request, holder, params, days)
+    query = queries.rollups(selection, grain=grain, boundaries=boundaries, as_of=as_of)
+    return await respond(request, query, page)
 
 
 @router.get("/dataValueSets", response_class=StreamingResponse)
 async def data_value_sets(
     request: Request,
     holder: Holder,
-    which: WhichFigures,
-    days: WhichDays,
+    params: FigureQuery,
+    days: DayQuery,
     *,
     grain: Annotated[
         Literal["day", "week", "month"],
         Query(description="DHIS2's daily, weekly or monthly periods."),
     ] = "month",
 ) -> Response:
-    """The same figures for DHIS2's `dataValueSets` import, with `dataElementIdScheme=CODE&orgUnitIdScheme=CODE`: data elements are named as metrics are, and `…_verified`."""
+    """Figures for the `dataValueSets` import of DHIS2.
+
+    Import with `dataElementIdScheme=CODE&orgUnitIdScheme=CODE`. A metric is a data element of the
+    same name; `…_verified` is its verified value.
+    """
     require(holder, "figures")
-    selection = await selected(request, holder, which, days)
-    query = queries.data_values(queries.rollups(selection, grain=grain), grain).behind(None)
-    reader = parts(request).reader
-    rows = await begun(
+    selection = await resolve_selection(request, holder, params, days)
+    query = queries.data_values(queries.rollups(selection, grain=grain), grain).after(None)
+    reader = app_state(request).reader
+    rows = await prefetch(
         reader.stream(
             f"{query.sql} SETTINGS output_format_json_array_of_rows = 1",
             query.parameters,
@@ -97,20 +102,23 @@ async def data_value_sets(
         )
     )
 
-    async def whole() -> AsyncIterator[bytes]:
+    async def body() -> AsyncIterator[bytes]:
         yield b'{"dataValues":'
         async for piece in rows:
             yield piece
         yield b"}"
 
-    return StreamingResponse(whole(), media_type=MEDIA_TYPES["json"])
+    return StreamingResponse(body(), media_type=MEDIA_TYPES["json"])
 
 
 @router.get("/totals")
-async def totals(request: Request, holder: Holder, which: WhichFigures, page: Page) -> Response:
+async def totals(
+    request: Request, holder: Holder, params: FigureQuery, page: PageQuery
+) -> Response:
     """Flows to date and stocks now."""
     require(holder, "figures")
-    return await answer(request, queries.totals(await selected(request, holder, which)), page)
+    selection = await resolve_selection(request, holder, params)
+    return await respond(request, queries.totals(selection), page)
 
 
 @router.get("/changes")
@@ -123,79 +131,96 @@ async def changes(
     cursor: Annotated[
         str | None,
         Query(
-            max_length=16_384, description="`next` of the answer before; without it, everything."
+            max_length=16_384,
+            description="`next` of the previous page; without it, all figures.",
         ),
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 10_000,
-    asked: AskedFormat = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = 10_000,
+    format_: FormatParam = None,
 ) -> Response:
-    """Every figure that changed since a cursor, once, in order. `deleted` = 1: the row is gone, drop yours.
+    """Each figure that changed since a cursor, once and in order.
 
-    `next` (or the header `Pravah-Next`) is the cursor of the next page or, when `more` (`Pravah-More`) is false, of what changes from now on.
+    A row with `deleted` = 1 is gone: delete it from your copy.
+
+    `next` (also in the header `Pravah-Next`) is the cursor of the next page. When `more`
+    (`Pravah-More`) is false, it is the cursor for changes to come.
     """
     require(holder, "figures")
-    reader = parts(request).reader
-    at = await feed.begin(reader, feed.Cursor.from_text(cursor) if cursor else None)
-    selection = await selected(
-        request, holder, Figures(unit=[], level=level, metric=metric), everything=level is None
+    reader = app_state(request).reader
+    position = await feed.open_range(reader, feed.Cursor.decode(cursor) if cursor else None)
+    selection = await resolve_selection(
+        request,
+        holder,
+        FigureParams(unit=[], level=level, metric=metric),
+        include_descendants=level is None,
     )
-    query = feed.changes(at, selection).page(limit + 1, at.after)
+    query = feed.query_changes(position, selection).page(limit + 1, position.after)
     rows = await reader.rows(
         f"SELECT {', '.join(query.columns)} FROM ({query.sql})", query.parameters
     )
-    more, rows = len(rows) > limit, rows[:limit]
-    last = [str(rows[-1][feed.COLUMNS.index(name)]) for name in feed.SORTED_BY] if more else None
-    following = feed.following(at, last).text()
-    headers = {"Pravah-Next": following, "Pravah-More": str(more).lower()}
-    output = chosen(asked, request.headers.get("accept", ""), MEDIA_TYPES)
-    named = [dict(zip(query.columns, row, strict=True)) for row in rows]
+    has_more, rows = len(rows) > limit, rows[:limit]
+    last = (
+        [str(rows[-1][feed.COLUMNS.index(name)]) for name in feed.SORTED_BY] if has_more else None
+    )
+    next_cursor = feed.next_cursor(position, last).encode()
+    headers = {"Pravah-Next": next_cursor, "Pravah-More": str(has_more).lower()}
+    output = negotiate_format(format_, request.headers.get("accept", ""), MEDIA_TYPES)
+    data = [dict(zip(query.columns, row, strict=True)) for row in rows]
     if output == "json":
         return Response(
-            orjson.dumps({"data": named, "next": following, "more": more}),
+            orjson.dumps({"data": data, "next": next_cursor, "more": has_more}),
             headers=headers,
             media_type=MEDIA_TYPES["json"],
         )
     if output == "ndjson":
         return Response(
-            b"".join(orjson.dumps(row) + b"\n" for row in named),
+            b"".join(orjson.dumps(row) + b"\n" for row in data),
             headers=headers,
             media_type=MEDIA_TYPES["ndjson"],
         )
-    raise Problem(HTTPStatus.NOT_ACCEPTABLE, "changes come as JSON or NDJSON")
+    raise Problem(HTTPStatus.NOT_ACCEPTABLE, "changes are available as JSON and NDJSON")
 
 
 @router.get("/completeness")
 async def completeness(
     request: Request,
     holder: Holder,
-    which: WhichUnits,
-    span: WhichDays,
-    page: Page,
+    params: UnitQuery,
+    span: DayQuery,
+    page: PageQuery,
     *,
-    reporting_level: Annotated[Level, Query(description="The units that are to report.")] = "booth",
+    reporting_level: Annotated[
+        Level, Query(description="Level of the units that are to report.")
+    ] = "booth",
     days: Annotated[
         int,
         Query(
             ge=0,
             le=365,
-            description="In time is what arrived by the end of so many days after the day.",
+            description="A report is in time until the end of this many days after its day.",
         ),
     ] = 1,
 ) -> Response:
-    """Reporting rates as DHIS2 has them: of the units that were open on each day, how many reported anything for it, and how many in time. The last seven days by default."""
+    """Reporting rates as DHIS2 defines them; by default for the last seven days.
+
+    Of the units that were open on each day, how many reported anything for it, and how many in
+    time.
+    """
     require(holder, "figures")
-    selection = await selected(request, holder, which, span.bounded(7))
-    return await answer(
-        request, queries.completeness(selection, reporting_level=reporting_level, days=days), page
-    )
+    selection = await resolve_selection(request, holder, params, span.with_default(7))
+    query = queries.completeness(selection, reporting_level=reporting_level, days=days)
+    return await respond(request, query, page)
 
 
 @router.get("/unusual")
 async def unusual(
-    request: Request, holder: Holder, which: WhichFigures, days: WhichDays, page: Page
+    request: Request, holder: Holder, params: FigureQuery, days: DayQuery, page: PageQuery
 ) -> Response:
-    """Reported values that stand out by 3.5 robust standard deviations or more from the unit's own past or from its peers: they count, and want a look. Today's by default."""
+    """Reported values that are outliers; by default today's.
+
+    They deviate by 3.5 robust standard deviations or more from the unit's own past or from its
+    peers. They count in all figures, and should be checked.
+    """
     require(holder, "figures")
-    return await answer(
-        request, queries.unusual(await selected(request, holder, which, days.bounded(1))), page
-    )
+    selection = await resolve_selection(request, holder, params, days.with_default(1))
+    return await respond(request, queries.unusual(selection), page)

@@ -1,13 +1,12 @@
-"""`/v1/members`: members as reported, verified, and as different persons."""
+"""Routes for members: as reported, as verified, and as distinct persons."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api import problems
-from api import query as queries
-from api.params import On, OneUnit, Page, Which, WhichUnits, evening
-from api.responses import Holder, answer, selected
+from api import problems, queries
+from api.params import AsOf, PageQuery, UnitParam, UnitParams, UnitQuery, end_of_day
+from api.responses import Holder, resolve_selection, respond
 from api.tokens import require
 from sinks.members import EXACT_UP_TO
 
@@ -18,40 +17,38 @@ router = APIRouter(prefix="/v1", responses=problems.RESPONSES)
 async def members(
     request: Request,
     holder: Holder,
-    which: WhichUnits,
-    page: Page,
+    params: UnitQuery,
+    page: PageQuery,
     *,
-    on: On = None,
+    on: AsOf = None,
     exact_up_to: Annotated[
         int,
         Query(
             ge=0,
             le=10_000_000,
-            description="Above so many keys below a unit, `persons` is approximate.",
+            description="Above this many keyed hashes below a unit, `persons` is approximate.",
         ),
     ] = EXACT_UP_TO,
 ) -> Response:
-    """Members as reported, verified, and as different persons, side by side. `method` says whether `persons` is exact."""
+    """Members as reported, as verified, and as distinct persons.
+
+    `method` says whether `persons` is exact.
+    """
     require(holder, "figures")
-    return await answer(
-        request,
-        queries.members(
-            await selected(request, holder, which), evening(on), exact_up_to=exact_up_to
-        ),
-        page,
-    )
+    selection = await resolve_selection(request, holder, params)
+    query = queries.members(selection, end_of_day(on), exact_up_to=exact_up_to)
+    return await respond(request, query, page)
 
 
 @router.get("/members/twice")
 async def members_twice(
-    request: Request, holder: Holder, page: Page, *, unit: OneUnit = None, on: On = None
+    request: Request, holder: Holder, page: PageQuery, *, unit: UnitParam = None, on: AsOf = None
 ) -> Response:
-    """Keyed hashes that stand in more than one membership at or below a unit, and the units that reported them."""
+    """Keyed hashes that occur in more than one membership at or below a unit.
+
+    With the units that reported them.
+    """
     require(holder, "figures")
-    return await answer(
-        request,
-        queries.named_twice(
-            await selected(request, holder, Which(unit=[unit] if unit else [])), evening(on)
-        ),
-        page,
-    )
+    params = UnitParams(unit=[unit] if unit else [])
+    selection = await resolve_selection(request, holder, params)
+    return await respond(request, queries.named_twice(selection, end_of_day(on)), page)

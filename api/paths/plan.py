@@ -1,13 +1,12 @@
-"""`/v1/plan`, `/v1/forecast`, `/v1/defaulters`: how far the programme is, when it will be done, and who is overdue."""
+"""Routes for the plan: progress, forecast and defaulters."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api import problems
-from api import query as queries
-from api.params import Page, WhichMilestones
-from api.responses import Holder, answer, parts, selected
+from api import problems, queries
+from api.params import MilestoneQuery, PageQuery
+from api.responses import Holder, app_state, resolve_selection, respond
 from api.tokens import require
 from sinks.forecast import SHARE
 
@@ -18,60 +17,58 @@ router = APIRouter(prefix="/v1", responses=problems.RESPONSES)
 async def plan(
     request: Request,
     holder: Holder,
-    which: WhichMilestones,
-    page: Page,
+    params: MilestoneQuery,
+    page: PageQuery,
     *,
     detail: Annotated[
-        bool, Query(description="Each unit's status instead of how many units are how far.")
+        bool, Query(description="The state of each unit instead of the number of units by state.")
     ] = False,
 ) -> Response:
-    """How far units are with each milestone; `done_on_time`, `done_late`, `overdue` and `due` add up to `expected`."""
+    """Progress per milestone.
+
+    `done_on_time`, `done_late`, `overdue` and `due` add up to `expected`.
+    """
     require(holder, "plan")
     build = queries.plan_status if detail else queries.plan_progress
-    return await answer(
-        request,
-        build(await selected(request, holder, which), which.as_of, tuple(which.milestone)),
-        page,
-    )
+    selection = await resolve_selection(request, holder, params)
+    return await respond(request, build(selection, params.as_of, tuple(params.milestone)), page)
 
 
 @router.get("/forecast")
 async def forecast(
     request: Request,
     holder: Holder,
-    which: WhichMilestones,
-    page: Page,
+    params: MilestoneQuery,
+    page: PageQuery,
     *,
     share: Annotated[
-        float,
-        Query(ge=0.01, le=1, description="Of the units: the day by which so many will have it."),
+        float, Query(ge=0.01, le=1, description="Share of the units that must have the milestone.")
     ] = SHARE,
 ) -> Response:
-    """By which day a share of the units will have each milestone at the pace of the last week, with a band of about four in five.
+    """Day by which a share of the units will have each milestone, at the pace of the last week.
 
-    `outlook` says whether that can be told: `reached`, `forecast`, `not_in_sight` (not within a year), `too_little` (fewer than five units in the last week).
+    The band from `earliest` to `latest` covers about four cases in five. `outlook` is `reached`,
+    `forecast`, `not_in_sight` (not within a year), or `too_little` (fewer than five units in the
+    last week).
     """
     require(holder, "plan")
-    return await answer(
-        request,
-        queries.forecast(
-            await selected(request, holder, which), which.as_of, tuple(which.milestone), share=share
-        ),
-        page,
-    )
+    selection = await resolve_selection(request, holder, params)
+    query = queries.forecast(selection, params.as_of, tuple(params.milestone), share=share)
+    return await respond(request, query, page)
 
 
 @router.get("/defaulters")
 async def defaulters(
-    request: Request, holder: Holder, which: WhichMilestones, page: Page
+    request: Request, holder: Holder, params: MilestoneQuery, page: PageQuery
 ) -> Response:
-    """Who is overdue, since when, what waits for it, and when it last reported. Whom to call only for tokens that reach persons."""
+    """Units that are overdue, what they block, and when they last reported.
+
+    Includes whom to call only for tokens that reach persons.
+    """
     require(holder, "plan")
-    by = parts(request).state_reader if "persons" in holder.kinds else None
+    reader = app_state(request).state_reader if "persons" in holder.kinds else None
+    selection = await resolve_selection(request, holder, params)
     query = queries.defaulters(
-        await selected(request, holder, which),
-        which.as_of,
-        tuple(which.milestone),
-        persons=by is not None,
+        selection, params.as_of, tuple(params.milestone), persons=reader is not None
     )
-    return await answer(request, query, page, by=by)
+    return await respond(request, query, page, reader=reader)

@@ -1,4 +1,4 @@
-"""`/v1/report`: the situation report of a unit."""
+"""Route for the situation report."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -6,13 +6,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from api import problems
-from api.formats import chosen
-from api.params import On, OneUnit, Which
-from api.report import report
-from api.responses import Holder, entity_tag, parts, selected
+from api.formats import negotiate_format
+from api.params import AsOf, UnitParam, UnitParams
+from api.report import make_report
+from api.responses import Holder, app_state, compute_etag, resolve_selection
 from api.tokens import require
-from reports import formats as forms
-from reports.labels import Tongue
+from reports import formats
+from reports.labels import Lang
 
 router = APIRouter(prefix="/v1", responses=problems.RESPONSES)
 
@@ -24,48 +24,54 @@ router = APIRouter(prefix="/v1", responses=problems.RESPONSES)
         200: {
             "description": "The report.",
             "content": {
-                media_type.partition(";")[0]: {} for media_type in forms.MEDIA_TYPES.values()
+                media_type.partition(";")[0]: {} for media_type in formats.MEDIA_TYPES.values()
             },
         },
-        501: {"description": "PDF and PNG cannot be made on this server."},
+        501: {"description": "This server cannot make PDF and PNG."},
     },
 )
 async def situation_report(
     request: Request,
     holder: Holder,
     *,
-    unit: OneUnit = None,
-    on: On = None,
+    unit: UnitParam = None,
+    on: AsOf = None,
     lang: Annotated[
-        Tongue,
+        Lang,
         Query(
-            description="Hindi, English, or both side by side; JSON and XLSX have both always.",
+            description=("Hindi, English, or both side by side; JSON and XLSX always have both."),
             examples=["hi"],
         ),
     ] = "both",
-    asked: Annotated[
-        forms.Form | None,
-        Query(alias="format", description="Wins over `Accept`.", examples=["pdf"]),
+    format_: Annotated[
+        formats.Format | None,
+        Query(
+            alias="format",
+            description="Format of the response; takes precedence over `Accept`.",
+            examples=["pdf"],
+        ),
     ] = None,
 ) -> Response:
-    """The situation report: one page on where a unit's programme stands, what changed, who is ahead and who behind, who is overdue, and how current the figures are.
+    """The situation report of a unit.
 
-    As HTML for a phone, PDF, PNG (a card to forward), XLSX, or JSON. It says whom to call only for tokens that reach persons.
+    Progress per milestone, what changed since the day before, the units furthest ahead and
+    furthest behind, defaulters, and how current the figures are. As HTML for a phone, PDF, PNG (a
+    card to forward), XLSX, or JSON. Includes whom to call only for tokens that reach persons.
     """
     require(holder, "figures")
     require(holder, "plan")
-    known = parts(request)
-    await selected(request, holder, Which(unit=[unit] if unit else []))
-    form = chosen(asked, request.headers.get("accept", ""), forms.MEDIA_TYPES)
-    persons = "persons" in holder.kinds and known.state_reader is not None
+    state = app_state(request)
+    await resolve_selection(request, holder, UnitParams(unit=[unit] if unit else []))
+    output = negotiate_format(format_, request.headers.get("accept", ""), formats.MEDIA_TYPES)
+    persons = "persons" in holder.kinds and state.state_reader is not None
     headers = {"Vary": "Accept, Authorization", "Cache-Control": "private, no-cache"}
-    if not persons:  # contacts have no version that a tag could name
-        proved = await known.reader.rows("SELECT max(at) FROM reconciliations")
-        headers["ETag"] = await entity_tag(request, f"{form} {proved}")
+    if not persons:  # contacts have no version
+        reconciled = await state.reader.rows("SELECT max(at) FROM reconciliations")
+        headers["ETag"] = await compute_etag(request, f"{output} {reconciled}")
         if headers["ETag"] in request.headers.get("if-none-match", ""):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    async with known.reports:
-        content = await report(
-            known.settings, holder, unit or holder.unit, on, form, lang, persons=persons
+    async with state.report_slots:
+        content = await make_report(
+            state.settings, holder, unit or holder.unit, on, output, lang, persons=persons
         )
-    return Response(content, headers=headers, media_type=forms.MEDIA_TYPES[form])
+    return Response(content, headers=headers, media_type=formats.MEDIA_TYPES[output])

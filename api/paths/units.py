@@ -1,13 +1,12 @@
-"""`/v1/units`, `/v1/activity`, `/v1/metrics`: who reports, who is silent, and what is counted."""
+"""Routes for the registry, the activity of units, and the metric dictionary."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api import problems
-from api import query as queries
-from api.params import On, Page, WhichUnits, evening
-from api.responses import Holder, answer, selected
+from api import problems, queries
+from api.params import AsOf, PageQuery, UnitQuery, end_of_day
+from api.responses import Holder, resolve_selection, respond
 from api.tokens import require
 from sinks.control_room import SILENT_DAYS
 
@@ -15,45 +14,41 @@ router = APIRouter(prefix="/v1", responses=problems.RESPONSES)
 
 
 @router.get("/units")
-async def units(request: Request, holder: Holder, which: WhichUnits, page: Page) -> Response:
-    """The units that are or ever were at or below the chosen ones."""
+async def units(request: Request, holder: Holder, params: UnitQuery, page: PageQuery) -> Response:
+    """Units that are or were at or below the given ones."""
     require(holder, "registry")
-    return await answer(request, queries.units(await selected(request, holder, which)), page)
+    selection = await resolve_selection(request, holder, params)
+    return await respond(request, queries.units(selection), page)
 
 
 @router.get("/activity")
 async def activity(
     request: Request,
     holder: Holder,
-    which: WhichUnits,
-    page: Page,
+    params: UnitQuery,
+    page: PageQuery,
     *,
-    on: On = None,
+    on: AsOf = None,
     days: Annotated[
-        int, Query(ge=1, le=400, description="Nothing for so many days is silence.")
+        int,
+        Query(ge=1, le=400, description="A unit without a report for this many days is silent."),
     ] = SILENT_DAYS,
     state: Annotated[
-        queries.Activity | None,
-        Query(
-            description=(
-                "Only units that were silent, that reported nothing but zeros, or that were active."
-            )
-        ),
+        queries.Activity | None, Query(description="Only units in this state.")
     ] = None,
 ) -> Response:
-    """Open units with the last day they reported anything, and whether they are `silent`, reported nothing but zeros (`zero`), or are `active`."""
+    """Open units with the day of their last report.
+
+    A unit is `silent`, `zero` if it reported nothing but zeros, or `active`.
+    """
     require(holder, "figures")
-    return await answer(
-        request,
-        queries.activity(
-            await selected(request, holder, which), evening(on), days=days, state=state
-        ),
-        page,
-    )
+    selection = await resolve_selection(request, holder, params)
+    query = queries.activity(selection, end_of_day(on), days=days, state=state)
+    return await respond(request, query, page)
 
 
 @router.get("/metrics")
-async def metrics(request: Request, holder: Holder, page: Page) -> Response:
+async def metrics(request: Request, holder: Holder, page: PageQuery) -> Response:
     """The metric dictionary."""
     require(holder, "registry")
-    return await answer(request, queries.metrics(), page)
+    return await respond(request, queries.metrics(), page)

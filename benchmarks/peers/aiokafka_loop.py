@@ -1,4 +1,7 @@
-"""A ceiling: aiokafka's `getmany` in a loop that parses JSON with orjson, and does nothing else. It writes nothing. See `peer.py` for how it is run."""
+"""A ceiling: a loop over aiokafka's `getmany` that parses JSON with orjson, and nothing else.
+
+It writes no figures. `peer.py` describes how it is run.
+"""
 
 from contextlib import suppress
 
@@ -14,7 +17,7 @@ _MAX_RECORDS = 20_000
 
 
 async def loop(settings: Settings, run: str, progress: Progress) -> None:
-    """Read until it is over."""
+    """Read to the end of the run."""
     consumer = AIOKafkaConsumer(
         EVENTS,
         bootstrap_servers=settings.kafka.bootstrap_servers,
@@ -25,7 +28,7 @@ async def loop(settings: Settings, run: str, progress: Progress) -> None:
     )
     await consumer.start()
     try:
-        while not progress.over:
+        while not progress.is_over:
             fetched = await consumer.getmany(timeout_ms=500, max_records=_MAX_RECORDS)
             if fetched:
                 progress.begin()
@@ -34,7 +37,7 @@ async def loop(settings: Settings, run: str, progress: Progress) -> None:
                     with suppress(orjson.JSONDecodeError):
                         orjson.loads(record.value or b"")
                 progress.read(partition.partition, records[-1].offset + 1, len(records))
-        progress.tell()
+        progress.print_result()
     finally:
         await consumer.stop()
 

@@ -1,9 +1,13 @@
-"""Bytewax: a dataflow that adds up what it reads batch by batch, gathers that for a second, folds it to all levels, and adds it to ClickHouse. See `peer.py`.
+"""Bytewax: a dataflow that sums each batch, gathers the sums for a second, and folds them.
 
-Written as one would who knows Bytewax well: no item of the dataflow is an event, each is a batch; state is what waits for the next second alone, so that a snapshot is small; recovery is on, with an epoch a
-second. What was written since the last snapshot is written again after a kill, and ClickHouse adds it up.
+The figures of all levels are added up in ClickHouse. `peer.py` describes how it is run.
 
-Its name is not that of the library, which it would hide from itself.
+Written as an expert in Bytewax would: an item of the dataflow is a batch, not an event; the state
+is only the sums of the current second, so that a snapshot is small; recovery is on, with an epoch a
+second. After a kill the figures since the last snapshot are written again, and ClickHouse adds them
+up a second time.
+
+The module does not have the library's name, because it could not import the library then.
 """
 
 import os
@@ -19,8 +23,8 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
-from benchmarks.peers.counting import Counting, Totals
-from benchmarks.peers.peer import ADDITIVE, FLUSH_SECONDS, Figures, Progress, counting, options
+from benchmarks.peers.counting import EventCounter, Totals
+from benchmarks.peers.peer import ADDITIVE, FLUSH_SECONDS, Figures, Progress, make_counter, options
 from pravah.settings import Settings
 from pravah.topics import EVENTS
 
@@ -29,15 +33,14 @@ _BATCH = 5_000
 
 
 class Gather(StatefulBatchLogic[Totals, Totals, Totals]):
-    """Adds totals up until a second is over."""
+    """Sums totals for a second."""
 
     def __init__(self, totals: Totals | None) -> None:
-        """Begin with what a snapshot had."""
         self._totals: Totals = totals or {}
         self._due = datetime.now(UTC) + timedelta(seconds=FLUSH_SECONDS)
 
     def on_batch(self, values: list[Totals]) -> tuple[Iterable[Totals], bool]:
-        """Add."""
+        """Add the totals of batches."""
         totals = self._totals
         for some in values:
             for key, amount in some.items():
@@ -45,46 +48,45 @@ class Gather(StatefulBatchLogic[Totals, Totals, Totals]):
         return (), self.RETAIN
 
     def on_notify(self) -> tuple[Iterable[Totals], bool]:
-        """Pass on what there is."""
+        """Emit the totals of the second."""
         totals, self._totals = self._totals, {}
         self._due = datetime.now(UTC) + timedelta(seconds=FLUSH_SECONDS)
         return [totals], self.RETAIN
 
     def on_eof(self) -> tuple[Iterable[Totals], bool]:
-        """The same at the end of the log."""
+        """Emit the totals at the end of the log."""
         return [self._totals], self.DISCARD
 
     def notify_at(self) -> datetime:
-        """When the second is over."""
+        """When the second ends."""
         return self._due
 
     def snapshot(self) -> Totals:
-        """What waits."""
+        """The totals that have not been emitted."""
         return dict(self._totals)
 
 
 class ClickHouse(DynamicSink[tuple[str, Totals]], StatelessSinkPartition[tuple[str, Totals]]):
-    """Folds totals and writes figures; when the time is over it ends the process."""
+    """Folds totals and writes figures; ends the process when the time is up."""
 
-    def __init__(self, settings: Settings, counted: Counting, progress: Progress) -> None:
-        """Connect."""
+    def __init__(self, settings: Settings, counted: EventCounter, progress: Progress) -> None:
         self._figures, self._counted, self._progress = Figures(settings, NAME), counted, progress
 
     def build(self, *_: Any) -> "ClickHouse":
-        """There is one worker."""
+        """Return the one partition of the sink: there is one worker."""
         return self
 
     def write_batch(self, items: list[tuple[str, Totals]]) -> None:
-        """Write."""
+        """Write the figures of totals."""
         for _, totals in items:
             self._figures.insert(self._counted.fold(totals))
-        if self._progress.timed_out:
-            self._progress.tell()
+        if self._progress.is_timed_out:
+            self._progress.print_result()
             os._exit(0)
 
 
-def dataflow(settings: Settings, counted: Counting, progress: Progress) -> Dataflow:
-    """From the log to ClickHouse; it ends at the log's end."""
+def dataflow(settings: Settings, counted: EventCounter, progress: Progress) -> Dataflow:
+    """Build the dataflow from the log to ClickHouse; it ends at the end of the log."""
 
     def count(messages: list[KafkaSourceMessage[bytes, bytes]]) -> Iterable[tuple[str, Totals]]:
         progress.begin()
@@ -118,8 +120,8 @@ if __name__ == "__main__":
         init_db_dir(saved, 1)
     run = Progress.of(configured.kafka, chosen.seconds)
     cli_main(
-        dataflow(configured, counting(), run),
+        dataflow(configured, make_counter(), run),
         epoch_interval=timedelta(seconds=FLUSH_SECONDS),
         recovery_config=RecoveryConfig(saved, timedelta(0)),
     )
-    run.tell()
+    run.print_result()

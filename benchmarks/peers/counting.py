@@ -1,6 +1,7 @@
-"""What an event adds to which figures, as all Python peers count it: quickly, and trusting what they read.
+"""How the Python peers count events: fast, and without validation.
 
-No event is checked, none is looked up, a correction or a retraction is one more event. What does not parse is skipped. Stocks are added up as flows are.
+No event is validated or looked up; a correction or a retraction is one more event. Records that do
+not parse are skipped. Stocks are summed like flows.
 """
 
 from collections import defaultdict
@@ -14,10 +15,10 @@ from pravah.days import KOLKATA, day_of
 from schemas.metrics import MetricDictionary
 from schemas.registry import Registry
 
+# Amount by unit, day and metric.
 Totals = dict[tuple[str, date, str], int]
-"""(unit, day, metric) → amount."""
+# Columns of figures: level, unit, metric, day, value.
 Columns = tuple[list[str], list[str], list[str], list[date], list[int]]
-"""Of figures: level, unit, metric, day, value."""
 
 _IN_KOLKATA = "+05:30"
 
@@ -31,29 +32,33 @@ class Place(NamedTuple):
 
 class _Kind(NamedTuple):
     selectors: list[str]
-    """The fields of the data that say which metrics are fed."""
+    """The fields of the data on which the metrics depend."""
     may_end: bool
     rules: dict[tuple[Any, ...], list[tuple[str, str | None]]]
 
 
-class Counting:
-    """Reads events and adds amounts up. It remembers what it once worked out for a unit, a day or a kind."""
+class EventCounter:
+    """Reads events and sums their amounts. Units, days and kinds are cached."""
 
     def __init__(self, registry: Registry, dictionary: MetricDictionary) -> None:
-        """Nothing is worked out before it is needed."""
         self._registry, self._dictionary = registry, dictionary
         self._days: dict[str, date] = {}
         self._places: dict[tuple[str, date], Place | None] = {}
         self._line_numbers: dict[tuple[tuple[str, str], ...], int] = {}
+        # level and unit of the ancestors above a unit, without the unit itself
         self.lines: list[tuple[tuple[str, str], ...]] = []
-        """(level, unit) of the ancestors above a unit, the unit itself not included."""
+        # the units of each line, joined by `>`
         self.names: list[str] = []
-        """Of the lines: the units with `>` between them."""
         self._kinds: dict[str, _Kind] = {}
         self._tallies = {metric.metric for metric in dictionary.of_kind("tally")}
 
     def read(self, raw: bytes | None) -> tuple[str, date, Place, list[tuple[str, int]]] | None:
-        """The unit of an event, its day in Asia/Kolkata, its place, and what it adds to each metric; None if it counts nowhere."""
+        """Parse an event.
+
+        Returns:
+            Its unit, its day in Asia/Kolkata, its place, and its amount of each metric; None if it
+            is not counted.
+        """
         try:
             event = orjson.loads(raw)  # type: ignore[arg-type]
             unit, data, at = event["unit"], event["data"], event["occurred_at"]
@@ -91,7 +96,7 @@ class Counting:
         return unit, day, place, amounts
 
     def add(self, raws: Iterable[bytes | None], totals: Totals) -> None:
-        """Add a batch of events up."""
+        """Add the amounts of a batch of events to totals."""
         read = self.read
         for raw in raws:
             found = read(raw)
@@ -102,7 +107,7 @@ class Counting:
                     totals[key] = totals.get(key, 0) + amount
 
     def fold(self, totals: Totals) -> Columns:
-        """Figures of all levels, as columns. What has the same ancestors is added up first."""
+        """Fold totals to figures of all levels. Units with the same ancestors are summed first."""
         levels: list[str] = []
         units: list[str] = []
         metrics: list[str] = []
@@ -111,9 +116,8 @@ class Counting:
         by_line: defaultdict[tuple[int, date, str], int] = defaultdict(int)
         figures: defaultdict[tuple[str, str, str, date], int] = defaultdict(int)
         for (unit, day, metric), amount in totals.items():
-            place = self._places.get((unit, day)) or self._place(
-                unit, day
-            )  # totals may come from a process before this one
+            # not cached if the totals come from the state of an earlier process
+            place = self._places.get((unit, day)) or self._place(unit, day)
             if place is None:
                 continue
             level, line = place
@@ -123,7 +127,7 @@ class Counting:
                 metrics.append(metric)
                 days.append(day)
                 values.append(amount)
-            else:  # others may be ancestors as well
+            else:  # other units may be ancestors, too
                 figures[level, unit, metric, day] += amount
             by_line[line, day, metric] += amount
         for (line, day, metric), amount in by_line.items():
@@ -138,7 +142,7 @@ class Counting:
         return levels, units, metrics, days, values
 
     def _day(self, at: str) -> date:
-        """Of an instant; with Kolkata's own offset it stands there as it is."""
+        """The day of an instant; with the offset of Asia/Kolkata it is the date as written."""
         if at.endswith(_IN_KOLKATA):
             return self._days.setdefault(at[:10], date.fromisoformat(at[:10]))
         instant = datetime.fromisoformat(at)

@@ -1,7 +1,9 @@
-"""Faust with tables: an app that increments a table for every event, metric and level, as Faust's own documentation teaches it, and as one would write it first.
+"""Faust with tables: an app that increments a table entry for every event, metric and level.
 
-It is generous to itself: it checks and de-duplicates nothing, decodes with orjson, keeps its tables in memory, and writes the figures to ClickHouse once, at its end, after the time was taken. See `peer.py`
-for how it is run.
+This is how Faust's documentation teaches it, and how one would write it first. The app favours
+itself: it neither validates nor de-duplicates, decodes with orjson, keeps its tables in memory, and
+writes the figures to ClickHouse once, at its end, after its time was measured. `peer.py` describes
+how it is run.
 """
 
 import os
@@ -9,8 +11,8 @@ from typing import Any
 
 import faust
 
-from benchmarks.peers.counting import Counting
-from benchmarks.peers.peer import ADDITIVE, Figures, Progress, counting, options
+from benchmarks.peers.counting import EventCounter
+from benchmarks.peers.peer import ADDITIVE, Figures, Progress, make_counter, options
 from pravah.days import date_of, day_of
 from pravah.settings import Settings
 from pravah.topics import EVENTS
@@ -18,8 +20,8 @@ from pravah.topics import EVENTS
 NAME = "faust_tables"
 
 
-def build(settings: Settings, run: str, counted: Counting, progress: Progress) -> faust.App:
-    """An app that counts until it is over, prints its last line, and ends."""
+def build(settings: Settings, run: str, counted: EventCounter, progress: Progress) -> faust.App:
+    """Build an app that counts to the end of the run, prints its result, and ends."""
     home = settings.home / NAME / run
     home.mkdir(parents=True, exist_ok=True)
     app = faust.App(
@@ -31,7 +33,8 @@ def build(settings: Settings, run: str, counted: Counting, progress: Progress) -
         consumer_auto_offset_reset="earliest",
         broker_max_poll_records=20_000,
         broker_commit_interval=1.0,
-        broker_session_timeout=6.0,  # so that the one that follows a killed one need not wait for a minute
+        # the successor of a killed process waits for the session to end: not for a minute
+        broker_session_timeout=6.0,
         broker_heartbeat_interval=2.0,
         datadir=str(home),
         web_enabled=False,
@@ -51,20 +54,20 @@ def build(settings: Settings, run: str, counted: Counting, progress: Progress) -
                     for level, ancestor in ((place.level, unit), *counted.lines[place.line]):
                         figures[f"{level}|{ancestor}|{metric}|{day_of(day)}"] += amount
             progress.read(record.message.partition, record.message.offset + 1, 1)
-            if progress.over:
+            if progress.is_over:
                 end(settings, figures, progress)
 
     @app.timer(interval=1.0)
-    async def look() -> None:
-        if progress.over:  # nothing was left to read
+    async def check_end() -> None:
+        if progress.is_over:  # there was nothing to read
             end(settings, figures, progress)
 
     return app
 
 
 def end(settings: Settings, figures: Any, progress: Progress) -> None:
-    """Tell, write the figures, and end at once: what Faust would do to stop is not measured either."""
-    progress.tell()
+    """Print the result, write the figures, and exit: Faust's shutdown is not measured."""
+    progress.print_result()
     if figures:
         levels, units, metrics, days = zip(*(key.split("|") for key in figures), strict=True)
         Figures(settings, NAME).insert(
@@ -78,7 +81,7 @@ if __name__ == "__main__":
     app = build(
         configured,
         chosen.run,
-        counting(),
+        make_counter(),
         Progress.of(configured.kafka, chosen.seconds, chosen.run),
     )
     faust.Worker(app, loglevel="error", redirect_stdouts=False).execute_from_commandline()

@@ -1,18 +1,26 @@
-"""Kafka Streams (`kafka_streams/`, Java): a processor with a state store per partition, whose absolute figures go to ClickHouse once a second.
+"""Kafka Streams (`kafka_streams/`, Java): a processor with a state store for each partition.
 
     python benchmarks/peers/kafka_streams.py --create --run ID
-    python benchmarks/peers/kafka_streams.py --run ID --seconds 30 [--figures derived|stored] [--store memory|rocksdb] [--threads 2] [--exactly-once]
+    python benchmarks/peers/kafka_streams.py --run ID --seconds 30 [--figures derived|stored]
+        [--store memory|rocksdb] [--threads 2] [--exactly-once]
 
-Reads the stack of PRAVAH_HOME. The first start builds the program with Maven and a JDK. This process becomes the JVM, so that it can be measured and killed as what it is. The last line it prints is
-`{"events": n, "seconds": s}`.
+Absolute figures go to ClickHouse once a second. It reads the stack of PRAVAH_HOME. The first start
+builds the program with Maven and a JDK. This process becomes the JVM, so that the JVM itself is
+measured and killed. The last line of output is `{"events": n, "seconds": s}`.
 
-Written as one would who knows Kafka Streams well: no repartition topic, because a partition's figures are added up for that partition alone; a cache before the store, so that the changelog gets each row once a
-commit, which is once a second; static membership, so that the next process takes over at once from one that was killed; fastjson2's streaming reader, which was faster than Jackson's.
+Written as an expert in Kafka Streams would: no repartition topic, because figures are summed for
+each partition separately; a cache before the store, so that the changelog gets each row once a
+commit, which is once a second; static membership, so that the next process takes over at once after
+a kill; fastjson2's streaming reader, which was faster than Jackson's.
 
-`--figures derived` stores what units reported, a row for each unit and day, keeps figures in memory and makes them anew from the store after a restart: one write to the store for each event. `--figures stored` keeps
-every figure of every level in the store, which is the plain way, and reads and writes about nine rows for each event.
+`--figures derived` stores the amounts that units reported, a row for each unit and day, keeps the
+figures in memory and rebuilds them from the store after a restart: one write to the store for each
+event. `--figures stored` keeps every figure of every level in the store, which is the simple way,
+and reads and writes about nine rows for each event.
 
-At least once, as by default: after a kill it may count some events twice. `--exactly-once` is Kafka's `exactly_once_v2`. A JVM is slow for its first seconds, until its code is compiled: let it count a few million events.
+Delivery is at least once, the default: after a kill some events may be counted twice.
+`--exactly-once` is Kafka's `exactly_once_v2`. A JVM is slow in its first seconds, until its code is
+compiled: let it count a few million events.
 """
 
 import argparse
@@ -27,7 +35,7 @@ import reference
 from pravah.settings import Settings
 from schemas.metrics import MetricDictionary
 from sinks.connection import connect
-from stack.install import installed
+from stack.install import ensure_installed
 
 HERE = Path(__file__).parent / "kafka_streams"
 JAVA_OPTIONS = (
@@ -40,21 +48,23 @@ TABLE = "bench_figures_kafka_streams"
 
 
 def main() -> None:
-    """Make the table, or become the engine."""
+    """Create the table, or become the engine."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--run", required=True, help="names the consumer group and the saved state")
-    parser.add_argument("--seconds", type=float, default=30.0, help="how long it reads at most")
     parser.add_argument(
-        "--create", action="store_true", help="make the table of figures anew, and end"
+        "--run", required=True, help="name of the consumer group and the saved state"
+    )
+    parser.add_argument("--seconds", type=float, default=30.0, help="maximum time of reading")
+    parser.add_argument(
+        "--create", action="store_true", help="recreate the table of figures, and end"
     )
     parser.add_argument("--store", choices=["memory", "rocksdb"], default="memory")
     parser.add_argument(
         "--figures",
         choices=["derived", "stored"],
         default="derived",
-        help="added up in memory from what units reported, which is stored; or each stored",
+        help="sum figures in memory from the stored amounts of units; or store each figure",
     )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--exactly-once", action="store_true")
@@ -82,11 +92,13 @@ def main() -> None:
         "bootstrap": settings.kafka.bootstrap_servers,
         "state": folder / "state",
         "rules": rules,
-        "clickhouse": f"http://{clickhouse.host}:{clickhouse.http_port}/?database={clickhouse.database}",
+        "clickhouse": (
+            f"http://{clickhouse.host}:{clickhouse.http_port}/?database={clickhouse.database}"
+        ),
         "user": account.user,
         "table": TABLE,
     }
-    java = str(installed().java)
+    java = str(ensure_installed().java)
     command = [
         java,
         *JAVA_OPTIONS,
@@ -101,19 +113,30 @@ def main() -> None:
 
 
 def create(settings: Settings) -> None:
-    """Make the table of figures anew. It lies in Pravah's database, the only one that its account may write to."""
+    """Recreate the table of figures.
+
+    It is in Pravah's database, the only one to which the account may write.
+    """
     with connect(settings.clickhouse, "writer") as client:
         client.execute(f"DROP TABLE IF EXISTS {TABLE} SYNC")
         client.execute(
             f"""
-            CREATE TABLE {TABLE} (level LowCardinality(String), unit LowCardinality(String), metric LowCardinality(String), day Date, partition Int32, value Int64, version UInt64)
+            CREATE TABLE {TABLE} (
+                level LowCardinality(String), unit LowCardinality(String),
+                metric LowCardinality(String), day Date, partition Int32, value Int64,
+                version UInt64
+            )
             ENGINE = ReplacingMergeTree(version) ORDER BY (level, unit, metric, day, partition)
             """
         )
 
 
 def build() -> Path:
-    """The folder with the program's jar and its libraries, built now if the sources are others than those it was built from."""
+    """Build the program if its sources have changed.
+
+    Returns:
+        The folder with the jar and its libraries.
+    """
     sources = sorted([HERE / "pom.xml", *HERE.glob("src/**/*.java")])
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
     built = HERE / "target"
@@ -126,7 +149,8 @@ def build() -> Path:
         ]
         if missing:
             sys.exit(
-                f"the Kafka Streams peer cannot be built; on Debian: apt-get install {' '.join(missing)}"
+                "the Kafka Streams peer cannot be built; "
+                f"on Debian: apt-get install {' '.join(missing)}"
             )
         print("building the Kafka Streams peer …", file=sys.stderr, flush=True)
         done = subprocess.run(
@@ -136,15 +160,14 @@ def build() -> Path:
             check=False,
         )
         if done.returncode:
-            sys.exit(
-                f"building the Kafka Streams peer failed:\n{(done.stdout + done.stderr).strip()[-2000:]}"
-            )
+            output = (done.stdout + done.stderr).strip()[-2000:]
+            sys.exit(f"building the Kafka Streams peer failed:\n{output}")
         mark.write_text(digest, encoding="utf-8")
     return built
 
 
 def rules_of(dictionary: MetricDictionary) -> str:
-    """The metric dictionary as `Rules.java` reads it."""
+    """Write the metric dictionary in the form that `Rules.java` reads."""
     lines = []
     for metric in dictionary.metrics.values():
         source = metric.source
@@ -154,7 +177,7 @@ def rules_of(dictionary: MetricDictionary) -> str:
             else ({"metric": metric.metric}, "value")
         )
         if len(where) > 1:
-            msg = f"{metric.metric}: the peer knows one condition of a metric, not {len(where)}"
+            msg = f"{metric.metric}: the peer supports one condition a metric, not {len(where)}"
             raise ValueError(msg)
         ((name, value),) = where.items() or (("", ""),)
         lines.append(

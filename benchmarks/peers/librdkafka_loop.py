@@ -1,4 +1,7 @@
-"""A ceiling: librdkafka's `consume` in a loop that parses JSON with orjson, and does nothing else. It writes nothing. See `peer.py` for how it is run."""
+"""A ceiling: a loop over librdkafka's `consume` that parses JSON with orjson, and nothing else.
+
+It writes no figures. `peer.py` describes how it is run.
+"""
 
 from contextlib import suppress
 
@@ -13,7 +16,7 @@ _MAX_RECORDS = 10_000
 
 
 def loop(settings: Settings, run: str, progress: Progress) -> None:
-    """Read until it is over."""
+    """Read to the end of the run."""
     consumer = Consumer(
         {
             "bootstrap.servers": settings.kafka.bootstrap_servers,
@@ -21,12 +24,13 @@ def loop(settings: Settings, run: str, progress: Progress) -> None:
             "auto.offset.reset": "earliest",
             "queued.min.messages": 1_000_000,
             "queued.max.messages.kbytes": 262_144,
-            "fetch.queue.backoff.ms": 10,  # else it rests for a second whenever its queue is full
+            # the default pauses fetching for a second whenever the queue is full
+            "fetch.queue.backoff.ms": 10,
         }
     )
     consumer.subscribe([EVENTS])
     try:
-        while not progress.over:
+        while not progress.is_over:
             following: dict[int, int] = {}
             messages = consumer.consume(_MAX_RECORDS, 0.05)
             if messages:
@@ -38,7 +42,7 @@ def loop(settings: Settings, run: str, progress: Progress) -> None:
             for partition, offset in following.items():
                 progress.read(partition, offset, 0)
             progress.events += len(messages)
-        progress.tell()
+        progress.print_result()
     finally:
         consumer.close()
 

@@ -1,7 +1,12 @@
-"""Quix Streams with state: a StreamingDataFrame whose state has what each unit reported, and what each line of ancestors above units did; absolute figures go to ClickHouse at each checkpoint. See `peer.py`.
+"""Quix Streams with state: a StreamingDataFrame that keeps the amounts of units and of lines.
 
-Written as one would who knows Quix Streams well: state is kept under the topic's own key, so nothing is repartitioned; an event costs two reads and two writes of small entries, whatever its metrics and
-levels; what changed several times between two checkpoints goes to ClickHouse once; the newest row of an origin counts, so that what is written again after a kill changes nothing.
+The state has the amounts that each unit reported, and those of the units below each line of
+ancestors. Absolute figures go to ClickHouse at each checkpoint. `peer.py` describes how it is run.
+
+Written as an expert in Quix Streams would: the state has the topic's own key, so nothing is
+repartitioned; an event costs two reads and two writes of small entries, however many metrics and
+levels it has; an entry that changed several times between two checkpoints is written to ClickHouse
+once; the newest row of an origin counts, so rows written again after a kill change nothing.
 """
 
 import time
@@ -11,29 +16,35 @@ from typing import Any
 from quixstreams import Application, State
 from quixstreams.sinks.base import BaseSink
 
-from benchmarks.peers.counting import Counting
-from benchmarks.peers.peer import ABSOLUTE, FLUSH_SECONDS, Figures, Progress, counting, options
+from benchmarks.peers.counting import EventCounter
+from benchmarks.peers.peer import ABSOLUTE, FLUSH_SECONDS, Figures, Progress, make_counter, options
 from pravah.settings import Settings
 from pravah.topics import EVENTS
 
 NAME = "quix"
 
+# Message key, unit or line, day.
 Entry = tuple[str, str, date]
-"""Message key, unit or line, day."""
 Amounts = dict[str, int]
 
 
 class ClickHouse(BaseSink):
-    """Remembers the last value of each entry, and writes these at a checkpoint."""
+    """Keeps the last value of each entry, and writes these values at a checkpoint.
+
+    Args:
+        settings: those of the stack.
+        counted: knows the lines of ancestors.
+        progress: the run.
+        stop: called after the last record.
+    """
 
     def __init__(
         self,
         settings: Settings,
-        counted: Counting,
+        counted: EventCounter,
         progress: Progress,
         stop: Any,
     ) -> None:
-        """`stop` is called when the last record was taken."""
         super().__init__()
         self._figures = Figures(
             settings, NAME, ("level", "unit", "metric", "day", "origin", "value", "version")
@@ -52,18 +63,18 @@ class ClickHouse(BaseSink):
         partition: int,
         offset: int,
     ) -> None:
-        """Take what one event came to."""
+        """Keep the amounts after one event."""
         if value is not None:
             unit, day, place, own, above = value
             key = key or f"partition {partition}"  # state is kept by partition and key
             self._units[key, unit, day] = place.level, own
             self._lines[key, place.line, day] = above
         self._progress.read(partition, offset + 1, 1)
-        if self._progress.over:
+        if self._progress.is_over:
             self._stop()
 
     def flush(self) -> None:
-        """Write what changed since the last checkpoint."""
+        """Write the entries that changed since the last checkpoint."""
         version = time.time_ns()
         rows: tuple[list[Any], ...] = ([], [], [], [], [], [])
         levels, units, metrics, days, origins, values = rows
@@ -90,8 +101,8 @@ class ClickHouse(BaseSink):
         self._lines.clear()
 
 
-def run(settings: Settings, name: str, counted: Counting, progress: Progress) -> None:
-    """Count until it is over."""
+def run(settings: Settings, name: str, counted: EventCounter, progress: Progress) -> None:
+    """Count to the end of the run."""
     app = Application(
         broker_address=settings.kafka.bootstrap_servers,
         consumer_group=name,
@@ -99,7 +110,8 @@ def run(settings: Settings, name: str, counted: Counting, progress: Progress) ->
         commit_interval=FLUSH_SECONDS,
         state_dir=settings.home / NAME / name,
         consumer_extra_config={
-            "group.instance.id": name,  # whoever follows a killed one need not wait for the session to end
+            # the successor of a killed process does not wait for the session to end
+            "group.instance.id": name,
             "queued.min.messages": 1_000_000,
             "fetch.queue.backoff.ms": 10,
         },
@@ -125,7 +137,7 @@ def run(settings: Settings, name: str, counted: Counting, progress: Progress) ->
 
     events.apply(count, stateful=True).sink(ClickHouse(settings, counted, progress, app.stop))
     app.run(timeout=5.0)  # a run with nothing left to read ends
-    progress.tell()
+    progress.print_result()
 
 
 if __name__ == "__main__":
@@ -133,6 +145,6 @@ if __name__ == "__main__":
     run(
         configured,
         chosen.run,
-        counting(),
+        make_counter(),
         Progress.of(configured.kafka, chosen.seconds, chosen.run),
     )

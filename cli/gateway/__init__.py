@@ -1,12 +1,7 @@
-"""`pravah gateway`: takes what field tools send, says what came and what was refused, and sends again.
+"""`pravah gateway`: the HTTP service, and the commands around it.
 
-| module | commands |
-| --- | --- |
-| `serve` | without a subcommand |
-| `status` | `status` |
-| `rejected` | `rejected list`, `show`, `send`, `drop`; `replay` |
-| `check` | `check` |
-| `pull` | `pull`, `reconcile` |
+Without a subcommand, `serve` runs the service. Each module has the commands of its name; `rejected`
+has `replay` and `pull` has `reconcile` as well. They may import everything; start with `serve`.
 """
 
 import typer
@@ -18,7 +13,7 @@ from cli.gateway.serve import serve
 from cli.gateway.status import status
 
 gateway = typer.Typer(
-    help="Take what field tools send (without a subcommand); say what came, what was refused and who is silent."
+    help="Run the gateway (without a subcommand); show what came, what was refused, who is silent."
 )
 gateway.callback(invoke_without_command=True)(serve)
 gateway.command()(check)

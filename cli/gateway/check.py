@@ -1,8 +1,8 @@
-"""`pravah gateway check`: which events a sample gives by a mapping, before anything is sent."""
+"""`pravah gateway check`: the events that a sample gives by a mapping."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from secrets import token_bytes
 from typing import Annotated, Any
 
 import orjson
@@ -10,17 +10,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-import reference
-from operations.registry import read_registry_files
+from operations.mapping_check import check_mapping, read_gazetteer
 from pravah.days import KOLKATA
 from pravah.settings import Settings
-from producers.mapping.form_mapper import UnmappableError, map_submission
-from producers.mapping.form_mapping import FormMapping, MappingError
-from producers.mapping.gazetteer import Gazetteer, read_aliases
 from producers.mapping.pseudonyms import Pseudonymiser
-from producers.mapping.submissions import Observation
-from producers.mapping.tools import READERS, BodyError, Tool
+from producers.mapping.submissions import MappedEvent
+from producers.mapping.tools import Tool
 from schemas.registry import Registry
+
+# Items of a list shown per field.
+_SHOWN = 3
 
 
 def check(
@@ -44,16 +43,17 @@ def check(
     ],
     *,
     tool: Annotated[
-        Tool | None, typer.Option(help="Which tool's; by default the one whose body it is.")
+        Tool | None,
+        typer.Option(help="The sample's tool; by default the only one that can have sent it."),
     ] = None,
     source: Annotated[
         str,
-        typer.Option(help="The source's name, as in its file: it stands in events and entities."),
+        typer.Option(help="The source's name, as in its file; part of events and entities."),
     ] = "check",
     registry: Annotated[
         Path | None,
         typer.Option(
-            help="With *.units.csv and *.parents.csv; by default the registry that comes with Pravah.",
+            help="A folder with *.units.csv and *.parents.csv; by default the registry of Pravah.",
             exists=True,
             file_okay=False,
         ),
@@ -61,81 +61,44 @@ def check(
     aliases: Annotated[
         Path | None,
         typer.Option(
-            help="A folder with *.aliases.csv; by default the mapping's and the one above it.",
+            help="A folder with *.aliases.csv; by default the mapping's and its parent.",
             exists=True,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Show the events that a sample gives, or everything that is wrong with mapping and sample. Sends nothing, needs no server.
+    """Show the events that a sample gives, or every error in the mapping and the sample.
 
-    Exit 1 if there are findings.
+    Sends nothing and needs no server. Exit 1 if there are errors.
     """
-    persons = Pseudonymiser.from_settings(Settings())
-    found: list[Observation] = []
-    findings: list[str] = []
+    pseudonymiser = Pseudonymiser.from_settings(Settings())
+    folders = [mapping.parent, mapping.absolute().parent.parent] if aliases is None else [aliases]
     try:
-        how = FormMapping.from_toml(mapping.read_text(encoding="utf-8"))
-        body = sample.read_bytes()
-        chosen = tool or _tool_of(body)
-        submissions = READERS[chosen](body, {})
-        units = _gazetteer(
-            registry,
-            [mapping.parent, mapping.absolute().parent.parent] if aliases is None else [aliases],
+        gazetteer = read_gazetteer(registry, folders)
+        result = check_mapping(
+            mapping,
+            sample,
+            tool=tool,
+            producer=source,
+            gazetteer=gazetteer,
+            pseudonymiser=pseudonymiser,
         )
-        for submission in submissions:
-            found += map_submission(
-                how,
-                submission,
-                tool=chosen,
-                producer=source,
-                units=units,
-                pseudonymiser=persons or Pseudonymiser([token_bytes(16)]),
-            )
-    except MappingError as error:
-        findings = [f"{mapping.name}: {finding}" for finding in error.findings]
-    except UnmappableError as error:
-        findings = [f"{sample.name}: {finding}" for finding in error.findings]
-    except BodyError as error:
-        findings = [f"{sample.name}: {error}"]
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(str(error), param_hint="MAPPING") from None
     if as_json:
-        events = [
+        content = [
             {"part": one.part, "entity": one.entity, "unit": one.unit, **one.content}
-            for one in found
+            for one in result.events
         ]
-        typer.echo(orjson.dumps({"events": events, "findings": findings}).decode())
+        typer.echo(orjson.dumps({"events": content, "findings": result.findings}).decode())
+    elif result.findings:
+        _print_findings(result.findings)
     else:
-        _tell(findings) if findings else _show(found, units.registry, own_key=persons is not None)
-    raise typer.Exit(1 if findings else 0)
+        _print_events(result.events, gazetteer.registry, has_own_key=pseudonymiser is not None)
+    raise typer.Exit(1 if result.findings else 0)
 
 
-def _gazetteer(registry: Path | None, folders: list[Path]) -> Gazetteer:
-    units = read_registry_files(
-        reference.registry_files() if registry is None else registry.glob("*.csv")
-    )
-    return Gazetteer(
-        units, {name: lines for folder in folders for name, lines in read_aliases(folder).items()}
-    )
-
-
-def _tool_of(body: bytes) -> Tool:
-    """The one tool that can have sent a body."""
-    able = []
-    for tool, read in READERS.items():
-        try:
-            read(body, {})
-            able.append(tool)
-        except BodyError:
-            continue
-    if len(able) != 1:
-        msg = f"this can be the body of {' or '.join(able) or 'none of the tools'}; say which with --tool"
-        raise BodyError(msg)
-    return able[0]
-
-
-def _tell(findings: list[str]) -> None:
+def _print_findings(findings: list[str]) -> None:
     for finding in findings:
         typer.echo(finding, err=True)
     typer.echo(
@@ -143,17 +106,17 @@ def _tell(findings: list[str]) -> None:
     )
 
 
-def _show(found: list[Observation], units: Registry, *, own_key: bool) -> None:
+def _print_events(events: list[MappedEvent], units: Registry, *, has_own_key: bool) -> None:
     table = Table()
     for heading in ("event / घटना", "unit / इकाई", "when / कब", "data / विवरण"):
         table.add_column(heading, overflow="fold")
-    for one in found:
+    for one in events:
         unit = units.units[one.unit]
         moment = datetime.fromisoformat(one.content["occurred_at"]).astimezone(KOLKATA)
         event = "\n".join(
             filter(None, (one.part, one.content["kind"], one.content["verification"]))
         )
-        data = "\n".join([*_details(one.content), one.entity])
+        data = "\n".join([*_format_fields(one.content), one.entity])
         table.add_row(
             event,
             f"{unit.name_en}\n{unit.name_hi}\n{one.unit}",
@@ -161,29 +124,29 @@ def _show(found: list[Observation], units: Registry, *, own_key: bool) -> None:
             data,
             end_section=True,
         )
-    Console().print(table if found else "this sample gives no event / इस नमूने से कोई घटना नहीं बनती")
-    if not own_key and any("…" in cell for one in found for cell in _details(one.content)):
+    Console().print(table if events else "this sample gives no event / इस नमूने से कोई घटना नहीं बनती")
+    has_hashes = any("…" in line for one in events for line in _format_fields(one.content))
+    if has_hashes and not has_own_key:
         typer.echo(
-            "PRAVAH_PERSON_KEY is not set: hashes of persons were made with a key for this check only",
+            "PRAVAH_PERSON_KEY is not set: hashes of persons were made with a key for this check "
+            "only",
             err=True,
         )
 
 
-def _details(content: dict[str, Any] | Any) -> list[str]:
-    """The event's own fields, hashes cut short."""
+def _format_fields(content: Mapping[str, Any]) -> list[str]:
+    """The event's own fields, with hashes cut short."""
     rest = {
         name: value
         for name, value in content.items()
         if name not in {"kind", "occurred_at", "source", "verification", "data"}
     }
-    return [f"{name}: {_short(value)}" for name, value in {**content["data"], **rest}.items()]
+    return [f"{name}: {_shorten(value)}" for name, value in {**content["data"], **rest}.items()]
 
 
-def _short(value: object) -> str:
+def _shorten(value: object) -> str:
     if isinstance(value, list):
-        shown = 3
-        return ", ".join(map(_short, value[:shown])) + (
-            f", … ({len(value)})" if len(value) > shown else ""
-        )
+        more = f", … ({len(value)})" if len(value) > _SHOWN else ""
+        return ", ".join(map(_shorten, value[:_SHOWN])) + more
     text = str(value)
     return f"{text[:8]}…" if len(text) == len("0" * 64) and text.isalnum() else text

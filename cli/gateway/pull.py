@@ -1,4 +1,4 @@
-"""`pravah gateway pull` and `reconcile`: what a hook missed, and whether anything is missing still."""
+"""`pravah gateway pull` and `reconcile`: fetch from a tool, and compare it with the gateway."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,19 +13,29 @@ from rich.table import Table
 from cli.progress import progress
 from pravah.settings import Settings
 from producers.gateway.ingest import IngestService
-from producers.pulls.pull import TROUBLES, Pulled
+from producers.pulls.pull import PULL_ERRORS, PullResult
 from producers.pulls.pull import pull as pull_source
-from producers.pulls.reconcile import Difference, Reconciled, State, by_state, repair
+from producers.pulls.reconcile import (
+    Difference,
+    ReconcileResult,
+    State,
+    group_by_state,
+    repair,
+)
 from producers.pulls.reconcile import reconcile as reconcile_source
 
-_SHOWN = 10
-"""So many of a kind are listed; `--json` has all."""
-_FLUSH_SECONDS = 30.0
+# Lines printed per kind; `--json` prints all.
+_MAX_LINES = 10
+_FLUSH_TIMEOUT_S = 30.0
 
-_WHAT_TO_DO: dict[State, tuple[str, str]] = {
+# Meaning of each state in both languages, and what to do about it.
+_STATES: dict[State, tuple[str, str]] = {
     "missing": (
         "stand at the tool, not here / टूल में हैं, यहाँ नहीं",
-        "`pravah gateway pull {source} --from-beginning`; if they stay, `pravah gateway reconcile {source} --repair`",
+        (
+            "`pravah gateway pull {source} --from-beginning`; if they stay, "
+            "`pravah gateway reconcile {source} --repair`"
+        ),
     ),
     "older": (
         "were changed at the tool, not here / टूल में बदले गए, यहाँ पुराने हैं",
@@ -33,206 +43,203 @@ _WHAT_TO_DO: dict[State, tuple[str, str]] = {
     ),
     "extra": (
         "stand here, not at the tool / यहाँ हैं, टूल में नहीं",
-        "`pravah gateway pull {source} --from-beginning`; if they stay and the tool truly has them no more, `pravah gateway reconcile {source} --repair`",
+        (
+            "`pravah gateway pull {source} --from-beginning`; if they stay and the tool truly has "
+            "them no more, `pravah gateway reconcile {source} --repair`"
+        ),
     ),
     "refused": (
-        "cannot be taken / स्वीकार नहीं हो सकते",
-        "mend the mapping, then `pravah gateway rejected list` and `rejected send`",
+        "cannot be accepted / स्वीकार नहीं हो सकते",
+        "correct the mapping, then `pravah gateway rejected list` and `rejected send`",
     ),
     "unreadable": ("are no submissions of this tool / पढ़े नहीं जा सके", "look at them at the tool"),
     "pending": ("changed lately / हाल में बदले", "nothing: the next pull brings them"),
 }
 
+SourceArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="The source: the name of its file, without .toml.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
 
 def pull(
-    source: Annotated[
-        str, typer.Argument(metavar="NAME", help="The source: the name of its file, without .toml.")
-    ],
+    source: SourceArgument,
     *,
     from_beginning: Annotated[
         bool,
         typer.Option(
             "--from-beginning",
-            help="Everything that the tool still has, not only what changed since the last pull.",
+            help="Everything that the tool still has, not only changes since the last pull.",
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Fetch from the tool what its hook missed: new submissions, edits, reviews, deletions. The gateway may run meanwhile.
+    """Fetch new submissions, edits, reviews and deletions that no hook reported.
 
-    It can be killed at any moment and goes on where it was. Exit 1 if the tool does not answer, or something cannot be taken.
+    The gateway may run meanwhile. A pull may be killed at any moment; the next one continues there.
+    Exit 1 if the tool does not answer, or something cannot be accepted.
     """
-    with _reception() as reception, progress(f"pull of {source}", None, quiet=as_json) as advance:
-        pulled = pull_source(
-            reception,
-            reception.source(source),
+    with _open() as ingest, progress(f"pull of {source}", None, quiet=as_json) as advance:
+        result = pull_source(
+            ingest,
+            ingest.source(source),
             from_beginning=from_beginning,
-            tell=lambda so_far: advance(0, f"{so_far.submissions:,} submissions"),
+            on_progress=lambda so_far: advance(0, f"{so_far.submissions:,} submissions"),
         )
-        reception.flush(_FLUSH_SECONDS)
+        ingest.flush(_FLUSH_TIMEOUT_S)
     if as_json:
-        typer.echo(orjson.dumps(_pulled_json(pulled)).decode())
+        typer.echo(orjson.dumps(_pull_to_json(result)).decode())
     else:
-        table = Table(
-            "seen / देखे गए",
-            "new or changed / नए या बदले",
-            "known already / पहले से ज्ञात",
-            "refused / अस्वीकृत",
-            "unreadable / अपठनीय",
-        )
-        table.add_row(
-            *(
-                f"{number:,}"
-                for number in (
-                    pulled.submissions,
-                    pulled.accepted,
-                    pulled.repeated,
-                    len(pulled.refused),
-                    len(pulled.unreadable),
-                )
-            )
-        )
-        Console().print(table)
-        lines = [
-            f"refused: {one.name}: {reason}: {detail}" for one, reason, detail in pulled.refused
-        ] + [f"unreadable: {one.row}: {one.detail}" for one in pulled.unreadable]
-        for line in _first(lines):
-            typer.echo(line)
-        if pulled.refused:
-            typer.echo(
-                "`pravah gateway rejected list` shows the refused ones; mend the mapping, then `pravah gateway rejected send`"
-            )
-    raise typer.Exit(1 if pulled.refused or pulled.unreadable else 0)
+        _print_pull(result)
+    raise typer.Exit(1 if result.refused or result.unreadable else 0)
 
 
 def reconcile(
-    source: Annotated[
-        str, typer.Argument(metavar="NAME", help="The source: the name of its file, without .toml.")
-    ],
+    source: SourceArgument,
     *,
-    mend: Annotated[
+    with_repair: Annotated[
         bool,
         typer.Option(
             "--repair",
-            help="Tell what no pull can see: take back what the tool has no more, take what it has all the same.",
+            help="Apply what no pull can see: delete submissions that the tool no longer has, and "
+            "ingest those that it has.",
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Repair without asking.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Compare every submission that stands at the tool with what the gateway knows, by day and by name.
+    """Compare the submissions at the tool with those in the gateway, by day and by name.
 
-    Reads everything the tool has. Exit 1 if they differ by more than what the next pull brings.
+    Reads everything the tool has. Exit 1 if they differ by more than the next pull brings.
     """
-    with _reception() as reception:
+    with _open() as ingest:
         with progress(f"reconcile {source}", None, quiet=as_json) as advance:
             seen = 0
 
-            def tell(rows: int) -> None:
+            def show_progress(rows: int) -> None:
                 nonlocal seen
                 seen += rows
                 advance(0, f"{seen:,} submissions")
 
-            found = reconcile_source(reception, reception.source(source), tell=tell)
+            result = reconcile_source(ingest, ingest.source(source), on_progress=show_progress)
         if not as_json:
-            _show(found)
-        if (
-            mend
-            and found.mends
-            and (
-                yes
-                or typer.confirm(
-                    f"Tell {len(found.mends):,} changes, {_taken_back(found):,} of them deletions?",
-                    err=True,
-                )
-            )
-        ):
-            repair(reception, found)
-            reception.flush(_FLUSH_SECONDS)
-            typer.echo(f"{found.repaired:,} told", err=as_json)
+            _print_comparison(result)
+        if with_repair and result.repairs and (yes or _confirm(result)):
+            repair(ingest, result)
+            ingest.flush(_FLUSH_TIMEOUT_S)
+            typer.echo(f"{result.repaired:,} repaired", err=as_json)
     if as_json:
-        typer.echo(orjson.dumps(_reconciled_json(found)).decode())
-    raise typer.Exit(
-        0 if found.is_equal or (found.repaired and found.repaired == _different(found)) else 1
-    )
+        typer.echo(orjson.dumps(_comparison_to_json(result)).decode())
+    raise typer.Exit(0 if result.is_equal or result.is_repaired else 1)
 
 
 @contextmanager
-def _reception() -> Iterator[IngestService]:
+def _open() -> Iterator[IngestService]:
     try:
-        with IngestService.open(Settings()) as reception:
-            yield reception
-    except TROUBLES as error:
+        with IngestService.open(Settings()) as ingest:
+            yield ingest
+    except PULL_ERRORS as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
 
 
-def _show(found: Reconciled) -> None:
+def _confirm(result: ReconcileResult) -> bool:
+    deletions = sum(one.deleted for one in result.repairs)
+    return typer.confirm(
+        f"Apply {len(result.repairs):,} changes, {deletions:,} of them deletions?", err=True
+    )
+
+
+def _print_pull(result: PullResult) -> None:
+    table = Table(
+        "seen / देखे गए",
+        "new or changed / नए या बदले",
+        "known already / पहले से ज्ञात",
+        "refused / अस्वीकृत",
+        "unreadable / अपठनीय",
+    )
+    counts = (
+        result.submissions,
+        result.accepted,
+        result.repeated,
+        len(result.refused),
+        len(result.unreadable),
+    )
+    table.add_row(*(f"{count:,}" for count in counts))
+    Console().print(table)
+    lines = [
+        f"refused: {one.name}: {reason}: {detail}" for one, reason, detail in result.refused
+    ] + [f"unreadable: {one.row}: {one.detail}" for one in result.unreadable]
+    for line in _shorten(lines):
+        typer.echo(line)
+    if result.refused:
+        typer.echo(
+            "`pravah gateway rejected list` shows the refused ones; correct the mapping, then "
+            "`pravah gateway rejected send`"
+        )
+
+
+def _print_comparison(result: ReconcileResult) -> None:
     console = Console()
-    different = [
-        (day, counts) for day, counts in found.days.items() if counts.at_tool != counts.here
+    unequal_days = [
+        (day, counts) for day, counts in result.days.items() if counts.at_tool != counts.here
     ]
-    if different:
+    if unequal_days:
         table = Table(
             "submitted on / जमा करने का दिन", "at the tool / टूल में", "of them here / उनमें से यहाँ"
         )
-        for day, counts in different[-_SHOWN:]:
+        for day, counts in unequal_days[-_MAX_LINES:]:
             table.add_row(day.isoformat(), f"{counts.at_tool:,}", f"{counts.here:,}")
         console.print(table)
     console.print(
-        f"{found.source}: {found.at_tool:,} submissions stand at the tool, {found.here:,} here / टूल में {found.at_tool:,}, यहाँ {found.here:,}",
+        f"{result.source}: {result.at_tool:,} submissions stand at the tool, {result.here:,} here "
+        f"/ टूल में {result.at_tool:,}, यहाँ {result.here:,}",
         soft_wrap=True,
     )
-    for state, differences in by_state(found.differences):
-        meaning, what_to_do = _WHAT_TO_DO[state]
+    for state, differences in group_by_state(result.differences):
+        meaning, action = _STATES[state]
         console.print(
-            f"[bold]{state}[/bold]: {len(differences):,} {meaning}. What to do: {what_to_do.format(source=found.source)}",
+            f"[bold]{state}[/bold]: {len(differences):,} {meaning}. "
+            f"What to do: {action.format(source=result.source)}",
             soft_wrap=True,
         )
-        for line in _first([f"  {_day(one.day)}  {one.name}  {one.detail}" for one in differences]):
+        lines = [f"  {_format_day(one.day)}  {one.name}  {one.detail}" for one in differences]
+        for line in _shorten(lines):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
-    if found.is_equal:
+    if result.is_equal:
         console.print(
             "Equal / बराबर"
-            if not found.differences
+            if not result.differences
             else "Equal, but for what the next pull brings / बराबर; बाक़ी अगली बार आएगा"
         )
 
 
-def _first(lines: list[str]) -> list[str]:
-    return lines[:_SHOWN] + (
-        [f"  … and {len(lines) - _SHOWN:,} more; --json has all"] if len(lines) > _SHOWN else []
-    )
+def _shorten(lines: list[str]) -> list[str]:
+    if len(lines) <= _MAX_LINES:
+        return lines
+    return [*lines[:_MAX_LINES], f"  … and {len(lines) - _MAX_LINES:,} more; --json has all"]
 
 
-def _day(day: date | None) -> str:
+def _format_day(day: date | None) -> str:
     return day.isoformat() if day is not None else "          "
 
 
-def _different(found: Reconciled) -> int:
-    return sum(one.state != "pending" for one in found.differences)
-
-
-def _taken_back(found: Reconciled) -> int:
-    return sum(one.deleted for one in found.mends)
-
-
-def _pulled_json(pulled: Pulled) -> dict[str, Any]:
+def _pull_to_json(result: PullResult) -> dict[str, Any]:
     return {
-        "source": pulled.source,
-        "submissions": pulled.submissions,
-        "accepted": pulled.accepted,
-        "repeated": pulled.repeated,
+        "source": result.source,
+        "submissions": result.submissions,
+        "accepted": result.accepted,
+        "repeated": result.repeated,
         "refused": [
             {"form": one.form, "name": one.name, "reason": reason, "detail": detail}
-            for one, reason, detail in pulled.refused
+            for one, reason, detail in result.refused
         ],
-        "unreadable": [{"row": one.row, "detail": one.detail} for one in pulled.unreadable],
+        "unreadable": [{"row": one.row, "detail": one.detail} for one in result.unreadable],
     }
 
 
-def _reconciled_json(found: Reconciled) -> dict[str, Any]:
-    def difference(one: Difference) -> dict[str, Any]:
+def _comparison_to_json(result: ReconcileResult) -> dict[str, Any]:
+    def to_json(one: Difference) -> dict[str, Any]:
         return {
             "state": one.state,
             "form": one.form,
@@ -242,14 +249,14 @@ def _reconciled_json(found: Reconciled) -> dict[str, Any]:
         }
 
     return {
-        "source": found.source,
-        "equal": found.is_equal,
-        "at_tool": found.at_tool,
-        "here": found.here,
+        "source": result.source,
+        "equal": result.is_equal,
+        "at_tool": result.at_tool,
+        "here": result.here,
         "days": {
             day.isoformat(): {"at_tool": counts.at_tool, "here": counts.here}
-            for day, counts in found.days.items()
+            for day, counts in result.days.items()
         },
-        "differences": [difference(one) for one in found.differences],
-        "repaired": found.repaired,
+        "differences": [to_json(one) for one in result.differences],
+        "repaired": result.repaired,
     }

@@ -1,10 +1,10 @@
-"""`pravah gateway rejected`: what was refused, shown, mended and sent again; and `replay`: kept bodies through the mappings once more."""
+"""`pravah gateway rejected` and `replay`: archived bodies, shown, corrected and sent again."""
 
 from collections import Counter
+from contextlib import AbstractContextManager
 from datetime import date, datetime, time, timedelta
-from operator import methodcaller
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import orjson
 import typer
@@ -13,16 +13,16 @@ from rich.table import Table
 
 from pravah.days import KOLKATA
 from pravah.settings import Settings
-from producers.gateway.sources import FieldSourcesError
-from producers.gateway.store import FILE, Store, StoredSubmission, kept, reading
-from producers.mapping.tools import BodyError
-
-if TYPE_CHECKING:
-    from producers.gateway.ingest import IngestService
+from producers.gateway import resubmission
+from producers.gateway.archive import ArchivedBody
+from producers.gateway.ingest import IngestService
+from producers.gateway.resubmission import ResubmitResult
+from producers.gateway.schema import gateway_file
+from producers.gateway.store import Store
 
 rejected = typer.Typer(
     no_args_is_help=True,
-    help="What the gateway refused: show it, mend it, send it again, or drop it.",
+    help="Bodies that the gateway refused: show, correct, send again, or drop them.",
 )
 
 BodyNumbers = Annotated[
@@ -30,32 +30,29 @@ BodyNumbers = Annotated[
 ]
 SourceOption = Annotated[str | None, typer.Option("--source", help="Only of this source.")]
 ReasonOption = Annotated[str | None, typer.Option("--reason", help="Only with this reason.")]
-_HANDOVER_SECONDS = 10.0
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
-
-class KeptError(LookupError):
-    """There is no such kept body, or it cannot be what is asked for."""
+_FLUSH_TIMEOUT_S = 10.0
+# Bodies that are still refused, printed one per line; `--json` prints all.
+_MAX_LINES = 20
 
 
 @rejected.command("list")
-def show_all(
+def list_rejected(
     *,
     source: SourceOption = None,
     reason: ReasonOption = None,
     limit: Annotated[int, typer.Option(min=1, help="So many of the newest.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Show what was refused and is neither mended nor dropped, the newest last. Exit 1 if there is anything."""
-    where, parameters = _where(source, reason)
-    with reading(_file()) as connection:
-        (total,) = connection.execute(
-            f"SELECT count(*) FROM archive WHERE {where}", parameters
-        ).fetchone()
-        found = list(kept(connection, where, parameters, most=limit, newest_first=True))[::-1]
+    """List refused bodies that are neither corrected nor dropped, the newest last.
+
+    Exit 1 if there are any.
+    """
+    total, bodies = resubmission.newest_refused(_file(), source, reason, limit)
     if as_json:
-        typer.echo(
-            orjson.dumps({"total": total, "rejected": [_described(one) for one in found]}).decode()
-        )
+        listed = {"total": total, "rejected": [_to_json(one) for one in bodies]}
+        typer.echo(orjson.dumps(listed).decode())
         raise typer.Exit(1 if total else 0)
     table = Table(
         "number / क्रमांक",
@@ -65,7 +62,7 @@ def show_all(
         "reason / कारण",
         "detail / विवरण",
     )
-    for one in found:
+    for one in bodies:
         table.add_row(
             str(one.id),
             f"{one.at.astimezone(KOLKATA):%Y-%m-%d %H:%M}",
@@ -75,9 +72,8 @@ def show_all(
             one.detail,
         )
     Console().print(table)
-    typer.echo(
-        f"{total:,} refused" + (f", the newest {len(found):,} shown" if total > len(found) else "")
-    )
+    shown = f", the newest {len(bodies):,} shown" if total > len(bodies) else ""
+    typer.echo(f"{total:,} refused{shown}")
     raise typer.Exit(1 if total else 0)
 
 
@@ -86,19 +82,19 @@ def show(
     number: Annotated[int, typer.Argument(help="As `rejected list` shows it.")],
     *,
     to: Annotated[
-        Path | None, typer.Option(help="Write the body to this file, to be mended there.")
+        Path | None, typer.Option(help="Write the body to this file, to correct it there.")
     ] = None,
 ) -> None:
-    """Show a kept body as it came, whatever became of it. It may hold names and phone numbers."""
-    one = _one(number)
-    typer.echo(orjson.dumps(_described(one), option=orjson.OPT_INDENT_2).decode(), err=True)
+    """Show an archived body as it came. It may hold names and phone numbers."""
+    body = resubmission.find_body(_file(), number)
+    typer.echo(orjson.dumps(_to_json(body), option=orjson.OPT_INDENT_2).decode(), err=True)
     if to is None:
-        typer.echo(one.body.decode("utf-8", "replace"))
+        typer.echo(body.body.decode("utf-8", "replace"))
         return
     to.touch(mode=0o600)
-    to.write_bytes(one.body)
+    to.write_bytes(body.body)
     typer.echo(
-        f"written to {to}; mend it, then: pravah gateway rejected send {number} --body {to}",
+        f"written to {to}; correct it, then: pravah gateway rejected send {number} --body {to}",
         err=True,
     )
 
@@ -112,47 +108,36 @@ def send(
     *,
     body: Annotated[
         Path | None,
-        typer.Option(help="The mended body of the one that is named.", exists=True, dir_okay=False),
+        typer.Option(
+            help="The corrected body of the number that is given.", exists=True, dir_okay=False
+        ),
     ] = None,
     source: SourceOption = None,
     reason: ReasonOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Send what was refused again: as it came, after a mapping, the registry or a source was mended; or one with a mended body.
+    """Send refused bodies again, as they came or corrected.
 
-    It may be repeated, also while the gateway runs. Exit 1 if something is still refused.
+    Use it after a mapping, the registry or a source was corrected. It may be repeated, also while
+    the gateway runs. Exit 1 if something is still refused.
     """
     if body is not None and (numbers is None or len(numbers) != 1):
-        msg = "a mended body goes with exactly one number"
+        msg = "a corrected body needs exactly one number"
         raise typer.BadParameter(msg, param_hint="--body")
-    where, parameters = _where(source, reason)
-    with _open() as reception, reading(_file()) as connection:
-        chosen = numbers or [
-            row[0]
-            for row in connection.execute(
-                f"SELECT id FROM archive WHERE {where} ORDER BY id", parameters
-            )
-        ]
-        _tell(_again(reception, chosen, body.read_bytes() if body else None), as_json=as_json)
+    with _open() as ingest:
+        chosen = numbers or resubmission.refused_ids(ingest.store.path, source, reason)
+        _resubmit(ingest, chosen, body.read_bytes() if body else None, as_json=as_json)
 
 
 @rejected.command("drop")
 def drop(
     numbers: BodyNumbers,
     *,
-    because: Annotated[str, typer.Option("--because", help="Why; kept with it.")],
+    because: Annotated[str, typer.Option("--because", help="Why; stored with the body.")],
 ) -> None:
-    """Say that refused bodies are not to be sent again. They stay kept as long as all others."""
+    """Exclude refused bodies from being sent again. They stay archived as long as all others."""
     with Store.open(Settings()) as store:
-        dropped = [
-            store.submit(methodcaller("drop", number, because)).result() for number in numbers
-        ]
-    wrong = [
-        number for number, was_refused in zip(numbers, dropped, strict=True) if not was_refused
-    ]
-    if wrong:
-        msg = f"not among what was refused: {', '.join(map(str, wrong))}"
-        raise KeptError(msg)
+        resubmission.drop_bodies(store, numbers, because)
     typer.echo(f"dropped: {len(numbers):,}")
 
 
@@ -169,101 +154,68 @@ def replay(
         datetime | None,
         typer.Option("--to", formats=["%Y-%m-%d"], help="Received on this day or earlier."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Run kept bodies through the mappings once more, after a mapping was mended: what they stand for now replaces what was told before.
+    """Map archived bodies again, after a mapping was corrected.
 
-    Newer states of a submission stay. What is told already is not sent again, so it may be repeated. Exit 1 if something is refused.
+    The new events replace the earlier ones of each submission. Newer states of a submission stay,
+    and unchanged events are not sent again, so it may be repeated. Exit 1 if something is refused.
     """
-    where, parameters = "source = ? AND outcome != 'dropped'", [source]
-    since, until = (
-        _midnight(first.date()) if first else 0.0,
-        _midnight(last.date() + timedelta(days=1)) if last else float("inf"),
-    )
-    with _open() as reception, reading(_file()) as connection:
-        reception.source(source)
-        numbers = [
-            row[0]
-            for row in connection.execute(
-                f"SELECT id FROM archive WHERE {where} AND at >= ? AND at < ? ORDER BY id",
-                (*parameters, since, until),
-            )
-        ]
-        _tell(_again(reception, numbers, None), as_json=as_json)
+    since = _midnight(first.date()) if first else 0.0
+    until = _midnight(last.date() + timedelta(days=1)) if last else float("inf")
+    with _open() as ingest:
+        ingest.source(source)  # raises if there is none
+        numbers = resubmission.received_ids(ingest.store.path, source, since, until)
+        _resubmit(ingest, numbers, None, as_json=as_json)
 
 
-def _again(reception: "IngestService", numbers: list[int], body: bytes | None) -> dict[str, Any]:
-    taken, reasons, refused = 0, Counter[str](), []
-    for one in map(_one, numbers):
-        try:
-            refusals = [refusal._asdict() for refusal in reception.take_again(one, body)]
-        except (BodyError, FieldSourcesError) as error:
-            refusals = [
-                {
-                    "reason": "unreadable" if isinstance(error, BodyError) else "no_source",
-                    "detail": str(error),
-                }
-            ]
-        taken += not refusals
-        if refusals:
-            reasons[refusals[0]["reason"]] += 1
-            refused.append({"number": one.id, "errors": refusals})
-    reception.flush(_HANDOVER_SECONDS)
-    return {
-        "taken": taken,
-        "refused": len(refused),
-        "reasons": dict(reasons),
-        "still_refused": refused,
-    }
-
-
-def _tell(outcome: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(orjson.dumps(outcome).decode())
-    else:
-        for one in outcome["still_refused"][:20]:
-            typer.echo(
-                f"{one['number']}: "
-                + "; ".join(f"{error['reason']}: {error['detail']}" for error in one["errors"]),
-                err=True,
-            )
-        typer.echo(
-            f"taken / स्वीकृत: {outcome['taken']:,}; still refused / अब भी अस्वीकृत: {outcome['refused']:,}"
-        )
-    raise typer.Exit(1 if outcome["refused"] else 0)
-
-
-def _open() -> Any:
-    from producers.gateway.ingest import IngestService
-
+def _open() -> AbstractContextManager[IngestService]:
     return IngestService.open(Settings())
 
 
+def _resubmit(
+    ingest: IngestService, numbers: list[int], body: bytes | None, *, as_json: bool
+) -> None:
+    result = resubmission.resubmit_bodies(ingest, numbers, body)
+    ingest.flush(_FLUSH_TIMEOUT_S)
+    if as_json:
+        typer.echo(orjson.dumps(_result_to_json(result)).decode())
+    else:
+        _print_result(result)
+    raise typer.Exit(1 if result.refused else 0)
+
+
+def _print_result(result: ResubmitResult) -> None:
+    for number, refusals in list(result.refused.items())[:_MAX_LINES]:
+        details = "; ".join(f"{reason}: {detail}" for reason, detail in refusals)
+        typer.echo(f"{number}: {details}", err=True)
+    typer.echo(
+        f"accepted / स्वीकृत: {result.accepted:,}; "
+        f"still refused / अब भी अस्वीकृत: {len(result.refused):,}"
+    )
+
+
+def _result_to_json(result: ResubmitResult) -> dict[str, Any]:
+    return {
+        "taken": result.accepted,
+        "refused": len(result.refused),
+        "reasons": dict(Counter(refusals[0].reason for refusals in result.refused.values())),
+        "still_refused": [
+            {"number": number, "errors": [refusal._asdict() for refusal in refusals]}
+            for number, refusals in result.refused.items()
+        ],
+    }
+
+
 def _file() -> Path:
-    return Settings().home / "gateway" / FILE
+    return gateway_file(Settings())
 
 
-def _one(number: int) -> StoredSubmission:
-    with reading(_file()) as connection:
-        found = next(kept(connection, "id = ?", (number,)), None)
-    if found is None:
-        msg = f"no body with the number {number} is kept; `pravah gateway rejected list` shows those that were refused"
-        raise KeptError(msg)
-    return found
-
-
-def _where(source: str | None, reason: str | None) -> tuple[str, list[str]]:
-    conditions = {"source = ?": source, "reason = ?": reason}
-    return " AND ".join(
-        ["outcome = 'refused'", *(one for one, value in conditions.items() if value)]
-    ), [value for value in conditions.values() if value]
-
-
-def _described(one: StoredSubmission) -> dict[str, Any]:
+def _to_json(body: ArchivedBody) -> dict[str, Any]:
     names = ("id", "source", "kind", "outcome", "reason", "detail", "times", "headers")
     return {
-        "at": one.at.astimezone(KOLKATA).isoformat(timespec="seconds"),
-        **{name: getattr(one, name) for name in names},
+        "at": body.at.astimezone(KOLKATA).isoformat(timespec="seconds"),
+        **{name: getattr(body, name) for name in names},
     }
 
 

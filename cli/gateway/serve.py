@@ -1,4 +1,4 @@
-"""`pravah gateway`: serve events and hooks over HTTP, pull what hooks missed, and hand all of it to Kafka."""
+"""`pravah gateway`: the HTTP service, scheduled pulls, and the relay to Kafka."""
 
 import logging
 import signal
@@ -16,15 +16,17 @@ def serve(
     host: Annotated[
         str,
         typer.Option(
-            help="Where to listen. Put a reverse proxy with TLS in front of it before it leaves this machine."
+            help="Address to listen on. Put a reverse proxy with TLS in front before it is "
+            "reachable from other machines."
         ),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65_535)] = 8_090,
 ) -> None:
-    """Take events and field tools' hooks until a signal; Kafka need not be there.
+    """Accept events and webhooks of field tools until a signal. Kafka may be down.
 
-    Who may send stands in the folder of PRAVAH_GATEWAY_SOURCES, a file for each source. What it offers stands at `/docs`. What was answered with 2xx is in `$PRAVAH_HOME/gateway/`, on the
-    disk, until Kafka has it.
+    PRAVAH_GATEWAY_SOURCES is a folder with one file per source that may send. `/docs` has the
+    OpenAPI description. Everything answered with 2xx is on disk in `$PRAVAH_HOME/gateway/` until
+    Kafka has it.
     """
     if context.invoked_subcommand is not None:
         return
@@ -32,7 +34,7 @@ def serve(
 
     from producers.gateway.app import build
     from producers.gateway.ingest import IngestService
-    from producers.pulls.schedule import Schedule
+    from producers.pulls.schedule import PullScheduler
     from streams.health import check_listen
 
     settings = Settings()
@@ -42,21 +44,20 @@ def serve(
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    logging.getLogger("kafka").setLevel(
-        logging.CRITICAL
-    )  # it repeats itself several times a second while Kafka is away; the outbox tells it once
-    signal.signal(
-        signal.SIGTERM, lambda *_: sys.exit(0)
-    )  # uvicorn ends in good order, then hands the signal on
-    with IngestService.open(settings) as reception:
-        schedule = Schedule(reception)
-        schedule.start()
+    # it logs several times a second while Kafka is down; the relay logs that once
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    # uvicorn shuts down in good order, then raises the signal again
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with IngestService.open(settings) as ingest:
+        scheduler = PullScheduler(ingest)
+        scheduler.start()
         try:
             typer.echo(
-                f"serving http://{host}:{port}/docs for {len(reception.sources)} sources: {', '.join(reception.sources)}"
+                f"serving http://{host}:{port}/docs for {len(ingest.sources)} sources: "
+                f"{', '.join(ingest.sources)}"
             )
             uvicorn.run(
-                build(reception),
+                build(ingest),
                 host=host,
                 port=port,
                 log_level="warning",
@@ -66,4 +67,4 @@ def serve(
                 h11_max_incomplete_event_size=64 * 1024,
             )
         finally:
-            schedule.stop()
+            scheduler.stop()

@@ -1,10 +1,10 @@
-"""`pravah gateway status`: what came from whom, what became of it, and who is silent."""
+"""`pravah gateway status`: the state of every source, of pulls, and of the outbox."""
 
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 import typer
@@ -13,63 +13,57 @@ from rich.table import Table
 
 from pravah.days import KOLKATA
 from pravah.settings import Settings
-from producers.gateway import status as seen
-from producers.gateway.sources import FieldSourcesError, field_sources
-from producers.gateway.store import FILE, PullState, pulls, reading
+from producers.gateway.schema import PullState, gateway_file, open_read_only
+from producers.gateway.sources import FieldSourcesError, read_field_sources
+from producers.gateway.status import GatewayStatus, read_status
+from producers.outbox import OutboxDepth
 
-_LENGTHS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
+_DURATIONS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 
 
 def status(
-    *, as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False
+    *, as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False
 ) -> None:
-    """Show what each source sent, what was refused, and how much waits for Kafka. A gateway need not run.
+    """Show what each source sent, what was refused, and how many events wait for Kafka.
 
-    Exit 1 if a source is silent for longer than is its habit, refused bodies wait to be mended, or nothing can be handed to Kafka.
+    Works without a running gateway. Exit 1 if a source is silent for longer than usual, refused
+    bodies are neither corrected nor dropped, a pull failed, or Kafka cannot be reached.
     """
     settings = Settings()
     try:
-        names = list(field_sources(settings.gateway_sources))
-    except FieldSourcesError as error:  # what came can be told all the same
+        names = list(read_field_sources(settings.gateway_sources))
+    except FieldSourcesError as error:  # the file has the counts all the same
         typer.echo(f"warning: the sources cannot be read: {error}", err=True)
         names = []
-    with reading(settings.home / "gateway" / FILE) as connection:
-        found, pulled = seen.status(connection, names, time.time()), pulls(connection)
-    is_well = (
-        not found.outbox.trouble
-        and not any(source.is_silent or source.waiting for source in found.sources)
-        and not any(pull.trouble for pull in pulled.values())
-    )
+    with open_read_only(gateway_file(settings)) as connection:
+        found = read_status(connection, names, time.time())
     if as_json:
-        sources = [
-            {
-                **asdict(source),
-                "is_silent": source.is_silent,
-                "habit": source.habit._asdict() if source.habit else None,
-            }
-            for source in found.sources
-        ]
-        told = {
-            "sources": sources,
-            "pulls": {name: state._asdict() for name, state in pulled.items()},
-            "outbox": found.outbox._asdict(),
-        }
-        typer.echo(
-            orjson.dumps(
-                {
-                    **told,
-                    "archive_bytes": found.archive_bytes,
-                    "registry_at": found.registry_at,
-                    "unknown_senders": found.unknown_senders,
-                }
-            ).decode()
-        )
+        typer.echo(orjson.dumps(_to_json(found)).decode())
     else:
-        _show(found, pulled)
-    raise typer.Exit(0 if is_well else 1)
+        _print(found)
+    raise typer.Exit(0 if found.is_healthy else 1)
 
 
-def _show(found: seen.Status, pulled: Mapping[str, PullState]) -> None:
+def _to_json(found: GatewayStatus) -> dict[str, Any]:
+    sources = [
+        {
+            **asdict(source),
+            "is_silent": source.is_silent,
+            "habit": source.habit._asdict() if source.habit else None,
+        }
+        for source in found.sources
+    ]
+    return {
+        "sources": sources,
+        "pulls": {name: state._asdict() for name, state in found.pulls.items()},
+        "outbox": found.outbox._asdict(),
+        "archive_bytes": found.archive_bytes,
+        "registry_at": found.registry_at,
+        "unknown_senders": found.unknown_senders,
+    }
+
+
+def _print(found: GatewayStatus) -> None:
     console = Console()
     table = Table(
         "source / स्रोत",
@@ -77,7 +71,7 @@ def _show(found: seen.Status, pulled: Mapping[str, PullState]) -> None:
         "accepted / स्वीकृत",
         "repeated / दोहराव",
         "refused / अस्वीकृत",
-        "to mend / सुधारने हैं",
+        "to correct / सुधारने हैं",
         "silence / चुप्पी",
         "usual gap / सामान्य अंतर",
     )
@@ -85,6 +79,7 @@ def _show(found: seen.Status, pulled: Mapping[str, PullState]) -> None:
         refused = ", ".join(
             f"{reason} {count:,}" for reason, count in sorted(source.refused.items())
         )
+        silence = _duration(source.silence)
         table.add_row(
             source.name,
             _instant(source.last_accepted),
@@ -92,27 +87,45 @@ def _show(found: seen.Status, pulled: Mapping[str, PullState]) -> None:
             f"{source.repeated + source.superseded:,}",
             refused or "0",
             f"{source.waiting:,}",
-            f"[bold red]{_length(source.silence)} silent / चुप[/]"
-            if source.is_silent
-            else _length(source.silence),
-            _length(source.habit.median if source.habit else None),
+            f"[bold red]{silence} silent / चुप[/]" if source.is_silent else silence,
+            _duration(source.habit.median if source.habit else None),
         )
     console.print(table)
-    box = found.outbox
-    oldest = f"; the oldest since / सबसे पुरानी {_instant(box.oldest_at)}" if box.oldest_at else ""
-    console.print(
-        f"waiting for Kafka / Kafka की प्रतीक्षा में: {box.rows:,} ({box.bytes:,} bytes){oldest}"
-    )
-    console.print(
-        f"handed over / सौंपे गए: {box.handed_over:,}; last / पिछली बार: {_instant(box.handed_over_at)}"
-    )
-    if box.trouble:
+    _print_outbox(console, found.outbox)
+    _print_pulls(console, found.pulls)
+    if found.unknown_senders:
         console.print(
-            f"[red]cannot be handed over now / अभी सौंपना संभव नहीं:[/] {box.trouble}", highlight=False
+            f"requests with no source's secret / बिना सही कुंजी के अनुरोध: {found.unknown_senders:,}"
         )
-    for name, state in pulled.items():
+    if any(source.waiting for source in found.sources):
         console.print(
-            f"pull of {name}, last whole one / {name} से पिछली पूरी प्राप्ति: {_instant(state.succeeded_at)}",
+            "`pravah gateway rejected list` shows what is to be corrected / सुधारने योग्य सूची दिखाता है"
+        )
+
+
+def _print_outbox(console: Console, outbox: OutboxDepth) -> None:
+    oldest = (
+        f"; the oldest since / सबसे पुरानी {_instant(outbox.oldest_at)}" if outbox.oldest_at else ""
+    )
+    console.print(
+        f"waiting for Kafka / Kafka की प्रतीक्षा में: {outbox.rows:,} ({outbox.bytes:,} bytes){oldest}"
+    )
+    console.print(
+        f"handed over / सौंपे गए: {outbox.handed_over:,}; "
+        f"last / पिछली बार: {_instant(outbox.handed_over_at)}"
+    )
+    if outbox.trouble:
+        console.print(
+            f"[red]cannot be handed over now / अभी सौंपना संभव नहीं:[/] {outbox.trouble}",
+            highlight=False,
+        )
+
+
+def _print_pulls(console: Console, pulls: Mapping[str, PullState]) -> None:
+    for name, state in pulls.items():
+        console.print(
+            f"pull of {name}, last complete one / {name} से पिछली पूरी प्राप्ति: "
+            f"{_instant(state.succeeded_at)}",
             highlight=False,
         )
         if state.trouble:
@@ -120,24 +133,16 @@ def _show(found: seen.Status, pulled: Mapping[str, PullState]) -> None:
                 f"[red]pull of {name} failed / {name} से लाना विफल:[/] {state.trouble}",
                 highlight=False,
             )
-    if found.unknown_senders:
-        console.print(
-            f"requests with no source's secret / बिना सही कुंजी के अनुरोध: {found.unknown_senders:,}"
-        )
-    if any(source.waiting for source in found.sources):
-        console.print(
-            "`pravah gateway rejected list` shows what is to be mended / सुधारने योग्य सूची दिखाता है"
-        )
 
 
 def _instant(at: float | None) -> str:
     return "-" if at is None else f"{datetime.fromtimestamp(at, KOLKATA):%Y-%m-%d %H:%M:%S}"
 
 
-def _length(seconds: float | None) -> str:
+def _duration(seconds: float | None) -> str:
     if seconds is None:
         return "-"
     return next(
-        (f"{seconds / unit:.1f} {name}" for unit, name in _LENGTHS if seconds >= unit),
+        (f"{seconds / unit:.1f} {name}" for unit, name in _DURATIONS if seconds >= unit),
         f"{seconds:.0f} s",
     )

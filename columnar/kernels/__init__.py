@@ -1,15 +1,19 @@
 """Compiled functions over arrays of numbers and bytes, one module for each subject.
 
-Kernels import only numpy, numba and `columnar.arrays`. They call kernels of their own file only:
-numba caches a compiled kernel by the file it stands in, so a change in another file would not be
-noticed. Start reading with `text`; `columnar.texts` and `columnar.decoding` call most of them.
+A kernel imports numpy, numba, `columnar.arrays` and constants of this package. It calls kernels of
+its own file only: numba caches a compiled kernel by the file that has it, and would not notice a
+change in another one. Start with `text`; `columnar.texts` and `columnar.decoding` call the kernels.
 
-Common rules, unless a kernel says otherwise:
+Rules, unless a docstring says otherwise:
 
-- A column of texts is `(buffer, begins, lengths)`: uint8 bytes, and two int64 arrays of one length
-  that say where each text begins in the bytes and how many bytes it has.
-- The caller owns every array it passes; kernels write only to those whose docstring says so, and
-  return new arrays that the caller then owns.
-- Kernels release the GIL: no other thread may change their arguments while they run.
+- A column of texts is three arrays: `buffer` (uint8) has the bytes of all texts; `begins` and
+  `lengths` (int64, one item a row) say where each text begins in it and how many bytes it has.
+- The caller owns the arrays it passes. A kernel writes only to those that its docstring names, and
+  returns new arrays, which belong to the caller.
+- A kernel does not grow an array. Where it could overflow, the caller reserves enough beforehand;
+  the docstring says how much.
+- Kernels hold no lock and release the GIL: no other thread may change their arguments meanwhile.
 - Indices are not checked. The tests have also been run with `NUMBA_BOUNDSCHECK=1`.
+- A kernel is compiled for each combination of dtypes, and once more for read-only arrays: callers
+  pass the same kinds always, so that a warm-up compiles all that is needed.
 """

@@ -100,8 +100,8 @@ class FieldTable(NamedTuple):
     """The option of `op` with which `data` may be missing."""
     data: int
     """The field `data`."""
-    data_bits: int
-    """uint64: `data` and all fields in it."""
+    data_bits: np.uint64
+    """`data` and all fields in it."""
 
 
 @compiled

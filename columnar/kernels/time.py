@@ -48,7 +48,7 @@ def _days_since_1970(year: int, month: int, day: int) -> int:
     if day > _MONTH_LENGTHS[month - 1] + (1 if is_leap and month == 2 else 0):
         return -1
     years = year - _FIRST_YEAR
-    return (
+    return int(
         _FIRST_DAY
         + 365 * years
         + (years + 3) // 4

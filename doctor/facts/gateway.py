@@ -14,12 +14,12 @@ from pathlib import Path
 
 from doctor.facts.disk import Disk
 from pravah.settings import Settings
-from producers.gateway.sources import FieldSource, FieldSourcesError, field_sources
-from producers.gateway.status import Status, status
-from producers.gateway.store import FILE, PullState, pulls, reading
+from producers.gateway.schema import FILE, PullState, open_read_only, pull_states
+from producers.gateway.sources import FieldSource, FieldSourcesError, read_field_sources
+from producers.gateway.status import GatewayStatus, read_status
 from producers.mapping.form_mapping import FormMapping, MappingError
 from schemas.entries import decode_entries
-from schemas.registry import registry_from_entries
+from schemas.registry_readers import registry_from_entries
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class GatewayFile:
     """Contents of the gateway's SQLite file."""
 
     path: Path
-    status: Status
+    status: GatewayStatus
     pulls: Mapping[str, PullState]
     """Source → outcome of its last pull."""
     archive_oldest_at: float | None
@@ -70,7 +70,7 @@ def gather_gateway(settings: Settings) -> GatewayFacts:
     problems: list[str] = []
     if folder.is_dir() and any(folder.glob("*.toml")):
         try:
-            sources = field_sources(folder)
+            sources = read_field_sources(folder)
         except FieldSourcesError as error:
             problems = str(error).splitlines()
         problems += _mapping_problems(sources)
@@ -92,15 +92,15 @@ def _mapping_problems(sources: Mapping[str, FieldSource]) -> Iterator[str]:
 def _read_file(path: Path, sources: tuple[str, ...]) -> GatewayFile | None:
     """The file's contents; None if only other commands, such as `pravah import`, have used it."""
     now = time.time()
-    with reading(path) as connection:
-        found = status(connection, sources, now)
+    with open_read_only(path) as connection:
+        found = read_status(connection, sources, now)
         registry = connection.execute("SELECT 1 FROM registry").fetchone()
         if registry is None and not any(source.last_seen for source in found.sources):
             return None
         return GatewayFile(
             path=path,
             status=found,
-            pulls=pulls(connection),
+            pulls=pull_states(connection),
             archive_oldest_at=connection.execute("SELECT min(at) FROM archive").fetchone()[0],
             registry_fingerprint=_registry_fingerprint(connection),
             is_running=_is_relay_running(path),

@@ -1,6 +1,6 @@
 """Rules: pure functions from `doctor.facts` to findings, one module for each area.
 
-They do no I/O. Start reading at `RULES`, the table of every check, and `diagnose`, which applies it.
+They do no I/O. Start reading at `RULES`, the table of every check, and at `diagnose`.
 """
 
 from dataclasses import dataclass

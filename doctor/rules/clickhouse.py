@@ -162,7 +162,7 @@ def _clock(facts: Facts) -> Iterator[Finding]:
         verdict: Verdict = "failure" if abs(ahead) > CLOCK_FAILURE_SECONDS else "warning"
         found = (
             f"its clock is {abs(ahead):,.1f} s {'ahead of' if ahead > 0 else 'behind'} this "
-            "machine's: `totals` ends with its today, and what was known when is told by it"
+            "machine's: `totals` ends with its today, and figures as known before use its time"
         )
         yield Finding(verdict, found, "let all machines follow a time server (NTP)")
     else:

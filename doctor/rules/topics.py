@@ -46,7 +46,8 @@ def append_time(facts: Facts) -> Iterator[Finding]:
     else:
         yield Finding(
             "failure",
-            f"message.timestamp.type={found}: chunks are cut, and future events are recognised, by the "
+            f"message.timestamp.type={found}: chunks are cut, and future events are recognised, "
+            "by the "
             "append time, not by what a producer's clock says",
             alter_topic_remedy(facts, EVENTS, "message.timestamp.type=LogAppendTime"),
         )
@@ -273,7 +274,8 @@ def rejected_retention(facts: Facts) -> Iterator[Finding]:
     else:
         yield Finding(
             "warning",
-            f"rejected records are kept {format_retention(rejected)}, events {format_retention(events)}: what "
+            f"rejected records are kept {format_retention(rejected)}, events "
+            f"{format_retention(events)}: what "
             "could still be repaired and sent again is gone",
             alter_topic_remedy(
                 facts,
@@ -292,5 +294,6 @@ def units_cleanup_policy(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "failure",
             f"cleanup.policy={found}: entries of the registry vanish with time",
-            f"{alter_topic_remedy(facts, UNITS, 'cleanup.policy=compact')}; then `pravah units load`",
+            f"{alter_topic_remedy(facts, UNITS, 'cleanup.policy=compact')}; then `pravah units "
+            "load`",
         )

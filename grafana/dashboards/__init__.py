@@ -1,4 +1,4 @@
-"""One module a dashboard; `BUILDERS` has them all."""
+"""The dashboards, a module each. `BUILDERS` has them all."""
 
 from collections.abc import Callable
 
@@ -8,23 +8,23 @@ from grafana.dashboards import (
     activity,
     aicc,
     assembly,
+    base,
     district,
     explain,
     pipeline,
     programme,
     wall,
 )
-from grafana.dashboards import base as frame
 
+# uid → builder, from the general to the specific.
 BUILDERS: dict[str, Callable[[], Dashboard]] = {
-    frame.WALL: wall.build,
-    frame.PROGRAMME: programme.build,
-    frame.DISTRICT: district.build,
-    frame.ASSEMBLY: assembly.build,
-    frame.ACTIVITY: activity.build,
-    frame.AICC: aicc.build,
-    frame.AICC_COPY: aicc.build_copy,
-    frame.PIPELINE: pipeline.build,
-    frame.EXPLAIN: explain.build,
+    base.WALL: wall.build,
+    base.PROGRAMME: programme.build,
+    base.DISTRICT: district.build,
+    base.ASSEMBLY: assembly.build,
+    base.ACTIVITY: activity.build,
+    base.AICC: aicc.build,
+    base.AICC_COPY: aicc.build_copy,
+    base.PIPELINE: pipeline.build,
+    base.EXPLAIN: explain.build,
 }
-"""uid → builder, from the general to the specific."""

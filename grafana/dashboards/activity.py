@@ -1,20 +1,20 @@
-"""Activity: posts, reach, engagement, groups and membership; trends, comparison per booth, what stands out."""
+"""Activity: posts, reach, engagement, groups and membership, compared per booth, and outliers."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from grafana import variables
-from grafana.dashboards import subtree as below
-from grafana.dashboards.base import ACTIVITY, EXPLAIN, filled, frame
+from grafana.dashboards import subtree
+from grafana.dashboards.base import ACTIVITY, EXPLAIN, add_panels, new_dashboard
 from grafana.labels import LEVELS, METHODS
-from grafana.panels import Column, Link, figure, listing, trend
+from grafana.panels import Column, Link, stat_panel, table_panel, timeseries_panel
 from grafana.sql import BELOW, DAY, DAYS, FIRST, LEVEL, NEXT_LEVEL, UNIT, name
 
 CHOSEN = "metric IN (${metric:singlequote})"
+# Of similar size: reach would flatten the others' curves.
 CHOSEN_AT_FIRST = (
     *("posts_facebook", "posts_twitter", "posts_whatsapp", "members_manual", "members_digital"),
     *("whatsapp_groups", "broadcast_groups", "volunteers", "incharges"),
 )
-"""Of one size: reach would lay the rest flat."""
 STOCKS = "(SELECT metric FROM metrics WHERE type = 'stock')"
 
 TOTALS = f"""
@@ -42,7 +42,7 @@ TOTALS = f"""
 
 
 def by_day(kind: str) -> str:
-    """Flows of each day, or stocks at the end of each day: a stock that nobody touched keeps its level."""
+    """Query for flows of each day, or stocks at its end; a stock keeps its level until reported."""
     amount = (
         "f.value"
         if kind == "flow"
@@ -70,8 +70,8 @@ def by_day(kind: str) -> str:
 
 FLOWS, GROUPS = by_day("flow"), by_day("stock")
 
+# Above this many keys below a unit, persons are approximate.
 EXACT_UP_TO = 200_000
-"""Up to so many keys below a unit persons are counted exactly."""
 
 PERSONS = f"""
     SELECT
@@ -137,13 +137,14 @@ UNUSUAL = f"""
     INNER JOIN units AS u ON u.unit = v.unit
     INNER JOIN metrics AS m ON m.metric = v.metric
     WHERE v.{CHOSEN} AND v.unit IN {BELOW}
-    ORDER BY greatest(abs(ifNull(v.own_z, 0)), abs(ifNull(v.peer_z, 0))) DESC, day DESC, unit LIMIT 100
+    ORDER BY greatest(abs(ifNull(v.own_z, 0)), abs(ifNull(v.peer_z, 0))) DESC, day DESC, unit
+    LIMIT 100
 """
 
 
 def build() -> Dashboard:
-    """Activity."""
-    dashboard = frame(
+    """Build the activity dashboard."""
+    dashboard = new_dashboard(
         ACTIVITY,
         "गतिविधि · Activity",
         "क्या किया जा रहा है, कहाँ अधिक, कहाँ कम, और क्या असामान्य है? What is being done, where"
@@ -153,10 +154,10 @@ def build() -> Dashboard:
     dashboard = dashboard.with_variable(variables.clickhouse()).with_variable(
         variables.units("'national', 'state', 'division', 'district', 'assembly'")
     )
-    return filled(
+    return add_panels(
         dashboard.with_variable(variables.metrics(chosen=CHOSEN_AT_FIRST)),
         [
-            listing(
+            table_panel(
                 "चुनी अवधि के आँकड़े · figures of the time range",
                 "प्रवाह: अवधि का योग; स्टॉक: अंतिम दिन का स्तर। सत्यापित: जिनका नवीनतम संस्करण जाँच"
                 " में सही निकला। सामान्य दिन: सूचित दिनों का माध्यक। '—': सूचना नहीं। A flow is the"
@@ -175,7 +176,7 @@ def build() -> Dashboard:
                             EXPLAIN,
                             "इसके पीछे की घटनाएँ · the events behind it",
                             unit=None,
-                            also={"metric": "metric"},
+                            from_columns={"metric": "metric"},
                         ),
                     ),
                     Column("type", "type", hidden=True),
@@ -186,7 +187,7 @@ def build() -> Dashboard:
                     Column("days", "दिन · days", unit="none", width=95),
                 ],
             ),
-            trend(
+            timeseries_panel(
                 "प्रतिदिन · by day",
                 "चुने प्रवाह, उस दिन के। रिक्त दिन: सूचना नहीं; ज़मीन पर बिंदु: शून्य बताया गया।"
                 " The chosen flows on their day. A gap is a day without a report; a point on the"
@@ -195,7 +196,7 @@ def build() -> Dashboard:
                 (12, 0, 12, 7),
                 unit="locale",
             ),
-            trend(
+            timeseries_panel(
                 "समूह और पदधारी · groups and offices held",
                 "चुने स्टॉक, दिन के अंत का स्तर; जब तक कोई नई सूचना न आए, स्तर बना रहता है। The"
                 " chosen stocks at the end of each day; a level stays until something new is"
@@ -204,7 +205,7 @@ def build() -> Dashboard:
                 (12, 7, 12, 7),
                 unit="locale",
             ),
-            listing(
+            table_panel(
                 "तुलना, प्रति 100 बूथ · compared, per 100 booths",
                 "चुनी अवधि का योग, उस दिन खुले हर 100 बूथों पर; इसलिए छोटी-बड़ी इकाइयाँ तुलनीय हैं।"
                 " सहभागिता: पहुँच का हिस्सा। Sums of the range for every 100 booths open today, so"
@@ -235,8 +236,8 @@ def build() -> Dashboard:
                     ),
                 ],
             ),
-            below.members((14, 14, 10, 14)),
-            figure(
+            subtree.members_panel((14, 14, 10, 14)),
+            stat_panel(
                 "सदस्य: कितने व्यक्ति · members: how many persons",
                 "अब तक बताए गए सदस्य, उनमें सत्यापित, जिनकी पहचान-कुंजी दी गई, और कुंजियों में"
                 f" अलग-अलग व्यक्ति। {EXACT_UP_TO:,} कुंजियों तक सटीक, आगे लगभग 0.3 % तक। Members"
@@ -254,7 +255,7 @@ def build() -> Dashboard:
                     Column("method", "विधि · method", unit="string", mapping=METHODS),
                 ],
             ),
-            listing(
+            table_panel(
                 "दो बार बताए गए सदस्य · members reported twice",
                 "एक ही कुंजी एक से अधिक सदस्यता-सूचनाओं में: कहाँ, कितनी बार। कुंजी से कोई व्यक्ति"
                 " पहचाना नहीं जा सकता। The same key in more than one membership: where and how"
@@ -270,7 +271,7 @@ def build() -> Dashboard:
                     Column("last_day", "अंतिम बार · last", unit="time:DD-MM-YYYY", width=150),
                 ],
             ),
-            listing(
+            table_panel(
                 "असामान्य मान · unusual values",
                 "पिछले सात दिनों के मान जो उसी इकाई के 28 दिनों से, या उसी दिन की पड़ोसी इकाइयों से"
                 " बहुत अलग हैं (संशोधित z ≥ 3.5)। असामान्य का अर्थ ग़लत नहीं: घटनाएँ देखें, फिर"
@@ -286,7 +287,7 @@ def build() -> Dashboard:
                     Column(
                         "name",
                         "इकाई · unit",
-                        link=Link(EXPLAIN, "घटनाएँ · events", also={"metric": "metric"}),
+                        link=Link(EXPLAIN, "घटनाएँ · events", from_columns={"metric": "metric"}),
                     ),
                     Column("metric", "code", hidden=True),
                     Column("metric_name", "आँकड़ा · metric"),

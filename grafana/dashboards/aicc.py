@@ -1,11 +1,14 @@
-"""AICC: all states side by side, per booth and in per cent; from a national deployment, or from the copy that `pravah pull` keeps."""
+"""AICC: all states compared, per booth and in per cent.
+
+From a national deployment, or from the copy that `pravah pull` keeps.
+"""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from grafana import variables
-from grafana.dashboards.base import ACTIVITY, AICC, AICC_COPY, PROGRAMME, filled, frame
+from grafana.dashboards.base import ACTIVITY, AICC, AICC_COPY, PROGRAMME, add_panels, new_dashboard
 from grafana.labels import ACT, GOOD, LOOK, PLAIN
-from grafana.panels import Column, Link, listing, trend
+from grafana.panels import Column, Link, table_panel, timeseries_panel
 from grafana.sql import DAY, DAYS, FIRST
 
 STATES = f"""
@@ -65,7 +68,7 @@ STATES = f"""
 
 
 def members_by_state(table: str, where: str) -> str:
-    """Members enrolled by day, a line a state; of a copy or of the figures themselves."""
+    """Query for members enrolled by day and state, from a copy or from the figures."""
     return f"""
         SELECT toDateTime(d.day, 'Asia/Kolkata') AS time, s.unit AS name, f.members AS members
         FROM {DAYS} AS d
@@ -121,26 +124,26 @@ COPIED_MEMBERS = members_by_state("pulled_rollups FINAL", "")
 
 
 def build() -> Dashboard:
-    """All states, from a national deployment."""
-    dashboard = frame(
+    """Build the dashboard on a national deployment."""
+    dashboard = new_dashboard(
         AICC,
         "एआईसीसी: सब प्रदेश · AICC: all states",
         "कौन-सा प्रदेश कहाँ है, और उसके आँकड़ों पर कितना भरोसा? Where does each state stand, and"
         " how far can its figures be trusted?",
         refresh="5m",
     )
-    return filled(
+    return add_panels(
         dashboard.with_variable(variables.clickhouse()).with_variable(variables.milestones()),
         [
-            listing(
+            table_panel(
                 "प्रदेश साथ-साथ, प्रति 100 बूथ · states side by side, per 100 booths",
                 "सब तुलनीय: प्रति 100 बूथ या प्रतिशत। 'देर से ज्ञात': समय पर पूरे, पर तिथि के बाद"
                 " बताए गए। 'सूचना': पिछले सात दिनों में प्रतिदिन सूचना देने वाले बूथों का औसत"
                 " हिस्सा। 'आयु': पिछले सूचित दिन के बाद के दिन। All normalised: per 100 booths or"
-                " per cent. 'Known late': done on time but told after the deadline. 'Reporting':"
-                " mean share of booths that reported for each of the last seven days on which any"
-                " did. 'Verified' is a share of members. 'Age': days since the last day reported."
-                " '—': the state reports nothing here.",
+                " per cent. 'Known late': done on time but reported after the deadline."
+                " 'Reporting': mean share of booths that reported for each of the last seven days"
+                " on which any did. 'Verified' is a share of members. 'Age': days since the last"
+                " day reported. '—': the state reports nothing here.",
                 STATES,
                 (0, 0, 24, 18),
                 [
@@ -182,7 +185,7 @@ def build() -> Dashboard:
                     ),
                 ],
             ),
-            listing(
+            table_panel(
                 "लक्ष्य, प्रदेश-वार · milestones by state",
                 "अपेक्षित इकाइयों में पूरे, समय पर और बकाया का हिस्सा। Shares of the units"
                 " expected: done, on time, overdue. Each state by its own plan.",
@@ -209,7 +212,7 @@ def build() -> Dashboard:
                     ),
                 ],
             ),
-            trend(
+            timeseries_panel(
                 "प्रतिदिन सदस्य · members by day",
                 "हर प्रदेश में कागज़ और डिजिटल से बने सदस्य। रिक्त: सूचना नहीं। Members enrolled on"
                 " paper and digitally, a line a state. A gap is a day without a report.",
@@ -222,18 +225,18 @@ def build() -> Dashboard:
 
 
 def build_copy() -> Dashboard:
-    """All states, from headquarters' own copy of what each state serves."""
-    dashboard = frame(
+    """Build the dashboard on headquarters' copy."""
+    dashboard = new_dashboard(
         AICC_COPY,
         "एआईसीसी: खींची गई प्रति · AICC: pulled copies",
         "`pravah pull` की प्रति में हर प्रदेश के आँकड़े। Each state's figures in the copy that"
         " `pravah pull` keeps in ClickHouse; the data source's default database is the copy's.",
         refresh="15m",
     )
-    return filled(
+    return add_panels(
         dashboard.with_variable(variables.clickhouse()),
         [
-            listing(
+            table_panel(
                 "प्रदेश साथ-साथ · states side by side",
                 "चुनी अवधि का योग, जैसा प्रदेश ने दिया; 'दिन': अवधि के कितने दिनों की सूचना है;"
                 " 'आयु': पिछले सूचित दिन के बाद के दिन। Sums of the range as each state serves"
@@ -258,7 +261,7 @@ def build_copy() -> Dashboard:
                     Column("days", "दिन · days", unit="percentunit", decimals=0),
                 ],
             ),
-            trend(
+            timeseries_panel(
                 "प्रतिदिन सदस्य · members by day",
                 "हर प्रदेश में बने सदस्य, प्रति से। Members enrolled by day, a line a state, from"
                 " the copy. A gap is a day without a report.",

@@ -1,13 +1,13 @@
-"""Assembly constituency: each booth, its district, what it has done and what it reports."""
+"""Assembly constituency: each booth with its district, milestones and reports."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from grafana import variables
-from grafana.dashboards import subtree as below
-from grafana.dashboards.base import ASSEMBLY, DISTRICT, EXPLAIN, filled, frame
+from grafana.dashboards import subtree
+from grafana.dashboards.base import ASSEMBLY, DISTRICT, EXPLAIN, add_panels, new_dashboard
 from grafana.dashboards.district import MILESTONE_COLUMNS, MILESTONES
 from grafana.labels import ACT, PLAIN
-from grafana.panels import Column, Link, listing
+from grafana.panels import Column, Link, table_panel
 from grafana.sql import ABOVE, BELOW, DAY, NAMED, name
 
 BOOTHS = f"""
@@ -59,20 +59,20 @@ SPREAD = f"""
 
 
 def build() -> Dashboard:
-    """An assembly constituency."""
-    dashboard = frame(
+    """Build the assembly dashboard."""
+    dashboard = new_dashboard(
         ASSEMBLY,
         "विधानसभा · Assembly",
         "कौन-सा बूथ पीछे या मौन है, और किस जिले में है? Which booth is behind or silent, and in"
         " which district does it lie?",
         refresh="5m",
     )
-    return filled(
+    return add_panels(
         dashboard.with_variable(variables.clickhouse()).with_variable(variables.assemblies()),
         [
-            below.named((0, 0, 9, 5)),
-            below.booths((9, 0, 8, 5)),
-            listing(
+            subtree.unit_panel((0, 0, 9, 5)),
+            subtree.booths_panel((9, 0, 8, 5)),
+            table_panel(
                 "किन जिलों में · in which districts",
                 "विधानसभा के खुले बूथ, अपने-अपने जिले में। Open booths of the assembly, by the"
                 " district in which each lies.",
@@ -88,7 +88,7 @@ def build() -> Dashboard:
                     Column("booths", "बूथ · booths", unit="locale", width=110),
                 ],
             ),
-            listing(
+            table_panel(
                 "लक्ष्य · milestones",
                 "समय पर + देर से + बकाया + शेष = अपेक्षित: विधानसभा और इसके खुले बूथ। On time +"
                 " late + overdue + due = expected: the assembly itself and its open booths.",
@@ -96,8 +96,8 @@ def build() -> Dashboard:
                 (0, 5, 12, 8),
                 MILESTONE_COLUMNS,
             ),
-            below.rates((12, 5, 12, 8)),
-            listing(
+            subtree.rates_panel((12, 5, 12, 8)),
+            table_panel(
                 "बूथ · booths",
                 "हर खुला बूथ: पूरे और अपेक्षित लक्ष्य, बकाया लक्ष्य, अब तक बने सदस्य (चुनी अवधि से"
                 " स्वतंत्र), पिछली सूचना। '—': कभी सूचना नहीं। Each open booth: milestones done and"
@@ -129,7 +129,7 @@ def build() -> Dashboard:
                         "सदस्य · members",
                         unit="locale",
                         width=140,
-                        link=Link(EXPLAIN, "घटनाएँ · events", given={"metric": "members_digital"}),
+                        link=Link(EXPLAIN, "घटनाएँ · events", fixed={"metric": "members_digital"}),
                     ),
                     Column(
                         "last_report",
@@ -146,8 +146,8 @@ def build() -> Dashboard:
                     ),
                 ],
             ),
-            below.figures((0, 29, 12, 12)),
-            below.members((12, 29, 12, 12)),
-            below.moves((0, 41, 24, 8)),
+            subtree.figures_panel((0, 29, 12, 12)),
+            subtree.members_panel((12, 29, 12, 12)),
+            subtree.moves_panel((0, 41, 24, 8)),
         ],
     )

@@ -1,4 +1,4 @@
-"""What every dashboard of ours has: its name, its tag, Indian time, links to the others."""
+"""What all dashboards share: uids, tag, time zone, links to each other."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,17 +18,17 @@ AICC, AICC_COPY = "pravah-aicc", "pravah-aicc-copy"
 TAG = "pravah"
 
 
-def frame(
+def new_dashboard(
     uid: str, title: str, description: str, *, days: int = 30, refresh: str = "1m"
 ) -> Dashboard:
-    """An empty dashboard.
+    """Create a dashboard without panels.
 
     Args:
-        uid: one of this module's.
+        uid: a constant of this module.
         title: in Hindi and English.
-        description: which question it answers.
-        days: of the time range that it opens with.
-        refresh: no faster than what it shows changes.
+        description: the question that it answers.
+        days: length of the initial time range.
+        refresh: interval, no shorter than that in which its figures change.
     """
     others = (
         DashboardLink("कक्ष · rooms")
@@ -52,8 +52,8 @@ def frame(
     )
 
 
-def filled(dashboard: Dashboard, panels: Sequence[Any]) -> Dashboard:
-    """A dashboard with its panels, which have no common class in the library."""
+def add_panels(dashboard: Dashboard, panels: Sequence[Any]) -> Dashboard:
+    """Add panels, which have no common class in the library."""
     for panel in panels:
         dashboard = dashboard.with_panel(panel)
     return dashboard

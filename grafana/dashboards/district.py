@@ -1,13 +1,13 @@
-"""District: its milestones, its assemblies as far as they lie in it, who is silent, what moved, and where."""
+"""District: milestones, assemblies as far as they lie in it, silent units, and moves."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from grafana import variables
-from grafana.dashboards import subtree as below
-from grafana.dashboards.base import ASSEMBLY, DISTRICT, PROGRAMME, filled, frame
+from grafana.dashboards import subtree
+from grafana.dashboards.base import ASSEMBLY, DISTRICT, PROGRAMME, add_panels, new_dashboard
 from grafana.dashboards.programme import COMPACT_COLUMNS
 from grafana.labels import ACT, GOOD, LOOK
-from grafana.panels import Column, Link, listing, marks
+from grafana.panels import Column, Link, map_panel, table_panel
 from grafana.sql import ABOVE, BELOW, DAY, NAMED, PROGRESS, name
 
 MILESTONES = f"""
@@ -31,14 +31,14 @@ MILESTONE_COLUMNS = [
             PROGRAMME,
             "किसने पूरा नहीं किया · who has not",
             unit=None,
-            also={"milestone": "milestone"},
+            from_columns={"milestone": "milestone"},
         ),
     ),
     Column("deadline", "तिथि · by", unit="time:DD-MM-YYYY", width=105),
     *COMPACT_COLUMNS,
 ]
 
-# booths by their own district: an assembly may reach into three
+# booths by their own district: an assembly may lie in several
 ASSEMBLIES = f"""
     SELECT
         u.unit AS unit, {name("u")} AS name, u.name_hi AS label, b.booths AS booths,
@@ -71,8 +71,8 @@ OPEN = Link(ASSEMBLY, "विधानसभा खोलें · open the asse
 
 
 def build() -> Dashboard:
-    """A district."""
-    dashboard = frame(
+    """Build the district dashboard."""
+    dashboard = new_dashboard(
         DISTRICT,
         "जिला · District",
         "इस जिले में क्या पीछे है, कहाँ, और कौन मौन है? What is behind in this district, where, and"
@@ -90,12 +90,12 @@ def build() -> Dashboard:
         steps=((None, ACT), (0.5, LOOK), (0.9, GOOD)),
     )
     where = "इस जिले के बूथ · booths here"
-    return filled(
+    return add_panels(
         dashboard,
         [
-            below.named((0, 0, 12, 4)),
-            below.booths((12, 0, 12, 4)),
-            listing(
+            subtree.unit_panel((0, 0, 12, 4)),
+            subtree.booths_panel((12, 0, 12, 4)),
+            table_panel(
                 "लक्ष्य · milestones",
                 "समय पर + देर से + बकाया + शेष = अपेक्षित: इस जिले में उस दिन खुली इकाइयाँ। On time"
                 " + late + overdue + due = expected: the units of the milestone's level open in"
@@ -104,8 +104,8 @@ def build() -> Dashboard:
                 (0, 4, 12, 10),
                 MILESTONE_COLUMNS,
             ),
-            below.rates((12, 4, 12, 10)),
-            listing(
+            subtree.rates_panel((12, 4, 12, 10)),
+            table_panel(
                 "विधानसभाएँ · assemblies",
                 "केवल वे बूथ गिने गए हैं जो इस जिले में हैं; 'अन्य जिले' में उसी विधानसभा के बाकी"
                 " बूथ। विधानसभा के अपने लक्ष्य भी इसमें हैं। Booths are counted by their own"
@@ -124,7 +124,7 @@ def build() -> Dashboard:
                     Column("longitude", "lon", hidden=True),
                 ],
             ),
-            marks(
+            map_panel(
                 "मानचित्र · map",
                 "हर वृत्त एक विधानसभा के केंद्र पर; रंग: पूरे हुए लक्ष्यों का हिस्सा (संख्या संकेत"
                 " में); आकार: इस जिले में बूथ। बाहर से कोई मानचित्र नहीं लिया जाता। A circle on the"
@@ -141,9 +141,9 @@ def build() -> Dashboard:
                 color="done",
                 size="booths",
             ),
-            below.silent((0, 28, 12, 12)),
-            below.figures((12, 28, 12, 12)),
-            below.members((0, 40, 12, 10)),
-            below.moves((12, 40, 12, 10)),
+            subtree.silent_panel((0, 28, 12, 12)),
+            subtree.figures_panel((12, 28, 12, 12)),
+            subtree.members_panel((0, 40, 12, 10)),
+            subtree.moves_panel((12, 40, 12, 10)),
         ],
     )

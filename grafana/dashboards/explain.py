@@ -1,16 +1,17 @@
-"""Behind a figure: its days, the chunks of the log it is made of, and the events; as `pravah explain` shows it."""
+"""Behind a figure: its days, chunks of the log, and events, as `pravah explain` has them."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from grafana import variables
-from grafana.dashboards.base import EXPLAIN, filled, frame
+from grafana.dashboards.base import EXPLAIN, add_panels, new_dashboard
 from grafana.labels import COUNTS, YES
-from grafana.panels import Column, figure, listing, trend
+from grafana.panels import Column, stat_panel, table_panel, timeseries_panel
 from grafana.sql import DAY, DAYS, FIRST, LEVEL, UNIT, keys_below, name
 
 METRIC = "${metric:singlequote}"
 
-# a version counts as `rollup/contribution.py` says: of a flow the highest version of an entity, of a stock the entity's latest observation that stands
+# which versions count is defined in `rollup/contribution.py`: of a flow an entity's highest
+# version, of a stock its latest observation that is not retracted
 JUDGED = f"""
     SELECT v.*,
            highest_op = 'report' AND highest_verification != 'rejected' AND op = 'report'
@@ -127,8 +128,8 @@ TOLD = Column("appended_at", "कब पहुँची · when it came", unit="
 
 
 def build() -> Dashboard:
-    """Behind a figure."""
-    dashboard = frame(
+    """Build the dashboard behind a figure."""
+    dashboard = new_dashboard(
         EXPLAIN,
         "आँकड़े के पीछे · Behind a figure",
         "यह आँकड़ा किन घटनाओं से बना है? Of which events is this figure made? `pravah explain`"
@@ -140,10 +141,10 @@ def build() -> Dashboard:
         .with_variable(variables.any_unit())
         .with_variable(variables.metric())
     )
-    return filled(
+    return add_panels(
         dashboard,
         [
-            figure(
+            stat_panel(
                 "आँकड़ा और घटनाओं का योग · the figure, and its events added up",
                 "चुनी अवधि का प्रवाह, या अंतिम दिन का स्टॉक; और गिनी गई घटनाओं का योग। दोनों बराबर"
                 " होने चाहिए। The flow of the time range, or the stock on its last day; and the sum"
@@ -157,7 +158,7 @@ def build() -> Dashboard:
                     Column("equal", "बराबर · equal", unit="none", mapping=YES),
                 ],
             ),
-            trend(
+            timeseries_panel(
                 "दिन के अनुसार · by day",
                 "प्रवाह: उस दिन का; स्टॉक: दिन के अंत का स्तर, जिस दिन बदला या बताया गया। A flow on"
                 " its day; a stock at the end of each day on which it changed or was reported.",
@@ -169,7 +170,7 @@ def build() -> Dashboard:
                     Column("verified", "सत्यापित · verified", unit="locale"),
                 ],
             ),
-            listing(
+            table_panel(
                 "घटनाएँ · events",
                 "इस आँकड़े की हर स्वीकृत घटना, गिनी गई पहले, 500 तक। जो नहीं गिनी गई: नया संस्करण"
                 " है, वापस ली गई, अस्वीकृत हुई, या इकाई उस दिन यहाँ नहीं थी। Every accepted"
@@ -198,7 +199,7 @@ def build() -> Dashboard:
                     TOLD,
                 ],
             ),
-            listing(
+            table_panel(
                 "लॉग के किन हिस्सों से · from which chunks of the log",
                 "आँकड़ा इन हिस्सों और सुधारों का योग है। The figure is the sum over these chunks of"
                 " the log; partition -1 is a repair, with its reason.",
@@ -213,7 +214,7 @@ def build() -> Dashboard:
                     Column("written_at", "लिखा · written", unit="dateTimeAsIso", width=180),
                 ],
             ),
-            listing(
+            table_panel(
                 "कार्यक्रम की घटनाएँ · events of the programme",
                 "इस इकाई और नीचे की नियुक्ति, प्रशिक्षण, समिति और समूह की घटनाएँ, चुनी अवधि में,"
                 " 500 तक। Appointments, trainings, committees and groups at or below the unit in"

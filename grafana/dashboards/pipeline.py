@@ -1,16 +1,16 @@
-"""Pipeline health: are the figures up to date and complete, and what was refused."""
+"""Pipeline health: whether figures are current and complete, and what was rejected."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from grafana import variables
-from grafana.dashboards.base import PIPELINE, filled, frame
+from grafana.dashboards.base import PIPELINE, add_panels, new_dashboard
 from grafana.dashboards.wall import AGE, PIPELINE_LIGHT
 from grafana.labels import ACT, GOOD, LIGHT, LOOK, PLAIN, YES
-from grafana.panels import Column, figure, listing, trend, watched
+from grafana.panels import Column, prometheus_panel, stat_panel, table_panel, timeseries_panel
 
 RANGE = "last_appended_at BETWEEN $__fromTime AND $__toTime"
 
-# of a chunk that was folded more than once the newest attempt counts
+# of a chunk that was folded more than once, the newest attempt counts
 CHUNKS = "(SELECT * FROM chunks ORDER BY updated_at DESC LIMIT 1 BY partition, chunk)"
 
 OUTCOMES = f"""
@@ -128,8 +128,8 @@ PARTS = """
 
 
 def build() -> Dashboard:
-    """Pipeline health."""
-    dashboard = frame(
+    """Build the pipeline dashboard."""
+    dashboard = new_dashboard(
         PIPELINE,
         "पाइपलाइन · Pipeline health",
         "क्या आँकड़े ताज़ा और पूरे हैं, और क्या अस्वीकृत हुआ? Are the figures up to date and"
@@ -139,10 +139,10 @@ def build() -> Dashboard:
     dashboard = dashboard.with_variable(variables.clickhouse()).with_variable(
         variables.prometheus()
     )
-    return filled(
+    return add_panels(
         dashboard,
         [
-            figure(
+            stat_panel(
                 "पाइपलाइन · pipeline",
                 "▲ 8 से 22 बजे एक घंटे से कुछ नया नहीं, या 2 % से अधिक अस्वीकृत; ✖ तीन घंटे, 5 %,"
                 " या मिलान में अंतर। As on the wall: ▲ no record for an hour by day or more than 2"
@@ -151,7 +151,7 @@ def build() -> Dashboard:
                 (0, 0, 4, 5),
                 [Column("light", "पाइपलाइन · pipeline", unit="none", mapping=LIGHT)],
             ),
-            figure(
+            stat_panel(
                 "आँकड़ों की आयु · data age",
                 "पिछली गिनी गई सूचना Kafka में कब पहुँची, उसके बाद का समय। Time since the newest"
                 " counted record reached Kafka, whatever the time range.",
@@ -167,7 +167,7 @@ def build() -> Dashboard:
                     )
                 ],
             ),
-            figure(
+            stat_panel(
                 "अभिलेख · records",
                 "चुनी अवधि में Kafka से पढ़े अभिलेख, परिणाम के अनुसार; चारों का योग सब है (टिक के"
                 " सिवा)। Records read from Kafka in the range, by what became of them: accepted,"
@@ -182,7 +182,7 @@ def build() -> Dashboard:
                     Column("forwarded", "आगे भेजे · sent on", unit="locale"),
                 ],
             ),
-            trend(
+            timeseries_panel(
                 "प्रति घंटा अभिलेख · records by hour",
                 "हर हिस्से (chunk) का अंतिम घंटा; एक हिस्सा कभी दो घंटों में नहीं जाता। By the hour"
                 " of the broker's clock; a chunk of the log never spans two. An hour without"
@@ -198,11 +198,11 @@ def build() -> Dashboard:
                     Column("forwarded", "आगे भेजे · sent on", unit="locale"),
                 ],
             ),
-            trend(
+            timeseries_panel(
                 "अस्वीकृत और दोहराव · rejected and repeated",
                 "उस घंटे के सब अभिलेखों में हिस्सा। Share of all records of the hour. Rejected"
                 " records are kept in Kafka with their reason: `pravah replay rejected --to FILE`"
-                " writes them out to be mended.",
+                " writes them out to be repaired.",
                 SHARES,
                 (12, 5, 12, 9),
                 unit="percentunit",
@@ -211,17 +211,17 @@ def build() -> Dashboard:
                     Column("duplicates", "दोहराव · repeats", unit="percentunit"),
                 ],
             ),
-            watched(
+            prometheus_panel(
                 "विलंब · lag",
                 "सबसे पुराने अभिलेख की आयु जो Kafka में है और आँकड़ों में नहीं; Prometheus से, हर"
                 " विभाजन का अधिकतम। Age of the oldest record that is in Kafka and not in the"
-                " figures, the most of any partition; told by the workers. No line: no worker"
+                " figures, the most of any partition; reported by the workers. No line: no worker"
                 " runs.",
                 {"सेकंड · seconds": "max(pravah_lag_seconds)"},
                 (0, 14, 6, 9),
                 unit="s",
             ),
-            watched(
+            prometheus_panel(
                 "गेटवे की प्रतीक्षा-सूची · the gateway's outbox",
                 "गेटवे में टिकाऊ रूप से रखी, Kafka को अभी न दी गई घटनाएँ। Events that the gateway"
                 " keeps durably and has not handed to Kafka yet. No line: no gateway runs.",
@@ -229,7 +229,7 @@ def build() -> Dashboard:
                 (6, 14, 6, 9),
                 unit="locale",
             ),
-            trend(
+            timeseries_panel(
                 "अस्वीकृति के कारण · reasons of rejection",
                 "प्रति घंटा अस्वीकृत अभिलेख, कारण के अनुसार। Rejected records by hour and by the"
                 " reason that stands in the header of activity.rejected.",
@@ -238,12 +238,12 @@ def build() -> Dashboard:
                 unit="locale",
                 bars=True,
             ),
-            listing(
+            table_panel(
                 "क्या अस्वीकृत हुआ · what was rejected",
                 "कारण और विवरण के अनुसार, नवीनतम का स्थान; अभिलेख स्वयं Kafka में है: `pravah"
                 " replay rejected --to FILE`। By reason and detail, with the place of the newest."
                 " The record itself stays in Kafka: `pravah replay rejected --to FILE` writes it"
-                " out, to be mended and sent again.",
+                " out, to be corrected and sent again.",
                 REJECTED,
                 (0, 23, 24, 12),
                 [
@@ -256,7 +256,7 @@ def build() -> Dashboard:
                     Column("offset_of", "offset", unit="none", width=100),
                 ],
             ),
-            listing(
+            table_panel(
                 "विभाजन · partitions",
                 "हर विभाजन कहाँ तक गिना गया, खुला हिस्सा कब से खुला है, नवीनतम अभिलेख। शांत विभाजन"
                 " में खुला हिस्सा घंटों खुला रहना सामान्य है। Per partition: counted up to, how"
@@ -283,10 +283,10 @@ def build() -> Dashboard:
                     ),
                 ],
             ),
-            listing(
+            table_panel(
                 "एक से अधिक प्रयास · more than one attempt",
                 "हिस्से जो फिर से गिने गए; अंतर हो तो बंद होते समय सुधारे जाते हैं। Chunks that"
-                " were folded again, after a restart or a rebalance; what differs is mended when"
+                " were folded again, after a restart or a rebalance; what differs is repaired when"
                 " they close.",
                 ATTEMPTS,
                 (14, 35, 10, 10),
@@ -299,7 +299,7 @@ def build() -> Dashboard:
                     Column("at", "कब · at", unit="dateTimeAsIso", width=180),
                 ],
             ),
-            trend(
+            timeseries_panel(
                 "सुधार और वापसी · corrections and retractions",
                 "उस दिन आए स्वीकृत संस्करणों में हिस्सा। Share of the accepted versions that came"
                 " on the day: higher versions, and versions that take an entity back.",
@@ -311,7 +311,7 @@ def build() -> Dashboard:
                     Column("retractions", "वापसी · retractions", unit="percentunit"),
                 ],
             ),
-            listing(
+            table_panel(
                 "साधन · tools",
                 "चुनी अवधि में हर साधन की स्वीकृत घटनाएँ, पिछली कब आई, और घटना से आने तक का माध्यक"
                 " समय। Accepted versions by tool and installation, when the last one came, and the"
@@ -328,11 +328,11 @@ def build() -> Dashboard:
                     Column("delay", "विलंब · delay", unit="s", decimals=0),
                 ],
             ),
-            listing(
+            table_panel(
                 "मिलान · reconciliations",
                 "`pravah reconcile`: हर आँकड़े की दूसरी विधि से गिनती। Every figure recounted in"
                 " another way; 'different' must be 0. A repair number says that what differed was"
-                " mended.",
+                " repaired.",
                 RECONCILIATIONS,
                 (0, 53, 9, 9),
                 [
@@ -351,7 +351,7 @@ def build() -> Dashboard:
                     Column("seconds", "समय · took", unit="s", decimals=1),
                 ],
             ),
-            listing(
+            table_panel(
                 "सुधार · repairs",
                 "आँकड़ों में किए गए सुधार, कारण और करने वाले के साथ। Repairs of figures, with"
                 " reason and author.",
@@ -366,7 +366,7 @@ def build() -> Dashboard:
                     Column("complete", "पूरा · complete", unit="none", mapping=YES),
                 ],
             ),
-            listing(
+            table_panel(
                 "ClickHouse: भाग · parts",
                 "हर तालिका के सक्रिय भाग, पंक्तियाँ और आकार; कुछ सौ भाग सामान्य हैं। Active parts,"
                 " rows and size of each table that this account may see. Some hundred parts are"

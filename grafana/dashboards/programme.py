@@ -1,13 +1,20 @@
-"""Programme: milestones by division, district and assembly, with forecast; who is overdue and whom to call."""
+"""Programme: milestones by division, district and assembly, forecast, defaulters and calls."""
 
 from dataclasses import replace
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from grafana import variables
-from grafana.dashboards.base import ASSEMBLY, DISTRICT, EXPLAIN, PROGRAMME, filled, frame
+from grafana.dashboards.base import (
+    ASSEMBLY,
+    DISTRICT,
+    EXPLAIN,
+    PROGRAMME,
+    add_panels,
+    new_dashboard,
+)
 from grafana.labels import ACT, GOOD, LOOK, OUTLOOKS, PLAIN
-from grafana.panels import Column, Link, listing, trend
+from grafana.panels import Column, Link, table_panel, timeseries_panel
 from grafana.sql import ABOVE, BELOW, DAY, DAYS, FIRST, NAMED, PROGRESS, UNIT, name, progress_within
 
 CHOSEN = "milestone IN (${milestone:singlequote})"
@@ -38,7 +45,7 @@ MILESTONES = f"""
 
 
 def below(level: str, limit: int) -> str:
-    """How far the units of a level below the chosen one are, over the chosen milestones, the most overdue first."""
+    """Query for progress of the units of a level below the chosen one, the most overdue first."""
     return f"""
         SELECT
             u.unit AS unit, {name("u")} AS name, p.expected AS expected,
@@ -146,11 +153,11 @@ PROGRESS_COLUMNS = (
         width=150,
     ),
 )
+# For a panel of half the width.
 COMPACT_COLUMNS = tuple(
     replace(column, hidden=column.name in {"expected", "done_on_time", "done_late"})
     for column in PROGRESS_COLUMNS
 )
-"""For a panel of half the width."""
 PERSON_COLUMNS = (Column("person", "नाम · name"), Column("phone", "फ़ोन · phone"))
 
 FOUR = (
@@ -161,9 +168,9 @@ FOUR = (
 
 
 def build() -> Dashboard:
-    """The programme."""
+    """Build the programme dashboard."""
     worst = Column("worst", "सबसे पीछे · furthest behind")
-    dashboard = frame(
+    dashboard = new_dashboard(
         PROGRAMME,
         "कार्यक्रम · Programme",
         "कौन-सा लक्ष्य किस इकाई में पीछे है, कब पूरा होगा, किसे फ़ोन करें? Which milestone is"
@@ -174,15 +181,15 @@ def build() -> Dashboard:
     dashboard = dashboard.with_variable(variables.clickhouse()).with_variable(
         variables.units("'national', 'state', 'division', 'district', 'assembly'")
     )
-    return filled(
+    return add_panels(
         dashboard.with_variable(variables.milestones()),
         [
-            listing(
+            table_panel(
                 "लक्ष्य और पूर्वानुमान · milestones and forecast",
                 FOUR + " पूर्वानुमान: पिछले सप्ताह की गति से 80 % इकाइयाँ कब पूरी करेंगी, और पाँच में से"
                 " चार बार यह किस अवधि में होता है। Forecast: when four fifths of the units will"
                 " have it at the pace of the last week, and the days between which that falls"
-                " four times in five. 'देर से ज्ञात · known late': done on time, told after the"
+                " four times in five. 'देर से ज्ञात · known late': done on time, reported after the"
                 " deadline.",
                 MILESTONES,
                 (0, 0, 24, 11),
@@ -199,7 +206,7 @@ def build() -> Dashboard:
                     Column("band", "कब के बीच · between", width=165),
                 ],
             ),
-            trend(
+            timeseries_panel(
                 "समय के साथ पूरा · done over time",
                 "चुने लक्ष्यों को पूरा कर चुकी इकाइयों का हिस्सा, आज की अपेक्षित इकाइयों में, जैसा"
                 " आज ज्ञात है। Share of the units expected today that had the milestone by each"
@@ -208,7 +215,7 @@ def build() -> Dashboard:
                 (0, 11, 14, 10),
                 unit="percentunit",
             ),
-            listing(
+            table_panel(
                 "संभाग · divisions",
                 "चुने लक्ष्यों का योग। " + FOUR,
                 DIVISIONS,
@@ -225,7 +232,7 @@ def build() -> Dashboard:
                     worst,
                 ],
             ),
-            listing(
+            table_panel(
                 "जिले · districts",
                 "चुने लक्ष्यों का योग, सबसे अधिक बकाया पहले। Sum over the chosen milestones, most"
                 " overdue first. " + FOUR,
@@ -243,7 +250,7 @@ def build() -> Dashboard:
                     worst,
                 ],
             ),
-            listing(
+            table_panel(
                 "विधानसभाएँ · assemblies",
                 "चुने लक्ष्यों का योग, सबसे अधिक बकाया पहले, सौ तक। Sum over the chosen milestones,"
                 " most overdue first, up to a hundred. " + FOUR,
@@ -261,7 +268,7 @@ def build() -> Dashboard:
                     worst,
                 ],
             ),
-            listing(
+            table_panel(
                 "बकाया: किसे फ़ोन करें · overdue: whom to call",
                 "चुने लक्ष्यों में बकाया इकाइयाँ, जिन पर सबसे अधिक रुका है वे पहले, 500 तक। नाम और"
                 " नंबर संपर्क सूची से, केवल उन खातों को जो देख सकते हैं। Units overdue with the"
@@ -292,7 +299,7 @@ def build() -> Dashboard:
                     *PERSON_COLUMNS,
                 ],
             ),
-            listing(
+            table_panel(
                 "योजना के परिवर्तन · changes of the plan",
                 "हर बार योजना लोड होने पर लक्ष्य की तिथि, पहले की तिथि, किसने और क्यों। Each load"
                 " of a plan: the deadline, the one before, who loaded it and why.",

@@ -1,8 +1,8 @@
-"""What District and Assembly show alike: the unit's figures, who is silent below it, what moved, how completely it reports."""
+"""Panels that the district and assembly dashboards share."""
 
 from grafana.dashboards.base import EXPLAIN
 from grafana.labels import ACTIVITY_STATES, LEVELS, PLAIN
-from grafana.panels import Column, Link, Place, figure, listing, trend
+from grafana.panels import Column, Link, Place, stat_panel, table_panel, timeseries_panel
 from grafana.sql import BELOW, DAY, DAYS, FIRST, LEVEL, UNIT, name
 
 SILENT_DAYS = 14
@@ -73,32 +73,34 @@ FIGURES = f"""
     ORDER BY m.position SETTINGS join_use_nulls = 1
 """
 
-MOVED = (
-    f"(SELECT unit FROM unit_ancestors WHERE ancestor = {UNIT} AND unit != ancestor AND (valid_from"
-    " > toDate('1970-01-01') OR valid_to < toDate('2149-06-06')))"
-)
+MOVED = f"""(
+    SELECT unit FROM unit_ancestors
+    WHERE ancestor = {UNIT} AND unit != ancestor
+      AND (valid_from > toDate('1970-01-01') OR valid_to < toDate('2149-06-06'))
+)"""
 MOVES = f"""
     SELECT
         moved_on, direction, count() AS units, from_units, to_units, min(unit) AS first_unit,
         max(unit) AS last_unit
     FROM (
-        SELECT s.unit AS unit, s.moved_on AS moved_on, s.direction AS direction,
-               arrayStringConcat(
-                   arraySort(
-                       groupUniqArrayIf(
-                           concat(n.name_hi, ' · ', n.name_en),
-                           s.moved_on - 1 BETWEEN o.valid_from AND o.valid_to
-                       )
-                   ), ', '
-               ) AS from_units,
-               arrayStringConcat(
-                   arraySort(
-                       groupUniqArrayIf(
-                           concat(n.name_hi, ' · ', n.name_en),
-                           s.moved_on BETWEEN o.valid_from AND o.valid_to
-                       )
-                   ), ', '
-               ) AS to_units
+        SELECT
+            s.unit AS unit, s.moved_on AS moved_on, s.direction AS direction,
+            arrayStringConcat(
+                arraySort(
+                    groupUniqArrayIf(
+                        concat(n.name_hi, ' · ', n.name_en),
+                        s.moved_on - 1 BETWEEN o.valid_from AND o.valid_to
+                    )
+                ), ', '
+            ) AS from_units,
+            arrayStringConcat(
+                arraySort(
+                    groupUniqArrayIf(
+                        concat(n.name_hi, ' · ', n.name_en),
+                        s.moved_on BETWEEN o.valid_from AND o.valid_to
+                    )
+                ), ', '
+            ) AS to_units
         FROM (
             SELECT unit, ancestor_level, valid_from AS moved_on, 'आई · in' AS direction
             FROM unit_ancestors
@@ -140,25 +142,25 @@ MEMBERS = f"""
 """
 
 
-def named(place: Place) -> object:
-    """Which unit it is, and below what it stands."""
+def unit_panel(place: Place) -> object:
+    """Build the table of the unit and its ancestors."""
     columns = [
         Column("name", "इकाई · unit"),
         Column("level", "स्तर · level", mapping=LEVELS, width=170),
         Column("above", "ऊपर · above"),
     ]
-    return listing(
+    return table_panel(
         "इकाई · unit",
-        "नाम, स्तर, और उस दिन इसके ऊपर की इकाइयाँ। Name, level, and what it stood below on the day.",
+        "नाम, स्तर, और उस दिन इसके ऊपर की इकाइयाँ। Name, level, and the units above it on the day.",
         NAME,
         place,
         columns,
     )
 
 
-def booths(place: Place) -> object:
-    """How many booths there are and how many of them are heard of."""
-    return figure(
+def booths_panel(place: Place) -> object:
+    """Build the figures of open, active and silent booths."""
+    return stat_panel(
         "बूथ · booths",
         f"उस दिन खुले बूथ; पिछले {SILENT_DAYS} दिनों में सक्रिय, केवल शून्य बताने वाले, और मौन।"
         " Booths open on the day; of these active, reporting nothing but zeros, and silent in the"
@@ -174,13 +176,13 @@ def booths(place: Place) -> object:
     )
 
 
-def silent(place: Place) -> object:
-    """Who is not heard of."""
-    return listing(
+def silent_panel(place: Place) -> object:
+    """Build the table of silent units."""
+    return table_panel(
         "मौन और शून्य · silent, and reporting zero",
         f"{SILENT_DAYS} दिनों में कोई सूचना नहीं (मौन), या केवल शून्य। कभी सूचना न देने वाले पहले।"
         f" No report in {SILENT_DAYS} days (silent), or nothing but zeros, which is another thing."
-        " Never heard of first.",
+        " Units that never reported come first.",
         SILENT,
         place,
         [
@@ -193,9 +195,9 @@ def silent(place: Place) -> object:
     )
 
 
-def rates(place: Place) -> object:
-    """How completely and how soon booths report."""
-    return trend(
+def rates_panel(place: Place) -> object:
+    """Build the curves of completeness and timeliness of reports."""
+    return timeseries_panel(
         "सूचना-दर · reporting rate",
         "उस दिन के लिए सूचना देने वाले खुले बूथों का हिस्सा, और उनका जिनकी सूचना अगले दिन के अंत तक"
         " आई। DHIS2 की तरह; 100 % से अधिक नहीं हो सकता। Share of open booths that reported for the"
@@ -211,9 +213,9 @@ def rates(place: Place) -> object:
     )
 
 
-def figures(place: Place) -> object:
-    """Every figure of the unit."""
-    return listing(
+def figures_panel(place: Place) -> object:
+    """Build the table of all figures."""
+    return table_panel(
         "आँकड़े · figures",
         "आज (स्टॉक में: आज के अंत का स्तर), अब तक का योग, उसमें सत्यापित, और पिछला सूचित दिन। '—':"
         " कभी सूचना नहीं। Today (of a stock its level), to date, of that verified, and the last day"
@@ -230,7 +232,7 @@ def figures(place: Place) -> object:
                     EXPLAIN,
                     "इसके पीछे की घटनाएँ · the events behind it",
                     unit=None,
-                    also={"metric": "metric"},
+                    from_columns={"metric": "metric"},
                 ),
             ),
             Column("type", "type", hidden=True),
@@ -242,9 +244,9 @@ def figures(place: Place) -> object:
     )
 
 
-def moves(place: Place) -> object:
-    """What came and went."""
-    return listing(
+def moves_panel(place: Place) -> object:
+    """Build the table of units that moved in or out."""
+    return table_panel(
         "सीमा-परिवर्तन · moves of units",
         "इस इकाई में आई और गई इकाइयाँ, दिन के साथ। किसी दिन का आँकड़ा उसी दिन की सीमाओं का है।"
         " Units that came into this one and left it, by day. A figure belongs to the boundaries of"
@@ -263,9 +265,9 @@ def moves(place: Place) -> object:
     )
 
 
-def members(place: Place) -> object:
-    """The membership drive by day."""
-    return trend(
+def members_panel(place: Place) -> object:
+    """Build the curves of members enrolled by day."""
+    return timeseries_panel(
         "दैनिक सदस्यता · members enrolled by day",
         "कागज़ और डिजिटल से बने सदस्य, जैसा बताया गया; उनमें सत्यापित। रिक्त: सूचना नहीं। On paper"
         " and digitally, as reported; of both, verified. A gap is a day without a report.",
@@ -277,5 +279,5 @@ def members(place: Place) -> object:
             Column("members_digital", "डिजिटल · digital", unit="locale"),
             Column("verified", "सत्यापित · verified", unit="locale", steps=((None, PLAIN),)),
         ],
-        link=Link(EXPLAIN, "घटनाएँ · events", unit=None, given={"metric": "members_digital"}),
+        link=Link(EXPLAIN, "घटनाएँ · events", unit=None, fixed={"metric": "members_digital"}),
     )

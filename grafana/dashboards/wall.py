@@ -1,11 +1,22 @@
-"""State control room: the wall. One screen of 1920 by 1080 without scrolling; each figure leads to what is behind it."""
+"""State control room: one screen of 1920 by 1080 without scrolling.
+
+Each figure links to the dashboard with its details.
+"""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from grafana import variables
-from grafana.dashboards.base import DISTRICT, EXPLAIN, PIPELINE, PROGRAMME, WALL, filled, frame
+from grafana.dashboards.base import (
+    DISTRICT,
+    EXPLAIN,
+    PIPELINE,
+    PROGRAMME,
+    WALL,
+    add_panels,
+    new_dashboard,
+)
 from grafana.labels import ACT, GOOD, LIGHT, LOOK, PLAIN
-from grafana.panels import Column, Link, figure, listing, trend
+from grafana.panels import Column, Link, stat_panel, table_panel, timeseries_panel
 from grafana.sql import (
     ABOVE,
     BELOW,
@@ -32,7 +43,8 @@ AGE = (
 
 PIPELINE_LIGHT = """
     SELECT greatest(
-        -- the day is over only at 22:00: from 8 to 22 o'clock an hour without a record is worth a look, three are a standstill
+        -- from 8 to 22 o'clock, an hour without a record needs a look, three hours are a
+        -- standstill
         if(
             toHour(now(), 'Asia/Kolkata') BETWEEN 8 AND 21,
             multiIf(age > 10800, 2, age > 3600, 1, 0), 0
@@ -70,7 +82,7 @@ REPORTED = f"""
 
 
 def against_usual(metrics: str) -> str:
-    """Today's amount of some flows, what is usual, and how the two compare; NULL where nobody reported."""
+    """Query for today's amount of flows, the usual one, and their ratio; NULL if not reported."""
     return f"""
         SELECT
             sumIfOrNull(amount, day = {DAY}) AS today,
@@ -185,7 +197,7 @@ TREND = f"""
 
 def _behind(metric: str) -> Link:
     return Link(
-        EXPLAIN, "इसके पीछे की घटनाएँ · the events behind it", unit=None, given={"metric": metric}
+        EXPLAIN, "इसके पीछे की घटनाएँ · the events behind it", unit=None, fixed={"metric": metric}
     )
 
 
@@ -207,20 +219,20 @@ def _today(title: str, metrics: str, link: Link, place: tuple[int, int, int, int
             steps=((None, ACT), (0.5, LOOK), (0.8, GOOD)),
         ),
     ]
-    return figure(title, definition, against_usual(metrics), place, columns, link=link)
+    return stat_panel(title, definition, against_usual(metrics), place, columns, link=link)
 
 
 def build() -> Dashboard:
-    """The wall."""
+    """Build the wall."""
     to_unit = Link(DISTRICT, "जिला खोलें · open the district")
-    dashboard = frame(
+    dashboard = new_dashboard(
         WALL,
         "प्रदेश नियंत्रण कक्ष · State control room",
         "अभी क्या करना है: कार्यक्रम समय पर है? कौन मौन है? किसे फ़ोन करें? What to do now: is the"
         " programme on time, who is silent, whom to call?",
     )
     panels = [
-        figure(
+        stat_panel(
             "आँकड़ों की आयु · data age",
             "पिछली गिनी गई सूचना Kafka में कब पहुँची, उसके बाद का समय। चुनी अवधि से स्वतंत्र। Time"
             " since the newest counted record reached Kafka, whatever the time range. A worker that"
@@ -238,7 +250,7 @@ def build() -> Dashboard:
             ],
             link=Link(PIPELINE, "पाइपलाइन खोलें · open the pipeline", unit=None),
         ),
-        figure(
+        stat_panel(
             "पाइपलाइन · pipeline",
             "▲: 8 से 22 बजे के बीच एक घंटे से कोई नई सूचना नहीं, या 24 घंटों में 2 % से अधिक"
             " अस्वीकृत। ✖: तीन घंटे से कोई नहीं, 5 % से अधिक अस्वीकृत, या पिछले मिलान में अंतर। ▲"
@@ -250,7 +262,7 @@ def build() -> Dashboard:
             [Column("light", "पाइपलाइन · pipeline", unit="none", mapping=LIGHT)],
             link=Link(PIPELINE, "पाइपलाइन खोलें · open the pipeline", unit=None),
         ),
-        figure(
+        stat_panel(
             "आज सूचना देने वाले बूथ · booths reporting today",
             "जिन खुले बूथों ने आज के दिन के लिए कुछ भी (शून्य भी) बताया, खुले बूथों में उनका"
             " हिस्सा। Booths that reported anything for today, a zero too, out of those open today;"
@@ -271,7 +283,7 @@ def build() -> Dashboard:
             (12, 0, 6, 4),
         ),
         _today("आज की पहुँच · reach today", REACH, _behind("reach_whatsapp"), (18, 0, 6, 4)),
-        listing(
+        table_panel(
             "कार्यक्रम: लक्ष्य और अंतिम तिथि · programme: milestones and deadlines",
             "हर लक्ष्य के लिए अपेक्षित इकाइयाँ: समय पर, देर से, बकाया (तिथि बीती), शेष (तिथि आगे)।"
             " चारों का योग अपेक्षित है। Units expected for each milestone: on time, late, overdue"
@@ -289,7 +301,7 @@ def build() -> Dashboard:
                         PROGRAMME,
                         "किसने पूरा नहीं किया · who has not",
                         unit=None,
-                        also={"milestone": "milestone"},
+                        from_columns={"milestone": "milestone"},
                     ),
                 ),
                 Column("deadline", "तिथि · by", unit="time:DD-MM-YYYY", width=100),
@@ -315,7 +327,7 @@ def build() -> Dashboard:
                 ),
             ],
         ),
-        listing(
+        table_panel(
             "अभी किसे फ़ोन करें · whom to call now",
             "जिस पद के नीचे सबसे अधिक और सबसे पुराना बकाया है (इकाइयाँ गुणा दिन), वह पहले। नाम और"
             " नंबर केवल उन खातों को दिखते हैं जो देख सकते हैं। Offices first below which most is"
@@ -332,7 +344,7 @@ def build() -> Dashboard:
                     link=Link(
                         PROGRAMME,
                         "किसका क्या बकाया · who is overdue",
-                        also={"milestone": "milestone_code"},
+                        from_columns={"milestone": "milestone_code"},
                     ),
                 ),
                 Column("milestone", "लक्ष्य · milestone", width=150),
@@ -349,7 +361,7 @@ def build() -> Dashboard:
                 Column("call", "फ़ोन · call"),
             ],
         ),
-        listing(
+        table_panel(
             "जिले, सबसे पिछड़े पहले · districts, worst first",
             "प्रति बूथ बकाया लक्ष्यों के क्रम में दस। 'पूरा' सब लक्ष्यों का; 'सूचना' आज सूचना देने"
             " वाले बूथों का हिस्सा; 'मौन दिन' पिछली सूचना के बाद के दिन। Ten, by overdue milestones"
@@ -382,7 +394,7 @@ def build() -> Dashboard:
                     "आज सदस्य · members today",
                     unit="locale",
                     width=205,
-                    link=Link(EXPLAIN, "घटनाएँ · events", given={"metric": "members_digital"}),
+                    link=Link(EXPLAIN, "घटनाएँ · events", fixed={"metric": "members_digital"}),
                 ),
                 Column(
                     "days_since",
@@ -393,7 +405,7 @@ def build() -> Dashboard:
                 ),
             ],
         ),
-        trend(
+        timeseries_panel(
             "दैनिक सदस्यता · members enrolled by day",
             "हर दिन कागज़ और डिजिटल से बने सदस्य, सूचित, सत्यापित नहीं। रिक्त दिन: सूचना नहीं;"
             " ज़मीन पर बिंदु: शून्य बताया गया। Members enrolled on each day, on paper and"
@@ -412,4 +424,4 @@ def build() -> Dashboard:
     dashboard = dashboard.with_variable(variables.clickhouse()).with_variable(
         variables.units("'state', 'division', 'district'")
     )
-    return filled(dashboard, panels)
+    return add_panels(dashboard, panels)

@@ -1,24 +1,27 @@
-"""The gateway's HTTP: events that are ready, hooks of field tools, health, metrics. An answer 2xx is given when everything is on the disk, not before."""
+"""The gateway's HTTP application: events, hooks of field tools, health, metrics.
+
+Every 2xx response is sent after the data is on disk.
+"""
 
 import asyncio
 import time
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, FastAPI, Path, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pravah.events import EVENT
 from pravah.problems import Problem
 from producers.gateway import problems
-from producers.gateway.auth import CheckError, check_sender, needs_body
-from producers.gateway.ingest import BodyResult, EventsResult, IngestService, Item
-from producers.gateway.limits import BodyBudget, Rates, read_body, unavailable
+from producers.gateway.auth import AuthError, check_sender, needs_body
+from producers.gateway.ingest import IngestService
+from producers.gateway.limits import BodyBudget, RateLimiter, read_body, unavailable
+from producers.gateway.middleware import RequestMetrics
+from producers.gateway.openapi import describe_events
 from producers.gateway.problems import RESPONSES
-from producers.gateway.registry import Refusal
+from producers.gateway.responses import body_response, events_response
 from producers.gateway.sources import FieldSource
 from producers.gateway.telemetry import Telemetry
 
@@ -29,71 +32,84 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Hook = Literal["kobo", "odk", "commcare", "rapidpro", "glific"]
 
-_COMMIT_SECONDS = 10.0
-"""So long a request waits for the disk before it is told to try again."""
-_STUCK_SECONDS = 30.0
-_BODIES_BYTES = 128 * 1024 * 1024
-_SMALL = 64 * 1024
-"""Larger bodies are read in a thread of their own, so that others need not wait."""
-_JSON_BODY = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
+# How long a request waits for the disk before it is answered with 503.
+_COMMIT_TIMEOUT_S = 10.0
+# After a commit of this length, `/healthz` reports that the gateway is not alive.
+_STUCK_COMMIT_S = 30.0
+_MAX_BODIES_BYTES = 128 * 1024 * 1024
+# Larger bodies are parsed in a thread, so that other requests do not wait.
+_MAX_INLINE_BYTES = 64 * 1024
+_EVENT_BODY = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "oneOf": [
+                    {"$ref": "#/components/schemas/Event"},
+                    {"type": "array", "items": {"$ref": "#/components/schemas/Event"}},
+                ]
+            }
+        }
+    },
+}
+_HOOK_BODY = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
 
 router = APIRouter(prefix="/v1", responses=RESPONSES)
 
 
 class Gateway:
-    """What the application works with."""
+    """The state of the application: the ingest service and the limits of this process."""
 
-    def __init__(self, reception: IngestService) -> None:
-        """Take the running reception."""
-        self.reception = reception
-        self.room, self.rates = BodyBudget(_BODIES_BYTES), Rates()
+    def __init__(self, ingest: IngestService) -> None:
+        self.ingest = ingest
+        self.body_budget, self.rate_limiter = BodyBudget(_MAX_BODIES_BYTES), RateLimiter()
 
-    async def received(
+    async def read_request(
         self, request: Request, sources: list[FieldSource]
     ) -> tuple[FieldSource, bytes]:
-        """Who sends, one of some sources, and the body.
+        """Authenticate the sender as one of some sources, and read the body.
 
         Raises:
             Problem: 401, 408, 413, 415, 429 or 503.
         """
         headers = _headers(request)
-        early = None
+        sender = None
         if not any(needs_body(source.check) for source in sources):
-            early = self._sender(sources, headers, b"")
+            sender = self._authenticate(sources, headers, b"")
         if headers.get("content-encoding", "identity").lower() != "identity":
             raise Problem(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 "the body is compressed; send it as it is",
                 headers={"Accept-Encoding": "identity"},
             )
-        most = max(source.limits.body for source in sources) if early is None else early.limits.body
+        max_bytes = max(source.limits.body for source in ([sender] if sender else sources))
         body = await read_body(
-            request.stream(), headers.get("content-length"), most, request.state.held
+            request.stream(), headers.get("content-length"), max_bytes, request.state.reservation
         )
-        source = early or self._sender(sources, headers, body)
+        sender = sender or self._authenticate(sources, headers, body)
         try:
-            self.rates.check(source.name, source.limits.rate)
+            self.rate_limiter.check(sender.name, sender.limits.rate)
         except Problem:
-            self.reception.store.count_soon(source.name, "refused", "rate")
+            self.ingest.store.count_later(sender.name, "refused", "rate")
             raise
-        return source, body
+        return sender, body
 
-    def _sender(
+    def _authenticate(
         self, sources: list[FieldSource], headers: dict[str, str], body: bytes
     ) -> FieldSource:
         now = datetime.now(UTC)
-        found, wrong = None, ""
-        for source in sources:  # all of them, so that the time does not tell which
+        found, failure = None, ""
+        for source in sources:  # checks all of them, so that timing does not show which one matched
             try:
                 check_sender(source.check, headers, body, now)
                 found = found or source
-            except CheckError as error:
-                wrong = str(error)
+            except AuthError as error:
+                failure = str(error)
         if found is not None:
             return found
         several = len(sources) > 1
-        self.reception.store.count_soon("" if several else sources[0].name, "refused", "sender")
-        detail = "the secret is none of a source that sends events" if several else wrong
+        self.ingest.store.count_later("" if several else sources[0].name, "refused", "sender")
+        detail = "the secret is none of a source that sends events" if several else failure
         scheme = {"basic": 'Basic realm="pravah"', "bearer": "Bearer"}.get(
             sources[0].check.kind, "Pravah"
         )
@@ -112,131 +128,63 @@ def _headers(request: Request) -> dict[str, str]:
     }
 
 
-async def _begun(body: bytes, take: "Callable[[], Future[T]]") -> T:
-    """Begin to take something, and wait for the disk.
+async def _run(body: bytes, ingest: "Callable[[], Future[T]]") -> T:
+    """Ingest a body, and wait until it is on disk.
 
     Raises:
-        Problem: 503, the disk is too slow. It may have been taken all the same, and counts once if it is sent again.
+        Problem: 503, the disk is too slow. The body may be stored all the same; sent again, it
+            counts once.
     """
-    future = take() if len(body) <= _SMALL else await run_in_threadpool(take)
+    future = ingest() if len(body) <= _MAX_INLINE_BYTES else await run_in_threadpool(ingest)
     try:
-        return await asyncio.wait_for(asyncio.wrap_future(future), _COMMIT_SECONDS)
+        return await asyncio.wait_for(asyncio.wrap_future(future), _COMMIT_TIMEOUT_S)
     except TimeoutError:
-        msg = f"the disk did not take it within {_COMMIT_SECONDS:.0f} s"
+        msg = f"the disk did not take it within {_COMMIT_TIMEOUT_S:.0f} s"
         raise unavailable(msg) from None
 
 
 @router.post(
     "/events",
-    summary="One event, or an array of events",
+    summary="Send one event, or an array of events",
     status_code=HTTPStatus.ACCEPTED,
     responses={
-        200: {"description": "It was known already; of an array: all of them."},
+        200: {"description": "The event was received before; of an array: every event was."},
         202: {
-            "description": "It is on the disk, and goes to Kafka; of an array: all that were not known."
+            "description": "The event is on disk and will be sent to Kafka; of an array: every "
+            "event that was not received before."
         },
         207: {
-            "description": "Of an array some were refused: `items` says which, and why. The others were taken."
+            "description": "Some events of an array were refused: `items` lists which, and why. "
+            "The others were accepted."
         },
     },
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {
-                    "schema": {
-                        "oneOf": [
-                            {"$ref": "#/components/schemas/Event"},
-                            {"type": "array", "items": {"$ref": "#/components/schemas/Event"}},
-                        ]
-                    }
-                }
-            },
-        },
-        "security": [{"bearer": []}, {"basic": []}],
-    },
+    openapi_extra={"requestBody": _EVENT_BODY, "security": [{"bearer": []}, {"basic": []}]},
 )
 async def events(request: Request) -> Response:
-    """Take events that have their final form, by the format of docs/events.md.
+    """Accept events in the format of docs/events.md.
 
-    Each event of an array stands for itself: what is right is taken, what is wrong is refused, and the answer tells of each. To send all of them again is safe: what was taken counts once.
+    Each event of an array is accepted or refused on its own, and the response lists the outcome of
+    each. It is safe to send all of them again: an accepted event counts once.
     """
     gateway = _gateway(request)
-    senders = [source for source in gateway.reception.sources.values() if source.tool == "events"]
+    senders = [source for source in gateway.ingest.sources.values() if source.tool == "events"]
     if not senders:
         raise Problem(
             HTTPStatus.NOT_FOUND,
-            'no source sends events that are ready; a file with tool = "events" in the folder of sources makes one',
+            'no source sends events that are ready; a file with tool = "events" in the folder of '
+            "sources makes one",
         )
-    source, body = await gateway.received(request, senders)
-    taken = await _begun(body, lambda: gateway.reception.take_events(source, body))
-    return _events_answer(taken, single=not body.lstrip(b" \t\r\n").startswith(b"["))
-
-
-def _events_answer(taken: EventsResult, *, single: bool) -> Response:
-    items = [_item(number, item) for number, item in enumerate(taken.items)]
-    outcomes = [item.outcome for item in taken.items]
-    refusals = [item.refusal for item in taken.items if item.refusal is not None]
-    counts = {
-        name: outcomes.count(name) for name in ("accepted", "repeated", "superseded", "refused")
-    }
-    if refusals and len(refusals) == len(items):
-        return _refused(refusals, **({} if single else {**counts, "items": items}))
-    status = (
-        HTTPStatus.MULTI_STATUS
-        if refusals
-        else HTTPStatus.ACCEPTED
-        if counts["accepted"]
-        else HTTPStatus.OK
-    )
-    if single:
-        del items[0]["index"]
-    return JSONResponse(items[0] if single else {**counts, "items": items}, status)
-
-
-def _item(number: int, item: Item) -> dict[str, Any]:
-    shown: dict[str, Any] = {"index": number, "outcome": item.outcome}
-    if item.name:
-        shown["event_id"] = item.name
-    if item.outcome == "superseded":
-        shown["detail"] = (
-            "this version or a higher one of its entity was reported for a unit with another routing key; send a higher version"
-        )
-    if item.refusal is not None:
-        shown |= {
-            "status": _status(item.refusal),
-            "reason": item.refusal.reason,
-            "detail": item.refusal.detail,
-        }
-    return shown
-
-
-def _status(refusal: Refusal) -> HTTPStatus:
-    return HTTPStatus.FORBIDDEN if refusal.is_forbidden else HTTPStatus.UNPROCESSABLE_ENTITY
-
-
-def _refused(refusals: list[Refusal], **members: Any) -> Response:
-    status = (
-        HTTPStatus.FORBIDDEN
-        if all(refusal.is_forbidden for refusal in refusals)
-        else HTTPStatus.UNPROCESSABLE_ENTITY
-    )
-    errors = [{"reason": refusal.reason, "detail": refusal.detail} for refusal in refusals]
-    return problems.answer(
-        status,
-        "; ".join(refusal.detail for refusal in refusals[:5]),
-        reason=refusals[0].reason,
-        errors=errors,
-        **members,
-    )
+    source, body = await gateway.read_request(request, senders)
+    result = await _run(body, lambda: gateway.ingest.ingest_events(source, body))
+    return events_response(result, is_single=not body.lstrip(b" \t\r\n").startswith(b"["))
 
 
 @router.post(
     "/hooks/{tool}/{name}",
-    summary="What a field tool sends by itself",
-    responses={200: {"description": "Taken, or known already; JSON says which."}},
+    summary="Receive the webhook of a field tool",
+    responses={200: {"description": "Accepted, or received before; the JSON has the counts."}},
     openapi_extra={
-        "requestBody": _JSON_BODY,
+        "requestBody": _HOOK_BODY,
         "security": [{"bearer": []}, {"basic": []}, {"header": []}, {"signature": []}],
     },
 )
@@ -245,149 +193,82 @@ async def hook(
     tool: Hook,
     name: Annotated[str, Path(description="The source: its file's name without `.toml`.")],
 ) -> Response:
-    """Take a body as KoboToolbox, ODK, CommCare, RapidPro or Glific sends it: all of it or nothing."""
+    """Accept a body of KoboToolbox, ODK, CommCare, RapidPro or Glific, as a whole or not at all."""
     gateway = _gateway(request)
-    source = gateway.reception.sources.get(name)
+    source = gateway.ingest.sources.get(name)
     if source is None or source.tool != tool:
         raise Problem(
             HTTPStatus.NOT_FOUND,
-            f"no source of {tool} has this name; the path ends with the name of its file in the folder of sources",
+            f"no source of {tool} has this name; the path ends with the name of its file in the "
+            "folder of sources",
         )
-    _, body = await gateway.received(request, [source])
+    _, body = await gateway.read_request(request, [source])
     headers = _headers(request)
-    taken = await _begun(body, lambda: gateway.reception.take_body(source, body, headers))
-    return _body_answer(taken)
+    result = await _run(body, lambda: gateway.ingest.ingest_body(source, body, headers))
+    return body_response(result)
 
 
-def _body_answer(taken: BodyResult) -> Response:
-    if taken.refusals:
-        return _refused(taken.refusals)
-    outcomes = [item.outcome for item in taken.items]
+service_router = APIRouter(include_in_schema=False)
+
+
+@service_router.get("/healthz")
+async def healthz(request: Request) -> JSONResponse:
+    """Alive, unless a commit hangs for so long that a restart may help."""
+    since = _gateway(request).ingest.store.commit_started_at
+    is_stuck = since is not None and time.monotonic() - since > _STUCK_COMMIT_S
     return JSONResponse(
-        {
-            "accepted": outcomes.count("accepted"),
-            "repeated": outcomes.count("repeated"),
-            "events": taken.events,
-        },
-        HTTPStatus.OK,
+        {"alive": not is_stuck}, HTTPStatus.SERVICE_UNAVAILABLE if is_stuck else HTTPStatus.OK
     )
 
 
-class _Measured:
-    """Counts and times requests, and holds the room that their bodies take."""
-
-    def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
-        self._app, self._telemetry = app, telemetry
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        began, status = time.monotonic(), int(HTTPStatus.INTERNAL_SERVER_ERROR)
-
-        async def told(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        gateway: Gateway = scope["app"].state.gateway
-        with gateway.room.held() as held:
-            scope.setdefault("state", {})["held"] = held
-            try:
-                await self._app(scope, receive, told)
-            finally:
-                self._telemetry.answered(
-                    getattr(scope.get("route"), "path", "(none)"), status, time.monotonic() - began
-                )
-
-
-def build(reception: IngestService) -> FastAPI:
-    """The application around a reception that is open."""
-    app = FastAPI(
-        title="Pravah gateway",
-        version="1",
-        description="Takes what field tools send. What it answers with 2xx is on the disk, and counts once.",
+@service_router.get("/readyz")
+async def readyz(request: Request) -> JSONResponse:
+    """Ready, if an event could be accepted now."""
+    reasons = await _reasons_not_ready(_gateway(request).ingest)
+    return JSONResponse(
+        {"ready": not reasons, "reasons": reasons},
+        HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK,
     )
-    app.state.gateway = Gateway(reception)
-    problems.install(app)
-    app.include_router(router)
-    telemetry = Telemetry()
-
-    app.add_middleware(_Measured, telemetry=telemetry)
-
-    @app.get("/healthz", include_in_schema=False)
-    async def healthz(request: Request) -> JSONResponse:
-        """Alive, unless the disk has hung for too long: then a restart may help."""
-        since = _gateway(request).reception.store.writing_since
-        stuck = since is not None and time.monotonic() - since > _STUCK_SECONDS
-        return JSONResponse(
-            {"alive": not stuck}, HTTPStatus.SERVICE_UNAVAILABLE if stuck else HTTPStatus.OK
-        )
-
-    @app.get("/readyz", include_in_schema=False)
-    async def readyz(request: Request) -> JSONResponse:
-        """Ready, if it could take something now."""
-        reasons = await _reasons(_gateway(request).reception)
-        return JSONResponse(
-            {"ready": not reasons, "reasons": reasons},
-            HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK,
-        )
-
-    @app.get("/metrics", include_in_schema=False)
-    async def metrics(request: Request) -> Response:
-        exposition = await run_in_threadpool(telemetry.exposition, _gateway(request).reception)
-        return Response(exposition, media_type="text/plain; version=0.0.4")
-
-    _describe(app)
-    return app
 
 
-async def _reasons(reception: IngestService) -> list[str]:
+@service_router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """Prometheus metrics."""
+    telemetry: Telemetry = request.app.state.telemetry
+    exposition = await run_in_threadpool(telemetry.exposition, _gateway(request).ingest)
+    return Response(exposition, media_type="text/plain; version=0.0.4")
+
+
+async def _reasons_not_ready(ingest: IngestService) -> list[str]:
     reasons = (
         []
-        if reception.units.is_known
+        if ingest.units.has_registry
         else ["no unit registry is known yet: Kafka has not been reached"]
     )
     try:
         await asyncio.wait_for(
-            asyncio.wrap_future(reception.store.submit(lambda transaction: transaction.probe())),
-            _COMMIT_SECONDS,
+            asyncio.wrap_future(ingest.store.submit(lambda transaction: transaction.check_space())),
+            _COMMIT_TIMEOUT_S,
         )
     except TimeoutError:
-        reasons.append(f"the disk did not take a write within {_COMMIT_SECONDS:.0f} s")
+        reasons.append(f"the disk did not take a write within {_COMMIT_TIMEOUT_S:.0f} s")
     except Exception as error:  # noqa: BLE001
         reasons.append(str(error))
     return reasons
 
 
-def _describe(app: FastAPI) -> None:
-    """The event's own schema, and how senders prove who they are, in the OpenAPI description."""
-    plain = app.openapi
-
-    def described() -> dict[str, Any]:
-        if app.openapi_schema:
-            return app.openapi_schema
-        content = plain()
-        schema = EVENT.json_schema(ref_template="#/components/schemas/{model}")
-        parts = content.setdefault("components", {})
-        parts.setdefault("schemas", {}).update({**schema.pop("$defs", {}), "Event": schema})
-        parts["securitySchemes"] = {
-            "bearer": {"type": "http", "scheme": "bearer"},
-            "basic": {"type": "http", "scheme": "basic"},
-            "header": {
-                "type": "apiKey",
-                "in": "header",
-                "name": "X-Pravah-Secret",
-                "description": "Or the header that the source's file names.",
-            },
-            "signature": {
-                "type": "apiKey",
-                "in": "header",
-                "name": "X-Glific-Signature",
-                "description": "`t=<unix seconds>,v1=<HMAC-SHA256 of t.body>`",
-            },
-        }
-        return content
-
-    app.openapi = described  # type: ignore[method-assign]
+def build(ingest: IngestService) -> FastAPI:
+    """Build the application around an open ingest service."""
+    app = FastAPI(
+        title="Pravah gateway",
+        version="1",
+        description="Accepts events and the webhooks of field tools. Everything answered with 2xx "
+        "is on disk, and counts once.",
+    )
+    app.state.gateway, app.state.telemetry = Gateway(ingest), Telemetry()
+    problems.install(app)
+    app.include_router(router)
+    app.include_router(service_router)
+    app.add_middleware(RequestMetrics, telemetry=app.state.telemetry)
+    describe_events(app)
+    return app

@@ -1,43 +1,53 @@
-"""Which hashes of persons were given out, as the gateway's file remembers them: for whatever hands out hashes on this installation, so that no rotation of the key counts a person twice."""
+"""Hashes of persons that were issued, as the gateway's file stores them.
+
+Everything on this installation that issues hashes uses it, so that a rotated key counts no person
+twice.
+"""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from pravah.settings import Settings
-from producers.gateway.store import Store, Transaction
+from producers.gateway.store import Store
+from producers.gateway.transaction import Transaction
 
 
-class IssuedState:
-    """A `producers.mapping.pseudonyms.IssuedHashes`: what is new is kept with `keep`, in the transaction of what carries it."""
+class StoredIssuedHashes:
+    """The issued hashes of a store, and new ones until `save` writes them.
+
+    Implements `producers.mapping.pseudonyms.IssuedHashes`.
+    """
 
     def __init__(self, store: Store) -> None:
-        """Look into this file."""
         self._store = store
         self._new: set[str] = set()
 
     def known(self, hashes: Collection[str]) -> set[str]:
-        """Those that were given out before."""
-        return self._store.given_out(hashes) | self._new.intersection(hashes)
+        """Those that were issued before."""
+        return self._store.issued_hashes(hashes) | self._new.intersection(hashes)
 
     def remember(self, hashes: Collection[str]) -> None:
-        """Keep them with what carries them."""
+        """Add hashes, which `save` stores."""
         self._new.update(hashes)
 
-    def keep(self, transaction: Transaction) -> None:
-        """Keep them for good."""
-        transaction.give_out(self._new)
+    def save(self, transaction: Transaction) -> None:
+        """Store the new hashes, in the transaction of the events that carry them."""
+        transaction.save_issued_hashes(self._new)
 
 
 @contextmanager
-def remembered(settings: Settings) -> Iterator[IssuedState]:
-    """For the length of a block that sends past the gateway, such as an import: kept when it ends, however it does. After a kill, doing it again keeps them.
+def open_issued_hashes(settings: Settings) -> Iterator[StoredIssuedHashes]:
+    """Open the issued hashes for events that do not pass the gateway, such as an import.
+
+    The new hashes are stored when the block ends, however it ends. After a kill, running the same
+    import again stores them.
 
     Raises:
         OSError, sqlite3.DatabaseError, OutboxFullError: the file cannot be opened.
     """
     with Store.open(settings) as store:
-        found = IssuedState(store)
+        issued = StoredIssuedHashes(store)
         try:
-            yield found
+            yield issued
         finally:
-            store.submit(found.keep).result()
+            store.submit(issued.save).result()

@@ -1,4 +1,4 @@
-"""What a request may cost: bytes of its body, depth of its JSON, requests of a source in a time."""
+"""Limits per request: size of the body, depth of its JSON, rate of the source."""
 
 import asyncio
 import re
@@ -12,28 +12,28 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 
 from pravah.problems import Problem
 
+# `Retry-After` of a 503.
 RETRY_SECONDS = 10
-"""What `Retry-After` says when we cannot take more."""
-_READ_SECONDS = 30.0
+_READ_TIMEOUT_S = 30.0
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b"{}[]"))
+# A JSON string, also an unterminated one. Possessive, so that no body makes it backtrack.
 _TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+\\?(?:"|\Z)', re.DOTALL)
-"""A JSON text, also one that never ends; possessive, so that no body makes it slow."""
 
 
 def unavailable(detail: str, seconds: int = RETRY_SECONDS) -> Problem:
-    """We cannot take it now; every sender may try again."""
+    """A 503 with `Retry-After`."""
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": str(seconds)})
 
 
-def is_deeper(body: bytes, most: int) -> bool:
-    """Whether objects and lists of a JSON text stand deeper inside each other than `most`; found without parsing it."""
-    if body.count(b"{") + body.count(b"[") <= most:
+def is_deeper(body: bytes, max_depth: int) -> bool:
+    """Whether objects and arrays of a JSON text nest deeper than `max_depth`, without parsing."""
+    if body.count(b"{") + body.count(b"[") <= max_depth:
         return False
     depth = 0
     for byte in _TEXT.sub(b"", body).translate(None, _NOT_STRUCTURE):
         if byte in b"{[":
             depth += 1
-            if depth > most:
+            if depth > max_depth:
                 return True
         else:
             depth -= 1
@@ -41,92 +41,93 @@ def is_deeper(body: bytes, most: int) -> bool:
 
 
 class BodyBudget:
-    """Bytes of bodies that may be in memory at a time; one body alone always finds room."""
+    """Bounds the bytes of all bodies in memory. A single body always fits."""
 
-    def __init__(self, most: int) -> None:
-        """Take how many."""
-        self.most = most
-        self.taken = 0
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.used = 0
 
     @contextmanager
-    def held(self) -> Iterator["Held"]:
-        """Room for one body, given back when the block is left."""
-        held = Held(self)
+    def reserve(self) -> Iterator["Reservation"]:
+        """Reserve bytes for one body, released when the block is left."""
+        reservation = Reservation(self)
         try:
-            yield held
+            yield reservation
         finally:
-            self.taken -= held.size
+            self.used -= reservation.size
 
 
-class Held:
-    """What one body takes."""
+class Reservation:
+    """The bytes that one body occupies."""
 
-    def __init__(self, room: BodyBudget) -> None:
-        """Nothing yet."""
-        self._room = room
+    def __init__(self, budget: BodyBudget) -> None:
+        self._budget = budget
         self.size = 0
 
-    def take(self, more: int) -> None:
-        """Take more room.
+    def grow(self, more: int) -> None:
+        """Reserve more bytes.
 
         Raises:
-            Problem: 503, there is none.
+            Problem: 503, the budget is used up.
         """
-        others = self._room.taken - self.size
-        if others and self._room.taken + more > self._room.most:
+        others = self._budget.used - self.size
+        if others and self._budget.used + more > self._budget.max_bytes:
             msg = "too many large bodies at once; this one was not taken"
             raise unavailable(msg)
         self.size += more
-        self._room.taken += more
+        self._budget.used += more
 
 
 async def read_body(
-    stream: AsyncIterator[bytes], declared: str | None, most: int, held: Held
+    stream: AsyncIterator[bytes],
+    content_length: str | None,
+    max_bytes: int,
+    reservation: Reservation,
 ) -> bytes:
-    """Read a body, and no more of it than is allowed.
+    """Read a body, up to `max_bytes`.
 
     Raises:
-        Problem: 413, it is too large; 408, it does not come; 503, there is no room for it now.
+        Problem: 413, it is too large; 408, it arrives too slowly; 503, the budget is used up.
     """
     too_large = Problem(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        f"the body has more than {most:,} bytes, which is all that this source may send; send less at a time",
+        f"the body has more than {max_bytes:,} bytes, which is all that this source may send; "
+        "send less at a time",
     )
     if (
-        declared is not None
-        and declared.isascii()
-        and declared.isdecimal()
-        and int(declared[:20]) > most
+        content_length is not None
+        and content_length.isascii()
+        and content_length.isdecimal()
+        and int(content_length[:20]) > max_bytes
     ):
         raise too_large
     pieces, size = [], 0
     try:
-        async with asyncio.timeout(_READ_SECONDS):
+        async with asyncio.timeout(_READ_TIMEOUT_S):
             async for piece in stream:
                 size += len(piece)
-                if size > most:
+                if size > max_bytes:
                     raise too_large
-                held.take(len(piece))
+                reservation.grow(len(piece))
                 pieces.append(piece)
     except TimeoutError:
         raise Problem(
-            HTTPStatus.REQUEST_TIMEOUT, f"the body did not come within {_READ_SECONDS:.0f} s"
+            HTTPStatus.REQUEST_TIMEOUT, f"the body did not come within {_READ_TIMEOUT_S:.0f} s"
         ) from None
     return b"".join(pieces)
 
 
-class Rates:
-    """Counts the requests of each source. In memory: after a restart it begins anew."""
+class RateLimiter:
+    """Limits the requests of each source. Kept in memory, so a restart resets it."""
 
     def __init__(self) -> None:
-        """Begin."""
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     def check(self, source: str, rate: str) -> None:
         """Count one request.
 
         Raises:
-            Problem: 429, it is one too many.
+            Problem: 429, the rate is exceeded.
         """
         item = parse(rate)
         if not self._limiter.hit(item, source):

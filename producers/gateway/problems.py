@@ -1,4 +1,4 @@
-"""How the gateway answers what goes wrong: a problem by RFC 9457, and 503 with `Retry-After` for whatever a later try may mend."""
+"""Errors over HTTP: problems by RFC 9457, and 503 with `Retry-After` where a retry may help."""
 
 import logging
 from http import HTTPStatus
@@ -19,26 +19,28 @@ _log = logging.getLogger(__name__)
 
 
 def install(app: FastAPI) -> None:
-    """Let every error of the application be answered as a problem."""
+    """Let the application answer every error as a problem."""
 
     @app.exception_handler(Problem)
     async def _problem(_: Request, error: Problem) -> JSONResponse:
-        return answer(error.status, error.detail, error.headers, **error.members)
+        return problem_response(error.status, error.detail, error.headers, **error.members)
 
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> JSONResponse:
-        return answer(HTTPStatus(error.status_code), str(error.detail), dict(error.headers or {}))
+        return problem_response(
+            HTTPStatus(error.status_code), str(error.detail), dict(error.headers or {})
+        )
 
     @app.exception_handler(RequestValidationError)
-    async def _nowhere(_: Request, __: RequestValidationError) -> JSONResponse:
-        """Bodies are read by hand, so it can only be the path."""
-        return answer(
+    async def _invalid_path(_: Request, __: RequestValidationError) -> JSONResponse:
+        """Bodies are validated elsewhere, so only the path can be invalid."""
+        return problem_response(
             HTTPStatus.NOT_FOUND,
             "there is no hook of this name; docs/gateway.md and /docs list them",
         )
 
     async def _unavailable(_: Request, error: Exception) -> JSONResponse:
-        return answer(
+        return problem_response(
             HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": str(RETRY_SECONDS)}
         )
 
@@ -46,36 +48,38 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, _unavailable)
 
     @app.exception_handler(Exception)
-    async def _unforeseen(_: Request, __: Exception) -> JSONResponse:
-        return answer(
+    async def _internal(_: Request, __: Exception) -> JSONResponse:
+        return problem_response(
             HTTPStatus.INTERNAL_SERVER_ERROR, "an error of ours; the gateway's log has it"
         )
 
 
-def answer(
+def problem_response(
     status: HTTPStatus,
     detail: str,
     headers: dict[str, str] | None = None,
     **members: Any,
 ) -> JSONResponse:
-    """The response."""
+    """A problem as a response."""
     return JSONResponse(
         document(status, detail, **members), status.value, headers, media_type=MEDIA_TYPE
     )
 
 
+# For the OpenAPI description.
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"description": text, "content": {MEDIA_TYPE: {"schema": {"type": "object"}}}}
     for status, text in {
-        401: "It does not come from the source, or does not prove it.",
-        403: "This source may not report for that unit. Kept with what was refused.",
+        401: "The request does not prove that it comes from the source.",
+        403: "The source may not report for this unit. The body is archived as refused.",
         404: "There is no such source.",
-        408: "The body did not come in time.",
+        408: "The body arrived too slowly.",
         413: "The body is too large.",
-        415: "The body is compressed; send it as it is.",
-        422: "It cannot be taken as it is: `errors` says all that is wrong. Kept with what was refused, to be mended.",
-        429: "Too many requests; `Retry-After` says when.",
-        503: "Nothing was taken, because the outbox or the disk is full or the disk is slow; `Retry-After` says when to try again.",
+        415: "The body is compressed; send it uncompressed.",
+        422: "The body is invalid: `errors` lists every reason. "
+        "It is archived as refused, and can be corrected and sent again.",
+        429: "Too many requests; see `Retry-After`.",
+        503: "Nothing was stored: the outbox or the disk is full, the disk is slow, or no unit "
+        "registry is known yet; see `Retry-After`.",
     }.items()
 }
-"""For the OpenAPI description."""

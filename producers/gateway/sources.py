@@ -1,6 +1,8 @@
-"""Who may send to the gateway: a folder of TOML files, one a source, and each one's secrets, which stand elsewhere.
+"""Configuration of the gateway's sources: a folder of TOML files, one per source.
 
-A source is one form tool's installation, one group of forms of it, or one program that sends events itself. The file's stem is its name, and the last part of its hook's path.
+A source is one installation of a form tool, a group of its forms, or a program that sends events.
+The file's stem is the source's name, and the last segment of its hook's path. Secrets are read from
+environment variables or other files.
 """
 
 import re
@@ -14,13 +16,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from pravah.errors import PravahError
-
+# `events` sources send events to `/v1/events`; the others have hooks.
 Tool = Literal["events", "kobo", "odk", "commcare", "rapidpro", "glific"]
-"""`events` sends events that are ready, to `/v1/events`; the others have hooks."""
 
+# Glific's published fallback where no secret is set; it proves nothing.
 GLIFIC_DUMMY_SECRET = "This is a dummy secret"  # noqa: S105
-"""What Glific signs with where nobody set a secret: it proves nothing."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _MIN_SECRET = 16
@@ -29,13 +29,16 @@ _EVERY = re.compile(r"(\d+)([smhd])")
 _UNIT_OF_TIME = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-class FieldSourcesError(PravahError, ValueError):
-    """A folder of sources that cannot be used, with everything found wrong in it."""
+class FieldSourcesError(ValueError):
+    """The folder of sources is invalid; lists every finding."""
 
 
 @dataclass(frozen=True)
-class Check:
-    """How a request proves that it comes from the source. Any of the secrets does, so that one can follow another without a gap."""
+class SenderCheck:
+    """How a request proves that it comes from the source.
+
+    Any of the secrets is accepted, so that they can be rotated without a gap.
+    """
 
     kind: Literal["header", "hmac", "basic", "bearer"]
     secrets: tuple[SecretStr, ...]
@@ -44,48 +47,48 @@ class Check:
     user: str = ""
     """Of `basic`."""
     window: timedelta = timedelta(minutes=5)
-    """Of `hmac`: a signature may be so old, or lie so far ahead."""
+    """Of `hmac`: maximum age of a signature, and maximum distance into the future."""
 
 
 class Limits(BaseModel):
-    """What a source may send."""
+    """Limits on the requests of a source."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rate: str = Field(default="6000/minute", pattern=r"^\d+/(second|minute|hour|day)$")
-    """Requests; more are answered with 429."""
+    """Requests per time; more are answered with 429."""
     body: int = Field(default=4 * 1024 * 1024, ge=1_024, le=64 * 1024 * 1024)
-    """Bytes of one body; no more are read."""
+    """Bytes per body; more are answered with 413."""
     depth: int = Field(default=32, ge=1, le=200)
-    """Of objects and lists inside each other in JSON."""
+    """Nesting of objects and arrays in JSON."""
     events: int = Field(default=1_000, ge=1, le=20_000)
-    """In one array."""
+    """Events per array."""
 
 
 @dataclass(frozen=True)
-class Pull:
-    """Where what the hook missed is fetched from."""
+class PullConfig:
+    """The tool's API, which pulls fetch submissions from."""
 
     url: str
     every: timedelta
     token: SecretStr | None
     options: Mapping[str, Any]
-    """What else stands in `[pull]`, which the tool's pull checks."""
+    """The other keys of `[pull]`; `producers.pulls` validates them."""
 
 
 @dataclass(frozen=True)
 class FieldSource:
-    """One source."""
+    """A sender: an installation of a field tool, or a program."""
 
     name: str
     tool: Tool
     unit: str
-    """It may report for this unit and for what lies below it on the day it occurred."""
-    check: Check
+    """It may report for this unit and the units below it on the day of the event."""
+    check: SenderCheck
     limits: Limits = field(default_factory=Limits)
     forms: Mapping[str, Path] = field(default_factory=dict)
-    """The tool's name of a form → its mapping file; `*` for forms that are not named."""
-    pull: Pull | None = None
+    """The tool's name of a form → its mapping file; `*` for all other forms."""
+    pull: PullConfig | None = None
 
 
 class _CheckFile(BaseModel):
@@ -110,15 +113,21 @@ class _SourceFile(BaseModel):
     pull: dict[str, Any] | None = None
 
 
-def field_sources(folder: Path) -> dict[str, FieldSource]:
-    """Read every `*.toml` of a folder, in the order of names.
+def read_field_sources(folder: Path) -> dict[str, FieldSource]:
+    """Read every `*.toml` of a folder, sorted by name.
+
+    Returns:
+        Name → source.
 
     Raises:
-        FieldSourcesError: with everything found wrong, file by file.
+        FieldSourcesError: with every finding of every file.
     """
     files = sorted(folder.glob("*.toml")) if folder.is_dir() else []
     if not files:
-        msg = f"{folder}: no sources; put a file NAME.toml there for each, see docs/gateway.md, or set PRAVAH_GATEWAY_SOURCES"
+        msg = (
+            f"{folder}: no sources; put a file NAME.toml there for each, see docs/gateway.md, "
+            "or set PRAVAH_GATEWAY_SOURCES"
+        )
         raise FieldSourcesError(msg)
     found: dict[str, FieldSource] = {}
     findings: list[str] = []
@@ -128,14 +137,14 @@ def field_sources(folder: Path) -> dict[str, FieldSource]:
         findings += [f"{path.name}: {finding}" for finding in reader.findings]
         if source is not None:
             found[source.name] = source
-    findings += _shared(found)
+    findings += _shared_secrets(found)
     if findings:
         raise FieldSourcesError("\n".join(findings))
     return found
 
 
-def _shared(sources: Mapping[str, FieldSource]) -> list[str]:
-    """Whoever sends to `/v1/events` is known by the secret alone, so no two may share one."""
+def _shared_secrets(sources: Mapping[str, FieldSource]) -> list[str]:
+    """Findings for sources of `/v1/events` that share a secret, which alone identifies them."""
     holders: dict[str, str] = {}
     secrets = [
         (source.name, secret.get_secret_value())
@@ -144,14 +153,15 @@ def _shared(sources: Mapping[str, FieldSource]) -> list[str]:
         for secret in source.check.secrets
     ]
     return [
-        f"{name}.toml: [check]: has a secret that {holders[secret]}.toml has as well; give each its own"
+        f"{name}.toml: [check]: has a secret that {holders[secret]}.toml has as well; "
+        "give each its own"
         for name, secret in secrets
         if holders.setdefault(secret, name) != name
     ]
 
 
 class _Reader:
-    """Reads one file and keeps what is wrong with it."""
+    """Reads one file, and collects findings."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.findings = path, list[str]()
@@ -159,7 +169,8 @@ class _Reader:
     def source(self) -> FieldSource | None:
         if not _NAME.fullmatch(self.path.stem):
             self.findings.append(
-                "the name may have small letters, digits, - and _, and begins with a letter or digit"
+                "the name may have small letters, digits, - and _, and begins with a letter or "
+                "digit"
             )
         try:
             read = _SourceFile.model_validate(tomllib.loads(self.path.read_text(encoding="utf-8")))
@@ -175,13 +186,11 @@ class _Reader:
         check = self._check(read)
         forms = self._forms(read)
         pull = self._pull(read.pull) if read.pull is not None else None
-        return (
-            None
-            if self.findings
-            else FieldSource(self.path.stem, read.tool, read.unit, check, read.limits, forms, pull)
-        )
+        if self.findings:
+            return None
+        return FieldSource(self.path.stem, read.tool, read.unit, check, read.limits, forms, pull)
 
-    def _check(self, read: _SourceFile) -> Check:
+    def _check(self, read: _SourceFile) -> SenderCheck:
         given = read.check
         header = given.header or (_SIGNATURE_HEADER if given.kind == "hmac" else "")
         if given.kind == "header" and not header:
@@ -192,23 +201,26 @@ class _Reader:
             self.findings.append(
                 "[check]: kind: hmac is for hooks; /v1/events takes bearer, basic or header"
             )
-        secrets = [self._env("check", name) for name in _listed(given.secret_env)] + [
-            self._file("check", name) for name in _listed(given.secret_file)
+        secrets = [self._env("check", name) for name in _as_list(given.secret_env)] + [
+            self._file("check", name) for name in _as_list(given.secret_file)
         ]
         if not secrets:
             self.findings.append(
-                "[check]: secret_env (environment variables) or secret_file (files) must say where its secrets are"
+                "[check]: secret_env (environment variables) or secret_file (files) must say where "
+                "its secrets are"
             )
         for secret in filter(None, secrets):
             if secret == GLIFIC_DUMMY_SECRET:
                 self.findings.append(
-                    "[check]: a secret is Glific's published fallback, which proves nothing; set one of your own in Glific and here"
+                    "[check]: a secret is Glific's published fallback, which proves nothing; set "
+                    "one of your own in Glific and here"
                 )
             elif len(secret) < _MIN_SECRET:
                 self.findings.append(
-                    f"[check]: a secret has {len(secret)} characters, at least {_MIN_SECRET} are needed"
+                    f"[check]: a secret has {len(secret)} characters, at least {_MIN_SECRET} are "
+                    "needed"
                 )
-        return Check(
+        return SenderCheck(
             given.kind,
             tuple(SecretStr(secret) for secret in secrets if secret),
             header,
@@ -231,10 +243,10 @@ class _Reader:
         ]
         return forms
 
-    def _pull(self, given: dict[str, Any]) -> Pull:
-        rest = dict(given)
+    def _pull(self, given: dict[str, Any]) -> PullConfig:
+        options = dict(given)
         url, every, env, file = (
-            rest.pop(name, "") for name in ("url", "every", "token_env", "token_file")
+            options.pop(name, "") for name in ("url", "every", "token_env", "token_file")
         )
         if not str(url).startswith(("http://", "https://")):
             self.findings.append("[pull]: url: http:// or https:// and the tool's address")
@@ -247,7 +259,8 @@ class _Reader:
         interval = (
             timedelta(**{_UNIT_OF_TIME[length[2]]: int(length[1])}) if length else timedelta()
         )
-        return Pull(str(url).rstrip("/"), interval, SecretStr(token) if token else None, rest)
+        secret = SecretStr(token) if token else None
+        return PullConfig(str(url).rstrip("/"), interval, secret, options)
 
     def _env(self, part: str, name: str) -> str:
         value = environ.get(name, "").strip()
@@ -268,5 +281,5 @@ class _Reader:
         return value
 
 
-def _listed(names: str | list[str]) -> list[str]:
+def _as_list(names: str | list[str]) -> list[str]:
     return [names] if isinstance(names, str) else names

@@ -1,4 +1,7 @@
-"""What came from whom, what became of it, and who is silent: read from the gateway's file, also while a gateway writes it, or while none runs."""
+"""The state of every source and of the outbox, read from the gateway's file.
+
+Works while a gateway runs, and while none runs.
+"""
 
 import sqlite3
 import statistics
@@ -7,18 +10,22 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
-from producers.outbox import Depth, depth
+from producers.gateway.schema import PullState, pull_states
+from producers.outbox import OutboxDepth
+from producers.outbox.table import read_depth
 
+# A source's habit is computed from the gaps between its deliveries: those of the two weeks before
+# its last one, or its last 20 deliveries if it sends seldom.
 _HABIT_MINUTES = 14 * 24 * 60
-"""The last two weeks in which a source sent something say what its habit is; and at least its last deliveries, for one that sends seldom."""
-_DELIVERIES = 20
-_FEWEST = 5
-"""With fewer gaps there is no habit yet."""
-_LONGER = 3.0
+_HABIT_DELIVERIES = 20
+# With fewer gaps there is no habit.
+_MIN_GAPS = 5
+# A source is silent after this many median gaps.
+_SILENT_GAPS = 3.0
 
 
 class Habit(NamedTuple):
-    """How often a source sends. Seconds."""
+    """Gaps between a source's deliveries, in seconds."""
 
     median: float
     longest: float
@@ -26,11 +33,11 @@ class Habit(NamedTuple):
 
 @dataclass(frozen=True)
 class SourceStatus:
-    """One source. Counts are of events that came ready and of submissions, since the file was made."""
+    """One source. Counts events of `/v1/events` and submissions since the file was created."""
 
     name: str
     last_seen: float | None
-    """Epoch seconds; when anything came from it, refused or not."""
+    """Epoch seconds of the last request, refused or not."""
     last_accepted: float | None
     accepted: int
     repeated: int
@@ -38,40 +45,51 @@ class SourceStatus:
     refused: dict[str, int] = field(default_factory=dict)
     """Reason → count."""
     waiting: int = 0
-    """Bodies that were refused and are neither mended nor dropped."""
+    """Refused bodies that are neither corrected nor dropped."""
     silence: float | None = None
-    """Seconds since it last sent something that was accepted."""
+    """Seconds since something of it was last accepted."""
     habit: Habit | None = None
 
     @property
     def is_silent(self) -> bool:
-        """Whether it has sent nothing for longer than it ever did of late, and for much longer than usual."""
+        """Whether its silence exceeds its longest gap, and three times its median gap."""
         return (
             self.silence is not None
             and self.habit is not None
-            and self.silence > max(self.habit.longest, _LONGER * self.habit.median)
+            and self.silence > max(self.habit.longest, _SILENT_GAPS * self.habit.median)
         )
 
 
 @dataclass(frozen=True)
-class Status:
-    """Everything."""
+class GatewayStatus:
+    """The state of a gateway."""
 
     sources: list[SourceStatus]
-    outbox: Depth
+    outbox: OutboxDepth
     archive_bytes: int
     registry_at: float | None
-    """When the unit registry was last found to be another one."""
+    """Epoch seconds of the last change of the unit registry."""
     unknown_senders: int
-    """Requests to `/v1/events` with no source's secret."""
+    """Requests to `/v1/events` without the secret of a source."""
+    pulls: dict[str, PullState] = field(default_factory=dict)
+    """Source → its last pulls, for sources that were pulled at least once."""
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether no source is silent, no refused body is pending, and delivery and pulls work."""
+        return (
+            not self.outbox.trouble
+            and not any(source.is_silent or source.waiting for source in self.sources)
+            and not any(pull.trouble for pull in self.pulls.values())
+        )
 
 
-def status(connection: sqlite3.Connection, names: Iterable[str], now: float) -> Status:
-    """Read it.
+def read_status(connection: sqlite3.Connection, names: Iterable[str], now: float) -> GatewayStatus:
+    """Read the state of a gateway.
 
     Args:
         connection: to the gateway's file.
-        names: of the sources there should be; those that once were are told as well.
+        names: of the configured sources; sources that were removed are included as well.
         now: epoch seconds.
     """
     counts: dict[str, list[tuple[str, str, int, float]]] = {name: [] for name in names}
@@ -84,19 +102,24 @@ def status(connection: sqlite3.Connection, names: Iterable[str], now: float) -> 
             "SELECT source, count(*) FROM archive WHERE outcome = 'refused' GROUP BY source"
         )
     )
-    unknown = sum(count for _, _, count, _ in counts.pop("", []))
+    unknown_senders = sum(count for _, _, count, _ in counts.pop("", []))
     registry = connection.execute("SELECT at FROM registry").fetchone()
     (archive_bytes,) = connection.execute("SELECT bytes FROM archive_size").fetchone()
     sources = [
-        _source(name, rows, waiting.get(name, 0), _habit(connection, name), now)
+        _source_status(name, rows, waiting.get(name, 0), _habit(connection, name), now)
         for name, rows in counts.items()
     ]
-    return Status(
-        sources, depth(connection), archive_bytes, registry[0] if registry else None, unknown
+    return GatewayStatus(
+        sources,
+        read_depth(connection),
+        archive_bytes,
+        registry[0] if registry else None,
+        unknown_senders,
+        pull_states(connection),
     )
 
 
-def _source(
+def _source_status(
     name: str,
     rows: list[tuple[str, str, int, float]],
     waiting: int,
@@ -121,15 +144,15 @@ def _source(
 
 
 def _habit(connection: sqlite3.Connection, name: str) -> Habit | None:
-    """What comes within a minute is one delivery."""
+    """The habit of a source; everything within one minute is one delivery."""
     newest = "SELECT minute FROM deliveries WHERE source = ? ORDER BY minute DESC LIMIT ?"
-    minutes = [row[0] for row in connection.execute(newest, (name, _DELIVERIES))]
+    minutes = [row[0] for row in connection.execute(newest, (name, _HABIT_DELIVERIES))]
     if minutes and minutes[-1] > minutes[0] - _HABIT_MINUTES:
-        lately = (
+        recent = (
             "SELECT minute FROM deliveries WHERE source = ? AND minute >= ? ORDER BY minute DESC"
         )
         minutes = [
-            row[0] for row in connection.execute(lately, (name, minutes[0] - _HABIT_MINUTES))
+            row[0] for row in connection.execute(recent, (name, minutes[0] - _HABIT_MINUTES))
         ]
     gaps = [60.0 * (later - earlier) for later, earlier in pairwise(minutes)]
-    return Habit(statistics.median(gaps), max(gaps)) if len(gaps) >= _FEWEST else None
+    return Habit(statistics.median(gaps), max(gaps)) if len(gaps) >= _MIN_GAPS else None

@@ -1,6 +1,7 @@
-"""The gateway's metrics: every one is named, typed and defined once, here. `docs/metrics.md` shows them as a table.
+"""The gateway's Prometheus metrics. `docs/metrics.md` shows this catalogue as a table.
 
-What is counted per source is read from the gateway's file when Prometheus asks, so it goes on after a restart and includes what pulls in other processes brought.
+Values per source are read from the gateway's file at each scrape, so they survive a restart, and
+include pulls of other processes.
 """
 
 import time
@@ -13,12 +14,12 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from producers.gateway.ingest import IngestService
-from producers.gateway.status import Status, status
-from producers.gateway.store import PullState, pulls
+from producers.gateway.schema import PullState
+from producers.gateway.status import GatewayStatus, read_status
 
 
 class Metric(NamedTuple):
-    """One line of the catalogue."""
+    """A metric of the catalogue."""
 
     name: str
     type: str
@@ -30,89 +31,92 @@ REQUESTS = Metric(
     "pravah_gateway_requests_total",
     "counter",
     ("path", "status"),
-    "Requests that this process answered.",
+    "Requests answered by this process.",
 )
 SECONDS = Metric(
     "pravah_gateway_request_seconds",
     "histogram",
     ("path",),
-    "Seconds from the request's head to its answer, the flush to the disk included.",
+    "Seconds from the request's head to its response, including the flush to disk.",
 )
 ITEMS = Metric(
     "pravah_gateway_items_total",
     "counter",
     ("source", "outcome"),
-    "Events that came ready, and submissions of forms, by what became of them: accepted, repeated, superseded (a higher version stands under another unit).",
+    "Events sent to /v1/events and submissions of forms, by outcome: accepted, repeated, "
+    "superseded (another unit has a higher version of the entity).",
 )
 REFUSED = Metric(
     "pravah_gateway_refused_total",
     "counter",
     ("source", "reason"),
-    "Events, submissions, bodies and requests that were refused, by reason.",
+    "Refused events, submissions, bodies and requests, by reason.",
 )
 REFUSED_BODIES = Metric(
     "pravah_gateway_refused_bodies",
     "gauge",
     ("source",),
-    "Bodies that were refused and are neither mended nor dropped.",
+    "Refused bodies that are neither corrected nor dropped.",
 )
 ACCEPTED_AT = Metric(
     "pravah_gateway_last_accepted_timestamp_seconds",
     "gauge",
     ("source",),
-    "When something of a source was last accepted.",
+    "Time of the last accepted event or submission of a source.",
 )
 USUAL_GAP = Metric(
     "pravah_gateway_usual_gap_seconds",
     "gauge",
     ("source",),
-    "Median of the time between a source's last deliveries; no value while there are few.",
+    "Median time between a source's recent deliveries; no value while there are too few.",
 )
 SILENT = Metric(
     "pravah_gateway_silent",
     "gauge",
     ("source",),
-    "1 if a source has sent nothing for longer than it ever did of late and than three usual gaps.",
+    "1 if a source's silence exceeds the longest of its recent gaps and three usual gaps.",
 )
 PULLED_AT = Metric(
     "pravah_gateway_pull_succeeded_timestamp_seconds",
     "gauge",
     ("source",),
-    "When a pull of a source last came to its end.",
+    "Time of the last completed pull of a source.",
 )
 PULL_TROUBLE = Metric(
     "pravah_gateway_pull_trouble",
     "gauge",
     ("source",),
-    "1 if the last pull of a source did not come to its end.",
+    "1 if the last pull of a source failed.",
 )
 OUTBOX_EVENTS = Metric(
-    "pravah_outbox_events", "gauge", (), "Events on the disk that wait for Kafka."
+    "pravah_outbox_events", "gauge", (), "Events in the outbox, not yet confirmed by Kafka."
 )
-OUTBOX_BYTES = Metric("pravah_outbox_bytes", "gauge", (), "The same in bytes.")
+OUTBOX_BYTES = Metric("pravah_outbox_bytes", "gauge", (), "Bytes of these events.")
 OUTBOX_OLDEST = Metric(
     "pravah_outbox_oldest_seconds",
     "gauge",
     (),
-    "How long the oldest of them has waited; 0 if none waits.",
+    "Age of the oldest of these events; 0 if there is none.",
 )
-HANDED_OVER = Metric(
-    "pravah_outbox_handed_over_total", "counter", (), "Events that Kafka has confirmed."
-)
+HANDED_OVER = Metric("pravah_outbox_handed_over_total", "counter", (), "Events confirmed by Kafka.")
 HANDED_OVER_AT = Metric(
-    "pravah_outbox_handed_over_timestamp_seconds", "gauge", (), "When Kafka last confirmed some."
+    "pravah_outbox_handed_over_timestamp_seconds",
+    "gauge",
+    (),
+    "Time of Kafka's last confirmation.",
 )
-TROUBLE = Metric("pravah_outbox_trouble", "gauge", (), "1 while nothing can be handed over.")
+TROUBLE = Metric("pravah_outbox_trouble", "gauge", (), "1 while the relay cannot deliver to Kafka.")
 ARCHIVE_BYTES = Metric(
-    "pravah_gateway_archive_bytes", "gauge", (), "Kept bodies, as they are packed."
+    "pravah_gateway_archive_bytes", "gauge", (), "Compressed bytes of archived bodies."
 )
 UNKNOWN_SENDERS = Metric(
     "pravah_gateway_unknown_senders_total",
     "counter",
     (),
-    "Requests to /v1/events with no source's secret.",
+    "Requests to /v1/events without the secret of a source.",
 )
 
+# Every metric of the gateway, in the order of the table.
 CATALOGUE = [
     *(
         REQUESTS,
@@ -137,14 +141,12 @@ CATALOGUE = [
         UNKNOWN_SENDERS,
     ),
 ]
-"""Every metric of the gateway, in the order of the table."""
 
 
 class Telemetry:
     """The metrics of one gateway process."""
 
     def __init__(self) -> None:
-        """Begin to count."""
         self._registry = CollectorRegistry()
         self._requests = Counter(
             REQUESTS.name, REQUESTS.help, REQUESTS.labels, registry=self._registry
@@ -153,23 +155,23 @@ class Telemetry:
             SECONDS.name, SECONDS.help, SECONDS.labels, registry=self._registry
         )
 
-    def answered(self, path: str, answer: int, seconds: float) -> None:
-        """Count one request."""
-        self._requests.labels(path, answer).inc()
+    def observe_request(self, path: str, status: int, seconds: float) -> None:
+        """Count and time one request."""
+        self._requests.labels(path, status).inc()
         self._seconds.labels(path).observe(seconds)
 
-    def exposition(self, reception: IngestService) -> bytes:
-        """Everything as Prometheus reads it."""
+    def exposition(self, ingest: IngestService) -> bytes:
+        """All metrics in Prometheus' text format."""
         now = time.time()
-        with reception.store.reading() as connection:
-            found, pulled = status(connection, reception.sources, now), pulls(connection)
+        with ingest.store.open_read_only() as connection:
+            status = read_status(connection, ingest.sources, now)
         registry = CollectorRegistry()
-        registry.register(_Now([*_families(found, now), *_pull_families(pulled)]))
+        registry.register(_Snapshot([*_families(status, now), *_pull_families(status.pulls)]))
         return generate_latest(self._registry) + generate_latest(registry)
 
 
-class _Now(Collector):
-    """Values that were read just now."""
+class _Snapshot(Collector):
+    """Values read at this scrape."""
 
     def __init__(self, families: list[Family]) -> None:
         self._families = families
@@ -178,13 +180,13 @@ class _Now(Collector):
         return self._families
 
 
-def _families(found: Status, now: float) -> Iterator[Family]:
-    outbox = found.outbox
+def _families(status: GatewayStatus, now: float) -> Iterator[Family]:
+    outbox = status.outbox
     yield _family(
         ITEMS,
         {
             (one.name, name): getattr(one, name)
-            for one in found.sources
+            for one in status.sources
             for name in ("accepted", "repeated", "superseded")
         },
     )
@@ -192,19 +194,20 @@ def _families(found: Status, now: float) -> Iterator[Family]:
         REFUSED,
         {
             (one.name, reason): count
-            for one in found.sources
+            for one in status.sources
             for reason, count in one.refused.items()
         },
     )
-    yield _family(REFUSED_BODIES, {(one.name,): one.waiting for one in found.sources})
+    yield _family(REFUSED_BODIES, {(one.name,): one.waiting for one in status.sources})
     yield _family(
         ACCEPTED_AT,
-        {(one.name,): one.last_accepted for one in found.sources if one.last_accepted is not None},
+        {(one.name,): one.last_accepted for one in status.sources if one.last_accepted is not None},
     )
     yield _family(
-        USUAL_GAP, {(one.name,): one.habit.median for one in found.sources if one.habit is not None}
+        USUAL_GAP,
+        {(one.name,): one.habit.median for one in status.sources if one.habit is not None},
     )
-    yield _family(SILENT, {(one.name,): int(one.is_silent) for one in found.sources})
+    yield _family(SILENT, {(one.name,): int(one.is_silent) for one in status.sources})
     yield _family(OUTBOX_EVENTS, {(): outbox.rows})
     yield _family(OUTBOX_BYTES, {(): outbox.bytes})
     yield _family(
@@ -215,21 +218,21 @@ def _families(found: Status, now: float) -> Iterator[Family]:
         HANDED_OVER_AT, {} if outbox.handed_over_at is None else {(): outbox.handed_over_at}
     )
     yield _family(TROUBLE, {(): int(bool(outbox.trouble))})
-    yield _family(ARCHIVE_BYTES, {(): found.archive_bytes})
-    yield _family(UNKNOWN_SENDERS, {(): found.unknown_senders})
+    yield _family(ARCHIVE_BYTES, {(): status.archive_bytes})
+    yield _family(UNKNOWN_SENDERS, {(): status.unknown_senders})
 
 
-def _pull_families(pulled: Mapping[str, PullState]) -> Iterator[Family]:
+def _pull_families(pulls: Mapping[str, PullState]) -> Iterator[Family]:
     yield _family(
         PULLED_AT,
         {
             (name,): state.succeeded_at
-            for name, state in pulled.items()
+            for name, state in pulls.items()
             if state.succeeded_at is not None
         },
     )
     yield _family(
-        PULL_TROUBLE, {(name,): int(bool(state.trouble)) for name, state in pulled.items()}
+        PULL_TROUBLE, {(name,): int(bool(state.trouble)) for name, state in pulls.items()}
     )
 
 

@@ -26,7 +26,7 @@ from producers.mapping.form_mapping import (
 )
 from producers.mapping.gazetteer import Gazetteer, UnitError, redact
 from producers.mapping.pseudonyms import Pseudonymiser
-from producers.mapping.submissions import Observation, Submission
+from producers.mapping.submissions import MappedEvent, Submission
 
 _MAX_LISTED_UNITS = 5
 
@@ -51,7 +51,7 @@ def map_submission(
     producer: str,
     units: Gazetteer,
     pseudonymiser: Pseudonymiser | None,
-) -> list[Observation]:
+) -> list[MappedEvent]:
     """Return the events of a submission, in the order of the mapping file.
 
     Args:
@@ -159,7 +159,7 @@ class _Mapper:
         # prefix of findings: the current event
         self._where = ""
 
-    def map(self) -> Iterator[Observation]:
+    def map(self) -> Iterator[MappedEvent]:
         for event in self._mapping.event:
             for scope in self._root.iter_items(event.repeat):
                 if all(_holds(condition, scope) for condition in event.when):
@@ -167,7 +167,7 @@ class _Mapper:
                     self._where = f"{part}: " if part else ""
                     yield from self._map_event(event, part, scope)
 
-    def _map_event(self, event: EventMapping, part: str, scope: _Scope) -> Iterator[Observation]:
+    def _map_event(self, event: EventMapping, part: str, scope: _Scope) -> Iterator[MappedEvent]:
         """Yield the event of a scope, or nothing if there are findings."""
         before = len(self.findings)
         instant = (
@@ -198,7 +198,7 @@ class _Mapper:
             content["reported_at"] = None if reported_at is None else reported_at.isoformat()
         if len(self.findings) == before:
             self._check(entity, unit, content, day)
-            yield Observation(part=part, entity=entity, unit=unit, content=content)
+            yield MappedEvent(part=part, entity=entity, unit=unit, content=content)
 
     def _check(self, entity: str, unit: str, content: dict[str, Any], day: int | None) -> None:
         """Check that the event is valid and no other of the submission has its entity and time."""

@@ -1,4 +1,4 @@
-"""The two types between the stages of the gateway: tools → `Submission` → mapping → `Observation`.
+"""The two types between the stages of the gateway: tools → `Submission` → mapping → `MappedEvent`.
 
 Both are independent of the field tool. Pure.
 """
@@ -37,8 +37,8 @@ class Submission:
 
 
 @dataclass(frozen=True)
-class Observation:
-    """One event of a submission, without the fields that the gateway adds.
+class MappedEvent:
+    """An event of a submission, as its mapping gives it.
 
     The gateway adds `event_id`, `version` and `op`.
     """

@@ -1,7 +1,8 @@
-"""CommCare HQ: the list of forms, by when its index took them in.
+"""CommCare HQ: the list of forms in the order of `indexed_on`.
 
-`indexed_on` rises with every change of a form: submission, edit, archiving. It needs an API key of an account with the right to edit data. Source: the commcare-hq
-repository, `docs/api/spec/form-v1.json`.
+`indexed_on` rises with every change of a form: submission, edit, archiving. The API key must belong
+to an account with the right to edit data. Source: the commcare-hq repository,
+`docs/api/spec/form-v1.json`.
 """
 
 from collections.abc import Iterator
@@ -9,76 +10,76 @@ from datetime import UTC, datetime
 
 from producers.mapping.tools import commcare
 from producers.pulls.http import ToolApi
-from producers.pulls.pagination import Cursor, Page, PullError, behind, page
+from producers.pulls.pagination import (
+    Cursor,
+    Page,
+    PullError,
+    completed_cursor,
+    parse_page,
+)
 
-_ROWS = 1_000
-"""Of a page; no more are answered."""
+# Rows per page; the API's maximum.
+_PAGE_SIZE = 1_000
 
 
-class CommCareWalk:
-    """Walks through a project space, or one form of it."""
+class CommCarePaginator:
+    """Fetches the forms of a project space, or one form of it."""
 
     def __init__(self, api: ToolApi, *, domain: str, xmlns: str | None = None) -> None:
-        """Ask nothing yet.
+        """Prepare; sends no request.
 
         Args:
             api: authorised.
             domain: the project space.
-            xmlns: of the form; all forms if None.
+            xmlns: of the form; None fetches all forms.
         """
         self._api, self._path = api, f"/a/{domain}/api/form/v1/"
         self._form = {"xmlns": xmlns} if xmlns else {}
 
     def pages(self, cursor: Cursor | None) -> Iterator[Page]:
-        """In the order of `indexed_on`. See `Walk.pages`.
+        """Fetch in the order of `indexed_on`. See `Paginator.pages`.
 
-        A page begins at the last one's last instant: counted from the start, forms would slip past when one before them changes and goes to the end. Only where
-        one instant fills a page it is counted within that instant.
+        A page begins at the last instant of the previous page: with offsets from the start, forms
+        would be skipped when one before them changes and moves to the end. An offset is used only
+        within one instant that fills a page.
         """
         state = dict(cursor or {})
-        more = True
-        while more:
+        has_more = True
+        while has_more:
             start, offset = state.get("start", state.get("since")), state.get("offset", 0)
-            bounds = (
-                {}
-                if start is None
-                else {
-                    "indexed_on_start": datetime.fromisoformat(start)
-                    .astimezone(UTC)
-                    .strftime("%Y-%m-%dT%H:%M:%S.%f")
-                }
-            )
-            answer = self._api.get(
+            bounds = {} if start is None else {"indexed_on_start": _format(start)}
+            response = self._api.get(
                 self._path,
                 **self._form,
                 **bounds,
                 include_archived="true",
                 order_by="indexed_on",
-                limit=_ROWS,
+                limit=_PAGE_SIZE,
                 offset=offset,
             )
-            forms, more = (
-                answer.rows("objects", "id", str),
-                answer.part("meta", dict).get("next") is not None,
-            )
-            state = {"began": answer.at.isoformat(), **state}
-            if more:
+            forms = response.rows("objects", "id", str)
+            has_more = response.require("meta", dict).get("next") is not None
+            state = {"began": response.at.isoformat(), **state}
+            if has_more:
                 last = forms[-1].get("indexed_on") if forms else None
                 if not isinstance(last, str):
-                    msg = f"{answer.where}: forms have no indexed_on; a CommCare HQ with the form API v1 is needed"
+                    msg = (
+                        f"{response.where}: forms have no indexed_on; a CommCare HQ with the form "
+                        "API v1 is needed"
+                    )
                     raise PullError(msg)
-                state |= {
-                    "start": last,
-                    "offset": offset + len(forms)
-                    if start is not None and _instant(last) <= _instant(start)
-                    else 0,
-                }
-            yield page(
+                is_one_instant = start is not None and _instant(last) <= _instant(start)
+                state |= {"start": last, "offset": offset + len(forms) if is_one_instant else 0}
+            yield parse_page(
                 forms,
                 "id",
                 commcare.read_row,
-                state if more else behind(datetime.fromisoformat(state["began"])),
+                state if has_more else completed_cursor(datetime.fromisoformat(state["began"])),
             )
+
+
+def _format(start: str) -> str:
+    return datetime.fromisoformat(start).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
 
 
 def _instant(text: str) -> datetime:

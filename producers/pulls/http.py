@@ -1,4 +1,4 @@
-"""A field tool's API over HTTP."""
+"""Client for a field tool's HTTP API: retries where that helps, errors that say what to do."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -19,12 +19,12 @@ from tenacity import (
 
 from producers.pulls.pagination import PullError, Row
 
-_ATTEMPTS = 7
-_LONGEST_SECONDS = 120.0
-"""So long a pause that the tool asks for is kept; if it asks for more, the next pull is soon enough."""
+_MAX_ATTEMPTS = 7
+# Longest `Retry-After` that is waited for; after a longer one, the next pull is soon enough.
+_MAX_RETRY_AFTER_S = 120.0
+# Pauses between attempts where the tool sends no `Retry-After`.
 _BACKOFF = wait_exponential_jitter(multiplier=1, max=60)
-"""Seconds before the next attempt, where the tool does not say."""
-_LATER = frozenset(
+_RETRIED = frozenset(
     {
         HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.BAD_GATEWAY,
@@ -32,7 +32,7 @@ _LATER = frozenset(
         HTTPStatus.GATEWAY_TIMEOUT,
     }
 )
-_WHAT_TO_DO = {
+_HINTS = {
     **dict.fromkeys(
         (
             HTTPStatus.MOVED_PERMANENTLY,
@@ -40,16 +40,20 @@ _WHAT_TO_DO = {
             HTTPStatus.TEMPORARY_REDIRECT,
             HTTPStatus.PERMANENT_REDIRECT,
         ),
-        "the tool is elsewhere, where the credentials are not sent unasked; mend url in [pull]",
+        "the tool is elsewhere, and redirects are not followed with credentials; "
+        "correct url in [pull]",
     ),
-    HTTPStatus.UNAUTHORIZED: "it does not know who asks; mend token_env or token_file (and user) in [pull]",
-    HTTPStatus.FORBIDDEN: "the account may not read this; give it the rights that docs/pulls.md names",
-    HTTPStatus.NOT_FOUND: "there is no such form for this account; mend url and the form's names in [pull]",
+    HTTPStatus.UNAUTHORIZED: "the credentials are wrong; correct token_env or token_file "
+    "(and user) in [pull]",
+    HTTPStatus.FORBIDDEN: "the account may not read this; give it the rights that docs/pulls.md "
+    "names",
+    HTTPStatus.NOT_FOUND: "there is no such form for this account; correct url and the form's "
+    "names in [pull]",
 }
 
 
-class _LaterError(RuntimeError):
-    """The tool asks to come again later."""
+class _RetryLaterError(RuntimeError):
+    """The tool cannot answer now."""
 
     def __init__(self, status: int, seconds: float | None) -> None:
         super().__init__(f"it answers {status}")
@@ -57,41 +61,53 @@ class _LaterError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a tool answered."""
+class ApiResponse:
+    """A JSON object from a tool's API."""
 
     content: Mapping[str, Any]
     at: datetime
-    """By the tool's clock (its `Date`), UTC; by ours where it tells none."""
+    """UTC, from the response's `Date`; the time of this machine if it has none."""
     where: str
+    """The source and the URL, for messages."""
 
-    def part(self, name: str, kind: type | None = None) -> Any:
-        """A part that the answer must have.
+    def require(self, name: str, kind: type | None = None) -> Any:
+        """A member that the response must have.
 
         Raises:
-            PullError: it has not.
+            PullError: it is missing, or of another type.
         """
         found = self.content.get(name)
         if name not in self.content or (kind is not None and not isinstance(found, kind)):
-            msg = f"{self.where}: the answer has no {name!r}, so it is not the API that docs/pulls.md names; mend url in [pull]"
+            msg = (
+                f"{self.where}: the answer has no {name!r}, so it is not the API that "
+                "docs/pulls.md names; correct url in [pull]"
+            )
             raise PullError(msg)
         return found
 
     def rows(self, name: str, key: str, kind: type) -> list[Row]:
-        """A list of objects that the answer must have, each with a key of some kind.
+        """A list of objects that the response must have.
+
+        Args:
+            name: of the list.
+            key: a member that each object must have.
+            kind: the type of that member.
 
         Raises:
-            PullError: it has not.
+            PullError: it is missing, or an object is of another form.
         """
-        found: list[Row] = self.part(name, list)
+        found: list[Row] = self.require(name, list)
         if not all(isinstance(row, dict) and isinstance(row.get(key), kind) for row in found):
-            msg = f"{self.where}: what is in {name!r} has no {key!r}, so it is not the API that docs/pulls.md names; mend url in [pull]"
+            msg = (
+                f"{self.where}: an object in {name!r} has no {key!r}, so it is not the API that "
+                "docs/pulls.md names; correct url in [pull]"
+            )
             raise PullError(msg)
         return found
 
 
 class ToolApi:
-    """Asks one tool. The credentials travel in headers alone, and to this address alone."""
+    """Sends requests to one tool. Credentials are sent in headers only, and to its URL only."""
 
     def __init__(
         self,
@@ -102,92 +118,93 @@ class ToolApi:
         transport: httpx2.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Connect at the first request.
+        """Prepare; connects at the first request.
 
         Args:
             name: the source's, for messages.
-            url: the tool's address.
-            auth: how requests prove who asks: HTTP's own ways, or headers.
-            transport: how requests travel; over the network by default.
-            sleep: waits so many seconds between two attempts.
+            url: the tool's.
+            auth: an HTTP authentication, or headers.
+            transport: replaces the network.
+            sleep: waits the given seconds between two attempts.
         """
         self._name, self._url = name, url
-        headers, way = ({}, auth) if isinstance(auth, httpx2.Auth) else (dict(auth), None)
+        headers, scheme = ({}, auth) if isinstance(auth, httpx2.Auth) else (dict(auth), None)
         self._client = httpx2.Client(
             base_url=url,
             headers=headers,
-            auth=way,
+            auth=scheme,
             timeout=httpx2.Timeout(10, read=120),
             transport=transport,
         )
         self._retrying = Retrying(
-            retry=retry_if_exception_type((httpx2.TransportError, _LaterError)),
-            wait=_wait,
-            stop=stop_after_attempt(_ATTEMPTS),
+            retry=retry_if_exception_type((httpx2.TransportError, _RetryLaterError)),
+            wait=_pause,
+            stop=stop_after_attempt(_MAX_ATTEMPTS),
             sleep=sleep,
             reraise=True,
         )
 
     def close(self) -> None:
-        """Disconnect."""
+        """Close the connections."""
         self._client.close()
 
-    def get(self, path: str, **parameters: str | int) -> Answer:
-        """Ask for JSON.
+    def get(self, path: str, **parameters: str | int) -> ApiResponse:
+        """Send a GET request.
 
         Raises:
-            PullError: no answer after several attempts, or one that says no.
+            PullError: no answer after several attempts, or an error.
         """
         try:
-            answer = self._retrying(self._once, path, parameters)
+            response = self._retrying(self._get_once, path, parameters)
         except httpx2.TransportError as error:
             msg = f"{self._name}: {self._url} cannot be reached: {type(error).__name__}: {error}"
             raise PullError(msg) from error
-        except _LaterError as error:
-            msg = f"{self._name}: {self._url} takes no requests now: {error}; the next pull tries again"
+        except _RetryLaterError as error:
+            msg = (
+                f"{self._name}: {self._url} takes no requests now: {error}; the next pull tries "
+                "again"
+            )
             raise PullError(msg) from None
         where = f"{self._name}: {self._url}{path}"
-        if answer.status_code != HTTPStatus.OK:
-            hint = (
-                _WHAT_TO_DO.get(HTTPStatus(answer.status_code), "")
-                if answer.status_code in set(HTTPStatus)
-                else ""
-            )
-            msg = f"{where} answers {answer.status_code}: {hint or ' '.join(answer.text[:300].split()) or 'nothing'}"
+        status = response.status_code
+        if status != HTTPStatus.OK:
+            hint = _HINTS.get(HTTPStatus(status), "") if status in set(HTTPStatus) else ""
+            reason = hint or " ".join(response.text[:300].split()) or "nothing"
+            msg = f"{where} answers {status}: {reason}"
             raise PullError(msg)
         try:
-            content = answer.json()
+            content = response.json()
         except ValueError:
             content = None
         if not isinstance(content, dict):
-            msg = f"{where} answers with no JSON object; is this the tool's API? mend url in [pull]"
+            msg = (
+                f"{where} answers with no JSON object; is this the tool's API? "
+                "correct url in [pull]"
+            )
             raise PullError(msg)
-        return Answer(content, _instant(answer.headers.get("Date")) or datetime.now(UTC), where)
+        at = _http_date(response.headers.get("Date")) or datetime.now(UTC)
+        return ApiResponse(content, at, where)
 
-    def _once(self, path: str, parameters: Mapping[str, str | int]) -> httpx2.Response:
-        answer = self._client.get(path, params=parameters)
-        if answer.status_code in _LATER:
-            raise _LaterError(answer.status_code, _pause(answer))
-        return answer
-
-
-def _pause(answer: httpx2.Response) -> float | None:
-    """Seconds of `Retry-After`, which has a number or a date."""
-    asked = answer.headers.get("Retry-After", "").strip()
-    if asked.isdecimal():
-        return float(asked)
-    until = _instant(asked)
-    return (
-        max(
-            0.0,
-            (until - (_instant(answer.headers.get("Date")) or datetime.now(UTC))).total_seconds(),
-        )
-        if until
-        else None
-    )
+    def _get_once(self, path: str, parameters: Mapping[str, str | int]) -> httpx2.Response:
+        response = self._client.get(path, params=parameters)
+        if response.status_code in _RETRIED:
+            raise _RetryLaterError(response.status_code, _retry_after(response))
+        return response
 
 
-def _instant(text: str | None) -> datetime | None:
+def _retry_after(response: httpx2.Response) -> float | None:
+    """Seconds of `Retry-After`, which is a number or a date."""
+    value = response.headers.get("Retry-After", "").strip()
+    if value.isdecimal():
+        return float(value)
+    until = _http_date(value)
+    if until is None:
+        return None
+    now = _http_date(response.headers.get("Date")) or datetime.now(UTC)
+    return max(0.0, (until - now).total_seconds())
+
+
+def _http_date(text: str | None) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text) if text else None
     except ValueError:
@@ -195,7 +212,7 @@ def _instant(text: str | None) -> datetime | None:
     return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _wait(state: RetryCallState) -> float:
+def _pause(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    asked = error.seconds if isinstance(error, _LaterError) else None
-    return _BACKOFF(state) if asked is None else min(asked, _LONGEST_SECONDS)
+    seconds = error.seconds if isinstance(error, _RetryLaterError) else None
+    return _BACKOFF(state) if seconds is None else min(seconds, _MAX_RETRY_AFTER_S)

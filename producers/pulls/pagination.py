@@ -1,4 +1,4 @@
-"""The words of a walk through a tool's submissions."""
+"""Pagination: pages of submissions, and the cursor behind each."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,22 +8,24 @@ from typing import Any, Protocol
 from producers.mapping.submissions import Submission
 from producers.mapping.tools import BodyError
 
+# A pull begins this long before the instant at which the previous one began, because a change may
+# become visible that much later than its time.
 OVERLAP = timedelta(minutes=10)
-"""A walk starts so long before the instant at which the last one began: a change may become visible that much later than its time says."""
 
+# How far a pull has come, as JSON. `since`: changes before this instant are known. The other keys
+# are the tool's own, and present only while pages are left.
 Cursor = Mapping[str, Any]
-"""How far a walk is, as JSON. `since`: changes before this instant are known. The rest is there only while pages are left, and is the tool's own."""
 
 Row = Mapping[str, Any]
 
 
 class PullError(RuntimeError):
-    """A tool cannot be asked, and asking again at once would not help: one line that says what to do."""
+    """A pull failed, and a retry would not help now. One line that says what to do."""
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A row that is no submission of its tool."""
+    """A row of a tool's API that is not a submission."""
 
     row: str
     detail: str
@@ -31,18 +33,20 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Page:
-    """Some submissions, and how far the walk is behind them."""
+    """Some submissions, and the cursor behind them."""
 
     submissions: list[Submission]
     cursor: Cursor
     unreadable: list[Unreadable] = field(default_factory=list)
 
 
-class Walk(Protocol):
-    """Walks through what changed at one source."""
+class Paginator(Protocol):
+    """Fetches the changed submissions of a source, page by page."""
 
     def pages(self, cursor: Cursor | None) -> Iterator[Page]:
-        """What changed since the cursor; everything that can be had if there is none. The last page's cursor is where the next walk begins.
+        """Fetch everything that changed since a cursor, or everything available without one.
+
+        The cursor of the last page is where the next pull begins.
 
         Raises:
             PullError: the tool does not answer, or refuses.
@@ -50,26 +54,31 @@ class Walk(Protocol):
         ...
 
 
-def page(
-    rows: list[Row], name: str, submission: Callable[[Row], Submission], cursor: Cursor
+def parse_page(
+    rows: list[Row], name: str, parse: Callable[[Row], Submission], cursor: Cursor
 ) -> Page:
-    """Rows through the tool's adapter; those that it cannot read are kept apart.
+    """Parse the rows of a page; unreadable rows are collected apart.
 
     Args:
         rows: as the tool's API has them.
-        name: the field that names a row for a person.
-        submission: the adapter.
+        name: the field that identifies a row in messages.
+        parse: the tool's adapter.
         cursor: behind the rows.
     """
     submissions, unreadable = [], []
     for row in rows:
         try:
-            submissions.append(submission(row))
+            submissions.append(parse(row))
         except BodyError as error:
             unreadable.append(Unreadable(str(row.get(name)), str(error)))
     return Page(submissions, cursor, unreadable)
 
 
-def behind(began: datetime) -> Cursor:
-    """The cursor behind a whole walk that began then."""
-    return {"since": (began - OVERLAP).isoformat()}
+def completed_cursor(started_at: datetime) -> Cursor:
+    """The cursor behind the last page of a pull that began then."""
+    return {"since": (started_at - OVERLAP).isoformat()}
+
+
+def is_completed(cursor: Cursor) -> bool:
+    """Whether a cursor is behind the last page of a pull."""
+    return set(cursor) <= {"since"}

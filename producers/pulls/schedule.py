@@ -1,33 +1,33 @@
-"""Every source's pull at its time, within the gateway's process: a thread a source, so that a slow tool holds up no other."""
+"""Scheduled pulls within the gateway's process: one thread per source, so none delays another."""
 
 import logging
 import threading
 
 from producers.gateway.ingest import IngestService
 from producers.gateway.sources import FieldSource, FieldSourcesError
-from producers.pulls.pull import TROUBLES, Pulled, pull, pull_findings
+from producers.pulls.options import find_config_errors
+from producers.pulls.pull import PULL_ERRORS, PullResult, pull
 
 _log = logging.getLogger(__name__)
 
-_SOON_SECONDS = 15.0
-"""After a pull that failed; doubled each time, up to the source's `every`."""
-_STOP_SECONDS = 2.0
+# Pause after a failed pull; doubled with each failure, up to the source's `every`.
+_RETRY_INTERVAL_S = 15.0
+_STOP_TIMEOUT_S = 2.0
 
 
-class Schedule:
+class PullScheduler:
     """Pulls every source that has a `[pull]`, until it is stopped."""
 
-    def __init__(self, reception: IngestService) -> None:
-        """Check what stands in `[pull]`.
+    def __init__(self, ingest: IngestService) -> None:
+        """Validate the `[pull]` of all sources.
 
         Raises:
-            FieldSourcesError: with everything found wrong.
+            FieldSourcesError: with every finding.
         """
-        if findings := pull_findings(reception.sources.values()):
+        if findings := find_config_errors(ingest.sources.values()):
             raise FieldSourcesError("\n".join(findings))
-        self._reception = reception
+        self._ingest = ingest
         self._stopped = threading.Event()
-        pulled = [source for source in reception.sources.values() if source.pull is not None]
         self._threads = [
             threading.Thread(
                 target=self._run,
@@ -35,51 +35,57 @@ class Schedule:
                 name=f"pull-{source.name}",
                 daemon=True,
             )
-            for source in pulled
+            for source in ingest.sources.values()
             if source.pull is not None
         ]
 
     def start(self) -> None:
-        """Begin, with a pull of each source at once."""
+        """Start the threads; each source is pulled at once."""
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """Take no other page, and wait a little for those on their way; a page that was not taken comes with the next pull."""
+        """Stop after the current page, and wait for it briefly.
+
+        A page that was not stored is fetched by the next pull.
+        """
         self._stopped.set()
         for thread in self._threads:
-            thread.join(_STOP_SECONDS)
+            thread.join(_STOP_TIMEOUT_S)
 
-    def _run(self, source: FieldSource, every: float) -> None:
+    def _run(self, source: FieldSource, interval: float) -> None:
         failures = 0
         while not self._stopped.is_set():
-            failures = 0 if self._comes_to_its_end(source) else failures + 1
+            failures = 0 if self._pull(source) else failures + 1
             self._stopped.wait(
-                min(every, _SOON_SECONDS * 2 ** (failures - 1)) if failures else every
+                min(interval, _RETRY_INTERVAL_S * 2 ** (failures - 1)) if failures else interval
             )
 
-    def _comes_to_its_end(self, source: FieldSource) -> bool:
+    def _pull(self, source: FieldSource) -> bool:
+        """Pull a source once; whether it succeeded or was stopped."""
         try:
-            pulled = pull(self._reception, source, tell=self._go_on, sleep=self._sleep)
+            result = pull(
+                self._ingest, source, on_progress=self._raise_if_stopped, sleep=self._sleep
+            )
         except _StoppedError:
             return True
-        except TROUBLES as error:
-            _log.warning("pull of %s: %s", source.name, error)
+        except PULL_ERRORS as error:
+            _log.warning("pull of %s failed: %s", source.name, error)
             return False
         except Exception:  # noqa: BLE001
-            _log.exception("pull of %s", source.name)
+            _log.exception("pull of %s failed", source.name)
             return False
-        if pulled.accepted or pulled.refused or pulled.unreadable:
+        if result.accepted or result.refused or result.unreadable:
             _log.info(
-                "pull of %s: %s taken, %s refused, %s unreadable",
+                "pull of %s: %s accepted, %s refused, %s unreadable",
                 source.name,
-                pulled.accepted,
-                len(pulled.refused),
-                len(pulled.unreadable),
+                result.accepted,
+                len(result.refused),
+                len(result.unreadable),
             )
         return True
 
-    def _go_on(self, _: Pulled) -> None:
+    def _raise_if_stopped(self, _: PullResult) -> None:
         if self._stopped.is_set():
             raise _StoppedError
 
@@ -89,4 +95,4 @@ class Schedule:
 
 
 class _StoppedError(Exception):
-    """The gateway ends."""
+    """The gateway stops."""

@@ -1,4 +1,4 @@
-"""The `data` of simulated reports: plausible numbers for each kind of event and level of unit, and how such numbers are corrected."""
+"""The `data` of simulated reports: plausible numbers by kind and level, and their corrections."""
 
 from itertools import accumulate
 from random import Random
@@ -10,6 +10,7 @@ from schemas.plan import Value
 
 Data = dict[str, Any]
 
+# Reach of a unit by level, relative to a booth.
 SCALE: dict[Level, int] = {
     "booth": 1,
     "assembly": 8,
@@ -18,9 +19,9 @@ SCALE: dict[Level, int] = {
     "state": 200,
     "national": 1_000,
 }
-"""How far a unit of a level reaches, a booth being 1."""
 
-_DAILY: dict[Kind, tuple[float, float]] = {
+# Kind → share in the reports besides the plan, of booths and of other units.
+_KIND_SHARES: dict[Kind, tuple[float, float]] = {
     "social_post": (0.42, 0.60),
     "membership": (0.33, 0.14),
     "tally": (0.18, 0.10),
@@ -29,81 +30,71 @@ _DAILY: dict[Kind, tuple[float, float]] = {
     "incharge_appointed": (0.010, 0.03),
     "training_held": (0.008, 0.05),
 }
-"""Shares of what booths, and of what other units, report besides the plan."""
-_KINDS = tuple(_DAILY)
-_BOOTH = list(accumulate(booth for booth, _ in _DAILY.values()))
-_ABOVE = list(accumulate(above for _, above in _DAILY.values()))
+_KINDS = tuple(_KIND_SHARES)
+_BOOTH_WEIGHTS = list(accumulate(booth for booth, _ in _KIND_SHARES.values()))
+_OTHER_WEIGHTS = list(accumulate(other for _, other in _KIND_SHARES.values()))
+# Members that may enrol a second time.
+_MAX_KNOWN_MEMBERS = 5_000
+_MAX_MEMBER_KEYS = 25
 
 
-class Details:
-    """Draws data."""
+class PayloadGenerator:
+    """Draws and changes the `data` of events."""
 
     def __init__(self, rng: Random) -> None:
-        """Take where chance comes from."""
         self._rng = rng
         self._members: list[str] = []
 
-    def kind(self, level: Level) -> Kind:
-        """What a unit of a level reports on an ordinary day."""
-        return self._rng.choices(_KINDS, cum_weights=_BOOTH if level == "booth" else _ABOVE)[0]
+    def draw_kind(self, level: Level) -> Kind:
+        """Draw the kind of a report besides the plan."""
+        weights = _BOOTH_WEIGHTS if level == "booth" else _OTHER_WEIGHTS
+        return self._rng.choices(_KINDS, cum_weights=weights)[0]
 
-    def hash(self) -> str:
-        """64 hex digits, as a keyed hash looks."""
+    def draw_hash(self) -> str:
+        """Draw 64 hex digits, which look like a keyed hash."""
         return f"{self._rng.getrandbits(256):064x}"
 
-    def draw(self, kind: Kind, level: Level, given: dict[str, Value]) -> Data:
-        """Data of a report; `given` fields are taken over."""
-        random, scale = self._rng.random, SCALE[level]
-        data: Data
-        if kind == "social_post":
-            data = {"platform": self._platform(), "posts": 1 + int(random() ** 3 * 8)}
-            if random() < 0.7:
-                data["reach"] = int(scale * self._rng.lognormvariate(4.0, 0.9))
-                if random() < 0.8:
-                    data["engagements"] = int(data["reach"] * 0.25 * random())
-        elif kind == "membership":
-            data = self._membership(scale)
-        elif kind == "tally":
-            volunteers = random() < 0.15
-            value = (
-                int(scale * (2 + random() * 10)) if volunteers else int(scale * (5 + random() * 60))
-            )
-            data = {"metric": "volunteers" if volunteers else "doors_visited", "value": value}
-        elif kind == "messaging_group":
-            kept = random() < 0.65
-            data = {
-                "group_type": "whatsapp" if kept else "broadcast",
-                "members": 8 + int(random() * (150 if kept else 80)),
-            }
-        elif kind == "committee_formed":
-            data = {"members": 3 + int(random() * 12 * scale**0.3)}
-        elif kind == "incharge_appointed":
-            chance = random()
-            data = {
-                "role": "incharge"
-                if chance < 0.6
-                else "committee_member"
-                if chance < 0.9
-                else "head",
-                "person": self.hash(),
-            }
-        else:
-            programme = (
-                "incharge"
-                if random() < 0.5
-                else "social_media"
-                if random() < 0.6
-                else "booth_management"
-            )
-            data = {"programme": programme, "attendees": 5 + int(random() * 20 * scale**0.5)}
-        data.update(given)
+    def draw_data(self, kind: Kind, level: Level, fixed: dict[str, Value]) -> Data:
+        """Draw the data of a new report.
+
+        Args:
+            kind: the event's kind.
+            level: of the reporting unit.
+            fixed: fields that replace drawn ones.
+        """
+        scale = SCALE[level]
+        match kind:
+            case "social_post":
+                data = self._draw_post(scale)
+            case "membership":
+                data = self._draw_membership(scale)
+            case "tally":
+                data = self._draw_tally(scale)
+            case "messaging_group":
+                data = self._draw_group()
+            case "committee_formed":
+                data = {"members": 3 + int(self._rng.random() * 12 * scale**0.3)}
+            case "incharge_appointed":
+                data = self._draw_appointment()
+            case _:
+                data = self._draw_training(scale)
+        data.update(fixed)
         return data
 
-    def _platform(self) -> str:
+    def _draw_post(self, scale: int) -> Data:
+        random = self._rng.random
+        data: Data = {"platform": self._draw_platform(), "posts": 1 + int(random() ** 3 * 8)}
+        if random() < 0.7:
+            data["reach"] = int(scale * self._rng.lognormvariate(4.0, 0.9))
+            if random() < 0.8:
+                data["engagements"] = int(data["reach"] * 0.25 * random())
+        return data
+
+    def _draw_platform(self) -> str:
         chance = self._rng.random()
         return "whatsapp" if chance < 0.45 else "facebook" if chance < 0.8 else "twitter"
 
-    def _membership(self, scale: int) -> Data:
+    def _draw_membership(self, scale: int) -> Data:
         if self._rng.random() < 0.45:
             return {
                 "mode": "manual",
@@ -112,21 +103,50 @@ class Details:
         count = 1 + int(scale**0.7 * self._rng.lognormvariate(0.9, 0.7))
         data: Data = {"mode": "digital", "count": count}
         if self._rng.random() < 0.6:
-            data["member_keys"] = [self._member() for _ in range(min(count, 25))]
+            data["member_keys"] = [self._draw_member() for _ in range(min(count, _MAX_MEMBER_KEYS))]
         return data
 
-    def _member(self) -> str:
-        """A new member, or now and then one who has enrolled before, elsewhere."""
+    def _draw_member(self) -> str:
+        """Draw a new member, or seldom one who has enrolled elsewhere before."""
         known = self._members
         if known and self._rng.random() < 0.03:
             return known[int(self._rng.random() * len(known))]
-        member = self.hash()
-        if len(known) < 5_000:
+        member = self.draw_hash()
+        if len(known) < _MAX_KNOWN_MEMBERS:
             known.append(member)
         return member
 
-    def amended(self, kind: Kind, data: Data) -> Data:
-        """A correction of the amount."""
+    def _draw_tally(self, scale: int) -> Data:
+        random = self._rng.random
+        if random() < 0.15:
+            return {"metric": "volunteers", "value": int(scale * (2 + random() * 10))}
+        return {"metric": "doors_visited", "value": int(scale * (5 + random() * 60))}
+
+    def _draw_group(self) -> Data:
+        is_whatsapp = self._rng.random() < 0.65
+        return {
+            "group_type": "whatsapp" if is_whatsapp else "broadcast",
+            "members": 8 + int(self._rng.random() * (150 if is_whatsapp else 80)),
+        }
+
+    def _draw_appointment(self) -> Data:
+        chance = self._rng.random()
+        role = "incharge" if chance < 0.6 else "committee_member" if chance < 0.9 else "head"
+        return {"role": role, "person": self.draw_hash()}
+
+    def _draw_training(self, scale: int) -> Data:
+        random = self._rng.random
+        programme = (
+            "incharge"
+            if random() < 0.5
+            else "social_media"
+            if random() < 0.6
+            else "booth_management"
+        )
+        return {"programme": programme, "attendees": 5 + int(random() * 20 * scale**0.5)}
+
+    def amend(self, kind: Kind, data: Data) -> Data:
+        """Correct the amount, or the person of an appointment."""
         field = {
             "social_post": "posts",
             "membership": "count",
@@ -134,7 +154,7 @@ class Details:
             "training_held": "attendees",
         }.get(kind, "members")
         if kind == "incharge_appointed":
-            return {**data, "person": self.hash()}
+            return {**data, "person": self.draw_hash()}
         least = 1 if kind == "committee_formed" else 0
         amount = data[field]
         corrected = (
@@ -144,8 +164,8 @@ class Details:
             corrected += 1
         return {**data, field: max(least, corrected)}
 
-    def reclassified(self, kind: Kind, data: Data) -> Data:
-        """A correction of what was counted: another platform, another mode, another sort of group; of the amount where there is no choice."""
+    def reclassify(self, kind: Kind, data: Data) -> Data:
+        """Correct the platform, the mode or the type of group; the amount of other kinds."""
         if kind == "social_post":
             others = [
                 platform
@@ -160,18 +180,13 @@ class Details:
                 **data,
                 "group_type": "broadcast" if data["group_type"] == "whatsapp" else "whatsapp",
             }
-        return self.amended(kind, data)
+        return self.amend(kind, data)
 
-    def observed_again(self, kind: Kind, data: Data) -> Data:
-        """What a later look at a lasting thing finds: mostly growth, sometimes its end."""
+    def observe_again(self, kind: Kind, data: Data) -> Data:
+        """Draw the data of a later observation: mostly growth, sometimes the end."""
         chance = self._rng.random()
         if kind == "incharge_appointed" or (kind != "tally" and chance < 0.04):
             return {**data, "active": False}
         field = "value" if kind == "tally" else "members"
-        return {
-            **data,
-            field: max(
-                1,
-                data[field] + int(data[field] * self._rng.gauss(0.06, 0.1)) + (chance < 0.5),
-            ),
-        }
+        grown = data[field] + int(data[field] * self._rng.gauss(0.06, 0.1)) + (chance < 0.5)
+        return {**data, field: max(1, grown)}

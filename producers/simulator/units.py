@@ -1,4 +1,4 @@
-"""The units that take part in a simulated campaign: how active each one is, which tool it uses, who stands below whom."""
+"""The units of a simulated campaign: their activity, their tool, and their hierarchy."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pravah.units import RANK, Level, state_of
 from schemas.registry import Registry, Unit
 
+# Shares of the levels in the reports besides the plan.
 LEVEL_SHARES: dict[Level, float] = {
     "national": 0.005,
     "state": 0.03,
@@ -17,17 +18,17 @@ LEVEL_SHARES: dict[Level, float] = {
     "assembly": 0.15,
     "booth": 0.72,
 }
-"""Of what is reported day by day, so much comes from the units of a level."""
 
 
 class Tool(NamedTuple):
-    """A field tool as its deliveries show it."""
+    """A field tool."""
 
     name: str
     prefix: str
     median_minutes: float
-    """Between what happened and its delivery."""
+    """Median delay from an occurrence to its delivery."""
     share: float
+    """Share of the units that use it."""
 
 
 TOOLS = (
@@ -39,27 +40,35 @@ TOOLS = (
     Tool("spreadsheet", "sheet", 2_000, 0.08),
     Tool("script", "script", 5, 0.08),
 )
-_TOOL_SHARES = list(accumulate(tool.share for tool in TOOLS))
+_TOOL_WEIGHTS = list(accumulate(tool.share for tool in TOOLS))
 
 
-class Habit(NamedTuple):
-    """What a unit is like."""
+class UnitProfile(NamedTuple):
+    """How a unit reports."""
 
     weight: float
-    """How active it is among the units of its level; 0 is silent."""
+    """Activity among the units of its level; 0 is silent."""
     tool: Tool
 
 
-class Territory:
-    """The units of one state (or of all), seen by a simulation."""
+class ReportingUnits(NamedTuple):
+    """The units that report on a day, as `random.choices` accepts them."""
+
+    codes: list[str]
+    weights: list[float]
+    """Cumulative."""
+
+
+class SimulatedUnits:
+    """The units of one state, or of all."""
 
     def __init__(self, registry: Registry, state: str | None, rng: Random, silent: float) -> None:
-        """Give every unit its habit.
+        """Draw a profile for every unit.
 
         Args:
-            registry: the units; those of `state` are used, all if it is None.
-            state: a state's code.
-            rng: where chance comes from.
+            registry: the units.
+            state: a state's code; None for the units of all states.
+            rng: the random generator.
             silent: share of the booths that never report.
 
         Raises:
@@ -74,70 +83,83 @@ class Territory:
         if not self.units:
             msg = f"the registry has no unit of state {state!r}"
             raise ValueError(msg)
-        self.below: dict[str, list[tuple[str, int, int]]] = defaultdict(list)
-        """Unit → direct children with the days, both inclusive, on which they stand below it."""
+        # unit → its direct children with the first and last day below it, both inclusive
+        self._children: dict[str, list[tuple[str, int, int]]] = defaultdict(list)
         for code, unit in self.units.items():
             for edge in unit.parents:
-                self.below[edge.parent].append((code, edge.first, edge.last))
-        self.habits = {code: self._habit(unit, rng, silent) for code, unit in self.units.items()}
+                self._children[edge.parent].append((code, edge.first, edge.last))
+        self.profiles = {
+            code: self._draw_profile(unit, rng, silent) for code, unit in self.units.items()
+        }
+        self.reporting = ReportingUnits([], [])
 
-    def _habit(self, unit: Unit, rng: Random, silent: float) -> Habit:
-        """Big units are more active, and within a level activity is spread as lognormal: a few report much, many little."""
-        quiet = unit.level == "booth" and rng.random() < silent
+    def _draw_profile(self, unit: Unit, rng: Random, silent: float) -> UnitProfile:
+        """Draw activity and tool.
+
+        Large units are more active. Within a level activity is lognormal: a few units report much,
+        many report little.
+        """
+        is_silent = unit.level == "booth" and rng.random() < silent
         weight = (
             0.0
-            if quiet
-            else (1 + len(self.below.get(unit.code, ()))) ** 0.5 * rng.lognormvariate(0, 0.7)
+            if is_silent
+            else (1 + len(self._children.get(unit.code, ()))) ** 0.5 * rng.lognormvariate(0, 0.7)
         )
-        return Habit(weight, rng.choices(TOOLS, cum_weights=_TOOL_SHARES)[0])
+        return UnitProfile(weight, rng.choices(TOOLS, cum_weights=_TOOL_WEIGHTS)[0])
 
     def is_open(self, code: str, day: int) -> bool:
-        """Whether the unit exists on that day."""
+        """Return whether the unit exists on a day."""
         unit = self.units.get(code)
         return unit is not None and unit.first <= day <= unit.last
 
+    def list_temporary(self, first: int, last: int) -> list[str]:
+        """Return the units that are not open on all days from `first` to `last`."""
+        return [
+            code
+            for code, unit in self.units.items()
+            if not unit.first <= first <= last <= unit.last
+        ]
+
     def children(self, code: str, day: int) -> list[str]:
-        """The units directly below `code` on a day."""
-        return [child for child, first, last in self.below.get(code, ()) if first <= day <= last]
+        """Return the units directly below a unit on a day."""
+        return [
+            child for child, first, last in self._children.get(code, ()) if first <= day <= last
+        ]
 
     def parent(self, code: str, level: Level, day: int) -> str | None:
-        """The unit's direct parent of a level on a day."""
+        """Return the unit's direct parent of a level on a day."""
         return next(
             (
-                e.parent
-                for e in self.units[code].parents
-                if e.first <= day <= e.last and self.registry.units[e.parent].level == level
+                edge.parent
+                for edge in self.units[code].parents
+                if edge.first <= day <= edge.last
+                and self.registry.units[edge.parent].level == level
             ),
             None,
         )
 
-    def reporting(self, day: int) -> "Reporting":
-        """The units that report on a day, ready to draw from."""
+    def set_day(self, day: int) -> None:
+        """Set `reporting` to the units that report on a day, with their weights."""
         total = dict.fromkeys(RANK, 0.0)
         open_units = [
             unit
             for code, unit in self.units.items()
-            if unit.first <= day <= unit.last and self.habits[code].weight
+            if unit.first <= day <= unit.last and self.profiles[code].weight
         ]
         for unit in open_units:
-            total[unit.level] += self.habits[unit.code].weight
+            total[unit.level] += self.profiles[unit.code].weight
         weights = [
-            LEVEL_SHARES[unit.level] * self.habits[unit.code].weight / total[unit.level]
+            LEVEL_SHARES[unit.level] * self.profiles[unit.code].weight / total[unit.level]
             for unit in open_units
         ]
-        return Reporting([unit.code for unit in open_units], list(accumulate(weights)))
+        self.reporting = ReportingUnits(
+            [unit.code for unit in open_units], list(accumulate(weights))
+        )
 
-    def changes(self, first: int, last: int) -> Iterator[int]:
-        """The days from `first` to `last` on which the open units differ from the day before, `first` included."""
+    def iter_changes(self, first: int, last: int) -> Iterator[int]:
+        """Yield `first`, then the days to `last` on which units open or have closed."""
         days = {unit.first for unit in self.units.values()} | {
             unit.last + 1 for unit in self.units.values()
         }
         yield first
         yield from sorted(day for day in days if first < day <= last)
-
-
-class Reporting(NamedTuple):
-    """Units with cumulative weights, as `random.choices` takes them."""
-
-    codes: list[str]
-    cumulative: list[float]

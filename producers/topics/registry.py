@@ -13,8 +13,9 @@ from pravah.producer import ProducerError
 from pravah.settings import KafkaSettings
 from pravah.topics import UNITS
 from producers.topics.reader import read_topic
-from schemas.entries import EntryReader, encoded_entries
-from schemas.registry import Registry, registry_from_entries
+from schemas.entries import EntryReader, encode_records
+from schemas.registry import Registry
+from schemas.registry_readers import registry_from_entries
 
 if TYPE_CHECKING:
     from aiokafka.producer.message_accumulator import BatchBuilder
@@ -43,7 +44,7 @@ def publish_registry(kafka: KafkaSettings, registry: Registry, *, topic: str = U
     present = read_entries(kafka, topic=topic)
     changed: list[tuple[str, bytes | None]] = [
         (code, value)
-        for code, value in encoded_entries(registry)
+        for code, value in encode_records(registry)
         if present.pop(code, None) != value
     ]
     changed += [(code, None) for code in sorted(present)]

@@ -1,4 +1,7 @@
-"""The cases of the fault suite. Each is one fault while events flow; `world.check` compares everything afterwards."""
+"""The cases of the fault suite: each is one fault while events flow.
+
+`World.check` compares everything afterwards.
+"""
 
 import os
 import signal
@@ -23,8 +26,11 @@ from tests.chaos.world import World, other_registry
 from tests.support import oracle, small_world
 from tests.support.deployment import until
 
+# Number of events that a case sends, about.
 EVENTS_A_RUN = 400
 
+# Every step between the poll of a batch and the commit of its offsets. A worker dies before or
+# after one of them.
 CRASH_POINTS = [
     *(
         "look-up",
@@ -38,14 +44,15 @@ CRASH_POINTS = [
         "commit",
     ),
 ]
-"""Every step between the poll of a batch and the commit of its offsets; each with before and after."""
 
 
 def crash_points(world: World) -> None:
     """Two workers in a row die at a step chosen by the seed."""
     world.send(EVENTS_A_RUN // 2)
     for _ in range(2):
-        point = f"{world.choose.choice(['before', 'after'])}:{world.choose.choice(CRASH_POINTS)}:{world.choose.choice([1, 1, 2, 5])}"
+        when = world.rng.choice(["before", "after"])
+        step = world.rng.choice(CRASH_POINTS)
+        point = f"{when}:{step}:{world.rng.choice([1, 1, 2, 5])}"
         for worker in world.alive():
             worker.kill()
             worker.wait()
@@ -53,7 +60,7 @@ def crash_points(world: World) -> None:
         world.send(EVENTS_A_RUN // 4)
         until(
             lambda worker=worker: worker.poll() is not None or not world.behind(),
-            f"the worker dies at {point}, or does not come to it",
+            f"the worker dies at {point}, or everything is rolled up without it",
             90,
         )
 
@@ -64,14 +71,14 @@ def killed(world: World) -> None:
         (worker, *_) = world.ensure()
         before = world.durable()
         world.send(EVENTS_A_RUN // 3)
-        if world.choose.random() < 0.7:
-            world.wait_for(before + world.choose.randrange(1, EVENTS_A_RUN // 3))
+        if world.rng.random() < 0.7:
+            world.wait_for(before + world.rng.randrange(1, EVENTS_A_RUN // 3))
         worker.kill()
         worker.wait()
 
 
 def frozen_worker(world: World) -> None:
-    """SIGSTOP beyond the session time-out: another takes over, then the first one goes on with what it had prepared."""
+    """SIGSTOP for longer than a session: another worker takes over, then the first one goes on."""
     first, *_ = world.ensure(2)
     before = world.durable()
     world.send(EVENTS_A_RUN // 2)
@@ -86,21 +93,22 @@ def frozen_worker(world: World) -> None:
 
 
 def storm(world: World) -> None:
-    """Three workers come and go, asked or killed."""
+    """Three workers come and go, by SIGTERM or SIGKILL."""
     for _ in range(5):
         world.ensure(3)
         world.send(EVENTS_A_RUN // 5)
-        worker = world.choose.choice(world.alive())
-        worker.send_signal(world.choose.choice([signal.SIGKILL, signal.SIGTERM]))
-        if world.choose.random() < 0.5:
+        worker = world.rng.choice(world.alive())
+        worker.send_signal(world.rng.choice([signal.SIGKILL, signal.SIGTERM]))
+        if world.rng.random() < 0.5:
             worker.wait()
 
 
-def _restarted(world: World, name: str) -> None:
+def _kill_server(world: World, name: str) -> None:
+    """Kill a server, and wait until the supervisor has started it again."""
     recent = world.killed_servers
     until(
         lambda: sum(time.monotonic() - at < RESTART_WINDOW_SECONDS for at in recent) < RESTARTS - 1,
-        "the supervisor takes another death",
+        "the supervisor may restart a server once more",
         RESTART_WINDOW_SECONDS + 5,
     )
     recent.append(time.monotonic())
@@ -117,13 +125,13 @@ def _restarted(world: World, name: str) -> None:
 
 
 def broker_killed(world: World) -> None:
-    """The broker dies and is started again."""
+    """The broker dies and is restarted."""
     world.ensure()
     before = world.durable()
     world.send(EVENTS_A_RUN // 2)
-    if world.choose.random() < 0.7:
+    if world.rng.random() < 0.7:
         world.wait_for(before + 1)
-    _restarted(world, "kafka")
+    _kill_server(world, "kafka")
     until(lambda: _answers(lambda: world.send(EVENTS_A_RUN // 2)), "the broker answers", 60)
 
 
@@ -136,19 +144,19 @@ def _answers(call: Callable[[], object]) -> bool:
 
 
 def clickhouse_killed(world: World) -> None:
-    """ClickHouse dies in mid stream and is started again."""
+    """ClickHouse dies while events flow, and is restarted."""
     world.ensure()
     before = world.durable()
     world.send(EVENTS_A_RUN // 2)
-    world.wait_for(before + world.choose.randrange(1, 100))
+    world.wait_for(before + world.rng.randrange(1, 100))
     world.clickhouse.disconnect()
-    _restarted(world, "clickhouse")
+    _kill_server(world, "clickhouse")
     world.send(EVENTS_A_RUN // 2)
     until(lambda: _answers(lambda: world.clickhouse.execute("SELECT 1")), "ClickHouse answers", 60)
 
 
 def clickhouse_frozen(world: World) -> None:
-    """ClickHouse stands still for longer than a session, and keeps its ports."""
+    """ClickHouse is stopped for longer than a session; its ports stay open."""
     world.ensure()
     before = world.durable()
     world.send(EVENTS_A_RUN // 2)
@@ -172,7 +180,7 @@ def connection_cut(world: World) -> None:
     for worker in world.alive():
         worker.kill()
         worker.wait()
-    proxy = CuttingProxy(world.settings.clickhouse.native_port, world.choose.getrandbits(32))
+    proxy = CuttingProxy(world.settings.clickhouse.native_port, world.rng.getrandbits(32))
     worker = world.start(environment={"PRAVAH_CLICKHOUSE__NATIVE_PORT": str(proxy.port)})
     try:
         until(
@@ -195,7 +203,7 @@ def connection_cut(world: World) -> None:
 
 
 @contextmanager
-def _refusing(world: World, table: str, setting: str, value: int):
+def _table_setting(world: World, table: str, setting: str, value: int):
     world.clickhouse.execute(f"SYSTEM STOP MERGES {table}")
     world.clickhouse.execute(f"ALTER TABLE {table} MODIFY SETTING {setting} = {value}")
     try:
@@ -205,15 +213,16 @@ def _refusing(world: World, table: str, setting: str, value: int):
         world.clickhouse.execute(f"SYSTEM START MERGES {table}")
 
 
-def _refused(world: World, setting: str, value: int, said: str) -> None:
-    table = world.choose.choice(["journal", "ledger", "chunks"])
+def _refuse_inserts(world: World, setting: str, value: int, error: str) -> None:
+    """Make ClickHouse refuse inserts into a table until the worker has logged the error."""
+    table = world.rng.choice(["journal", "ledger", "chunks"])
     (worker, *_) = world.ensure()
     seen = worker.log.stat().st_size
-    with _refusing(world, table, setting, value):
+    with _table_setting(world, table, setting, value):
         world.send(EVENTS_A_RUN)
         until(
-            lambda: said in worker.log.read_text(encoding="utf-8")[seen // 2 :],
-            f"ClickHouse refuses: {said}",
+            lambda: error in worker.log.read_text(encoding="utf-8")[seen // 2 :],
+            f"ClickHouse refuses: {error}",
             60,
         )
     assert worker.poll() is None, "the worker waits"
@@ -221,16 +230,16 @@ def _refused(world: World, setting: str, value: int, said: str) -> None:
 
 def too_many_parts(world: World) -> None:
     """ClickHouse refuses inserts: TOO_MANY_PARTS."""
-    _refused(world, "parts_to_throw_insert", 1, "Too many parts")
+    _refuse_inserts(world, "parts_to_throw_insert", 1, "Too many parts")
 
 
 def full_disk(world: World) -> None:
     """ClickHouse refuses inserts: no space is left."""
-    _refused(world, "min_free_disk_bytes_to_perform_insert", 10**15, "enough free space")
+    _refuse_inserts(world, "min_free_disk_bytes_to_perform_insert", 10**15, "enough free space")
 
 
 def small_retention(world: World) -> None:
-    """The log loses what was counted for good, and a new worker comes."""
+    """Retention deletes the records of all closed chunks; then a new worker starts."""
     world.ensure()
     world.send(EVENTS_A_RUN // 2)
     world.drain()
@@ -251,7 +260,10 @@ def small_retention(world: World) -> None:
 
 
 def clock_jump(world: World) -> None:
-    """The broker's clock jumps by hours, forward and back: the topic takes the times that the sender makes up."""
+    """The broker's clock jumps by hours, forward and back.
+
+    The topic takes the times that the sender gives.
+    """
     admin = KafkaAdminClient(**client_options(world.settings.kafka))
     admin.alter_configs(
         [
@@ -272,14 +284,14 @@ def clock_jump(world: World) -> None:
         **client_options(world.settings.kafka), linger_ms=20, max_request_size=8 << 20
     )
     for value, key in world.deliveries(EVENTS_A_RUN):
-        if world.choose.random() < 0.05:
-            now += world.choose.choice([-5, -1, 1, 3]) * 3_600_000
+        if world.rng.random() < 0.05:
+            now += world.rng.choice([-5, -1, 1, 3]) * 3_600_000
         producer.send(EVENTS, value, key.encode(), timestamp_ms=now)
     producer.close()
 
 
 def poison(world: World) -> None:
-    """Half of what comes is broken."""
+    """Half of the records are broken."""
     world.ensure()
     world.send(EVENTS_A_RUN, broken=0.5)
 
@@ -290,47 +302,51 @@ def ticks(world: World) -> None:
     producer = KafkaProducer(**client_options(world.settings.kafka))
     for _ in range(6):
         world.send(EVENTS_A_RUN // 6)
-        for partition in range(world.choose.randrange(4)):
+        for partition in range(world.rng.randrange(4)):
             producer.send(EVENTS, None, TICK_KEY, partition=min(partition, 2))
         producer.flush()
     producer.close()
 
 
 def registry_change(world: World) -> None:
-    """Another registry is loaded while events flow; a repair then moves what was closed before."""
+    """Another registry is loaded while events flow; a repair then moves the closed figures."""
     world.ensure(2)
     before = world.durable()
     world.send(EVENTS_A_RUN // 2)
     world.wait_for(before + 1)
     changed, parents = other_registry()
-    following = (
+    loaded = (
         world.registry if get_fact(world.clickhouse, REGISTRY) == changed.fingerprint() else changed
     )
-    install_registry(world.settings, following)
+    install_registry(world.settings, loaded)
     (world.folder / "small.parents.csv").write_text(
-        parents if following is changed else small_world.PARENTS, encoding="utf-8"
+        parents if loaded is changed else small_world.PARENTS, encoding="utf-8"
     )
     world.hierarchy = oracle.Hierarchy.read(world.folder)
     world.send(EVENTS_A_RUN // 2)
     world.drain()
-    # until each chunk that is open is one of the new registry; the old one's worker starts anew
+    # Workers restart under the new registry and fold open chunks again.
     query = """
-        SELECT partition, chunk, argMax(registry, updated_at) AS registry, argMax(worker, updated_at) AS worker
+        SELECT partition, chunk, argMax(registry, updated_at) AS registry,
+            argMax(worker, updated_at) AS worker
         FROM chunks GROUP BY partition, chunk HAVING NOT max(closed) AND registry != %(registry)s
     """
 
-    def folded_under_the_old() -> list[tuple]:
-        return world.clickhouse.execute(query, {"registry": following.fingerprint()})
+    def chunks_of_another_registry() -> list[tuple]:
+        return world.clickhouse.execute(query, {"registry": loaded.fingerprint()})
 
     try:
         until(
-            lambda: not folded_under_the_old() and not world.behind(),
-            "open chunks are folded anew",
+            lambda: not chunks_of_another_registry() and not world.behind(),
+            "open chunks are folded again",
             90,
         )
     except AssertionError as error:
         logs = "\n".join(last_lines(worker.log, 40) for worker in world.workers[-4:])
-        msg = f"{error}: {folded_under_the_old()}, {len(world.alive())} workers alive; the newest logs end:\n{logs}"
+        msg = (
+            f"{error}: {chunks_of_another_registry()}, {len(world.alive())} workers alive; "
+            f"the newest logs end:\n{logs}"
+        )
         raise AssertionError(msg) from error
     repair(
         world.clickhouse,
@@ -339,7 +355,7 @@ def registry_change(world: World) -> None:
         kind="units",
         reason="chaos",
         author="chaos",
-        registry=following.fingerprint(),
+        registry=loaded.fingerprint(),
     )
 
 

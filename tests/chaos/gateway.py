@@ -1,9 +1,12 @@
-"""The gateway under load while Kafka stands still, its disk fills up and it is killed: what it acknowledged arrives, and counts once.
+"""The gateway under load while Kafka is stopped, its disk is full and it is killed.
 
-    python tests/chaos/gateway.py [--minutes 10] [--rate 200] [--kills 5] [--tmpfs] [--seed N] [--json]
+    python tests/chaos/gateway.py [--minutes 10] [--rate 200] [--kills 5] [--tmpfs] [--seed N]
+        [--json]
 
-Kafka is stopped (SIGSTOP) for the minutes; the gateway is killed (SIGKILL) and started again so often meanwhile; once its disk is full for some seconds: with --tmpfs (as root) a small file system of its own
-that is filled up, without it by a limit that the kernel sets to the size of its files. The short form is in the tests.
+Every acknowledged event must arrive, and count once. Kafka is stopped (SIGSTOP) for the minutes;
+meanwhile the gateway is killed (SIGKILL) and restarted several times, and its disk is full once for
+some seconds: with --tmpfs (as root) a small file system that is filled, else a limit of the kernel
+on the size of its files. `test_gateway_chaos.py` is the short form.
 """
 
 import argparse  # noqa: I001
@@ -34,42 +37,42 @@ from operations.worker_processes import start_worker
 from pravah.kafka import client_options
 from pravah.settings import Settings
 from pravah.topics import EVENTS
-from producers.gateway.store import FILE, reading
+from producers.gateway.schema import FILE, open_read_only
 from tests.chaos.world import World, random_event
 from tests.support import gateway_world
 from tests.support.deployment import until
 
 CLIENTS = 12
-PATIENCE = 0.7
-"""So many of the events are sent again until they are acknowledged; the others are given up after the first answer that is none."""
+# Share of events that are sent again until acknowledged; the others are given up after a failure.
+RETRIED_SHARE = 0.7
+# Size of the small disk, and its growth per minute without Kafka.
 _TMPFS_MIB, _MORE_MIB = 64, 40
-"""Of the small disk; and for each minute in which nothing can be handed over."""
 
 
 @dataclass
 class Result:
-    """What one run came to."""
+    """The result of one run."""
 
     seconds: float = 0.0
     requests: int = 0
     a_second: float = 0.0
     answers: dict[str, int] = field(default_factory=dict)
-    """Status, or what the connection died of → how often."""
+    """HTTP status, or name of the connection's error → how often."""
     acknowledged: int = 0
     given_up: int = 0
     arrived: int = 0
     """Distinct events in the log."""
     records: int = 0
-    """In the log, those that came twice included."""
+    """Records in the log, repeats included."""
     arrived_unacknowledged: int = 0
     lost: int = 0
     figures: int = 0
-    most_waiting: int = 0
+    max_pending: int = 0
     differences: list[str] = field(default_factory=list)
 
 
 class Senders:
-    """Clients that send events at a rate, with a memory of what was acknowledged."""
+    """Clients that send events at a rate, and record the acknowledged ones."""
 
     def __init__(self, port: int, rate: float, seed: int) -> None:
         self.port, self._pause = port, CLIENTS / rate
@@ -94,20 +97,20 @@ class Senders:
         for thread in self._threads:
             thread.join()
 
-    def _run(self, number: int, choose: random.Random) -> None:
+    def _run(self, number: int, rng: random.Random) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         waiting: list[dict] = []
-        count, due = 0, time.monotonic() + choose.random() * self._pause
+        count, due = 0, time.monotonic() + rng.random() * self._pause
         while not self.stop.is_set() or waiting:
             due += self._pause
             time.sleep(max(0.0, due - time.monotonic()))
-            due = max(due, time.monotonic() - 1.0)  # it does not make up for what it could not send
-            if waiting and (self.stop.is_set() or choose.random() < 0.5):
+            due = max(due, time.monotonic() - 1.0)  # a delay is not made up for
+            if waiting and (self.stop.is_set() or rng.random() < 0.5):
                 events = waiting[:20]
             else:
                 count += 1
                 events = [
-                    random_event(choose, number, entities=10**9)
+                    random_event(rng, number, entities=10**9)
                     | {"entity": f"{number}:{count}", "version": 1, "op": "report"}
                 ]
             outcome = self._post(connection, events)
@@ -120,7 +123,7 @@ class Senders:
                         if event in waiting:
                             waiting.remove(event)
                     elif event not in waiting and name not in self.given_up:
-                        if choose.random() < PATIENCE:
+                        if rng.random() < RETRIED_SHARE:
                             waiting.append(event)
                         else:
                             self.given_up[name] = event
@@ -172,9 +175,9 @@ class Gateway:
         self.process.kill()
         self.process.wait()
 
-    def waiting(self) -> int:
-        """Events in the outbox."""
-        with reading(self.file) as connection:
+    def pending(self) -> int:
+        """Number of events in the outbox."""
+        with open_read_only(self.file) as connection:
             return int(connection.execute("SELECT rows FROM outbox_state").fetchone()[0])
 
     def _answers(self) -> bool:
@@ -194,7 +197,7 @@ class Gateway:
 
 @contextlib.contextmanager
 def full_disk(gateway: Gateway, mount: Path | None) -> Iterator[None]:
-    """No room for the gateway's files, for the length of a block."""
+    """Leave no space for the gateway's files, for the length of a block."""
     assert gateway.process is not None
     if mount is None:
         sizes = [
@@ -203,7 +206,8 @@ def full_disk(gateway: Gateway, mount: Path | None) -> Iterator[None]:
             if path.name != f"{FILE}-shm"
         ]
         before = resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE)
-        # a limit lets files be written over, but not grow; the log of write-ahead is begun anew now and then, so it is held well below what it has
+        # the limit allows overwriting but not growth; the WAL restarts now and then, so the limit
+        # is well below its size
         resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (min(sizes) // 2, before[1]))
         try:
             yield
@@ -229,10 +233,10 @@ def run(
     kills: int,
     seed: int,
     mount: Path | None = None,
-    tell=lambda _: None,
+    on_progress=lambda _: None,
 ) -> Result:
-    """One run in a deployment of its own."""
-    world, choose, result = World(services, folder, chunk_size=2_000), random.Random(seed), Result()
+    """Run once, in a deployment of its own."""
+    world, rng, result = World(services, folder, chunk_size=2_000), random.Random(seed), Result()
     home = mount or world.folder / "home"
     gateway = Gateway(world, home)
     kafka = world.server("kafka")
@@ -242,44 +246,45 @@ def run(
         senders = Senders(gateway.port, rate, seed)
         senders.start()
         began = time.monotonic()
-        until(lambda: len(senders.acknowledged) > rate, "events are taken", 60)
+        until(lambda: len(senders.acknowledged) > rate, "events are accepted", 60)
         os.kill(kafka.pid, signal.SIGSTOP)
         stopped = time.monotonic()
         try:
             for number in range(kills):
-                _wait(stopped + seconds * (number + choose.uniform(0.3, 0.7)) / kills)
+                _wait(stopped + seconds * (number + rng.uniform(0.3, 0.7)) / kills)
                 gateway.kill()
                 gateway.start()
-                tell(
-                    f"killed {number + 1} times, {gateway.waiting():,} events wait, {dict(senders.answers)}"
+                on_progress(
+                    f"killed {number + 1} times, {gateway.pending():,} events pending, "
+                    f"{dict(senders.answers)}"
                 )
                 if number == kills // 2:
                     refused = senders.answers["503"]
                     with full_disk(gateway, mount):
                         until(
                             lambda refused=refused: senders.answers["503"] > refused + 20,
-                            "a full disk is told",
+                            "a full disk is reported",
                             60,
                         )
-                    taken = len(senders.acknowledged)
+                    accepted = len(senders.acknowledged)
                     until(
-                        lambda taken=taken: len(senders.acknowledged) > taken + 20,
-                        "events are taken again when there is room",
+                        lambda accepted=accepted: len(senders.acknowledged) > accepted + 20,
+                        "events are accepted again when there is space",
                         60,
                     )
-                    tell(f"the disk was full; {dict(senders.answers)}")
-                result.most_waiting = max(result.most_waiting, gateway.waiting())
+                    on_progress(f"the disk was full; {dict(senders.answers)}")
+                result.max_pending = max(result.max_pending, gateway.pending())
             _wait(stopped + seconds)
-            result.most_waiting = max(result.most_waiting, gateway.waiting())
+            result.max_pending = max(result.max_pending, gateway.pending())
         finally:
             os.kill(kafka.pid, signal.SIGCONT)
-        handed = gateway.waiting()
-        until(lambda: gateway.waiting() < handed, "Kafka takes events again", 180)
-        gateway.kill()  # while it hands over what waits
+        before = gateway.pending()
+        until(lambda: gateway.pending() < before, "Kafka accepts events again", 180)
+        gateway.kill()  # while it relays pending events
         gateway.start()
         senders.join()
         result.seconds = time.monotonic() - began
-        until(lambda: gateway.waiting() == 0, "everything is handed over", 60 + seconds)
+        until(lambda: gateway.pending() == 0, "every event is relayed", 60 + seconds)
         _compare(world, senders, result)
     finally:
         if gateway.process is not None and gateway.process.poll() is None:
@@ -313,9 +318,9 @@ def _compare(world: World, senders: Senders, result: Result) -> None:
     result.figures, result.differences = outcome.figures, outcome.differences
     if result.lost:
         result.differences.append(f"{result.lost} acknowledged events are not in the log")
-    strange = {name for name, event in arrived.items() if sent.get(name) != event}
-    if strange:
-        result.differences.append(f"{len(strange)} events in the log are not as they were sent")
+    changed = {name for name, event in arrived.items() if sent.get(name) != event}
+    if changed:
+        result.differences.append(f"{len(changed)} events in the log are not as they were sent")
 
 
 def _log(settings: Settings) -> list[dict]:
@@ -337,7 +342,7 @@ def _log(settings: Settings) -> list[dict]:
 
 @contextlib.contextmanager
 def small_disk(folder: Path, mib: int) -> Iterator[Path]:
-    """A small file system of its own, in memory; only root can make one."""
+    """Mount a small file system in memory; needs root."""
     mount = folder / "disk"
     mount.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(mount)], check=True)
@@ -351,17 +356,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--minutes", type=float, default=10.0, help="so long Kafka stands still")
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long Kafka is stopped")
     parser.add_argument("--rate", type=float, default=200.0, help="requests a second")
     parser.add_argument(
         "--kills",
         type=int,
         default=5,
-        help="of the gateway, while Kafka stands still; one more follows",
+        help="of the gateway, while Kafka is stopped; one more follows",
     )
-    parser.add_argument(
-        "--tmpfs", action="store_true", help="a small disk of its own, which is filled up; as root"
-    )
+    parser.add_argument("--tmpfs", action="store_true", help="fill a small disk; needs root")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -386,7 +389,7 @@ def main() -> int:
             kills=options.kills,
             seed=seed,
             mount=mount,
-            tell=lambda text: print(text, file=sys.stderr, flush=True),
+            on_progress=lambda text: print(text, file=sys.stderr, flush=True),
         )
     print(json.dumps({"seed": seed, **asdict(result)}, indent=None if options.json else 2))
     return 1 if result.differences else 0

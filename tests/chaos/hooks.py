@@ -1,9 +1,11 @@
-"""Random and mutated bodies against every hook and `/v1/events`: no answer is a 5xx but 503, nothing crashes, memory stays bounded.
+"""Random and mutated bodies against every hook and `/v1/events`.
 
     python tests/chaos/hooks.py [--bodies 100000] [--seed N] [--json]
 
-Bodies are the examples' samples, mended at random places, and bytes at random, with the right secret: what comes without one is refused unread. Here `pravah gateway` runs as a process
-of its own, without Kafka; the short form in the tests calls the application itself.
+No response is a 5xx but 503, nothing crashes, and memory stays bounded. Bodies are the examples'
+samples with random changes, and random bytes, with the right secret: requests without one are
+refused unread. `pravah gateway` runs as a process of its own, without Kafka; the short form in
+`test_gateway_contract.py` calls the application itself.
 """
 
 import argparse  # noqa: I001
@@ -31,7 +33,8 @@ import reference
 from operations.registry import read_registry_files
 from operations.worker_processes import start_worker
 from pravah.settings import Settings
-from producers.gateway.store import FILE, Store
+from producers.gateway.schema import FILE
+from producers.gateway.store import Store
 from schemas.entries import encode_entries
 from schemas.registry import Registry
 from tests.support import gateway_world
@@ -42,8 +45,8 @@ SAMPLES = {
     for tool in ("kobo", "odk", "commcare", "rapidpro", "glific")
 }
 CLIENTS = 8
+# Path, body and headers → status, media type and body.
 Send = Callable[[str, bytes, dict[str, str]], tuple[int, str, bytes]]
-"""Path, body and headers → status, media type and body."""
 
 WORDS = [
     "",
@@ -102,7 +105,7 @@ TEXTS = [
 
 
 def sources(folder: Path) -> Path:
-    """The examples' mappings, a source for each tool."""
+    """Write a source per tool, with the examples' mappings."""
     gateway_world.write_sources(folder, {"script": gateway_world.source("events", "bearer")})
     for tool, check in (
         ("kobo", "header"),
@@ -118,7 +121,7 @@ def sources(folder: Path) -> Path:
 
 
 def headers(tool: str, body: bytes) -> dict[str, str]:
-    """What makes a request come from the source."""
+    """Headers that authenticate the source."""
     if tool == "events":
         return dict(gateway_world.BEARER)
     if tool in {"odk", "commcare"}:
@@ -132,103 +135,103 @@ def headers(tool: str, body: bytes) -> dict[str, str]:
     return {"X-Secret": gateway_world.SECRET}
 
 
-def one_body(choose: random.Random, tool: str) -> bytes:
-    """A sample with something about it changed, or bytes at random."""
-    sample = json.loads(SAMPLES[tool]) if tool != "events" else _event(choose)
-    kind = choose.random()
+def random_body(rng: random.Random, tool: str) -> bytes:
+    """A sample with random changes, or random bytes."""
+    sample = json.loads(SAMPLES[tool]) if tool != "events" else _event(rng)
+    kind = rng.random()
     if kind < 0.05:
-        return choose.randbytes(choose.randrange(200))
+        return rng.randbytes(rng.randrange(200))
     if kind < 0.55:
-        for _ in range(choose.randrange(1, 5)):
-            sample = _changed(choose, sample)
+        for _ in range(rng.randrange(1, 5)):
+            sample = _mutate(rng, sample)
         return json.dumps(
-            sample if choose.random() < 0.95 else [sample] * choose.randrange(30),
-            ensure_ascii=choose.random() < 0.5,
+            sample if rng.random() < 0.95 else [sample] * rng.randrange(30),
+            ensure_ascii=rng.random() < 0.5,
         ).encode("utf-8", "surrogatepass")
     body = bytearray(json.dumps(sample, ensure_ascii=False).encode())
-    for _ in range(choose.randrange(4)):
-        place = choose.randrange(len(body) + 1)
-        choice = choose.random()
+    for _ in range(rng.randrange(4)):
+        place = rng.randrange(len(body) + 1)
+        choice = rng.random()
         if choice < 0.3:
-            body[place:place] = choose.choice(TEXTS)
+            body[place:place] = rng.choice(TEXTS)
         elif choice < 0.6:
-            del body[place : place + choose.randrange(1, 40)]
+            del body[place : place + rng.randrange(1, 40)]
         elif choice < 0.8 and place < len(body):
-            body[place] = choose.randrange(256)
+            body[place] = rng.randrange(256)
         else:
-            body[place:place] = body[: choose.randrange(len(body) + 1)]
+            body[place:place] = body[: rng.randrange(len(body) + 1)]
     return bytes(body)
 
 
-def _event(choose: random.Random) -> object:
+def _event(rng: random.Random) -> object:
     one = gateway_world.event(
-        unit="CG-AC084-B0017", entity=f"e{choose.randrange(50)}", version=choose.randrange(1, 9)
+        unit="CG-AC084-B0017", entity=f"e{rng.randrange(50)}", version=rng.randrange(1, 9)
     )
-    return one if choose.random() < 0.7 else [one, gateway_world.event(unit="CG-AC084-B0018")]
+    return one if rng.random() < 0.7 else [one, gateway_world.event(unit="CG-AC084-B0018")]
 
 
-def _changed(choose: random.Random, content: object) -> object:
-    """Somewhere in it something else stands."""
-    if isinstance(content, dict) and content and choose.random() < 0.85:
-        name = choose.choice(list(content))
-        action = choose.random()
+def _mutate(rng: random.Random, content: object) -> object:
+    """Replace, remove, rename or insert something at a random place."""
+    if isinstance(content, dict) and content and rng.random() < 0.85:
+        name = rng.choice(list(content))
+        action = rng.random()
         if action < 0.15:
             return {key: value for key, value in content.items() if key != name}
         if action < 0.25:
-            return content | {choose.choice([*WORDS, name + "/x", "x/" + name]): content[name]}
-        return content | {name: _changed(choose, content[name])}
-    if isinstance(content, list) and content and choose.random() < 0.85:
-        place = choose.randrange(len(content))
+            return content | {rng.choice([*WORDS, name + "/x", "x/" + name]): content[name]}
+        return content | {name: _mutate(rng, content[name])}
+    if isinstance(content, list) and content and rng.random() < 0.85:
+        place = rng.randrange(len(content))
         return [
             *content[:place],
-            _changed(choose, content[place]),
-            *content[place:] * choose.randrange(2),
+            _mutate(rng, content[place]),
+            *content[place:] * rng.randrange(2),
         ]
-    if isinstance(content, str) and choose.random() < 0.4:
-        place = choose.randrange(len(content) + 1)
-        return content[:place] + choose.choice(WORDS) + content[place:]
-    if choose.random() < 0.1:
+    if isinstance(content, str) and rng.random() < 0.4:
+        place = rng.randrange(len(content) + 1)
+        return content[:place] + rng.choice(WORDS) + content[place:]
+    if rng.random() < 0.1:
         deep: object = content
-        for _ in range(choose.randrange(60)):
-            deep = {"a": deep} if choose.random() < 0.5 else [deep]
+        for _ in range(rng.randrange(60)):
+            deep = {"a": deep} if rng.random() < 0.5 else [deep]
         return deep
-    return choose.choice(VALUES)
+    return rng.choice(VALUES)
 
 
 def fuzz(send: Send, bodies: int, seed: int) -> Counter[tuple[str, int]]:
-    """Send so many bodies.
+    """Send random bodies.
 
     Returns:
         (tool, status) → how often.
     """
-    choose, found = random.Random(seed), Counter[tuple[str, int]]()
+    rng, counts = random.Random(seed), Counter[tuple[str, int]]()
     tools = [*SAMPLES, "events"]
     for number in range(bodies):
         tool = tools[number % len(tools)]
-        body = one_body(choose, tool)
+        body = random_body(rng, tool)
         path = "/v1/events" if tool == "events" else f"/v1/hooks/{tool}/{tool}-any"
         status, media_type, answer = send(path, body, headers(tool, body))
-        found[tool, status] += 1
+        counts[tool, status] += 1
         assert status < 500 or status == 503, (tool, status, body[:2_000], answer)
         assert media_type == (
             "application/problem+json" if status >= 400 else "application/json"
         ), (tool, status, media_type, body[:2_000])
         assert isinstance(json.loads(answer), dict)
-    return found
+    return counts
 
 
 def registry() -> Registry:
-    """The one that comes with Pravah, which the samples' units are in."""
+    """Pravah's own registry, which has the units of the samples."""
     return read_registry_files(reference.registry_files())
 
 
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[tuple[int, psutil.Process]]:
-    """`pravah gateway` without Kafka: its port, and the process."""
+    """Run `pravah gateway` without Kafka; gives its port and its process."""
     home = folder / "home"
     with Store(home / "gateway" / FILE) as store:
         store.submit(
-            lambda transaction: transaction.keep_registry(encode_entries(registry()))
+            lambda transaction: transaction.save_registry(encode_entries(registry()))
         ).result()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -272,7 +275,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     seed = secrets.randbelow(10**6) if options.seed is None else options.seed
-    found, failures = Counter[tuple[str, int]](), []
+    counts, failures = Counter[tuple[str, int]](), []
     sizes: list[float] = []
     with (
         tempfile.TemporaryDirectory(prefix="pravah-hooks-") as folder,
@@ -289,7 +292,7 @@ def main() -> int:
 
         def client(number: int) -> None:
             try:
-                found.update(fuzz(send, options.bodies // CLIENTS, seed * CLIENTS + number))
+                counts.update(fuzz(send, options.bodies // CLIENTS, seed * CLIENTS + number))
             except Exception as error:
                 failures.append(f"{type(error).__name__}: {error}"[:5_000])
 
@@ -306,12 +309,19 @@ def main() -> int:
             path.name: path.stat().st_size for path in (Path(folder) / "home" / "gateway").iterdir()
         }
     failures += [line for line in log.splitlines() if "Traceback" in line]
-    table = {f"{tool} {status}": count for (tool, status), count in sorted(found.items())}
-    told = {
-        "seed": seed, "bodies": sum(found.values()), "seconds": round(seconds, 1), "answers": table, "failures": failures, "files": files,
-        "rss_mib_after_a_tenth": round(sizes[len(sizes) // 10]), "rss_mib_most": round(max(sizes)), "rss_mib_at_the_end": round(sizes[-1]),
-    }  # fmt: skip
-    print(json.dumps(told, indent=None if options.json else 2))
+    table = {f"{tool} {status}": count for (tool, status), count in sorted(counts.items())}
+    result = {
+        "seed": seed,
+        "bodies": sum(counts.values()),
+        "seconds": round(seconds, 1),
+        "answers": table,
+        "failures": failures,
+        "files": files,
+        "rss_mib_after_a_tenth": round(sizes[len(sizes) // 10]),
+        "rss_mib_max": round(max(sizes)),
+        "rss_mib_at_the_end": round(sizes[-1]),
+    }
+    print(json.dumps(result, indent=None if options.json else 2))
     return 1 if failures else 0
 
 

@@ -1,9 +1,9 @@
-"""`make chaos`: every case many times with random seeds, and a table.
+"""`make chaos`: runs every case many times with random seeds, and prints a table.
 
-python tests/chaos/run.py [--runs 20] [--case NAME …] [--seed N] [--json]
+python -m tests.chaos.run [--runs 20] [--case NAME …] [--seed N] [--json]
 """
 
-import argparse  # noqa: I001
+import argparse
 import json
 import random
 import secrets
@@ -13,7 +13,6 @@ import time
 import traceback
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-
 
 from rich.console import Console
 from rich.table import Table
@@ -39,9 +38,18 @@ class Row:
 
 
 def run_case(
-    services: Settings, folder: Path, name: str, runs: int, seed: int, tell=lambda _: None
+    services: Settings, folder: Path, name: str, runs: int, seed: int, report=lambda _: None
 ) -> Row:
-    """Run a case so many times in one deployment; after each run everything is compared."""
+    """Run a case a number of times in one deployment; compare everything after each run.
+
+    Args:
+        services: the servers.
+        folder: for logs.
+        name: of the case.
+        runs: how often.
+        seed: of the first run; each further one's is higher by 1.
+        report: called with the row after each run.
+    """
     row = Row(name)
     began = time.monotonic()
     try:
@@ -58,7 +66,8 @@ def run_case(
                 outcome = world.check()
             except Exception as error:
                 row.failures.append(
-                    f"seed {seed + number}: {type(error).__name__}: {error}\n{traceback.format_exc(limit=-3)}\n{world.log_end()}"
+                    f"seed {seed + number}: {type(error).__name__}: {error}\n"
+                    f"{traceback.format_exc(limit=-3)}\n{world.log_end()}"
                 )
                 break
             row.runs += 1
@@ -66,7 +75,7 @@ def run_case(
             row.repeats += outcome.repeats
             row.figures += outcome.figures
             row.differences += len(outcome.differences)
-            tell(row)
+            report(row)
             if outcome.differences:
                 row.failures.append(f"seed {seed + number}: " + "; ".join(outcome.differences[:5]))
                 break
@@ -80,10 +89,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument(
-        "--case", action="append", choices=sorted(CASES), help="only this one; may be repeated"
+        "--case", action="append", choices=sorted(CASES), help="run this case only; may be repeated"
     )
     parser.add_argument(
-        "--seed", type=int, default=None, help="of the first run; each run's is one more"
+        "--seed",
+        type=int,
+        default=None,
+        help="seed of the first run; each further one's is higher by 1",
     )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -124,9 +136,8 @@ def main() -> int:
             title=f"fault suite, seeds from {seed}",
         )
         for row in rows:
-            done = "" if not row.failures else " ✗"
             table.add_row(
-                row.case + done,
+                row.case + (" ✗" if row.failures else ""),
                 *(
                     f"{number:,}"
                     for number in (row.runs, row.events, row.repeats, row.figures, row.differences)

@@ -1,4 +1,7 @@
-"""The fault suite in short: every case once, one after the other in one deployment; after each, everything that was ever sent is compared. `make chaos` is the long form."""
+"""The fault suite in short: every case once, one after the other, in one deployment.
+
+After each case, everything that was ever sent is compared. `make chaos` is the long form.
+"""
 
 import gc
 from collections.abc import Iterator
@@ -10,21 +13,21 @@ from tests.chaos.cases import CASES
 from tests.chaos.world import World
 
 SEED = 42
-# Kafka's client leaves sockets behind when its broker dies while it connects
+# Kafka's client leaks sockets when its broker dies while it connects.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture(autouse=True)
-def _left_behind() -> Iterator[None]:
+def _collect_garbage() -> Iterator[None]:
     yield
-    gc.collect()  # here, where the mark above holds
+    gc.collect()  # sockets are reported here, where `pytestmark` ignores them
 
 
 @pytest.fixture(scope="module")
 def world(services: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = World(services, tmp_path_factory.mktemp("chaos"))
-    yield made
-    made.stop()
+    deployment = World(services, tmp_path_factory.mktemp("chaos"))
+    yield deployment
+    deployment.stop()
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -1,4 +1,7 @@
-"""The gateway held against its own OpenAPI description and against whatever else comes: never a 5xx but 503, no crash. `tests/chaos/hooks.py` is the long form."""
+"""The gateway against its OpenAPI description and random bodies: no 5xx but 503, no crash.
+
+The short form of `tests/chaos/hooks.py`.
+"""
 
 import json
 from collections.abc import Iterator
@@ -11,8 +14,8 @@ from hypothesis import settings as hypothesis_settings
 
 from producers.gateway.app import build
 from producers.gateway.ingest import IngestService
-from producers.gateway.registry import Units
-from producers.gateway.sources import field_sources
+from producers.gateway.registry import UnitChecker
+from producers.gateway.sources import read_field_sources
 from producers.gateway.store import Store
 from producers.mapping.gazetteer import read_aliases
 from producers.mapping.pseudonyms import Pseudonymiser
@@ -25,16 +28,16 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     folder = tmp_path_factory.mktemp("hooks")
-    units = Units(read_aliases(EXAMPLES / "rapidpro"), 24.0)
-    units.take(registry())
+    units = UnitChecker(read_aliases(EXAMPLES / "rapidpro"), 24.0)
+    units.set_registry(registry())
     with Store(folder / "gateway.sqlite") as store:
-        reception = IngestService(
+        ingest = IngestService(
             store,
-            field_sources(sources(folder / "sources")),
+            read_field_sources(sources(folder / "sources")),
             units,
             lambda given: Pseudonymiser([b"a key of a test, long enough"], given),
         )
-        with TestClient(build(reception), raise_server_exceptions=False) as client:
+        with TestClient(build(ingest), raise_server_exceptions=False) as client:
             yield client
 
 
@@ -48,7 +51,7 @@ def test_no_body_breaks_a_hook(client: TestClient) -> None:
     assert {(tool, 422) for tool in tools} <= found.keys()
     assert {
         tool for tool, status in found if status in {200, 202}
-    } == tools  # some are right in spite of all
+    } == tools  # some random bodies are valid
 
 
 schema = schemathesis.openapi.from_dict(build(None).openapi())
@@ -56,7 +59,7 @@ schema = schemathesis.openapi.from_dict(build(None).openapi())
 
 @schema.parametrize()
 @hypothesis_settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
-def test_no_request_of_the_description_breaks_the_service(
+def test_no_request_of_the_openapi_description_breaks_the_gateway(
     case: schemathesis.Case, client: TestClient
 ) -> None:
     tool = (

@@ -1,6 +1,7 @@
-"""What a case of the fault suite works on: a deployment with the small world, random deliveries, workers, and the check of every invariant against the oracle.
+"""A deployment under faults: random deliveries, workers, and a check of every invariant.
 
-Within a case the deployment lives on from run to run: each run adds its own events and its own fault, and after each everything that was ever sent is compared.
+It has the registry of the small world and lives on from run to run: each run adds its own events
+and its own fault. After each run, everything that was ever sent is compared with the oracle.
 """
 
 import json
@@ -22,12 +23,16 @@ from pravah.kafka import client_options
 from pravah.producer import EventProducer
 from pravah.settings import Settings
 from pravah.topics import EVENTS, REJECTED
-from schemas.registry import Registry, registry_from_csv
+from schemas.registry import Registry
+from schemas.registry_readers import registry_from_csv
+from sinks.lag import Lag
 from sinks.recount import durable_cut, recount
 from tests.support import oracle, small_world
 from tests.support.deployment import Deployment, empty, until
 
 PARTITIONS = 3
+
+# Values of records that are no events.
 BROKEN = [
     b"",
     b"hello",
@@ -38,6 +43,8 @@ BROKEN = [
     b"x" * 1_048_577,
     b'{"unit": "CG-AC001"}',
 ]
+
+# Kinds of random events.
 KINDS = [
     "incharge_appointed",
     "committee_formed",
@@ -48,52 +55,61 @@ KINDS = [
 ]
 
 
-def random_event(choose: random.Random, run: int, entities: int = 40) -> dict:
-    """An event of few entities, so that versions meet, on a day on which its unit is open."""
-    key = choose.choice(sorted(small_world.KEYS))
-    unit = choose.choice(small_world.KEYS[key])
-    kind = choose.choice(KINDS)
+def random_event(rng: random.Random, run: int, entities: int = 40) -> dict:
+    """A random event, on a day on which its unit is open.
+
+    Entities and versions are few, so that versions of one entity meet.
+    """
+    key = rng.choice(sorted(small_world.KEYS))
+    unit = rng.choice(small_world.KEYS[key])
+    kind = rng.choice(KINDS)
     first, last = {"CG-AC001-B0004": (0, 40), "CG-AC002-B0005": (25, 60)}.get(unit, (0, 60))
     data = {
         "incharge_appointed": {
             "role": "incharge",
             "person": "a" * 64,
-            "active": choose.random() < 0.8,
+            "active": rng.random() < 0.8,
         },
-        "committee_formed": {"members": choose.randrange(1, 9), "active": choose.random() < 0.8},
+        "committee_formed": {"members": rng.randrange(1, 9), "active": rng.random() < 0.8},
         "messaging_group": {
-            "group_type": choose.choice(["whatsapp", "broadcast"]),
-            "members": choose.randrange(99),
-            "active": choose.random() < 0.8,
+            "group_type": rng.choice(["whatsapp", "broadcast"]),
+            "members": rng.randrange(99),
+            "active": rng.random() < 0.8,
         },
         "social_post": {
-            "platform": choose.choice(["facebook", "twitter"]),
-            "posts": choose.randrange(9),
-            "reach": choose.randrange(99),
+            "platform": rng.choice(["facebook", "twitter"]),
+            "posts": rng.randrange(9),
+            "reach": rng.randrange(99),
         },
-        "membership": {"mode": choose.choice(["manual", "digital"]), "count": choose.randrange(9)},
+        "membership": {"mode": rng.choice(["manual", "digital"]), "count": rng.randrange(9)},
         "tally": {
-            "metric": choose.choice(["volunteers", "doors_visited"]),
-            "value": choose.randrange(99),
+            "metric": rng.choice(["volunteers", "doors_visited"]),
+            "value": rng.randrange(99),
         },
     }[kind]
     return {
-        "event_id": f"{choose.getrandbits(32):08x}-0000-4000-8000-{choose.getrandbits(48):012x}",
-        "entity": f"{key}:{run}:{choose.randrange(entities)}",
-        "version": choose.randrange(1, 6),
-        "op": "retract" if choose.random() < 0.1 else "report",
+        "event_id": f"{rng.getrandbits(32):08x}-0000-4000-8000-{rng.getrandbits(48):012x}",
+        "entity": f"{key}:{run}:{rng.randrange(entities)}",
+        "version": rng.randrange(1, 6),
+        "op": "retract" if rng.random() < 0.1 else "report",
         "unit": unit,
         "kind": kind,
-        "occurred_at": f"{small_world.on(choose.randrange(first, last + 1))}T{choose.choice(['00:00:00', '12:00:00', '23:59:59.999999'])}+05:30",
+        "occurred_at": _random_time(rng, first, last),
         "source": {"tool": "test", "producer": "chaos"},
-        "verification": choose.choice(["unverified", "unverified", "verified", "rejected"]),
+        "verification": rng.choice(["unverified", "unverified", "verified", "rejected"]),
         "data": data,
     }
 
 
+def _random_time(rng: random.Random, first: int, last: int) -> str:
+    """A time on one of the days `first` to `last` of the small world."""
+    day = small_world.on(rng.randrange(first, last + 1))
+    return f"{day}T{rng.choice(['00:00:00', '12:00:00', '23:59:59.999999'])}+05:30"
+
+
 @dataclass
 class Outcome:
-    """What one run came to."""
+    """Counts and differences of one run."""
 
     events: int = 0
     repeats: int = 0
@@ -102,10 +118,11 @@ class Outcome:
 
 
 class World:
-    """One case's deployment."""
+    """A deployment and everything that was sent into it."""
 
+    # Times of `time.monotonic()` at which a server was killed, by any case: a supervisor gives up
+    # when its servers die too often.
     killed_servers: ClassVar[list[float]] = []
-    """When a server was killed, by the monotonic clock and in whichever case: a supervisor gives up when its servers keep dying."""
 
     def __init__(self, services: Settings, folder: Path, **changes: object) -> None:
         empty(services)
@@ -127,33 +144,31 @@ class World:
         self.clickhouse = self.deployment.clickhouse
         self.workers: list = []
         self.run = 0
-        self.choose = random.Random(0)
+        self.rng = random.Random(0)
         self.sent: list[dict] = []
         self.broken = 0
         self.outcome = Outcome()
 
     def begin(self, run: int, seed: int) -> None:
-        self.run, self.choose, self.outcome = run, random.Random(seed), Outcome()
+        self.run, self.rng, self.outcome = run, random.Random(seed), Outcome()
 
-    # --- events -----------------------------------------------------------------------------------------------------------------------------------------
+    # --- events -----------------------------------------------------------------------------------
 
     def deliveries(self, count: int, broken: float = 0.03) -> list[tuple[bytes | None, str]]:
         """Random deliveries: a fifth are repeats."""
         found: list[tuple[bytes | None, str]] = []
         mine: list[dict] = []
         for _ in range(count):
-            draw = self.choose.random()
+            draw = self.rng.random()
             if draw < broken:
-                found.append(
-                    (self.choose.choice(BROKEN), self.choose.choice(sorted(small_world.KEYS)))
-                )
+                found.append((self.rng.choice(BROKEN), self.rng.choice(sorted(small_world.KEYS))))
                 self.broken += 1
                 continue
             if mine and draw < 0.2:
-                event = self.choose.choice(mine)
+                event = self.rng.choice(mine)
                 self.outcome.repeats += 1
             else:
-                event = random_event(self.choose, self.run)
+                event = random_event(self.rng, self.run)
                 mine.append(event)
             self.sent.append(event)
             found.append((json.dumps(event).encode(), oracle.routing_key(event["unit"])))
@@ -165,7 +180,7 @@ class World:
             for value, key in self.deliveries(count, **options):
                 producer.send_raw(value, key)
 
-    # --- workers ----------------------------------------------------------------------------------------------------------------------------------------
+    # --- workers ----------------------------------------------------------------------------------
 
     def start(
         self,
@@ -184,7 +199,7 @@ class World:
         return [worker for worker in self.workers if worker.poll() is None]
 
     def ensure(self, count: int = 1) -> list:
-        """At least so many workers."""
+        """Start workers until this many run."""
         while len(self.alive()) < count:
             self.start()
         return self.alive()
@@ -192,17 +207,11 @@ class World:
     def log_end(self) -> str:
         return last_lines(self.workers[-1].log, 12) if self.workers else "(no worker)"
 
-    def said(self, text: str) -> bool:
-        return any(
-            text in worker.log.read_text(encoding="utf-8", errors="replace")
-            for worker in self.alive()
-        )
-
     def durable(self) -> int:
         return self.deployment.durable()
 
     def wait_for(self, records: int) -> None:
-        """Until so many records of the log are durable."""
+        """Wait until this many records of the log are durable."""
         until(lambda: self.durable() >= records, "the workers get on", 90)
 
     def server(self, name: str):
@@ -211,7 +220,7 @@ class World:
         )
 
     def drain(self) -> None:
-        """With the workers that are left, or one new one, until all is rolled up."""
+        """Wait until everything is rolled up; start a worker if none runs."""
         deadline = time.monotonic() + 120
         while self.behind():
             self.ensure()
@@ -221,8 +230,6 @@ class World:
             time.sleep(0.05)
 
     def behind(self) -> int:
-        from sinks.lag import Lag
-
         with Lag(self.settings.kafka, self.clickhouse) as lag:
             return lag.position().behind
 
@@ -232,10 +239,10 @@ class World:
             worker.wait()
         self.clickhouse.disconnect()
 
-    # --- invariants -------------------------------------------------------------------------------------------------------------------------------------
+    # --- invariants -------------------------------------------------------------------------------
 
     def check(self) -> Outcome:
-        """Every invariant, for everything that was ever sent into this deployment."""
+        """Check every invariant, for everything that was ever sent."""
         found, expected = self.deployment.rollups(), oracle.figures(self.sent, self.hierarchy)
         self.outcome.figures = len(expected.keys() | found.keys())
         wrong = [
@@ -255,7 +262,7 @@ class World:
             self.clickhouse.execute("SELECT count() FROM events")[0][0],
             len(versions),
         )
-        self._expect(wrong, "records set aside", len(self._rejected()), self.broken)
+        self._expect(wrong, "records rejected", len(self._rejected()), self.broken)
         boundaries: dict[int, set[int]] = {}
         for partition, chunk, offset, closed in self.clickhouse.execute(
             "SELECT partition, chunk, next_offset, closed FROM chunks FINAL"
@@ -288,7 +295,7 @@ class World:
         }
 
     def _rejected(self) -> set[tuple[bytes, bytes]]:
-        """Where the records of `activity.rejected` came from, each once."""
+        """The (partition, offset) in `activity.events` of the records in `activity.rejected`."""
         consumer = KafkaConsumer(
             **client_options(self.settings.kafka),
             group_id=None,

@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from api.app import build
-from api.clickhouse import BrokenAnswerError, Reader
+from api.clickhouse import BrokenStreamError, Reader
 from cli.main import app
 from operations.bootstrap import prepare
 from operations.worker_processes import start_worker, stop_worker
@@ -599,7 +599,7 @@ def test_a_database_that_fails_midway_breaks_the_answer_off(deployment: Deployme
             async for piece in reader.stream(query, {}, "JSONEachRow"):
                 size += len(piece)
                 assert b"__exception__" not in piece
-        except BrokenAnswerError:
+        except BrokenStreamError:
             return size
         finally:
             await reader.close()

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from pravah.producer import EventProducer
-from schemas.back_check import COLUMNS, SheetError, outcomes_from_csv, wilson
+from schemas.back_check import COLUMNS, SheetError, outcomes_from_csv, wilson_interval
 from tests.support import small_world
 from tests.support.deployment import Deployment
 from tests.support.folding import fold
@@ -204,7 +204,7 @@ def test_outcomes_change_the_figures_and_the_share_that_held_is_told(
     assert deployment.rollups()[day, "state", "CG", "members_manual"] == (17 * 10 + 4, 60)
     result = json.loads(run.invoke(app, ["backcheck", "result", "june", "--json"]).output)
     assert (result["verified"], result["checked"]) == (6, 8)
-    assert (result["low"], result["high"]) == pytest.approx(wilson(6, 8))
+    assert (result["low"], result["high"]) == pytest.approx(wilson_interval(6, 8))
     (part,) = result["parts"]
     assert (part["stratum"], part["drawn"], part["waiting"], part["gone"]) == ("CG", 10, 2, 0)
     assert "75.0 % (40.9 to 92.9 %)" in run.invoke(app, ["backcheck", "result", "june"]).output
@@ -233,8 +233,8 @@ def test_a_sheet_with_mistakes_tells_them_all() -> None:
 @given(trials=st.integers(1, 10_000), share=st.floats(0, 1))
 def test_an_interval_holds_its_share_and_narrows(trials: int, share: float) -> None:
     successes = round(share * trials)
-    low, high = wilson(successes, trials)
+    low, high = wilson_interval(successes, trials)
     assert 0 <= low <= successes / trials <= high <= 1
-    wider = wilson(successes * 2, trials * 2)
+    wider = wilson_interval(successes * 2, trials * 2)
     assert wider[1] - wider[0] < high - low
-    assert wilson(0, 0) == (0, 1)
+    assert wilson_interval(0, 0) == (0, 1)

@@ -86,17 +86,17 @@ def test_a_deployment_that_rolls_up_is_well(deployment: Deployment) -> None:
     deployment.wait_until_rolled_up()
     checks = examined(deployment.settings)
     assert not [check for check in wrong(checks) if check.name != "disk"]
-    told = {check.name: check.found for check in checks if check.area == "Kafka"}
-    assert told["keys"] == "the newest 50 events lie where their units' keys belong"
-    assert told["workers"] == "1 run; 0 records wait"
+    result = {check.name: check.found for check in checks if check.area == "Kafka"}
+    assert result["keys"] == "the newest 50 events lie where their units' keys belong"
+    assert result["workers"] == "1 run; 0 records wait"
 
 
-def test_without_a_worker_what_waits_is_told(deployment: Deployment) -> None:
+def test_without_a_worker_what_waits_is_reported(deployment: Deployment) -> None:
     with EventProducer(deployment.settings.kafka) as producer:
         producer.send(event(1))
-    [told] = [check for check in examined(deployment.settings) if check.name == "workers"]
-    assert (told.verdict, told.remedy[:15]) == ("warning", "`pravah worker`")
-    assert "1 records wait" in told.found
+    [result] = [check for check in examined(deployment.settings) if check.name == "workers"]
+    assert (result.verdict, result.remedy[:15]) == ("warning", "`pravah worker`")
+    assert "1 records wait" in result.found
 
 
 @pytest.mark.parametrize(
@@ -112,19 +112,19 @@ def test_a_wrong_setting_of_the_topic_is_the_one_failure_and_its_remedy_corrects
 ) -> None:
     set_config(deployment, EVENTS, setting)
     until(lambda: failures(examined(deployment.settings)), "the broker tells the new setting", 20)
-    [told] = failures(examined(deployment.settings))
-    assert (told.area, told.name) == ("Kafka", name)
-    follow(told.remedy)
+    [result] = failures(examined(deployment.settings))
+    assert (result.area, result.name) == ("Kafka", name)
+    follow(result.remedy)
     until(lambda: not failures(examined(deployment.settings)), "the remedy helps", 20)
 
 
 def test_other_partitions_than_were_counted_are_the_one_failure(deployment: Deployment) -> None:
     administer(deployment, lambda admin: admin.create_partitions({EVENTS: 13}))
     until(lambda: failures(examined(deployment.settings)), "the broker tells the new partition", 20)
-    [told] = failures(examined(deployment.settings))
-    assert told.name == "partitions"
-    assert "13 partitions, the figures were counted from 12" in told.found
-    assert "pravah rebuild log" in told.remedy
+    [result] = failures(examined(deployment.settings))
+    assert result.name == "partitions"
+    assert "13 partitions, the figures were counted from 12" in result.found
+    assert "pravah rebuild log" in result.remedy
 
 
 def test_a_registry_in_the_topic_that_is_not_the_one_in_force_is_the_one_failure(
@@ -135,36 +135,36 @@ def test_a_registry_in_the_topic_that_is_not_the_one_in_force_is_the_one_failure
         deployment.settings.kafka,
         Registry(unit for code, unit in units.items() if code != "CG-AC002-B0005"),
     )
-    [told] = failures(examined(deployment.settings))
-    assert (told.area, told.name) == ("registry", "in force")
-    assert "pravah units load" in told.remedy
+    [result] = failures(examined(deployment.settings))
+    assert (result.area, result.name) == ("registry", "in force")
+    assert "pravah units load" in result.remedy
     publish_registry(deployment.settings.kafka, small_world.registry())
     assert not failures(examined(deployment.settings))
 
 
-def test_a_topic_that_holds_no_registry_is_told_with_the_entry_that_is_wrong(
+def test_a_topic_that_holds_no_registry_is_reported_with_the_entry_that_is_wrong(
     deployment: Deployment,
 ) -> None:
     with EventProducer(deployment.settings.kafka, topic=UNITS) as producer:
         producer.send_raw(None, "CG-D-A")  # what lies below it now has no parent
-    [told] = failures(examined(deployment.settings))
-    assert told.name == "topic units"
-    assert "CG-D-A" in told.found
+    [result] = failures(examined(deployment.settings))
+    assert result.name == "topic units"
+    assert "CG-D-A" in result.found
 
 
 def test_a_clickhouse_out_of_reach_is_the_one_failure(deployment: Deployment) -> None:
     away = deployment.settings.clickhouse.model_copy(update={"native_port": 1})
     checks = examined(deployment.settings.model_copy(update={"clickhouse": away}))
-    [told] = failures(checks)
-    assert (told.area, told.name) == ("ClickHouse", "answers")
-    assert "pravah up" in told.remedy
+    [result] = failures(checks)
+    assert (result.area, result.name) == ("ClickHouse", "answers")
+    assert "pravah up" in result.remedy
     assert [check.verdict for check in checks if check.name in {"append time", "topic units"}] == [
         "ok",
         "ok",
     ], "Kafka is looked at all the same"
 
 
-def test_a_reader_that_may_write_and_one_that_does_not_get_in_are_told(
+def test_a_reader_that_may_write_and_one_that_does_not_get_in_are_reported(
     deployment: Deployment,
 ) -> None:
     users = deployment.settings.clickhouse.users
@@ -172,13 +172,13 @@ def test_a_reader_that_may_write_and_one_that_does_not_get_in_are_told(
     wrong_users = deployment.settings.clickhouse.model_copy(
         update={"users": {**users, "grafana": users["writer"], "aicc": stranger}}
     )
-    told = failures(examined(deployment.settings.model_copy(update={"clickhouse": wrong_users})))
-    assert [check.name for check in told] == ["accounts", "accounts"]
-    assert told[0].found.startswith(
+    result = failures(examined(deployment.settings.model_copy(update={"clickhouse": wrong_users})))
+    assert [check.name for check in result] == ["accounts", "accounts"]
+    assert result[0].found.startswith(
         "grafana may INSERT, ALTER, TRUNCATE, DROP TABLE, CREATE TABLE on pravah"
     )
-    assert told[1].found.startswith("aicc does not get in")
-    assert "not-the-password" not in repr(told)
+    assert result[1].found.startswith("aicc does not get in")
+    assert "not-the-password" not in repr(result)
 
 
 def test_records_deleted_before_they_were_counted_are_a_failure(
@@ -194,9 +194,9 @@ def test_records_deleted_before_they_were_counted_are_a_failure(
     worker.wait()
     assert not failures(examined(deployment.settings))
     administer(deployment, lambda admin: admin.delete_records({TopicPartition(EVENTS, HOME): 43}))
-    [told] = failures(examined(deployment.settings))
-    assert told.name == "log and figures"
-    assert told.found.startswith(
+    [result] = failures(examined(deployment.settings))
+    assert result.name == "log and figures"
+    assert result.found.startswith(
         f"3 records were deleted before they were counted for good, in partition {HOME}:"
     )
 
@@ -207,10 +207,10 @@ def test_events_under_a_wrong_key_are_a_warning_with_an_example(deployment: Depl
         producer.send_raw(json.dumps(event(2)).encode(), "CG-AC002")
     checks = examined(deployment.settings)
     assert not failures(checks)
-    [told] = [check for check in checks if check.name == "keys"]
-    assert told.verdict == "warning"
-    assert told.found.startswith("1 of the newest 2 events")
-    assert f"unit {UNIT}, key 'CG-AC002'; expected 'CG-AC001'" in told.found
+    [result] = [check for check in checks if check.name == "keys"]
+    assert result.verdict == "warning"
+    assert result.found.startswith("1 of the newest 2 events")
+    assert f"unit {UNIT}, key 'CG-AC002'; expected 'CG-AC001'" in result.found
 
 
 def test_what_the_tables_show_of_chunks_repairs_and_parts_is_judged(deployment: Deployment) -> None:
@@ -243,9 +243,9 @@ def test_what_the_tables_show_of_chunks_repairs_and_parts_is_judged(deployment: 
         "'units', 'moved', 'test', now64(3), 0, now64(6) - 7200"
     )
     clickhouse.execute(repair)
-    told = {check.name: check for check in failures(examined(deployment.settings))}
-    assert {"log and figures", "chunks", "repairs"} == told.keys()
-    assert "repair 7 (units: moved) was begun 7,20" in told["repairs"].found
+    result = {check.name: check for check in failures(examined(deployment.settings))}
+    assert {"log and figures", "chunks", "repairs"} == result.keys()
+    assert "repair 7 (units: moved) was begun 7,20" in result["repairs"].found
     clickhouse.execute("INSERT INTO reconciliations (different, repair) VALUES", [(0, 0)])
     assert "repairs" not in {check.name for check in failures(examined(deployment.settings))}, (
         "figures that were proved since hold no half of a repair"
@@ -263,14 +263,14 @@ def test_an_older_schema_is_the_one_failure_and_tables_are_not_read(deployment: 
     with connect(deployment.settings.clickhouse, "writer", database="default") as client:
         list(migrate(client, Schema("pravah"), to=3))
     checks = examined(deployment.settings)
-    [told] = failures(checks)
-    assert (told.name, told.remedy) == ("schema", "`pravah up`")
+    [result] = failures(checks)
+    assert (result.name, result.remedy) == ("schema", "`pravah up`")
     assert next(check for check in checks if check.name == "chunks").found.startswith(
         "not checked: the schema"
     )
 
 
-# --- the command ----------------------------------------------------------------------------------------------------------------------------------------
+# --- the command
 
 
 @pytest.fixture

@@ -284,7 +284,7 @@ def test_a_record_needs_a_key_or_a_value(services: Settings, topic: Topic) -> No
 
 
 def test_no_kafka_is_one_clear_error(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.CRITICAL, logger="kafka")  # kept log records would keep its sockets
+    caplog.set_level(logging.CRITICAL, logger="kafka")  # stored log records hold its sockets
     with pytest.raises(ProducerError, match=r"no Kafka answers at 127\.0\.0\.1:1 .*pravah up"):
         EventProducer(KafkaSettings(bootstrap_servers="127.0.0.1:1"), connect_seconds=0.5)
     with warnings.catch_warnings():
@@ -307,12 +307,12 @@ def test_a_registry_is_published_once_and_then_only_its_changes(
     assert publish_registry(services.kafka, registry, topic=compacted.name) == len(registry)
     assert publish_registry(services.kafka, registry, topic=compacted.name) == 0
     renamed = registry.units["CG-AC001"]._replace(name_en="Renamed")
-    kept = {
+    remaining = {
         code: unit
         for code, unit in registry.units.items()
         if code not in {"CG-AC002", "CG-AC002-B0005"}
     }
-    changed = Registry({**kept, "CG-AC001": renamed}.values())
+    changed = Registry({**remaining, "CG-AC001": renamed}.values())
     assert publish_registry(services.kafka, changed, topic=compacted.name) == 3
     written = [(key, value is None) for _, key, value in compacted.records()[len(registry) :]]
     assert written == [(b"CG-AC001", False), (b"CG-AC002", True), (b"CG-AC002-B0005", True)]

@@ -1,4 +1,7 @@
-"""The claim "exact", on real parts and real units: `rollups` equals the oracle, which reads what was produced and no table, for every level, metric and day."""
+"""Exactness on real servers and real units: `rollups` equals the oracle.
+
+The oracle reads the events that were produced, and no table. It covers every level, metric and day.
+"""
 
 import json
 import os
@@ -30,7 +33,10 @@ def hierarchy() -> oracle.Hierarchy:
 
 
 def campaign(registry: Registry, events: int, seed: int) -> list[Delivery]:
-    """Over the days in September 2022 on which five districts were made, with the shares of trouble that the field has."""
+    """A campaign over the days of September 2022 on which five districts were created.
+
+    Repeats, corrections, retractions and broken deliveries have the shares of the field.
+    """
     options = SimulationOptions(
         seed=seed,
         first=date(2022, 8, 20),
@@ -151,7 +157,11 @@ def test_a_worker_killed_in_mid_stream_and_a_clickhouse_that_stops_change_nothin
         for one in produced(deliveries)
     }
     assert deployment.clickhouse.execute("SELECT count() FROM events") == [(len(versions),)]
-    rejected = "SELECT sum(rejected) FROM (SELECT argMax(rejected, updated_at) AS rejected FROM chunks GROUP BY partition, chunk)"
+    rejected = """
+        SELECT sum(rejected) FROM (
+            SELECT argMax(rejected, updated_at) AS rejected FROM chunks GROUP BY partition, chunk
+        )
+    """
     assert deployment.clickhouse.execute(rejected) == [(broken,)], (
         "nothing but what is broken is rejected"
     )
@@ -171,7 +181,7 @@ def event(unit: str, day: str, number: int) -> dict:
 def test_units_count_where_they_belong_on_that_day(
     deploy: Callable[..., Deployment], chhattisgarh: Registry
 ) -> None:
-    """Booths of AC 84 lie in three districts; AC 43 changed district and division in September 2022."""
+    """AC 84 has booths in three districts; AC 43 changed district and division in 2022."""
     by_district: dict[str, str] = {}
     day = chhattisgarh_day("2022-03-15")
     for code in chhattisgarh.units:

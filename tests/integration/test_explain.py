@@ -1,4 +1,4 @@
-"""Every figure can be explained: its origins and its events come to it, and what does not count has its reason."""
+"""Every figure is explained: its origins and events add up to it; others have a reason."""
 
 import json
 import random
@@ -38,8 +38,8 @@ def test_every_figure_is_the_sum_of_its_origins_and_of_its_events(deployment: De
 
 
 @pytest.fixture
-def told(deployment: Deployment) -> Deployment:
-    """A corrected post, a retracted group, a rejected one, a group of a booth that moves on day 30, and a repair."""
+def world(deployment: Deployment) -> Deployment:
+    """A corrected post, a retracted and a rejected group, a booth that moves, and a repair."""
     moving = "CG-AC001-B0002"
     with EventProducer(deployment.settings.kafka) as producer:
         for event in (
@@ -80,8 +80,8 @@ def explained(deployment: Deployment, unit: str, metric: str, day: int) -> dict:
     return json.loads(done.stdout)
 
 
-def test_a_correction_counts_instead_of_what_it_corrects(told: Deployment) -> None:
-    found = explained(told, "CG-D-A", "posts_facebook", 3)
+def test_a_correction_counts_instead_of_what_it_corrects(world: Deployment) -> None:
+    found = explained(world, "CG-D-A", "posts_facebook", 3)
     assert (
         found["value"],
         [(one["entity"], one["version"], one["value"]) for one in found["counted"]],
@@ -91,10 +91,10 @@ def test_a_correction_counts_instead_of_what_it_corrects(told: Deployment) -> No
     assert reasons["moved", 1] == f"replaced by version 2, which is about {small_world.on(4)}"
 
 
-def test_a_stock_follows_its_booth_and_says_why_others_do_not_count(told: Deployment) -> None:
+def test_a_stock_follows_its_booth_and_says_why_others_do_not_count(world: Deployment) -> None:
     before, after = (
-        explained(told, "CG-D-A", "whatsapp_group_members", 29),
-        explained(told, "CG-D-A", "whatsapp_group_members", 30),
+        explained(world, "CG-D-A", "whatsapp_group_members", 29),
+        explained(world, "CG-D-A", "whatsapp_group_members", 30),
     )
     assert (before["value"], before["verified_value"], before["figure_of"]) == (
         55,
@@ -107,13 +107,13 @@ def test_a_stock_follows_its_booth_and_says_why_others_do_not_count(told: Deploy
         for one in after["not_counted"]
         if (one["entity"], one["version"]) == ("staying", 2)
     )
-    assert explained(told, "CG-D-D", "whatsapp_group_members", 30)["value"] == 55
+    assert explained(world, "CG-D-D", "whatsapp_group_members", 30)["value"] == 55
     reasons = {(one["entity"], one["version"]): one["reason"] for one in before["not_counted"]}
     assert "retracted, by version 2" in reasons["retracted", 1]
     assert "rejected when it was verified" in reasons["rejected", 1]
     assert "later observation of version 2" in reasons["staying", 1]
     text = pravah(
-        told,
+        world,
         "explain",
         "--unit",
         "CG-D-A",
@@ -126,12 +126,12 @@ def test_a_stock_follows_its_booth_and_says_why_others_do_not_count(told: Deploy
     assert f"unchanged since {small_world.on(12)}" in text
 
 
-def test_what_was_not_reported_is_not_zero(told: Deployment) -> None:
-    assert explained(told, "CG-D-C", "posts_facebook", 3)["value"] is None
+def test_what_was_not_reported_is_not_zero(world: Deployment) -> None:
+    assert explained(world, "CG-D-C", "posts_facebook", 3)["value"] is None
     assert (
         "not reported"
         in pravah(
-            told,
+            world,
             "explain",
             "--unit",
             "CG-D-C",
@@ -143,7 +143,7 @@ def test_what_was_not_reported_is_not_zero(told: Deployment) -> None:
     )
 
 
-def test_a_repair_is_an_origin_and_a_figure_that_does_not_add_up_says_so(told: Deployment) -> None:
+def test_a_repair_is_an_origin_and_a_figure_that_does_not_add_up_says_so(world: Deployment) -> None:
     row = (
         "district",
         "posts_facebook",
@@ -156,17 +156,19 @@ def test_a_repair_is_an_origin_and_a_figure_that_does_not_add_up_says_so(told: D
         0,
         1,
     )
-    told.clickhouse.execute(
-        "INSERT INTO journal (level, metric, unit, day, partition, chunk, value, verified_value, reports, version) VALUES",
+    world.clickhouse.execute(
+        "INSERT INTO journal (level, metric, unit, day, partition, chunk, value, verified_value, "
+        "reports, version) VALUES",
         [row],
     )
     repair = (99, "reconcile", "a test", "someone", datetime.now(UTC), "", 1, 1)
-    told.clickhouse.execute(
-        "INSERT INTO repairs (repair, kind, reason, author, at, registry, entries, complete) VALUES",
+    world.clickhouse.execute(
+        "INSERT INTO repairs (repair, kind, reason, author, at, registry, entries, complete) "
+        "VALUES",
         [repair],
     )
     done = pravah(
-        told,
+        world,
         "explain",
         "--unit",
         "CG-D-A",
@@ -178,7 +180,7 @@ def test_a_repair_is_an_origin_and_a_figure_that_does_not_add_up_says_so(told: D
     assert done.returncode == 1
     assert "repair" in done.stdout
     assert "a test" in done.stdout
-    assert "the figure is 11, its origins come to 11, its events to 4" in done.stdout
+    assert "the figure is 11, its origins add up to 11, its events to 4" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from datetime import date, datetime, time, timedelta
 
 import pytest
 
-from schemas.registry import Registry, registry_from_csv
+from schemas.registry import Registry
+from schemas.registry_readers import registry_from_csv
 from sinks.forecast import forecasts
 from tests.support import oracle, small_world
 from tests.support.deployment import Deployment

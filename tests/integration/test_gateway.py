@@ -1,4 +1,4 @@
-"""The gateway over HTTP: who may send what, what is answered, what is kept, and that 2xx means on the disk."""
+"""The gateway over HTTP: authentication, limits, responses, the archive, and durable 2xx."""
 
 import base64
 import hashlib
@@ -21,10 +21,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from producers.gateway.limits import is_deeper
-from producers.gateway.sources import GLIFIC_DUMMY_SECRET, FieldSourcesError, field_sources
-from producers.gateway.status import status
-from producers.gateway.store import Store, Transaction
+from producers.gateway.sources import GLIFIC_DUMMY_SECRET, FieldSourcesError, read_field_sources
+from producers.gateway.status import read_status
+from producers.gateway.store import Store
 from producers.gateway.telemetry import CATALOGUE
+from producers.gateway.transaction import Transaction
 from producers.outbox import Bounds
 from tests.support.deployment import Deployment
 from tests.support.gateway_world import (
@@ -59,10 +60,10 @@ def hook(world: World, body: object, name: str = "kobo-all", secret: str = SECRE
     return post(world, body, {"X-Secret": secret}, f"/v1/hooks/kobo/{name}")
 
 
-# --- answers ----------------------------------------------------------------------------------------------------------------------------------------------
+# --- responses
 
 
-def test_a_new_event_is_taken_and_a_known_one_is_known_whatever_else_it_says(world: World) -> None:
+def test_a_new_event_is_accepted_and_a_known_id_is_repeated_whatever_the_body(world: World) -> None:
     one = event()
     assert [
         post(world, one).status_code,
@@ -72,17 +73,21 @@ def test_a_new_event_is_taken_and_a_known_one_is_known_whatever_else_it_says(wor
     assert world.sent() == [one]
 
 
-def test_of_an_array_each_event_stands_for_itself_and_the_answer_tells_of_each(
+def test_each_event_of_an_array_is_accepted_or_refused_on_its_own(
     world: World,
 ) -> None:
     good, other = event(), event()
     answer = post(world, [good, event(unit="CG-AC009-B0001"), good, {"unit": "CG"}, other])
     assert answer.status_code == 207
-    told = answer.json()
-    assert [(item["outcome"], item.get("reason")) for item in told["items"]] == [
-        ("accepted", None), ("refused", "unknown_unit"), ("repeated", None), ("refused", "invalid"), ("accepted", None),
-    ]  # fmt: skip
-    assert (told["accepted"], told["repeated"], told["refused"]) == (2, 1, 2)
+    content = answer.json()
+    assert [(item["outcome"], item.get("reason")) for item in content["items"]] == [
+        ("accepted", None),
+        ("refused", "unknown_unit"),
+        ("repeated", None),
+        ("refused", "invalid"),
+        ("accepted", None),
+    ]
+    assert (content["accepted"], content["repeated"], content["refused"]) == (2, 1, 2)
     assert world.sent() == [good, other]
     assert [post(world, [good, other]).status_code, post(world, []).status_code] == [200, 200]
     assert post(world, [{}, {}]).status_code == 422
@@ -107,7 +112,7 @@ def test_of_an_array_each_event_stands_for_itself_and_the_answer_tells_of_each(
         (orjson.dumps([event()] * 1_001), "too_many"),
     ],
 )
-def test_what_is_no_event_is_refused_with_the_reason_and_kept_to_be_mended(
+def test_an_invalid_event_is_refused_with_the_reason_and_archived(
     world: World, body: bytes, reason: str
 ) -> None:
     for _ in range(2):
@@ -117,17 +122,27 @@ def test_what_is_no_event_is_refused_with_the_reason_and_kept_to_be_mended(
             "application/problem+json",
             reason,
         )
-    assert world.kept() == [("script", "events", "refused", reason, 2)]
+    assert world.archived() == [("script", "events", "refused", reason, 2)]
     assert world.counts()["script", "refused", reason] == 2
     assert world.sent() == []
 
 
-def test_nothing_personal_is_in_an_answer_that_refuses_nor_in_what_is_listed(world: World) -> None:
+def test_refusals_and_the_archive_list_have_no_personal_data(world: World) -> None:
     number, name = "9826012345", "Ramkumar"
     bodies = [
-        event(unit=name), event(kind=name), event(reporter=number), event(verification=name), event(**{number: 1}), event(occurred_at=number),
-        event(evidence=name), event(kind="incharge_appointed", data={"role": name, "person": number}), event(entity=name * 100), event(source=name), name, [name],
-    ]  # fmt: skip
+        event(unit=name),
+        event(kind=name),
+        event(reporter=number),
+        event(verification=name),
+        event(**{number: 1}),
+        event(occurred_at=number),
+        event(evidence=name),
+        event(kind="incharge_appointed", data={"role": name, "person": number}),
+        event(entity=name * 100),
+        event(source=name),
+        name,
+        [name],
+    ]
     for body in bodies:
         answer = post(world, body)
         assert answer.status_code == 422, body
@@ -143,13 +158,13 @@ def test_nothing_personal_is_in_an_answer_that_refuses_nor_in_what_is_listed(wor
         assert answer.status_code == 422, body
         assert name not in answer.text
         assert number not in answer.text
-    with world.reception.store.reading() as connection:
+    with world.ingest.store.open_read_only() as connection:
         details = " ".join(row[0] for row in connection.execute("SELECT detail FROM archive"))
     assert name not in details
     assert number not in details
 
 
-def test_every_hook_answers_with_an_object_new_or_known(world: World) -> None:
+def test_a_hook_answers_with_counts_of_new_and_known_submissions(world: World) -> None:
     for expected in (
         {"accepted": 1, "repeated": 0, "events": 1},
         {"accepted": 0, "repeated": 1, "events": 0},
@@ -162,11 +177,11 @@ def test_every_hook_answers_with_an_object_new_or_known(world: World) -> None:
         "CG-AC001-B0001",
         {"platform": "facebook", "posts": 3},
     )
-    assert [row[:3] for row in world.kept()] == [("kobo-all", "hook", "accepted")]
+    assert [row[:3] for row in world.archived()] == [("kobo-all", "hook", "accepted")]
 
 
 @pytest.mark.parametrize("changed", ["2099-01-01T00:00:00", "9999-12-31T23:59:59"])
-def test_a_change_in_the_future_is_refused_since_all_later_ones_would_look_old(
+def test_a_change_in_the_future_is_refused_as_later_changes_would_look_old(
     world: World, changed: str
 ) -> None:
     answer = hook(world, kobo(1, changed=changed))
@@ -174,17 +189,17 @@ def test_a_change_in_the_future_is_refused_since_all_later_ones_would_look_old(
     assert hook(world, kobo(1)).json()["accepted"] == 1
 
 
-def test_a_source_or_path_that_is_not_there_is_404(world: World) -> None:
+def test_an_unknown_source_or_path_is_404(world: World) -> None:
     assert post(world, {}, {"X-Secret": SECRET}, "/v1/hooks/kobo/none").status_code == 404
     assert post(world, {}, {"X-Secret": SECRET}, "/v1/hooks/odk/kobo-all").status_code == 404
     assert post(world, {}, {"X-Secret": SECRET}, "/v1/hooks/excel/kobo-all").status_code == 404
     assert world.client.get("/nothing").headers["content-type"] == "application/problem+json"
 
 
-# --- who sends ----------------------------------------------------------------------------------------------------------------------------------------------
+# --- authentication
 
 
-def test_without_a_secret_of_the_source_nothing_is_read_kept_or_sent_but_counted(
+def test_a_request_without_the_secret_is_counted_and_nothing_is_stored(
     world: World,
 ) -> None:
     wrong = [
@@ -205,14 +220,14 @@ def test_without_a_secret_of_the_source_nothing_is_read_kept_or_sent_but_counted
         assert SECRET not in answer.text
     for secret in ("", "wrong", SECRET + "x", SECRET[:-1]):
         assert hook(world, kobo(1), secret=secret).status_code == 401
-    assert world.sent() == world.kept() == []
+    assert world.sent() == world.archived() == []
     assert world.counts() == {
         ("script", "refused", "sender"): 5,
         ("kobo-all", "refused", "sender"): 4,
     }
 
 
-def test_each_of_several_secrets_opens_so_that_one_can_follow_another(world: World) -> None:
+def test_each_of_several_secrets_is_accepted(world: World) -> None:
     assert hook(world, kobo(1), secret=OTHER).status_code == 200
     assert post(world, event(), {"Authorization": f"bearer {OTHER}"}).status_code == 202
     assert post(world, {}, BASIC, "/v1/hooks/odk/odk-all").status_code == 422
@@ -221,7 +236,7 @@ def test_each_of_several_secrets_opens_so_that_one_can_follow_another(world: Wor
     assert post(world, {}, {"Authorization": "Basic ?"}, "/v1/hooks/odk/odk-all").status_code == 401
 
 
-def signed(
+def sign(
     body: bytes, secret: str = SECRET, at: float | None = None, over: bytes | None = None
 ) -> dict[str, str]:
     stamp = str(int(time.time() if at is None else at))
@@ -231,30 +246,30 @@ def signed(
     return {"X-Glific-Signature": f"t={stamp},v1={digest}"}
 
 
-def test_a_signature_is_that_of_the_raw_body_and_not_older_than_the_window(world: World) -> None:
+def test_a_signature_covers_the_raw_body_and_expires_after_the_window(world: World) -> None:
     body, path, now = b'{ "no": "submission" }', "/v1/hooks/glific/glific-all", time.time()
     assert (
-        post(world, body, signed(body), path).status_code == 422
-    )  # it is from the source, but no submission
-    assert post(world, body, signed(body, OTHER, now - 290), path).status_code == 422
+        post(world, body, sign(body), path).status_code == 422
+    )  # authenticated, but not a submission
+    assert post(world, body, sign(body, OTHER, now - 290), path).status_code == 422
     assert (
         post(
             world,
             body,
             {
-                "X-Glific-Signature": signed(body, "wrong")["X-Glific-Signature"]
+                "X-Glific-Signature": sign(body, "wrong")["X-Glific-Signature"]
                 + ","
-                + signed(body)["X-Glific-Signature"][13:]
+                + sign(body)["X-Glific-Signature"][13:]
             },
             path,
         ).status_code
         == 422
     )
     wrong = [
-        signed(body, "wrong"),
-        signed(body, at=now - 310),
-        signed(body, at=now + 310),
-        signed(body, over=b"{}"),
+        sign(body, "wrong"),
+        sign(body, at=now - 310),
+        sign(body, at=now + 310),
+        sign(body, over=b"{}"),
         {},
         {"X-Glific-Signature": "t=1,v1="},
     ]
@@ -275,14 +290,14 @@ def test_a_signature_is_that_of_the_raw_body_and_not_older_than_the_window(world
             ).status_code
             == 401
         ), headers
-    answer = post(world, body, signed(body, GLIFIC_DUMMY_SECRET), path)
+    answer = post(world, body, sign(body, GLIFIC_DUMMY_SECRET), path)
     assert (answer.status_code, "fallback" in answer.json()["detail"]) == (401, True)
 
 
-def test_a_source_of_one_district_reports_for_what_lay_below_it_on_that_day_and_for_nothing_else(
+def test_a_source_of_one_district_reports_only_for_units_below_it_on_that_day(
     world: World,
 ) -> None:
-    """Booth 2 is in district A until day 29, in D from day 30 on; booth 3 is in B."""
+    """Booth 2 is in district A until day 29 and in D from day 30 on; booth 3 is in B."""
     inside, moved, outside = (
         kobo(1, unit="CG-AC001-B0002"),
         kobo(2, unit="CG-AC001-B0002", start="2022-04-05T10:00:00+05:30"),
@@ -299,14 +314,16 @@ def test_a_source_of_one_district_reports_for_what_lay_below_it_on_that_day_and_
         200,
     ]
     assert world.counts()["kobo-a", "refused", "outside"] == 2
-    assert [row[2:4] for row in world.kept() if row[0] == "kobo-a"] == [
+    assert [row[2:4] for row in world.archived() if row[0] == "kobo-a"] == [
         ("accepted", ""),
         ("refused", "outside"),
         ("refused", "outside"),
     ]
 
 
-def test_a_source_of_one_district_cannot_take_away_what_another_reported(tmp_path: Path) -> None:
+def test_a_source_of_one_district_cannot_retract_what_another_source_reported(
+    tmp_path: Path,
+) -> None:
     with gateway(
         tmp_path,
         {
@@ -324,7 +341,7 @@ def test_a_source_of_one_district_cannot_take_away_what_another_reported(tmp_pat
         assert len(world.sent()) == 1
 
 
-def test_a_moved_entity_is_taken_back_under_the_old_key_and_what_comes_late_from_there_is_superseded(
+def test_a_moved_entity_is_retracted_under_the_old_key_and_late_events_there_are_superseded(
     world: World,
 ) -> None:
     first, second = (
@@ -342,7 +359,7 @@ def test_a_moved_entity_is_taken_back_under_the_old_key_and_what_comes_late_from
     assert sent == [("retract", "CG-AC001-B0001", 2), ("retract", "CG-AC002", 1)]
 
 
-def test_an_edit_by_hook_that_moves_the_unit_takes_back_and_reports_anew_and_a_late_older_state_is_known(
+def test_an_edit_by_hook_that_moves_the_unit_sends_a_retraction_and_a_report(
     world: World,
 ) -> None:
     before, after = (
@@ -363,10 +380,10 @@ def test_an_edit_by_hook_that_moves_the_unit_takes_back_and_reports_anew_and_a_l
     ]
 
 
-# --- limits -------------------------------------------------------------------------------------------------------------------------------------------------
+# --- limits
 
 
-def test_no_more_of_a_body_is_read_than_is_allowed(tmp_path: Path) -> None:
+def test_a_body_is_read_up_to_its_limit_only(tmp_path: Path) -> None:
     with gateway(tmp_path, {"script": source("events", "bearer", more="body = 2000\n")}) as world:
         read = 0
 
@@ -381,19 +398,19 @@ def test_no_more_of_a_body_is_read_than_is_allowed(tmp_path: Path) -> None:
         assert post(world, event(), BEARER | {"Content-Encoding": "gzip"}).status_code == 415
         assert post(world, event(), BEARER | {"Content-Length": "9" * 30}).status_code in {400, 413}
         assert post(world, event()).status_code == 202
-        assert world.client.app.state.gateway.room.taken == 0
+        assert world.client.app.state.gateway.body_budget.used == 0
 
 
-def test_bodies_that_are_in_memory_at_once_are_bounded(world: World) -> None:
-    room = world.client.app.state.gateway.room
-    room.taken = room.most
+def test_bodies_in_memory_are_bounded(world: World) -> None:
+    budget = world.client.app.state.gateway.body_budget
+    budget.used = budget.max_bytes
     answer = post(world, event())
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
-    room.taken = 0
+    budget.used = 0
     assert post(world, event()).status_code == 202
 
 
-def test_more_requests_than_a_source_may_send_are_told_when_to_come_back(tmp_path: Path) -> None:
+def test_requests_above_the_rate_are_429_with_retry_after(tmp_path: Path) -> None:
     with gateway(
         tmp_path,
         {"script": source("events", "bearer", rate="5/hour"), "kobo-all": SOURCES["kobo-all"]},
@@ -415,18 +432,18 @@ JSON = st.recursive(
 
 @given(JSON, st.integers(1, 6))
 @hypothesis_settings(max_examples=100)
-def test_the_depth_of_json_is_found_without_parsing_it(content: object, most: int) -> None:
+def test_the_depth_of_json_is_found_without_parsing_it(content: object, max_depth: int) -> None:
     def depth(one: object) -> int:
         inner = one.values() if isinstance(one, dict) else one if isinstance(one, list) else None
         return 0 if inner is None else 1 + max(map(depth, inner), default=0)
 
-    assert is_deeper(json.dumps(content).encode(), most) == (depth(content) > most)
+    assert is_deeper(json.dumps(content).encode(), max_depth) == (depth(content) > max_depth)
 
 
-# --- when we cannot take more -------------------------------------------------------------------------------------------------------------------------------
+# --- overload
 
 
-def test_a_full_outbox_is_503_with_the_time_to_come_back_and_takes_again_when_there_is_room(
+def test_a_full_outbox_is_503_with_retry_after_until_there_is_space(
     tmp_path: Path,
 ) -> None:
     with gateway(tmp_path, bounds=Bounds(rows=3)) as world:
@@ -453,13 +470,13 @@ def test_a_full_outbox_is_503_with_the_time_to_come_back_and_takes_again_when_th
         ] == [1, 200]
 
 
-def test_a_full_disk_is_503_for_all_who_wait_together_and_takes_again_when_there_is_room(
+def test_a_full_disk_is_503_for_every_job_of_a_commit_until_there_is_space(
     world: World,
 ) -> None:
-    pages = world.reception.store.submit(
+    pages = world.ingest.store.submit(
         lambda transaction: transaction._connection.execute("PRAGMA page_count").fetchone()[0]
     ).result()
-    world.reception.store._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    world.ingest.store._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
     with ThreadPoolExecutor(8) as threads:
         big = [
             event(
@@ -470,43 +487,43 @@ def test_a_full_disk_is_503_for_all_who_wait_together_and_takes_again_when_there
         ]
         statuses = [answer.status_code for answer in threads.map(lambda one: post(world, one), big)]
     assert set(statuses) == {202, 503}
-    world.reception.store._connection.execute("PRAGMA max_page_count = 1000000")
-    taken = {one["event_id"] for one in world.sent()}
-    assert taken == {
+    world.ingest.store._connection.execute("PRAGMA max_page_count = 1000000")
+    stored = {one["event_id"] for one in world.sent()}
+    assert stored == {
         one["event_id"] for one, code in zip(big, statuses, strict=True) if code == 202
     }
-    assert {post(world, one).status_code for one in big if one["event_id"] not in taken} == {202}
+    assert {post(world, one).status_code for one in big if one["event_id"] not in stored} == {202}
 
 
-def test_a_writer_that_is_stuck_is_503_and_the_gateway_is_not_alive_for_long(
+def test_a_stuck_writer_is_503_and_the_gateway_is_not_alive(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("producers.gateway.app._COMMIT_SECONDS", 0.2)
-    monkeypatch.setattr("producers.gateway.app._STUCK_SECONDS", 0.1)
-    go_on = threading.Event()
-    held = world.reception.store.submit(lambda _: go_on.wait(30))
+    monkeypatch.setattr("producers.gateway.app._COMMIT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("producers.gateway.app._STUCK_COMMIT_S", 0.1)
+    release = threading.Event()
+    held = world.ingest.store.submit(lambda _: release.wait(30))
     late = event()
     answer = post(world, late)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
     assert [world.client.get(path).status_code for path in ("/healthz", "/readyz")] == [503, 503]
-    go_on.set()
+    release.set()
     held.result()
     assert [world.client.get(path).status_code for path in ("/healthz", "/readyz")] == [200, 200]
     assert post(world, late).status_code in {
         200,
         202,
-    }  # it was not acknowledged, and may have been taken all the same
+    }  # it was not acknowledged, and may have been stored all the same
     assert world.sent() == [late]
 
 
-def test_a_job_that_fails_leaves_nothing_and_does_not_touch_those_beside_it(tmp_path: Path) -> None:
+def test_a_failed_job_writes_nothing_and_the_others_of_its_commit_succeed(tmp_path: Path) -> None:
     def wrong(transaction: Transaction) -> None:
         transaction.count("wrong", "accepted")
         raise KeyError
 
     with Store(tmp_path / "gateway.sqlite") as store:
-        go_on = threading.Event()
-        first = store.submit(lambda _: go_on.wait(30))
+        release = threading.Event()
+        first = store.submit(lambda _: release.wait(30))
         futures: list[Future] = [
             store.submit(
                 wrong
@@ -515,10 +532,10 @@ def test_a_job_that_fails_leaves_nothing_and_does_not_touch_those_beside_it(tmp_
             )
             for number in range(30)
         ]
-        go_on.set()
+        release.set()
         first.result()
         failed = [future.exception() for future in futures]
-        with store.reading() as connection:
+        with store.open_read_only() as connection:
             assert connection.execute("SELECT source, count FROM counts").fetchall() == [
                 ("right", 20)
             ]
@@ -527,25 +544,25 @@ def test_a_job_that_fails_leaves_nothing_and_does_not_touch_those_beside_it(tmp_
     ]
 
 
-# --- what is kept -------------------------------------------------------------------------------------------------------------------------------------------
+# --- the archive
 
 
-def test_kept_bodies_go_when_they_are_too_old_or_too_many(tmp_path: Path) -> None:
+def test_the_oldest_archived_bodies_are_deleted_above_the_size_limit(tmp_path: Path) -> None:
     with gateway(tmp_path, archive_bytes=2_000) as world:
         for number in range(40):
             hook(world, kobo(number, note=os.urandom(40).hex()))
-        world.reception.store._swept = 0.0
-        world.reception.store.submit(lambda transaction: transaction.probe()).result()
-        with world.reception.store.reading() as connection:
-            size, told = connection.execute(
+        world.ingest.store._pruned_at = 0.0
+        world.ingest.store.submit(lambda transaction: transaction.check_space()).result()
+        with world.ingest.store.open_read_only() as connection:
+            size, recorded = connection.execute(
                 "SELECT sum(length(body)), (SELECT bytes FROM archive_size) FROM archive"
             ).fetchone()
-            assert size == told <= 2_000
+            assert size == recorded <= 2_000
             assert connection.execute("SELECT max(id) FROM archive").fetchone() == (40,)
         assert len(world.sent()) == 40
 
 
-def test_what_was_refused_is_listed_mended_and_sent_again_from_one_place(
+def test_refused_bodies_are_listed_corrected_sent_again_and_dropped_by_commands(
     deployment: Deployment, tmp_path: Path
 ) -> None:
     sources = {name: text for name, text in SOURCES.items() if name in {"kobo-all", "script"}}
@@ -575,12 +592,17 @@ def test_what_was_refused_is_listed_mended_and_sent_again_from_one_place(
 
     code, listed = run("rejected", "list", "--json")
     assert (code, [(one["id"], one["source"], one["reason"]) for one in listed["rejected"]]) == (
-        1, [(1, "kobo-all", "unmappable"), (2, "kobo-all", "unmappable"), (3, "script", "unknown_unit")],
-    )  # fmt: skip
-    mended = tmp_path / "mended.json"
-    assert run("rejected", "show", 1, "--to", mended)[0] == 0
-    assert mended.stat().st_mode & 0o077 == 0
-    mended.write_bytes(mended.read_bytes().replace(b"B0009", b"B0001"))
+        1,
+        [
+            (1, "kobo-all", "unmappable"),
+            (2, "kobo-all", "unmappable"),
+            (3, "script", "unknown_unit"),
+        ],
+    )
+    corrected = tmp_path / "corrected.json"
+    assert run("rejected", "show", 1, "--to", corrected)[0] == 0
+    assert corrected.stat().st_mode & 0o077 == 0
+    corrected.write_bytes(corrected.read_bytes().replace(b"B0009", b"B0001"))
     form = home / "gateway" / "sources" / "mappings" / "form.toml"
     form.write_text(
         form.read_text().replace(
@@ -588,16 +610,16 @@ def test_what_was_refused_is_listed_mended_and_sent_again_from_one_place(
             '{field = "posts", type = "integer", values = {3 = 3, many = 50}}',
         )
     )
-    assert run("rejected", "send", 1, "--body", mended, "--json") == (
+    assert run("rejected", "send", 1, "--body", corrected, "--json") == (
         0,
         {"taken": 1, "refused": 0, "reasons": {}, "still_refused": []},
     )
-    code, told = run("rejected", "send", "--json")
-    assert (code, told["taken"], told["reasons"]) == (1, 1, {"unknown_unit": 1}), told
+    code, sent = run("rejected", "send", "--json")
+    assert (code, sent["taken"], sent["reasons"]) == (1, 1, {"unknown_unit": 1}), sent
     assert run("rejected", "drop", 3, "--because", "no such booth")[0] == 0
-    code, told = run("status", "--json")
-    assert {one["name"]: one["waiting"] for one in told["sources"]}["script"] == 0
-    assert (told["outbox"]["rows"], told["outbox"]["handed_over"]) == (0, 3)
+    code, state = run("status", "--json")
+    assert {one["name"]: one["waiting"] for one in state["sources"]}["script"] == 0
+    assert (state["outbox"]["rows"], state["outbox"]["handed_over"]) == (0, 3)
     assert run("replay", "--source", "kobo-all", "--json") == (
         0,
         {"taken": 2, "refused": 0, "reasons": {}, "still_refused": []},
@@ -605,28 +627,28 @@ def test_what_was_refused_is_listed_mended_and_sent_again_from_one_place(
     assert run("status", "--json")[1]["outbox"]["handed_over"] == 3
 
 
-# --- control ------------------------------------------------------------------------------------------------------------------------------------------------
+# --- status and metrics
 
 
-def test_a_source_is_silent_when_it_sends_nothing_for_longer_than_it_ever_did_of_late(
+def test_a_source_is_silent_after_its_longest_gap_and_three_usual_gaps(
     world: World,
 ) -> None:
-    def came(name: str, ages: list[float]) -> None:
+    def record_deliveries(name: str, ages: list[float]) -> None:
         def job(transaction: Transaction) -> None:
             for age in ages:
                 transaction.now = time.time() - age
                 transaction.count(name, "accepted")
 
-        world.reception.store.submit(job).result()
+        world.ingest.store.submit(job).result()
 
-    came(
+    record_deliveries(
         "kobo-all", [3_600.0 * hours for hours in range(40, 9, -1)]
     )  # hourly, then nothing for ten hours
-    came(
+    record_deliveries(
         "odk-all", [3_600.0 * hours for hours in (90, 66, 65, 64, 42, 41, 40, 20)]
     )  # nights are usual
-    came("script", [3_600.0 * hours for hours in (300, 200)])
-    came(
+    record_deliveries("script", [3_600.0 * hours for hours in (300, 200)])
+    record_deliveries(
         "rapidpro-all",
         [
             60.0 * minute + 3_600.0 * (24 * day - 10)
@@ -634,10 +656,10 @@ def test_a_source_is_silent_when_it_sends_nothing_for_longer_than_it_ever_did_of
             for minute in range(500, 0, -1)
         ],
     )  # every minute by day, nothing at night
-    with world.reception.store.reading() as connection:
+    with world.ingest.store.open_read_only() as connection:
         found = {
             one.name: one
-            for one in status(connection, world.reception.sources, time.time()).sources
+            for one in read_status(connection, world.ingest.sources, time.time()).sources
         }
     assert {name for name, one in found.items() if one.is_silent} == {"kobo-all"}
     assert found["kobo-all"].habit is not None
@@ -645,7 +667,7 @@ def test_a_source_is_silent_when_it_sends_nothing_for_longer_than_it_ever_did_of
     assert (found["script"].habit, found["glific-all"].silence) == (None, None)
 
 
-def test_the_metrics_are_those_of_the_catalogue_and_go_on_after_a_restart(tmp_path: Path) -> None:
+def test_the_metrics_are_those_of_the_catalogue_and_survive_a_restart(tmp_path: Path) -> None:
     with gateway(tmp_path) as world:
         post(world, [event(), event(unit="CG-AC001-B0009")])
         post(world, event(), {})
@@ -662,10 +684,10 @@ def test_the_metrics_are_those_of_the_catalogue_and_go_on_after_a_restart(tmp_pa
     assert "pravah_outbox_events 2.0" in text
 
 
-# --- sources ------------------------------------------------------------------------------------------------------------------------------------------------
+# --- sources
 
 
-def test_all_that_is_wrong_in_the_folder_of_sources_is_told_at_once(tmp_path: Path) -> None:
+def test_every_error_in_the_folder_of_sources_is_reported_at_once(tmp_path: Path) -> None:
     folder = write_sources(tmp_path / "sources", {"good": SOURCES["script"]})
     (folder / "short.secret").write_text("short")
     (folder / "dummy.secret").write_text(GLIFIC_DUMMY_SECRET)
@@ -677,23 +699,37 @@ def test_all_that_is_wrong_in_the_folder_of_sources_is_told_at_once(tmp_path: Pa
         'tool = "excel"\nunit = 5\n[check]\nkind = "password"\n[limits]\nrate = "fast"\n'
     )
     (folder / "secrets.toml").write_text(
-        'tool = "glific"\n[check]\nkind = "hmac"\nsecret_file = ["short.secret", "dummy.secret", "none.secret"]\nsecret_env = "PRAVAH_NOT_THERE"\n[pull]\nevery = "often"\n'
+        'tool = "glific"\n[check]\nkind = "hmac"\n'
+        'secret_file = ["short.secret", "dummy.secret", "none.secret"]\n'
+        'secret_env = "PRAVAH_NOT_THERE"\n[pull]\nevery = "often"\n'
     )
     (folder / "twin.toml").write_text(SOURCES["script"])
     with pytest.raises(FieldSourcesError) as caught:
-        field_sources(folder)
-    told = str(caught.value)
+        read_field_sources(folder)
+    message = str(caught.value)
     for wrong in (
-        "Bad Name.toml: the name", "nowhere.toml is not there", "no-toml.toml: cannot be read", "odd.toml: tool", "odd.toml: unit", "odd.toml: check.kind",
-        "odd.toml: limits.rate", "has 5 characters", "published fallback", "none.secret cannot be read", "PRAVAH_NOT_THERE is not set", "[forms]", "every:", "url:",
+        "Bad Name.toml: the name",
+        "nowhere.toml is not there",
+        "no-toml.toml: cannot be read",
+        "odd.toml: tool",
+        "odd.toml: unit",
+        "odd.toml: check.kind",
+        "odd.toml: limits.rate",
+        "has 5 characters",
+        "published fallback",
+        "none.secret cannot be read",
+        "PRAVAH_NOT_THERE is not set",
+        "[forms]",
+        "every:",
+        "url:",
         "twin.toml: [check]: has a secret that good.toml has",
-    ):  # fmt: skip
-        assert wrong in told, told
-    assert SECRET not in told
+    ):
+        assert wrong in message, message
+    assert SECRET not in message
     with pytest.raises(FieldSourcesError, match="no sources"):
-        field_sources(tmp_path / "none")
+        read_field_sources(tmp_path / "none")
 
 
-def test_secrets_never_show(tmp_path: Path) -> None:
-    sources = field_sources(write_sources(tmp_path / "sources"))
+def test_secrets_are_not_in_the_repr_of_sources(tmp_path: Path) -> None:
+    sources = read_field_sources(write_sources(tmp_path / "sources"))
     assert SECRET not in repr(sources)

@@ -1,4 +1,4 @@
-"""From a field tool's hook to the figures, on real parts: gateway, outbox, Kafka, worker, ClickHouse."""
+"""From a hook to the figures through gateway, outbox, Kafka, worker and ClickHouse."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.support.deployment import Deployment, until
 from tests.support.gateway_world import BEARER, SECRET, SOURCES, event, kobo, write_sources
 
 
-def test_what_stands_at_the_tools_is_in_the_figures_once(
+def test_every_submission_at_the_tools_is_in_the_figures_once(
     deployment: Deployment, tmp_path: Path
 ) -> None:
     settings = deployment.settings.model_copy(
@@ -26,7 +26,7 @@ def test_what_stands_at_the_tools_is_in_the_figures_once(
     )
     deployment.start_worker()
     header = {"X-Secret": SECRET}
-    with IngestService.open(settings) as reception, TestClient(build(reception)) as client:
+    with IngestService.open(settings) as ingest, TestClient(build(ingest)) as client:
         assert client.get("/readyz").status_code == 200
         for number in range(1, 9):
             body = orjson.dumps(kobo(number, posts=str(number)))
@@ -54,7 +54,7 @@ def test_what_stands_at_the_tools_is_in_the_figures_once(
             ).status_code
             == 202
         )
-        # what only a pull brings: an edit of the number, an edit of the unit, a deletion, one that no hook brought
+        # only a pull fetches these: edits of the number and of the unit, a deletion, a lost hook
         later = datetime(2022, 3, 9, tzinfo=UTC)
 
         def pulled(number: int, **changes: object) -> Submission:
@@ -70,14 +70,14 @@ def test_what_stands_at_the_tools_is_in_the_figures_once(
             Submission(gone.form, gone.name, later, deleted=True),
             pulled(9, posts="9"),
         ]
-        taken = reception.take_submissions("kobo-all", pages, cursor="page 1")
-        assert (taken.accepted, taken.repeated, taken.refused, taken.events) == (4, 0, [], 5)
-        assert reception.take_submissions("kobo-all", pages, cursor="page 2").repeated == 4
-        assert reception.store.get_cursor("kobo-all") == "page 2"
-        assert sum(known.deleted for known in reception.store.known_submissions("kobo-all")) == 1
-        assert reception.flush(60)
+        result = ingest.ingest_submissions("kobo-all", pages, cursor="page 1")
+        assert (result.accepted, result.repeated, result.refused, result.events) == (4, 0, [], 5)
+        assert ingest.ingest_submissions("kobo-all", pages, cursor="page 2").repeated == 4
+        assert ingest.store.get_cursor("kobo-all") == "page 2"
+        assert sum(known.deleted for known in ingest.store.known_submissions("kobo-all")) == 1
+        assert ingest.flush(60)
         until(lambda: deployment.durable() == 8 + 3 + 3 + 5, "everything is in the figures")
-    stands = [
+    expected = [
         *(
             event(unit="CG-AC001-B0001", data={"platform": "facebook", "posts": posts})
             for posts in (11, 4, 5, 6, 7, 8, 9)
@@ -89,7 +89,9 @@ def test_what_stands_at_the_tools_is_in_the_figures_once(
     hierarchy = oracle.Hierarchy.read(small_world.write(tmp_path))
     found = {cell: value for cell, value in deployment.rollups().items() if value != (0, 0)}
     assert found == {
-        cell: value for cell, value in oracle.figures(stands, hierarchy).items() if value != (0, 0)
+        cell: value
+        for cell, value in oracle.figures(expected, hierarchy).items()
+        if value != (0, 0)
     }
     assert found[datetime(2022, 3, 5, tzinfo=UTC).date(), "national", "IN", "posts_facebook"] == (
         52,

@@ -17,7 +17,7 @@ import reference
 from grafana.alerts import RULES
 from grafana.build import dashboards
 from grafana.dashboards import activity, explain, programme, wall
-from grafana.dashboards import subtree as below
+from grafana.dashboards import subtree
 from grafana.dashboards.base import AICC_COPY, DISTRICT, EXPLAIN, PIPELINE, WALL
 from operations.bootstrap import default_dictionary, default_plan
 from operations.registry import read_registry_files
@@ -67,7 +67,7 @@ class Campaign:
         hierarchy = oracle.Hierarchy.read(Path(reference.registry_files()[0]).parent)
         self.figures = oracle.figures([dict(event) for event in events], hierarchy)
         self.progress = oracle.plan_progress(
-            oracle.plan_status(oracle.done(events), hierarchy, ON), hierarchy, ON
+            oracle.plan_status(oracle.completion_days(events), hierarchy, ON), hierarchy, ON
         )
         self.hierarchy = hierarchy
         self.grafana = connect(settings.clickhouse, "grafana")
@@ -360,7 +360,7 @@ def test_a_units_figures_are_the_oracles(campaign: Campaign, level: str, unit: s
     for (day, at, of, metric), figure in campaign.figures.items():
         if (at, of) == (level, unit) and day <= ON:
             known[metric][day] = figure
-    for row in campaign.ask(below.FIGURES, unit=unit):
+    for row in campaign.ask(subtree.FIGURES, unit=unit):
         days = known.get(row["metric"])
         if not days:
             assert (row["value"], row["last_day"]) == (None, None)
@@ -399,8 +399,8 @@ def test_the_events_behind_a_figure_add_up_to_it(campaign: Campaign) -> None:
 
 
 def test_moves_of_units_are_told_at_both_ends(campaign: Campaign) -> None:
-    left = campaign.ask(below.MOVES, unit="CG-D-KOR")
-    came = campaign.ask(below.MOVES, unit="CG-D-MCB")
+    left = campaign.ask(subtree.MOVES, unit="CG-D-KOR")
+    came = campaign.ask(subtree.MOVES, unit="CG-D-MCB")
     assert {row["direction"] for row in left} == {"गई · out"}
     assert {(row["moved_on"], row["units"]) for row in came if "Koriya" in row["from_units"]} == {
         (row["moved_on"], row["units"]) for row in left if "Manendragarh" in row["to_units"]
@@ -431,7 +431,7 @@ def viewer(campaign: Campaign) -> Iterator[Client]:
 def test_a_viewer_of_a_district_sees_its_figures_as_everybody_does(
     campaign: Campaign, viewer: Client
 ) -> None:
-    for sql in (below.FIGURES, below.BOOTHS, below.RATES, below.MEMBERS, programme.ASSEMBLIES):
+    for sql in (subtree.FIGURES, subtree.BOOTHS, subtree.RATES, subtree.MEMBERS, programme.ASSEMBLIES):
         variables = {"unit": OWN, "milestone": ["booth_appointed", "booth_groups"]}
         assert [
             row

@@ -6,8 +6,9 @@ from datetime import date, datetime
 import pytest
 from clickhouse_driver import Client
 
+from grafana.accounts import account_statements
 from schemas.contacts import contacts_from_csv
-from schemas.scopes import readable, row_filters
+from schemas.scopes import list_grants, row_filters
 from sinks.connection import connect
 from sinks.control_room import load_contacts
 from sinks.migrate import Schema
@@ -110,7 +111,7 @@ def test_every_table_and_view_of_the_schema_is_named_or_withheld_on_purpose(
         ),
         *("plan_events_feed", "membership_events_feed", "board_done_refresh"),
     }
-    named = {grant.partition(" ON pravah.")[2] for grant in readable("pravah")}
+    named = {grant.partition(" ON pravah.")[2] for grant in list_grants("pravah")}
     known = {
         row[0]
         for row in deployment.clickhouse.execute(
@@ -167,3 +168,12 @@ def test_headquarters_and_the_states_own_account_are_as_before(deployment: Deplo
             assert client.execute("SELECT count() FROM units") == deployment.clickhouse.execute(
                 "SELECT count() FROM units"
             )
+
+
+def test_statements_for_a_server_of_ones_own_are_clickhouses(writer: Client) -> None:
+    for cluster in (None, "india"):
+        statements = account_statements("CG-D-RPR", "pravah", cluster)
+        for statement in statements:
+            assert writer.execute(f"EXPLAIN AST {statement.rstrip(';')}"), statement
+            assert ("ON CLUSTER india" in statement) == (cluster is not None)
+        assert any("journal_local" in one for one in statements) == (cluster is not None)

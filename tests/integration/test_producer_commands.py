@@ -1,4 +1,7 @@
-"""`pravah emit`, `pravah import` and `pravah simulate` on a real Kafka: what they send, what they tell, how they exit."""
+"""`pravah emit`, `pravah import` and `pravah simulate` on a real Kafka.
+
+Their records, their output and their exit codes.
+"""
 
 import base64
 import csv
@@ -60,7 +63,7 @@ class Log:
             self._consumer.position(partition)  # now, not at the first poll
 
     def values(self) -> list[bytes | None]:
-        """What came since the last call."""
+        """The values that arrived since the last call."""
         ends = self._consumer.end_offsets(self._partitions)
         found: list[bytes | None] = []
         while any(
@@ -96,10 +99,10 @@ def event(entity: str, **changes: object) -> bytes:
     )
 
 
-# --- emit -------------------------------------------------------------------------------------------------------------------------------------------------
+# --- emit ----------------------------------------------------------------------------------------
 
 
-def test_emit_sends_the_good_lines_of_a_pipe_as_they_are_and_tells_the_others(
+def test_emit_sends_the_valid_lines_of_a_pipe_unchanged_and_reports_the_others(
     run: Run, log: Log, tmp_path: Path
 ) -> None:
     good = [event(f"emit:{uuid4()}") for _ in range(3)]
@@ -113,20 +116,20 @@ def test_emit_sends_the_good_lines_of_a_pipe_as_they_are_and_tells_the_others(
     assert "line 5: invalid: unit: is not a unit code" in result.stderr
     assert "line 6: not_utf8" in result.stderr
     assert sorted(value or b"" for value in log.values()) == sorted(good)
-    kept = [
+    rejects = [
         json.loads(line)
         for line in (tmp_path / "bad.jsonl").read_text(encoding="utf-8").splitlines()
     ]
-    assert [(entry["line"], entry["reason"]) for entry in kept] == [
+    assert [(entry["line"], entry["reason"]) for entry in rejects] == [
         (3, "not_json"),
         (5, "invalid"),
         (6, "not_utf8"),
     ]
-    assert kept[0]["text"] == "{"
-    assert base64.b64decode(kept[2]["base64"]) == b"\xff\xfe"
+    assert rejects[0]["text"] == "{"
+    assert base64.b64decode(rejects[2]["base64"]) == b"\xff\xfe"
 
 
-def test_emit_of_good_lines_exits_0_and_tells_counts_as_json(
+def test_emit_of_valid_lines_exits_0_and_prints_counts_as_json(
     run: Run, log: Log, tmp_path: Path
 ) -> None:
     (tmp_path / "events.jsonl").write_bytes(
@@ -150,7 +153,7 @@ def test_emit_strict_stops_at_the_first_refused_line(run: Run, log: Log) -> None
     assert len(log.values()) == 1
 
 
-def test_emit_tells_many_refused_lines_only_in_part(run: Run) -> None:
+def test_emit_prints_only_the_first_of_many_refused_lines(run: Run) -> None:
     result = run("emit", input=b"{\n" * 50)
     assert "refused: 50" in result.stdout
     assert len(result.stderr.splitlines()) == 21
@@ -160,7 +163,7 @@ def test_emit_of_a_missing_file_is_wrong_use(run: Run, tmp_path: Path) -> None:
     assert run("emit", tmp_path / "none.jsonl").exit_code == 2
 
 
-# --- import -----------------------------------------------------------------------------------------------------------------------------------------------
+# --- import --------------------------------------------------------------------------------------
 
 MAPPING = """
 kind = "membership"
@@ -204,16 +207,18 @@ def test_a_second_import_of_the_same_file_sends_the_same_bytes_which_count_once(
     assert len(first) == 2
 
 
-def test_a_corrected_file_takes_a_higher_version(run: Run, log: Log, sheet: Sheet) -> None:
+def test_a_corrected_file_needs_a_higher_version(run: Run, log: Log, sheet: Sheet) -> None:
     run("import", sheet.table, "--mapping", sheet.mapping)
     sheet.rows("R-1,2022-03-03,CG-AC001-B0001,13")
     assert run("import", sheet.table, "--mapping", sheet.mapping, "--as-version", 2).exit_code == 0
-    told = [orjson.loads(value or b"") for value in log.values()]
-    counts = {(event["entity"][-3:], event["version"]): event["data"]["count"] for event in told}
+    sent = [orjson.loads(value or b"") for value in log.values()]
+    counts = {(event["entity"][-3:], event["version"]): event["data"]["count"] for event in sent}
     assert counts == {("R-1", 1): 12, ("R-2", 1): 7, ("R-1", 2): 13}
 
 
-def test_rejected_rows_are_told_and_kept_with_their_cells(run: Run, log: Log, sheet: Sheet) -> None:
+def test_rejected_rows_are_printed_and_written_with_their_cells(
+    run: Run, log: Log, sheet: Sheet
+) -> None:
     sheet.rows(
         "R-1,2022-03-03,CG-AC001-B0001,many",
         "R-2,2022-03-03,CG-AC001-B0001,7",
@@ -224,8 +229,8 @@ def test_rejected_rows_are_told_and_kept_with_their_cells(run: Run, log: Log, sh
     assert result.exit_code == 1
     assert "sent: 1; rejected: 3" in result.stdout
     assert "row 2: invalid: New: 'many' is not a whole number" in result.stderr
-    with sheet.rejects.open(encoding="utf-8", newline="") as kept:
-        rejected = list(csv.DictReader(kept))
+    with sheet.rejects.open(encoding="utf-8", newline="") as file:
+        rejected = list(csv.DictReader(file))
     assert [(entry["row"], entry["reason"], entry["Form"]) for entry in rejected] == [
         ("2", "invalid", "R-1"),
         ("4", "unknown_unit", "R-3"),
@@ -261,12 +266,12 @@ def test_a_mapping_or_table_that_cannot_be_used_is_wrong_use(sheet: Sheet, wrong
     assert "Traceback" not in result.output
 
 
-# --- simulate ---------------------------------------------------------------------------------------------------------------------------------------------
+# --- simulate ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> list[str]:
-    """Options that name the small world's registry."""
+    """Options with the small world's registry."""
     folder = small_world.write(tmp_path)
     return [
         "--registry",
@@ -280,16 +285,16 @@ def small(tmp_path: Path) -> list[str]:
     ]
 
 
-def test_simulate_sends_as_many_deliveries_as_asked_and_tells_their_sorts(
+def test_simulate_sends_the_requested_number_of_deliveries_and_prints_their_sorts(
     run: Run, log: Log, small: list[str]
 ) -> None:
     result = run("simulate", "--events", 2_000, "--json", *small)
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
+    summary = json.loads(result.stdout)
     values = log.values()
-    assert len(values) == told["deliveries"] == pytest.approx(2_000, rel=0.02)
+    assert len(values) == summary["deliveries"] == pytest.approx(2_000, rel=0.02)
     assert None in values
-    assert set(told["by_sort"]) == {
+    assert set(summary["by_sort"]) == {
         "report",
         "observation",
         "correction",
@@ -300,7 +305,7 @@ def test_simulate_sends_as_many_deliveries_as_asked_and_tells_their_sorts(
     }
 
 
-def test_simulate_to_a_file_gives_lines_that_emit_takes_but_for_the_broken_ones(
+def test_simulate_to_a_file_writes_lines_that_emit_accepts_but_for_the_broken_ones(
     run: Run, log: Log, small: list[str], tmp_path: Path
 ) -> None:
     lines = tmp_path / "campaign.jsonl"
@@ -313,7 +318,7 @@ def test_simulate_to_a_file_gives_lines_that_emit_takes_but_for_the_broken_ones(
     assert sorted(value or b"" for value in log.values()) == sorted(lines.read_bytes().splitlines())
 
 
-def test_simulate_leaves_out_of_a_file_what_is_no_line_of_text(
+def test_simulate_leaves_out_of_a_file_records_that_are_no_line_of_text(
     run: Run, small: list[str], tmp_path: Path
 ) -> None:
     result = run(
@@ -327,12 +332,12 @@ def test_simulate_leaves_out_of_a_file_what_is_no_line_of_text(
         "--json",
         *small,
     )
-    told = json.loads(result.stdout)
-    assert told["left_out"] > 0
-    assert len((tmp_path / "campaign.jsonl").read_bytes().splitlines()) == told["deliveries"]
+    summary = json.loads(result.stdout)
+    assert summary["left_out"] > 0
+    assert len((tmp_path / "campaign.jsonl").read_bytes().splitlines()) == summary["deliveries"]
 
 
-def test_simulate_keeps_the_speed_asked_for(
+def test_simulate_keeps_the_requested_speed(
     run: Run, small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
@@ -353,7 +358,7 @@ def test_simulate_keeps_the_speed_asked_for(
         ["--repeats", "0.5", "--corrections", "0.5"],
     ],
 )
-def test_impossible_wishes_are_wrong_use(run: Run, small: list[str], wrong: list[str]) -> None:
+def test_impossible_options_are_wrong_use(run: Run, small: list[str], wrong: list[str]) -> None:
     result = run("simulate", *small, *wrong)
     assert result.exit_code == 2
     assert "Traceback" not in result.output

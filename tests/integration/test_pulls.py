@@ -1,4 +1,7 @@
-"""Reconciling pulls: whatever hooks lost, repeated and mixed up, after a pull the figures are those of what stands at the tool."""
+"""Reconciling pulls: after a pull, the figures are those of the submissions at the tool.
+
+Hooks are lost, repeated and out of order before.
+"""
 
 import asyncio
 import json
@@ -19,26 +22,27 @@ from typer.testing import CliRunner
 from cli.main import app
 from producers.gateway.app import build
 from producers.gateway.ingest import IngestService
-from producers.gateway.registry import Units
-from producers.gateway.sources import FieldSource, FieldSourcesError, field_sources
+from producers.gateway.registry import UnitChecker
+from producers.gateway.sources import FieldSource, FieldSourcesError, read_field_sources
 from producers.gateway.store import Store
 from producers.gateway.telemetry import Telemetry
 from producers.outbox import open_file
-from producers.pulls import schedule as schedules
+from producers.pulls import schedule as schedule_module
+from producers.pulls.options import find_config_errors, open_paginator
 from producers.pulls.pagination import PullError
-from producers.pulls.pull import pull, pull_findings, walking
+from producers.pulls.pull import pull
 from producers.pulls.reconcile import reconcile, repair
-from producers.pulls.schedule import Schedule
+from producers.pulls.schedule import PullScheduler
 from rollup.validation import Validator
 from streams.worker import Worker
 from tests.support import oracle, small_world
 from tests.support.deployment import Deployment, until
 from tests.support.memory_store import MemoryStore
 from tests.support.standins import Answers, Clock, CommCare, Kobo, Odk, commcare, kobo, odk, people
-from tests.support.standins.server import Ask, Reply, StandIn
+from tests.support.standins.server import Request, Response, StandIn
 
+# Random histories per tool, and actions per history; raise them for a long run.
 SEEDS, STEPS = int(os.environ.get("PULL_SEEDS", "4")), int(os.environ.get("PULL_STEPS", "60"))
-"""Random histories of each tool, and what people do in each; more in a long run by hand."""
 
 TOOLS = ["kobo", "odk", "commcare"]
 MAPPING = """
@@ -71,7 +75,9 @@ fields.members = { field = "members", type = "integer" }
 PULLS = {
     "kobo": f'asset = "{kobo.ASSET}"',
     "odk": f'project = {odk.PROJECT}\nuser = "{odk.USER}"',
-    "commcare": f'domain = "{commcare.DOMAIN}"\nuser = "{commcare.USER}"\nxmlns = "{commcare.XMLNS}"',
+    "commcare": (
+        f'domain = "{commcare.DOMAIN}"\nuser = "{commcare.USER}"\nxmlns = "{commcare.XMLNS}"'
+    ),
 }
 FORMS = {"kobo": kobo.FORM, "odk": odk.FORM, "commcare": commcare.XMLNS}
 TOKENS = {"kobo": kobo.TOKEN, "odk": odk.PASSWORD, "commcare": commcare.KEY}
@@ -82,20 +88,20 @@ START: dict[str, Callable[..., StandIn]] = {"kobo": Kobo, "odk": Odk, "commcare"
 
 @pytest.fixture(autouse=True)
 def _without_flushes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a power cut leaves is shown elsewhere; here the disk would be most of the time."""
+    """Power cuts are tested elsewhere; here flushes to disk would take most of the time."""
 
     def unflushed(path: Path) -> sqlite3.Connection:
         connection = open_file(path)
         connection.execute("PRAGMA synchronous = OFF")
         return connection
 
-    monkeypatch.setattr("producers.outbox.open_file", unflushed)
+    monkeypatch.setattr("producers.outbox.file.open_file", unflushed)
 
 
 def write_source(
     folder: Path, tool: str, url: str, *, name: str = "field", **changes: str
 ) -> FieldSource:
-    """A source's file, with its mapping and secrets."""
+    """Write a source's file, with its mapping and secrets."""
     sources = folder / "sources"
     sources.mkdir(exist_ok=True)
     (folder / "visit").write_text(MAPPING, encoding="utf-8")
@@ -112,11 +118,11 @@ def write_source(
         {changes.get("pull", PULLS[tool])}
         """
     (sources / f"{name}.toml").write_text(text, encoding="utf-8")
-    return field_sources(sources)[name]
+    return read_field_sources(sources)[name]
 
 
 class Gateway:
-    """The gateway's file and what works on it, without Kafka; it can be restarted."""
+    """The gateway's store and ingest service, without Kafka; it can be restarted."""
 
     def __init__(self, file: Path, source: FieldSource) -> None:
         self._file, self.source = file, source
@@ -124,9 +130,9 @@ class Gateway:
 
     def open(self) -> None:
         self.store = Store(self._file)
-        units = Units({}, max_future_hours=24)
-        units.take(small_world.registry())
-        self.reception = IngestService(
+        units = UnitChecker({}, max_future_hours=24)
+        units.set_registry(small_world.registry())
+        self.ingest = IngestService(
             self.store, {self.source.name: self.source}, units, lambda _: None
         )
 
@@ -135,20 +141,20 @@ class Gateway:
         self.open()
 
     def hook(self, body: bytes) -> int:
-        """The status of the answer."""
-        taken = self.reception.take_body(self.source, body, {}).result()
-        assert not taken.refusals, taken.refusals
+        """Ingest a hook's body; returns the HTTP status."""
+        result = self.ingest.ingest_body(self.source, body, {}).result()
+        assert not result.refusals, result.refusals
         return 200
 
     def pull(self, clock: Clock, **options: object):
-        return pull(self.reception, self.source, sleep=clock.advance, **options)
+        return pull(self.ingest, self.source, sleep=clock.advance, **options)
 
     def reconcile(self, clock: Clock):
-        return reconcile(self.reception, self.source, sleep=clock.advance)
+        return reconcile(self.ingest, self.source, sleep=clock.advance)
 
     def events(self) -> list[dict]:
-        """All that goes to Kafka, in its order."""
-        with self.store.reading() as connection:
+        """The events in the outbox, in order."""
+        with self.store.open_read_only() as connection:
             return [
                 json.loads(value)
                 for (value,) in connection.execute("SELECT value FROM outbox ORDER BY seq")
@@ -156,13 +162,13 @@ class Gateway:
 
 
 @contextmanager
-def standing_in(
+def run_stand_in(
     tool: str, tmp_path: Path, **options: object
 ) -> Iterator[tuple[StandIn, Gateway, Clock]]:
-    """A tool's stand-in, and a gateway that knows it."""
+    """Run a tool's stand-in, and a gateway with a source for it."""
     clock = Clock()
-    choose = options.pop("choose", random.Random(1))
-    stand_in = START[tool](clock, choose, **options)
+    rng = options.pop("rng", random.Random(1))
+    stand_in = START[tool](clock, rng, **options)
     with stand_in.running() as url:
         gateway = Gateway(tmp_path / "gateway.sqlite", write_source(tmp_path, tool, url))
         try:
@@ -177,9 +183,12 @@ def hierarchy(tmp_path_factory: pytest.TempPathFactory) -> oracle.Hierarchy:
 
 
 def events_of(stand_in: StandIn) -> list[dict]:
-    """What stands at the tool as the events it stands for, each of an entity of its own: from the stand-in's own state, read by none of the gateway's code."""
+    """The events of the submissions at a tool, each with an entity of its own.
+
+    They are made from the stand-in's state, by none of the gateway's code.
+    """
     found = []
-    for one in stand_in.standing():
+    for one in stand_in.current_submissions():
         unit, at, posts, volunteers, groups = one.answers
         parts = [("social_post", {"platform": "facebook", "posts": posts})]
         parts += (
@@ -205,7 +214,10 @@ def events_of(stand_in: StandIn) -> list[dict]:
 
 
 def shown(figures: oracle.Figures) -> oracle.Figures:
-    """Figures without rows that say nothing: a flow of nothing, a stock as on the day before. Such rows stay where something was reported once."""
+    """Figures without rows of an empty flow or an unchanged stock.
+
+    Such rows remain where something was reported once.
+    """
     days = defaultdict(list)
     for (day, *cell), value in figures.items():
         days[tuple(cell)].append((day, value))
@@ -220,7 +232,7 @@ def shown(figures: oracle.Figures) -> oracle.Figures:
 
 
 def totals(figures: oracle.Figures) -> dict[tuple, oracle.Figure]:
-    """(level, unit, metric) → to date, without those that are nothing."""
+    """(level, unit, metric) → figure to date, without zeros."""
     found: dict[tuple, oracle.Figure] = {}
     for (_, *cell), (value, verified) in sorted(figures.items(), key=lambda item: item[0][0]):
         before = found.get(tuple(cell), (0, 0)) if cell[2] not in oracle.STOCKS else (0, 0)
@@ -239,7 +251,7 @@ class Record:
 
 
 def rolled_up(events: list[dict]) -> oracle.Figures:
-    """The figures of a log with these events, by a real worker's fold."""
+    """The figures of a log with these events, by a worker with a store in memory."""
     store = MemoryStore()
 
     async def send(outgoing) -> None:
@@ -272,41 +284,48 @@ def rolled_up(events: list[dict]) -> oracle.Figures:
 
 
 class KilledError(Exception):
-    """The process is gone."""
+    """The process was killed."""
 
 
-def die(_: object) -> None:
+def raise_killed(_: object) -> None:
     raise KilledError
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 @pytest.mark.parametrize("tool", TOOLS)
-def test_after_the_pulls_the_figures_are_what_stands_at_the_tool(
+def test_after_the_pulls_the_figures_are_those_of_the_submissions_at_the_tool(
     tool: str, seed: int, tmp_path: Path, hierarchy: oracle.Hierarchy
 ) -> None:
-    """A tenth of the hooks are lost, a tenth come twice, many late and out of order; answers fail, pages are small, people go on meanwhile; pulls are killed, the gateway restarts."""
-    choose = random.Random(f"{tool} {seed}")
-    options = {"trouble": 0.1, "hooks_lost": 0.1, "page": choose.choice([2, 5, 50])}
-    with standing_in(tool, tmp_path, choose=choose, **options) as (stand_in, gateway, clock):
+    """Random faults do not change the figures.
 
-        def meanwhile(_: Ask) -> None:
-            if choose.random() < 0.2:
-                clock.advance(choose.choice([0, 0.3, 20]))
-                people.act(stand_in, choose)
+    A tenth of the hooks are lost, a tenth arrive twice, many late and out of order. Responses fail,
+    pages are small, submissions change meanwhile, pulls are killed, the gateway restarts.
+    """
+    rng = random.Random(f"{tool} {seed}")
+    options = {"trouble": 0.1, "hooks_lost": 0.1, "page": rng.choice([2, 5, 50])}
+    with run_stand_in(tool, tmp_path, rng=rng, **options) as (stand_in, gateway, clock):
+
+        def meanwhile(_: Request) -> None:
+            if rng.random() < 0.2:
+                clock.advance(rng.choice([0, 0.3, 20]))
+                people.act(stand_in, rng)
 
         stand_in.before = meanwhile
         for _ in range(STEPS):
-            clock.advance(choose.choice([0, 0, 0.2, 1, 40, 400]))
-            people.act(stand_in, choose)
-            if choose.random() < 0.5:
-                away = choose.random() < 0.1
+            clock.advance(rng.choice([0, 0, 0.2, 1, 40, 400]))
+            people.act(stand_in, rng)
+            if rng.random() < 0.5:
+                is_down = rng.random() < 0.1
                 stand_in.send_hooks(
-                    lambda _: 503 if away else 200  # noqa: B023
-                ) if away else stand_in.send_hooks(gateway.hook)
-            if choose.random() < 0.08:
+                    lambda _: 503 if is_down else 200  # noqa: B023
+                ) if is_down else stand_in.send_hooks(gateway.hook)
+            if rng.random() < 0.08:
                 try:
                     gateway.pull(
-                        clock, **choose.choice([{}, {}, {"tell": die}, {"from_beginning": True}])
+                        clock,
+                        **rng.choice(
+                            [{}, {}, {"on_progress": raise_killed}, {"from_beginning": True}]
+                        ),
                     )
                 except KilledError:
                     gateway.restart()
@@ -315,24 +334,24 @@ def test_after_the_pulls_the_figures_are_what_stands_at_the_tool(
         gateway.pull(clock)
         stand_in.send_hooks(
             gateway.hook, all_of_them=True
-        )  # the last of them come days later, and change nothing
+        )  # the last of them arrive days later, and change nothing
         expected = oracle.figures(events_of(stand_in), hierarchy)
         figures = rolled_up(gateway.events())
         assert totals(figures) == totals(expected)
         assert shown(figures) == shown(expected)
         found = gateway.reconcile(clock)
         assert found.is_equal, found.differences
-        assert found.at_tool == found.here == len(stand_in.standing())
-        assert not any(TOKENS[tool] in f"{ask.path}{ask.query}" for ask in stand_in.requests), (
-            "a credential is in a URL"
-        )
+        assert found.at_tool == found.here == len(stand_in.current_submissions())
+        assert not any(
+            TOKENS[tool] in f"{request.path}{request.query}" for request in stand_in.requests
+        ), "a credential is in a URL"
 
 
-# --- what a walk must bear ------------------------------------------------------------------------------------------------------------------------------
+# --- pagination
 
 
 def at_once(stand_in: StandIn) -> None:
-    """Everything is visible as soon as it happens."""
+    """Let every change be visible at once."""
     stand_in.late = lambda: stand_in.clock.now
 
 
@@ -340,46 +359,46 @@ def known(gateway: Gateway) -> set[str]:
     return {one.name for one in gateway.store.known_submissions("field") if not one.deleted}
 
 
-def names(stand_in: StandIn) -> set[str]:
-    return {one.name.removeprefix("uuid:") for one in stand_in.standing()}
+def names_at(stand_in: StandIn) -> set[str]:
+    return {one.name.removeprefix("uuid:") for one in stand_in.current_submissions()}
 
 
 VISIT = Answers("CG-AC001-B0001", f"{small_world.on(3)}T10:00:00+05:30", 1, None, ())
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_what_changes_between_two_pages_hides_no_other_and_comes_with_the_next_pull(
+def test_changes_between_two_pages_hide_no_submission_and_are_in_the_next_pull(
     tool: str, tmp_path: Path
 ) -> None:
-    with standing_in(tool, tmp_path, page=2) as (stand_in, gateway, clock):
+    with run_stand_in(tool, tmp_path, page=2) as (stand_in, gateway, clock):
         at_once(stand_in)
         submitted = []
         for _ in range(7):
             clock.advance(1)
             submitted.append(stand_in.submit(VISIT))
         clock.advance(60)
-        asked = []
+        requests = []
 
-        def meanwhile(ask: Ask) -> None:
-            asked.append(ask)
-            if len(asked) == 2:  # the first page was read
+        def meanwhile(request: Request) -> None:
+            requests.append(request)
+            if len(requests) == 2:  # the first page was read
                 stand_in.edit(submitted[0], VISIT)
                 stand_in.delete(submitted[1])
                 stand_in.edit(submitted[-1], VISIT)
-            clock.advance(600)  # pages are slow: a change is long ago when the walk ends
+            clock.advance(600)  # pages are slow: a change is old when the pull ends
 
         stand_in.before = meanwhile
         gateway.pull(clock)
-        assert known(gateway) >= names(stand_in)
+        assert known(gateway) >= names_at(stand_in)
         clock.advance(60)
         gateway.pull(clock)
         assert gateway.reconcile(clock).differences == []
 
 
-def test_an_edit_in_the_second_of_its_submission_is_a_later_state_though_kobotoolbox_knows_seconds(
+def test_an_edit_in_the_second_of_its_submission_is_a_later_state_at_kobotoolbox(
     tmp_path: Path,
 ) -> None:
-    with standing_in("kobo", tmp_path) as (stand_in, gateway, clock):
+    with run_stand_in("kobo", tmp_path) as (stand_in, gateway, clock):
         at_once(stand_in)
         name = stand_in.submit(VISIT)
         stand_in.send_hooks(gateway.hook, all_of_them=True)
@@ -392,10 +411,10 @@ def test_an_edit_in_the_second_of_its_submission_is_a_later_state_though_kobotoo
         assert [event["data"]["posts"] for event in gateway.events()] == [1, 9]
 
 
-def test_more_forms_at_one_instant_than_a_page_of_commcare_has_are_all_taken(
+def test_more_forms_at_one_instant_than_a_page_of_commcare_are_all_fetched(
     tmp_path: Path,
 ) -> None:
-    with standing_in("commcare", tmp_path, page=2) as (stand_in, gateway, clock):
+    with run_stand_in("commcare", tmp_path, page=2) as (stand_in, gateway, clock):
         at_once(stand_in)
         stand_in._put = lambda name, form: stand_in._forms[name].put(
             clock.now, {**form, "modified": clock.now, "indexed": clock.now}
@@ -404,50 +423,50 @@ def test_more_forms_at_one_instant_than_a_page_of_commcare_has_are_all_taken(
             stand_in.submit(VISIT)
         clock.advance(60)
         gateway.pull(clock)
-        assert known(gateway) == names(stand_in)
+        assert known(gateway) == names_at(stand_in)
 
 
-def test_a_page_token_of_odk_whose_row_was_purged_begins_the_walk_anew(tmp_path: Path) -> None:
-    with standing_in("odk", tmp_path, page=2) as (stand_in, gateway, clock):
+def test_a_page_token_of_odk_whose_row_was_purged_restarts_the_pull(tmp_path: Path) -> None:
+    with run_stand_in("odk", tmp_path, page=2) as (stand_in, gateway, clock):
         at_once(stand_in)
         submitted = []
         for _ in range(6):
             clock.advance(1)
             submitted.append(stand_in.submit(VISIT))
-        asked = []
+        requests = []
 
-        def meanwhile(ask: Ask) -> None:
-            asked.append(ask)
-            if len(asked) == 2:  # the token names the second newest row
+        def meanwhile(request: Request) -> None:
+            requests.append(request)
+            if len(requests) == 2:  # the token names the second newest row
                 stand_in.purge(submitted[-2])
 
         stand_in.before = meanwhile
         gateway.pull(clock)
-        assert known(gateway) == names(stand_in) | {submitted[-2].removeprefix("uuid:")}
+        assert known(gateway) == names_at(stand_in) | {submitted[-2].removeprefix("uuid:")}
         assert [one.state for one in gateway.reconcile(clock).differences] == ["extra"]
 
 
-def test_pauses_that_a_tool_asks_for_are_kept(tmp_path: Path) -> None:
-    with standing_in("odk", tmp_path, trouble=1.0) as (stand_in, gateway, _):
-        slept = []
+def test_retry_after_is_honoured(tmp_path: Path) -> None:
+    with run_stand_in("odk", tmp_path, trouble=1.0) as (stand_in, gateway, _):
+        pauses = []
 
         def sleep(seconds: float) -> None:
-            slept.append(seconds)
-            stand_in.trouble = 1.0 if len(slept) < 5 else 0.0
+            pauses.append(seconds)
+            stand_in.trouble = 1.0 if len(pauses) < 5 else 0.0
 
-        pull(gateway.reception, gateway.source, sleep=sleep)
-        assert {5.0, 7.0} & set(slept), slept
-        assert len(slept) == 5
-
-
-# --- what cannot be had -----------------------------------------------------------------------------------------------------------------------------------
+        pull(gateway.ingest, gateway.source, sleep=sleep)
+        assert {5.0, 7.0} & set(pauses), pauses
+        assert len(pauses) == 5
 
 
-NO = {
+# --- errors
+
+
+PULL_ERRORS = {
     "wrong token": (
         "odk",
         {"token": "not-the-password"},
-        "answers 401: it does not know who asks; mend token_env or token_file",
+        "answers 401: the credentials are wrong; correct token_env or token_file",
     ),
     "no right to the history": (
         "kobo",
@@ -470,7 +489,11 @@ NO = {
         "answers with no JSON object; is this the tool's API?",
     ),
     "another API": ("commcare", {"answer": "{}"}, "the answer has no 'objects'"),
-    "rows without names": ("odk", {"answer": '{"value": [1]}'}, "what is in 'value' has no '__id'"),
+    "rows without names": (
+        "odk",
+        {"answer": '{"value": [1]}'},
+        "an object in 'value' has no '__id'",
+    ),
     "it moved": ("kobo", {"status": "302"}, "answers 302: the tool is elsewhere"),
     "never well": (
         "odk",
@@ -481,17 +504,17 @@ NO = {
 }
 
 
-@pytest.mark.parametrize("what", NO)
-def test_what_a_tool_says_no_to_is_told_in_one_line_and_kept_for_the_status(
-    what: str, tmp_path: Path
+@pytest.mark.parametrize("case", PULL_ERRORS)
+def test_a_failed_pull_raises_one_line_and_records_it_for_the_status(
+    case: str, tmp_path: Path
 ) -> None:
-    tool, changes, told = NO[what]
+    tool, changes, expected = PULL_ERRORS[case]
     changes = dict(changes)
-    with standing_in(tool, tmp_path) as (stand_in, gateway, clock):
+    with run_stand_in(tool, tmp_path) as (stand_in, gateway, clock):
         stand_in.submit(VISIT)
         clock.advance(600)
         if {"answer", "status"} & changes.keys():
-            stand_in.get = lambda _: Reply(
+            stand_in.get = lambda _: Response(
                 int(changes.get("status", 200)),
                 changes.get("answer", ""),
                 (("Location", "http://elsewhere.example.org/"),),
@@ -500,33 +523,33 @@ def test_what_a_tool_says_no_to_is_told_in_one_line_and_kept_for_the_status(
             tmp_path, tool, changes.pop("url", gateway.source.pull.url), **changes
         )
         with pytest.raises(PullError) as error:
-            pull(gateway.reception, source, sleep=clock.advance)
-        assert told in str(error.value)
+            pull(gateway.ingest, source, sleep=clock.advance)
+        assert expected in str(error.value)
         assert "\n" not in str(error.value)
         assert (tmp_path / "field.token").read_text() not in str(error.value)
-        assert gateway.store.pulls()["field"].trouble == str(error.value)
-        assert gateway.store.pulls()["field"].succeeded_at is None
+        assert gateway.store.pull_states()["field"].trouble == str(error.value)
+        assert gateway.store.pull_states()["field"].succeeded_at is None
 
 
-def test_everything_that_is_wrong_in_pull_is_told_at_once(tmp_path: Path) -> None:
+def test_every_error_in_pull_options_is_reported_at_once(tmp_path: Path) -> None:
     write_source(tmp_path, "kobo", "http://kf", name="a", pull='asset = "a b"\nassets = 3')
     write_source(tmp_path, "odk", "http://odk", name="b", pull="project = 0")
-    sources = list(field_sources(tmp_path / "sources").values())
-    findings = pull_findings(sources)
+    sources = list(read_field_sources(tmp_path / "sources").values())
+    findings = find_config_errors(sources)
     assert [finding.split(": ")[:3] for finding in findings] == [
         ["a.toml", "[pull]", "asset"],
         ["a.toml", "[pull]", "assets"],
         ["b.toml", "[pull]", "project"],
         ["b.toml", "[pull]", "user"],
     ]
-    with pytest.raises(PullError, match=r"a\.toml: \[pull\]: asset"), walking(sources[0]):
+    with pytest.raises(PullError, match=r"a\.toml: \[pull\]: asset"), open_paginator(sources[0]):
         pass
 
 
-def test_a_submission_that_cannot_be_mapped_is_counted_apart_and_stops_nothing(
+def test_an_unmappable_submission_is_refused_and_the_others_are_accepted(
     tmp_path: Path,
 ) -> None:
-    with standing_in("kobo", tmp_path) as (stand_in, gateway, clock):
+    with run_stand_in("kobo", tmp_path) as (stand_in, gateway, clock):
         at_once(stand_in)
         wrong = stand_in.submit(VISIT._replace(unit="CG-AC999"))
         right = stand_in.submit(VISIT)
@@ -546,14 +569,14 @@ def test_a_submission_that_cannot_be_mapped_is_counted_apart_and_stops_nothing(
         assert gateway.reconcile(clock).is_equal
 
 
-# --- reconcile --------------------------------------------------------------------------------------------------------------------------------------------
+# --- reconcile
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_reconcile_names_what_is_missing_older_and_extra_and_a_pull_from_the_beginning_mends_it(
+def test_reconcile_finds_missing_older_and_extra_and_a_full_pull_resolves_them(
     tool: str, tmp_path: Path
 ) -> None:
-    with standing_in(tool, tmp_path) as (stand_in, gateway, clock):
+    with run_stand_in(tool, tmp_path) as (stand_in, gateway, clock):
         at_once(stand_in)
         same, edited, deleted = (stand_in.submit(VISIT) for _ in range(3))
         clock.advance(60)
@@ -567,9 +590,9 @@ def test_reconcile_names_what_is_missing_older_and_extra_and_a_pull_from_the_beg
         assert {one.state for one in found.differences} == {"pending"}
         assert found.is_equal
         clock.advance(7200)
-        gateway.reception.take_submissions(
+        gateway.ingest.ingest_submissions(
             "field", [], cursor=json.dumps({"since": clock.now.isoformat()})
-        )  # as if a pull had missed them
+        )  # as if a pull had skipped them
         gateway.pull(clock)
         found = gateway.reconcile(clock)
         plain = {
@@ -585,7 +608,7 @@ def test_reconcile_names_what_is_missing_older_and_extra_and_a_pull_from_the_beg
         assert known(gateway) == {one.removeprefix("uuid:") for one in (same, edited, missing)}
 
 
-UNSEEN = {
+DELETE_UNSEEN = {
     "kobo": lambda tool, name: tool.delete(name),
     "odk": lambda tool, name: tool.purge(name),
     "commcare": lambda tool, name: tool.erase(name),
@@ -593,11 +616,11 @@ UNSEEN = {
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_what_no_pull_can_see_is_found_and_taken_back_by_repair(
+def test_deletions_that_no_pull_can_see_are_found_and_repaired(
     tool: str, tmp_path: Path, hierarchy: oracle.Hierarchy
 ) -> None:
-    """A deletion beyond the reach of KoboToolbox's history, a purge, a form that was erased."""
-    with standing_in(tool, tmp_path, **({"history_days": 1} if tool == "kobo" else {})) as (
+    """A deletion older than KoboToolbox's history, a purge in ODK, an erased form of CommCare."""
+    with run_stand_in(tool, tmp_path, **({"history_days": 1} if tool == "kobo" else {})) as (
         stand_in,
         gateway,
         clock,
@@ -607,14 +630,14 @@ def test_what_no_pull_can_see_is_found_and_taken_back_by_repair(
         clock.advance(60)
         gateway.pull(clock)
         clock.advance(3600)
-        UNSEEN[tool](stand_in, gone)
+        DELETE_UNSEEN[tool](stand_in, gone)
         clock.advance(5 * 86_400)
         gateway.pull(clock, from_beginning=True)
         found = gateway.reconcile(clock)
         assert [(one.state, one.name) for one in found.differences] == [
             ("extra", gone.removeprefix("uuid:"))
         ]
-        repair(gateway.reception, found)
+        repair(gateway.ingest, found)
         assert found.repaired == 1
         assert gateway.reconcile(clock).differences == []
         assert totals(rolled_up(gateway.events())) == totals(
@@ -622,10 +645,10 @@ def test_what_no_pull_can_see_is_found_and_taken_back_by_repair(
         )
 
 
-def test_a_restored_submission_of_odk_which_tells_no_time_is_found_and_told_by_repair(
+def test_a_restored_submission_of_odk_which_has_no_date_is_found_and_repaired(
     tmp_path: Path, hierarchy: oracle.Hierarchy
 ) -> None:
-    with standing_in("odk", tmp_path) as (stand_in, gateway, clock):
+    with run_stand_in("odk", tmp_path) as (stand_in, gateway, clock):
         at_once(stand_in)
         name = stand_in.submit(VISIT)
         clock.advance(60)
@@ -640,61 +663,63 @@ def test_a_restored_submission_of_odk_which_tells_no_time_is_found_and_told_by_r
         gateway.pull(clock)
         found = gateway.reconcile(clock)
         assert [one.state for one in found.differences] == ["missing"]
-        repair(gateway.reception, found)
+        repair(gateway.ingest, found)
         assert gateway.reconcile(clock).differences == []
         assert totals(rolled_up(gateway.events())) == totals(
             oracle.figures(events_of(stand_in), hierarchy)
         )
 
 
-# --- by itself ------------------------------------------------------------------------------------------------------------------------------------------------
+# --- scheduled pulls
 
 
-def test_the_schedule_pulls_at_once_and_again_and_soon_after_a_failure(
+def test_the_scheduler_pulls_at_once_then_at_intervals_and_soon_after_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schedules, "_SOON_SECONDS", 0.02)
-    with standing_in("kobo", tmp_path) as (stand_in, gateway, clock):
+    monkeypatch.setattr(schedule_module, "_RETRY_INTERVAL_S", 0.02)
+    with run_stand_in("kobo", tmp_path) as (stand_in, gateway, clock):
         at_once(stand_in)
-        refuse = stand_in.get
-        stand_in.get = lambda _: Reply(401, {})
+        respond = stand_in.get
+        stand_in.get = lambda _: Response(401, {})
         gateway.source = write_source(tmp_path, "kobo", gateway.source.pull.url, every="1s")
         gateway.restart()
-        schedule = Schedule(gateway.reception)
+        schedule = PullScheduler(gateway.ingest)
         schedule.start()
         until(
-            lambda: (state := gateway.store.pulls().get("field")) and "401" in state.trouble,
-            "a failure is told",
+            lambda: (state := gateway.store.pull_states().get("field")) and "401" in state.trouble,
+            "the failure is recorded",
         )
         assert b'pravah_gateway_pull_trouble{source="field"} 1.0' in Telemetry().exposition(
-            gateway.reception
+            gateway.ingest
         )
-        stand_in.get = refuse
+        stand_in.get = respond
         name = stand_in.submit(VISIT)
-        until(lambda: known(gateway) == {name}, "the next pull takes it")
+        until(lambda: known(gateway) == {name}, "the next pull fetches it")
         until(
-            lambda: (state := gateway.store.pulls()["field"]).succeeded_at and not state.trouble,
-            "the status is well again",
+            lambda: (
+                (state := gateway.store.pull_states()["field"]).succeeded_at and not state.trouble
+            ),
+            "the status has recovered",
         )
         assert b'pravah_gateway_pull_trouble{source="field"} 0.0' in Telemetry().exposition(
-            gateway.reception
+            gateway.ingest
         )
         with stand_in.lock:
             clock.advance(30)
             other = stand_in.submit(VISIT)
-        until(lambda: known(gateway) == {name, other}, "it pulls again at its time")
+        until(lambda: known(gateway) == {name, other}, "it pulls again after the interval")
         schedule.stop()
-        asked = len(stand_in.requests)
+        requests = len(stand_in.requests)
         assert not [thread for thread in threading.enumerate() if thread.name == "pull-field"]
-        assert len(stand_in.requests) == asked
+        assert len(stand_in.requests) == requests
 
 
-def test_a_schedule_ends_also_while_a_tool_asks_for_patience(tmp_path: Path) -> None:
-    with standing_in("kobo", tmp_path) as (stand_in, gateway, _):
-        stand_in.get = lambda _: Reply(429, {}, (("Retry-After", "100"),))
-        schedule = Schedule(gateway.reception)
+def test_the_scheduler_stops_during_a_retry_after(tmp_path: Path) -> None:
+    with run_stand_in("kobo", tmp_path) as (stand_in, gateway, _):
+        stand_in.get = lambda _: Response(429, {}, (("Retry-After", "100"),))
+        schedule = PullScheduler(gateway.ingest)
         schedule.start()
-        until(lambda: stand_in.requests, "it asked")
+        until(lambda: stand_in.requests, "it sent a request")
         schedule.stop()
         until(
             lambda: not [thread for thread in threading.enumerate() if thread.name == "pull-field"],
@@ -703,43 +728,43 @@ def test_a_schedule_ends_also_while_a_tool_asks_for_patience(tmp_path: Path) -> 
         )
 
 
-def test_a_gateway_does_not_start_with_a_pull_that_cannot_be(tmp_path: Path) -> None:
-    with standing_in("kobo", tmp_path) as (_, gateway, _):
+def test_a_gateway_does_not_start_with_invalid_pull_options(tmp_path: Path) -> None:
+    with run_stand_in("kobo", tmp_path) as (_, gateway, _):
         gateway.source = write_source(tmp_path, "kobo", "http://kf", pull="")
         gateway.restart()
         with pytest.raises(
             FieldSourcesError, match=r"field\.toml: \[pull\]: asset: Field required"
         ):
-            Schedule(gateway.reception)
+            PullScheduler(gateway.ingest)
 
 
-# --- with all real parts ------------------------------------------------------------------------------------------------------------------------------------
+# --- with all services
 
 
 def command(deployment: Deployment, tmp_path: Path, *words: str) -> tuple[int, str]:
-    """`pravah gateway`, as a process would run it: exit code and what it writes."""
+    """Run `pravah gateway`; returns exit code and output."""
     environment = {**deployment.environment(), "PRAVAH_GATEWAY_SOURCES": str(tmp_path / "sources")}
     ran = CliRunner().invoke(app, ["gateway", *words], env=environment, catch_exceptions=False)
     return ran.exit_code, ran.output
 
 
-def test_three_tools_hooks_and_pulls_through_kafka_and_a_worker_give_what_stands(
+def test_hooks_and_pulls_of_three_tools_give_their_submissions_through_kafka_and_a_worker(
     deployment: Deployment, tmp_path: Path, hierarchy: oracle.Hierarchy
 ) -> None:
-    choose, clock = random.Random(7), Clock()
-    tools = {tool: START[tool](clock, choose, hooks_lost=0.1, page=50) for tool in TOOLS}
+    rng, clock = random.Random(7), Clock()
+    tools = {tool: START[tool](clock, rng, hooks_lost=0.1, page=50) for tool in TOOLS}
     settings = deployment.settings.model_copy(update={"gateway_sources": tmp_path / "sources"})
     deployment.start_worker()
     with ExitStack() as running:
         for tool, stand_in in tools.items():
             write_source(tmp_path, tool, running.enter_context(stand_in.running()), name=tool)
 
-        def gateway_runs(steps: int) -> None:
-            with IngestService.open(settings) as reception, TestClient(build(reception)) as client:
+        def run_gateway(steps: int) -> None:
+            with IngestService.open(settings) as ingest, TestClient(build(ingest)) as client:
                 for _ in range(steps):
-                    clock.advance(choose.choice([0.2, 40, 400]))
+                    clock.advance(rng.choice([0.2, 40, 400]))
                     for tool, stand_in in tools.items():
-                        people.act(stand_in, choose)
+                        people.act(stand_in, rng)
                         stand_in.send_hooks(
                             lambda body, tool=tool: (
                                 client.post(
@@ -748,31 +773,36 @@ def test_three_tools_hooks_and_pulls_through_kafka_and_a_worker_give_what_stands
                             )
                         )
 
-        gateway_runs(15)
+        run_gateway(15)
         clock.advance(600)
-        code, told = command(deployment, tmp_path, "reconcile", "kobo")
-        assert (code, "--from-beginning" in told) == (1, True), told
+        code, output = command(deployment, tmp_path, "reconcile", "kobo")
+        assert (code, "--from-beginning" in output) == (1, True), output
         for tool in TOOLS:
-            code, told = command(deployment, tmp_path, "pull", tool, "--json")
-            assert code == 0, told
-        gateway_runs(15)
+            code, output = command(deployment, tmp_path, "pull", tool, "--json")
+            assert code == 0, output
+        run_gateway(15)
         clock.advance(600)
         for tool, stand_in in tools.items():
-            code, told = command(deployment, tmp_path, "pull", tool)
-            assert code == 0, told
-            code, told = command(deployment, tmp_path, "reconcile", tool, "--json")
-            assert (code, json.loads(told)["at_tool"]) == (0, len(stand_in.standing())), told
-        tools["odk"].purge(tools["odk"].standing()[0].name)
-        code, told = command(
+            code, output = command(deployment, tmp_path, "pull", tool)
+            assert code == 0, output
+            code, output = command(deployment, tmp_path, "reconcile", tool, "--json")
+            assert (code, json.loads(output)["at_tool"]) == (
+                0,
+                len(stand_in.current_submissions()),
+            ), output
+        tools["odk"].purge(tools["odk"].current_submissions()[0].name)
+        code, output = command(
             deployment, tmp_path, "reconcile", "odk", "--repair", "--yes", "--json"
         )
-        assert (code, told.count('"state":"extra"'), "1 told" in told) == (0, 1, True), told
-        code, told = command(deployment, tmp_path, "status", "--json")
-        assert (code, json.loads(told)["outbox"]["rows"], set(json.loads(told)["pulls"])) == (
+        assert (code, output.count('"state":"extra"'), "1 repaired" in output) == (0, 1, True), (
+            output
+        )
+        code, output = command(deployment, tmp_path, "status", "--json")
+        assert (code, json.loads(output)["outbox"]["rows"], set(json.loads(output)["pulls"])) == (
             0,
             0,
             set(TOOLS),
-        ), told
+        ), output
     deployment.wait_until_rolled_up()
     expected = oracle.figures(
         [event for stand_in in tools.values() for event in events_of(stand_in)], hierarchy

@@ -15,7 +15,7 @@ from pravah.kafka import client_options
 from pravah.producer import EventProducer
 from pravah.topics import EVENTS
 from rollup.reprocessing import Reprocessor, identity_of
-from schemas.registry import registry_from_csv
+from schemas.registry_readers import registry_from_csv
 from tests.chaos.world import random_event
 from tests.integration.test_reconcile import pravah
 from tests.support import oracle, small_world

@@ -1,4 +1,4 @@
-"""The registry as a worker reads and follows it in the topic `units`."""
+"""A worker loads the registry from the topic `units` and follows its changes."""
 
 import threading
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def put(deployment: Deployment, code: str, value: bytes | None) -> None:
         producer.send_raw(value, code)
 
 
-def test_what_is_no_entry_is_told_and_the_one_before_it_stays(
+def test_an_invalid_entry_is_logged_and_the_one_before_it_stays(
     deployment: Deployment, feed: RegistryFeed, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(deployment, "CG-AC001", b'{"unit": "CG-AC001"}')
@@ -36,7 +36,7 @@ def test_what_is_no_entry_is_told_and_the_one_before_it_stays(
     assert "(CG-AC001) is no registry entry and is ignored: Field required" in caplog.text
 
 
-def test_a_tombstone_takes_a_unit_out_and_what_stands_below_it_is_refused(
+def test_a_tombstone_removes_a_unit_and_units_below_a_missing_one_are_refused(
     deployment: Deployment, feed: RegistryFeed
 ) -> None:
     put(deployment, "CG-AC002-B0005", None)
@@ -48,13 +48,13 @@ def test_a_tombstone_takes_a_unit_out_and_what_stands_below_it_is_refused(
         feed.load()
 
 
-def test_a_change_is_told_once_it_is_whole_and_half_of_one_never(
+def test_a_change_is_reported_once_it_is_complete(
     deployment: Deployment, feed: RegistryFeed, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert feed.load().fingerprint() == REGISTRY.fingerprint()
-    told: list[Registry] = []
+    reported: list[Registry] = []
     stop = threading.Event()
-    follower = threading.Thread(target=feed.follow, args=(told.append, stop))
+    follower = threading.Thread(target=feed.follow, args=(reported.append, stop))
     follower.start()
     try:
         put(deployment, "CG-D-A", None)
@@ -62,7 +62,7 @@ def test_a_change_is_told_once_it_is_whole_and_half_of_one_never(
             lambda: "holds no usable registry at present" in caplog.text,
             "half of a change is refused",
         )
-        assert not told
+        assert not reported
         changed = Registry(
             {
                 **REGISTRY.units,
@@ -70,8 +70,8 @@ def test_a_change_is_told_once_it_is_whole_and_half_of_one_never(
             }.values()
         )
         publish_registry(deployment.settings.kafka, changed)
-        until(lambda: told, "the whole change is told")
+        until(lambda: reported, "the whole change is reported")
     finally:
         stop.set()
         follower.join()
-    assert [one.fingerprint() for one in told] == [changed.fingerprint()]
+    assert [one.fingerprint() for one in reported] == [changed.fingerprint()]

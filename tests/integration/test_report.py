@@ -37,9 +37,9 @@ from reports.boundaries import dissolve
 from reports.charts import choropleth
 from reports.facts import FutureDayError, OutOfScopeError, read_situation
 from reports.fonts import FAMILIES, font_faces
-from reports.formats import rendered
-from reports.labels import PHRASES, TONGUES, indian, percent, phrase
-from reports.page import CARD_SIZE, card, page
+from reports.formats import render
+from reports.labels import LANGS, PHRASES, format_number, format_percent, phrase
+from reports.page import CARD_SIZE, render_card, render_page
 from reports.situation import FLOWS, USUAL_DAYS, Situation
 from schemas.access import DATA_KINDS
 from schemas.contacts import Contact
@@ -165,8 +165,10 @@ def test_every_figure_is_the_oracles(
             [],
         )
         return
-    status = oracle.plan_status(oracle.done(events()), hierarchy, day)
-    yesterday = oracle.plan_status(oracle.done(events()), hierarchy, day - timedelta(days=1))
+    status = oracle.plan_status(oracle.completion_days(events()), hierarchy, day)
+    yesterday = oracle.plan_status(
+        oracle.completion_days(events()), hierarchy, day - timedelta(days=1)
+    )
     progress = oracle.plan_progress(status, hierarchy, day)
     below = {one for one in hierarchy.levels if unit in hierarchy.ancestors(one, day).values()}
     assert {
@@ -356,10 +358,10 @@ class Reader(HTMLParser):
             self.text += data
 
 
-@pytest.mark.parametrize("tongue", TONGUES)
-def test_the_page_stands_alone_and_every_sign_has_a_glyph(state: Situation, tongue: str) -> None:
+@pytest.mark.parametrize("lang", LANGS)
+def test_the_page_stands_alone_and_every_sign_has_a_glyph(state: Situation, lang: str) -> None:
     characters = {ord(one) for script in FAMILIES for one in _covered(script)}
-    for html in (page(state, tongue), card(state, tongue)):
+    for html in (render_page(state, lang), render_card(state, lang)):
         read = Reader(html)
         assert [link for link in read.links if not link.startswith("tel:")] == []
         assert [
@@ -372,18 +374,18 @@ def test_the_page_stands_alone_and_every_sign_has_a_glyph(state: Situation, tong
         shown = {ord(one) for one in read.text if not one.isspace()}
         assert {chr(one) for one in shown - characters} == set()
         assert ("छत्तीसगढ़" in read.text, "Chhattisgarh" in read.text) == (
-            tongue != "en",
-            tongue != "hi",
+            lang != "en",
+            lang != "hi",
         )
         assert "None" not in read.text
-    read = Reader(page(state, tongue))
+    read = Reader(render_page(state, lang))
     assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in read.metas
-    assert percent(state.share) in read.text
+    assert format_percent(state.share) in read.text
     for line in state.milestones:
-        assert percent(line.share) in read.text
+        assert format_percent(line.share) in read.text
         assert (line.name_hi in read.text, line.name_en in read.text) == (
-            tongue != "en",
-            tongue != "hi",
+            lang != "en",
+            lang != "hi",
         )
     assert PHONE in read.text
 
@@ -400,28 +402,28 @@ def test_names_are_text_and_nothing_else(state: Situation) -> None:
         name_en="<script>x</script>",
         children=[dataclasses.replace(one, name_hi='"><img src=x>') for one in state.children],
     )
-    for html in (page(spoilt, "both"), card(spoilt, "both")):
+    for html in (render_page(spoilt, "both"), render_card(spoilt, "both")):
         assert "<script" not in html
         assert "<img" not in html
         Reader(html)
 
 
 def test_the_five_forms_open_and_say_the_same(state: Situation) -> None:
-    data = json.loads(rendered(state, "json", "both"))
+    data = json.loads(render(state, "json", "both"))
     assert (data["unit"], data["day"], data["overdue"], len(data["milestones"])) == (
         "CG",
         state.day.isoformat(),
         state.overdue,
         len(state.milestones),
     )
-    assert rendered(state, "html", "hi").decode().startswith("<!doctype html>")
-    document = pypdfium2.PdfDocument(rendered(state, "pdf", "both"))
+    assert render(state, "html", "hi").decode().startswith("<!doctype html>")
+    document = pypdfium2.PdfDocument(render(state, "pdf", "both"))
     assert len(document) <= 2
     assert document[0].get_size() == pytest.approx((595.28, 841.89), abs=0.1)
     text = "".join(one.get_textpage().get_text_bounded() for one in document)
     for line in state.milestones:
         assert line.name_en.split()[0] in text
-        assert percent(line.share) in text
+        assert format_percent(line.share) in text
     assert "Asha Sahu" in text
     fonts = {
         one.get_font().get_base_name()
@@ -435,10 +437,10 @@ def test_the_five_forms_open_and_say_the_same(state: Situation) -> None:
         for bold in ("", "-Bold")
     }
     document.close()
-    image = Image.open(io.BytesIO(rendered(state, "png", "hi")))
+    image = Image.open(io.BytesIO(render(state, "png", "hi")))
     assert image.size == CARD_SIZE
     assert len(image.convert("RGB").getcolors(1 << 20)) > 100
-    book = load_workbook(io.BytesIO(rendered(state, "xlsx", "both")))
+    book = load_workbook(io.BytesIO(render(state, "xlsx", "both")))
     assert book.sheetnames == [
         "Where the programme stands",
         "Districts",
@@ -509,12 +511,12 @@ def test_any_unit_on_any_day_has_a_page_and_a_card(deployment: Deployment) -> No
     ]
     for unit, day in asked:
         found = read_situation(deployment.clickhouse, unit, day)
-        Reader(page(found, "both"))
-        Reader(card(found, "both"))
-        assert load_workbook(io.BytesIO(rendered(found, "xlsx", "both"))).sheetnames
+        Reader(render_page(found, "both"))
+        Reader(render_card(found, "both"))
+        assert load_workbook(io.BytesIO(render(found, "xlsx", "both"))).sheetnames
     booth = read_situation(deployment.clickhouse, *asked[1])
     assert not booth.open
-    assert len(rendered(booth, "pdf", "both")) > 1000
+    assert len(render(booth, "pdf", "both")) > 1000
 
 
 def test_every_phrase_says_the_same_things_in_both_languages() -> None:
@@ -529,7 +531,7 @@ def test_every_phrase_says_the_same_things_in_both_languages() -> None:
 
 @given(st.integers(-(10**12), 10**12))
 def test_numbers_are_grouped_as_in_india(number: int) -> None:
-    text = indian(number)
+    text = format_number(number)
     assert text.replace(",", "") == str(number)
     assert re.fullmatch(r"-?\d{1,3}|-?\d{1,2}(,\d\d)*,\d{3}", text)
 
@@ -537,8 +539,8 @@ def test_numbers_are_grouped_as_in_india(number: int) -> None:
 @given(st.integers(0, 10**6), st.integers(1, 10**6))
 def test_a_share_is_whole_only_if_it_is(part: int, whole: int) -> None:
     part = min(part, whole)
-    assert (percent(part / whole) == "100.0%") == (part == whole)
-    assert (percent(part / whole) == "0.0%") == (part == 0)
+    assert (format_percent(part / whole) == "100.0%") == (part == whole)
+    assert (format_percent(part / whole) == "0.0%") == (part == 0)
 
 
 @pytest.mark.parametrize(

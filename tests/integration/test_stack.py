@@ -1,5 +1,6 @@
 """The stack on one machine: what it keeps, who may see what, and that nothing outlives it."""
 
+import fcntl
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from pravah.settings import Settings
 from pravah.topics import EVENTS
 from sinks.connection import connect, is_retryable
 from stack.errors import StackError
-from stack.install import installed, tools_folder
+from stack.install import ensure_installed, tools_folder
 from stack.supervisor import Supervisor
 from stack.topics import create_topics
 from tests.support.deployment import Deployment, until
@@ -50,7 +52,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_up_down_and_up_again_keeps_data_ports_and_passwords(own_home: Path) -> None:
     said: list[str] = []
     first = stack.up(own_home, said.append)
-    assert first.ready
+    assert first.is_ready
     assert {server.name for server in first.servers} == {"kafka", "clickhouse"}
     before = Settings(home=own_home)
     create_topics(before.kafka)
@@ -80,6 +82,45 @@ def test_up_down_and_up_again_keeps_data_ports_and_passwords(own_home: Path) -> 
     consumer.close()
     with connect(after.clickhouse, "writer") as client:
         assert client.execute("SELECT n FROM kept") == [(7,)]
+
+
+def test_a_start_waits_for_a_stop_and_a_stop_ends_a_start_in_progress(own_home: Path) -> None:
+    first = stack.up(own_home, lambda _: None)
+    stopper = threading.Thread(target=stack.down, args=(own_home,))
+    stopper.start()
+    until(lambda: not _is_lock_free(own_home) or not stopper.is_alive(), "the stop has begun")
+    second = stack.up(own_home, lambda _: None)
+    stopper.join()
+    assert second.is_ready
+    assert second.pid != first.pid
+    assert stack.down(own_home)
+
+    failures: list[StackError] = []
+
+    def start() -> None:
+        try:
+            stack.up(own_home, lambda _: None)
+        except StackError as error:
+            failures.append(error)
+
+    starter = threading.Thread(target=start)
+    starter.start()
+    until(lambda: stack.status(own_home).pid is not None, "the supervisor of the start runs")
+    assert stack.down(own_home)
+    starter.join()
+    assert [str(error)[:32] for error in failures] == ["the stack ended while starting; "]
+    assert stack.status(own_home).pid is None
+    assert family(own_home) == []
+    stack.up(own_home, lambda _: None)
+
+
+def _is_lock_free(home: Path) -> bool:
+    with (home / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
 
 def test_what_holds_secrets_is_the_owners_alone(own_home: Path) -> None:
@@ -150,9 +191,9 @@ def test_a_stack_that_starts_takes_no_port_that_another_has_chosen_and_not_opene
     first, second = Supervisor(tmp_path / "first"), Supervisor(tmp_path / "second")
     assert first.reserve(port)
     assert not second.reserve(port)
-    first.give_ports_back()
+    first.release_ports()
     assert second.reserve(port)
-    second.give_ports_back()
+    second.release_ports()
 
 
 def test_a_killed_supervisor_leaves_no_process(own_home: Path) -> None:
@@ -167,7 +208,11 @@ def test_a_killed_supervisor_leaves_no_process(own_home: Path) -> None:
 
 def test_a_killed_parent_leaves_no_process(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    code = f"import stack, sys, pathlib\nwith stack.running(pathlib.Path({str(home)!r})):\n    print('up', flush=True)\n    sys.stdin.read()"
+    code = (
+        "import stack, sys, pathlib\n"
+        f"with stack.running(pathlib.Path({str(home)!r})):\n"
+        "    print('up', flush=True)\n    sys.stdin.read()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as parent:
@@ -189,7 +234,7 @@ def test_a_process_of_an_earlier_boot_is_not_taken_for_the_stack(tmp_path: Path)
     assert not stack.down(tmp_path)
 
 
-def test_a_broken_file_of_passwords_is_told_and_broken_ports_do_no_harm(tmp_path: Path) -> None:
+def test_a_broken_file_of_passwords_is_reported_and_broken_ports_do_no_harm(tmp_path: Path) -> None:
     (tmp_path / "ports.json").write_text('{"kafka": 90', encoding="utf-8")
     (tmp_path / "credentials.json").touch()
     with pytest.raises(
@@ -199,7 +244,7 @@ def test_a_broken_file_of_passwords_is_told_and_broken_ports_do_no_harm(tmp_path
         stack.up(tmp_path, lambda _: None)
 
 
-def test_a_port_that_is_asked_for_and_taken_is_told(
+def test_a_port_that_is_demanded_and_taken_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as taken:
@@ -214,7 +259,7 @@ def test_a_port_that_is_asked_for_and_taken_is_told(
 
 
 @pytest.mark.parametrize("port", ["kafka", "70000"])
-def test_what_is_no_port_is_told(
+def test_what_is_no_port_is_reported(
     port: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PRAVAH_PORT_KAFKA", port)
@@ -230,7 +275,7 @@ def test_the_tools_folder_may_be_named_from_where_one_stands(
     (tmp_path / "tools").symlink_to(tools_folder())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PRAVAH_TOOLS", "tools")
-    tools = installed()
+    tools = ensure_installed()
     assert tools.libchdb.is_relative_to(tmp_path / "tools")
     assert tools.libchdb.is_file()
 
@@ -238,7 +283,7 @@ def test_the_tools_folder_may_be_named_from_where_one_stands(
 @pytest.mark.parametrize(
     ("name", "package"), [("java", "openjdk-17-jre-headless"), ("mvn", "maven"), ("npm", "npm")]
 )
-def test_a_missing_tool_is_told_with_its_debian_package(
+def test_a_missing_tool_is_reported_with_its_debian_package(
     name: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PRAVAH_TOOLS", str(tmp_path))
@@ -251,7 +296,7 @@ def test_a_missing_tool_is_told_with_its_debian_package(
     with pytest.raises(
         StackError, match=f"{name} is missing; on Debian: apt-get install {package}"
     ):
-        installed()
+        ensure_installed()
 
 
 def test_readers_cannot_write_and_default_sees_nothing(deployment: Deployment) -> None:

@@ -1,4 +1,4 @@
-"""Whatever comes by a hook is a submission or one clear error, never anything else; a hook and a pull of the same state say the same."""
+"""Every hook body is a submission or one clear error; a hook and a pull of a state are equal."""
 
 import json
 from copy import deepcopy
@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from producers.mapping.form_mapper import UnmappableError
 from producers.mapping.tools import READERS, BodyError, Tool, commcare, kobo, odk
 from tests.support.field_bodies import commcare as commcare_bodies
+from tests.support.field_bodies import corpora
 from tests.support.field_bodies import glific as glific_bodies
 from tests.support.field_bodies import kobo as kobo_bodies
 from tests.support.field_bodies import odk as odk_bodies
 from tests.support.field_bodies import rapidpro as rapidpro_bodies
-from tests.unit import test_field_bodies as corpora
 
+# Per property and tool; raise it for a long run.
 EXAMPLES = int(environ.get("FIELD_EXAMPLES", "60"))
-"""Of each property and tool; raise it for a long run."""
 
 GOOD: dict[Tool, Any] = {
     "kobo": kobo_bodies.report(
@@ -73,8 +73,8 @@ JSON = st.recursive(
 
 
 @st.composite
-def spoiled(draw: st.DrawFn, good: Any) -> Any:
-    """A good body with some places replaced, emptied or taken out."""
+def corrupted(draw: st.DrawFn, good: Any) -> Any:
+    """A valid body with some values replaced or removed."""
     body = deepcopy(good)
     for _ in range(draw(st.integers(1, 3))):
         place: Any = body
@@ -94,13 +94,13 @@ def spoiled(draw: st.DrawFn, good: Any) -> Any:
     return body
 
 
-def judged(tool: Tool, body: bytes) -> None:
-    """Read and map it; nothing but the two errors may come out, and each has something to say."""
+def check(tool: Tool, body: bytes) -> None:
+    """Read and map a body; only the two errors may be raised, each with a message."""
     try:
         for submission in READERS[tool](body, {}):
             assert submission.changed_at.tzinfo is not None
             assert submission.name
-            for event in corpora.events(tool, submission):
+            for event in corpora.map_events(tool, submission):
                 assert 1 <= len(event["entity"]) <= 200
     except (BodyError, UnmappableError) as error:
         assert str(error)
@@ -109,12 +109,10 @@ def judged(tool: Tool, body: bytes) -> None:
 @pytest.mark.parametrize("tool", TOOLS)
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(data=st.data())
-def test_a_spoiled_body_is_mapped_or_refused_and_nothing_else(
-    tool: Tool, data: st.DataObject
-) -> None:
-    judged(
+def test_a_corrupted_body_is_mapped_or_refused(tool: Tool, data: st.DataObject) -> None:
+    check(
         tool,
-        json.dumps(data.draw(spoiled(GOOD[tool])), ensure_ascii=data.draw(st.booleans())).encode(
+        json.dumps(data.draw(corrupted(GOOD[tool])), ensure_ascii=data.draw(st.booleans())).encode(
             "utf-8", "surrogatepass"
         ),
     )
@@ -123,8 +121,8 @@ def test_a_spoiled_body_is_mapped_or_refused_and_nothing_else(
 @pytest.mark.parametrize("tool", TOOLS)
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(body=st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()))
-def test_any_bytes_are_mapped_or_refused_and_nothing_else(tool: Tool, body: bytes) -> None:
-    judged(tool, body)
+def test_random_bytes_are_mapped_or_refused(tool: Tool, body: bytes) -> None:
+    check(tool, body)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -150,22 +148,22 @@ def test_any_bytes_are_mapped_or_refused_and_nothing_else(tool: Tool, body: byte
         max_size=12,
     ).map("".join)
 )
-def test_any_xml_is_mapped_or_refused_and_nothing_else(inner: str) -> None:
-    judged("odk", json.dumps(odk_bodies.xml(inner)).encode())
-    judged(
+def test_random_xml_is_mapped_or_refused(inner: str) -> None:
+    check("odk", json.dumps(odk_bodies.xml(inner)).encode())
+    check(
         "odk",
         json.dumps({"type": "submission.create", "id": "uuid:x", "data": {"xml": inner}}).encode(),
     )
 
 
-def test_json_as_deep_as_it_gets_is_refused() -> None:
+def test_deeply_nested_json_is_refused() -> None:
     for tool in TOOLS:
         for deep in (b"[" * 100_000, b'{"a":' * 100_000, b'{"a":' * 500 + b"1" + b"}" * 500):
             with pytest.raises(BodyError):
                 READERS[tool](deep, {})
 
 
-def test_an_error_repeats_no_value() -> None:
+def test_an_error_contains_no_submitted_value() -> None:
     secret = "9000000001"
     for tool, good in GOOD.items():
         for key in good:
@@ -176,7 +174,7 @@ def test_an_error_repeats_no_value() -> None:
                 assert secret not in str(error), tool
 
 
-# --- hook and pull ----------------------------------------------------------------------------------------------------------------------------------------
+# --- hook and pull
 
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,6}", fullmatch=True).filter(
     lambda name: name not in {"meta", "type", "coordinates"}
@@ -218,15 +216,15 @@ def test_kobos_hook_and_data_api_give_equal_submissions(
 
 
 @st.composite
-def answered(draw: st.DrawFn) -> dict[str, Any]:
-    """What a form of ODK holds: fields, groups and repeats; None was left empty."""
+def form_contents(draw: st.DrawFn) -> dict[str, Any]:
+    """The content of an ODK form: fields, groups and repeats; None is an empty field."""
     leaf = st.none() | ANSWERS | st.integers(0, 999)
     group = st.dictionaries(NAMES, leaf, max_size=4)
     return draw(st.dictionaries(NAMES, leaf | group | st.lists(group, max_size=3), max_size=4))
 
 
 def elements(content: dict[str, Any]) -> str:
-    """As a form's XML has it."""
+    """The content as a form's XML."""
     found = ""
     for name, value in content.items():
         for item in value if isinstance(value, list) else [value]:
@@ -242,7 +240,7 @@ def elements(content: dict[str, Any]) -> str:
 
 
 def odata(content: dict[str, Any]) -> dict[str, Any]:
-    """As OData has it: repeats have names and links of their own."""
+    """The content as OData, in which repeats have names and links of their own."""
     found: dict[str, Any] = {}
     for name, value in content.items():
         if isinstance(value, list):
@@ -256,8 +254,8 @@ def odata(content: dict[str, Any]) -> dict[str, Any]:
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(content=answered())
-def test_odks_hook_and_odata_give_equal_submissions_but_for_the_time_which_the_hook_does_not_know(
+@given(content=form_contents())
+def test_odks_hook_and_odata_give_equal_submissions_except_for_the_hooks_missing_time(
     content: dict[str, Any],
 ) -> None:
     (sent,) = odk.read_hook(json.dumps(odk_bodies.xml(elements(content))).encode(), {})
@@ -284,7 +282,7 @@ def test_commcares_forwarding_and_api_give_equal_submissions(changes: dict[str, 
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_a_second_attempt_of_a_hook_is_an_equal_submission(tool: Tool) -> None:
+def test_a_hooks_retry_gives_an_equal_submission(tool: Tool) -> None:
     once, again = (
         READERS[tool](json.dumps(GOOD[tool], indent=indent).encode(), {}) for indent in (None, 2)
     )

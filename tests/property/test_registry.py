@@ -16,15 +16,9 @@ from pydantic import ValidationError
 
 from pravah.days import LAST_DAY, date_of, day_of, day_of_micros, instant_micros
 from pravah.units import LEVELS, level_of, routing_key
-from schemas.entries import EntryReader, decode_entries, encode_entries, encoded_entries
-from schemas.registry import (
-    Entry,
-    EntryParent,
-    Registry,
-    RegistryError,
-    registry_from_csv,
-    registry_from_entries,
-)
+from schemas.entries import EntryReader, decode_entries, encode_entries, encode_records
+from schemas.registry import Entry, EntryParent, Registry, RegistryError
+from schemas.registry_readers import registry_from_csv, registry_from_entries
 from tests.support import oracle, small_world
 
 REGISTRY = small_world.registry()
@@ -155,8 +149,8 @@ def fate(entries: Iterable[Entry]) -> dict[str, Any] | list[str]:
         return [str(finding) for finding in error.findings]
 
 
-def told(entry: Entry) -> Entry:
-    """What was read, as the model."""
+def as_model(entry: Entry) -> Entry:
+    """Convert a struct to the model."""
     fields = {name: getattr(entry, name) for name in Entry.model_fields}
     return Entry(
         **{
@@ -187,25 +181,25 @@ def test_entries_read_in_bulk_give_the_registry_or_the_findings_that_the_models_
     entries += more
     values, reader = [entry.model_dump_json().encode() for entry in entries], EntryReader()
     bulk = [reader.read(value) for value in values]
-    assert [told(entry) for entry in bulk] == entries
+    assert [as_model(entry) for entry in bulk] == entries
     expected = fate(entries)
     assert fate(bulk) == fate(decode_entries(b"[" + b",".join(values) + b"]")) == expected
     if isinstance(expected, dict):
         registry = Registry(expected.values())
-        assert list(encoded_entries(registry)) == [
+        assert list(encode_records(registry)) == [
             (entry.unit, entry.model_dump_json().encode()) for entry in registry.entries()
         ]
-        assert [told(entry) for entry in decode_entries(encode_entries(registry))] == list(
+        assert [as_model(entry) for entry in decode_entries(encode_entries(registry))] == list(
             registry.entries()
         )
 
 
-def told_or_refused(read: Any, value: bytes) -> str:
+def model_or_refusal(read: Any, value: bytes) -> str:
     try:
         entry = read(value)
     except ValidationError:
         return "refused"
-    return repr(told(entry))  # NaN is not equal to itself
+    return repr(as_model(entry))  # NaN is not equal to itself
 
 
 FORMS = [
@@ -257,7 +251,7 @@ def test_an_entry_of_any_form_has_the_fate_that_the_model_gives_it(
     bent = ", ".join(
         [*(f'"{name}": {given}' for name, given in fields.items()), f'"{field}": {form}']
     )
-    assert told_or_refused(EntryReader().read, f"{{{bent}}}".encode()) == told_or_refused(
+    assert model_or_refusal(EntryReader().read, f"{{{bent}}}".encode()) == model_or_refusal(
         Entry.model_validate_json, f"{{{bent}}}".encode()
     )
 
@@ -267,7 +261,7 @@ def test_a_bent_entry_has_the_fate_that_the_model_gives_it(
     value: bytes, at: int, put: bytes, taken: int
 ) -> None:
     bent = value[: at % len(value)] + put + value[at % len(value) + taken :]
-    assert told_or_refused(EntryReader().read, bent) == told_or_refused(
+    assert model_or_refusal(EntryReader().read, bent) == model_or_refusal(
         Entry.model_validate_json, bent
     )
 
@@ -388,7 +382,7 @@ def test_a_wrong_header_is_a_finding() -> None:
         ("CG-AC084-B0017", "booth", "CG-AC084"),
     ],
 )
-def test_a_code_tells_its_level_and_routing_key(code: str, level: str, key: str) -> None:
+def test_a_code_gives_its_level_and_routing_key(code: str, level: str, key: str) -> None:
     assert level_of(code) == level
     assert routing_key(code) == key
 

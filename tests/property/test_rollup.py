@@ -15,7 +15,7 @@ from pravah.units import routing_key
 from rollup.open_chunk import OpenChunk
 from rollup.storage import StoppedError
 from rollup.validation import Validator
-from schemas.registry import registry_from_csv
+from schemas.registry_readers import registry_from_csv
 from streams.worker import LogError, Outgoing, Worker
 from tests.support import oracle, small_world
 from tests.support.memory_store import MemoryStore

@@ -1,4 +1,7 @@
-"""What the gateway makes of a history: whatever was edited, moved, deleted, repeated or came late, the figures are those of what stands at the tools."""
+"""The gateway's events for random histories give the figures of the tools' present state.
+
+Histories have edits, moves, deletions, repeats and late deliveries.
+"""
 
 import sqlite3
 from collections.abc import Iterator
@@ -13,17 +16,18 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from pravah.events import parse_event
-from producers.gateway.ingest import take_state
-from producers.gateway.store import Transaction, make_tables
-from producers.gateway.submission_diff import Ready, follows, left_behind
-from producers.mapping.submissions import Observation, Submission
+from producers.gateway.schema import make_tables
+from producers.gateway.submission_diff import EntityState, is_current, retractions
+from producers.gateway.submissions import apply_submission
+from producers.gateway.transaction import Transaction
+from producers.mapping.submissions import MappedEvent, Submission
 from producers.outbox import Bounds
 from tests.support import oracle, small_world
 
 RUNS = 150
 BEGIN = datetime(2022, 6, 1, tzinfo=UTC)
+# Few, so that mapped_events meet. Two of them have the same routing key, and all move.
 UNIT = st.sampled_from(["CG-AC001-B0002", "CG-AC001-B0002", "CG-AC001-B0003", "CG-D-B"])
-"""Few, so that observations meet; two of them have one routing key, and all move."""
 DATA = st.one_of(
     st.tuples(
         st.just("committee_formed"),
@@ -61,7 +65,7 @@ def gateway() -> Iterator[Transaction]:
 
 
 @st.composite
-def observation(draw: st.DrawFn, submission: str, number: int) -> Observation:
+def mapped_event(draw: st.DrawFn, submission: str, number: int) -> MappedEvent:
     unit, kind, data = draw(UNIT), *draw(DATA)
     day = draw(st.sampled_from([18, 30]))
     content = {
@@ -72,11 +76,11 @@ def observation(draw: st.DrawFn, submission: str, number: int) -> Observation:
         "data": data,
     }
     entity = draw(st.sampled_from([f"{submission}/{number}", "shared", "shared"]))
-    return Observation(str(number), entity, unit, content)
+    return MappedEvent(str(number), entity, unit, content)
 
 
 @st.composite
-def edited(draw: st.DrawFn, one: Observation) -> Observation:
+def edited(draw: st.DrawFn, one: MappedEvent) -> MappedEvent:
     kind, data = draw(DATA)
     return replace(one, content={**one.content, "kind": kind, "data": data})
 
@@ -84,8 +88,8 @@ def edited(draw: st.DrawFn, one: Observation) -> Observation:
 @st.composite
 def histories(
     draw: st.DrawFn,
-) -> tuple[list[tuple[Submission, list[Observation]]], list[tuple[Submission, list[Observation]]]]:
-    """All deliveries in the order in which they come, and the newest state of each submission."""
+) -> tuple[list[tuple[Submission, list[MappedEvent]]], list[tuple[Submission, list[MappedEvent]]]]:
+    """All deliveries in the order of arrival, and the newest state of each submission."""
     deliveries, newest = [], []
     for submission in ("a", "b", "c"):
         instants = sorted(draw(st.sets(st.integers(0, 6), min_size=1, max_size=4)))
@@ -93,11 +97,11 @@ def histories(
         for instant in instants:
             deleted = draw(st.integers(0, 4)) == 0
             count = 0 if deleted else draw(st.integers(0, 3))
-            observations = [draw(observation(submission, number)) for number in range(count)]
+            mapped_events = [draw(mapped_event(submission, number)) for number in range(count)]
             if (
                 states and not deleted and draw(st.booleans())
-            ):  # an edit often leaves most as it was, and where it was
-                observations = [
+            ):  # an edit often leaves most mapped_events unchanged
+                mapped_events = [
                     one if draw(st.booleans()) else draw(edited(one)) for one in states[-1][1]
                 ]
             states.append(
@@ -105,7 +109,7 @@ def histories(
                     Submission(
                         "form", submission, BEGIN + timedelta(seconds=instant), {}, deleted=deleted
                     ),
-                    observations,
+                    mapped_events,
                 )
             )
         newest.append(states[-1])
@@ -119,10 +123,10 @@ def histories(
     return draw(st.permutations(deliveries)), newest
 
 
-def truth(newest: list[tuple[Submission, list[Observation]]]) -> list[dict]:
-    """What stands, as events that were never edited; the one that was changed last speaks for a shared entity."""
+def truth(newest: list[tuple[Submission, list[MappedEvent]]]) -> list[dict]:
+    """The newest states as events without edits; the last change decides for a shared entity."""
     ranked = sorted(newest, key=lambda state: (state[0].changed_at, state[0].name))
-    standing = [one for _, observations in ranked for one in observations]
+    standing = [one for _, mapped_events in ranked for one in mapped_events]
     return [
         {
             "event_id": f"00000000-0000-4000-8000-{number:012}",
@@ -137,30 +141,30 @@ def truth(newest: list[tuple[Submission, list[Observation]]]) -> list[dict]:
 
 
 def levels(figures: oracle.Figures) -> dict:
-    """Every figure on every day on which any may change; a row that says nothing new says nothing."""
+    """Every figure on every day on which any may change, without zeros."""
     rows: dict[tuple[str, str, str], dict[date, oracle.Figure]] = {}
     for (day, level, unit, metric), value in figures.items():
         rows.setdefault((level, unit, metric), {})[day] = value
     days = [small_world.FIRST_DAY + timedelta(days=number) for number in range(62)]
     found = {}
     for cell, values in rows.items():
-        held = (0, 0)
+        level = (0, 0)
         for day in days:
-            held = values.get(day, held if cell[2] in oracle.STOCKS else (0, 0))
-            if held != (0, 0):
-                found[day, *cell] = held
+            level = values.get(day, level if cell[2] in oracle.STOCKS else (0, 0))
+            if level != (0, 0):
+                found[day, *cell] = level
     return found
 
 
 @given(histories())
 @hypothesis_settings(max_examples=RUNS)
-def test_figures_are_those_of_what_stands_at_the_tool_whatever_happened_on_the_way(
+def test_the_figures_are_those_of_the_newest_states(
     hierarchy: oracle.Hierarchy, history: tuple
 ) -> None:
     deliveries, newest = history
     with gateway() as transaction:
-        for submission, observations in deliveries:
-            take_state(transaction, "tool", submission, observations)
+        for submission, mapped_events in deliveries:
+            apply_submission(transaction, "tool", submission, mapped_events)
         sent = transaction.sent()
     for event in sent:
         parse_event(orjson.dumps(event))
@@ -172,52 +176,52 @@ def test_figures_are_those_of_what_stands_at_the_tool_whatever_happened_on_the_w
 
 @given(histories())
 @hypothesis_settings(max_examples=RUNS // 3)
-def test_what_was_taken_is_a_repeat_and_sends_nothing(history: tuple) -> None:
+def test_a_known_state_is_repeated_and_sends_nothing(history: tuple) -> None:
     deliveries, _ = history
     with gateway() as transaction:
-        for submission, observations in deliveries:
-            take_state(transaction, "tool", submission, observations)
+        for submission, mapped_events in deliveries:
+            apply_submission(transaction, "tool", submission, mapped_events)
             before = len(transaction.sent())
-            item, events = take_state(transaction, "tool", submission, observations)
+            item, events = apply_submission(transaction, "tool", submission, mapped_events)
             assert (item.outcome, events, len(transaction.sent())) == ("repeated", 0, before)
 
 
 @given(histories(), st.randoms(use_true_random=False))
 @hypothesis_settings(max_examples=RUNS // 3)
-def test_a_mended_mapping_replaces_what_was_told_and_running_it_twice_sends_nothing_more(
-    hierarchy: oracle.Hierarchy, history: tuple, choose
+def test_a_corrected_mapping_replaces_earlier_events_and_a_second_run_sends_nothing(
+    hierarchy: oracle.Hierarchy, history: tuple, rng
 ) -> None:
     deliveries, newest = history
-    mended = [
-        (submission, [one for one in observations if choose.random() < 0.7])
-        for submission, observations in newest
+    corrected = [
+        (submission, [one for one in mapped_events if rng.random() < 0.7])
+        for submission, mapped_events in newest
     ]
     with gateway() as transaction:
-        for submission, observations in deliveries:
-            take_state(transaction, "tool", submission, observations)
-        for submission, observations in mended:
-            take_state(transaction, "tool", submission, observations, anew=True)
+        for submission, mapped_events in deliveries:
+            apply_submission(transaction, "tool", submission, mapped_events)
+        for submission, mapped_events in corrected:
+            apply_submission(transaction, "tool", submission, mapped_events, replace_equal=True)
         sent = transaction.sent()
         again = [
-            take_state(transaction, "tool", submission, observations, anew=True)[1]
-            for submission, observations in mended
+            apply_submission(transaction, "tool", submission, mapped_events, replace_equal=True)[1]
+            for submission, mapped_events in corrected
         ]
         assert len(transaction.sent()) == len(sent)
-        assert again == [0] * len(mended)
+        assert again == [0] * len(corrected)
     assert levels(oracle.figures(sent, hierarchy)) == levels(
-        oracle.figures(truth(mended), hierarchy)
+        oracle.figures(truth(corrected), hierarchy)
     )
 
 
-def test_an_edit_that_changes_nothing_sends_nothing_and_a_new_number_is_one_event() -> None:
-    def seen(posts: int) -> list[Observation]:
+def test_an_edit_without_changes_sends_nothing_and_a_new_amount_is_one_event() -> None:
+    def mapped_events(posts: int) -> list[MappedEvent]:
         content = {
             "kind": "social_post",
             "occurred_at": "2022-03-05T10:00:00+05:30",
             "source": {"tool": "t", "producer": "p"},
         }
         return [
-            Observation(
+            MappedEvent(
                 "",
                 "t:p:f:1",
                 "CG-AC001-B0001",
@@ -226,53 +230,56 @@ def test_an_edit_that_changes_nothing_sends_nothing_and_a_new_number_is_one_even
         ]
 
     with gateway() as transaction:
-        told = [
-            take_state(
+        counts = [
+            apply_submission(
                 transaction,
                 "tool",
                 Submission("f", "1", BEGIN + timedelta(hours=hour)),
-                seen(posts),
+                mapped_events(posts),
             )[1]
             for hour, posts in enumerate([3, 3, 4])
         ]
         sent = transaction.sent()
-    assert told == [1, 0, 1]
+    assert counts == [1, 0, 1]
     assert [(event["op"], event["version"], event["data"]["posts"]) for event in sent] == [
         ("report", int(BEGIN.timestamp()) * 1_000_000, 3),
         ("report", int((BEGIN + timedelta(hours=2)).timestamp()) * 1_000_000, 4),
     ]
 
 
-def test_however_many_observe_one_entity_at_one_moment_each_new_one_costs_a_few_events() -> None:
-    def told(number: int) -> list[Observation]:
+def test_each_new_observation_of_a_shared_entity_costs_at_most_two_events() -> None:
+    def mapped_events(number: int) -> list[MappedEvent]:
         content = {
             "kind": "committee_formed",
             "occurred_at": "2022-03-05T10:00:00+05:30",
             "source": {"tool": "t", "producer": "p"},
             "data": {"members": number + 1},
         }
-        return [Observation("", "shared", "CG-AC001-B0001", content)]
+        return [MappedEvent("", "shared", "CG-AC001-B0001", content)]
 
     with gateway() as transaction:
-        most = max(
-            take_state(
-                transaction, "tool", Submission("f", f"{number * 37 % 101:03}", BEGIN), told(number)
+        highest = max(
+            apply_submission(
+                transaction,
+                "tool",
+                Submission("f", f"{number * 37 % 101:03}", BEGIN),
+                mapped_events(number),
             )[1]
             for number in range(100)
         )
-        assert most <= 2
+        assert highest <= 2
         assert len(transaction.sent()) <= 200
 
 
-# --- events that come ready -------------------------------------------------------------------------------------------------------------------------------
+# --- events sent to /v1/events
 
 
 @st.composite
-def ready_histories(draw: st.DrawFn) -> tuple[list[dict], list[dict]]:
-    """The versions of an entity as its sender made them, and in the order in which they come, with repeats."""
+def version_histories(draw: st.DrawFn) -> tuple[list[dict], list[dict]]:
+    """The versions of an entity in order, and in the order of arrival with repeats."""
     versions = []
     for number in range(1, draw(st.integers(2, 7))):
-        one = draw(observation("", 0))
+        one = draw(mapped_event("", 0))
         names = {
             "event_id": f"00000000-0000-4000-8000-{number:012}",
             "entity": "e",
@@ -284,38 +291,38 @@ def ready_histories(draw: st.DrawFn) -> tuple[list[dict], list[dict]]:
     return versions, draw(st.permutations(versions + repeated))
 
 
-def through(events: list[dict]) -> list[dict]:
-    """What the gateway sends on."""
-    known: Ready | None = None
+def relayed(events: list[dict]) -> list[dict]:
+    """The events that the gateway puts into the outbox."""
+    known: EntityState | None = None
     sent, seen = [], set()
     for event in events:
         if event["event_id"] in seen:
             continue
         seen.add(event["event_id"])
-        now = Ready(
+        now = EntityState(
             event["unit"], event["version"], event["kind"], event["occurred_at"], event["source"]
         )
-        sent += left_behind("e", now, known)
-        if follows(now, known):
+        sent += retractions("e", now, known)
+        if is_current(now, known):
             sent.append(event)
             known = now if known is None or now.version > known.version else known
     return sent
 
 
-@given(ready_histories())
+@given(version_histories())
 @hypothesis_settings(max_examples=RUNS)
-def test_the_versions_of_a_ready_event_count_the_same_in_whatever_order_they_come_also_across_keys(
+def test_the_order_of_arrival_of_versions_changes_no_figure_also_across_keys(
     hierarchy: oracle.Hierarchy, history: tuple
 ) -> None:
     versions, arrived = history
-    assert levels(oracle.figures(through(arrived), hierarchy)) == levels(
-        oracle.figures(through(versions), hierarchy)
+    assert levels(oracle.figures(relayed(arrived), hierarchy)) == levels(
+        oracle.figures(relayed(versions), hierarchy)
     )
 
 
-@given(ready_histories())
+@given(version_histories())
 @hypothesis_settings(max_examples=RUNS // 3)
-def test_a_ready_event_that_moved_counts_under_its_newest_key_alone(
+def test_a_moved_entity_counts_under_its_newest_key_only(
     hierarchy: oracle.Hierarchy, history: tuple
 ) -> None:
     versions, arrived = history
@@ -328,6 +335,6 @@ def test_a_ready_event_that_moved_counts_under_its_newest_key_alone(
         ),
         0,
     )
-    assert levels(oracle.figures(through(arrived), hierarchy)) == levels(
+    assert levels(oracle.figures(relayed(arrived), hierarchy)) == levels(
         oracle.figures(versions[since_move:], hierarchy)
     )

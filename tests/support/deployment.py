@@ -1,4 +1,4 @@
-"""A deployment to test against: fresh topics and tables on the shared servers, and its workers."""
+"""A deployment for a test: fresh topics and tables on the shared servers, and workers."""
 
 import os
 import time
@@ -15,12 +15,19 @@ from pravah.topics import ALERTS, EVENTS, REJECTED, UNITS
 from sinks.connection import connect
 from sinks.lag import Lag
 
+# Units that have a ClickHouse account of their own: three of the small world, one of Chhattisgarh's
+# registry.
 SCOPED = ("CG-D-A", "CG-D-B", "CG-D-D", "CG-D-NRP")
-"""Units that have a ClickHouse account of their own: three of the small world, one of the registry."""
 
 
 def until(condition: Callable[[], object], what: str, seconds: float = STALL_SECONDS) -> None:
-    """Wait for a condition; the test fails if it does not come."""
+    """Wait until a condition is true; fail the test after some seconds.
+
+    Args:
+        condition: called every 50 ms.
+        what: name of the condition, for the failure's text.
+        seconds: maximum time to wait.
+    """
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
@@ -28,7 +35,7 @@ def until(condition: Callable[[], object], what: str, seconds: float = STALL_SEC
 
 
 class Deployment:
-    """Fresh topics and tables with a registry, and the workers of a test."""
+    """Fresh topics and tables with a registry loaded, and the workers of a test."""
 
     def __init__(self, settings: Settings, logs: Path) -> None:
         self.settings = settings
@@ -37,7 +44,7 @@ class Deployment:
         self._workers: list = []
 
     def start_worker(self, *program: str):
-        """`pravah worker`, or another program for Python."""
+        """Start `pravah worker`, or another program with Python; returns the process."""
         process = start_worker(
             self.settings,
             self._logs / f"worker-{time.time_ns()}.log",
@@ -55,12 +62,13 @@ class Deployment:
                     f"no worker is left; the newest one's log ends:\n{self.log_end()}"
                 )
                 assert time.monotonic() < deadline, (
-                    f"not rolled up within {seconds:.0f} s; the newest worker's log ends:\n{self.log_end()}"
+                    f"not rolled up within {seconds:.0f} s; "
+                    f"the newest worker's log ends:\n{self.log_end()}"
                 )
                 time.sleep(0.1)
 
     def durable(self) -> int:
-        """How many records of the log are in the figures."""
+        """Number of records of the log that are in the figures."""
         with Lag(self.settings.kafka, self.clickhouse) as lag:
             return lag.position().durable
 
@@ -73,21 +81,20 @@ class Deployment:
         )
 
     def rollups(self, as_of: datetime | None = None) -> dict:
-        """(day, level, unit, metric) → (value, verified value); as they were known at an instant, if one is given."""
-        source = (
-            f"rollups_as_known(as_of = fromUnixTimestamp64Milli({int(as_of.timestamp() * 1000)}))"
-            if as_of
-            else "rollups"
-        )
+        """(day, level, unit, metric) → (value, verified value), now or as known at an instant."""
+        source = "rollups"
+        if as_of:
+            milliseconds = int(as_of.timestamp() * 1000)
+            source = f"rollups_as_known(as_of = fromUnixTimestamp64Milli({milliseconds}))"
         rows = self.clickhouse.execute(
             f"SELECT day, toString(level), unit, metric, value, verified_value FROM {source}"
         )
         figures = {row[:4]: row[4:] for row in rows}
-        assert len(figures) == len(rows), "a figure stands twice"
+        assert len(figures) == len(rows), "two rows of one figure"
         return figures
 
     def environment(self) -> dict[str, str]:
-        """For a command that is to work on this deployment."""
+        """Environment of a command that works on this deployment."""
         return {
             **os.environ,
             "PRAVAH_HOME": str(self.settings.home.resolve()),
@@ -106,12 +113,12 @@ class Deployment:
 
 
 def empty(services: Settings) -> None:
-    """No topics, no tables."""
+    """Delete all topics and tables."""
     admin = KafkaAdminClient(**client_options(services.kafka))
-    wanted = [name for name in (EVENTS, REJECTED, ALERTS, UNITS) if name in admin.list_topics()]
-    if wanted:
-        admin.delete_topics(wanted)
-        until(lambda: not set(wanted) & set(admin.list_topics()), "deletion of topics")
+    topics = [name for name in (EVENTS, REJECTED, ALERTS, UNITS) if name in admin.list_topics()]
+    if topics:
+        admin.delete_topics(topics)
+        until(lambda: not set(topics) & set(admin.list_topics()), "deletion of topics")
     admin.close()
     with connect(services.clickhouse, "writer", database="default") as clickhouse:
         clickhouse.execute(f"DROP DATABASE IF EXISTS {services.clickhouse.database} SYNC")

@@ -1,6 +1,6 @@
-"""Deployments with one problem each, and what the doctor says: (name, verdict, facts, found, remedy).
+"""Deployments with one problem each, and the expected check.
 
-Longer than 500 lines because it is one table.
+A case is (name, verdict, facts, found, remedy). Longer than 500 lines because it is one table.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from doctor.facts.kafka import ConsumerGroup, Topic
 from pravah.settings import KafkaSettings
 from pravah.topics import EVENTS, REJECTED, UNITS
 from producers.gateway.store import PullState
-from producers.outbox import Depth
+from producers.outbox import OutboxDepth
 from sinks.deployment import EVENTS_PARTITIONS, EVENTS_TOPIC, REGISTRY
 from tests.support.doctor_facts import (
     BROKER,
@@ -475,7 +475,7 @@ CASES = [
         "failure",
         gateway_file(
             is_running=False,
-            status=dataclasses.replace(STATUS, outbox=Depth(7, 700, NOW / 1000 - 1, 0, None, "")),
+            status=dataclasses.replace(STATUS, outbox=OutboxDepth(7, 700, NOW / 1000 - 1, 0, None, "")),
         ),
         "7 accepted events wait for Kafka",
         "pravah gateway",
@@ -483,28 +483,28 @@ CASES = [
     (
         "outbox",
         "warning",
-        gateway_status(outbox=Depth(7, 700, NOW / 1000 - 300, 0, None, "ProducerError: no Kafka")),
+        gateway_status(outbox=OutboxDepth(7, 700, NOW / 1000 - 300, 0, None, "ProducerError: no Kafka")),
         "7 events (700 bytes) wait for Kafka, the oldest for 5 minutes: ProducerError: no Kafka",
         "bring Kafka back",
     ),
     (
         "outbox",
         "failure",
-        gateway_status(outbox=Depth(7, 700, NOW / 1000 - 7_300, 0, None, "")),
+        gateway_status(outbox=OutboxDepth(7, 700, NOW / 1000 - 7_300, 0, None, "")),
         "the oldest for 2 hours",
         "bring Kafka back",
     ),
     (
         "outbox",
         "warning",
-        gateway_status(outbox=Depth(4_000_000, 700, NOW / 1000, 0, None, "")),
+        gateway_status(outbox=OutboxDepth(4_000_000, 700, NOW / 1000, 0, None, "")),
         "the outbox is 80% full",
         "PRAVAH_OUTBOX_ROWS",
     ),
     (
         "outbox",
         "failure",
-        gateway_status(outbox=Depth(7, 4 * GIB, NOW / 1000, 0, None, "")),
+        gateway_status(outbox=OutboxDepth(7, 4 * GIB, NOW / 1000, 0, None, "")),
         "the outbox is 100% full, of 5,000,000 events and 4.0 GiB: when full, senders are refused",
         "PRAVAH_OUTBOX_BYTES",
     ),

@@ -11,8 +11,8 @@ from doctor.facts.gateway import GatewayFacts, GatewayFile
 from doctor.facts.kafka import Broker, ConsumerGroup, KafkaFacts, SampledRecord, Topic
 from pravah.settings import Settings
 from pravah.topics import ALERTS, EVENTS, REJECTED, UNITS
-from producers.gateway.status import Habit, SourceStatus, Status
-from producers.outbox import Depth
+from producers.gateway.status import GatewayStatus, Habit, SourceStatus
+from producers.outbox import OutboxDepth
 from sinks.deployment import EVENTS_PARTITIONS, EVENTS_TOPIC, REGISTRY
 from streams.app import partition_of
 from tests.support import small_world
@@ -108,9 +108,9 @@ SOURCE = SourceStatus(
     silence=600.0,
     habit=Habit(median=900.0, longest=3_600.0),
 )
-STATUS = Status(
+STATUS = GatewayStatus(
     sources=[SOURCE],
-    outbox=Depth(0, 0, None, 100, NOW / 1000 - 1, ""),
+    outbox=OutboxDepth(0, 0, None, 100, NOW / 1000 - 1, ""),
     archive_bytes=1 << 20,
     registry_at=NOW / 1000 - 7_200,
     unknown_senders=0,

@@ -1,4 +1,4 @@
-"""A gateway over the small world, without Kafka: its file, its sources, and a client."""
+"""A gateway over the small world, without Kafka: its file, its sources, and an HTTP client."""
 
 import base64
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from fastapi.testclient import TestClient
 
 from producers.gateway.app import build
 from producers.gateway.ingest import IngestService
-from producers.gateway.registry import Units
-from producers.gateway.sources import field_sources
+from producers.gateway.registry import UnitChecker
+from producers.gateway.sources import read_field_sources
 from producers.gateway.store import Store
 from producers.outbox import Bounds
 from tests.support import small_world
@@ -49,7 +49,10 @@ def source(
     secrets: str = '"one.secret", "two.secret"',
 ) -> str:
     forms = "" if tool == "events" else '[forms]\n"*" = "form.toml"\n'
-    return f"""tool = "{tool}"\nunit = "{unit}"\n{check(kind, secrets)}[limits]\nrate = "{rate}"\n{more}{forms}"""
+    return (
+        f'tool = "{tool}"\nunit = "{unit}"\n{check(kind, secrets)}'
+        f'[limits]\nrate = "{rate}"\n{more}{forms}'
+    )
 
 
 SOURCES = {
@@ -64,7 +67,7 @@ SOURCES = {
 
 
 def write_sources(folder: Path, sources: dict[str, str] | None = None) -> Path:
-    """The folder of sources, with secrets and the mapping beside it."""
+    """Write a folder of sources, with secrets and the mapping."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "one.secret").write_text(SECRET, encoding="utf-8")
     (folder / "two.secret").write_text(OTHER + "\n", encoding="utf-8")
@@ -82,29 +85,30 @@ def write_sources(folder: Path, sources: dict[str, str] | None = None) -> Path:
 class World:
     """A gateway in this process."""
 
-    reception: IngestService
+    ingest: IngestService
     client: TestClient
     folder: Path
 
     def sent(self) -> list[dict]:
-        """What waits for Kafka."""
-        with self.reception.store.reading() as connection:
+        """The events in the outbox."""
+        with self.ingest.store.open_read_only() as connection:
             return [
                 orjson.loads(row[0])
                 for row in connection.execute("SELECT value FROM outbox ORDER BY seq")
             ]
 
-    def kept(self) -> list[tuple]:
-        with self.reception.store.reading() as connection:
+    def archived(self) -> list[tuple]:
+        """(source, kind, outcome, reason, times) of every archived body."""
+        with self.ingest.store.open_read_only() as connection:
             return connection.execute(
                 "SELECT source, kind, outcome, reason, times FROM archive ORDER BY id"
             ).fetchall()
 
     def counts(self) -> dict[tuple[str, str, str], int]:
-        self.reception.store.submit(
-            lambda transaction: transaction.probe()
-        ).result()  # what was counted in memory is written with it
-        with self.reception.store.reading() as connection:
+        self.ingest.store.submit(
+            lambda transaction: transaction.check_space()
+        ).result()  # writes the counts in memory as well
+        with self.ingest.store.open_read_only() as connection:
             return {
                 row[:3]: row[3]
                 for row in connection.execute("SELECT source, outcome, reason, count FROM counts")
@@ -118,14 +122,17 @@ def gateway(
     bounds: Bounds | None = None,
     **options: float,
 ) -> Iterator[World]:
-    units = Units({}, 24.0)
-    units.take(small_world.registry())
+    units = UnitChecker({}, 24.0)
+    units.set_registry(small_world.registry())
     with Store(folder / "gateway.sqlite", bounds, **options) as store:
-        reception = IngestService(
-            store, field_sources(write_sources(folder / "sources", sources)), units, lambda _: None
+        ingest = IngestService(
+            store,
+            read_field_sources(write_sources(folder / "sources", sources)),
+            units,
+            lambda _: None,
         )
-        with TestClient(build(reception), raise_server_exceptions=False) as client:
-            yield World(reception, client, folder)
+        with TestClient(build(ingest), raise_server_exceptions=False) as client:
+            yield World(ingest, client, folder)
 
 
 def event(**changes: object) -> dict:
@@ -149,7 +156,7 @@ def kobo(
     changed: str = "2022-03-06T08:00:00",
     **changes: object,
 ) -> dict:
-    """As KoboToolbox's REST service sends a submission."""
+    """A submission as KoboToolbox's REST service sends it."""
     return {
         "_id": number,
         "_uuid": uuid or f"00000000-0000-4000-8000-{number:012}",

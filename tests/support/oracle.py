@@ -1,7 +1,8 @@
-"""The oracle: every figure from the events that were produced, worked out in the plainest way, day by day.
+"""The oracle: computes every figure from the events that were sent, in the plainest way.
 
-It shares no code with the roll-up: its own JSON reading, its own hierarchy from the CSV rows, its own rules from the contract. It reads what went into the log, never a
-table of the project. Slow and obvious on purpose.
+It shares no code with the roll-up: it has a hierarchy of its own, made from the CSV rows, and
+rules of its own, written from the contract. Its input is the events in the log, never a table of
+ClickHouse. It is slow and obvious on purpose.
 """
 
 import csv
@@ -21,15 +22,16 @@ STOCKS = {
     *("broadcast_groups", "broadcast_group_members", "volunteers"),
 }
 
+# (value, verified value)
 Figure = tuple[int, int]
-"""All, verified."""
+
+# (day, level, unit, metric) → figure
 Figures = dict[tuple[date, str, str, str], Figure]
-"""(day, level, unit, metric) → figure."""
 
 
 @dataclass
 class Hierarchy:
-    """Units and edges as the CSV rows have them."""
+    """Units and edges, as in the CSV rows."""
 
     levels: dict[str, str]
     days: dict[str, tuple[date, date]]
@@ -53,7 +55,11 @@ class Hierarchy:
         return unit in self.days and self.days[unit][0] <= day <= self.days[unit][1]
 
     def ancestors(self, unit: str, day: date) -> dict[str, str]:
-        """Level → unit, itself included. A booth goes up through its own district, everything else has one parent."""
+        """Level → unit on a day, the unit itself included; empty if it is not open.
+
+        A booth's districts and above are those of its own district; every other unit has one
+        parent.
+        """
         if not self.is_open(unit, day):
             return {}
         line = {self.levels[unit]: unit}
@@ -70,10 +76,10 @@ class Hierarchy:
         return line if upwards is None else {**self.ancestors(upwards, day), **line}
 
     def days_of_change(self, unit: str, day: date) -> list[date]:
-        """The later days on which anything above the unit may change."""
-        found, waiting, seen = set(), [unit], set()
-        while waiting:
-            code = waiting.pop()
+        """The days after a day on which the ancestors of a unit may change."""
+        found, queue, seen = set(), [unit], set()
+        while queue:
+            code = queue.pop()
             if code in seen:
                 continue
             seen.add(code)
@@ -85,7 +91,7 @@ class Hierarchy:
                     for change in (first, last + timedelta(days=1) if last < LAST else FIRST)
                     if change > day
                 )
-            waiting += [parent for parent, _, _ in self.edges.get(code, [])]
+            queue += [parent for parent, _, _ in self.edges.get(code, [])]
         return sorted(found)
 
 
@@ -95,16 +101,16 @@ def _date(text: str, default: date) -> date:
 
 def _amounts(event: dict) -> dict[str, int]:
     kind, data = event["kind"], event["data"]
-    alive = 1 if data.get("active", True) else 0
+    active = 1 if data.get("active", True) else 0
     if kind == "incharge_appointed":
-        return {"incharges": alive}
+        return {"incharges": active}
     if kind == "committee_formed":
-        return {"committees": alive, "committee_members": alive * data["members"]}
+        return {"committees": active, "committee_members": active * data["members"]}
     if kind == "training_held":
         return {"trainings": 1, "training_attendees": data["attendees"]}
     if kind == "messaging_group":
         name = data["group_type"]
-        return {f"{name}_groups": alive, f"{name}_group_members": alive * data["members"]}
+        return {f"{name}_groups": active, f"{name}_group_members": active * data["members"]}
     if kind == "social_post":
         pairs = (
             (f"{field}_{data['platform']}", data.get(field))
@@ -122,10 +128,10 @@ def routing_key(unit: str) -> str:
 
 
 def figures(events: Iterable[dict], hierarchy: Hierarchy) -> Figures:
-    """All rows of `rollups` that these accepted events must give.
+    """All rows that `rollups` must have for these events.
 
     Args:
-        events: accepted events in the order of their partition's log; repeats may be among them.
+        events: accepted events in the order of their partition's log, with or without repeats.
         hierarchy: the units.
     """
     entities: dict[tuple[str, str], dict[int, dict]] = defaultdict(dict)
@@ -169,28 +175,32 @@ def figures(events: Iterable[dict], hierarchy: Hierarchy) -> Figures:
                 event.get("version", 1),
             ),
         )
-        _stock(observed, hierarchy, lambda *cell, verified=verified: add(*cell, verified))
+        _add_stock(observed, hierarchy, lambda *cell, verified=verified: add(*cell, verified))
 
     rows = set(reported) | {cell for cell, amounts in changes.items() if amounts != [0, 0]}
     days: dict[tuple[str, str, str], list[date]] = defaultdict(list)
     for day, level, unit, metric in rows:
         days[level, unit, metric].append(day)
     result: Figures = {}
-    for (level, unit, metric), some in days.items():
-        held = [0, 0]
-        for day in sorted(some):
+    for (level, unit, metric), days_with_rows in days.items():
+        figure = [0, 0]
+        for day in sorted(days_with_rows):
             value, verified_value = changes.get((day, level, unit, metric), (0, 0))
-            held = (
-                [held[0] + value, held[1] + verified_value]
+            figure = (
+                [figure[0] + value, figure[1] + verified_value]
                 if metric in STOCKS
                 else [value, verified_value]
             )
-            result[day, level, unit, metric] = (held[0], held[1])
+            result[day, level, unit, metric] = (figure[0], figure[1])
     return result
 
 
-def _stock(observed: list[dict], hierarchy: Hierarchy, add) -> None:
-    """Who holds how much from which day: walk over the days on which the entity or the hierarchy changed, and book the difference to the day before."""
+def _add_stock(observed: list[dict], hierarchy: Hierarchy, add) -> None:
+    """Add the changes of a stock's level, by day and ancestor.
+
+    On each day on which the entity or the hierarchy changed, the change is the difference to the
+    level that the ancestor had before.
+    """
     if not observed or not any(
         metric in STOCKS for event in observed for metric in _amounts(event)
     ):
@@ -230,7 +240,8 @@ def _is_training(event: dict) -> bool:
 
 STATES = ("done_on_time", "done_late", "overdue", "due")
 
-FULFILS = {
+# The conditions of the default plan's milestones, from the contract.
+CONDITIONS = {
     "state_appointed": [
         lambda e: e["kind"] == "incharge_appointed" and e["data"]["role"] == "head",
         lambda e: e["kind"] == "committee_formed",
@@ -247,7 +258,6 @@ FULFILS = {
         lambda e: e["kind"] == "messaging_group" and e["data"]["group_type"] == "broadcast",
     ],
 }
-"""The default plan's conditions, from the contract."""
 
 DEADLINES = {
     "state_appointed": date(2022, 2, 28),
@@ -262,8 +272,12 @@ DEADLINES = {
 }
 
 
-def done(events: Iterable[dict]) -> dict[tuple[str, str], date]:
-    """(milestone, unit) → the first day on which every condition had been met, for accepted events in the order of their partition's log."""
+def completion_days(events: Iterable[dict]) -> dict[tuple[str, str], date]:
+    """(milestone, unit) → the first day on which all conditions had been met.
+
+    Args:
+        events: accepted events in the order of their partition's log.
+    """
     entities: dict[tuple[str, str], dict[int, dict]] = defaultdict(dict)
     for event in events:
         entities[routing_key(event["unit"]), event.get("entity") or event["event_id"]].setdefault(
@@ -278,7 +292,7 @@ def done(events: Iterable[dict]) -> dict[tuple[str, str], date]:
             (number for number, event in versions.items() if event.get("op") == "retract"),
             default=0,
         )
-        # of one moment the highest version says what held
+        # Of several versions with one time the highest counts.
         moments = {
             datetime.fromisoformat(versions[number]["occurred_at"]): versions[number]
             for number in sorted(versions)
@@ -288,30 +302,36 @@ def done(events: Iterable[dict]) -> dict[tuple[str, str], date]:
             is_stock = any(metric in STOCKS for metric in _amounts(event))
             if (not is_stock and event is not highest) or not event["data"].get("active", True):
                 continue
-            for milestone, conditions in FULFILS.items():
-                named = (
+            for milestone, conditions in CONDITIONS.items():
+                trained = (
                     (event["data"].get("trained_units") or [])
                     if milestone.endswith("_trained")
                     else []
                 )
-                for number, fits in enumerate(conditions):
-                    if fits(event):
-                        for unit in [event["unit"], *named]:
+                for number, is_met in enumerate(conditions):
+                    if is_met(event):
+                        for unit in [event["unit"], *trained]:
                             cell = (milestone, unit, number)
                             first[cell] = min(first.get(cell, LAST), at.astimezone(KOLKATA).date())
     return {
         (milestone, unit): max(
-            first[milestone, unit, number] for number in range(len(FULFILS[milestone]))
+            first[milestone, unit, number] for number in range(len(CONDITIONS[milestone]))
         )
         for milestone, unit in {(milestone, unit) for milestone, unit, _ in first}
-        if all((milestone, unit, number) in first for number in range(len(FULFILS[milestone])))
+        if all((milestone, unit, number) in first for number in range(len(CONDITIONS[milestone])))
     }
 
 
 def plan_status(
-    met: dict[tuple[str, str], date], hierarchy: Hierarchy, on: date
+    completed: dict[tuple[str, str], date], hierarchy: Hierarchy, on: date
 ) -> dict[tuple[str, str], tuple[str, date | None]]:
-    """(milestone, unit) → (state, day on which it was done), for every unit that is expected to have it on a day; `met` is what `done` gives."""
+    """(milestone, unit) → (state, day on which it was done), for each unit expected to have it.
+
+    Args:
+        completed: the result of `completion_days`.
+        hierarchy: the units.
+        on: the day of the status.
+    """
     found = {}
     for milestone, deadline in DEADLINES.items():
         for unit, level in hierarchy.levels.items():
@@ -321,7 +341,7 @@ def plan_status(
                 or not hierarchy.is_open(unit, on)
             ):
                 continue
-            day = met.get((milestone, unit))
+            day = completed.get((milestone, unit))
             if day is not None and day > on:
                 day = None
             if day is None:
@@ -331,21 +351,24 @@ def plan_status(
     return found
 
 
-_LINES: dict[tuple[int, str, frozenset], dict[str, str]] = {}
+# A cache: (id of a hierarchy, unit, changes of the hierarchy so far) → ancestors.
+_ANCESTORS: dict[tuple[int, str, frozenset], dict[str, str]] = {}
 
 
-def _line(hierarchy: Hierarchy, unit: str, on: date, changed: frozenset) -> dict[str, str]:
-    """The unit's ancestors; the same on all days between two changes of the hierarchy."""
+def _cached_ancestors(
+    hierarchy: Hierarchy, unit: str, on: date, changed: frozenset
+) -> dict[str, str]:
+    """Ancestors are the same on all days between two changes of the hierarchy."""
     key = (id(hierarchy), unit, changed)
-    if key not in _LINES:
-        _LINES[key] = hierarchy.ancestors(unit, on)
-    return _LINES[key]
+    if key not in _ANCESTORS:
+        _ANCESTORS[key] = hierarchy.ancestors(unit, on)
+    return _ANCESTORS[key]
 
 
 def plan_progress(
     status: dict[tuple[str, str], tuple[str, date | None]], hierarchy: Hierarchy, on: date
 ) -> dict[tuple[str, str], dict[str, int]]:
-    """(milestone, ancestor) → how many units in each state, as a dict of `STATES`."""
+    """(milestone, ancestor) → number of units in each of `STATES`."""
     found: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: dict.fromkeys(STATES, 0))
     spans = [span for edges in hierarchy.edges.values() for _, *span in edges] + list(
         hierarchy.days.values()
@@ -359,6 +382,6 @@ def plan_progress(
         }
     )
     for (milestone, unit), (state, _) in status.items():
-        for ancestor in _line(hierarchy, unit, on, changed).values():
+        for ancestor in _cached_ancestors(hierarchy, unit, on, changed).values():
             found[milestone, ancestor][state] += 1
     return dict(found)

@@ -1,7 +1,9 @@
-"""A small hierarchy with everything that moves: enough for properties, small enough to read.
+"""A small hierarchy in which units move, open and close: enough for properties, easy to read.
 
-State CG has divisions N and S; district A and B in N, C in S. On day 20 district B goes from N to S. District D begins on day 30. Assembly 1 lies in A and B: its booths 1-2 in
-A, 3 in B; on day 30 booth 2 moves to D. Booth 4 closes after day 40, booth 5 opens on day 25.
+State CG has divisions N and S. Districts A and B are in N, C is in S. On day 20 district B moves
+from N to S. District D opens on day 30. Assembly 1 lies in A and B: its booths 1, 2 and 4 are in A,
+booth 3 is in B. On day 30 booth 2 moves to D. Booth 4 closes after day 40. Booth 5, in assembly 2
+and district C, opens on day 25.
 """
 
 from datetime import date, timedelta
@@ -10,13 +12,14 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from schemas.metrics import MetricDictionary
-from schemas.registry import Registry, registry_from_csv
+from schemas.registry import Registry
+from schemas.registry_readers import registry_from_csv
 
 FIRST_DAY = date(2022, 3, 1)
 
 
 def on(number: int) -> str:
-    """Day `number` of the small world, ISO."""
+    """Day `number` of the small world, as an ISO date."""
     return (FIRST_DAY + timedelta(days=number)).isoformat()
 
 
@@ -76,12 +79,13 @@ def dictionary() -> MetricDictionary:
 
 
 def write(folder: Path) -> Path:
-    """The same as files, for readers that want files."""
+    """Write the registry as CSV files into a folder; returns the folder."""
     (folder / "small.units.csv").write_text(UNITS, encoding="utf-8")
     (folder / "small.parents.csv").write_text(PARENTS, encoding="utf-8")
     return folder
 
 
+# Routing key → the units that have it.
 KEYS = {
     "CG-AC001": [
         "CG-AC001",
@@ -94,8 +98,8 @@ KEYS = {
     "CG-D-B": ["CG-D-B"],
     "CG": ["CG"],
 }
-"""Routing key → the units that have it."""
 
+# (kind, data) of an event.
 DATA = st.one_of(
     st.tuples(
         st.just("committee_formed"),
@@ -140,12 +144,16 @@ DATA = st.one_of(
 
 @st.composite
 def event(draw: st.DrawFn, entities: int = 3, versions: int = 4) -> dict:
-    """One event of few entities, so that versions meet, on a day on which its unit is open."""
+    """Any event of a few entities, on a day on which its unit is open.
+
+    Entities and versions are few, so that versions of one entity meet.
+    """
     key = draw(st.sampled_from(sorted(KEYS)))
     unit = draw(st.sampled_from(KEYS[key]))
     kind, data = draw(DATA)
     first, last = {"CG-AC001-B0004": (0, 40), "CG-AC002-B0005": (25, 60)}.get(unit, (0, 60))
-    at = f"{on(draw(st.integers(first, last)))}T{draw(st.sampled_from(['00:00:00', '12:00:00', '23:59:59.999999']))}+05:30"
+    day = on(draw(st.integers(first, last)))
+    time = draw(st.sampled_from(["00:00:00", "12:00:00", "23:59:59.999999"]))
     op = draw(st.sampled_from(["report", "report", "report", "retract"]))
     number = draw(st.integers(1, versions))
     entity = f"{key}:{draw(st.integers(1, entities))}"
@@ -156,7 +164,7 @@ def event(draw: st.DrawFn, entities: int = 3, versions: int = 4) -> dict:
         "op": op,
         "unit": unit,
         "kind": kind,
-        "occurred_at": at,
+        "occurred_at": f"{day}T{time}+05:30",
         "source": {"tool": "test", "producer": "small-world"},
         "verification": draw(st.sampled_from(["unverified", "unverified", "verified", "rejected"])),
         "data": data,

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import reference
-from benchmarks.peers.counting import Counting, Totals
+from benchmarks.peers.counting import EventCounter, Totals
 from operations.bootstrap import default_dictionary, default_plan
 from operations.registry import read_registry_files
 from pravah.events import MODELS
 from producers.simulator import Delivery, SimulationOptions, simulate
-from producers.simulator.corruption import BREAKAGES
+from producers.simulator.corruption import CORRUPTIONS
 from schemas.registry import Registry
 from tests.support import oracle
 
@@ -34,7 +34,7 @@ def campaign(registry: Registry, **shares: float) -> list[Delivery]:
     return list(simulate(registry, default_plan(), options))
 
 
-def counted(counting: Counting, deliveries: list[Delivery]) -> dict:
+def counted(counting: EventCounter, deliveries: list[Delivery]) -> dict:
     totals: Totals = {}
     counting.add([delivery.value for delivery in deliveries], totals)
     levels, units, metrics, days, values = counting.fold(totals)
@@ -50,7 +50,7 @@ def test_peers_count_first_reports_as_the_oracle_does(chhattisgarh: Registry) ->
     flows = {
         key: value for key, (value, _) in right.items() if key[3] not in oracle.STOCKS and value
     }
-    found = counted(Counting(chhattisgarh, default_dictionary()), deliveries)
+    found = counted(EventCounter(chhattisgarh, default_dictionary()), deliveries)
     assert {level for _, level, _, _ in flows} == set(oracle.LEVEL_ORDER)
     assert {key: value for key, value in found.items() if key[3] not in oracle.STOCKS} == flows
 
@@ -59,19 +59,19 @@ def test_peers_count_a_repeat_twice_and_that_is_all_they_do_about_it(
     chhattisgarh: Registry,
 ) -> None:
     deliveries = campaign(chhattisgarh)
-    once = counted(Counting(chhattisgarh, default_dictionary()), deliveries)
-    twice = counted(Counting(chhattisgarh, default_dictionary()), deliveries * 2)
+    once = counted(EventCounter(chhattisgarh, default_dictionary()), deliveries)
+    twice = counted(EventCounter(chhattisgarh, default_dictionary()), deliveries * 2)
     assert twice == {key: 2 * value for key, value in once.items()}
 
 
 def test_totals_of_a_process_that_was_killed_are_folded_by_the_next(chhattisgarh: Registry) -> None:
     deliveries = campaign(chhattisgarh)
     totals: Totals = {}
-    before = Counting(chhattisgarh, default_dictionary())
+    before = EventCounter(chhattisgarh, default_dictionary())
     before.add([delivery.value for delivery in deliveries], totals)
     rows = [
         sorted(zip(*counting.fold(totals), strict=True))
-        for counting in (before, Counting(chhattisgarh, default_dictionary()))
+        for counting in (before, EventCounter(chhattisgarh, default_dictionary()))
     ]
     assert rows[0] == rows[1]
 
@@ -92,7 +92,7 @@ def test_the_day_is_that_in_kolkata(chhattisgarh: Registry, at: str) -> None:
         "occurred_at": at,
         "data": {"mode": "digital", "count": 3},
     }
-    found = Counting(chhattisgarh, default_dictionary()).read(orjson.dumps(event))
+    found = EventCounter(chhattisgarh, default_dictionary()).read(orjson.dumps(event))
     assert found is not None
     assert found[1] == date(2022, 6, 21)
 
@@ -105,13 +105,13 @@ def test_an_event_of_no_unit_is_skipped(chhattisgarh: Registry, unit: object) ->
         "occurred_at": "2022-06-20T10:00:00+05:30",
         "data": {"mode": "digital", "count": 3},
     }
-    assert Counting(chhattisgarh, default_dictionary()).read(orjson.dumps(event)) is None
+    assert EventCounter(chhattisgarh, default_dictionary()).read(orjson.dumps(event)) is None
 
 
 def test_broken_records_end_no_peer(chhattisgarh: Registry) -> None:
     deliveries = campaign(chhattisgarh, broken=0.5)
-    assert sum(delivery.sort == "broken" for delivery in deliveries) > len(BREAKAGES)
-    counted(Counting(chhattisgarh, default_dictionary()), deliveries)
+    assert sum(delivery.sort == "broken" for delivery in deliveries) > len(CORRUPTIONS)
+    counted(EventCounter(chhattisgarh, default_dictionary()), deliveries)
 
 
 JUNK = (
@@ -144,7 +144,7 @@ NAMES = (
     | st.recursive(JUNK, lambda inner: st.lists(inner, max_size=3), max_leaves=5).map(orjson.dumps)
 )
 def test_no_record_ends_a_peer(chhattisgarh: Registry, raw: bytes | None) -> None:
-    assert Counting(chhattisgarh, default_dictionary()).read(raw) is None
+    assert EventCounter(chhattisgarh, default_dictionary()).read(raw) is None
 
 
 @given(
@@ -174,5 +174,5 @@ def test_no_record_ends_a_peer(chhattisgarh: Registry, raw: bytes | None) -> Non
 def test_no_object_ends_a_peer_or_gives_what_is_no_number(
     chhattisgarh: Registry, event: dict
 ) -> None:
-    found = Counting(chhattisgarh, default_dictionary()).read(orjson.dumps(event))
+    found = EventCounter(chhattisgarh, default_dictionary()).read(orjson.dumps(event))
     assert found is None or all(type(amount) is int for _, amount in found[3])

@@ -1,4 +1,4 @@
-"""docker-compose.yml and what it mounts, as far as they can be held against the rest without an engine: no container is run here."""
+"""docker-compose.yml and its mounts, checked against the rest without running a container."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from grafana.files import PASSWORD
 from pravah.settings import Settings
-from producers.gateway.sources import field_sources
+from producers.gateway.sources import read_field_sources
 from stack import clickhouse_server
 from stack.kafka_server import _PROPERTIES
 
@@ -30,7 +30,7 @@ EXAMPLE = dict(
 OURS = [name for name, service in SERVICES.items() if service["image"].startswith("pravah:")]
 
 
-def test_every_file_that_is_mounted_is_there_and_every_volume_declared() -> None:
+def test_every_mounted_file_exists_and_every_volume_is_declared() -> None:
     for name, service in SERVICES.items():
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
@@ -39,13 +39,13 @@ def test_every_file_that_is_mounted_is_there_and_every_volume_declared() -> None
             ), (name, volume)
 
 
-def test_no_password_stands_in_the_files_and_what_must_be_set_is_in_the_example() -> None:
+def test_no_file_has_a_password_and_the_example_has_every_variable() -> None:
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     for line in text.splitlines():
         if re.search(r"(PASSWORD|TOKEN|SECRET|KEY)\w*:", line):
             assert re.search(r": \$\{\w+(:\?[^}]+|:-)\}$", line), line
     assert set(re.findall(r"\$\{(\w+)", text)) == EXAMPLE.keys(), (
-        "each variable is in docker/example.env, and none is there for nothing"
+        "docker/example.env has each variable that is used, and no other"
     )
     assert not [
         name
@@ -55,7 +55,9 @@ def test_no_password_stands_in_the_files_and_what_must_be_set_is_in_the_example(
     assert ".env" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
 
 
-def test_our_variables_are_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_environment_variables_are_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     known = {f"PRAVAH_{name.upper()}" for name in Settings.model_fields}
     for name in OURS:
         environment = _environment(name)
@@ -74,7 +76,7 @@ def test_our_variables_are_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         assert settings.clickhouse.host == "clickhouse"
         assert settings.kafka.bootstrap_servers == "kafka:9092"
         assert ("writer" in settings.clickhouse.users) == (name != "provisioning"), (
-            "whoever writes files for Grafana needs no right to write figures"
+            "the service that writes files for Grafana needs no right to write figures"
         )
 
 
@@ -155,7 +157,7 @@ def test_clickhouses_accounts_are_those_of_the_embedded_server() -> None:
     assert f"<{setting}>true</{setting}>" in clickhouse_server._CONFIG
 
 
-def test_the_broker_takes_what_the_embedded_one_takes() -> None:
+def test_the_broker_has_the_embedded_broker_s_limits() -> None:
     embedded = dict(line.split("=", 1) for line in _PROPERTIES.strip().splitlines())
     environment = {
         name.removeprefix("KAFKA_").lower().replace("_", "."): str(value)
@@ -172,7 +174,7 @@ def test_the_broker_takes_what_the_embedded_one_takes() -> None:
         assert environment[name] == embedded[name], name
 
 
-def test_grafana_gets_what_its_files_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_grafana_gets_the_variables_that_its_files_use(monkeypatch: pytest.MonkeyPatch) -> None:
     given = _environment("grafana")
     assert PASSWORD[2:-1] in given
     assert {name for name in given if name.startswith("PRAVAH_ALERT")} == {
@@ -182,7 +184,7 @@ def test_grafana_gets_what_its_files_ask_for(monkeypatch: pytest.MonkeyPatch) ->
         "/etc/grafana/provisioning/dashboards/json/"
     )
     monkeypatch.setenv("PRAVAH_SCRIPT_SECRET", "abcdefghijklmnopqrstuvwx")
-    assert list(field_sources(ROOT / "docker" / "sources")) == ["script"]
+    assert list(read_field_sources(ROOT / "docker" / "sources")) == ["script"]
 
 
 def test_the_image_is_built_from_the_lock_file_and_is_not_root() -> None:
@@ -211,7 +213,7 @@ def test_the_image_is_built_from_the_lock_file_and_is_not_root() -> None:
 @pytest.mark.skipif(
     shutil.which("docker-compose") is None, reason="docker-compose is not installed"
 )
-def test_docker_compose_takes_the_file(tmp_path: Path) -> None:
+def test_docker_compose_accepts_the_file(tmp_path: Path) -> None:
     (tmp_path / "env").write_text(
         "".join(
             f"{name}={value or 'abcdefghijklmnopqrstuvwx'}\n" for name, value in EXAMPLE.items()
@@ -238,4 +240,6 @@ def test_docker_compose_takes_the_file(tmp_path: Path) -> None:
         env={"PATH": os.environ["PATH"]},
         cwd=tmp_path,
     )
-    assert "docker/example.env" in empty.stderr, "without passwords it says where they belong"
+    assert "docker/example.env" in empty.stderr, (
+        "without passwords it names the file they belong in"
+    )

@@ -53,8 +53,8 @@ class Home:
 
     def set_registry(self, registry: Registry) -> None:
         entries = encode_entries(registry)
-        store = self.world.reception.store
-        store.submit(lambda transaction: transaction.keep_registry(entries)).result()
+        store = self.world.ingest.store
+        store.submit(lambda transaction: transaction.save_registry(entries)).result()
 
     def post(self, *events: object) -> None:
         answer = self.world.client.post("/v1/events", json=list(events), headers=BEARER)
@@ -119,7 +119,7 @@ def test_a_body_that_was_refused_is_found_until_it_is_dropped(home: Home) -> Non
     assert (found.name, found.verdict) == ("refused bodies", "warning")
     assert found.found.startswith("1 refused bodies wait to be repaired (script 1)")
     [number] = [row[0] for row in _rows(home.file, "SELECT id FROM archive")]
-    home.world.reception.store.submit(lambda transaction: transaction.drop(number, "")).result()
+    home.world.ingest.store.submit(lambda transaction: transaction.archive.drop(number, "")).result()
     assert home.findings() == []
 
 

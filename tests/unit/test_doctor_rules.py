@@ -58,12 +58,12 @@ def test_in_a_deployment_that_is_well_every_check_is_ok() -> None:
     CASES,
     ids=[f"{case[0]}-{number}" for number, case in enumerate(CASES)],
 )
-def test_what_is_wrong_is_found_and_a_remedy_told(
+def test_what_is_wrong_is_found_and_a_remedy_given(
     name: str, verdict: str, ill: Facts, found: str, remedy: str
 ) -> None:
-    told = [check for check in diagnose(ill) if check.name == name and check.verdict == verdict]
-    assert any(found in check.found and remedy in f"{check.remedy} " for check in told), (
-        told or diagnose(ill)
+    result = [check for check in diagnose(ill) if check.name == name and check.verdict == verdict]
+    assert any(found in check.found and remedy in f"{check.remedy} " for check in result), (
+        result or diagnose(ill)
     )
 
 
@@ -79,7 +79,9 @@ def test_one_failing_thing_is_one_failure(name: str, verdict: str, ill: Facts) -
     assert [check.name for check in wrong(diagnose(ill), verdict)] == [name]
 
 
-def test_a_server_that_is_away_is_one_failure_and_what_needs_it_is_told_as_not_checked() -> None:
+def test_a_server_that_is_away_is_one_failure_and_what_needs_it_is_reported_as_not_checked() -> (
+    None
+):
     checks = diagnose(facts(kafka_or_reason="refused", units_or_reason="Kafka does not answer"))
     assert [(check.area, check.name) for check in wrong(checks, "failure")] == [
         ("Kafka", "answers")
@@ -103,11 +105,11 @@ def test_a_server_that_is_away_is_one_failure_and_what_needs_it_is_told_as_not_c
         ("ClickHouse", "answers")
     ]
     assert next(check for check in checks if check.name == "partitions").verdict == "ok", (
-        "what Kafka alone can tell is still told"
+        "what Kafka alone can tell is still result"
     )
 
 
-def test_records_lost_are_measured_from_the_last_closed_chunk_else_the_open_one_else_the_commit() -> (
+def test_deleted_records_are_measured_from_the_closed_chunk_else_the_open_one_else_the_commit() -> (
     None
 ):
     begin_offsets = dict.fromkeys(range(12), 50)
@@ -144,12 +146,12 @@ def test_a_partition_that_is_being_written_or_has_just_been_sent_something_does_
     at_work = dataclasses.replace(
         TABLES, seconds_since_write={**TABLES.seconds_since_write, HOME: written_ago}
     )
-    [told] = [
+    [result] = [
         check
         for check in diagnose(facts(kafka_or_reason=waiting, tables_or_reason=at_work))
         if check.name == "workers"
     ]
-    assert (told.verdict, told.found) == ("ok", "1 run; 40 records wait")
+    assert (result.verdict, result.found) == ("ok", "1 run; 40 records wait")
 
 
 def test_a_remedy_never_puts_a_password_into_an_argument() -> None:
@@ -158,19 +160,19 @@ def test_a_remedy_never_puts_a_password_into_an_argument() -> None:
         events(**{"message.timestamp.type": "CreateTime"}),
         settings=WELL.settings.model_copy(update={"kafka": secured}),
     )
-    [told] = wrong(diagnose(ill), "failure")
-    assert "kafka-configs" in told.remedy
+    [result] = wrong(diagnose(ill), "failure")
+    assert "kafka-configs" in result.remedy
     assert "hush" not in repr(diagnose(ill))
 
 
 @given(st.integers(-1, 60 * DAY))
 def test_retention_is_judged_by_the_longest_time_without_a_worker(millis: int) -> None:
-    [told] = [
+    [result] = [
         check
         for check in diagnose(events(**{"retention.ms": str(millis)}))
         if check.name == "retention"
     ]
-    assert told.verdict == (
+    assert result.verdict == (
         "ok"
         if millis == -1 or millis >= 7 * DAY
         else "warning"
@@ -193,8 +195,8 @@ def test_an_event_where_its_key_belongs_is_never_complained_of_and_one_elsewhere
         topics={**KAFKA.topics, EVENTS: topic(partitions)},
         sample=(SampledRecord(partition, 5, NOW, key.encode(), unit),),
     )
-    [told] = [check for check in diagnose(found) if check.name == "keys"]
-    assert (told.verdict == "ok") is (partition == partition_of(key, partitions))
+    [result] = [check for check in diagnose(found) if check.name == "keys"]
+    assert (result.verdict == "ok") is (partition == partition_of(key, partitions))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from prometheus_client import generate_latest
 
 from operations.export import CATALOGUES, METRICS, with_catalogues
 from pravah.events import parse_event
-from schemas.export import FILES, event_schema, rendered
+from schemas.export import FILES, event_schema, render
 from streams.telemetry import Telemetry
 from tests.support import small_world
 
@@ -22,7 +22,7 @@ EVERY = [metric for catalogue in CATALOGUES.values() for metric in catalogue]
 
 @pytest.mark.parametrize("name", FILES)
 def test_the_committed_file_is_current(name: str) -> None:
-    assert (DOCS / name).read_text(encoding="utf-8") == rendered(name), "run `make docs`"
+    assert (DOCS / name).read_text(encoding="utf-8") == render(name), "run `make docs`"
 
 
 @given(small_world.event())

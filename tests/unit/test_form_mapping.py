@@ -1,4 +1,7 @@
-"""A mapping says which events a submission stands for; one that never could is refused when it is read, with everything that is wrong."""
+"""A mapping file gives the events of a submission.
+
+A file that can never give an event is refused when it is read, with all findings.
+"""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,16 +14,16 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from cli.main import app
-from producers.gateway.sources import field_sources
+from producers.gateway.sources import read_field_sources
 from producers.mapping.conversions import ConversionError, to_boolean, to_integer
 from producers.mapping.form_mapper import UnmappableError, map_submission
 from producers.mapping.form_mapping import FormMapping, MappingError
 from producers.mapping.gazetteer import Gazetteer
 from producers.mapping.pseudonyms import Pseudonymiser
-from producers.mapping.submissions import Observation, Submission
-from producers.mapping.tools import Tool
+from producers.mapping.submissions import MappedEvent, Submission
+from producers.mapping.tools import READERS, Tool
 from tests.support import small_world
-from tests.unit import test_field_bodies as corpora
+from tests.support.field_bodies import corpora
 
 EXAMPLES = corpora.EXAMPLES
 UNITS = Gazetteer(small_world.registry())
@@ -67,13 +70,13 @@ optional = true
 """
 
 
-def observations(
+def map_fields(
     fields: dict[str, Any],
     text: str = MAPPING,
     *,
     pseudonymiser: Pseudonymiser | None = None,
     **state: Any,
-) -> list[Observation]:
+) -> list[MappedEvent]:
     submission = Submission(
         form="f", name="s", changed_at=datetime(2022, 3, 4, tzinfo=UTC), fields=fields, **state
     )
@@ -93,15 +96,15 @@ def findings(text: str) -> list[str]:
     return caught.value.findings
 
 
-def refused(fields: dict[str, Any], text: str = MAPPING) -> list[str]:
+def catch_findings(fields: dict[str, Any], text: str = MAPPING) -> list[str]:
     with pytest.raises(UnmappableError) as caught:
-        observations(fields, text)
+        map_fields(fields, text)
     return caught.value.findings
 
 
 def test_the_entity_is_tool_server_form_and_submission_and_a_part_if_it_has_one() -> None:
     def entity(text: str) -> str:
-        return observations(FIELDS, text)[0].entity
+        return map_fields(FIELDS, text)[0].entity
 
     assert entity(MAPPING) == "kobo:office:f:s"
     assert (
@@ -113,25 +116,26 @@ def test_the_entity_is_tool_server_form_and_submission_and_a_part_if_it_has_one(
     assert len(entity(f'server = "{"x" * 300}"\n{MAPPING}')) <= 200
 
 
-def test_a_deleted_submission_stands_for_nothing() -> None:
-    assert observations({}, deleted=True) == []
+def test_a_deleted_submission_gives_no_events() -> None:
+    assert map_fields({}, deleted=True) == []
 
 
-def test_the_tools_review_is_stronger_than_a_field_of_the_form() -> None:
+def test_the_tools_review_overrides_a_field_of_the_form() -> None:
     text = (
         MAPPING
-        + '\n[event.envelope.verification]\nfield = "checked"\nvalues = { yes = "verified", no = "unverified" }\noptional = true\n'
+        + '\n[event.envelope.verification]\nfield = "checked"\n'
+        + 'values = { yes = "verified", no = "unverified" }\noptional = true\n'
     )
-    said = [
-        observations({**FIELDS, "checked": "yes"}, text, verification=by_tool)[0].content[
+    found = [
+        map_fields({**FIELDS, "checked": "yes"}, text, verification=by_tool)[0].content[
             "verification"
         ]
         for by_tool in ("unverified", "rejected")
     ]
-    assert said == ["verified", "rejected"]
+    assert found == ["verified", "rejected"]
 
 
-def test_items_of_a_repeat_within_a_repeat_are_events_each_and_see_what_is_around_them() -> None:
+def test_each_item_of_a_repeat_within_a_repeat_is_an_event_and_sees_the_objects_around_it() -> None:
     fields = {
         "day": "2022-03-03",
         "photo": "https://x.example/all",
@@ -155,11 +159,11 @@ def test_items_of_a_repeat_within_a_repeat_are_events_each_and_see_what_is_aroun
             {"open": "yes", "booths": {"list": [{"code": "CG-AC001-B0003"}]}},
         ],
     }
-    told = [
+    found = [
         (one.part, one.entity, one.unit, one.content["data"]["members"], one.content["evidence"])
-        for one in observations(fields, NESTED)
+        for one in map_fields(fields, NESTED)
     ]
-    assert told == [
+    assert found == [
         ("groups/1/1", "kobo:office:f:s:groups/1/1", "CG-AC001-B0001", 1, "https://x.example/own"),
         (
             "groups/1/2",
@@ -176,8 +180,8 @@ def test_a_unit_may_be_named_by_a_table() -> None:
     text = MAPPING.replace(
         'field = "booth"', 'field = "booth"\nvalues = { "बूथ एक" = "CG-AC001-B0001" }'
     )
-    assert observations({**FIELDS, "booth": "बूथ एक"}, text)[0].unit == "CG-AC001-B0001"
-    assert refused({**FIELDS, "booth": "बूथ दो"}, text) == [
+    assert map_fields({**FIELDS, "booth": "बूथ एक"}, text)[0].unit == "CG-AC001-B0001"
+    assert catch_findings({**FIELDS, "booth": "बूथ दो"}, text) == [
         "unit: 'बूथ दो' is not among its values: बूथ एक"
     ]
 
@@ -187,38 +191,38 @@ def test_the_unit_is_looked_up_on_the_day_it_happened() -> None:
         'field = "booth"', 'field = "booth"\nby = "name"\nlevel = "booth"\ndistrict = "district"'
     )
     fields = {"booth": "Booth 2", "day": small_world.on(10), "count": "1", "district": "A"}
-    assert observations(fields, text)[0].unit == "CG-AC001-B0002"
+    assert map_fields(fields, text)[0].unit == "CG-AC001-B0002"
     assert (
         "is the name of no unit there on that day"
-        in refused({**fields, "day": small_world.on(35)}, text)[0]
+        in catch_findings({**fields, "day": small_world.on(35)}, text)[0]
     )
     assert (
-        observations({**fields, "day": small_world.on(35), "district": "द"}, text)[0].unit
+        map_fields({**fields, "day": small_world.on(35), "district": "द"}, text)[0].unit
         == "CG-AC001-B0002"
     )
 
 
-def test_everything_wrong_with_a_submission_is_told_at_once() -> None:
-    assert refused({"booth": "CG-AC009", "day": "2022-03-03", "count": ""}) == [
+def test_all_errors_of_a_submission_are_reported_at_once() -> None:
+    assert catch_findings({"booth": "CG-AC009", "day": "2022-03-03", "count": ""}) == [
         "unit: 'CG-AC009' is not in the registry",
         "count: count is empty",
     ]
 
 
-def test_a_list_where_one_value_is_asked_for_is_told() -> None:
-    assert refused({**FIELDS, "count": ["1", "2"]}) == [
+def test_a_list_where_one_value_is_required_is_reported() -> None:
+    assert catch_findings({**FIELDS, "count": ["1", "2"]}) == [
         "count: count has 2 values; map it with `repeat` or `many`"
     ]
 
 
 def test_hashes_need_a_key() -> None:
     text = MAPPING + '\n[event.envelope.reporter]\nfield = "who"\ntype = "hash"\n'
-    assert refused({**FIELDS, "who": "Sita"}, text) == [
+    assert catch_findings({**FIELDS, "who": "Sita"}, text) == [
         "reporter: who needs the installation's key for persons: set PRAVAH_PERSON_KEY"
     ]
     assert (
         len(
-            observations({**FIELDS, "who": "Sita"}, text, pseudonymiser=Pseudonymiser([b"k"]))[
+            map_fields({**FIELDS, "who": "Sita"}, text, pseudonymiser=Pseudonymiser([b"k"]))[
                 0
             ].content["reporter"]
         )
@@ -236,7 +240,7 @@ def test_a_refusal_repeats_nothing_personal() -> None:
         {"day": "Sita Netam"},
     ):
         with pytest.raises(UnmappableError) as caught:
-            observations(
+            map_fields(
                 {**FIELDS, "who": "9000000001", **spoiled},
                 text,
                 pseudonymiser=Pseudonymiser([b"k"]),
@@ -246,7 +250,7 @@ def test_a_refusal_repeats_nothing_personal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "expected"),
     [
         ('kind = "membership"', 'kind = "rally"', "event.0.kind"),
         ('kind = "membership"', 'kind = "membership"\ncolour = "red"', "event.0.colour"),
@@ -320,10 +324,12 @@ def test_a_refusal_repeats_nothing_personal() -> None:
         ("[[event]]", "[[event]\n", "not TOML"),
     ],
 )
-def test_a_mapping_that_never_could_is_told(old: str, new: str, told: str) -> None:
+def test_a_mapping_that_can_never_give_an_event_is_refused(
+    old: str, new: str, expected: str
+) -> None:
     assert old in MAPPING
     found = findings(MAPPING.replace(old, new, 1))
-    assert any(told in finding for finding in found), found
+    assert any(expected in finding for finding in found), found
 
 
 def test_a_person_must_be_hashed() -> None:
@@ -339,25 +345,23 @@ def test_a_person_must_be_hashed() -> None:
     FormMapping.from_toml(MAPPING + keys + 'type = "phone"\n')
 
 
-def test_parts_tell_events_apart() -> None:
+def test_events_need_different_parts() -> None:
     twice = MAPPING + MAPPING[MAPPING.index("[[event]]") :]
     assert findings(twice) == [
         "event 1: 2 events have the part ''; each needs its own, for good",
         "event 2: 2 events have the part ''; each needs its own, for good",
     ]
-    assert (
-        len(observations(FIELDS, twice.replace("[[event]]", '[[event]]\npart = "paper"', 1))) == 2
-    )
+    assert len(map_fields(FIELDS, twice.replace("[[event]]", '[[event]]\npart = "paper"', 1))) == 2
 
 
-def test_everything_that_is_wrong_with_a_mapping_is_told_at_once() -> None:
+def test_all_errors_of_a_mapping_are_reported_at_once() -> None:
     spoiled = MAPPING.replace('field = "booth"', 'field = "booth"\nlevel = "booth"').replace(
         "[event.fields.count]", "[event.fields.cuont]"
     )
     assert len(findings(spoiled.replace('mode = "digital"', 'mode = "x"'))) == 4
 
 
-# --- conversions ------------------------------------------------------------------------------------------------------------------------------------------
+# --- conversions ---------------------------------------------------------------------------------
 
 
 @given(st.integers(-(10**17), 10**17))
@@ -398,13 +402,13 @@ def test_a_whole_number_is_read_however_it_is_written(number: int) -> None:
         "²",
     ],
 )
-def test_what_is_no_whole_number_is_not_guessed_at(written: object) -> None:
+def test_a_text_that_is_no_whole_number_is_refused(written: object) -> None:
     with pytest.raises(ConversionError):
         to_integer(written)
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "expected"),
     [
         (True, True),
         ("TRUE", True),
@@ -421,11 +425,11 @@ def test_what_is_no_whole_number_is_not_guessed_at(written: object) -> None:
         ("०", False),
     ],
 )
-def test_yes_and_no_are_understood(written: object, said: bool) -> None:
-    assert to_boolean(written) is said
+def test_yes_and_no_are_understood(written: object, expected: bool) -> None:
+    assert to_boolean(written) is expected
 
 
-# --- the examples and the command -------------------------------------------------------------------------------------------------------------------------
+# --- the examples and the command ----------------------------------------------------------------
 
 SAMPLES: dict[Tool, tuple[str, int]] = {
     "kobo": ("daily-report", 3),
@@ -438,7 +442,7 @@ SAMPLES: dict[Tool, tuple[str, int]] = {
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the samples name and what stands above it, so that the command need not read all units."""
+    """The samples' units and those above them, so that the command need not read all units."""
     folder = tmp_path_factory.mktemp("registry")
     needed = {
         "IN",
@@ -489,15 +493,15 @@ def test_the_example_of_each_tool_is_a_source_with_a_mapping_and_a_sample_that_g
     for line in (folder / f"{corpora.SOURCES[tool]}.toml").read_text(encoding="utf-8").splitlines():
         if line.startswith("secret_env"):
             monkeypatch.setenv(line.split('"')[1], "a secret that is long enough")
-    (source,) = field_sources(folder).values()
+    (source,) = read_field_sources(folder).values()
     assert (source.name, source.tool) == (corpora.SOURCES[tool], tool)
     body = (folder / f"{name}.json").read_bytes()
-    (submission,) = corpora.READERS[tool](body, {})
+    (submission,) = READERS[tool](body, {})
     path = source.forms[submission.form]
-    code, told = check(registry, path, folder / f"{name}.json", "--source", source.name)
-    assert (code, told["findings"], len(told["events"])) == (0, [], count)
+    code, result = check(registry, path, folder / f"{name}.json", "--source", source.name)
+    assert (code, result["findings"], len(result["events"])) == (0, [], count)
     assert all(
-        event["source"] == {"tool": tool, "producer": source.name} for event in told["events"]
+        event["source"] == {"tool": tool, "producer": source.name} for event in result["events"]
     )
 
 
@@ -521,25 +525,25 @@ def test_the_check_shows_events_in_hindi_and_english_and_no_hash_in_full(registr
     assert "9000000001" not in done.output
 
 
-def test_the_check_tells_all_findings_and_ends_with_1(registry: Path, tmp_path: Path) -> None:
+def test_the_check_reports_all_findings_and_exits_with_1(registry: Path, tmp_path: Path) -> None:
     sample = EXAMPLES / "kobo" / "daily-report.json"
     (tmp_path / "m.toml").write_text(MAPPING.replace('type = "integer"', ""), encoding="utf-8")
-    code, told = check(registry, tmp_path / "m.toml", sample)
-    assert (code, told["events"]) == (1, [])
-    assert told["findings"][0].startswith(
+    code, result = check(registry, tmp_path / "m.toml", sample)
+    assert (code, result["events"]) == (1, [])
+    assert result["findings"][0].startswith(
         "m.toml: event 1: count: type = 'text' can never be right"
     )
     (tmp_path / "m.toml").write_text(MAPPING, encoding="utf-8")
-    code, told = check(registry, tmp_path / "m.toml", sample)
-    assert (code, told["findings"]) == (
+    code, result = check(registry, tmp_path / "m.toml", sample)
+    assert (code, result["findings"]) == (
         1,
         ["daily-report.json: unit: booth is empty", "daily-report.json: count: count is empty"],
     )
     (tmp_path / "other.json").write_text('{"hello": 1}', encoding="utf-8")
-    code, told = check(registry, tmp_path / "m.toml", tmp_path / "other.json")
-    assert (code, told["findings"]) == (
+    code, result = check(registry, tmp_path / "m.toml", tmp_path / "other.json")
+    assert (code, result["findings"]) == (
         1,
         ["other.json: this can be the body of none of the tools; say which with --tool"],
     )
-    code, told = check(registry, tmp_path / "m.toml", tmp_path / "other.json", "--tool", "odk")
-    assert (code, told["findings"]) == (1, ["other.json: type: is missing"])
+    code, result = check(registry, tmp_path / "m.toml", tmp_path / "other.json", "--tool", "odk")
+    assert (code, result["findings"]) == (1, ["other.json: type: is missing"])

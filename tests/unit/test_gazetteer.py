@@ -1,4 +1,4 @@
-"""A unit is found by code, alias or name, exactly after normalisation; what is merely alike is suggested and never taken."""
+"""Units are found by code, alias or name, exactly after normalisation; others are suggested."""
 
 from datetime import date
 from functools import cache
@@ -12,7 +12,7 @@ from pravah.units import Level
 from producers.mapping.gazetteer import Gazetteer, UnitError, normalise_name
 from schemas.registry import Registry, RegistryError
 from tests.support import small_world
-from tests.unit import test_field_bodies as corpora
+from tests.support.field_bodies import corpora
 
 DAY = day_of(date(2022, 5, 3))
 EARLY, LATE = day_of(date(2022, 3, 5)), day_of(date(2022, 4, 20))
@@ -23,11 +23,11 @@ def registry() -> Registry:
 
 
 @cache
-def small(aliases: tuple[str, ...] = ()) -> Gazetteer:
+def make_small(aliases: tuple[str, ...] = ()) -> Gazetteer:
     return Gazetteer(small_world.registry(), {"small.aliases.csv": ["alias,unit", *aliases]})
 
 
-def refused(units: Gazetteer, text: str, day: int = DAY, **how: object) -> str:
+def catch_error(units: Gazetteer, text: str, day: int = DAY, **how: object) -> str:
     with pytest.raises(UnitError) as caught:
         units.find(text, day, **how)  # type: ignore[arg-type]
     return str(caught.value)
@@ -58,9 +58,7 @@ def test_a_name_is_found_in_english_and_hindi_at_its_level(
     assert corpora.gazetteer().find(name, DAY, by="name", level=level) == code
 
 
-def test_every_unit_of_the_registry_is_found_by_both_of_its_names_within_what_stands_above_it() -> (
-    None
-):
+def test_every_unit_of_the_registry_is_found_by_both_names_within_the_units_above_it() -> None:
     units = corpora.gazetteer()
     for unit in [
         unit
@@ -107,16 +105,18 @@ def test_different_names_stay_different(one: str, other: str) -> None:
 
 
 @given(st.text(max_size=20))
-def test_a_normalised_name_is_settled(name: str) -> None:
+def test_normalisation_is_idempotent(name: str) -> None:
     assert normalise_name(normalise_name(name)) == normalise_name(name)
 
 
-def test_what_is_alike_is_suggested_and_not_taken() -> None:
-    assert "alike: Narayanpur नारायणपुर (CG-AC084)" in refused(
+def test_similar_names_are_suggested_and_not_used() -> None:
+    assert "alike: Narayanpur नारायणपुर (CG-AC084)" in catch_error(
         corpora.gazetteer(), "Narainpur", by="name", level="assembly"
     )
-    assert "alike" not in refused(corpora.gazetteer(), "Mumbai", by="name", level="assembly")
-    assert "alike: nrp 17 (CG-AC084-B0017)" in refused(corpora.gazetteer(), "NRPP 17", by="alias")
+    assert "alike" not in catch_error(corpora.gazetteer(), "Mumbai", by="name", level="assembly")
+    assert "alike: nrp 17 (CG-AC084-B0017)" in catch_error(
+        corpora.gazetteer(), "NRPP 17", by="alias"
+    )
 
 
 @given(
@@ -138,31 +138,33 @@ def test_a_name_with_another_letter_is_another_name(name: str, place: int, lette
 
 
 def test_a_name_that_several_have_is_refused_with_all_of_them() -> None:
-    told = refused(corpora.gazetteer(), "Booth 17", by="name", within=["CG-D-RPR"])
-    assert "is the name of" in told
-    assert "say the unit above it, or the code" in told
-    assert "more; " in told
+    error = catch_error(corpora.gazetteer(), "Booth 17", by="name", within=["CG-D-RPR"])
+    assert "is the name of" in error
+    assert "say the unit above it, or the code" in error
+    assert "more; " in error
 
 
-def test_what_stands_above_is_that_of_the_day() -> None:
-    units = small()
+def test_the_units_above_are_those_of_the_day() -> None:
+    units = make_small()
     assert units.find("Booth 2", EARLY, by="name", within=["CG-D-A"]) == "CG-AC001-B0002"
     assert units.find("Booth 2", LATE, by="name", within=["CG-D-D"]) == "CG-AC001-B0002"
-    assert "no unit there on that day" in refused(
+    assert "no unit there on that day" in catch_error(
         units, "Booth 2", LATE, by="name", within=["CG-D-A"]
     )
 
 
 def test_a_unit_that_is_closed_on_the_day_is_not_found() -> None:
-    assert "CG-AC001-B0004 does not exist on 2022-04-20" in refused(small(), "CG-AC001-B0004", LATE)
-    assert "no unit there on that day" in refused(small(), "Booth 4", LATE, by="name")
-    assert "does not exist" in refused(
-        small(("number four,CG-AC001-B0004",)), "number four", LATE, by="alias"
+    assert "CG-AC001-B0004 does not exist on 2022-04-20" in catch_error(
+        make_small(), "CG-AC001-B0004", LATE
+    )
+    assert "no unit there on that day" in catch_error(make_small(), "Booth 4", LATE, by="name")
+    assert "does not exist" in catch_error(
+        make_small(("number four,CG-AC001-B0004",)), "number four", LATE, by="alias"
     )
 
 
-def test_the_unit_above_is_understood_by_code_alias_or_name() -> None:
-    units = small(("old town,CG-D-A",))
+def test_the_unit_above_is_found_by_code_alias_or_name() -> None:
+    units = make_small(("old town,CG-D-A",))
     assert [
         units.find_at_level(text, EARLY, "district")
         for text in ("CG-D-A", "cg_d_a", "Old Town", "A", "अ")
@@ -171,7 +173,7 @@ def test_the_unit_above_is_understood_by_code_alias_or_name() -> None:
         units.find_at_level("old town", EARLY, "assembly")
 
 
-def test_alias_files_tell_all_that_is_wrong_with_file_and_line() -> None:
+def test_all_errors_of_alias_files_are_reported_with_file_and_line() -> None:
     lines = [
         "alias,unit",
         "one,CG-AC001",
@@ -193,4 +195,4 @@ def test_alias_files_tell_all_that_is_wrong_with_file_and_line() -> None:
 
 def test_a_long_number_is_not_repeated() -> None:
     for by in ("code", "alias", "name"):
-        assert "9000000001" not in refused(small(), "call 9000000001", EARLY, by=by)
+        assert "9000000001" not in catch_error(make_small(), "call 9000000001", EARLY, by=by)

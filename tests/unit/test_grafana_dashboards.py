@@ -5,28 +5,28 @@ import copy
 import pytest
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from grafana.build import GENERATED, dashboards, generated, write
+from grafana.build import GENERATED, dashboards, generated_files, write_generated
 from grafana.dashboards.base import DISTRICT, PIPELINE, WALL
-from grafana.lint import findings
+from grafana.lint import lint_dashboards
 from producers.gateway import telemetry as gateway
 from streams.telemetry import CATALOGUE
 
 
 def test_the_files_that_are_kept_are_what_is_built(tmp_path) -> None:
-    wanted = {str(path): text for path, text in generated()}
+    wanted = {str(path): text for path, text in generated_files()}
     kept = {
         str(path.relative_to(GENERATED)): path.read_text(encoding="utf-8")
         for path in GENERATED.rglob("*.*")
     }
     assert kept == wanted, "run `pravah grafana build`"
-    assert len(write(tmp_path)) == len(wanted)
-    assert write(tmp_path) == [], "a second run finds nothing to do"
+    assert len(write_generated(tmp_path)) == len(wanted)
+    assert write_generated(tmp_path) == [], "a second run finds nothing to do"
     (tmp_path / "old.json").write_text("{}")
-    assert write(tmp_path) == [tmp_path / "old.json"]
+    assert write_generated(tmp_path) == [tmp_path / "old.json"]
 
 
 def test_every_dashboard_keeps_our_rules() -> None:
-    assert findings(dashboards()) == []
+    assert lint_dashboards(dashboards()) == []
 
 
 def test_the_library_knows_every_key_of_panels_and_variables() -> None:
@@ -98,7 +98,7 @@ BROKEN = {
 def test_the_lint_finds(said: str) -> None:
     built = dashboards()
     BROKEN[said](built[WALL])
-    assert any(said in one for one in findings(built)), findings(built)
+    assert any(said in one for one in lint_dashboards(built)), lint_dashboards(built)
 
 
 def test_what_is_asked_of_prometheus_is_a_metric_of_ours() -> None:

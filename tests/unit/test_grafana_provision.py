@@ -6,13 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from clickhouse_driver import Client
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from cli.grafana import account_statements
 from cli.main import app
-from grafana.desired import Wanted
+from grafana.desired import DesiredState
 from grafana.files import provisioning_files
 from grafana.notifications import Contacts
 from grafana.provisioning import GrafanaError
@@ -94,7 +92,7 @@ def test_no_secret_is_shown(url: str, run: CliRunner) -> None:
             ["accounts", "--sql", "CG-D-NRP"],
         )
     )
-    wanted = Wanted(
+    wanted = DesiredState(
         "state",
         ClickHouseSettings(),
         ClickHouseUser(user="u", password=SecretStr("secret of clickhouse")),
@@ -333,7 +331,7 @@ def test_the_files_say_the_same_as_the_api(run: CliRunner, tmp_path: Path) -> No
         "-100",
     )
     account = ClickHouseUser(user="pravah_grafana", password=SecretStr("pass-word"))
-    wanted = Wanted(
+    wanted = DesiredState(
         "state", ClickHouseSettings(host="clickhouse"), account, contacts, "http://prometheus:9090"
     ).resources()
     rules = {
@@ -389,16 +387,7 @@ def test_the_files_say_the_same_as_the_api(run: CliRunner, tmp_path: Path) -> No
 
 def test_a_district_has_files_without_alerts() -> None:
     files = provisioning_files(
-        Wanted("district", ClickHouseSettings(), ClickHouseUser(user="u", password=SecretStr("p"))),
+        DesiredState("district", ClickHouseSettings(), ClickHouseUser(user="u", password=SecretStr("p"))),
         "/dashboards",
     )
     assert not any(path.parts[0] == "alerting" for path in files)
-
-
-def test_statements_for_a_server_of_ones_own_are_clickhouses(writer: Client) -> None:
-    for cluster in (None, "india"):
-        statements = account_statements("CG-D-RPR", "pravah", cluster)
-        for statement in statements:
-            assert writer.execute(f"EXPLAIN AST {statement.rstrip(';')}"), statement
-            assert ("ON CLUSTER india" in statement) == (cluster is not None)
-        assert any("journal_local" in one for one in statements) == (cluster is not None)

@@ -1,4 +1,4 @@
-"""Tables into events: the same file gives the same events, and every row that cannot be one is told with its number and the reason."""
+"""A table always gives the same events; rows that are no events are reported with the reason."""
 
 from collections.abc import Iterable
 from datetime import date, datetime
@@ -60,12 +60,14 @@ def row(**changes: object) -> list[object]:
 
 
 def event(cells: list[object], how: ImportMapping | None = None, **options: object) -> Report:
-    told = Importer(how or mapping(), COLUMNS, **options).convert(2, cells).event  # type: ignore[arg-type]
-    assert told.op == "report"
-    return told  # type: ignore[return-value]
+    converted = Importer(how or mapping(), COLUMNS, **options).convert(2, cells).event  # type: ignore[arg-type]
+    assert converted.op == "report"
+    return converted  # type: ignore[return-value]
 
 
-def refusal(cells: list[object], how: ImportMapping | None = None, **options: object) -> EventError:
+def catch_error(
+    cells: list[object], how: ImportMapping | None = None, **options: object
+) -> EventError:
     with pytest.raises(EventError) as caught:
         event(cells, how, **options)
     return caught.value
@@ -101,20 +103,26 @@ def workbook(path: Path, rows: Iterable[Iterable[object]]) -> Path:
 
 
 def test_a_row_becomes_an_event_of_its_day_and_unit() -> None:
-    told = event(row(New="1,204", Photo="https://media.example.org/1.jpg"))
-    assert isinstance(told, Membership)
-    assert (told.unit, told.entity, told.version, told.data.count, told.data.mode) == (
+    converted = event(row(New="1,204", Photo="https://media.example.org/1.jpg"))
+    assert isinstance(converted, Membership)
+    assert (
+        converted.unit,
+        converted.entity,
+        converted.version,
+        converted.data.count,
+        converted.data.mode,
+    ) == (
         "CG-AC001-B0001",
         "sheet:test:R-1",
         1,
         1_204,
         "manual",
     )
-    assert told.occurred_at == datetime.fromisoformat("2022-03-03T12:00:00+05:30")
-    assert told.evidence == "https://media.example.org/1.jpg"
+    assert converted.occurred_at == datetime.fromisoformat("2022-03-03T12:00:00+05:30")
+    assert converted.evidence == "https://media.example.org/1.jpg"
 
 
-def test_the_example_that_comes_with_pravah_is_good() -> None:
+def test_the_example_that_comes_with_pravah_is_valid() -> None:
     good, bad = imported(
         EXAMPLES / "members.csv", mapping((EXAMPLES / "members.toml").read_text(encoding="utf-8"))
     )
@@ -138,7 +146,7 @@ def test_a_higher_version_of_a_row_is_another_event_of_the_same_entity() -> None
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "expected"),
     [
         ({"Form": ""}, "Form: is empty"),
         ({"Version": "new"}, "Version: 'new' is not a whole number"),
@@ -155,24 +163,26 @@ def test_a_higher_version_of_a_row_is_another_event_of_the_same_entity() -> None
         ({"Photo": "photo.jpg"}, "evidence"),
     ],
 )
-def test_a_bad_cell_is_told_with_its_column_or_field(changes: dict[str, object], told: str) -> None:
-    assert told in refusal(row(**changes)).detail
+def test_a_bad_cell_is_reported_with_its_column_or_field(
+    changes: dict[str, object], expected: str
+) -> None:
+    assert expected in catch_error(row(**changes)).detail
 
 
-def test_all_that_is_wrong_with_a_row_is_told_at_once() -> None:
-    detail = refusal(row(Date="?", New="?", Drive="?")).detail
+def test_all_errors_of_a_row_are_reported_at_once() -> None:
+    detail = catch_error(row(Date="?", New="?", Drive="?")).detail
     assert all(column in detail for column in ("Date", "New", "Drive"))
 
 
 def test_a_short_row_lacks_its_last_cells() -> None:
-    assert "Drive: is empty" in refusal(ROW[:5]).detail
+    assert "Drive: is empty" in catch_error(ROW[:5]).detail
 
 
 def test_units_are_checked_on_the_day_if_the_registry_is_known() -> None:
     registry = small_world.registry()
     assert event(row(), registry=registry).unit == "CG-AC001-B0001"
-    assert refusal(row(Booth="CG-AC001-B0999"), registry=registry).reason == "unknown_unit"
-    assert refusal(row(Booth="CG-AC002-B0005"), registry=registry).reason == "closed_unit"
+    assert catch_error(row(Booth="CG-AC001-B0999"), registry=registry).reason == "unknown_unit"
+    assert catch_error(row(Booth="CG-AC002-B0005"), registry=registry).reason == "closed_unit"
 
 
 def test_a_second_row_of_the_same_entity_and_version_is_rejected_because_it_would_not_count() -> (
@@ -262,13 +272,13 @@ def test_a_person_is_hashed_under_the_installations_key_and_never_sent() -> None
         Importer(mapping(text), COLUMNS)
 
 
-def test_a_mapping_that_does_not_fit_the_table_tells_all_missing_and_double_columns() -> None:
+def test_all_missing_and_double_columns_of_a_mapping_are_reported() -> None:
     with pytest.raises(MappingError) as caught:
         Importer(mapping(), ["Form", "Version", "Date", "Date", "New"])
-    told = "\n".join(caught.value.findings)
+    findings = "\n".join(caught.value.findings)
     assert all(
-        what in told
-        for what in (
+        finding in findings
+        for finding in (
             "no column 'Booth'",
             "no column 'Drive'",
             "no column 'Photo'",
@@ -278,7 +288,7 @@ def test_a_mapping_that_does_not_fit_the_table_tells_all_missing_and_double_colu
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "expected"),
     [
         ('kind = "membership"', 'kind = "rally"', "kind"),
         ('kind = "membership"', 'kind = "membership"\ncolour = "red"', "colour"),
@@ -302,12 +312,12 @@ def test_a_mapping_that_does_not_fit_the_table_tells_all_missing_and_double_colu
         ("[unit]", "[unit", "not TOML"),
     ],
 )
-def test_a_wrong_mapping_is_told(old: str, new: str, told: str) -> None:
+def test_an_invalid_mapping_is_refused(old: str, new: str, expected: str) -> None:
     found = findings(MAPPING.replace(old, new, 1))
-    assert any(told in finding for finding in found), found
+    assert any(expected in finding for finding in found), found
 
 
-def test_everything_that_is_wrong_with_a_mapping_is_told_at_once() -> None:
+def test_all_errors_of_a_mapping_are_reported_at_once() -> None:
     assert (
         len(
             findings(
@@ -321,7 +331,7 @@ def test_everything_that_is_wrong_with_a_mapping_is_told_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "expected"),
     [
         ("t.csv", b"", "first row"),
         ("t.csv", b"\n1,2\n", "first row"),
@@ -331,15 +341,15 @@ def test_everything_that_is_wrong_with_a_mapping_is_told_at_once() -> None:
         ("t.ods", b"", "expected a .csv"),
     ],
 )
-def test_a_file_that_is_no_table_is_told(
-    tmp_path: Path, name: str, content: bytes, told: str
+def test_a_file_that_is_no_table_is_refused(
+    tmp_path: Path, name: str, content: bytes, expected: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(TableError, match=told), open_table(tmp_path / name) as table:
+    with pytest.raises(TableError, match=expected), open_table(tmp_path / name) as table:
         list(table.rows)
 
 
-def test_a_sheet_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+def test_a_missing_sheet_is_reported_with_those_that_exist(tmp_path: Path) -> None:
     path = workbook(tmp_path / "t.xlsx", [COLUMNS])
     with (
         pytest.raises(TableError, match="no sheet 'Members'; it has Sheet"),

@@ -11,21 +11,21 @@ import pytest
 
 import reference
 from reference.national import apportion, booths_by_state, generate
-from schemas.registry import registry_from_csv
+from schemas.registry_readers import registry_from_csv
 
 WITHOUT_ASSEMBLIES = {"AN", "CH", "DH", "LA", "LD"}
 
 
 @pytest.fixture(scope="module")
-def told() -> list[tuple[int, int]]:
+def calls() -> list[tuple[int, int]]:
     return []
 
 
 @pytest.fixture(scope="module")
-def india(tmp_path_factory: pytest.TempPathFactory, told: list[tuple[int, int]]) -> Path:
+def india(tmp_path_factory: pytest.TempPathFactory, calls: list[tuple[int, int]]) -> Path:
     """Generated once for all tests: some seconds."""
     directory = tmp_path_factory.mktemp("india")
-    generate(directory, progress=lambda done, total: told.append((done, total)))
+    generate(directory, progress=lambda done, total: calls.append((done, total)))
     return directory
 
 
@@ -125,10 +125,10 @@ def test_a_generated_part_has_no_findings(india: Path) -> None:
     assert all(divisions)
 
 
-def test_progress_ends_at_the_whole(india: Path, told: list[tuple[int, int]]) -> None:
+def test_progress_ends_at_the_whole(india: Path, calls: list[tuple[int, int]]) -> None:
     assert india.is_dir()
-    assert told == sorted(told)
-    assert told[-1] == (1_052_664, 1_052_664)
+    assert calls == sorted(calls)
+    assert calls[-1] == (1_052_664, 1_052_664)
 
 
 def test_the_command_writes_the_same_bytes_again_and_shows_every_states_booths(

@@ -1,4 +1,4 @@
-"""What `pravah --help` imports, and whether each extra has the packages that its commands import."""
+"""What `pravah --help` imports, and that each extra has the packages its commands import."""
 
 import re
 import subprocess

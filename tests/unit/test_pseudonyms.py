@@ -1,4 +1,4 @@
-"""A person has one hash, however written and whichever way it comes, and keeps it when the key is rotated."""
+"""A person has one hash however the identifier is written, and keeps it when the key is rotated."""
 
 import hashlib
 import hmac
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pravah.settings import Settings
-from producers.gateway.issued_hashes import IssuedState, remembered
+from producers.gateway.issued_hashes import StoredIssuedHashes, open_issued_hashes
 from producers.gateway.store import Store
 from producers.mapping.pseudonyms import Pseudonymiser, normalise_identifier, parse_phone
 from producers.tables import Importer, ImportMapping
@@ -28,8 +28,8 @@ fields = { person = { column = "Phone", type = "phone" } }
 """
 
 
-class Memory:
-    """What a store does, in a set."""
+class IssuedSet:
+    """Issued hashes in memory, as the gateway's store keeps them on disk."""
 
     def __init__(self) -> None:
         self.hashes: set[str] = set()
@@ -99,7 +99,7 @@ def test_numbers_of_other_countries_keep_their_country(written: str, number: str
         "12.5",
     ],
 )
-def test_what_is_no_phone_number_is_none(written: str) -> None:
+def test_a_text_that_is_no_phone_number_gives_none(written: str) -> None:
     assert parse_phone(written) is None
 
 
@@ -114,7 +114,7 @@ def test_names_are_one_person_whatever_case_blanks_and_composition() -> None:
 
 
 @given(st.text(max_size=30))
-def test_what_is_hashed_is_settled_and_shows_nothing(written: str) -> None:
+def test_normalisation_is_idempotent_and_a_hash_shows_nothing(written: str) -> None:
     assert normalise_identifier(normalise_identifier(written)) == normalise_identifier(written)
     (one,) = Pseudonymiser([NEW]).hash_all([written])
     assert len(one) == 64
@@ -122,12 +122,12 @@ def test_what_is_hashed_is_settled_and_shows_nothing(written: str) -> None:
 
 
 def test_a_person_who_was_counted_under_an_older_key_keeps_that_hash() -> None:
-    memory = Memory()
-    before = Pseudonymiser([OLD], memory).hash("9000000001")
-    rotated = Pseudonymiser([NEW, OLD], memory)
+    issued_set = IssuedSet()
+    before = Pseudonymiser([OLD], issued_set).hash("9000000001")
+    rotated = Pseudonymiser([NEW, OLD], issued_set)
     assert rotated.hash("+91 90000 00001") == before
     assert rotated.hash("9000000002") == digest(NEW, "tel:+919000000002")
-    again = Pseudonymiser([NEWEST, NEW, OLD], memory)
+    again = Pseudonymiser([NEWEST, NEW, OLD], issued_set)
     assert again.hash_all(["9000000003", "9000000002", "9000000001"]) == [
         digest(NEWEST, "tel:+919000000003"),
         digest(NEW, "tel:+919000000002"),
@@ -135,11 +135,11 @@ def test_a_person_who_was_counted_under_an_older_key_keeps_that_hash() -> None:
     ]
 
 
-def test_of_two_hashes_that_were_given_out_the_older_stays() -> None:
-    """As after two installations' files were put together: figures counted the older one first."""
-    memory = Memory()
-    memory.remember([digest(key, "tel:+919000000001") for key in (OLD, NEW)])
-    assert Pseudonymiser([NEWEST, NEW, OLD], memory).hash("9000000001") == digest(
+def test_of_two_issued_hashes_the_older_stays() -> None:
+    """Both are issued if two installations' files were merged; figures counted the older one."""
+    issued_set = IssuedSet()
+    issued_set.remember([digest(key, "tel:+919000000001") for key in (OLD, NEW)])
+    assert Pseudonymiser([NEWEST, NEW, OLD], issued_set).hash("9000000001") == digest(
         OLD, "tel:+919000000001"
     )
 
@@ -151,31 +151,31 @@ KEYS = [f"key-number-{number:04}".encode() for number in range(5)]
 def test_however_often_the_key_is_rotated_each_person_has_one_hash(
     reported: list[list[int]],
 ) -> None:
-    """Before each rotation some of ten persons are reported, each time in another way of writing."""
-    memory, given_out = Memory(), dict[int, set[str]]()
+    """Before each rotation some of ten persons are reported, each time in another spelling."""
+    issued_set, by_person = IssuedSet(), dict[int, set[str]]()
     for number, persons in enumerate(reported):
-        keys = Pseudonymiser(KEYS[number::-1], memory)
+        keys = Pseudonymiser(KEYS[number::-1], issued_set)
         written = [
             f"+91 90000 0000{person}" if number % 2 else f"090000 0000{person}"
             for person in persons
         ]
         for person, one in zip(persons, keys.hash_all(written), strict=True):
-            given_out.setdefault(person, set()).add(one)
-    assert all(len(hashes) == 1 for hashes in given_out.values())
-    assert len(set().union(*given_out.values())) == len(given_out)
+            by_person.setdefault(person, set()).add(one)
+    assert all(len(hashes) == 1 for hashes in by_person.values())
+    assert len(set().union(*by_person.values())) == len(by_person)
 
 
-def test_imports_and_the_gateway_share_one_memory_on_the_disk(tmp_path: Path) -> None:
-    """What an import gave out is what the gateway's file knows, and the next import under another key."""
+def test_imports_and_the_gateway_share_the_issued_hashes_on_disk(tmp_path: Path) -> None:
+    """The gateway's file and the next import under another key know the hashes of an import."""
     settings = Settings.model_validate({"home": tmp_path})
     mapping = ImportMapping.from_toml(OFFICES)
     assert mapping.is_personal
 
     def imported(keys: list[bytes], number: str) -> str:
-        with remembered(settings) as given_out:
+        with open_issued_hashes(settings) as issued:
             event = (
                 Importer(
-                    mapping, ["Unit", "Day", "Phone"], pseudonymiser=Pseudonymiser(keys, given_out)
+                    mapping, ["Unit", "Day", "Phone"], pseudonymiser=Pseudonymiser(keys, issued)
                 )
                 .convert(2, ["CG-D-NRP", "2022-03-20", number])
                 .event
@@ -186,10 +186,10 @@ def test_imports_and_the_gateway_share_one_memory_on_the_disk(tmp_path: Path) ->
     assert imported([NEW, OLD], "+91 90000 00001") == before == digest(OLD, "tel:+919000000001")
     assert imported([NEW, OLD], "9000000002") == digest(NEW, "tel:+919000000002")
     with Store.open(settings) as store:
-        assert Pseudonymiser([NEWEST, NEW, OLD], IssuedState(store)).hash("9000000001") == before
+        assert Pseudonymiser([NEWEST, NEW, OLD], StoredIssuedHashes(store)).hash("9000000001") == before
 
 
-def test_without_a_memory_all_get_the_newest_key() -> None:
+def test_without_issued_hashes_everyone_gets_the_newest_key() -> None:
     assert Pseudonymiser([NEW, OLD]).hash("9000000001") == digest(NEW, "tel:+919000000001")
 
 
@@ -197,7 +197,7 @@ def test_keys_come_from_the_settings_and_never_show() -> None:
     settings = Settings.model_validate(
         {"person_key": NEW.decode(), "person_keys_old": [OLD.decode()]}
     )
-    keys = Pseudonymiser.from_settings(settings, Memory())
+    keys = Pseudonymiser.from_settings(settings, IssuedSet())
     assert keys is not None
     assert all(
         key.decode() not in f"{keys!r} {settings!r} {settings.model_dump_json()}"

@@ -11,9 +11,10 @@ import pytest
 
 import reference
 from pravah.days import day_of
-from reference.build import REGISTRY, source, write
+from reference.build import REGISTRY, read_source, write
 from schemas.plan import Plan
-from schemas.registry import Registry, registry_from_csv
+from schemas.registry import Registry
+from schemas.registry_readers import registry_from_csv
 
 JANUARY_2022, SEPTEMBER_2022 = "2022-01-01", "2022-09-30"
 
@@ -98,7 +99,7 @@ def test_the_public_face_names_files_that_exist() -> None:
         assert path.is_file()
 
 
-def test_an_unknown_plan_is_told_with_the_known_ones() -> None:
+def test_the_error_for_an_unknown_plan_lists_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"no plan '1999'.*there are: 2022"):
         reference.plan_file("1999")
 
@@ -158,7 +159,7 @@ def test_each_division_has_its_districts(
 
 
 def test_every_booth_is_numbered_within_its_assembly_to_the_reported_count() -> None:
-    for row in source("assemblies"):
+    for row in read_source("assemblies"):
         assembly = f"CG-AC{int(row['ac_no']):03d}"
         assert booths(int(row["ac_no"])) == [
             f"{assembly}-B{number:04d}" for number in range(1, int(row["booths"]) + 1)
@@ -253,12 +254,12 @@ def test_ten_constituencies_moved_and_no_unit_moves_without_need() -> None:
 
 
 def test_a_district_takes_over_only_from_those_that_the_law_split() -> None:
-    by_lgd = {row["lgd_code"]: f"CG-D-{row['short_code']}" for row in source("districts")}
+    by_lgd = {row["lgd_code"]: f"CG-D-{row['short_code']}" for row in read_source("districts")}
     before = {
         f"CG-D-{row['short_code']}": {
             by_lgd[code] for code in row["predecessor_lgd"].split(";") if code
         }
-        for row in source("districts")
+        for row in read_source("districts")
     }
     moves = {
         (older["parent"], newer["parent"])
@@ -304,7 +305,7 @@ def test_every_unit_has_a_name_in_english_and_one_in_hindi() -> None:
             for row in UNITS.values()
             if row["level"] == "booth"
         )
-        == len(source("booth_samples"))
+        == len(read_source("booth_samples"))
         == 55
     )
 
@@ -370,7 +371,7 @@ def test_no_milestone_waits_for_one_with_a_later_deadline() -> None:
     assert all(deadlines[earlier] < deadlines[later] for earlier, later in waits)
 
 
-def test_the_sources_tell_of_every_source_file() -> None:
+def test_the_sources_name_every_source_file() -> None:
     text = (Path(reference.__file__).parent / "SOURCES.md").read_text(encoding="utf-8")
     for path in (REGISTRY.parent / "sources").iterdir():
         assert f"**{path.name}**" in text

@@ -1,4 +1,7 @@
-"""The simulated campaign: reproducible, in the asked shares, and believable; what is good is admitted, what is broken is refused."""
+"""The simulated campaign: reproducible, believable, with the requested shares.
+
+Validation accepts every delivery but the broken ones.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -17,10 +20,11 @@ from pydantic import ValidationError
 from pravah.days import day_of, day_of_micros, instant_micros
 from pravah.units import level_of, routing_key
 from producers.simulator import Delivery, SimulationOptions, simulate
-from producers.simulator.corruption import BREAKAGES, Surroundings
+from producers.simulator.corruption import CORRUPTIONS, CorruptionContext
 from rollup.validation import Rejected, Validator
 from schemas.plan import Plan
-from schemas.registry import Registry, registry_from_csv
+from schemas.registry import Registry
+from schemas.registry_readers import registry_from_csv
 from tests.support import small_world
 
 PLAN = """
@@ -34,7 +38,10 @@ name_hi = "राज्य प्रमुख नियुक्त"
 deadline = 2022-03-10
 responsible = "AICC"
 responsible_hi = "प्रभारी"
-needs = [{ kind = "incharge_appointed", where = { role = ["head"] } }, { kind = "committee_formed" }]
+needs = [
+    { kind = "incharge_appointed", where = { role = ["head"] } },
+    { kind = "committee_formed" },
+]
 
 [[milestone]]
 milestone = "booth_appointed"
@@ -58,8 +65,9 @@ prerequisites = ["booth_appointed"]
 needs = [{ kind = "training_held", where = { programme = ["incharge"] }, names_unit = true }]
 """
 
+# On this day half of district D1's assemblies and their booths go to the new district D9, in
+# another division.
 SPLIT = date(2022, 6, 1)
-"""On this day half of district D1's assemblies and their booths go to the new district D9, in another division."""
 
 
 def plan() -> Plan:
@@ -68,7 +76,10 @@ def plan() -> Plan:
 
 @cache
 def state() -> Registry:
-    """Two divisions, four districts and one more from the split on, eight assemblies, 320 booths; every tenth booth opens on 1 May, every eleventh closes on 20 June."""
+    """Two divisions, four districts, one more from the split on, eight assemblies, 320 booths.
+
+    Every tenth booth opens on 1 May, every eleventh closes on 20 June.
+    """
     units = [
         "unit,level,name_en,name_hi,valid_from,valid_to,lat,lon",
         "IN,national,India,भारत,,,,",
@@ -94,7 +105,8 @@ def state() -> Registry:
         for number in range(1, 41):
             booth = f"{code}-B{number:04}"
             units.append(
-                f"{booth},booth,B,B,{'2022-05-01' if number % 10 == 0 else ''},{'2022-06-20' if number % 11 == 0 else ''},,"
+                f"{booth},booth,B,B,{'2022-05-01' if number % 10 == 0 else ''},"
+                f"{'2022-06-20' if number % 11 == 0 else ''},,"
             )
             parents += [
                 f"{booth},{code},,",
@@ -120,7 +132,7 @@ def campaign(**options: Any) -> list[Delivery]:
     )
 
 
-class Arrived(NamedTuple):
+class BrokerRecord(NamedTuple):
     """A record as the broker would hold it."""
 
     offset: int
@@ -135,8 +147,8 @@ def validator(registry: Registry) -> Validator:
     )
 
 
-def arrived(delivery: Delivery) -> Arrived:
-    return Arrived(
+def to_record(delivery: Delivery) -> BrokerRecord:
+    return BrokerRecord(
         0,
         int(delivery.sent_at.timestamp() * 1000),
         delivery.key.encode() if delivery.key else None,
@@ -145,7 +157,7 @@ def arrived(delivery: Delivery) -> Arrived:
 
 
 def events(deliveries: Iterable[Delivery]) -> list[tuple[Delivery, dict[str, Any]]]:
-    """The good ones, each once, in the order of delivery."""
+    """The valid deliveries with their events, without repeats, in the order of delivery."""
     return [
         (delivery, orjson.loads(delivery.value or b""))
         for delivery in deliveries
@@ -171,7 +183,7 @@ def test_equal_options_give_equal_bytes() -> None:
 
 
 @pytest.mark.parametrize("other", [{"seed": 2}, {"events": 3_001}, {"late": 0.03}])
-def test_another_seed_or_option_gives_other_entities_so_that_two_simulations_never_contradict_each_other(
+def test_another_seed_or_option_gives_other_entities(
     other: dict[str, Any],
 ) -> None:
     one, two = (
@@ -181,7 +193,7 @@ def test_another_seed_or_option_gives_other_entities_so_that_two_simulations_nev
     assert not one & two
 
 
-def test_deliveries_come_in_order_and_never_before_what_they_tell(
+def test_deliveries_come_in_order_and_never_before_their_occurrence(
     half_year: list[Delivery],
 ) -> None:
     assert all(earlier.sent_at <= later.sent_at for earlier, later in pairwise(half_year))
@@ -194,11 +206,11 @@ def test_deliveries_come_in_order_and_never_before_what_they_tell(
         )
 
 
-def test_what_is_good_is_admitted_and_what_is_broken_is_refused(half_year: list[Delivery]) -> None:
+def test_validation_rejects_exactly_the_broken_deliveries(half_year: list[Delivery]) -> None:
     check = validator(state())
     reasons = Counter[str]()
     for delivery in half_year:
-        verdict = check.validate(0, arrived(delivery))
+        verdict = check.validate(0, to_record(delivery))
         assert isinstance(verdict, Rejected) == (delivery.sort == "broken"), (verdict, delivery)
         if isinstance(verdict, Rejected):
             reasons[verdict.reason] += 1
@@ -215,7 +227,7 @@ def test_what_is_good_is_admitted_and_what_is_broken_is_refused(half_year: list[
     }
 
 
-def test_the_shares_are_those_asked_for(half_year: list[Delivery]) -> None:
+def test_the_shares_are_those_requested(half_year: list[Delivery]) -> None:
     total = len(half_year)
     assert total == pytest.approx(20_000, rel=0.02)
     sorts = Counter(delivery.sort for delivery in half_year)
@@ -250,7 +262,7 @@ def test_a_repeat_is_the_same_bytes_again_later(half_year: list[Delivery]) -> No
         seen.setdefault(delivery.value, delivery.sent_at)
 
 
-def test_versions_of_an_entity_are_told_apart_and_some_overtake_others(
+def test_versions_of_an_entity_are_distinct_and_some_overtake_others(
     half_year: list[Delivery],
 ) -> None:
     versions = defaultdict[str, list[int]](list)
@@ -276,7 +288,7 @@ def test_an_entity_leaves_its_routing_key_only_by_a_retraction_there_and_a_highe
     moved = [keys for keys in by_key.values() if len(keys) > 1]
     assert moved
     for keys in moved:
-        highest = [max(told, key=lambda event: event.get("version", 1)) for told in keys.values()]
+        highest = [max(some, key=lambda event: event.get("version", 1)) for some in keys.values()]
         last = max(highest, key=lambda event: event["version"])
         left = [event for event in highest if event is not last]
         assert all(event["op"] == "retract" for event in left)
@@ -286,9 +298,9 @@ def test_an_entity_leaves_its_routing_key_only_by_a_retraction_there_and_a_highe
         )
 
 
-def test_every_kind_is_told_and_every_level_and_verification(half_year: list[Delivery]) -> None:
-    told = [event for _, event in events(half_year)]
-    assert {event["kind"] for event in told} == {
+def test_every_kind_level_and_verification_is_reported(half_year: list[Delivery]) -> None:
+    reported = [event for _, event in events(half_year)]
+    assert {event["kind"] for event in reported} == {
         "incharge_appointed",
         "committee_formed",
         "training_held",
@@ -297,19 +309,22 @@ def test_every_kind_is_told_and_every_level_and_verification(half_year: list[Del
         "membership",
         "tally",
     }
-    assert {level_of(event["unit"]) for event in told} == {
+    assert {level_of(event["unit"]) for event in reported} == {
         "state",
         "division",
         "district",
         "assembly",
         "booth",
     }
-    assert {event.get("verification", "unverified") for event in told} == {
+    assert {event.get("verification", "unverified") for event in reported} == {
         "unverified",
         "verified",
         "rejected",
     }
-    assert {event["data"].get("active", True) for event in told if "data" in event} == {True, False}
+    assert {event["data"].get("active", True) for event in reported if "data" in event} == {
+        True,
+        False,
+    }
 
 
 def test_appointments_gather_before_the_deadline_with_stragglers_after_it_and_some_never(
@@ -339,8 +354,8 @@ def test_booths_report_before_and_after_they_move_to_a_new_district(
     assert any(event["unit"] == "CG-D-D9" for _, event in events(half_year))
 
 
-@pytest.mark.parametrize("breakage", BREAKAGES)
-def test_every_way_to_break_an_event_is_refused(breakage: str) -> None:
+@pytest.mark.parametrize("corruption", CORRUPTIONS)
+def test_every_way_to_break_an_event_is_refused(corruption: str) -> None:
     good = {
         "event_id": "4da68c3e-ba54-504d-bb6f-05ef74799a76",
         "entity": "kobo:cg-1:social_post:1",
@@ -352,14 +367,14 @@ def test_every_way_to_break_an_event_is_refused(breakage: str) -> None:
         "data": {"platform": "facebook", "posts": 2},
     }
     check = validator(small_world.registry())
-    around = Surroundings(("CG-AC999",), "CG-AC002-B0005")
+    around = CorruptionContext(("CG-AC999",), "CG-AC002-B0005")
     for seed in range(30):
-        value = BREAKAGES[breakage](good, Random(seed), around)
-        assert isinstance(check.validate(0, Arrived(0, 1_646_500_000_000, None, value)), Rejected), (
-            value
-        )
+        value = CORRUPTIONS[corruption](good, Random(seed), around)
+        assert isinstance(
+            check.validate(0, BrokerRecord(0, 1_646_500_000_000, None, value)), Rejected
+        ), value
     assert not isinstance(
-        check.validate(0, Arrived(0, 1_646_500_000_000, None, orjson.dumps(good))), Rejected
+        check.validate(0, BrokerRecord(0, 1_646_500_000_000, None, orjson.dumps(good))), Rejected
     )
 
 
@@ -385,7 +400,7 @@ def test_every_way_to_break_an_event_is_refused(breakage: str) -> None:
     ),
     seed=st.integers(),
 )
-def test_any_span_and_shares_give_what_is_asked(
+def test_any_span_and_shares_are_met(
     first: date, days: int, count: int, shares: dict[str, float], seed: int
 ) -> None:
     options = SimulationOptions(
@@ -395,7 +410,7 @@ def test_any_span_and_shares_give_what_is_asked(
     assert abs(len(deliveries) - count) <= 0.02 * count + 20
     check = validator(small_world.registry())
     for delivery in deliveries:
-        assert isinstance(check.validate(0, arrived(delivery)), Rejected) == (
+        assert isinstance(check.validate(0, to_record(delivery)), Rejected) == (
             delivery.sort == "broken"
         ), delivery
     assert all(
@@ -428,6 +443,6 @@ def test_impossible_options_are_refused(options: dict[str, Any]) -> None:
         SimulationOptions(**options)
 
 
-def test_a_state_without_units_is_told() -> None:
+def test_a_state_without_units_is_refused() -> None:
     with pytest.raises(ValueError, match="no unit of state 'MP'"):
         simulate(state(), plan(), SimulationOptions(state="MP"))

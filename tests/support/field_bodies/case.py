@@ -1,4 +1,4 @@
-"""One body with what it must become. Everything here is written by hand; nothing is computed by the code under test."""
+"""A body and its expected events. All is written by hand; the code under test computes nothing."""
 
 import hashlib
 import hmac
@@ -6,39 +6,39 @@ from dataclasses import dataclass, field
 from typing import Any
 
 KEY = b"0123456789abcdef"
-GONE = object()
+ABSENT = object()
 
 
 @dataclass(frozen=True)
 class Case:
-    says: str
+    title: str
     body: Any
-    """An object, sent as JSON; text or bytes as they are."""
+    """An object, which is sent as JSON, or text or bytes, sent as they are."""
     events: list[dict[str, Any]] = field(default_factory=list)
-    refused: str = ""
-    """What the refusal says."""
-    pulled: bool = False
+    error: str = ""
+    """Part of the error, if the body is refused."""
+    is_row: bool = False
     """The body is a row of the tool's API instead of a hook's."""
     edited_at: str | None = None
-    """What a pull knows of Kobo's edits."""
+    """Time of the last edit, as a pull from KoboToolbox knows it."""
     state: dict[str, Any] = field(default_factory=dict)
-    """What the submission must say of itself."""
+    """Expected attributes of the submission."""
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def person(plain: str) -> str:
-    """A person's hash: of `tel:` and E.164, or of the name in small letters."""
+def hash_person(plain: str) -> str:
+    """Return the hash of a person: of `tel:` and E.164, or of the name in lower case."""
     return hmac.new(KEY, plain.encode(), hashlib.sha256).hexdigest()
 
 
-def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`base` with other values; GONE takes one out; objects are merged."""
+def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return `base` with other values. Objects are merged, ABSENT removes a key."""
     found = dict(base)
     for name, value in changes.items():
-        if value is GONE:
+        if value is ABSENT:
             found.pop(name, None)
         elif isinstance(value, dict) and isinstance(found.get(name), dict):
-            found[name] = merged(found[name], value)
+            found[name] = merge(found[name], value)
         else:
             found[name] = value
     return found

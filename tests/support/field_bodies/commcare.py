@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.support.field_bodies.case import GONE, Case, merged, person
+from tests.support.field_bodies.case import ABSENT, Case, hash_person, merge
 
 FORM = {
     "id": "f-1",
@@ -55,7 +55,7 @@ APP = {
     "source": {"tool": "commcare", "producer": "commcare-bastar"},
     "verification": "unverified",
     "data": {"mode": "digital", "count": 2},
-    "reporter": person("sita"),
+    "reporter": hash_person("sita"),
 }
 DOORS = {
     "part": "doors",
@@ -70,7 +70,7 @@ DOORS = {
 
 
 def form(changes: dict[str, Any], **outside: Any) -> dict[str, Any]:
-    return merged(FORM, {"form": changes, **outside})
+    return merge(FORM, {"form": changes, **outside})
 
 
 def where(**changes: Any) -> dict[str, Any]:
@@ -82,14 +82,14 @@ def members(**changes: Any) -> dict[str, Any]:
 
 
 def paper(changes: dict[str, Any]) -> dict[str, Any]:
-    return merged(PAPER, changes)
+    return merge(PAPER, changes)
 
 
 def app(changes: dict[str, Any]) -> dict[str, Any]:
-    return merged(APP, changes)
+    return merge(APP, changes)
 
 
-TWO = [person("tel:+919000000001"), person("tel:+919000000002")]
+TWO = [hash_person("tel:+919000000001"), hash_person("tel:+919000000002")]
 ONLY_APP = {"paper": "", "app": "2"}
 
 CASES = [
@@ -105,20 +105,20 @@ CASES = [
         },
     ),
     Case(
-        "the same from the API, which says more",
-        merged(FORM, {"resource_uri": "", "type": "data", "is_phone_submission": True}),
+        "the same from the API, which has more fields",
+        merge(FORM, {"resource_uri": "", "type": "data", "is_phone_submission": True}),
         [PAPER],
-        pulled=True,
+        is_row=True,
     ),
     Case("Devanagari digits", members(paper="१२"), [PAPER]),
     Case("a number as number", members(paper=12), [PAPER]),
     Case("nothing on paper", members(paper="0"), []),
     Case("nothing on paper, in Hindi", members(paper="०"), []),
-    Case("left out", members(paper=GONE), []),
+    Case("left out", members(paper=ABSENT), []),
     Case("null", members(paper=None), []),
     Case("a whole group left out", form({"members": ""}), []),
     Case(
-        "a word", members(paper="बारह"), refused="paper: count: members/paper is not a whole number"
+        "a word", members(paper="बारह"), error="paper: count: members/paper is not a whole number"
     ),
     Case("the name with another nasal and digits", where(booth="मतदान केन्द्र १७"), [PAPER]),
     Case("the name with a joiner and blanks", where(booth=" मतदान\u200d  केंद्र  17 "), [PAPER]),
@@ -128,42 +128,42 @@ CASES = [
     Case("the assembly by its code", where(assembly="CG-AC084"), [PAPER]),
     Case("the assembly by its code as a choice", where(assembly="cg_ac084"), [PAPER]),
     Case(
-        "an assembly that is alike only",
+        "an assembly that is only similar",
         where(assembly="Narainpur"),
-        refused="alike: Narayanpur नारायणपुर (CG-AC084)",
+        error="alike: Narayanpur नारायणपुर (CG-AC084)",
     ),
     Case(
-        "an assembly in Hindi that is alike only",
+        "an assembly in Hindi that is only similar",
         where(assembly="नारायनपुर"),
-        refused="alike: Narayanpur नारायणपुर (CG-AC084)",
+        error="alike: Narayanpur नारायणपुर (CG-AC084)",
     ),
     Case(
-        "a booth that is alike only",
+        "a booth that is only similar",
         where(booth="Both 17"),
-        refused="'Both 17' is the name of no unit there on that day",
+        error="'Both 17' is the name of no unit there on that day",
     ),
     Case(
         "a booth that the assembly does not have",
         where(booth="Booth 999"),
-        refused="'Booth 999' is the name of no unit there",
+        error="'Booth 999' is the name of no unit there",
     ),
-    Case("no assembly", where(assembly=""), refused="unit.assembly: where/assembly is empty"),
-    Case("no booth", where(booth=None), refused="unit: where/booth is empty"),
+    Case("no assembly", where(assembly=""), error="unit.assembly: where/assembly is empty"),
+    Case("no booth", where(booth=None), error="unit: where/booth is empty"),
     Case(
         "a name that many have",
         where(assembly="Booth 1"),
-        refused="unit: 'Booth 1' is the name of no unit",
+        error="unit: 'Booth 1' is the name of no unit",
     ),
     Case("a day in Devanagari digits", form({"visit_date": "०३-०५-२०२२"}), [PAPER]),
     Case(
         "a day as ISO where the form has another order",
         form({"visit_date": "2022-05-03"}),
-        refused="occurred_at: visit_date is not written as %d-%m-%Y",
+        error="occurred_at: visit_date is not written as %d-%m-%Y",
     ),
     Case(
         "a day that the calendar does not have",
         form({"visit_date": "31-02-2022"}),
-        refused="occurred_at: visit_date is not written as %d-%m-%Y",
+        error="occurred_at: visit_date is not written as %d-%m-%Y",
     ),
     Case(
         "no day: the phone's clock",
@@ -183,9 +183,11 @@ CASES = [
     Case(
         "neither day nor clock",
         form({"visit_date": "", "meta": {"timeEnd": None}}),
-        refused="occurred_at: visit_date or meta/timeEnd is empty",
+        error="occurred_at: visit_date or meta/timeEnd is empty",
     ),
-    Case("metadata missing", form({"meta": GONE, "members": ONLY_APP}), [app({"reporter": GONE})]),
+    Case(
+        "metadata missing", form({"meta": ABSENT, "members": ONLY_APP}), [app({"reporter": ABSENT})]
+    ),
     Case("by app", members(**ONLY_APP), [APP]),
     Case("paper and app", members(app="2"), [PAPER, APP]),
     Case(
@@ -206,12 +208,12 @@ CASES = [
     Case(
         "a member's number that is none",
         members(**ONLY_APP, phones="9000000001, 12"),
-        refused="member_keys: members/phones is no phone number",
+        error="member_keys: members/phones is no phone number",
     ),
     Case(
         "a number of another country",
         members(app="1", paper="", phones="+9779812345678"),
-        [app({"data": {"count": 1, "member_keys": [person("tel:+9779812345678")]}})],
+        [app({"data": {"count": 1, "member_keys": [hash_person("tel:+9779812345678")]}})],
     ),
     Case(
         "a choice of a select-multiple",
@@ -226,7 +228,7 @@ CASES = [
     Case(
         "the choice without its number",
         form({"members": {"paper": ""}, "done": "doors"}),
-        refused="doors: value: doors is empty",
+        error="doors: value: doors is empty",
     ),
     Case(
         "an edit keeps the name",
@@ -240,21 +242,21 @@ CASES = [
     ),
     Case(
         "archived is deleted",
-        merged(FORM, {"archived": True, "server_modified_on": "2022-05-06T08:00:00Z"}),
+        merge(FORM, {"archived": True, "server_modified_on": "2022-05-06T08:00:00Z"}),
         [],
-        pulled=True,
+        is_row=True,
         state={"deleted": True, "changed_at": "2022-05-06T08:00:00+00:00"},
     ),
     Case(
         "brought back",
-        merged(FORM, {"server_modified_on": "2022-05-07T08:00:00Z"}),
+        merge(FORM, {"server_modified_on": "2022-05-07T08:00:00Z"}),
         [PAPER],
-        pulled=True,
+        is_row=True,
         state={"deleted": False},
     ),
     Case(
         "times without a zone are the server's, UTC",
-        merged(
+        merge(
             FORM,
             {
                 "received_on": "2022-05-03T14:30:12.153323",
@@ -265,25 +267,25 @@ CASES = [
     ),
     Case(
         "no time of change: that of receipt",
-        merged(FORM, {"server_modified_on": None}),
+        merge(FORM, {"server_modified_on": None}),
         [PAPER],
         state={"changed_at": "2022-05-03T14:30:12.153323+00:00"},
     ),
     Case(
         "no time at all",
-        merged(FORM, {"server_modified_on": None, "received_on": None}),
-        refused="server_modified_on or received_on: is missing",
+        merge(FORM, {"server_modified_on": None, "received_on": None}),
+        error="server_modified_on or received_on: is missing",
     ),
-    Case("no name", merged(FORM, {"id": ""}), refused="id: is no text"),
+    Case("no name", merge(FORM, {"id": ""}), error="id: is no text"),
     Case(
         "a stub without questions",
-        merged(FORM, {"form": GONE}),
-        refused="form: is missing; expected an object",
+        merge(FORM, {"form": ABSENT}),
+        error="form: is missing; expected an object",
     ),
     Case(
         "a form without namespace and name",
-        form({"@xmlns": GONE, "@name": GONE}),
-        refused="form.@xmlns or @name: is missing",
+        form({"@xmlns": ABSENT, "@name": ABSENT}),
+        error="form.@xmlns or @name: is missing",
     ),
-    Case("XML instead of JSON", "<data/>", refused="is not JSON in UTF-8"),
+    Case("XML instead of JSON", "<data/>", error="is not JSON in UTF-8"),
 ]

@@ -1,10 +1,10 @@
-"""Glific: the template of producers/examples/glific. Webhooks alone; there is no pull."""
+"""Glific: the template of producers/examples/glific. Webhooks only, no pull."""
 
 import hashlib
 import json
 from typing import Any
 
-from tests.support.field_bodies.case import GONE, Case, merged, person
+from tests.support.field_bodies.case import ABSENT, Case, hash_person, merge
 
 BODY = {
     "flow": "groups",
@@ -36,34 +36,34 @@ GROUP = {
     "source": {"tool": "glific", "producer": "glific-raipur"},
     "verification": "unverified",
     "data": {"group_type": "whatsapp", "members": 118},
-    "reporter": person("tel:+919000000001"),
+    "reporter": hash_person("tel:+919000000001"),
 }
 SIGNED = {"X-Glific-Signature": "t=1654092010,v1=00"}
 
 
 def body(**changes: Any) -> dict[str, Any]:
-    return merged(BODY, changes)
+    return merge(BODY, changes)
 
 
 def results(**changes: Any) -> dict[str, Any]:
-    return merged(BODY, {"results": changes})
+    return merge(BODY, {"results": changes})
 
 
 def group(**changes: Any) -> dict[str, Any]:
-    return merged(GROUP, changes)
+    return merge(GROUP, changes)
 
 
 def members(answer: Any) -> dict[str, Any]:
     return results(members={"input": answer})
 
 
-ITS_BYTES = hashlib.blake2b(
+BODY_HASH = hashlib.blake2b(
     json.dumps(
-        body(submission_id=GONE), sort_keys=True, separators=(",", ":"), ensure_ascii=False
+        body(submission_id=ABSENT), sort_keys=True, separators=(",", ":"), ensure_ascii=False
     ).encode(),
     digest_size=16,
 ).hexdigest()
-UNTIMED = {"kind": {"inserted_at": GONE}, "members": {"inserted_at": GONE}}
+UNTIMED = {"kind": {"inserted_at": ABSENT}, "members": {"inserted_at": ABSENT}}
 
 CASES = [
     Case(
@@ -88,9 +88,9 @@ CASES = [
     ),
     Case(
         "a body without a name names itself",
-        body(submission_id=GONE),
+        body(submission_id=ABSENT),
         [GROUP],
-        state={"name": ITS_BYTES},
+        state={"name": BODY_HASH},
     ),
     Case("a name that is a number", body(submission_id=77), [GROUP], state={"name": "77"}),
     Case(
@@ -101,12 +101,12 @@ CASES = [
     Case(
         "an answer that the flow did not understand",
         results(kind={"category": "Other"}),
-        refused="group_type: results/kind/category is not among its values: Group, Broadcast",
+        error="group_type: results/kind/category is not among its values: Group, Broadcast",
     ),
     Case(
-        "the kind was not asked",
-        results(kind=GONE),
-        refused="group_type: results/kind/category is empty",
+        "no question for the kind",
+        results(kind=ABSENT),
+        error="group_type: results/kind/category is empty",
     ),
     Case("a number as number", members(118), [GROUP]),
     Case("Devanagari digits", members("११८"), [GROUP]),
@@ -115,19 +115,19 @@ CASES = [
     Case(
         "an approximate answer",
         members("about 100"),
-        refused="members: results/members/input is not a whole number",
+        error="members: results/members/input is not a whole number",
     ),
     Case(
         "a range",
         members("100-120"),
-        refused="members: results/members/input is not a whole number",
+        error="members: results/members/input is not a whole number",
     ),
-    Case("no answer", members(""), refused="members: results/members/input is empty"),
-    Case("null", members(None), refused="members: results/members/input is empty"),
+    Case("no answer", members(""), error="members: results/members/input is empty"),
+    Case("null", members(None), error="members: results/members/input is empty"),
     Case(
         "a variable that Glific did not know stays as it was written",
         members("@results.members.input"),
-        refused="members: results/members/input is not a whole number",
+        error="members: results/members/input is not a whole number",
     ),
     Case(
         "the group is still there",
@@ -147,57 +147,57 @@ CASES = [
     Case(
         "neither yes nor no",
         results(active={"input": "क्या"}),
-        refused="active: results/active/input is neither yes nor no",
+        error="active: results/active/input is neither yes nor no",
     ),
     Case(
-        "the booth was asked",
+        "a question for the booth",
         results(booth={"input": "cg_ac084_b0018", "inserted_at": "2022-06-01T13:59:00.000000Z"}),
         [group(unit="CG-AC084-B0018")],
     ),
     Case(
-        "the booth was asked and left blank: what is kept of the contact",
+        "a question for the booth, left blank: the contact's field counts",
         results(booth={"input": " "}),
         [GROUP],
     ),
     Case(
-        "nothing is kept of the contact",
+        "the contact has no fields",
         body(contact={"fields": {}})
         | {"contact": {"id": 42, "phone": "919000000001", "fields": {}}},
-        refused="unit: results/booth/input or contact/fields/booth/value is empty",
+        error="unit: results/booth/input or contact/fields/booth/value is empty",
     ),
     Case(
         "a booth that is not there",
         results(booth={"input": "CG-AC084-B9999"}),
-        refused="unit: 'CG-AC084-B9999' is not in the registry",
+        error="unit: 'CG-AC084-B9999' is not in the registry",
     ),
     Case(
-        "a name where a code is asked for",
+        "a name where a code is required",
         results(booth={"input": "Booth 17"}),
-        refused="unit: 'Booth 17' is not in the registry",
+        error="unit: 'Booth 17' is not in the registry",
     ),
     Case(
         "a photo",
         results(photo={"input": "https://media.example.org/17.jpg", "category": "Media"}),
         [group(evidence="https://media.example.org/17.jpg")],
     ),
-    Case("a photo that is no address", results(photo={"input": "photo.jpg"}), refused="evidence"),
+    Case("a photo that is no address", results(photo={"input": "photo.jpg"}), error="evidence"),
     Case("no photo", results(photo={"input": None}), [GROUP]),
     Case("a number with plus", body(contact={"phone": "+919000000001"}), [GROUP]),
     Case("a WhatsApp address", body(contact={"phone": "919000000001@c.us"}), [GROUP]),
     Case(
         "a contact without phone",
         body(contact={"phone": None}),
-        refused="reporter: contact/phone is empty",
+        error="reporter: contact/phone is empty",
     ),
     Case(
         "the simulator's contact",
         body(contact={"phone": "9876_simulator"}),
-        refused="reporter: contact/phone is no phone number",
+        error="reporter: contact/phone is no phone number",
     ),
     Case(
         "no stable name of the group",
         body(group_bsp_id=None),
-        refused="entity: group_bsp_id is empty",
+        error="entity: group_bsp_id is empty",
     ),
     Case(
         "the group itself is not there: the flow runs with a contact",
@@ -224,22 +224,22 @@ CASES = [
     Case(
         "a template's time that is none",
         body(sent_at="today"),
-        refused="sent_at: is no date and time",
+        error="sent_at: is no date and time",
     ),
     Case(
         "a result's time that is none",
         results(members={"inserted_at": "?"}),
-        refused="results.members.inserted_at: is no date and time",
+        error="results.members.inserted_at: is no date and time",
     ),
     Case(
         "no time anywhere",
         body(results=UNTIMED),
-        refused="sent_at: is missing, and no result has a time",
+        error="sent_at: is missing, and no result has a time",
     ),
     Case(
         "the signature's time is no part of the body",
         body(results=UNTIMED),
-        refused="sent_at: is missing",
+        error="sent_at: is missing",
         headers=SIGNED,
     ),
     Case(
@@ -248,18 +248,18 @@ CASES = [
         [GROUP],
         state={"form": "groups"},
     ),
-    Case("no flow", body(flow=GONE), [GROUP], state={"form": ""}),
-    Case("no organisation", body(organization_id=GONE), refused="organization_id: is missing"),
+    Case("no flow", body(flow=ABSENT), [GROUP], state={"form": ""}),
+    Case("no organisation", body(organization_id=ABSENT), error="organization_id: is missing"),
     Case(
         "an empty body, as a template without content sends",
         {},
-        refused="organization_id: is missing",
+        error="organization_id: is missing",
     ),
     Case(
         "results that are a text",
         body(results="@results") | {"sent_at": "2022-06-01T14:00:05Z"},
-        refused="results/members/input is empty",
+        error="results/members/input is empty",
     ),
-    Case("no JSON", "contact=42", refused="is not JSON in UTF-8"),
-    Case("a list", [], refused="the body is a list"),
+    Case("no JSON", "contact=42", error="is not JSON in UTF-8"),
+    Case("a list", [], error="the body is a list"),
 ]

@@ -1,15 +1,15 @@
-"""ODK Central: the form of producers/examples/odk, as the webhook service sends it and as OData has it."""
+"""ODK Central: the form of producers/examples/odk, from the webhook service and from OData."""
 
 from typing import Any
 
-from tests.support.field_bodies.case import GONE, Case, merged, person
+from tests.support.field_bodies.case import ABSENT, Case, hash_person, merge
 
 HELD = "<held><day>2022-06-10</day><programme>incharge</programme><attendees>21</attendees></held>"
 META = '<orx:meta xmlns:orx="http://openrosa.org/xforms"><orx:instanceID>uuid:s-1</orx:instanceID></orx:meta>'
 
 
 def xml(inner: str, attributes: str = 'id="training" version="3"') -> dict[str, Any]:
-    """What the hook sends."""
+    """Return a hook's body."""
     text = f"<?xml version='1.0' encoding='UTF-8' ?><data {attributes}>{inner}{META}</data>"
     return {"type": "submission.create", "id": "uuid:s-1", "data": {"xml": text}}
 
@@ -18,7 +18,7 @@ def held(inner: str) -> dict[str, Any]:
     return xml(f"<unit>CG-AC084</unit>{HELD.replace('</held>', '')}{inner}</held>")
 
 
-def instead(old: str, new: str) -> dict[str, Any]:
+def replace_in_xml(old: str, new: str) -> dict[str, Any]:
     return xml(f"<unit>CG-AC084</unit>{HELD}".replace(old, new))
 
 
@@ -71,9 +71,12 @@ APPOINTED = {
     "occurred_at": "2022-06-10T12:00:00+05:30",
     "source": {"tool": "odk", "producer": "odk-bastar"},
     "verification": "unverified",
-    "data": {"role": "incharge", "person": person("tel:+919000000001")},
+    "data": {"role": "incharge", "person": hash_person("tel:+919000000001")},
 }
-SITA = "<booth>CG-AC084-B0017</booth><role>incharge</role><name>सीता नेताम</name><phone>9000000001</phone>"
+SITA = (
+    "<booth>CG-AC084-B0017</booth><role>incharge</role>"
+    "<name>सीता नेताम</name><phone>9000000001</phone>"
+)
 RAM = "<booth>CG-AC084-B0018</booth><role>incharge</role><name>राम कश्यप</name><phone/>"
 SITA_ROW = {
     "__id": "a" * 40,
@@ -88,7 +91,7 @@ NOT_HELD = {"held": {"programme": None, "attendees": None}}
 
 
 def row(changes: dict[str, Any]) -> dict[str, Any]:
-    return merged(ROW, changes)
+    return merge(ROW, changes)
 
 
 def system(**changes: Any) -> dict[str, Any]:
@@ -96,11 +99,11 @@ def system(**changes: Any) -> dict[str, Any]:
 
 
 def training(changes: dict[str, Any]) -> dict[str, Any]:
-    return merged(TRAINING, changes)
+    return merge(TRAINING, changes)
 
 
 def office(changes: dict[str, Any]) -> dict[str, Any]:
-    return merged(APPOINTED, changes)
+    return merge(APPOINTED, changes)
 
 
 FIRST = {
@@ -116,61 +119,68 @@ CASES = [
         "the same from OData, where the number is a number",
         ROW,
         [TRAINING],
-        pulled=True,
+        is_row=True,
         state={"name": "s-1", "changed_at": "2022-06-10T11:00:00+00:00"},
     ),
-    Case("blanks and line ends around values", instead("21", "\n      21\n    "), [TRAINING]),
-    Case("Devanagari digits", instead("21", "२१"), [TRAINING]),
-    Case("a decimal that is whole", instead("21", "21.0"), [TRAINING]),
+    Case(
+        "blanks and line ends around values", replace_in_xml("21", "\n      21\n    "), [TRAINING]
+    ),
+    Case("Devanagari digits", replace_in_xml("21", "२१"), [TRAINING]),
+    Case("a decimal that is whole", replace_in_xml("21", "21.0"), [TRAINING]),
     Case(
         "a decimal that is whole, from OData",
         row({"held": {"attendees": 21.0}}),
         [TRAINING],
-        pulled=True,
+        is_row=True,
     ),
     Case(
-        "an entity in XML that stands for a sign", instead("CG-AC084", "CG&#45;AC084"), [TRAINING]
+        "an entity in XML that stands for a sign",
+        replace_in_xml("CG-AC084", "CG&#45;AC084"),
+        [TRAINING],
     ),
     Case(
         "a number missing",
-        instead("<attendees>21</attendees>", ""),
-        refused="training: attendees: held/attendees is empty",
+        replace_in_xml("<attendees>21</attendees>", ""),
+        error="training: attendees: held/attendees is empty",
     ),
     Case(
         "a number that is an empty element",
-        instead("<attendees>21</attendees>", "<attendees/>"),
-        refused="training: attendees: held/attendees is empty",
+        replace_in_xml("<attendees>21</attendees>", "<attendees/>"),
+        error="training: attendees: held/attendees is empty",
     ),
     Case(
         "a number that is null in OData",
         row({"held": {"attendees": None}}),
-        refused="training: attendees: held/attendees is empty",
-        pulled=True,
+        error="training: attendees: held/attendees is empty",
+        is_row=True,
     ),
     Case(
         "a word for a number",
-        instead("21", "about 20"),
-        refused="training: attendees: held/attendees is not a whole number",
+        replace_in_xml("21", "about 20"),
+        error="training: attendees: held/attendees is not a whole number",
     ),
     Case(
         "a field twice",
-        instead("<attendees>21</attendees>", "<attendees>21</attendees><attendees>22</attendees>"),
-        refused="has 2 values",
+        replace_in_xml(
+            "<attendees>21</attendees>", "<attendees>21</attendees><attendees>22</attendees>"
+        ),
+        error="has 2 values",
     ),
     Case(
         "a choice that the mapping does not know",
-        instead("incharge", "yoga"),
-        refused="programme: held/programme is not among its values: incharge, social_media",
+        replace_in_xml("incharge", "yoga"),
+        error="programme: held/programme is not among its values: incharge, social_media",
     ),
     Case(
         "neither a day nor the phone's clock",
-        instead("<day>2022-06-10</day>", ""),
-        refused="occurred_at: held/day or end is empty",
+        replace_in_xml("<day>2022-06-10</day>", ""),
+        error="occurred_at: held/day or end is empty",
     ),
     Case(
         "no day, but the phone's clock",
         xml(
-            f"<unit>CG-AC084</unit><end>2022-06-10T16:30:00.000+05:30</end>{HELD.replace('<day>2022-06-10</day>', '<day/>')}"
+            "<unit>CG-AC084</unit><end>2022-06-10T16:30:00.000+05:30</end>"
+            + HELD.replace("<day>2022-06-10</day>", "<day/>")
         ),
         [training({"occurred_at": "2022-06-10T16:30:00+05:30"})],
     ),
@@ -178,18 +188,18 @@ CASES = [
         "a phone set to UTC",
         row({"held": {"day": None}, "end": "2022-06-10T19:30:00.000Z"}),
         [training({"occurred_at": "2022-06-10T19:30:00+00:00"})],
-        pulled=True,
+        is_row=True,
     ),
     Case(
         "a phone without a zone",
         row({"held": {"day": None}, "end": "2022-06-10T16:30:00"}),
         [training({"occurred_at": "2022-06-10T16:30:00+05:30"})],
-        pulled=True,
+        is_row=True,
     ),
     Case(
         "a day that is none",
-        instead("2022-06-10", "10 June"),
-        refused="occurred_at: held/day is neither a day",
+        replace_in_xml("2022-06-10", "10 June"),
+        error="occurred_at: held/day is neither a day",
     ),
     Case(
         "a select-multiple of units",
@@ -210,29 +220,29 @@ CASES = [
         "a select-multiple of units from OData",
         row({"held": {"booths": "CG-AC084-B0017 CG-AC084-B0018"}}),
         [training({"data": {"trained_units": ["CG-AC084-B0017", "CG-AC084-B0018"]}})],
-        pulled=True,
+        is_row=True,
     ),
     Case(
         "split by OData",
         row({"held": {"booths": ["CG-AC084-B0017", "CG-AC084-B0018"]}}),
         [training({"data": {"trained_units": ["CG-AC084-B0017", "CG-AC084-B0018"]}})],
-        pulled=True,
+        is_row=True,
     ),
     Case(
         "a booth of another assembly",
         held("<booths>CG-AC084-B0017 CG-AC001-B0001</booths>"),
-        refused="trained_units: CG-AC001-B0001 is not at or below CG-AC084 on that day",
+        error="trained_units: CG-AC001-B0001 is not at or below CG-AC084 on that day",
     ),
     Case(
         "a booth that is not there",
         held("<booths>CG-AC084-B9999</booths>"),
-        refused="trained_units: 'CG-AC084-B9999' is not in the registry",
+        error="trained_units: 'CG-AC084-B9999' is not in the registry",
     ),
     Case(
         "appointments, but no training",
         row({**NOT_HELD, "appointed": [SITA_ROW]}),
-        refused="training: programme: held/programme is empty",
-        pulled=True,
+        error="training: programme: held/programme is empty",
+        is_row=True,
     ),
     Case(
         "two items of a repeat",
@@ -247,7 +257,7 @@ CASES = [
                     "part": "appointed/2",
                     "entity": "office:CG-AC084-B0018:incharge",
                     "unit": "CG-AC084-B0018",
-                    "data": {"person": person("राम कश्यप")},
+                    "data": {"person": hash_person("राम कश्यप")},
                 }
             ),
         ],
@@ -261,7 +271,7 @@ CASES = [
         "one item of a repeat from OData",
         row({"appointed": [SITA_ROW]}),
         [TRAINING, APPOINTED],
-        pulled=True,
+        is_row=True,
     ),
     Case(
         "an empty item of a repeat",
@@ -279,46 +289,46 @@ CASES = [
         [TRAINING, office({"data": {"active": False}})],
     ),
     Case(
-        "nobody was named",
+        "a blank person",
         xml(
             f"<unit>CG-AC084</unit>{HELD}<appointed><booth>CG-AC084-B0017</booth><role>incharge</role></appointed>"
         ),
-        refused="person: phone or name is empty",
+        error="person: phone or name is empty",
     ),
     Case(
         "approved",
         system(reviewState="approved", updatedAt="2022-06-11T05:00:00.000Z"),
         [training({"verification": "verified"})],
-        pulled=True,
+        is_row=True,
         state={"changed_at": "2022-06-11T05:00:00+00:00"},
     ),
     Case(
         "rejected",
         system(reviewState="rejected", updatedAt="2022-06-11T05:00:00.000Z"),
         [training({"verification": "rejected"})],
-        pulled=True,
+        is_row=True,
     ),
     Case(
         "has issues",
         system(reviewState="hasIssues", updatedAt="2022-06-11T05:00:00.000Z"),
         [TRAINING],
-        pulled=True,
+        is_row=True,
     ),
     Case(
         "edited: the version has a new name, the submission has not",
-        merged(
+        merge(
             system(reviewState="edited", edits=1, updatedAt="2022-06-12T05:00:00.000Z"),
             {"meta": {"instanceID": "uuid:s-2"}, "held": {"attendees": 25}},
         ),
         [training({"data": {"attendees": 25}})],
-        pulled=True,
+        is_row=True,
         state={"name": "s-1", "changed_at": "2022-06-12T05:00:00+00:00"},
     ),
     Case(
         "deleted",
         system(deletedAt="2022-06-13T05:00:00.000Z"),
         [],
-        pulled=True,
+        is_row=True,
         state={"name": "s-1", "deleted": True, "changed_at": "2022-06-13T05:00:00+00:00"},
     ),
     Case(
@@ -329,17 +339,17 @@ CASES = [
     Case(
         "an entity by hook",
         {"type": "entity.update.version", "id": "uuid:e", "data": {"name": "x"}},
-        refused="type: is neither submission.create nor submission.update",
+        error="type: is neither submission.create nor submission.update",
     ),
     Case(
         "no XML",
         {"type": "submission.create", "id": "uuid:s-1", "data": {}},
-        refused="data.xml: is missing",
+        error="data.xml: is missing",
     ),
     Case(
         "broken XML",
         {"type": "submission.create", "id": "uuid:s-1", "data": {"xml": "<data><unit>"}},
-        refused="data.xml: is no well-formed XML",
+        error="data.xml: is no well-formed XML",
     ),
     Case(
         "XML that multiplies itself",
@@ -347,44 +357,45 @@ CASES = [
             "type": "submission.create",
             "id": "uuid:s-1",
             "data": {
-                "xml": '<!DOCTYPE d [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><data id="training"><unit>&b;</unit></data>'
+                "xml": '<!DOCTYPE d [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>'
+                '<data id="training"><unit>&b;</unit></data>'
             },
         },
-        refused="data.xml: is no well-formed XML without entities",
+        error="data.xml: is no well-formed XML without entities",
     ),
-    Case("XML that is too deep", xml("<g>" * 40 + "</g>" * 40), refused="nested more than 32 deep"),
+    Case("XML that is too deep", xml("<g>" * 40 + "</g>" * 40), error="nested more than 32 deep"),
     Case(
         "XML without the form's name",
         xml("<unit>CG-AC084</unit>", attributes='version="3"'),
-        refused="data.xml: attribute @id: is missing",
+        error="data.xml: attribute @id: is missing",
     ),
     Case(
         "XML without fields",
         {"type": "submission.create", "id": "uuid:s-1", "data": {"xml": "<data/>"}},
-        refused="data.xml: has no fields",
+        error="data.xml: has no fields",
     ),
     Case(
         "no name of the submission",
         {"type": "submission.create", "data": {"xml": "<data/>"}},
-        refused="id: is missing",
+        error="id: is missing",
     ),
-    Case("a row without its name", row({"__id": GONE}), refused="__id: is missing", pulled=True),
+    Case("a row without its name", row({"__id": ABSENT}), error="__id: is missing", is_row=True),
     Case(
         "a row without its times",
-        row({"__system": GONE}),
-        refused="__system: is missing",
-        pulled=True,
+        row({"__system": ABSENT}),
+        error="__system: is missing",
+        is_row=True,
     ),
     Case(
         "a row whose repeat nobody filled in, of which there is a link only",
-        row({"appointed": GONE}),
+        row({"appointed": ABSENT}),
         [TRAINING],
-        pulled=True,
+        is_row=True,
     ),
     Case(
         "a closed unit",
         row({"unit": "CG-D-MCB"}),
-        refused="unit: CG-D-MCB does not exist on 2022-06-10",
-        pulled=True,
+        error="unit: CG-D-MCB does not exist on 2022-06-10",
+        is_row=True,
     ),
 ]

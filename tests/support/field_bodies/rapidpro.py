@@ -1,8 +1,8 @@
-"""RapidPro and TextIt: the flow of producers/examples/rapidpro. Resthooks alone; there is no pull."""
+"""RapidPro and TextIt: the flow of producers/examples/rapidpro. Resthooks only, no pull."""
 
 from typing import Any
 
-from tests.support.field_bodies.case import GONE, Case, merged, person
+from tests.support.field_bodies.case import ABSENT, Case, hash_person, merge
 
 RUN = {
     "contact": {"uuid": "c-1", "name": "Sita Netam", "urn": "tel:+919000000001"},
@@ -51,7 +51,7 @@ POSTS = {
     "source": {"tool": "rapidpro", "producer": "textit-raipur"},
     "verification": "unverified",
     "data": {"platform": "facebook", "posts": 3},
-    "reporter": person("tel:+919000000001"),
+    "reporter": hash_person("tel:+919000000001"),
 }
 VOLUNTEERS = {
     "part": "volunteers",
@@ -74,15 +74,15 @@ FLOW = "5472a1c3-63e1-484f-8485-cc8ecb16a058"
 
 
 def run(**changes: Any) -> dict[str, Any]:
-    return merged(RUN, changes)
+    return merge(RUN, changes)
 
 
 def results(**changes: Any) -> dict[str, Any]:
-    return merged(RUN, {"results": changes})
+    return merge(RUN, {"results": changes})
 
 
 def posts(**changes: Any) -> dict[str, Any]:
-    return merged(POSTS, changes)
+    return merge(POSTS, changes)
 
 
 def booth(answer: Any) -> dict[str, Any]:
@@ -117,7 +117,7 @@ CASES = [
     ),
     Case("the channel is null", run(channel=None), [POSTS]),
     Case("the input is null: the flow was not started by a message", run(input=None), [POSTS]),
-    Case("input and channel are left out", run(input=GONE, channel=GONE, path=GONE), [POSTS]),
+    Case("input and channel are left out", run(input=ABSENT, channel=ABSENT, path=ABSENT), [POSTS]),
     Case(
         "a later answer to the same question",
         results(posts={"value": "4", "created_on": "2022-05-03T15:00:00.000000Z"}),
@@ -135,24 +135,24 @@ CASES = [
     Case(
         "a word instead of a number",
         results(posts={"value": "three"}),
-        refused="posts: posts: results/posts/value is not a whole number",
+        error="posts: posts: results/posts/value is not a whole number",
     ),
     Case(
         "a number with a word behind it",
         results(posts={"value": "3 posts"}),
-        refused="posts: posts: results/posts/value is not a whole number",
+        error="posts: posts: results/posts/value is not a whole number",
     ),
-    Case("no posts yet", results(posts=GONE), []),
-    Case("posts were asked, nothing answered", results(posts={"value": ""}), []),
-    Case("posts were asked, null answered", results(posts={"value": None}), []),
-    Case("no result at all", run(results=None), refused="results: is missing; expected an object"),
-    Case("no result yet", merged(RUN, {"results": GONE}) | {"results": {}}, []),
+    Case("no posts yet", results(posts=ABSENT), []),
+    Case("a question for posts, answered with nothing", results(posts={"value": ""}), []),
+    Case("a question for posts, answered with null", results(posts={"value": None}), []),
+    Case("no result at all", run(results=None), error="results: is missing; expected an object"),
+    Case("no result yet", merge(RUN, {"results": ABSENT}) | {"results": {}}, []),
     Case(
         "a result that is a text",
         results(posts="3"),
-        refused="results: holds something else than objects",
+        error="results: holds something else than objects",
     ),
-    Case("results as a list", run(results=[]), refused="results: is a list; expected an object"),
+    Case("results as a list", run(results=[]), error="results: is a list; expected an object"),
     Case(
         "reach is optional",
         results(reach={"name": "Reach", "value": "1,204", "category": "Has Number"}),
@@ -178,12 +178,13 @@ CASES = [
     Case(
         "a category that the flow did not understand",
         results(platform={"category": "Other"}),
-        refused="platform: results/platform/category is not among its values: Facebook, Twitter, WhatsApp",
+        error="platform: results/platform/category is not among its values: "
+        "Facebook, Twitter, WhatsApp",
     ),
     Case(
-        "the platform was not asked",
-        results(platform=GONE),
-        refused="platform: results/platform/category is empty",
+        "no question for the platform",
+        results(platform=ABSENT),
+        error="platform: results/platform/category is empty",
     ),
     Case(
         "volunteers, but no number",
@@ -198,18 +199,16 @@ CASES = [
     Case("another booth", booth("NRP 18"), in_unit("CG-AC084-B0018")),
     Case("the alias of a district", booth("narayanpur OFFICE"), in_unit("CG-D-NRP")),
     Case(
-        "an alias that is alike only",
+        "an alias that is only similar",
         booth("NRP 177"),
-        refused="'NRP 177' is in no alias file; add a line alias,unit; alike: ",
+        error="'NRP 177' is in no alias file; add a line alias,unit; alike: ",
     ),
-    Case(
-        "a code where aliases are asked for", booth("CG-AC084-B0017"), refused="is in no alias file"
-    ),
-    Case("no booth", results(booth=GONE), refused="unit: results/booth/value is empty"),
+    Case("a code where aliases are required", booth("CG-AC084-B0017"), error="is in no alias file"),
+    Case("no booth", results(booth=ABSENT), error="unit: results/booth/value is empty"),
     Case(
         "a phone number where the booth should stand is not repeated",
         booth("9000000001"),
-        refused="unit: '…' is in no alias file",
+        error="unit: '…' is in no alias file",
     ),
     Case(
         "the time of the result is missing: that of the run",
@@ -230,23 +229,23 @@ CASES = [
     Case(
         "a time that is none",
         results(posts={"created_on": "soon"}),
-        refused="results.posts.created_on: is no date and time",
+        error="results.posts.created_on: is no date and time",
     ),
     Case(
         "the run's time is missing",
         run(run={"created_on": None}),
-        refused="run.created_on: is missing",
+        error="run.created_on: is missing",
     ),
-    Case("the run is missing", run(run=GONE), refused="run: is missing; expected an object"),
-    Case("the flow is missing", run(flow=None), refused="flow: is missing; expected an object"),
-    Case("the flow has no UUID", run(flow={"uuid": ""}), refused="flow.uuid: is no text"),
+    Case("the run is missing", run(run=ABSENT), error="run: is missing; expected an object"),
+    Case("the flow is missing", run(flow=None), error="flow: is missing; expected an object"),
+    Case("the flow has no UUID", run(flow={"uuid": ""}), error="flow.uuid: is no text"),
     Case("a WhatsApp address", urn("whatsapp:919000000001"), [POSTS]),
     Case("a number without the country", urn("tel:9000000001"), [POSTS]),
     Case(
         "an address that is no number",
         urn("telegram:3527065"),
-        refused="reporter: contact/urn is no phone number",
+        error="reporter: contact/urn is no phone number",
     ),
-    Case("a contact without address", urn(None), refused="reporter: contact/urn is empty"),
-    Case("form fields instead of JSON", "run=1&values=%5B%5D", refused="is not JSON in UTF-8"),
+    Case("a contact without address", urn(None), error="reporter: contact/urn is empty"),
+    Case("form fields instead of JSON", "run=1&values=%5B%5D", error="is not JSON in UTF-8"),
 ]

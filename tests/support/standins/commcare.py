@@ -1,8 +1,11 @@
 """CommCare HQ: the list of forms (API v1), and form forwarding.
 
-As in its documentation: `limit` is 20 unless said, at most 1,000; `meta.next` pages by `offset`; `indexed_on` is when the search index took a form in, and always increases;
-archived forms come only with `include_archived`; an edit keeps the form's id; a repeat with one entry is an object, not a list. A form that is deleted simply disappears. Forwarding sends the
-form as it is when it is sent, for submissions and edits; what fails is tried again after an hour, then three times as late each time, up to seven days, six times in all.
+As in its documentation: `limit` is 20 by default, at most 1,000. `meta.next` pages by `offset`.
+`indexed_on` is when the search index received a form, and always increases. Archived forms are
+returned only with `include_archived`. An edit keeps the form's id. A repeat with one entry is an
+object, not a list. A deleted form disappears. Forwarding sends the form in its state at the moment
+of sending, for submissions and edits; failures are tried again after an hour, then three times as
+late each time, up to seven days, six times in all.
 """
 
 import json
@@ -11,13 +14,13 @@ from datetime import UTC, datetime, timedelta
 
 from tests.support.standins.server import (
     Answers,
-    Ask,
     Clock,
+    CurrentSubmission,
     Delivery,
     History,
-    Reply,
+    Request,
+    Response,
     StandIn,
-    Standing,
 )
 
 DOMAIN = "cg-social"
@@ -29,11 +32,11 @@ _LIST = f"/a/{DOMAIN}/api/form/v1/"
 class CommCare(StandIn):
     """One form of one project space."""
 
-    def __init__(self, clock: Clock, choose: random.Random, **options: object) -> None:
-        super().__init__(clock, choose, **options)
+    def __init__(self, clock: Clock, rng: random.Random, **options: object) -> None:
+        super().__init__(clock, rng, **options)
         self._forms: dict[str, History] = {}
 
-    # --- what people do ----------------------------------------------------------------------------------------------------------------------------
+    # --- actions of people
 
     def submit(self, answers: Answers) -> str:
         name = self.uuid()
@@ -57,21 +60,21 @@ class CommCare(StandIn):
         self.call_hook(name, "form")
 
     def review(self, name: str, verification: str) -> None:
-        """CommCare has no review; archiving is the only word on a form's worth, and can be taken back."""
+        """Archive a rejected form: CommCare has no review, and archiving can be undone."""
         form = self._forms[name].latest()
         self._put(name, {**form, "archived": verification == "rejected"})
 
     def delete(self, name: str) -> None:
-        """People archive; see `erase` for what deleting does."""
+        """Archive; see `erase` for a deletion."""
         self._put(name, {**self._forms[name].latest(), "archived": True})
 
     def erase(self, name: str) -> None:
         del self._forms[name]
 
-    def standing(self) -> list[Standing]:
+    def current_submissions(self) -> list[CurrentSubmission]:
         forms = [history.latest() for history in self._forms.values()]
         return [
-            Standing(form["name"], form["answers"], "unverified")
+            CurrentSubmission(form["name"], form["answers"], "unverified")
             for form in forms
             if not form["archived"]
         ]
@@ -80,20 +83,20 @@ class CommCare(StandIn):
         indexed = self.change(name)
         history = self._forms[name]
         indexed = max(indexed, history.latest()["indexed"]) if form.get("indexed") else indexed
-        # the index shows what it took in up to a few seconds later
+        # the index shows a form up to a few seconds later
         history.put(
-            indexed + timedelta(seconds=self.choose.choice([0, 1, 5])),
+            indexed + timedelta(seconds=self.rng.choice([0, 1, 5])),
             {**form, "modified": self.clock.now, "indexed": indexed},
         )
 
-    # --- its API -----------------------------------------------------------------------------------------------------------------------------------
+    # --- its API
 
-    def get(self, ask: Ask) -> Reply:
-        if ask.authorization != f"ApiKey {USER}:{KEY}":
-            return Reply(401, "")
-        if ask.path != _LIST:
-            return Reply(404, "")
-        query = ask.query
+    def get(self, request: Request) -> Response:
+        if request.authorization != f"ApiKey {USER}:{KEY}":
+            return Response(401, "")
+        if request.path != _LIST:
+            return Response(404, "")
+        query = request.query
         forms = [
             form
             for history in self._forms.values()
@@ -112,7 +115,7 @@ class CommCare(StandIn):
                     try:
                         wanted = datetime.fromisoformat(query[name + suffix])
                     except ValueError:
-                        return Reply(400, {"error": f"Bad query parameter {name + suffix}"})
+                        return Response(400, {"error": f"Bad query parameter {name + suffix}"})
                     wanted = wanted if wanted.tzinfo else wanted.replace(tzinfo=UTC)
                     forms = [form for form in forms if fits(form[column], wanted)]
         order = query.get("order_by", "-received_on")
@@ -121,7 +124,7 @@ class CommCare(StandIn):
             "received_on": "received",
             "server_modified_on": "modified",
         }[order.removeprefix("-")]
-        # equal instants are in nobody's order, though always the same
+        # equal instants have an arbitrary but stable order
         forms.sort(key=lambda form: (form[column], form["name"]), reverse=order.startswith("-"))
         limit, offset = (
             min(int(query.get("limit", 20)) or 1000, self.page),
@@ -139,11 +142,11 @@ class CommCare(StandIn):
             "previous": None,
             "total_count": len(forms),
         }
-        return Reply(
+        return Response(
             200, {"meta": meta, "objects": [_form(form) for form in forms[offset : offset + limit]]}
         )
 
-    # --- its hook ----------------------------------------------------------------------------------------------------------------------------------
+    # --- its hook
 
     def hook_body(self, delivery: Delivery) -> bytes | None:
         return (

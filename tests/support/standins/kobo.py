@@ -1,8 +1,10 @@
-"""KoboToolbox (kpi, API v2): `data/` with Mongo queries, `history/`, and a REST service that fires on creation only.
+"""KoboToolbox (kpi, API v2): `data/` with Mongo queries, `history/`, and a REST service.
 
-As in its sources: at most 1,000 rows whatever `limit` says; without `sort` the order is nobody's promise; an edit keeps `_id`, `_submission_time` and `meta/rootUuid`, and
-changes `_uuid` and `meta/instanceID`; the history knows seconds, is newest first, and reaches back so many days only; a hook carries the submission as
-it is when it is sent, and is tried again three times, from a minute on, doubling, after 502, 503 and 504 alone.
+As in its sources: at most 1,000 rows, whatever `limit` is; without `sort` the order is undefined.
+An edit keeps `_id`, `_submission_time` and `meta/rootUuid`, and changes `_uuid` and
+`meta/instanceID`. The history has seconds, is newest first, and covers a limited number of days.
+The REST service fires on creation only, with the submission in its state at the moment of sending;
+it is tried again three times, after a minute and then doubling, only after 502, 503 and 504.
 """
 
 import json
@@ -13,13 +15,13 @@ from datetime import UTC, datetime, timedelta
 from tests.support.standins.server import (
     RETRIED,
     Answers,
-    Ask,
     Clock,
+    CurrentSubmission,
     Delivery,
     History,
-    Reply,
+    Request,
+    Response,
     StandIn,
-    Standing,
 )
 
 ASSET = "aKoboAssetUid123"
@@ -32,23 +34,22 @@ VERIFICATIONS = {
     "rejected": {"uid": "validation_status_not_approved", "label": "Not approved"},
 }
 
-
+# How far the server that answers may be behind the one that writes.
 _LAG = timedelta(seconds=20)
-"""So long the server that answers for data may be behind the one that writes it."""
 
 
 class Kobo(StandIn):
     """One asset of one server."""
 
     def __init__(
-        self, clock: Clock, choose: random.Random, *, history_days: int = 365, **options: object
+        self, clock: Clock, rng: random.Random, *, history_days: int = 365, **options: object
     ) -> None:
-        super().__init__(clock, choose, **options)
+        super().__init__(clock, rng, **options)
         self.history_days = history_days
         self._rows: dict[str, History] = {}
         self._entries: list[dict] = []
 
-    # --- what people do ----------------------------------------------------------------------------------------------------------------------------
+    # --- actions of people
 
     def submit(self, answers: Answers) -> str:
         root = self.uuid()
@@ -75,7 +76,7 @@ class Kobo(StandIn):
 
     def edit(self, root: str, answers: Answers) -> None:
         row, uuid = self._rows[root].latest(), self.uuid()
-        kept = {
+        unchanged = {
             name: value for name, value in row.items() if not name.startswith(("visit/", "groups"))
         }
         instance = {
@@ -83,7 +84,7 @@ class Kobo(StandIn):
             "meta/instanceID": f"uuid:{uuid}",
             "meta/deprecatedID": row["meta/instanceID"],
         }
-        self._change(root, "modify-submission", {**kept, **instance, **_flat(answers)})
+        self._change(root, "modify-submission", {**unchanged, **instance, **_flat(answers)})
 
     def review(self, root: str, verification: str) -> None:
         status = VERIFICATIONS[verification]
@@ -97,11 +98,13 @@ class Kobo(StandIn):
     def delete(self, root: str) -> None:
         self._change(root, "delete-submission", None)
 
-    def standing(self) -> list[Standing]:
+    def current_submissions(self) -> list[CurrentSubmission]:
         rows = {root: history.latest() for root, history in self._rows.items()}
         verifications = {status.get("uid"): name for name, status in VERIFICATIONS.items()}
         return [
-            Standing(root, _answers(row), verifications[row["_validation_status"].get("uid")])
+            CurrentSubmission(
+                root, _answers(row), verifications[row["_validation_status"].get("uid")]
+            )
             for root, row in rows.items()
             if row is not None
         ]
@@ -113,7 +116,7 @@ class Kobo(StandIn):
         self._rows[root].put(visible_at, row)
         submission = {"submitted_by": "field", "root_uuid": root, **more}
         for entry_action, metadata in ((action, {"submission": submission}), ("export", {}))[
-            : self.choose.choice([1, 1, 2])
+            : self.rng.choice([1, 1, 2])
         ]:
             entry = {
                 "user": "http://kf/api/v2/users/field/",
@@ -123,35 +126,35 @@ class Kobo(StandIn):
             }
             self._entries.append({**entry, "_at": self.clock.now, "_visible_at": self.late()})
 
-    # --- its API -----------------------------------------------------------------------------------------------------------------------------------
+    # --- its API
 
-    def get(self, ask: Ask) -> Reply:
-        if ask.authorization not in {f"Token {TOKEN}", f"Token {TOKEN_WITHOUT_HISTORY}"}:
-            return Reply(401, {"detail": "Invalid token."})
+    def get(self, request: Request) -> Response:
+        if request.authorization not in {f"Token {TOKEN}", f"Token {TOKEN_WITHOUT_HISTORY}"}:
+            return Response(401, {"detail": "Invalid token."})
         try:
-            if ask.path == f"/api/v2/assets/{ASSET}/data/":
-                return self._page(ask, self._data(ask.query))
-            if ask.path == f"/api/v2/assets/{ASSET}/history/":
-                if ask.authorization == f"Token {TOKEN_WITHOUT_HISTORY}":
-                    return Reply(
+            if request.path == f"/api/v2/assets/{ASSET}/data/":
+                return self._page(request, self._data(request.query))
+            if request.path == f"/api/v2/assets/{ASSET}/history/":
+                if request.authorization == f"Token {TOKEN_WITHOUT_HISTORY}":
+                    return Response(
                         403, {"detail": "You do not have permission to perform this action."}
                     )
-                return self._page(ask, self._history(ask.query.get("q", "")))
+                return self._page(request, self._history(request.query.get("q", "")))
         except (ValueError, KeyError) as error:
-            return Reply(400, {"detail": str(error)})
-        return Reply(404, {"detail": "Not found."})
+            return Response(400, {"detail": str(error)})
+        return Response(404, {"detail": "Not found."})
 
-    def _page(self, ask: Ask, rows: list[dict]) -> Reply:
+    def _page(self, request: Request, rows: list[dict]) -> Response:
         start, limit = (
-            int(ask.query.get("start", 0)),
-            min(int(ask.query.get("limit", 100)), self.page),
+            int(request.query.get("start", 0)),
+            min(int(request.query.get("limit", 100)), self.page),
         )
         following = (
-            f"http://kf.example.org{ask.path}?start={start + limit}"
+            f"http://kf.example.org{request.path}?start={start + limit}"
             if start + limit < len(rows)
             else None
         )
-        return Reply(
+        return Response(
             200,
             {
                 "count": len(rows),
@@ -169,23 +172,23 @@ class Kobo(StandIn):
         ]
         wanted = json.loads(query.get("query", "{}"))
         found = [row for row in visible if _fits(row, wanted)]
-        self.choose.shuffle(found)
+        self.rng.shuffle(found)
         for name, direction in reversed(json.loads(query.get("sort", "{}")).items()):
             found.sort(key=lambda row, name=name: row[name], reverse=int(direction) < 0)
         return found
 
     def _history(self, query: str) -> list[dict]:
-        asked = re.fullmatch(
+        parsed = re.fullmatch(
             r'\((action:[\w-]+(?: OR action:[\w-]+)*)\)(?: AND date_created__gte:"([^"]+)")?', query
         )
-        if asked is None:
+        if parsed is None:
             message = f"Your query is misformatted: {query}"
             raise ValueError(message)
-        actions = {part.removeprefix("action:") for part in asked[1].split(" OR ")}
+        actions = {part.removeprefix("action:") for part in parsed[1].split(" OR ")}
         reach = (self.clock.now - timedelta(days=self.history_days)).replace(
             hour=0, minute=0, second=0, microsecond=0
         )
-        since = max(reach, datetime.fromisoformat(asked[2])) if asked[2] else reach
+        since = max(reach, datetime.fromisoformat(parsed[2])) if parsed[2] else reach
         found = [
             e
             for e in self._entries
@@ -200,7 +203,7 @@ class Kobo(StandIn):
             for e in found
         ]
 
-    # --- its hook ----------------------------------------------------------------------------------------------------------------------------------
+    # --- its hook
 
     def hook_body(self, delivery: Delivery) -> bytes | None:
         row = self._rows[delivery.name].visible(self.clock.now)
@@ -258,7 +261,7 @@ _COMPARE = {
 
 
 def _fits(row: dict, query: dict) -> bool:
-    """What of Mongo's language the API lets through, as far as it is used."""
+    """Mongo's query language, as far as pulls use it."""
     for name, wanted in query.items():
         if name == "$or":
             if not any(_fits(row, one) for one in wanted):

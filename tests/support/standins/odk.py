@@ -1,9 +1,12 @@
 """ODK Central: the OData feed of a form, and the community's web hook (central-webhook).
 
-As in its sources: rows newest first by (`submissionDate`, row); `$skiptoken` names the last row, and a token of a row that was purged gives no rows and no error;
-`$orderby` and `$skiptoken` do not go together; filters take `submissionDate`, `updatedAt`, `deletedAt`, `reviewState`, `submitterId` and `__id`; deleted rows appear only where the
-filter names `deletedAt`; restoring a submission tells no time. The database has microseconds, the answers milliseconds. The hook is called once, from a trigger of the database:
-for new submissions with their XML, and for reviews with nothing but the new state; an edit calls nothing.
+As in its sources: rows are newest first by (`submissionDate`, row). `$skiptoken` names the last
+row; a token of a purged row gives no rows and no error. `$orderby` and `$skiptoken` exclude each
+other. Filters support `submissionDate`, `updatedAt`, `deletedAt`, `reviewState`, `submitterId` and
+`__id`. Deleted rows appear only if the filter names `deletedAt`. Restoring a submission has no
+date. The database has microseconds, the responses milliseconds. The hook is called once, by a
+trigger of the database: for new submissions with their XML, and for reviews with the new state
+only; an edit calls nothing.
 """
 
 import base64
@@ -16,13 +19,13 @@ from xml.sax.saxutils import escape
 
 from tests.support.standins.server import (
     Answers,
-    Ask,
     Clock,
+    CurrentSubmission,
     Delivery,
     History,
-    Reply,
+    Request,
+    Response,
     StandIn,
-    Standing,
 )
 
 PROJECT, FORM = 7, "booth_visit"
@@ -40,11 +43,11 @@ _SUBMISSIONS = f"/v1/projects/{PROJECT}/forms/{FORM}.svc/Submissions"
 class Odk(StandIn):
     """One form of one project."""
 
-    def __init__(self, clock: Clock, choose: random.Random, **options: object) -> None:
-        super().__init__(clock, choose, **options)
+    def __init__(self, clock: Clock, rng: random.Random, **options: object) -> None:
+        super().__init__(clock, rng, **options)
         self._rows: dict[str, History] = {}
 
-    # --- what people do ----------------------------------------------------------------------------------------------------------------------------
+    # --- actions of people
 
     def submit(self, answers: Answers) -> str:
         name = f"uuid:{self.uuid()}"
@@ -78,7 +81,7 @@ class Odk(StandIn):
         )
 
     def review(self, name: str, verification: str) -> None:
-        state = self.choose.choice(
+        state = self.rng.choice(
             [
                 state
                 for state, meaning in STATES.items()
@@ -97,44 +100,48 @@ class Odk(StandIn):
     def purge(self, name: str) -> None:
         del self._rows[name]
 
-    def standing(self) -> list[Standing]:
+    def current_submissions(self) -> list[CurrentSubmission]:
         rows = [history.latest() for history in self._rows.values()]
         return [
-            Standing(row["name"], row["answers"], STATES[row["review"]])
+            CurrentSubmission(row["name"], row["answers"], STATES[row["review"]])
             for row in rows
             if row["deleted"] is None
         ]
 
     def _put(self, name: str, changed: str | None, row: dict) -> None:
-        """`changed`: the column that has the time of this change."""
+        """Store a change; `changed` is the column with its time."""
         visible_at = self.change(name)
         self._rows[name].put(visible_at, {**row, **({changed: self.clock.now} if changed else {})})
 
-    # --- its API -----------------------------------------------------------------------------------------------------------------------------------
+    # --- its API
 
-    def get(self, ask: Ask) -> Reply:
-        if ask.authorization != "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode():
-            return Reply(
+    def get(self, request: Request) -> Response:
+        if (
+            request.authorization
+            != "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        ):
+            return Response(
                 401,
                 {"code": 401.2, "message": "Could not authenticate with the provided credentials."},
             )
-        if ask.path != _SUBMISSIONS:
-            return Reply(
+        if request.path != _SUBMISSIONS:
+            return Response(
                 404, {"code": 404.1, "message": "Could not find the resource you were looking for."}
             )
-        query = ask.query
+        query = request.query
         if "$orderby" in query and "$skiptoken" in query:
-            return Reply(
+            return Response(
                 501,
                 {
                     "code": 501.1,
-                    "message": "The requested feature using $orderby and $skiptoken together is not supported by this server.",
+                    "message": "The requested feature using $orderby and $skiptoken together is "
+                    "not supported by this server.",
                 },
             )
         try:
             fits = Filter(query["$filter"]).parse() if "$filter" in query else lambda _: True
         except ValueError as error:
-            return Reply(
+            return Response(
                 400,
                 {
                     "code": 400.18,
@@ -174,22 +181,22 @@ class Odk(StandIn):
                 "01"
                 + base64.b64encode(json.dumps({"instanceId": page[-1]["name"]}).encode()).decode()
             )
-            kept = "&".join(
+            query_string = "&".join(
                 f"{quote(name)}={quote(value)}"
                 for name, value in query.items()
                 if name not in {"$skip", "$skiptoken"}
             )
             content["@odata.nextLink"] = (
-                f"https://odk.example.org{_SUBMISSIONS}?{kept}&%24skiptoken={quote(token)}"
+                f"https://odk.example.org{_SUBMISSIONS}?{query_string}&%24skiptoken={quote(token)}"
             )
         if query.get("$count") == "true":
             content["@odata.count"] = count
-        return Reply(
+        return Response(
             200,
             {"value": [_row(row, expand=query.get("$expand") == "*") for row in page], **content},
         )
 
-    # --- its hook ----------------------------------------------------------------------------------------------------------------------------------
+    # --- its hook
 
     def hook_body(self, delivery: Delivery) -> bytes | None:
         if delivery.name not in self._rows:
@@ -265,7 +272,8 @@ def _xml(row: dict) -> str:
         f"<groups><type>{kind}</type><members>{members}</members></groups>"
         for kind, members in answers.groups
     )
-    return f"<data id='{FORM}' version='1'><meta><instanceID>{row['name']}</instanceID></meta><visit>{fields}</visit>{groups}</data>"
+    meta = f"<meta><instanceID>{row['name']}</instanceID></meta>"
+    return f"<data id='{FORM}' version='1'>{meta}<visit>{fields}</visit>{groups}</data>"
 
 
 _FIELDS = {
@@ -278,7 +286,10 @@ _FIELDS = {
 
 
 class Filter:
-    """OData's `$filter` as far as Central has it: `or`, `and`, brackets, comparisons of five fields with instants, `null` and words."""
+    """OData's `$filter` as Central supports it.
+
+    `or`, `and`, brackets, comparisons of fields with instants, `null` and strings.
+    """
 
     _PART = re.compile(r"\s*(\(|\)|[^\s()]+)")
 
@@ -307,17 +318,17 @@ class Filter:
         return lambda row: all(part(row) for part in parts)
 
     def _one(self):
-        part = self._take()
+        part = self._next()
         if part == "(":
             found = self._either()
-            if self._take() != ")":
+            if self._next() != ")":
                 message = "a bracket is not closed"
                 raise ValueError(message)
             return found
         if part not in _FIELDS:
             message = f"the field {part} is not supported"
             raise ValueError(message)
-        field, operator, literal = _FIELDS[part], self._take(), self._take()
+        field, operator, literal = _FIELDS[part], self._next(), self._next()
         value = (
             None
             if literal == "null"
@@ -335,7 +346,7 @@ class Filter:
         }[operator]
         return lambda row: compare(row[field])
 
-    def _take(self) -> str:
+    def _next(self) -> str:
         if not self._tokens:
             message = "it ends too early"
             raise ValueError(message)

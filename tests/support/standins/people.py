@@ -1,4 +1,4 @@
-"""What people do with a form, at random: fill it in, correct it, move it to another unit, review it, delete it."""
+"""Random actions of people: submit a form, correct it, move it, review it, delete it."""
 
 import random
 
@@ -18,24 +18,22 @@ UNITS = [
 _OPEN = {"CG-AC001-B0004": (0, 40), "CG-AC002-B0005": (25, 60)}
 
 
-def answers(choose: random.Random) -> Answers:
-    """A form that is filled in rightly, for a unit on a day on which it is open."""
-    unit = choose.choice(UNITS)
-    day = small_world.on(choose.randint(*_OPEN.get(unit, (0, 60))))
-    at = f"{day}T{choose.choice(['00:00:00', '09:30:00', '23:59:59'])}+05:30"
+def answers(rng: random.Random) -> Answers:
+    """A valid form, for a unit on a day on which it is open."""
+    unit = rng.choice(UNITS)
+    day = small_world.on(rng.randint(*_OPEN.get(unit, (0, 60))))
+    at = f"{day}T{rng.choice(['00:00:00', '09:30:00', '23:59:59'])}+05:30"
     groups = tuple(
-        (choose.choice(["whatsapp", "broadcast"]), choose.randint(0, 50))
-        for _ in range(choose.choice([0, 0, 1, 2, 3]))
+        (rng.choice(["whatsapp", "broadcast"]), rng.randint(0, 50))
+        for _ in range(rng.choice([0, 0, 1, 2, 3]))
     )
-    return Answers(
-        unit, at, choose.randint(0, 9), choose.choice([None, choose.randint(0, 30)]), groups
-    )
+    return Answers(unit, at, rng.randint(0, 9), rng.choice([None, rng.randint(0, 30)]), groups)
 
 
-def corrected(choose: random.Random, before: Answers) -> Answers:
-    """The same form with something changed: an amount, the unit, the day, or all of it."""
-    after = answers(choose)
-    return choose.choice(
+def corrected(rng: random.Random, before: Answers) -> Answers:
+    """The same form with another amount, unit and day, groups, or all of them."""
+    after = answers(rng)
+    return rng.choice(
         [
             after,
             before._replace(posts=before.posts + 1),
@@ -45,17 +43,17 @@ def corrected(choose: random.Random, before: Answers) -> Answers:
     )
 
 
-def act(tool: StandIn, choose: random.Random) -> None:
-    """One thing that somebody does."""
-    standing = tool.standing()
-    what = choose.random()
-    if not standing or what < 0.4:
-        tool.submit(answers(choose))
+def act(tool: StandIn, rng: random.Random) -> None:
+    """Perform one random action."""
+    submissions = tool.current_submissions()
+    draw = rng.random()
+    if not submissions or draw < 0.4:
+        tool.submit(answers(rng))
         return
-    one = choose.choice(standing)
-    if what < 0.7:
-        tool.edit(one.name, corrected(choose, one.answers))
-    elif what < 0.87:
-        tool.review(one.name, choose.choice(["verified", "rejected", "unverified"]))
+    one = rng.choice(submissions)
+    if draw < 0.7:
+        tool.edit(one.name, corrected(rng, one.answers))
+    elif draw < 0.87:
+        tool.review(one.name, rng.choice(["verified", "rejected", "unverified"]))
     else:
         tool.delete(one.name)

@@ -1,4 +1,7 @@
-"""What the stand-ins share: a clock, an HTTP server on a free port, troubles of a network, and hooks that are lost, repeated, late and out of order."""
+"""Base of the stand-ins: clock, HTTP server, network faults, and unreliable hooks.
+
+Hooks are lost, repeated, late and out of order.
+"""
 
 import heapq
 import json
@@ -13,12 +16,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
+# The only statuses after which KoboToolbox sends a hook again.
 RETRIED = {502, 503, 504}
-"""The only answers to a hook after which KoboToolbox tries again."""
 
 
 class Clock:
-    """The time at the tools."""
+    """The clock of the tools."""
 
     def __init__(self, now: datetime = datetime(2022, 5, 20, 4, 30, tzinfo=UTC)) -> None:
         self.now = now
@@ -28,7 +31,7 @@ class Clock:
 
 
 class Answers(NamedTuple):
-    """What a person filled in, whatever the tool."""
+    """The content of a form, the same for all tools."""
 
     unit: str
     at: str
@@ -39,21 +42,21 @@ class Answers(NamedTuple):
     """A repeat: type and members of each group."""
 
 
-class Standing(NamedTuple):
-    """A submission that stands at the tool."""
+class CurrentSubmission(NamedTuple):
+    """A submission that exists at the tool now."""
 
     name: str
     answers: Answers
     verification: str
 
 
-class Reply(NamedTuple):
+class Response(NamedTuple):
     status: int
     content: object
     headers: tuple[tuple[str, str], ...] = ()
 
 
-class Ask(NamedTuple):
+class Request(NamedTuple):
     path: str
     query: dict[str, str]
     authorization: str
@@ -61,7 +64,7 @@ class Ask(NamedTuple):
 
 @dataclass(order=True)
 class Delivery:
-    """One call of a hook that is due."""
+    """A pending call of a hook."""
 
     due: datetime
     number: int
@@ -71,74 +74,75 @@ class Delivery:
 
 
 class StandIn:
-    """A tool's server. A subclass answers `get`, and says what a hook's body is."""
+    """A tool's server. Subclasses implement `get` and `hook_body`."""
 
     def __init__(
         self,
         clock: Clock,
-        choose: random.Random,
+        rng: random.Random,
         *,
         trouble: float = 0.0,
         hooks_lost: float = 0.0,
         page: int = 1000,
         latest_seconds: float = 120,
     ) -> None:
-        """Empty.
+        """Start without submissions.
 
         Args:
-            clock: the time.
-            choose: decides what goes wrong.
-            trouble: share of requests that fail in a way that a client must bear: 429, 502, 503, a connection that breaks.
+            clock: of the tool.
+            rng: of the faults.
+            trouble: share of requests that fail in a way that a client must handle: 429, 502, 503,
+                a broken connection.
             hooks_lost: share of hooks that never arrive; as many arrive twice.
-            page: at most so many rows are answered, whatever is asked for.
-            latest_seconds: so much later than it happened a change may become visible.
+            page: the maximum number of rows per response.
+            latest_seconds: how much later a change may become visible.
         """
-        self.clock, self.choose, self.trouble, self.hooks_lost, self.page, self.latest_seconds = (
+        self.clock, self.rng, self.trouble, self.hooks_lost, self.page, self.latest_seconds = (
             clock,
-            choose,
+            rng,
             trouble,
             hooks_lost,
             page,
             latest_seconds,
         )
-        self.requests: list[Ask] = []
-        self.before: Callable[[Ask], object] = lambda _: None
-        """Is called before a request is answered: submissions keep coming while pages are read."""
+        self.requests: list[Request] = []
+        # called before each response, so that submissions can change while pages are read
+        self.before: Callable[[Request], object] = lambda _: None
         self.lock = threading.RLock()
         self._numbers = 0
         self._deliveries: list[Delivery] = []
         self._changed: dict[str, datetime] = {}
 
-    # --- to be said by each tool ---------------------------------------------------------------------------------------------------------------------
+    # --- implemented by each tool
 
-    def get(self, ask: Ask) -> Reply:
+    def get(self, request: Request) -> Response:
         raise NotImplementedError
 
     def hook_body(self, delivery: Delivery) -> bytes | None:
-        """As it is at the moment of sending; None if there is nothing to send any more."""
+        """The body at the moment of sending; None if there is nothing to send any more."""
         raise NotImplementedError
 
     def retry_after(self, delivery: Delivery, status: int) -> float | None:
         """Seconds until the tool calls the hook again; None if it does not."""
         raise NotImplementedError
 
-    def standing(self) -> list[Standing]:
+    def current_submissions(self) -> list[CurrentSubmission]:
         raise NotImplementedError
 
-    # --- hooks -------------------------------------------------------------------------------------------------------------------------------------
+    # --- hooks
 
     def number(self) -> int:
         self._numbers += 1
         return self._numbers
 
     def uuid(self) -> str:
-        return f"{self.choose.getrandbits(32):08x}-0000-4000-8000-{self.number():012x}"
+        return f"{self.rng.getrandbits(32):08x}-0000-4000-8000-{self.number():012x}"
 
     def change(self, name: str) -> datetime:
-        """A submission changes now. A server does not change one twice in a millisecond.
+        """Change a submission now; a server never changes one twice in a millisecond.
 
         Returns:
-            When it can be seen.
+            When the change becomes visible.
         """
         if self._changed.get(name) == self.clock.now:
             self.clock.advance(0.001)
@@ -146,19 +150,19 @@ class StandIn:
         return self.late()
 
     def late(self) -> datetime:
-        """When something of now can be seen: most of it at once, some late."""
+        """When a change of now becomes visible: most at once, some late."""
         return self.clock.now + timedelta(
-            seconds=self.choose.choice([0, 0, 0.4, self.latest_seconds * self.choose.random()])
+            seconds=self.rng.choice([0, 0, 0.4, self.latest_seconds * self.rng.random()])
         )
 
     def call_hook(self, name: str, kind: str) -> None:
-        """A change calls the hook: perhaps late, perhaps twice, perhaps never."""
-        draw = self.choose.random()
+        """Schedule the hook for a change: perhaps late, perhaps twice, perhaps never."""
+        draw = self.rng.random()
         for _ in range(0 if draw < self.hooks_lost else 2 if draw < 2 * self.hooks_lost else 1):
             heapq.heappush(
                 self._deliveries,
                 Delivery(
-                    self.clock.now + timedelta(seconds=self.choose.choice([0.2, 5, 900])),
+                    self.clock.now + timedelta(seconds=self.rng.choice([0.2, 5, 900])),
                     self.number(),
                     name,
                     kind,
@@ -166,7 +170,11 @@ class StandIn:
             )
 
     def send_hooks(self, post: Callable[[bytes], int], *, all_of_them: bool = False) -> int:
-        """Call the hook for what is due, in the order in which it is due. `post` gives the status of the answer, 504 for none in time.
+        """Call the hook for every delivery that is due, in order.
+
+        Args:
+            post: sends a body; returns the HTTP status, 504 for a timeout.
+            all_of_them: deliver those that are not due yet as well.
 
         Returns:
             How many calls were made.
@@ -191,19 +199,21 @@ class StandIn:
                 heapq.heappush(self._deliveries, again)
         return calls
 
-    # --- HTTP --------------------------------------------------------------------------------------------------------------------------------------
+    # --- HTTP
 
-    def reply(self, ask: Ask) -> Reply | None:
+    def reply(self, request: Request) -> Response | None:
         """None: the connection breaks."""
         with self.lock:
-            self.requests.append(ask)
-            self.before(ask)
-            if self.choose.random() < self.trouble:
-                return self.choose.choice(
+            self.requests.append(request)
+            self.before(request)
+            if self.rng.random() < self.trouble:
+                return self.rng.choice(
                     [
-                        Reply(429, {"detail": "Request was throttled."}, (("Retry-After", "7"),)),
-                        Reply(502, "<html>Bad Gateway</html>"),
-                        Reply(
+                        Response(
+                            429, {"detail": "Request was throttled."}, (("Retry-After", "7"),)
+                        ),
+                        Response(502, "<html>Bad Gateway</html>"),
+                        Response(
                             503,
                             {"detail": "maintenance"},
                             (
@@ -218,7 +228,7 @@ class StandIn:
                         None,
                     ]
                 )
-            return self.get(ask)
+            return self.get(request)
 
     @contextmanager
     def running(self) -> Iterator[str]:
@@ -238,7 +248,7 @@ class StandIn:
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)
                 reply = stand_in.reply(
-                    Ask(
+                    Request(
                         parts.path,
                         dict(parse_qsl(parts.query, keep_blank_values=True)),
                         self.headers.get("Authorization", ""),
@@ -269,7 +279,7 @@ class StandIn:
                 )
 
             def log_message(self, *_: object) -> None:
-                """Quiet."""
+                """Log nothing."""
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
@@ -289,7 +299,10 @@ class StandIn:
 
 
 class History:
-    """The states of one thing, each with when it becomes visible; a later state is never visible before an earlier one."""
+    """The states of one submission, each with the instant at which it becomes visible.
+
+    A later state never becomes visible before an earlier one.
+    """
 
     def __init__(self) -> None:
         self._states: list[tuple[datetime, dict | None]] = []
@@ -303,5 +316,5 @@ class History:
         return self._states[-1][1]
 
     def visible(self, now: datetime) -> dict | None:
-        """The newest state that can be seen."""
+        """The newest visible state."""
         return next((state for at, state in reversed(self._states) if at <= now), None)

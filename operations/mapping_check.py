@@ -1,0 +1,108 @@
+"""Which events a sample body gives by a form's mapping, without any server."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from secrets import token_bytes
+
+import reference
+from operations.registry import read_registry_files
+from producers.mapping.form_mapper import UnmappableError, map_submission
+from producers.mapping.form_mapping import FormMapping, MappingError
+from producers.mapping.gazetteer import Gazetteer, read_aliases
+from producers.mapping.pseudonyms import Pseudonymiser
+from producers.mapping.submissions import MappedEvent
+from producers.mapping.tools import READERS, BodyError, Tool
+
+
+@dataclass
+class MappingCheck:
+    """The events of a sample, and what is wrong with the mapping or the sample."""
+
+    events: list[MappedEvent] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+
+
+def read_gazetteer(registry: Path | None, alias_folders: Sequence[Path]) -> Gazetteer:
+    """Read a unit registry and alias files.
+
+    Args:
+        registry: a folder with *.units.csv and *.parents.csv; None: the registry of Pravah.
+        alias_folders: folders with *.aliases.csv.
+
+    Raises:
+        OSError, UnicodeDecodeError: a file cannot be read.
+        RegistryError: the files are invalid.
+    """
+    files = reference.registry_files() if registry is None else registry.glob("*.csv")
+    aliases = {
+        name: lines for folder in alias_folders for name, lines in read_aliases(folder).items()
+    }
+    return Gazetteer(read_registry_files(files), aliases)
+
+
+def check_mapping(
+    mapping: Path,
+    sample: Path,
+    *,
+    tool: Tool | None,
+    producer: str,
+    gazetteer: Gazetteer,
+    pseudonymiser: Pseudonymiser | None,
+) -> MappingCheck:
+    """Map a sample.
+
+    Args:
+        mapping: the mapping file.
+        sample: a body as the tool's hook sends it.
+        tool: the sample's; None: the only tool that can have sent it.
+        producer: the source's name, which events and entities contain.
+        gazetteer: finds units.
+        pseudonymiser: makes the hashes of persons; None: a key for this check only.
+
+    Raises:
+        OSError, UnicodeDecodeError: a file cannot be read.
+    """
+    result = MappingCheck()
+    try:
+        form_mapping = FormMapping.from_toml(mapping.read_text(encoding="utf-8"))
+        body = sample.read_bytes()
+        tool = tool or detect_tool(body)
+        for submission in READERS[tool](body, {}):
+            result.events += map_submission(
+                form_mapping,
+                submission,
+                tool=tool,
+                producer=producer,
+                units=gazetteer,
+                pseudonymiser=pseudonymiser or Pseudonymiser([token_bytes(16)]),
+            )
+    except MappingError as error:
+        result.findings = [f"{mapping.name}: {finding}" for finding in error.findings]
+    except UnmappableError as error:
+        result.findings = [f"{sample.name}: {finding}" for finding in error.findings]
+    except BodyError as error:
+        result.findings = [f"{sample.name}: {error}"]
+    return result
+
+
+def detect_tool(body: bytes) -> Tool:
+    """The only tool that can have sent a body.
+
+    Raises:
+        BodyError: none or several can.
+    """
+    candidates = []
+    for tool, read in READERS.items():
+        try:
+            read(body, {})
+            candidates.append(tool)
+        except BodyError:
+            continue
+    if len(candidates) != 1:
+        msg = (
+            f"this can be the body of {' or '.join(candidates) or 'none of the tools'}; "
+            "say which with --tool"
+        )
+        raise BodyError(msg)
+    return candidates[0]

@@ -1,0 +1,264 @@
+"""The gateway's tables inside one transaction: everything that a job may read and write."""
+
+import sqlite3
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from pravah.days import instant_micros
+from pravah.units import routing_key
+from producers.gateway.archive import Archive
+from producers.gateway.results import ItemResult
+from producers.gateway.schema import instant
+from producers.gateway.submission_diff import (
+    Decision,
+    EntityState,
+    SubmissionDiff,
+    SubmissionId,
+    VersionedEvent,
+)
+from producers.mapping.submissions import MappedEvent
+from producers.outbox import Bounds, OutboxRecord
+from producers.outbox import table as outbox_table
+
+# How long the minutes of a source's deliveries are kept.
+_DELIVERY_MINUTES = 400 * 24 * 60
+
+_COLUMNS = "source, form, name, number, changed_at, version, part, entity, unit, content"
+
+
+class Transaction:
+    """Reads and writes of one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, bounds: Bounds, now: float) -> None:
+        """Wrap an open transaction.
+
+        Args:
+            connection: inside a transaction.
+            bounds: of the outbox.
+            now: epoch seconds, for every row that is written.
+        """
+        self._connection, self._bounds, self.now = connection, bounds, now
+        self.archive = Archive(connection, now)
+
+    # --- submissions
+
+    def changed_at(self, submission: SubmissionId) -> datetime | None:
+        """The instant of a submission's stored state; None if it is unknown."""
+        row = self._connection.execute(
+            "SELECT changed_at FROM submissions WHERE (source, form, name) = (?, ?, ?)", submission
+        ).fetchone()
+        return None if row is None else instant(row[0])
+
+    def stored_events(self, submission: SubmissionId) -> list[VersionedEvent]:
+        """The stored events of a submission."""
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM told WHERE (source, form, name) = (?, ?, ?)", submission
+        )
+        return [_versioned(row) for row in rows]
+
+    def related_events(self, change: SubmissionDiff) -> list[VersionedEvent]:
+        """Stored events of other submissions in a change's groups, as `decide` needs them.
+
+        Reads a few rows per instant, because an entity may have ten thousand events.
+        """
+        found: dict[tuple[SubmissionId, int], VersionedEvent] = {}
+        where = "WHERE entity = ? AND key = ? AND (source, form, name) != (?, ?, ?)"
+        orders = (
+            (
+                "told_changed_at",
+                "changed_at DESC, source DESC, form DESC, name DESC, number DESC",
+            ),
+            ("told_version", "version DESC"),
+        )
+        for (key, entity), instants in change.groups.items():
+            group = (entity, key, *change.submission)
+            if instants is None:
+                rows = self._connection.execute(
+                    f"SELECT {_COLUMNS} FROM told {where}", group
+                ).fetchall()
+            else:
+                rows = []
+                for index, order in orders:
+                    last = f"ORDER BY {order} LIMIT 1"
+                    rows += self._connection.execute(
+                        f"SELECT {_COLUMNS} FROM told INDEXED BY {index} {where} {last}", group
+                    )
+                    for at in instants:
+                        rows += self._connection.execute(
+                            f"""
+                            SELECT {_COLUMNS} FROM told INDEXED BY told_at
+                            {where} AND at = ? {last}
+                            """,
+                            (*group, instant_micros(at)),
+                        )
+            found.update(((one.submission, one.number), one) for one in map(_versioned, rows))
+        return list(found.values())
+
+    def versions(self, entities: Iterable[str]) -> dict[str, int]:
+        """Entity → the highest version ever sent, for entities that were sent."""
+        found = (
+            (
+                entity,
+                self._connection.execute(
+                    "SELECT version FROM versions WHERE entity = ?", (entity,)
+                ).fetchone(),
+            )
+            for entity in set(entities)
+        )
+        return {entity: row[0] for entity, row in found if row is not None}
+
+    def save_decision(
+        self, submission: SubmissionId, changed_at: datetime, decision: Decision, *, deleted: bool
+    ) -> None:
+        """Store a submission's new state; the caller puts the decision's events."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO submissions VALUES (?, ?, ?, ?, ?)",
+            (*submission, instant_micros(changed_at), deleted),
+        )
+        self._connection.execute(
+            "DELETE FROM told WHERE (source, form, name) = (?, ?, ?)", submission
+        )
+        self._connection.executemany(
+            "INSERT INTO told VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            map(_row, decision.current),
+        )
+        self._connection.executemany(
+            "UPDATE told SET version = ? WHERE (source, form, name, number) = (?, ?, ?, ?)",
+            [(one.version, *one.submission, one.number) for one in decision.resent],
+        )
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO versions VALUES (?, ?)", decision.versions.items()
+        )
+
+    def set_cursor(self, source: str, cursor: str) -> None:
+        """Store where the next pull of a source begins."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", (source, cursor, self.now)
+        )
+
+    def record_pull(self, source: str, trouble: str = "") -> None:
+        """Record that a pull completed now, or why it failed."""
+        self._connection.execute(
+            "INSERT OR IGNORE INTO pulls VALUES (?, NULL, NULL, '')", (source,)
+        )
+        column = "failed_at" if trouble else "succeeded_at"
+        self._connection.execute(
+            f"UPDATE pulls SET {column} = ?, trouble = ? WHERE source = ?",
+            (self.now, trouble, source),
+        )
+
+    # --- events of /v1/events, and the outbox
+
+    def has_event_id(self, event_id: bytes) -> bool:
+        """Whether an event of this id was put before."""
+        return outbox_table.has_event_id(self._connection, event_id)
+
+    def entity_state(self, entity: str) -> EntityState | None:
+        """The stored state of an entity of `/v1/events`."""
+        row = self._connection.execute(
+            "SELECT unit, version, kind, occurred_at, source FROM ready WHERE entity = ?", (entity,)
+        ).fetchone()
+        if row is None:
+            return None
+        unit, version, kind, occurred_at, source = row
+        return EntityState(unit, version, kind, occurred_at, orjson.loads(source))
+
+    def save_entity_state(self, entity: str, state: EntityState) -> None:
+        """Store the highest version of such an entity."""
+        row = (
+            entity,
+            self.now,
+            state.unit,
+            state.version,
+            state.kind,
+            state.occurred_at,
+            orjson.dumps(state.source).decode(),
+        )
+        self._connection.execute("INSERT OR REPLACE INTO ready VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def put(self, records: Sequence[OutboxRecord]) -> list[bool]:
+        """Put records into the outbox; see `producers.outbox.table.put`."""
+        return outbox_table.put(self._connection, records, self._bounds, self.now)
+
+    def check_space(self) -> None:
+        """Check that one more event fits into the outbox, with a write that changes nothing.
+
+        Raises:
+            OutboxFullError: it does not.
+        """
+        outbox_table.check_space(self._connection, self._bounds)
+
+    # --- counts, issued hashes, registry
+
+    def count(self, source: str, outcome: str, reason: str = "", number: int = 1) -> None:
+        """Count events or submissions by outcome and reason."""
+        if not number:
+            return
+        self._connection.execute(
+            """
+            INSERT INTO counts VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT DO UPDATE SET count = count + excluded.count, at = excluded.at
+            """,
+            (source, outcome, reason, number, self.now),
+        )
+        if outcome != "accepted":
+            return
+        minute = int(self.now // 60)
+        if self._connection.execute(
+            "INSERT OR IGNORE INTO deliveries VALUES (?, ?)", (source, minute)
+        ).rowcount:
+            self._connection.execute(
+                "DELETE FROM deliveries WHERE source = ? AND minute < ?",
+                (source, minute - _DELIVERY_MINUTES),
+            )
+
+    def count_items(self, source: str, items: Iterable[ItemResult]) -> None:
+        """Count what became of events or submissions."""
+        for (outcome, reason), number in Counter(
+            (item.outcome, item.refusal.reason if item.refusal else "") for item in items
+        ).items():
+            self.count(source, outcome, reason, number)
+
+    def save_issued_hashes(self, hashes: Iterable[str]) -> None:
+        """Store hashes of persons for good."""
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO given_out VALUES (?)", [(bytes.fromhex(one),) for one in hashes]
+        )
+
+    def save_registry(self, entries: bytes) -> None:
+        """Store the unit registry, for a start without Kafka."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO registry VALUES (1, ?, ?)", (zlib.compress(entries), self.now)
+        )
+
+
+def _versioned(row: tuple[Any, ...]) -> VersionedEvent:
+    source, form, name, number, changed_at, version, part, entity, unit, content = row
+    return VersionedEvent(
+        SubmissionId(source, form, name),
+        number,
+        instant(changed_at),
+        version,
+        MappedEvent(part, entity, unit, orjson.loads(content)),
+    )
+
+
+def _row(versioned: VersionedEvent) -> tuple[Any, ...]:
+    one = versioned.mapped
+    return (
+        *versioned.submission,
+        versioned.number,
+        instant_micros(versioned.changed_at),
+        versioned.version,
+        one.part,
+        routing_key(one.unit),
+        one.entity,
+        instant_micros(versioned.slot.at),
+        one.unit,
+        orjson.dumps(one.content).decode(),
+    )
