@@ -32,12 +32,13 @@ from columnar.arrays import Array
 from operations.bootstrap import default_dictionary, prepare
 from operations.registry import read_registry_files
 from pravah.settings import Settings
+from rollup.engine import RollupEngine
+from rollup.flush import Outgoing
 from rollup.seen_filter import SeenFilter
-from rollup.validation import Validator
 from schemas.registry import Registry
 from sinks.connection import connect
 from sinks.rollup_store import RollupStore
-from streams.worker import Outgoing, Worker
+from streams.worker import Worker
 
 PARTITIONS = 12
 FIRST_OFFSET = 1_000_000_000
@@ -150,13 +151,17 @@ async def fold(
     async def send(_: Sequence[Outgoing]) -> None:
         return None
 
-    worker = Worker(
-        store=RollupStore(settings.clickhouse, stop),
-        writer=RollupStore(settings.clickhouse, stop),
-        validator=Validator(
-            registry, default_dictionary(), partition_of=lambda _: 0, max_future_hours=24 * 10_000
-        ),
+    engine = RollupEngine(
+        registry,
+        default_dictionary(),
+        partition_of=lambda _: 0,
+        max_future_hours=24 * 10_000,
         chunk_size=BATCH,
+    )
+    worker = Worker(
+        engine,
+        storage=RollupStore(settings.clickhouse, stop),
+        writer=RollupStore(settings.clickhouse, stop),
         send=send,
         commit=lambda *_: None,
     )
@@ -169,7 +174,7 @@ async def fold(
     return took[1:], worker  # the first one fills the filter
 
 
-def _seen_all(_: SeenFilter, fingerprints: Array) -> Array:
+def _contains_all(_: SeenFilter, fingerprints: Array) -> Array:
     return np.ones(len(fingerprints), bool)
 
 
@@ -203,7 +208,7 @@ def measure(settings: Settings, registry: Registry, client: Client, rows: int, a
         run("new")
         run("recent", recent=True)
         worker = run("any", known_entities(client, rows, choose, needed))
-        with mock.patch.object(SeenFilter, "seen", _seen_all):
+        with mock.patch.object(SeenFilter, "contains", _contains_all):
             run("without filter", known_entities(client, rows, choose, needed))
     metrics = {
         sample.name: sample.value
@@ -211,7 +216,7 @@ def measure(settings: Settings, registry: Registry, client: Client, rows: int, a
         for sample in family.samples
         if not sample.labels
     }
-    (known,) = worker._filters.values()
+    (partition,) = worker._engine.partitions.values()
     return Measured(
         rows,
         statistics.median(micros["new"]),
@@ -221,7 +226,7 @@ def measure(settings: Settings, registry: Registry, client: Client, rows: int, a
         int(metrics["pravah_ledger_lookups_total"]),
         BATCH * BATCHES,
         metrics["pravah_filter_build_seconds_sum"],
-        known.size / 2**20,
+        partition.seen_filter.size / 2**20,
         client.execute(
             "SELECT count() FROM system.parts WHERE active AND database = currentDatabase() AND table = 'ledger'"
         )[0][0],

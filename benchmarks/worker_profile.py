@@ -33,18 +33,19 @@ from operations.registry import read_registry_files
 from pravah.settings import Settings
 from pravah.topics import EVENTS
 from rollup.batch_validation import BatchValidator
+from rollup.engine import RollupEngine
 from rollup.entity_cache import EntityCache, EntityVersions
+from rollup.flush import Outgoing
 from rollup.fold import Rollup
 from rollup.open_chunk import OpenChunk
 from rollup.record_batch import RecordBatch
 from rollup.seen_filter import SeenFilter
-from rollup.validation import Validator
 from schemas.registry import Registry
 from sinks.connection import connect
 from sinks.rollup_store import RollupStore
 from streams.app import partition_of
 from streams.transport import as_batch, fetch_columns
-from streams.worker import Outgoing, Worker
+from streams.worker import Worker
 
 BATCH = 5_000
 TABLES = ("ledger", "journal", "chunks", "plan_events", "membership_events", "rejected_records")
@@ -55,13 +56,13 @@ STEPS: tuple[tuple[str, Any, str], ...] = (
     ("validate: in columns", BatchValidator, "_columns"),
     ("validate: which are as usual", BatchValidator, "validate"),
     ("validate: amounts by metric", BatchValidator, "_amounts"),
-    ("validate: what is not as usual, singly", BatchValidator, "_with_unusual"),
+    ("validate: what is not as usual, singly", BatchValidator, "_validate_singly"),
     ("de-duplicate: filter", SeenFilter, "add"),
-    ("de-duplicate: recent chunks", EntityCache, "tell"),
+    ("de-duplicate: recent chunks", EntityCache, "copy_to"),
     ("de-duplicate: ledger", RollupStore, "find_versions"),
-    ("fold: what entities contribute", EntityVersions, "count"),
+    ("fold: what entities contribute", EntityVersions, "fold"),
     ("fold: kept for the ledger", OpenChunk, "fold"),
-    ("fold: up the hierarchy", Rollup, "_climb"),
+    ("fold: up the hierarchy", Rollup, "_add_to_ancestors"),
     ("insert: columns to bytes, and sent", RollupStore, "write"),
 )
 """What is measured, and the function that does it."""
@@ -156,32 +157,27 @@ def profile(settings: Settings, registry: Registry, log: Log) -> dict[str, float
         for table in TABLES:
             client.execute(f"TRUNCATE TABLE {table}")
     stop, events = threading.Event(), sum(map(len, log.values()))
-    validator = Validator(
+    engine = RollupEngine(
         registry,
         default_dictionary(),
         partition_of=lambda key: partition_of(key, len(log)),
         max_future_hours=24 * 10_000,
+        chunk_size=settings.chunk_size,
     )
 
     async def send(_: Sequence[Outgoing]) -> None:
         return None
 
-    store, writer = RollupStore(settings.clickhouse, stop), RollupStore(settings.clickhouse, stop)
-    worker = Worker(
-        store=store,
-        writer=writer,
-        validator=validator,
-        chunk_size=settings.chunk_size,
-        send=send,
-        commit=lambda *_: None,
-    )
+    storage = RollupStore(settings.clickhouse, stop)
+    writer = RollupStore(settings.clickhouse, stop)
+    worker = Worker(engine, storage=storage, writer=writer, send=send, commit=lambda *_: None)
     clock = Clock()
     with watched_workers(clock):
         began = time.process_time()
         asyncio.run(folded(worker, log))
         took = time.process_time() - began
     worker.stop()
-    store.close()
+    storage.close()
     writer.close()
     micros = {step: clock.seconds[step] / events * 1e6 for step, _, _ in STEPS}
     return {**micros, "rest": took / events * 1e6 - sum(micros.values())}

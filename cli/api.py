@@ -15,7 +15,7 @@ from pravah.settings import Settings
 from schemas.access import DATA_KINDS
 from sinks.api_tokens import create_token, revoke_token, tokens
 from sinks.connection import connect
-from streams.health import check_listen
+from streams.health_server import check_listen
 
 api = typer.Typer(help="Serve the AICC API (without a subcommand), and manage its tokens.")
 token = typer.Typer(no_args_is_help=True, help="Tokens: who may read what.")

@@ -20,7 +20,7 @@ from sinks.deployment import check_log
 from sinks.lease import TOKEN_VARIABLE
 from stack.topics import identify
 from streams.app import build
-from streams.health import check_listen
+from streams.health_server import check_listen
 from streams.rebuild_wait import is_stale, wait_for_figures
 from streams.registry_feed import RegistryFeed
 

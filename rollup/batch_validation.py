@@ -1,7 +1,9 @@
-"""Admission of many records at once: the same decisions as `Validator`, column by column.
+"""Validation of many records at once: the same decisions as `Validator`'s, column by column.
 
-A record in the usual form is read by `columnar.decoding` and checked in columns. Whatever does not pass here, for whichever reason, is given to `Validator`, which decides and explains: so a rule that is only there costs time and never a
-figure, and one that is here must say no to everything that `Validator` refuses (`tests/property/test_batch_validation.py`).
+A record in the usual form is read by `columnar.decoding` and checked in columns. A record that does
+not pass here, for whatever reason, is passed to `Validator`, which decides and explains. So a rule
+that is missing here costs time but never changes a figure, and a rule that is here must refuse
+everything that `Validator` refuses (`tests/property/test_batch_validation.py`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,25 +36,27 @@ from rollup.version_columns import REPORT, Encodings, LedgerColumns, columns_of
 
 _LABEL: TypeAdapter[str] = TypeAdapter(Label)
 _EVIDENCE: TypeAdapter[list[str]] = TypeAdapter(list[EvidenceUrl])
-_MOST_LABELS = 50_000
-"""Tools and installations that are remembered; one more costs time, no more."""
 _TALLY = KINDS.index("tally")
-_MOST_RULES = 1 << 16
-"""More than an event can feed metrics."""
+
+# Maximum number of tools and of installations that are kept; records of more are validated singly.
+_MAX_LABELS = 50_000
+
+# Upper bound of the number of metrics that one event feeds.
+_MAX_RULES = 1 << 16
 
 
 @dataclass(slots=True)
 class Verdicts:
-    """What became of some records of one partition."""
+    """The results of validating some records of one partition."""
 
     accepted: LedgerColumns | None
     rejected: list[Rejected]
     misrouted: list[Misrouted]
     ticks: list[int]
-    """Their offsets."""
+    """Offsets of the ticks."""
 
     def of(self, records: RecordBatch) -> "Verdicts":
-        """What became of some consecutive ones among the records."""
+        """Return the results of some consecutive ones among the records."""
         first, last = records[0].offset, records[-1].offset
         accepted = self.accepted
         if accepted is not None:
@@ -66,7 +70,7 @@ class Verdicts:
 
 
 class _Amounts(NamedTuple):
-    """Amounts of some events: which event, in which order within it, of which metric, how much."""
+    """Amounts of some events: row of the event, order within it, metric, amount."""
 
     row: Array
     order: int
@@ -75,15 +79,14 @@ class _Amounts(NamedTuple):
 
 
 class BatchValidator:
-    """Decides about batches, under the registry and the metric dictionary of an `Validator`."""
+    """Validates batches under the registry and the metric dictionary of a `Validator`."""
 
     def __init__(self, validator: Validator) -> None:
-        """Take the one that decides singly."""
         self.validator = validator
-        """Decides about what is not as usual."""
+        """Validates the records that do not pass in columns."""
         dictionary = validator.dictionary
         self.encodings = encodings = Encodings.of(validator.registry, dictionary)
-        """What the numbers in the columns mean. Tools and installations are added as they come."""
+        """What the numbers in columns stand for. New tools and installations are added."""
         self._hierarchy = hierarchy = encodings.hierarchy
         self._partitions = np.fromiter(
             map(validator.partition_of, hierarchy.key_names), np.int32, len(hierarchy.key_names)
@@ -103,18 +106,22 @@ class BatchValidator:
         self._key_prefixes = Texts.of(f"{key}\n" for key in hierarchy.key_names)
 
     def validate(self, partition: int, records: Sequence[Record]) -> Verdicts:
-        """Decide about consecutive records of a partition. The accepted versions of an entity come in the order of the log."""
+        """Validate consecutive records of a partition.
+
+        The accepted versions of an entity are in the order of the log.
+        """
         records = RecordBatch.of(records)
         columns, passed = self._columns(partition, records)
-        unusual = [records[row] for row in np.flatnonzero(~passed).tolist()]
-        return self._with_unusual(partition, columns if len(columns) else None, unusual)
+        others = [records[row] for row in np.flatnonzero(~passed).tolist()]
+        return self._validate_singly(partition, columns if len(columns) else None, others)
 
-    def _with_unusual(
-        self, partition: int, columns: LedgerColumns | None, unusual: Iterable[Record]
+    def _validate_singly(
+        self, partition: int, columns: LedgerColumns | None, others: Iterable[Record]
     ) -> Verdicts:
+        """Validate the records that did not pass in columns, and add the results to those."""
         verdicts = Verdicts(columns, [], [], [])
         accepted = []
-        for record in unusual:
+        for record in others:
             decision = self.validator.validate(partition, record)
             if isinstance(decision, Accepted):
                 accepted.append((decision.event, decision.version, decision.record))
@@ -126,14 +133,14 @@ class BatchValidator:
                 verdicts.ticks.append(record.offset)
         if accepted:
             accepted.sort(key=_offset_of)
-            others = columns_of(accepted, partition, self.encodings)
-            verdicts.accepted = others if columns is None else _in_order(columns, others)
+            single = columns_of(accepted, partition, self.encodings)
+            verdicts.accepted = single if columns is None else _join(columns, single)
         verdicts.rejected.sort(key=_offset)
         verdicts.misrouted.sort(key=_offset)
         return verdicts
 
     def _columns(self, partition: int, records: RecordBatch) -> tuple[LedgerColumns, Array]:
-        """The events among the records that may be taken as they are, as columns; and which records these are."""
+        """Return the events that pass in columns, and the mask of their records."""
         hierarchy = self._hierarchy
         events, passed = decode(
             records.buffer,
@@ -195,7 +202,7 @@ class BatchValidator:
     def _entities(
         self, events: DecodedEvents, unit: Array, rows: Array
     ) -> tuple[HashedTexts, Texts]:
-        """Of some events the entities, and the same without their routing keys, on the same bytes."""
+        """Return the entities of some events, with and without routing keys, on the same bytes."""
         named, entity, identity = (
             events.has("entity"),
             events.text("entity"),
@@ -214,7 +221,7 @@ class BatchValidator:
 
     @staticmethod
     def _check_texts(events: DecodedEvents, passed: Array) -> None:
-        """What decoding leaves open of texts: hashes, links, labels, tallies' metrics."""
+        """Check texts beyond decoding: hashes, links and labels."""
         for path, are_usual in _TEXTS.items():
             has = events.has(path) & passed
             if has.any():
@@ -233,19 +240,21 @@ class BatchValidator:
                     )
                 ]
             ] = False
-            passed[rows[events.number("op")[rows] != REPORT]] = (
-                False  # they are not compared with the registry, but formed well
-            )
+            # `Validator` does not compare those of retractions with the registry.
+            passed[rows[events.number("op")[rows] != REPORT]] = False
 
     @staticmethod
     def _labels(table: NameTable, names: NameDictionary, texts: Texts, passed: Array) -> Array:
-        """The numbers of tools or producers. One that was not met yet gets one; it does not pass if it is no label, or too many were met."""
+        """Return the numbers of tools or producers; new ones are added.
+
+        A text that is no label does not pass, nor one beyond `_MAX_LABELS`.
+        """
         table.insert(HashedTexts.of(names.names[len(table) :]))
         numbers = table.find(HashedTexts.of(texts))
         unknown = np.flatnonzero((numbers < 0) & passed)
         if len(unknown):
             for text in dict.fromkeys(texts[unknown].values()):
-                if len(names.names) < _MOST_LABELS and _is_label(text):
+                if len(names.names) < _MAX_LABELS and _is_label(text):
                     names.intern(text)
             table.insert(HashedTexts.of(names.names[len(table) :]))
             numbers[unknown] = table.find(HashedTexts.of(texts[unknown]))
@@ -253,27 +262,31 @@ class BatchValidator:
         return numbers
 
     def _amounts(self, events: DecodedEvents, passed: Array) -> tuple[Array, Array, Array]:
-        """What `MetricDictionary.amounts` gives for each event, one event after another: how many, metrics, amounts."""
+        """Compute `MetricDictionary.amounts` of all events.
+
+        Returns:
+            Number of amounts of each event; metrics and amounts, one event after another.
+        """
         kind, report = events.number("kind"), (events.number("op") == REPORT) & passed
-        found: list[_Amounts] = []
+        parts: list[_Amounts] = []
         for number, name in enumerate(KINDS):
             of_kind = passed & (kind == number)
             if number == _TALLY and of_kind.any():
-                found += self._tallied(events, np.flatnonzero(of_kind), report, passed)
+                parts += self._tallied(events, np.flatnonzero(of_kind), report, passed)
             elif number != _TALLY and (rows := np.flatnonzero(of_kind & report)).size:
-                found += self._derived(name, events, rows)
-        if not found:
+                parts += self._derived(name, events, rows)
+        if not parts:
             return np.zeros(len(events), np.int64), np.empty(0, np.int32), np.empty(0, np.int64)
-        row = np.concatenate([one.row for one in found])
+        row = np.concatenate([one.row for one in parts])
         order = np.argsort(
-            row * _MOST_RULES
-            + np.repeat([one.order for one in found], [len(one.row) for one in found]),
+            row * _MAX_RULES
+            + np.repeat([one.order for one in parts], [len(one.row) for one in parts]),
             kind="stable",
         )
         return (
             np.bincount(row, minlength=len(events)),
-            np.concatenate([one.metric for one in found])[order],
-            np.concatenate([one.amount for one in found])[order],
+            np.concatenate([one.metric for one in parts])[order],
+            np.concatenate([one.amount for one in parts])[order],
         )
 
     def _tallied(
@@ -289,7 +302,7 @@ class BatchValidator:
         )
 
     def _derived(self, kind: Kind, events: DecodedEvents, rows: Array) -> Iterable[_Amounts]:
-        """By the rules of the kind; each rule takes the events it selects."""
+        """Apply the rules of a kind, each to the events that it selects."""
         dictionary = self.validator.dictionary
         is_observed = dictionary.is_observed(kind)
         for given, chosen in _cases(events, dictionary.selectors(kind), rows):
@@ -319,7 +332,7 @@ class BatchValidator:
 def _cases(
     events: DecodedEvents, selectors: Sequence[str], rows: Array
 ) -> Iterable[tuple[tuple[Any, ...], Array]]:
-    """Events by the values that some fields of their data have."""
+    """Group events by the values of some fields of their data."""
     codes, values = np.zeros(len(rows), np.int64), []
     for selector in selectors:
         numbers, of_numbers = events.dictionary_encode(f"data.{selector}", rows)
@@ -333,8 +346,11 @@ def _cases(
         yield tuple(reversed(given)), rows[codes == code]
 
 
-def _in_order(columns: LedgerColumns, others: LedgerColumns) -> LedgerColumns:
-    """Both together; in the order of the log where one entity is in both, for of two versions with one number the first stands."""
+def _join(columns: LedgerColumns, others: LedgerColumns) -> LedgerColumns:
+    """Concatenate; in the order of the log if an entity is in both.
+
+    Of two versions of an entity with the same number the first one counts.
+    """
     together = LedgerColumns.join([columns, others])
     if set(others.entities.values()).isdisjoint(columns.entities.values()):
         return together
@@ -349,19 +365,19 @@ def _offset(decision: Rejected | Misrouted) -> int:
     return decision.record.offset
 
 
-def _are_labels(texts: Texts) -> Array:
+def _label_mask(texts: Texts) -> Array:
     listed = texts.values()
     labels = {text for text in set(listed) if _is_label(text)}
     return np.array([text in labels for text in listed], bool)
 
 
-def _are_links(texts: Texts) -> Array:
+def _link_mask(texts: Texts) -> Array:
     listed = texts.values()
-    are: Array = np.ones(len(listed), bool)
+    mask: Array = np.ones(len(listed), bool)
     try:
         _EVIDENCE.validate_python(listed)
     except ValidationError as error:
-        are[
+        mask[
             [
                 int(item["loc"][0])
                 for item in error.errors(
@@ -369,7 +385,7 @@ def _are_links(texts: Texts) -> Array:
                 )
             ]
         ] = False
-    return are
+    return mask
 
 
 def _is_label(text: str) -> bool:
@@ -380,11 +396,12 @@ def _is_label(text: str) -> bool:
     return True
 
 
+# Fields with a pattern → the check that returns a mask of the texts that match it. Units, tools,
+# producers, metrics and instants are checked where they are converted to numbers.
 _TEXTS = {
     "reporter": is_hash,
-    "evidence": _are_links,
+    "evidence": _link_mask,
     "data.person": is_hash,
     "data.member_keys": is_hash_list,
-    "data.programme": _are_labels,
+    "data.programme": _label_mask,
 }
-"""Fields with a pattern → which of some texts may be taken as they are. Units, tools, producers, metrics and moments are looked at where they become numbers."""

@@ -1,7 +1,8 @@
 """Chunks: how a partition's log is cut, by a pure function of the log.
 
-A new chunk begins at a record when `offset // size` or the hour of the broker's append time differs from those of the record before it, and behind a tick. A chunk is named by
-the offset of its first record. A reader that starts where a chunk starts therefore finds the same chunks on every replay.
+A record begins a new chunk when `offset // size` or the hour of the broker's append time differs
+from that of the previous record, and after a tick. A chunk is identified by the offset of its first
+record. So a reader that starts where a chunk starts finds the same chunks each time.
 """
 
 from typing import Protocol
@@ -12,11 +13,11 @@ HOUR_MS = 3_600_000
 
 
 class Record(Protocol):
-    """What the roll-up needs of a Kafka record."""
+    """The attributes of a Kafka record that the roll-up reads."""
 
     @property
     def offset(self) -> int:
-        """Its place in the partition."""
+        """Its offset in the partition."""
         ...
 
     @property
@@ -26,22 +27,22 @@ class Record(Protocol):
 
     @property
     def key(self) -> bytes | None:
-        """As it came."""
+        """Its key, unchanged."""
         ...
 
     @property
     def value(self) -> bytes | None:
-        """As it came."""
+        """Its value, unchanged."""
         ...
 
 
 def is_tick(record: Record) -> bool:
-    """Whether a record is a tick: it counts nowhere, and ends its chunk."""
+    """Whether a record is a tick, which is not counted and completes its chunk."""
     return record.value is None and record.key == TICK_KEY
 
 
 def begins_chunk(before: Record, record: Record, size: int) -> bool:
-    """Whether `record` begins a new chunk after `before`, the record that stands before it in the partition."""
+    """Whether `record` begins a new chunk after `before`, the previous record of the partition."""
     return (
         is_tick(before)
         or before.offset // size != record.offset // size

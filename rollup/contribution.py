@@ -1,15 +1,20 @@
-"""What entities contribute to the figures of their units, from all their versions: compiled loops over columns.
+"""Contributions of entities to the figures of their units, from all their versions: kernels.
 
 The rules are the contract's (`docs/events.md`):
 
-- An entity whose highest version is a retraction or `rejected` contributes nothing; it is verified if its highest version is.
+- An entity whose highest version is a retraction or `rejected` contributes nothing; it is verified
+  if its highest version is.
 - Only versions above the highest retraction count.
-- A flow counts with the highest version alone, on the day that one occurred.
-- A stock's observations are those versions, in the order of (`occurred_at`, `version`); each holds from its day until the next. A contribution is a change.
+- A flow counts with the highest version alone, on the day on which that one occurred.
+- A stock's observations are those versions, in the order of (`occurred_at`, `version`); each holds
+  from its day until the next. A contribution is a change.
 
-An entity belongs to one routing key, so all its versions pass one partition. `tests/property/test_contribution.py` has the rules once more, for one entity, as plainly as they can be said.
+An entity belongs to one routing key, so all its versions pass one partition.
+`tests/property/test_contribution.py` states the rules again, for one entity, in plain Python.
 
-The loops call none of another file: numba would not see that it changed.
+The kernels call none of another file: numba would not see that it changed. Callers own all buffers.
+A kernel writes only into the `VersionArena`, which must have space for all new versions, and into
+arrays that it allocates and returns. Indices are not checked.
 """
 
 from collections.abc import Iterable
@@ -41,91 +46,100 @@ _order = itemgetter(Version._fields.index("occurred_at"), Version._fields.index(
 
 
 def observations(versions: Iterable[Version]) -> list[Version]:
-    """The versions above the highest retraction, in the order in which they hold."""
+    """Return the versions above the highest retraction, in the order in which they hold."""
     retracted = max([version.version for version in versions if version.op == "retract"], default=0)
     return sorted([version for version in versions if version.version > retracted], key=_order)
 
 
+# A version of an entity: its columns; `begin` and `length` of its amounts; `previous`, the index of
+# the version of the same entity that was added before it, or `NONE`.
 VERSION_DTYPE = np.dtype(
     [
-        *(
-            ("version", np.int64),
-            ("occurred_at", np.int64),
-            ("begin", np.int64),
-            ("previous", np.int64),
-        ),
-        *(
-            ("length", np.int32),
-            ("unit", np.int32),
-            ("day", np.int32),
-            ("op", np.int8),
-            ("verification", np.int8),
-        ),
+        *(("version", np.int64), ("occurred_at", np.int64)),
+        *(("begin", np.int64), ("previous", np.int64)),
+        *(("length", np.int32), ("unit", np.int32), ("day", np.int32)),
+        *(("op", np.int8), ("verification", np.int8)),
     ],
     align=True,
 )
-"""A version that is known: what it is; where its amounts begin, and how many it has; the place of another version of its entity that was known before it, or `NONE`."""
 AMOUNT_DTYPE = np.dtype([("amount", np.int64), ("metric", np.int32)], align=True)
 NONE = -1
 FLOWS, STOCKS = False, True
 
 
-class Columns(NamedTuple):
-    """Versions side by side, as `rollup.version_columns.VersionColumns` has them."""
+class NewVersions(NamedTuple):
+    """Versions in the order of the log, as `rollup.version_columns.VersionColumns` has them.
+
+    All arrays but the last two have shape (versions,). Read only.
+    """
 
     version: Array
+    """int64."""
     op: Array
+    """int8, see `OpCodes`."""
     verification: Array
+    """int8, see `OpCodes`."""
     unit: Array
+    """int32."""
     occurred_at: Array
+    """int64, microseconds since 1970-01-01T00:00Z."""
     day: Array
+    """int32, days since 1970-01-01, in Asia/Kolkata."""
     begins: Array
+    """int64, index of each version's first amount."""
     lengths: Array
+    """int64, number of each version's amounts."""
     metrics: Array
+    """int32, shape (amounts,)."""
     amounts: Array
+    """int64, shape (amounts,)."""
 
 
 class OpCodes(NamedTuple):
-    """What the loops must know of the vocabulary."""
+    """The numbers that the kernels must tell apart."""
 
     report: int
+    """In `op`; all other values are retractions."""
     refused: int
+    """In `verification`."""
     verified: int
+    """In `verification`."""
     is_stock: Array
-    """By metric; the last value is that of all others."""
+    """bool, shape (metrics + 1,): by metric; the last value is that of all others."""
 
 
 class VersionArena(NamedTuple):
-    """Where versions are kept."""
+    """Growing storage of versions; owned by `rollup.entity_cache.EntityVersions`."""
 
     last: Array
-    """Of each entity the place of the version that came last, or `NONE`."""
-    known: Array
-    """Of `VERSION_DTYPE`."""
-    place: int
-    """Where the next one is put."""
-    items: Array
-    """Of `AMOUNT_DTYPE`."""
-    item: int
-    """Where the next one's amounts are put."""
+    """int64, shape (entities,): index of each entity's last version, or `NONE`. Changed."""
+    versions: Array
+    """`VERSION_DTYPE`; filled below `next_version`, with space for all new versions."""
+    next_version: int
+    amounts: Array
+    """`AMOUNT_DTYPE`; filled below `next_amount`, with space for all new amounts."""
+    next_amount: int
 
 
 @inlined
-def _keep(new: Columns, row: int, entity: int, room: VersionArena, place: int, item: int) -> int:
-    """Put a version to those that are known; where the next one's amounts begin."""
-    one = room.known[place]
+def _append_version(
+    new: NewVersions, row: int, entity: int, arena: VersionArena, index: int, amount: int
+) -> int:
+    """Store a version at `index`, its amounts from `amount` on; return the next free amount."""
+    one = arena.versions[index]
     one.version, one.op, one.verification = new.version[row], new.op[row], new.verification[row]
     one.unit, one.occurred_at, one.day = new.unit[row], new.occurred_at[row], new.day[row]
-    one.begin, one.length, one.previous = item, new.lengths[row], room.last[entity]
+    one.begin, one.length, one.previous = amount, new.lengths[row], arena.last[entity]
     for step in range(new.begins[row], new.begins[row] + new.lengths[row]):
-        room.items[item].metric, room.items[item].amount = new.metrics[step], new.amounts[step]
-        item += 1
-    room.last[entity] = place
-    return item
+        arena.amounts[amount].metric = new.metrics[step]
+        arena.amounts[amount].amount = new.amounts[step]
+        amount += 1
+    arena.last[entity] = index
+    return amount
 
 
 @inlined
-def _add(
+def _append_change(
     changes: Array,
     count: int,
     unit: int,
@@ -135,6 +149,7 @@ def _add(
     verified: int,
     reports: int,
 ) -> tuple[Array, int]:
+    """Append a row to `changes`, which is copied to twice the size when it is full."""
     if count == len(changes):
         larger = np.empty((2 * count, 6), np.int64)
         larger[:count] = changes
@@ -145,40 +160,40 @@ def _add(
 
 
 @compiled
-def _add_amounts(
+def _append_amounts(
     changes: Array,
     count: int,
-    room: VersionArena,
+    arena: VersionArena,
     codes: OpCodes,
-    place: int,
+    index: int,
     kind: bool,
     day: int,
     times: int,
     verified: bool,
 ) -> tuple[Array, int]:
-    """A version's flows (`FLOWS`), or its stocks, at its unit on a day, so many times."""
-    one = room.known[place]
+    """Append a version's flows or stocks (`kind`) at its unit on a day, multiplied by `times`."""
+    one = arena.versions[index]
     for step in range(one.begin, one.begin + one.length):
-        metric, amount = room.items[step].metric, room.items[step].amount * times
+        metric, amount = arena.amounts[step].metric, arena.amounts[step].amount * times
         if codes.is_stock[min(metric, len(codes.is_stock) - 1)] == kind:
-            changes, count = _add(
+            changes, count = _append_change(
                 changes, count, one.unit, metric, day, amount, amount if verified else 0, 0
             )
     return changes, count
 
 
 @inlined
-def _comes_before(one: Any, other: Any) -> Any:
+def _holds_before(one: Any, other: Any) -> Any:
     return one.occurred_at < other.occurred_at or (
         one.occurred_at == other.occurred_at and one.version < other.version
     )
 
 
 @compiled
-def _add_all(
+def _append_contribution(
     changes: Array,
     count: int,
-    room: VersionArena,
+    arena: VersionArena,
     codes: OpCodes,
     last: int,
     highest: int,
@@ -186,104 +201,111 @@ def _add_all(
     times: int,
     verified: bool,
 ) -> tuple[Array, int]:
-    """All that an entity contributes, so many times."""
-    changes, count = _add_amounts(
-        changes, count, room, codes, highest, FLOWS, room.known[highest].day, times, verified
+    """Append all that an entity contributes, multiplied by `times`.
+
+    `last` and `highest` are indices of its versions; `retracted` is the number of its highest
+    retraction, 0 without one.
+    """
+    day = arena.versions[highest].day
+    changes, count = _append_amounts(
+        changes, count, arena, codes, highest, FLOWS, day, times, verified
     )
-    length, place = 0, last
-    while place != NONE:
-        length += room.known[place].version > retracted
-        place = room.known[place].previous
+    length, index = 0, last
+    while index != NONE:
+        length += arena.versions[index].version > retracted
+        index = arena.versions[index].previous
+    # Sort the observations by insertion: there are few, and mostly they come in order.
     observed = np.empty(length, np.int64)
-    length, place = 0, last
-    while place != NONE:
-        if room.known[place].version > retracted:
+    length, index = 0, last
+    while index != NONE:
+        if arena.versions[index].version > retracted:
             nth = length
-            while nth > 0 and _comes_before(room.known[place], room.known[observed[nth - 1]]):
+            while nth > 0 and _holds_before(
+                arena.versions[index], arena.versions[observed[nth - 1]]
+            ):
                 observed[nth] = observed[nth - 1]
                 nth -= 1
-            observed[nth] = place
+            observed[nth] = index
             length += 1
-        place = room.known[place].previous
+        index = arena.versions[index].previous
     for nth in range(length):
-        changes, count = _add_amounts(
-            changes,
-            count,
-            room,
-            codes,
-            observed[nth],
-            STOCKS,
-            room.known[observed[nth]].day,
-            times,
-            verified,
+        index, day = observed[nth], arena.versions[observed[nth]].day
+        changes, count = _append_amounts(
+            changes, count, arena, codes, index, STOCKS, day, times, verified
         )
         if nth + 1 < length:
-            changes, count = _add_amounts(
-                changes,
-                count,
-                room,
-                codes,
-                observed[nth],
-                STOCKS,
-                room.known[observed[nth + 1]].day,
-                -times,
-                verified,
+            day = arena.versions[observed[nth + 1]].day
+            changes, count = _append_amounts(
+                changes, count, arena, codes, index, STOCKS, day, -times, verified
             )
     return changes, count
 
 
 @compiled
-def _add_observed(
+def _append_observation(
     changes: Array,
     count: int,
-    room: VersionArena,
+    arena: VersionArena,
     codes: OpCodes,
-    place: int,
+    index: int,
     retracted: int,
     verified: bool,
 ) -> tuple[Array, int]:
-    """What one more observation changes, where all else stays as it is: it holds until the next one, and the one before holds until it."""
-    one = room.known[place]
-    before, behind, other = NONE, NONE, one.previous
+    """Append what one more observation changes, if all else of its entity stays as it is.
+
+    It holds until the next observation, and the one before holds until it.
+    """
+    one = arena.versions[index]
+    before, after, other = NONE, NONE, one.previous
     while other != NONE:
-        if room.known[other].version > retracted:
-            if _comes_before(room.known[other], one):
-                if before == NONE or _comes_before(room.known[before], room.known[other]):
+        if arena.versions[other].version > retracted:
+            if _holds_before(arena.versions[other], one):
+                if before == NONE or _holds_before(arena.versions[before], arena.versions[other]):
                     before = other
-            elif behind == NONE or _comes_before(room.known[other], room.known[behind]):
-                behind = other
-        other = room.known[other].previous
-    changes, count = _add_amounts(changes, count, room, codes, place, STOCKS, one.day, 1, verified)
+            elif after == NONE or _holds_before(arena.versions[other], arena.versions[after]):
+                after = other
+        other = arena.versions[other].previous
+    changes, count = _append_amounts(
+        changes, count, arena, codes, index, STOCKS, one.day, 1, verified
+    )
     if before != NONE:
-        changes, count = _add_amounts(
-            changes, count, room, codes, before, STOCKS, one.day, -1, verified
+        changes, count = _append_amounts(
+            changes, count, arena, codes, before, STOCKS, one.day, -1, verified
         )
-    if behind != NONE:
-        day = room.known[behind].day
-        changes, count = _add_amounts(changes, count, room, codes, place, STOCKS, day, -1, verified)
+    if after != NONE:
+        day = arena.versions[after].day
+        changes, count = _append_amounts(
+            changes, count, arena, codes, index, STOCKS, day, -1, verified
+        )
         if before != NONE:
-            changes, count = _add_amounts(
-                changes, count, room, codes, before, STOCKS, day, 1, verified
+            changes, count = _append_amounts(
+                changes, count, arena, codes, before, STOCKS, day, 1, verified
             )
     return changes, count
 
 
 @compiled
-def count(
-    new: Columns, entities: Array, codes: OpCodes, room: VersionArena
+def fold_versions(
+    new: NewVersions, entities: Array, codes: OpCodes, arena: VersionArena
 ) -> tuple[Array, Array, int, int]:
-    """Keep versions in the order of the log, and tell what they change; of two with the same number the first stands.
+    """Append versions to the arena, and return what they change in the figures.
+
+    Of two versions of an entity with the same number the first one counts.
 
     Args:
-        new: the versions.
-        entities: the number of each one's entity.
-        codes: the vocabulary.
-        room: what is known, with room for all that is new; changed.
+        new: the versions, in the order of the log.
+        entities: int32, shape (versions,): the number of each version's entity in `arena.last`.
+        codes: the numbers that matter.
+        arena: all earlier versions of these entities; the new ones are appended.
 
     Returns:
-        Which are counted; what to add to the figures, shape (changes, 6): unit, metric, day, value, verified value, number of reports, where a cell may come more than once; where the next version is to be put, and where its amounts.
+        A mask of the versions that are no repeats, bool, shape (versions,); the changes, int64,
+        shape (changes, 6): unit, metric, day, value, verified value, number of reports, where a
+        cell may occur more than once; the arena's new `next_version` and `next_amount`. Both
+        arrays are new and belong to the caller.
     """
-    last, known, place, item = room.last, room.known, room.place, room.item
+    last, versions = arena.last, arena.versions
+    index, item = arena.next_version, arena.next_amount
     counted = np.zeros(len(entities), np.bool_)
     changes, at = np.empty((2 * len(new.metrics) + 8, 6), np.int64), 0
     for row in range(len(entities)):
@@ -292,13 +314,11 @@ def count(
         counts_alone = reports and new.verification[row] != codes.refused
         verified_alone = counts_alone and new.verification[row] == codes.verified
         before = last[entity]
-        if (
-            before == NONE
-        ):  # nearly all are the first ones: what they report is what their entity contributes
+        if before == NONE:  # most are the first version of their entity: its whole contribution
             counted[row] = True
             for step in range(new.begins[row], new.begins[row] + new.lengths[row]):
                 amount = new.amounts[step] if counts_alone else 0
-                changes, at = _add(
+                changes, at = _append_change(
                     changes,
                     at,
                     new.unit[row],
@@ -308,14 +328,14 @@ def count(
                     amount if verified_alone else 0,
                     1,
                 )
-            item = _keep(new, row, entity, room, place, item)
-            place += 1
+            item = _append_version(new, row, entity, arena, index, item)
+            index += 1
             continue
         highest, retracted, other, is_repeated = before, 0, before, False
         while other != NONE:
-            one = known[other]
+            one = versions[other]
             is_repeated = is_repeated or one.version == version
-            if one.version > known[highest].version:
+            if one.version > versions[highest].version:
                 highest = other
             if one.op != codes.report and one.version > retracted:
                 retracted = one.version
@@ -323,10 +343,12 @@ def count(
         if is_repeated:
             continue
         counted[row] = True
-        item = _keep(new, row, entity, room, place, item)
+        item = _append_version(new, row, entity, arena, index, item)
         for step in range(new.begins[row], new.begins[row] + new.lengths[row]):
-            changes, at = _add(changes, at, new.unit[row], new.metrics[step], new.day[row], 0, 0, 1)
-        was = known[highest]
+            changes, at = _append_change(
+                changes, at, new.unit[row], new.metrics[step], new.day[row], 0, 0, 1
+            )
+        was = versions[highest]
         counted_before = was.op == codes.report and was.verification != codes.refused
         verified_before = counted_before and was.verification == codes.verified
         is_highest = version > was.version
@@ -335,59 +357,76 @@ def count(
         still_retracted = retracted if reports or version < retracted else version
         if counts != counted_before or verified != verified_before or still_retracted != retracted:
             if counted_before:
-                changes, at = _add_all(
-                    changes, at, room, codes, before, highest, retracted, -1, verified_before
+                changes, at = _append_contribution(
+                    changes, at, arena, codes, before, highest, retracted, -1, verified_before
                 )
             if counts:
-                changes, at = _add_all(
+                changes, at = _append_contribution(
                     changes,
                     at,
-                    room,
+                    arena,
                     codes,
-                    place,
-                    place if is_highest else highest,
+                    index,
+                    index if is_highest else highest,
                     still_retracted,
                     1,
                     verified,
                 )
         elif counts:
             if is_highest:
-                changes, at = _add_amounts(
-                    changes, at, room, codes, highest, FLOWS, was.day, -1, verified
+                changes, at = _append_amounts(
+                    changes, at, arena, codes, highest, FLOWS, was.day, -1, verified
                 )
-                changes, at = _add_amounts(
-                    changes, at, room, codes, place, FLOWS, new.day[row], 1, verified
+                changes, at = _append_amounts(
+                    changes, at, arena, codes, index, FLOWS, new.day[row], 1, verified
                 )
             if version > retracted:
-                changes, at = _add_observed(changes, at, room, codes, place, retracted, verified)
-        place += 1
-    return counted, changes[:at], place, item
+                changes, at = _append_observation(
+                    changes, at, arena, codes, index, retracted, verified
+                )
+        index += 1
+    return counted, changes[:at], index, item
 
 
 @compiled
-def keep(new: Columns, entities: Array, room: VersionArena) -> None:
-    """Keep versions that the figures have already."""
-    place, item = room.place, room.item
+def append_versions(new: NewVersions, entities: Array, arena: VersionArena) -> None:
+    """Append versions that are in the figures already.
+
+    Args:
+        new: the versions.
+        entities: int32, shape (versions,): the number of each version's entity.
+        arena: changed; its caller raises `next_version` and `next_amount`.
+    """
+    index, amount = arena.next_version, arena.next_amount
     for row in range(len(entities)):
-        item = _keep(new, row, entities[row], room, place, item)
-        place += 1
+        amount = _append_version(new, row, entities[row], arena, index, amount)
+        index += 1
 
 
 @compiled
-def places_of(last: Array, known: Array) -> tuple[Array, Array]:
-    """The places of all versions of entities, of each from the one that came last (`last`) back to the first; and how many each has."""
+def version_indices(last: Array, versions: Array) -> tuple[Array, Array]:
+    """Return the indices of all versions of some entities.
+
+    Args:
+        last: int64, shape (entities,): the index of each entity's last version, or `NONE`.
+        versions: `VERSION_DTYPE`.
+
+    Returns:
+        The indices, int64, of each entity's versions from the last back to the first; and how many
+        each entity has, int64, shape (entities,).
+    """
     counts, total = np.zeros(len(last), np.int64), 0
     for nth in range(len(last)):
-        place = last[nth]
-        while place != NONE:
+        index = last[nth]
+        while index != NONE:
             counts[nth] += 1
-            place = known[place].previous
+            index = versions[index].previous
         total += counts[nth]
-    places, at = np.empty(total, np.int64), 0
+    indices, at = np.empty(total, np.int64), 0
     for nth in range(len(last)):
-        place = last[nth]
-        while place != NONE:
-            places[at] = place
+        index = last[nth]
+        while index != NONE:
+            indices[at] = index
             at += 1
-            place = known[place].previous
-    return places, counts
+            index = versions[index].previous
+    return indices, counts

@@ -1,7 +1,9 @@
-"""What chunks know of the entities that occurred in them, the open one and those closed lately.
+"""Versions of entities in memory: those of the open chunk, and of chunks that were complete lately.
 
-A repeat or a correction mostly follows its entity's last version closely: an outbox sends again, a verification comes in. What the last chunks knew of these entities spares the
-ledger the question. It is the ledger's own answer, carried from a closed chunk into the next one, so it never changes a figure.
+A repeat or a correction mostly follows its entity's last version closely: an outbox sends again, a
+verification comes in. The versions that recent chunks have of these entities make a lookup in the
+ledger unnecessary. They are the ledger's own answers, carried from one chunk into the next, so the
+cache never changes a figure.
 """
 
 from collections import deque
@@ -13,115 +15,143 @@ from columnar.arrays import Array, GrowableArray
 from columnar.columns import expand_ranges
 from columnar.texts import HashedTexts, NameTable
 from rollup import contribution
-from rollup.contribution import AMOUNT_DTYPE, NONE, VERSION_DTYPE, Columns, OpCodes, VersionArena
+from rollup.contribution import (
+    AMOUNT_DTYPE,
+    NONE,
+    VERSION_DTYPE,
+    NewVersions,
+    OpCodes,
+    VersionArena,
+)
 from rollup.version_columns import REFUSED, REPORT, VERIFIED, Encodings, VersionColumns
 
 
-class Counted(NamedTuple):
-    """What became of some versions."""
+class FoldResult(NamedTuple):
+    """Outcome of folding some versions."""
 
     accepted: Array
-    """Which are no repeats."""
+    """Mask of the versions that are no repeats."""
     changes: Array
-    """What they change, shape (changes, 6): unit, metric, day, value, verified value, number of reports. A cell may come more than once."""
+    """Changes of figures, int64, shape (changes, 6): unit, metric, day, value, verified value,
+    number of reports. A cell may occur more than once."""
     corrections: int
-    """How many of the accepted ones are of entities that had a version before."""
+    """Number of accepted versions whose entity had a version before."""
 
 
 class EntityVersions:
-    """Of one chunk: all versions up to its last offset of the entities that occurred in it, those before the chunk included. Entities are numbered from 0."""
+    """All versions of the entities that occur in one chunk, up to the chunk's last offset.
+
+    Versions before the chunk are included. Entities are numbered from 0.
+    """
 
     def __init__(self, encodings: Encodings, expected: int = 0) -> None:
-        """Begin with none; `expected` is how many are to come, about."""
+        """Reserve memory for about `expected` entities."""
         self._codes = OpCodes(REPORT, REFUSED, VERIFIED, encodings.is_stock)
         self._names = NameTable(expected=expected)
+        # Index of each entity's last version; `NONE` if it has none.
         self._last = GrowableArray(np.int64, expected)
-        """Of each entity the place of the version that came last; `NONE` if it has none."""
-        self._known, self._items = (
-            GrowableArray(VERSION_DTYPE, expected),
-            GrowableArray(AMOUNT_DTYPE, 2 * expected),
-        )
+        self._versions = GrowableArray(VERSION_DTYPE, expected)
+        self._amounts = GrowableArray(AMOUNT_DTYPE, 2 * expected)
         self.is_in_ledger = False
-        """Whether the ledger can be asked instead: all of it is written, and the chunk is closed."""
+        """Whether the chunk is closed, so that the ledger has all of these versions."""
 
     def __len__(self) -> int:
-        """How many entities."""
+        """Return the number of entities."""
         return len(self._names)
 
     def find(self, entities: HashedTexts) -> Array:
-        """The numbers of entities; `NONE` where the versions are not known."""
+        """Return the numbers of entities, `NONE` where the versions are not known."""
         return self._names.find(entities)
 
-    def tell(self, entities: HashedTexts, versions: VersionColumns) -> None:
-        """Take entities that are not known yet, each once, and all versions that they have."""
-        self._enter(entities)
-        contribution.keep(_of(versions), self.find(versions.entities), self._room(versions))
-        self._known.count += len(versions)
-        self._items.count += len(versions.metrics)
+    def add(self, entities: HashedTexts, versions: VersionColumns) -> None:
+        """Add entities that are not known yet, each once, and all versions that they have."""
+        self._add_names(entities)
+        contribution.append_versions(
+            _new_versions(versions), self.find(versions.entities), self._arena(versions)
+        )
+        self._versions.count += len(versions)
+        self._amounts.count += len(versions.metrics)
 
-    def count(self, columns: VersionColumns, fresh: Array) -> Counted:
-        """Take versions in the order of the log.
+    def fold(self, columns: VersionColumns, fresh: Array) -> FoldResult:
+        """Fold versions in the order of the log.
 
         Args:
             columns: the versions.
-            fresh: which are the first of their entity that was ever seen; the entities of all others are known, or among these.
+            fresh: mask of those that are the first of their entity ever. The entities of all
+                others are known, or are among the fresh ones.
         """
         entities = np.empty(len(columns), np.int32)
         entities[fresh] = np.arange(len(self), len(self) + np.count_nonzero(fresh))
-        self._enter(columns.entities[fresh])
+        self._add_names(columns.entities[fresh])
         entities[~fresh] = self.find(columns.entities[~fresh])
         assert (entities != NONE).all()
-        begin = self._known.count
-        accepted, changes, self._known.count, self._items.count = contribution.count(
-            _of(columns), entities, self._codes, self._room(columns)
+        begin = self._versions.count
+        accepted, changes, self._versions.count, self._amounts.count = contribution.fold_versions(
+            _new_versions(columns), entities, self._codes, self._arena(columns)
         )
-        return Counted(
-            accepted, changes, int(np.count_nonzero(self._known.values["previous"][begin:] != NONE))
-        )
+        previous = self._versions.values["previous"][begin:]
+        return FoldResult(accepted, changes, int(np.count_nonzero(previous != NONE)))
 
-    def take_over(self, entities: Array, other: "EntityVersions") -> None:
-        """Take all versions of entities that are not known yet, as another one has them under these numbers."""
-        places, counts = contribution.places_of(other._last.buffer[entities], other._known.buffer)  # noqa: SLF001
-        begin, known = self._known.count, other._known.buffer[places]  # noqa: SLF001
-        # from an entity's last version back to its first
-        known["previous"] = np.where(
-            known["previous"] == NONE, NONE, begin + 1 + np.arange(len(places))
+    def copy_from(self, other: "EntityVersions", numbers: Array) -> None:
+        """Copy entities that are not known here, with all their versions.
+
+        Args:
+            other: where they are known.
+            numbers: their numbers there.
+        """
+        sources, counts = contribution.version_indices(
+            other._last.buffer[numbers],  # noqa: SLF001
+            other._versions.buffer,  # noqa: SLF001
         )
-        lengths = known["length"].astype(np.int64)
-        items = other._items.buffer[expand_ranges(known["begin"], lengths)]  # noqa: SLF001
-        known["begin"] = self._items.count + np.cumsum(lengths) - lengths
-        self._items.extend(items)
-        self._known.extend(known)
-        self._names.insert(other._names.select(entities))  # noqa: SLF001
+        begin, versions = self._versions.count, other._versions.buffer[sources]  # noqa: SLF001
+        # Each entity's versions come from the last one back to the first.
+        versions["previous"] = np.where(
+            versions["previous"] == NONE, NONE, begin + 1 + np.arange(len(sources))
+        )
+        lengths = versions["length"].astype(np.int64)
+        amounts = other._amounts.buffer[expand_ranges(versions["begin"], lengths)]  # noqa: SLF001
+        versions["begin"] = self._amounts.count + np.cumsum(lengths) - lengths
+        self._amounts.extend(amounts)
+        self._versions.extend(versions)
+        self._names.insert(other._names.select(numbers))  # noqa: SLF001
         self._last.extend(np.where(counts > 0, begin + np.cumsum(counts) - counts, NONE))
 
     def trim(self) -> None:
-        """Give back what room is left, if it is much: no more is to come."""
-        for growing in (self._known, self._items, self._last):
-            growing.trim()
+        """Release unused memory, if it is much: nothing more will be added."""
+        for array in (self._versions, self._amounts, self._last):
+            array.trim()
         self._names.trim()
 
-    def _enter(self, entities: HashedTexts) -> None:
+    def _add_names(self, entities: HashedTexts) -> None:
         self._names.insert(entities)
         self._last.extend(np.full(len(entities), NONE))
 
-    def _room(self, coming: VersionColumns) -> VersionArena:
-        known, items = self._known.reserve(len(coming)), self._items.reserve(len(coming.metrics))
-        return VersionArena(self._last.buffer, known, self._known.count, items, self._items.count)
+    def _arena(self, coming: VersionColumns) -> VersionArena:
+        """Return the arrays with space for more versions."""
+        versions = self._versions.reserve(len(coming))
+        amounts = self._amounts.reserve(len(coming.metrics))
+        return VersionArena(
+            self._last.buffer, versions, self._versions.count, amounts, self._amounts.count
+        )
 
 
 class EntityCache:
-    """Of one partition: what its last complete chunks knew."""
+    """The versions of the last complete chunks of one partition."""
 
     def __init__(self, limit: int) -> None:
-        """Begin empty; at most `limit` entities are known, or those of one chunk if these are more, or those that the ledger does not have yet."""
+        """Begin with no chunk.
+
+        Args:
+            limit: maximum number of entities. Exceeded only by one large chunk, or by chunks that
+                the ledger does not have yet.
+        """
         self._limit = limit
         self._chunks: deque[EntityVersions] = deque()
 
-    def keep(self, known: EntityVersions) -> None:
-        """Take over what a chunk knew when it was complete: all versions of its entities below the offset where the next chunk begins. When it is too much, the oldest goes."""
-        known.trim()
-        self._chunks.appendleft(known)
+    def add(self, chunk: EntityVersions) -> None:
+        """Add the versions of a chunk that is complete, and evict the oldest chunks."""
+        chunk.trim()
+        self._chunks.appendleft(chunk)
         while (
             len(self._chunks) > 1
             and self._chunks[-1].is_in_ledger
@@ -129,28 +159,22 @@ class EntityCache:
         ):
             self._chunks.pop()
 
-    def tell(self, entities: HashedTexts, chunk: EntityVersions) -> None:
-        """Tell an open chunk what is known of some entities that it does not know."""
-        for known in self._chunks:  # the newest knows most
+    def copy_to(self, chunk: EntityVersions, entities: HashedTexts) -> None:
+        """Copy the versions of entities that an open chunk does not know into it."""
+        for source in self._chunks:  # the newest chunk has all versions of its entities
             if not len(entities):
                 return
-            numbers = known.find(entities)
+            numbers = source.find(entities)
             found = numbers != NONE
             if found.any():
-                chunk.take_over(np.unique(numbers[found]), known)
+                chunk.copy_from(source, np.unique(numbers[found]))
                 entities = entities[~found]
 
 
-def _of(columns: VersionColumns) -> Columns:
+def _new_versions(columns: VersionColumns) -> NewVersions:
     begins = np.cumsum(columns.lengths) - columns.lengths
-    return Columns(
-        *(
-            columns.version,
-            columns.op,
-            columns.verification,
-            columns.unit,
-            columns.occurred_at,
-            columns.day,
-        ),
+    return NewVersions(
+        *(columns.version, columns.op, columns.verification, columns.unit),
+        *(columns.occurred_at, columns.day),
         *(begins, columns.lengths, columns.metrics, columns.amounts),
     )

@@ -1,6 +1,7 @@
-"""Why a figure is what it is: of each entity, which version counts in it, and why the others do not.
+"""Explains a figure: which version of each entity counts in it, and why the others do not.
 
-Pure. It looks at one figure at a time, by the contract's rules and not by what was folded, so that what it adds up can be held against the journal.
+It judges one figure at a time by the contract's rules and independently of the fold, so that its
+sum can be compared with the journal.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,20 +10,20 @@ from dataclasses import dataclass
 from pravah.days import date_of
 from rollup.contribution import Version, observations
 
+# Unit → the days, both inclusive, on which it is at or below the figure's unit.
 Spans = Mapping[str, Sequence[tuple[int, int]]]
-"""Unit → the days, both inclusive, on which it stands below the figure's unit, or is it."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one entity gives to a figure."""
+    """The contribution of one entity to a figure."""
 
     counted: int | None
-    """The number of the version that counts; None if none does."""
+    """Number of the version that counts; None if none does."""
     value: int
     verified_value: int
     reasons: Mapping[int, str]
-    """Why each other version does not count, by its number."""
+    """Version number → why that version does not count."""
 
 
 def judge(
@@ -32,10 +33,10 @@ def judge(
 
     Args:
         versions: all of them, each number once.
-        spans: who stands below the figure's unit, and when.
+        spans: the units at or below the figure's unit, and when.
         metric: the figure's metric.
         day: the figure's day, days since 1970-01-01.
-        is_stock: a stock's figure holds at the end of the day, a flow's is what happened on it.
+        is_stock: a stock's figure is its level at the end of the day, a flow's is the day's amount.
     """
     highest = max(versions, key=lambda version: version.version)
     if highest.op == "retract" or highest.verification == "rejected":
@@ -49,7 +50,7 @@ def judge(
     counted, reasons = _stock(versions, day) if is_stock else _flow(versions, highest, day)
     if counted is None:
         return Verdict(None, 0, 0, reasons)
-    problem = _elsewhere(counted, spans, day, metric)
+    problem = _reason_elsewhere(counted, spans, day, metric)
     if problem:
         return Verdict(None, 0, 0, {**reasons, counted.version: problem})
     amount = counted.amounts[metric]
@@ -86,12 +87,13 @@ def _stock(versions: Sequence[Version], day: int) -> tuple[Version | None, dict[
             reasons[one.version] = f"was observed later, on {date_of(one.day)}"
         else:
             reasons[one.version] = (
-                f"followed by the later observation of version {holding.version if holding else '?'}"
+                "followed by the later observation of version "
+                f"{holding.version if holding else '?'}"
             )
     return holding, reasons
 
 
-def _elsewhere(counted: Version, spans: Spans, day: int, metric: str) -> str | None:
+def _reason_elsewhere(counted: Version, spans: Spans, day: int, metric: str) -> str | None:
     if metric not in counted.amounts:
         return "says nothing of this metric"
     if not any(first <= day <= last for first, last in spans.get(counted.unit, ())):

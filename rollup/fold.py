@@ -1,9 +1,12 @@
 """The fold: contributions of units become entries of every ancestor, for one chunk.
 
-A *flow* belongs to the ancestors of its day. A *stock* follows its unit: a change on day d enters each ancestor on the later of d and the day that ancestor begins to
-stand above the unit, and leaves it on the day after it ended to. The map is linear, so entries of any origin can be added up.
+A *flow* belongs to the ancestors of its day. A *stock* follows its unit: a change on day d enters
+each ancestor on d, or on the first day on which that ancestor is above the unit if that is later;
+it leaves the ancestor on the day after the last such day. The map is linear, so entries of any
+chunks can be added up.
 
-All of it is sums over arrays of 64-bit integers. A cell of a unit, a metric and a day is one number.
+All of it is sums over arrays of 64-bit integers. A cell, which is a unit, a metric and a day, is
+one number.
 """
 
 from collections.abc import Sequence
@@ -17,8 +20,8 @@ from pravah.units import LEVELS, Level
 from rollup.hierarchy import NO_LINE
 from rollup.version_columns import Encodings
 
+# Level, metric, unit, day.
 EntryKey = tuple[Level, str, str, int]
-"""Level, metric, unit, day."""
 
 _UNIT_SHIFT, _METRIC_SHIFT, _DAY_MASK = 32, 16, 0xFFFF
 _METRIC_MASK = (1 << (_UNIT_SHIFT - _METRIC_SHIFT)) - 1
@@ -27,7 +30,7 @@ _NO_SUMS = np.empty((0, 3), np.int64)
 
 
 def _cells(units: Array, metrics: Array, days: Array) -> Array:
-    """Unit, metric and day as one number each; they sort by unit first."""
+    """Encode unit, metric and day in one number each; the numbers sort by unit first."""
     return (
         units.astype(np.int64) << _UNIT_SHIFT
         | metrics.astype(np.int64) << _METRIC_SHIFT
@@ -36,26 +39,31 @@ def _cells(units: Array, metrics: Array, days: Array) -> Array:
 
 
 class Rollup:
-    """The entries of one chunk: absolute sums of value, verified value and number of reports, by level, metric, unit and day."""
+    """The entries of one chunk by level, metric, unit and day.
+
+    An entry has absolute sums: value, verified value, number of reports.
+    """
 
     def __init__(self, encodings: Encodings) -> None:
-        """Start at nothing."""
         self._hierarchy = encodings.hierarchy
         self._metrics = encodings.metrics
         self._encodings = encodings
+        # The entries, in the order of their keys.
         self._keys, self._sums = _NO_CELLS, _NO_SUMS
-        """The entries, in the order of their keys."""
         self._changed = _NO_CELLS
-        self._waiting: list[Array] = []
-        """What units reported since the last climb."""
+        # Changes at units themselves that are not added to their ancestors yet.
+        self._pending: list[Array] = []
 
     def add(self, changes: Array) -> None:
-        """Add what changed at units themselves: `rollup.entity_cache.Counted.changes`. The rows of what was reported exist from now on, also where the figure is 0."""
-        self._waiting.append(changes)
+        """Add changes at units themselves (`rollup.entity_cache.FoldResult.changes`).
+
+        Cells that were reported have an entry from now on, even if their figure is 0.
+        """
+        self._pending.append(changes)
 
     def entries(self) -> dict[EntryKey, list[int]]:
-        """All entries of the chunk so far."""
-        self._climb()
+        """Return all entries of the chunk so far."""
+        self._add_to_ancestors()
         units, metrics, days = self._parts(self._keys)
         return {
             (LEVELS[level], self._metrics.names[metric], self._hierarchy.codes[unit], day): sums
@@ -70,13 +78,13 @@ class Rollup:
         }
 
     def take_changed(self) -> tuple[Array, Array]:
-        """The entries that changed since the last call: cells, and sums of shape (cells, 3)."""
-        self._climb()
+        """Return the entries that changed since the last call: cells, and sums (cells, 3)."""
+        self._add_to_ancestors()
         changed, self._changed = self._changed, _NO_CELLS
         return changed, self._sums[np.searchsorted(self._keys, changed)]
 
     def journal(self, keys: Array, sums: Array, partition: int, chunk: int, version: int) -> Block:
-        """Entries as rows of the journal."""
+        """Return entries as rows of the journal."""
         units, metrics, days = self._parts(keys)
         return _block(
             Enums(self._hierarchy.levels[units], LEVELS),
@@ -91,21 +99,24 @@ class Rollup:
     def _parts(keys: Array) -> tuple[Array, Array, Array]:
         return keys >> _UNIT_SHIFT, keys >> _METRIC_SHIFT & _METRIC_MASK, keys & _DAY_MASK
 
-    def _take_waiting(self) -> tuple[Array, Array]:
-        if not self._waiting:
+    def _take_pending(self) -> tuple[Array, Array]:
+        if not self._pending:
             return _NO_CELLS, _NO_SUMS
-        changes, self._waiting = np.concatenate(self._waiting), []
+        changes, self._pending = np.concatenate(self._pending), []
         return sum_by_key(_cells(changes[:, 0], changes[:, 1], changes[:, 2]), changes[:, 3:])
 
-    def _climb(self) -> None:
-        """Carry what units reported up to the nation, level by level: what has the same ancestors above it is added up first and carried once."""
-        keys, amounts = self._take_waiting()
+    def _add_to_ancestors(self) -> None:
+        """Add pending changes to all ancestors, level by level.
+
+        Cells with the same ancestors are summed first, so that each sum is carried up once.
+        """
+        keys, amounts = self._take_pending()
         if not len(keys):
             return
         hierarchy = self._hierarchy
         units, metrics, days = self._parts(keys)
         lines = hierarchy.lines(units, days)
-        added = []
+        parts = []
         moving = np.flatnonzero(
             self._encodings.are_stocks(metrics) & ~hierarchy.are_settled(units, days)
         )
@@ -116,19 +127,19 @@ class Rollup:
             place = moving[place]
             shifted = amounts[place] * signs[:, None]
             shifted[:, 2] = 0
-            added.append((_cells(target_units, metrics[place], target_days), shifted))
+            parts.append((_cells(target_units, metrics[place], target_days), shifted))
             amounts = amounts.copy()
             amounts[moving, :2] = 0  # reports stay with the ancestors of their day
-            kept = np.ones(len(keys), bool)
-            kept[moving] = amounts[moving, 2] != 0
+            remaining = np.ones(len(keys), bool)
+            remaining[moving] = amounts[moving, 2] != 0
             keys, amounts, metrics, days, lines = (
-                keys[kept],
-                amounts[kept],
-                metrics[kept],
-                days[kept],
-                lines[kept],
+                keys[remaining],
+                amounts[remaining],
+                metrics[remaining],
+                days[remaining],
+                lines[remaining],
             )
-        added.append((keys, amounts))
+        parts.append((keys, amounts))
         while True:
             below = lines != NO_LINE
             if not below.any():
@@ -137,12 +148,12 @@ class Rollup:
                 _cells(lines[below], metrics[below], days[below]), amounts[below]
             )
             lines, metrics, days = self._parts(rising)
-            added.append((_cells(hierarchy.heads[lines], metrics, days), amounts))
+            parts.append((_cells(hierarchy.heads[lines], metrics, days), amounts))
             lines = hierarchy.rests[lines]
         self._merge(
             *sum_by_key(
-                np.concatenate([keys for keys, _ in added]),
-                np.concatenate([amounts for _, amounts in added]),
+                np.concatenate([keys for keys, _ in parts]),
+                np.concatenate([amounts for _, amounts in parts]),
             )
         )
 
@@ -162,7 +173,14 @@ class Rollup:
 def journal_block(
     entries: Sequence[tuple[EntryKey, Sequence[int], int]], partition: int, chunk: int
 ) -> Block:
-    """Entries told one by one, as rows of the journal: key, sums, version. Their units and metrics may be unknown here: another registry or dictionary may have brought them in."""
+    """Return entries as rows of the journal.
+
+    Args:
+        entries: key, sums, version. Their units and metrics may be unknown to this worker: another
+            registry or dictionary may have had them.
+        partition: of the chunk.
+        chunk: its first offset.
+    """
     metrics, units = NameDictionary(), NameDictionary()
     numbers = [
         (LEVELS.index(level), metrics.intern(metric), units.intern(unit), day)
@@ -189,7 +207,7 @@ def _block(
     sums: Array,
     origin: tuple[int, int, Array],
 ) -> Block:
-    """Rows of the journal (`rollup.storage.JOURNAL`)."""
+    """Return rows of the journal (`rollup.storage.JOURNAL`)."""
     partition, chunk, versions = origin
     return Block(
         {

@@ -1,6 +1,7 @@
-"""The registry in numbers, for folding many events at once: units, routing keys and lines of ancestors as positions in arrays.
+"""The registry as arrays, for folding many events at once: units and routing keys as numbers.
 
-A *line* is what stands above a unit on a day (`schemas.registry.Line`); equal ones have one number, so that units below the same ancestors are added up together.
+A *line* is the list of a unit's ancestors on a day (`schemas.registry.Line`). Equal lines have one
+number, so that units below the same ancestors are summed together.
 """
 
 from collections.abc import Iterable
@@ -18,11 +19,11 @@ from schemas.registry import Line, Registry
 
 NO_LINE = -1
 _UNKNOWN, _MOVES = -2, -3
-_REMEMBERED = 200_000
+_CACHE_SIZE = 200_000
 
 
 class Target(NamedTuple):
-    """Where a change of a stock shows: an ancestor, the day, and whether it enters (1) or leaves (-1)."""
+    """Effect of a stock's change: at a unit, on a day, added (sign 1) or subtracted (-1)."""
 
     level: Level
     unit: str
@@ -31,7 +32,7 @@ class Target(NamedTuple):
 
 
 def stock_targets(registry: Registry, unit: str, day: int) -> Iterable[Target]:
-    """Where and when a change of a unit's stock on a day shows, for the unit itself and every ancestor from that day on."""
+    """Yield the effects of a stock's change on the unit and on its ancestors from that day on."""
     for span in registry.spans(unit):
         if span.last >= day:
             yield Target(span.level, span.ancestor, max(day, span.first), 1)
@@ -40,46 +41,45 @@ def stock_targets(registry: Registry, unit: str, day: int) -> Iterable[Target]:
 
 
 class Hierarchy:
-    """One registry in numbers. What is found out about a unit is remembered; several threads may ask."""
+    """One registry as arrays. Lines are computed when first needed. Thread-safe."""
 
     def __init__(self, registry: Registry) -> None:
-        """Number the units."""
         self.registry = registry
         self.codes = list(registry.units)
-        """Unit codes by their numbers."""
+        """Unit number → code."""
         self.numbers = {code: number for number, code in enumerate(self.codes)}
         units = registry.units.values()
         self.first = np.fromiter((unit.first for unit in units), np.int32, len(self.codes))
         self.last = np.fromiter((unit.last for unit in units), np.int32, len(self.codes))
         self.levels = np.fromiter((RANK[unit.level] for unit in units), np.int8, len(self.codes))
-        """Each unit's level, as its place in `pravah.units.LEVELS`."""
+        """Each unit's level, as an index of `pravah.units.LEVELS`."""
         keys: dict[str, int] = {}
         self.keys = np.fromiter(
             (keys.setdefault(routing_key(code), len(keys)) for code in self.codes),
             np.int32,
             len(self.codes),
         )
-        """Each unit's routing key, as its place in `key_names`."""
+        """Each unit's routing key, as an index of `key_names`."""
         self.key_names = list(keys)
         self._lines: dict[int, int] = {}
-        self._kept: list[Line] = []
+        self._numbered: list[Line] = []
         self.heads = np.empty(0, np.int32)
-        """The nearest ancestor of each line."""
+        """The nearest ancestor in each line."""
         self.rests = np.empty(0, np.int32)
-        """The line above that one; `NO_LINE` at the top."""
+        """The line above that ancestor; `NO_LINE` at the top."""
         self._line = np.full(len(self.codes), _UNKNOWN, np.int32)
         self._settled_from = np.zeros(len(self.codes), np.int32)
-        self._learning = Lock()
-        self._moving_line = lru_cache(maxsize=_REMEMBERED)(self._moving_line_on)
-        self._targets = lru_cache(maxsize=_REMEMBERED)(self._targets_on)
+        self._lock = Lock()
+        self._moving_line = lru_cache(maxsize=_CACHE_SIZE)(self._moving_line_on)
+        self._targets = lru_cache(maxsize=_CACHE_SIZE)(self._targets_on)
 
     def lines(self, units: Array, days: Array) -> Array:
-        """The line above each unit on a day on which it is open."""
+        """Return the line of each unit on a day on which it is open."""
         found = self._line[units]
         if (found == _UNKNOWN).any():
-            with self._learning:
+            with self._lock:
                 for unit in np.unique(units[found == _UNKNOWN]).tolist():
-                    self._learn(unit)
+                    self._load(unit)
             found = self._line[units]
         moving = np.flatnonzero(found == _MOVES)
         if len(moving):
@@ -90,11 +90,14 @@ class Hierarchy:
         return found
 
     def are_settled(self, units: Array, days: Array) -> Array:
-        """For each unit whether nothing above it changes after a day on which it is open, and it stays open; ask `lines` about them first."""
+        """Whether each unit stays open with the same ancestors after a day on which it is open.
+
+        `lines` must have been called for the units before.
+        """
         return self._settled_from[units] <= days
 
     def are_at_or_below(self, units: Array, ancestors: Array, days: Array) -> Array:
-        """For each unit whether it is open on a day and is the ancestor, or stands below it on that day; a number below 0 is no unit."""
+        """Whether each unit is open on a day and at or below an ancestor; False for units < 0."""
         found: Array = (units >= 0) & (self.first[units] <= days) & (days <= self.last[units])
         rows = np.flatnonzero(found & (units != ancestors))
         found[rows] = False
@@ -102,13 +105,18 @@ class Hierarchy:
         while len(rows):
             going = lines != NO_LINE
             rows, lines, sought = rows[going], lines[going], sought[going]
-            is_it = self.heads[lines] == sought
-            found[rows[is_it]] = True
-            rows, lines, sought = rows[~is_it], self.rests[lines[~is_it]], sought[~is_it]
+            is_match = self.heads[lines] == sought
+            found[rows[is_match]] = True
+            rows, lines = rows[~is_match], self.rests[lines[~is_match]]
+            sought = sought[~is_match]
         return found
 
     def stock_targets(self, units: Array, days: Array) -> tuple[Array, Array, Array, Array]:
-        """Where changes of stocks show: for each target the place of its change, the unit, the day, and 1 or -1 (the function `stock_targets`)."""
+        """Return the effects of stocks' changes (the function `stock_targets`).
+
+        Returns:
+            For each effect the row of its change, the unit, the day, and the sign.
+        """
         found = [self._targets(*case) for case in zip(units.tolist(), days.tolist(), strict=True)]
         counts = np.fromiter((len(one[0]) for one in found), np.int64, len(found))
         flat = (
@@ -125,27 +133,26 @@ class Hierarchy:
             [one.sign for one in targets],
         )
 
-    def _learn(self, unit: int) -> None:
+    def _load(self, unit: int) -> None:
         stretches = self.registry.stretches(self.codes[unit])
         last = stretches[-1]
         self._settled_from[unit] = last.first if last.last == LAST_DAY else LAST_DAY + 1
-        self._line[unit] = (
-            self._number(stretches[0].line) if len(stretches) == 1 else _MOVES
-        )  # said last: from now on others take it for known
+        # Assigned last: from now on other threads read the unit without the lock.
+        self._line[unit] = self._number(stretches[0].line) if len(stretches) == 1 else _MOVES
 
     def _moving_line_on(self, unit: int, day: int) -> int:
-        with self._learning:
+        with self._lock:
             return self._number(self.registry.line_above(self.codes[unit], day))
 
     def _number(self, line: Line | None) -> int:
-        """A line's number; the registry gives equal lines as one object."""
+        """Return a line's number; the registry returns equal lines as one object."""
         if line is None:
             return NO_LINE
         number = self._lines.get(id(line))
         if number is None:
             rest = self._number(line.rest)
-            number = self._lines[id(line)] = len(self._kept)
-            self._kept.append(line)
+            number = self._lines[id(line)] = len(self._numbered)
+            self._numbered.append(line)
             self.heads = np.append(self.heads, np.int32(self.numbers[line.head]))
             self.rests = np.append(self.rests, np.int32(rest))
         return number

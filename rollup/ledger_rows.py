@@ -1,4 +1,4 @@
-"""What comes back from the ledger, in the words of the core."""
+"""Conversion of the ledger's rows to entities and versions of the core."""
 
 from rollup.contribution import Version
 from rollup.storage import StoredVersion
@@ -6,12 +6,12 @@ from rollup.version_columns import Entity
 
 
 def entity_of(row: StoredVersion) -> Entity:
-    """The entity that a version is of."""
+    """Return the entity of a version."""
     return f"{row.key}\n{row.entity}"
 
 
 def version_of(row: StoredVersion) -> Version:
-    """A version as the ledger has it."""
+    """Convert a row of the ledger."""
     amounts = dict(zip(row.metrics, row.amounts, strict=True))
     return Version(
         row.version,

@@ -1,11 +1,12 @@
 """An open chunk of one partition: the pure state between two closes.
 
-It takes admitted records in the order of the log, decides which are new versions, and keeps what has to be written. All of it is a function of the log's prefix, the
-registry and the metric dictionary: the same records give the same rows, however often they are read and in whatever batches.
+It takes accepted versions in the order of the log, decides which are new, and keeps what has to be
+written. All of it is a function of the log's prefix, the registry and the metric dictionary: the
+same records give the same rows, however often they are read and in whatever batches.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -21,21 +22,29 @@ from rollup.version_columns import Encodings, Entity, LedgerColumns, VersionColu
 
 @dataclass(slots=True)
 class Counts:
-    """What became of a chunk's records."""
+    """Number of records by outcome."""
 
     records: int = 0
     accepted: int = 0
     corrections: int = 0
-    """Of the accepted ones, those whose entity had a version before."""
+    """Accepted versions of an entity that had a version before."""
     duplicates: int = 0
     rejected: int = 0
     forwarded: int = 0
+    ticks: int = 0
+
+    def __sub__(self, other: "Counts") -> "Counts":
+        """Return the records that were counted since `other`."""
+        return Counts(
+            **{one.name: getattr(self, one.name) - getattr(other, one.name) for one in fields(self)}
+        )
 
 
 class Unwritten(NamedTuple):
-    """What changed since it was last written; no journal if it is None."""
+    """Changes since the last write."""
 
     journal: Block | None
+    """None if no entry changed."""
     ledger: list[LedgerColumns]
 
 
@@ -45,55 +54,71 @@ class OpenChunk:
     def __init__(
         self, partition: int, start: int, encodings: Encodings, *, expected: int = 0
     ) -> None:
-        """Begin at the offset `start` with nothing folded; `expected` is how many entities will occur, about."""
+        """Begin a chunk without records.
+
+        Args:
+            partition: its partition.
+            start: offset of its first record.
+            encodings: what the numbers in columns stand for.
+            expected: estimate of the number of entities; memory is reserved for them.
+        """
         self.partition = partition
         self.start = start
         self.last_offset = start - 1
         """The last offset folded; `start - 1` before the first."""
         self.counts = Counts()
-        self.known = EntityVersions(encodings, expected)
+        self.entities = EntityVersions(encodings, expected)
         self._encodings = encodings
         self._rollup = Rollup(encodings)
         self._unwritten: list[LedgerColumns] = []
         self._accepted: list[LedgerColumns] = []
 
-    def unknown(self, entities: Iterable[Entity]) -> list[Entity]:
-        """Those entities whose earlier versions this chunk has not been told yet; each once."""
+    def unknown_entities(self, entities: Iterable[Entity]) -> list[Entity]:
+        """Return those entities, each once, whose earlier versions were not added yet."""
         names = list(dict.fromkeys(entities))
-        return [
-            name
-            for name, number in zip(
-                names, self.known.find(HashedTexts.of(names)).tolist(), strict=True
-            )
-            if number == NONE
-        ]
+        numbers = self.entities.find(HashedTexts.of(names)).tolist()
+        return [name for name, number in zip(names, numbers, strict=True) if number == NONE]
 
-    def tell(self, entities: Sequence[Entity], versions: Iterable[tuple[Entity, Version]]) -> None:
-        """Take the ledger's answer about some entities that are `unknown`: all their versions at offsets before this chunk."""
+    def add_known(
+        self, entities: Sequence[Entity], versions: Iterable[tuple[Entity, Version]]
+    ) -> None:
+        """Add what the ledger has of some `unknown_entities`.
+
+        Args:
+            entities: the entities.
+            versions: all their versions at offsets before this chunk.
+        """
         if entities:
             each_once = {
                 (entity, version.version): (entity, version) for entity, version in versions
             }
-            self.known.tell(
+            self.entities.add(
                 HashedTexts.of(entities), VersionColumns.of(each_once.values(), self._encodings)
             )
 
     def fold(self, columns: LedgerColumns, fresh: Array) -> None:
-        """Fold admitted versions in the order of the log, and keep them for the ledger; of two with the same entity and number the first stands.
+        """Fold versions in the order of the log, and keep the new ones for the ledger.
+
+        Of two versions with the same entity and number the first one counts.
 
         Args:
             columns: the versions.
-            fresh: which of them are the first of their entity that was ever seen; the entities of all others must be known by `tell`, or be among the fresh ones.
+            fresh: mask of those that are the first of their entity ever. The entities of all
+                others must be known by `add_known`, or be among the fresh ones.
         """
-        accepted = self.count(columns, fresh)
+        accepted = self.fold_figures(columns, fresh)
         if accepted.any():
-            kept = columns if accepted.all() else columns.where(accepted)
-            self._unwritten.append(kept)
-            self._accepted.append(kept)
+            new = columns if accepted.all() else columns.where(accepted)
+            self._unwritten.append(new)
+            self._accepted.append(new)
 
-    def count(self, columns: VersionColumns, fresh: Array) -> Array:
-        """The same without the ledger: let the figures follow, and say which versions are accepted."""
-        accepted, changes, corrections = self.known.count(columns, fresh)
+    def fold_figures(self, columns: VersionColumns, fresh: Array) -> Array:
+        """Fold versions into the figures alone, not for the ledger; see `fold`.
+
+        Returns:
+            Mask of the accepted versions; the others are duplicates.
+        """
+        accepted, changes, corrections = self.entities.fold(columns, fresh)
         self._rollup.add(changes)
         number = int(np.count_nonzero(accepted))
         self.counts.accepted += number
@@ -102,7 +127,10 @@ class OpenChunk:
         return accepted
 
     def take_unwritten(self) -> Unwritten:
-        """What changed since the last call: absolute journal entries as of `last_offset`, and new versions."""
+        """Return the changes since the last call.
+
+        Journal entries are absolute sums as of `last_offset`; the ledger gets new versions.
+        """
         changed, sums = self._rollup.take_changed()
         ledger, self._unwritten = self._unwritten, []
         journal = (
@@ -113,13 +141,15 @@ class OpenChunk:
         return Unwritten(journal, ledger)
 
     def journal_repairs(self, stored: Iterable[tuple[EntryKey, Sequence[int], int]]) -> Block:
-        """What must be written so that the database has this chunk's entries and no others.
+        """Return what must be written so that the database has this chunk's entries and no others.
 
         Args:
-            stored: the chunk's entries in the database: key, (value, verified value, reports), version.
+            stored: the chunk's entries in the database: key, (value, verified value, reports),
+                version.
 
         Returns:
-            Rows of the journal with a version above the stored one: strays of an earlier attempt as zero, differing ones as they should be, missing ones.
+            Rows of the journal: entries of an earlier attempt alone as zero and differing entries
+            with this chunk's sums, both with a version above the stored one; and missing entries.
         """
         entries = self._rollup.entries()
         rows: list[tuple[EntryKey, Sequence[int], int]] = []
@@ -137,33 +167,35 @@ class OpenChunk:
     def ledger_repairs(
         self, stored: dict[tuple[str, str, int, int], tuple[int, bool]]
     ) -> tuple[list[tuple[str, str, int, int, int]], Block | None]:
-        """The same for the ledger, from (key, entity, version, offset) → (last correction, taken out).
+        """Return what must be written so that the ledger has this chunk's versions and no others.
+
+        Args:
+            stored: (key, entity, version, offset) → (last correction, whether it is deleted).
 
         Returns:
-            Rows to take out, as (key, entity, version, offset, new correction); and whole rows to put in.
+            Rows to delete, as (key, entity, version, offset, new correction); and whole rows to
+            insert, None if there are none.
         """
         identities: dict[tuple[str, str, int, int], int] = {}
         accepted = LedgerColumns.join(self._accepted) if self._accepted else None
         if accepted is not None:
-            for row, (entity, version, offset) in enumerate(
-                zip(
-                    accepted.entities.values(),
-                    accepted.version.tolist(),
-                    accepted.offset.tolist(),
-                    strict=True,
-                )
-            ):
+            columns = (
+                accepted.entities.values(),
+                accepted.version.tolist(),
+                accepted.offset.tolist(),
+            )
+            for row, (entity, version, offset) in enumerate(zip(*columns, strict=True)):
                 key, _, name = entity.partition("\n")
                 identities[key, name, version, offset] = row
         stray = [
             (*identity, correction + 1)
-            for identity, (correction, out) in stored.items()
-            if not out and identity not in identities
+            for identity, (correction, is_deleted) in stored.items()
+            if not is_deleted and identity not in identities
         ]
         missing, corrections = [], []
         for identity, row in identities.items():
-            correction, out = stored.get(identity, (-1, True))
-            if out:
+            correction, is_deleted = stored.get(identity, (-1, True))
+            if is_deleted:
                 missing.append(row)
                 corrections.append(correction + 1)
         if accepted is None or not missing:

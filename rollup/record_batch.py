@@ -1,4 +1,7 @@
-"""Records of one partition side by side: where each key and value stands in the bytes that came from the broker, so that no object is made of a record that is as usual."""
+"""Records of one partition as columns: positions of keys and values in the broker's bytes.
+
+No Python object is made of a record that passes validation in columns.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,8 +13,11 @@ from columnar.arrays import Array
 from columnar.kernels.records import parse_records
 from rollup.chunks import HOUR_MS, Record, begins_chunk, is_tick
 
+# The length of a key or value that is null.
 MISSING = -1
-"""The length of a key or value that is null."""
+
+# The header of a record batch of Kafka's format 2
+# (https://kafka.apache.org/documentation/#recordbatch).
 HEADER = np.dtype(
     [
         *(
@@ -33,9 +39,10 @@ HEADER = np.dtype(
         ),
     ]
 )
-"""What a record batch of Kafka's format 2 begins with (https://kafka.apache.org/documentation/#recordbatch)."""
+
+# Bits of its attributes: the compression of its records, 0 none, 1 gzip, 2 Snappy, 3 LZ4,
+# 4 Zstandard; and whether timestamps are append times.
 CODEC = 0b111
-"""Of its attributes, how its records are compressed: 0 not at all, 1 gzip, 2 Snappy, 3 LZ4, 4 Zstandard."""
 _APPEND_TIME = 0b1000
 
 
@@ -53,7 +60,7 @@ class RecordBatch(Sequence[BatchRecord]):
     """Consecutive records of a partition."""
 
     buffer: Array
-    """Bytes; behind the last one stands a 0."""
+    """uint8, read-only, with a 0 after the last byte."""
     offsets: Array
     timestamps: Array
     """The broker's append times, milliseconds since 1970-01-01T00:00Z."""
@@ -64,13 +71,13 @@ class RecordBatch(Sequence[BatchRecord]):
 
     @classmethod
     def of(cls, records: Sequence[Record]) -> "RecordBatch":
-        """Those of a list."""
+        """Convert a sequence of records; a batch is returned unchanged."""
         if isinstance(records, cls):
             return records
         texts = [text for record in records for text in (record.key, record.value)]
         lengths = np.array([MISSING if text is None else len(text) for text in texts], np.int64)
-        taken = np.maximum(lengths, 0)
-        begins = np.cumsum(taken) - taken
+        sizes = np.maximum(lengths, 0)
+        begins = np.cumsum(sizes) - sizes
         offsets, timestamps = (
             np.array([(record.offset, record.timestamp) for record in records], np.int64)
             .reshape(-1, 2)
@@ -88,13 +95,12 @@ class RecordBatch(Sequence[BatchRecord]):
 
     @classmethod
     def join(cls, parts: "Sequence[RecordBatch]") -> "RecordBatch":
-        """All of some, one after another."""
+        """Concatenate batches."""
         if len(parts) == 1:
             return parts[0]
         buffer = np.concatenate([part.buffer for part in parts])
-        buffer.flags.writeable = (
-            False  # as those are that come from bytes: the loops are compiled for one kind
-        )
+        # As are arrays that come from bytes: kernels are compiled for one of both kinds.
+        buffer.flags.writeable = False
         shifts = np.cumsum([0, *(len(part.buffer) for part in parts)])
         shifted = [(part, shift) for part, shift in zip(parts, shifts.tolist(), strict=False)]
         return cls(
@@ -109,14 +115,14 @@ class RecordBatch(Sequence[BatchRecord]):
 
     @classmethod
     def from_batches(cls, headers: Array, records: Sequence[bytes]) -> "RecordBatch":
-        """Some record batches of Kafka's format 2.
+        """Parse record batches of Kafka's format 2.
 
         Args:
-            headers: what each begins with, as `HEADER`.
-            records: what is behind that, decompressed.
+            headers: their headers, of dtype `HEADER`.
+            records: the bytes after each header, decompressed.
 
         Raises:
-            ValueError: one has other bytes than its records take.
+            ValueError: the bytes of a batch are not exactly its records.
         """
         buffer = np.frombuffer(b"".join([*records, b"\0"]), np.uint8)
         counts = headers["count"].astype(np.int64)
@@ -124,7 +130,7 @@ class RecordBatch(Sequence[BatchRecord]):
             buffer, np.cumsum([len(one) for one in records], dtype=np.int64), counts
         )
         if not are_whole:
-            msg = f"one of the batches of {counts.tolist()} records is no such batch"
+            msg = f"one of the batches of {counts.tolist()} records is malformed"
             raise ValueError(msg)
         columns[0] += np.repeat(headers["base_offset"].astype(np.int64), counts)
         has_append_time = np.repeat((headers["attributes"] & _APPEND_TIME) != 0, counts)
@@ -135,7 +141,7 @@ class RecordBatch(Sequence[BatchRecord]):
         return cls(buffer, *columns)
 
     def __len__(self) -> int:
-        """How many."""
+        """Return the number of records."""
         return len(self.offsets)
 
     @overload
@@ -143,7 +149,7 @@ class RecordBatch(Sequence[BatchRecord]):
     @overload
     def __getitem__(self, place: slice) -> "RecordBatch": ...
     def __getitem__(self, place: int | slice) -> "BatchRecord | RecordBatch":
-        """One of them, or some on the same bytes."""
+        """Return one record, or a batch that shares the bytes."""
         if isinstance(place, slice):
             return RecordBatch(
                 self.buffer,
@@ -166,19 +172,19 @@ class RecordBatch(Sequence[BatchRecord]):
         return BatchRecord(int(self.offsets[place]), int(self.timestamps[place]), key, value)
 
     def __iter__(self) -> Iterator[BatchRecord]:
-        """One by one."""
+        """Yield the records."""
         return (self[row] for row in range(len(self)))
 
 
 def cut(
     before: Record | None, records: RecordBatch, size: int
 ) -> Iterator[tuple[bool, RecordBatch]]:
-    """Cut consecutive records of one partition into pieces of one chunk each (`rollup.chunks`).
+    """Cut consecutive records of one partition at chunk boundaries (`rollup.chunks`).
 
     Args:
-        before: the record that stands before them, or None where a reader starts, which is where a chunk starts.
+        before: the previous record, or None at a reader's start, where a chunk begins as well.
         records: in the order of their offsets.
-        size: the most offsets that one chunk spans.
+        size: maximum number of offsets in a chunk.
 
     Yields:
         Whether the piece begins a new chunk, and its records.

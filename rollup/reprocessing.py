@@ -1,4 +1,7 @@
-"""A second look at rejected records: under the registry and the dictionary of now, or after people mended them, some of them can be counted. Pure."""
+"""Reprocessing of rejected records: which of them can be counted now.
+
+Some can under the current registry and dictionary, others after people corrected them.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,34 +12,33 @@ from rollup.validation import Accepted, Rejected, Validator
 from schemas.metrics import MetricDictionary
 from schemas.registry import Registry
 
+# - `send`: it can be counted now.
+# - `counted`: the ledger has this very event.
+# - `superseded`: another event with this entity and version is in the ledger, or comes first among
+#   these records; a corrected event needs a higher version.
+# - `repeat`: it is the same event as an earlier one of these records.
+# - `rejected`: it still cannot be counted.
 Outcome = Literal["send", "counted", "superseded", "repeat", "rejected"]
-"""
-- `send`: it can be counted now.
-- `counted`: the ledger has this very event.
-- `superseded`: another event with this entity and version is in the ledger, or comes before it here, and stands; a mended one needs a higher version.
-- `repeat`: it is the same event as an earlier one of these records.
-- `rejected`: it still cannot be counted.
-"""
 
+# Routing key, entity, version.
 Identity = tuple[str, str, int]
-"""Routing key, entity, version."""
 
 
 class ReprocessResult(NamedTuple):
-    """What came of one record."""
+    """The outcome for one record."""
 
     outcome: Outcome
     reason: str = ""
-    """Why it is still rejected."""
+    """Reason for which it is still rejected."""
     detail: str = ""
-    """What a person can do."""
+    """What a person can do about it."""
     key: str = ""
     """The routing key to send it under, if it can be sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayedRecord:
-    """A record as it would arrive now."""
+    """A rejected record as if it arrived now."""
 
     timestamp: int
     value: bytes | None
@@ -45,32 +47,39 @@ class ReplayedRecord:
 
 
 class Reprocessor:
-    """Looks at one record after the other, and remembers which events it let through."""
+    """Decides about records one by one, and remembers the events that can be sent."""
 
     def __init__(
         self, registry: Registry, dictionary: MetricDictionary, *, max_future_hours: float, now: int
     ) -> None:
-        """Take what decides, and the time at which the records would arrive, milliseconds since 1970-01-01T00:00Z."""
-        self._admission = Validator(
+        """Create the validator.
+
+        Args:
+            registry: the current units.
+            dictionary: the current metrics.
+            max_future_hours: how long after its arrival an event may have occurred.
+            now: time of the records' arrival, milliseconds since 1970-01-01T00:00Z.
+        """
+        self._validator = Validator(
             registry, dictionary, partition_of=lambda _: 0, max_future_hours=max_future_hours
         )
         self._now = now
         self._seen: dict[Identity, UUID] = {}
 
     def decide(self, value: bytes | None) -> Accepted | Rejected:
-        """Decide about a record as if it arrived now; the ledger is not asked."""
-        decision = self._admission.validate(0, ReplayedRecord(self._now, value))
+        """Validate a record as if it arrived now, without the ledger."""
+        decision = self._validator.validate(0, ReplayedRecord(self._now, value))
         assert isinstance(decision, Accepted | Rejected)
         return decision
 
     def conclude(
         self, decision: Accepted | Rejected, ledger: Mapping[Identity, UUID]
     ) -> ReprocessResult:
-        """Say what becomes of it.
+        """Compare a decision with the ledger.
 
         Args:
             decision: about the record.
-            ledger: which event counts as a version, at least for the decision's own.
+            ledger: the event that counts for each identity; at least for the decision's own.
         """
         if isinstance(decision, Rejected):
             return ReprocessResult("rejected", decision.reason, decision.detail)
@@ -82,11 +91,12 @@ class Reprocessor:
         if standing != event:
             return ReprocessResult(
                 "superseded",
-                detail=f"event {standing} counts as version {identity[2]} of {identity[1]}: give this one a higher version",
+                detail=f"event {standing} counts as version {identity[2]} of {identity[1]}: "
+                "give this one a higher version",
             )
         return ReprocessResult("counted" if identity in ledger else "repeat")
 
 
 def identity_of(accepted: Accepted) -> Identity:
-    """By what the ledger tells versions apart."""
+    """Return the identity of a version in the ledger."""
     return accepted.key, accepted.entity, accepted.version.version

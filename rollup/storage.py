@@ -1,7 +1,8 @@
-"""The columns of what a roll-up worker writes, and in which shape they come.
+"""The storage port of the roll-up worker: its interface, and the types and columns of its rows.
 
-Instants are integers (microseconds or milliseconds since 1970-01-01T00:00Z): clickhouse-driver takes them as they are, while a `datetime` costs a time-zone conversion.
-Days are `datetime.date`.
+Instants are integers (microseconds or milliseconds since 1970-01-01T00:00Z), which
+clickhouse-driver writes as they are; a `datetime` would cost a conversion of time zones. Days are
+`datetime.date`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,85 +12,38 @@ from uuid import UUID
 from columnar.arrays import Array
 from columnar.columns import Block, Blocks
 
+# `occurred_at`, `reported_at` in microseconds, `appended_at` in milliseconds; `metrics` and
+# `amounts` are parallel lists.
 LEDGER = (
-    *(
-        "key",
-        "entity",
-        "version",
-        "partition",
-        "offset",
-        "event_id",
-        "op",
-        "unit",
-        "kind",
-        "occurred_at",
-        "day",
-        "reported_at",
-        "tool",
-        "producer",
-    ),
-    *(
-        "reporter",
-        "evidence",
-        "verification",
-        "data",
-        "metrics",
-        "amounts",
-        "appended_at",
-        "correction",
-        "deleted",
-    ),
+    *("key", "entity", "version", "partition", "offset", "event_id", "op", "unit", "kind"),
+    *("occurred_at", "day", "reported_at", "tool", "producer", "reporter", "evidence"),
+    *("verification", "data", "metrics", "amounts", "appended_at", "correction", "deleted"),
 )
-"""`occurred_at`, `reported_at` in microseconds, `appended_at` in milliseconds; `metrics` and `amounts` are parallel lists."""
 
-LEDGER_OUT = ("key", "entity", "version", "partition", "offset", "correction", "deleted")
-"""Takes a row out: its identity, a higher `correction`, and `deleted` = 1."""
+# Deletes a row of the ledger: its identity, a higher `correction`, and `deleted` = 1.
+LEDGER_DELETIONS = ("key", "entity", "version", "partition", "offset", "correction", "deleted")
 
 JOURNAL = (
-    "level",
-    "metric",
-    "unit",
-    "day",
-    "partition",
-    "chunk",
-    "value",
-    "verified_value",
-    "reports",
-    "version",
+    *("level", "metric", "unit", "day", "partition", "chunk"),
+    *("value", "verified_value", "reports", "version"),
 )
 
+# All records of the chunk below `next_offset` are durable. `opened_at` and the append times in
+# milliseconds, `updated_at` in microseconds.
 CHUNKS = (
     *("partition", "chunk", "attempt", "worker", "registry", "next_offset", "closed"),
-    *(
-        "records",
-        "accepted",
-        "duplicates",
-        "rejected",
-        "forwarded",
-        "first_appended_at",
-        "last_appended_at",
-        "opened_at",
-        "updated_at",
-    ),
+    *("records", "accepted", "duplicates", "rejected", "forwarded"),
+    *("first_appended_at", "last_appended_at", "opened_at", "updated_at"),
 )
-"""Everything of the chunk below `next_offset` is durable. `opened_at` and the append times in milliseconds, `updated_at` in microseconds."""
 
-
+# `appended_at` in milliseconds; `detail` without the record's content.
 REJECTED_RECORDS = (
-    "partition",
-    "offset",
-    "chunk",
-    "attempt",
-    "state",
-    "reason",
-    "detail",
-    "appended_at",
+    *("partition", "offset", "chunk", "attempt", "state", "reason", "detail", "appended_at"),
 )
-"""`appended_at` in milliseconds; `detail` without anything that stood in the record."""
 
 
 class StoredVersion(NamedTuple):
-    """One version of an entity as the ledger has it."""
+    """One version of an entity in the ledger."""
 
     key: str
     entity: str
@@ -107,17 +61,17 @@ class StoredVersion(NamedTuple):
 
 
 class EntityLookup(NamedTuple):
-    """What the ledger is asked about entities of one partition."""
+    """A request for the versions of some entities of one partition."""
 
     partition: int
     before: int
-    """Versions at this offset and later are left out."""
+    """Only versions at smaller offsets are returned."""
     entities: Sequence[str]
     """Routing key, line feed, entity."""
 
 
 class StoredEntry(NamedTuple):
-    """One journal entry of a chunk as the database has it."""
+    """One entry of a chunk in the journal."""
 
     level: str
     metric: str
@@ -129,53 +83,73 @@ class StoredEntry(NamedTuple):
     version: int
 
 
+# Rows in the order of one of the column tuples above, or columns with these names.
 Rows = Block | Blocks | Sequence[Sequence[Any]]
-"""Rows in the order of one of the column tuples above, or those columns."""
 
-
+# Partition, chunk (its first offset), and the attempt at it.
 Attempt = tuple[int, int, UUID]
-"""Partition, chunk, and which attempt at it."""
 
 
 class StoppedError(RuntimeError):
-    """A call was ended from outside, because the process stops."""
+    """A call was cancelled because the process stops."""
 
 
 class Storage(Protocol):
-    """What the worker needs of the place where figures are kept: all idempotent. `sinks.rollup_store.RollupStore` is the real one."""
+    """Storage interface used by the worker. Every operation is idempotent.
 
-    def find_versions(self, questions: Sequence[EntityLookup]) -> list[list[StoredVersion]]:
-        """Accepted versions of some entities, for each question."""
+    `sinks.rollup_store.RollupStore` implements it for ClickHouse. A call waits while the database
+    is away. Every method may raise `StoppedError`.
+    """
+
+    def find_versions(self, lookups: Sequence[EntityLookup]) -> list[list[StoredVersion]]:
+        """Return the accepted versions of some entities, one list for each lookup."""
         ...
 
     def covering_chunk(self, partition: int, offset: int) -> int | None:
-        """The start of an earlier chunk that reaches to or beyond an offset."""
+        """Return the start of a chunk that begins before an offset and reaches beyond it, or None.
+
+        If there is one, no chunk may begin at `offset`.
+        """
         ...
 
     def closed_offsets(self) -> dict[int, int]:
-        """Partition → the offset behind its last closed chunk."""
+        """Return partition → the offset after its last closed chunk: all below it is final."""
         ...
 
     def active_registry(self) -> str | None:
-        """The fingerprint of the registry under which chunks may be closed now; None if any."""
+        """Return the fingerprint of the active registry; None if any registry may close chunks."""
         ...
 
     def fingerprints(self, partition: int, first: int, before: int, bits: int) -> Iterable[Array]:
-        """Fingerprints, as `SeenFilter` makes them, of the entities that the ledger has from an offset on, and before another one; in blocks."""
+        """Return the fingerprints of a partition's entities in the ledger, as `SeenFilter`'s.
+
+        Args:
+            partition: the partition.
+            first: smallest offset.
+            before: versions at this offset and later are left out.
+            bits: length of a fingerprint.
+
+        Returns:
+            Blocks of fingerprints, uint32.
+        """
         ...
 
     def contested_attempts(self, attempts: Sequence[Attempt]) -> set[Attempt]:
-        """Those attempts at whose chunk another one has written something."""
+        """Return those attempts at whose chunk another attempt has written as well."""
         ...
 
     def journal_entries(self, partition: int, chunk: int) -> list[StoredEntry]:
-        """Every journal entry of a chunk."""
+        """Return all journal entries of a chunk, of any attempt."""
         ...
 
     def ledger_corrections(
         self, partition: int, first: int, last: int
     ) -> dict[tuple[str, str, int, int], tuple[int, bool]]:
-        """The ledger's rows of a stretch of the log, with their last correction and whether they are taken out."""
+        """Return the state of the ledger's rows between two offsets, both inclusive.
+
+        Returns:
+            (key, entity, version, offset) → (last correction, whether it deletes the row).
+        """
         ...
 
     def write(
@@ -184,9 +158,14 @@ class Storage(Protocol):
         opened: Rows = (),
         journal: Rows = (),
         ledger: Rows = (),
-        ledger_out: Rows = (),
+        ledger_deletions: Rows = (),
         rejected: Rows = (),
         chunks: Rows = (),
     ) -> None:
-        """Make rows durable, in this order."""
+        """Make rows durable, in this order.
+
+        An attempt (`opened`) is known before its entries, so that a later attempt knows that there
+        may be rows to repair. How far a chunk has come (`chunks`) is written last, so that whoever
+        reads it finds the figures up to there.
+        """
         ...

@@ -1,7 +1,8 @@
-"""Admission: one record of the log becomes an accepted version, a rejection with a reason, or something to send on.
+"""Validation of single records: accepted as a version, rejected with a reason, or forwarded.
 
-A pure function of the record, the registry and the metric dictionary: it looks at no clock, so a replay decides the same. "The future" is measured from the broker's
-append time.
+The result is a function of the record, the registry and the metric dictionary alone. No clock is
+read, so that a second fold gives the same result: "the future" is measured from the broker's append
+time.
 """
 
 import re
@@ -18,6 +19,7 @@ from rollup.contribution import Version
 from schemas.metrics import MetricDictionary, UnknownMetricError
 from schemas.registry import Registry
 
+# Why a record is rejected: the header `reason` of `activity.rejected`.
 Reason = Literal[
     "empty",
     "too_large",
@@ -30,11 +32,10 @@ Reason = Literal[
     "unknown_metric",
     "unknown_trained_unit",
 ]
-"""Why a record is rejected; the header `reason` of `activity.rejected`."""
 
 
 class Accepted(NamedTuple):
-    """A record that is a version of an entity."""
+    """A record that is a valid version of an entity."""
 
     key: str
     entity: str
@@ -44,17 +45,17 @@ class Accepted(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """A record that counts nowhere, with what a person needs to mend it."""
+    """A record that is not counted, with what a person needs to correct it."""
 
     record: Record
     reason: str
     detail: str
-    told: str
-    """The same without what stood in the record, for that may name persons."""
+    redacted_detail: str
+    """The same without the record's content, which may name persons."""
 
 
 class Misrouted(NamedTuple):
-    """An event in a partition that its unit does not belong to."""
+    """A valid event in a partition that its unit does not belong to."""
 
     record: Record
     key: str
@@ -62,13 +63,13 @@ class Misrouted(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """A record that only ends a quiet partition's chunk."""
+    """A record that only completes the chunk of an idle partition."""
 
     record: Record
 
 
 class Validator:
-    """Decides about records, under one registry and one metric dictionary."""
+    """Validates records under one registry and one metric dictionary."""
 
     def __init__(
         self,
@@ -78,13 +79,13 @@ class Validator:
         partition_of: Callable[[str], int],
         max_future_hours: float,
     ) -> None:
-        """Take what it decides by.
+        """Prepare the rules.
 
         Args:
             registry: the units.
             dictionary: the metrics.
             partition_of: the partition of `activity.events` that a routing key belongs to.
-            max_future_hours: an event may have occurred at most so much after its arrival.
+            max_future_hours: how long after its arrival an event may have occurred.
         """
         self.registry = registry
         self.dictionary = dictionary
@@ -92,7 +93,7 @@ class Validator:
         self.max_future_micros = int(max_future_hours * 3_600_000_000)
 
     def validate(self, partition: int, record: Record) -> Accepted | Rejected | Misrouted | Tick:
-        """Decide about one record of a partition."""
+        """Validate one record of a partition."""
         if is_tick(record):
             return Tick(record)
         try:
@@ -115,7 +116,8 @@ class Validator:
             reason = "far_future"
             raise EventError(
                 reason,
-                f"occurred_at: {event.occurred_at.isoformat()} lies in the future of its arrival: the device's clock was wrong",
+                f"occurred_at: {event.occurred_at.isoformat()} lies in the future of its arrival: "
+                "the device's clock was wrong",
             )
         self._check_open(event.unit, day)
         if isinstance(event, Retraction):
@@ -141,7 +143,8 @@ class Validator:
             reason = "unknown_unit"
             raise EventError(
                 reason,
-                f"unit: {code!r} is not in the registry; correct the code, or add the unit and replay",
+                f"unit: {code!r} is not in the registry; "
+                "correct the code, or add the unit and replay",
             )
         if not unit.first <= day <= unit.last:
             reason = "closed_unit"
@@ -150,7 +153,8 @@ class Validator:
             )
             raise EventError(
                 reason,
-                f"unit: {code} exists only {when}, the event occurred on {date_of(day)} (Asia/Kolkata); report for the unit of that day",
+                f"unit: {code} exists only {when}, the event occurred on {date_of(day)} "
+                "(Asia/Kolkata); report for the unit of that day",
             )
 
     def _check_trained(self, code: str, trained: list[str], day: int) -> None:
@@ -159,12 +163,13 @@ class Validator:
                 reason = "unknown_trained_unit"
                 raise EventError(
                     reason,
-                    f"data.trained_units: {unit!r} is no unit at or below {code} on {date_of(day)}; correct or remove it",
+                    f"data.trained_units: {unit!r} is no unit at or below {code} on "
+                    f"{date_of(day)}; correct or remove it",
                 )
 
 
 def rejection_row(rejected: Rejected, partition: int, chunk: int, attempt: UUID) -> tuple[Any, ...]:
-    """A rejected record as a row of `rollup.storage.REJECTED_RECORDS`: why, without what stood in it."""
+    """Return a row of `rollup.storage.REJECTED_RECORDS`, without the record's content."""
     record, key = rejected.record, rejected.record.key or b""
     state = _STATE.match(key)
     return (
@@ -174,10 +179,10 @@ def rejection_row(rejected: Rejected, partition: int, chunk: int, attempt: UUID)
         attempt,
         state[1].decode() if state else "",
         rejected.reason,
-        rejected.told[:_TOLD],
+        rejected.redacted_detail[:_MAX_DETAIL],
         record.timestamp,
     )
 
 
 _STATE = re.compile(rb"(?!IN)([A-Z]{2})(-|$)")
-_TOLD = 1_000
+_MAX_DETAIL = 1_000

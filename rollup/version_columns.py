@@ -1,4 +1,4 @@
-"""Accepted versions side by side: what many records of a partition became, as columns."""
+"""Accepted versions as columns, and the dictionary encoding of their values."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
@@ -37,27 +37,28 @@ REPORT, VERIFIED, REFUSED = (
     VERIFICATIONS.index("verified"),
     VERIFICATIONS.index("rejected"),
 )
+
+# Routing key, line feed, entity: an entity is identified within its routing key.
 Entity = str
-"""Routing key, a line feed, and the entity: within a key an entity is one and the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encodings:
-    """What the numbers in columns stand for."""
+    """Dictionary encoding: what the numbers in columns stand for."""
 
     hierarchy: Hierarchy
     metrics: NameDictionary
-    """Those of the dictionary first; one that the dictionary no longer has may come back from the ledger."""
+    """The dictionary's metrics first; then others that the ledger still has."""
     stocks: frozenset[str]
-    """The metrics that are stocks; all others are flows."""
+    """Names of the metrics that are stocks; all others are flows."""
     is_stock: Array
-    """For each metric of the dictionary, by its number, whether it is one; the last value is that of all others."""
+    """bool, by the number of a metric of the dictionary; the last value is that of all others."""
     tools: NameDictionary = field(default_factory=NameDictionary)
     producers: NameDictionary = field(default_factory=NameDictionary)
 
     @classmethod
     def of(cls, registry: Registry, dictionary: MetricDictionary) -> "Encodings":
-        """That of a registry and a metric dictionary."""
+        """Encode a registry and a metric dictionary."""
         metrics = NameDictionary(list(dictionary.metrics))
         return cls(
             Hierarchy(registry),
@@ -67,17 +68,20 @@ class Encodings:
         )
 
     def are_stocks(self, metrics: Array) -> Array:
-        """For each metric whether it is a stock."""
+        """Return a mask of the metrics that are stocks."""
         return self.is_stock.take(metrics, mode="clip")
 
 
+# Columns with any number of values in a row, which `lengths` has.
 RAGGED = ("metrics", "amounts")
-"""Columns with several numbers a row, or none: `lengths` says how many."""
 
 
 @dataclass(slots=True)
 class VersionColumns:
-    """What figures are made from. One row a version, in the order of the log; numbers mean what the vocabulary says."""
+    """The columns from which figures are computed, a row for each version, in the order of the log.
+
+    `Encodings` has the meaning of numbers.
+    """
 
     entities: HashedTexts
     """Each one an `Entity`."""
@@ -90,37 +94,37 @@ class VersionColumns:
     day: Array
     """Days since 1970-01-01, in Asia/Kolkata."""
     lengths: Array
-    """How many metrics each version reports."""
+    """Number of metrics that each version reports."""
     metrics: Array
-    """The metrics of all versions, one after another; `amounts` beside them."""
+    """The metrics of all versions, one version after another; parallel to `amounts`."""
     amounts: Array
 
     def __len__(self) -> int:
-        """How many versions."""
+        """Return the number of versions."""
         return len(self.entities)
 
     @staticmethod
     def of(versions: Iterable[tuple[Entity, Version]], encodings: Encodings) -> "VersionColumns":
-        """Columns of versions that were told one by one.
+        """Convert single versions to columns.
 
         Raises:
             LookupError: the registry has no such unit.
         """
-        told = list(versions)
+        listed = list(versions)
         return VersionColumns(
-            HashedTexts.of(entity for entity, _ in told),
-            **_columns_of([version for _, version in told], encodings),
+            HashedTexts.of(entity for entity, _ in listed),
+            **_columns_of([version for _, version in listed], encodings),
         )
 
     def take(self, rows: Array) -> Self:
-        """Some of them, in this order."""
-        return self._picked(rows, item_positions(self.lengths, rows))
+        """Return some rows, in this order."""
+        return self._select(rows, item_positions(self.lengths, rows))
 
-    def where(self, wanted: Array) -> Self:
-        """Those that are wanted, by a mask."""
-        return self._picked(wanted, np.repeat(wanted, self.lengths))
+    def where(self, mask: Array) -> Self:
+        """Return the rows of a mask."""
+        return self._select(mask, np.repeat(mask, self.lengths))
 
-    def _picked(self, rows: Array, items: Array) -> Self:
+    def _select(self, rows: Array, items: Array) -> Self:
         return type(self)(
             **{
                 one.name: getattr(self, one.name)[items if one.name in RAGGED else rows]
@@ -130,18 +134,18 @@ class VersionColumns:
 
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
-        """All of some, one after another."""
+        """Concatenate columns."""
         if len(parts) == 1:
             return parts[0]
         return cls(
             **{
-                one.name: _joined([getattr(part, one.name) for part in parts])
+                one.name: _concatenate([getattr(part, one.name) for part in parts])
                 for one in fields(cls)
             }
         )
 
     def each(self, encodings: Encodings) -> Iterator[Version]:
-        """One by one."""
+        """Yield single versions."""
         names, codes, begin = encodings.metrics.names, encodings.hierarchy.codes, 0
         metrics, amounts = self.metrics.tolist(), self.amounts.tolist()
         for version, op, verification, unit, occurred_at, day, length in zip(
@@ -175,14 +179,14 @@ class VersionColumns:
 
 @dataclass(slots=True)
 class LedgerColumns(VersionColumns):
-    """The same with all that the ledger keeps."""
+    """The same with all other columns of the ledger."""
 
     partition: Array
     offset: Array
     appended_at: Array
     """Milliseconds since 1970-01-01T00:00Z."""
     event_id: Array
-    """Shape (versions, 2): upper and lower 64 bits."""
+    """uint64, shape (versions, 2): upper and lower 64 bits."""
     names: Texts
     """The entities without their routing keys."""
     kind: Array
@@ -197,7 +201,7 @@ class LedgerColumns(VersionColumns):
     data: Texts
 
     def ledger(self, encodings: Encodings, *, correction: Array | None = None) -> Block:
-        """As rows of the ledger (`rollup.storage.LEDGER`)."""
+        """Return rows of the ledger (`rollup.storage.LEDGER`)."""
         hierarchy, none = encodings.hierarchy, np.zeros(len(self), np.uint32)
         return Block(
             {
@@ -235,7 +239,7 @@ class LedgerColumns(VersionColumns):
 def columns_of(
     accepted: Sequence[tuple[Event, Version, Record]], partition: int, encodings: Encodings
 ) -> LedgerColumns:
-    """Columns of events that were decided about one by one."""
+    """Convert events that were validated singly to columns."""
     events, versions, records = zip(*accepted, strict=True)
     reported = [
         None if event.reported_at is None else instant_micros(event.reported_at) for event in events
@@ -269,10 +273,13 @@ def columns_of(
 
 
 def _columns_of(versions: Sequence[Version], encodings: Encodings) -> dict[str, Array]:
-    """All of `VersionColumns` but the entities."""
+    """Return all columns of `VersionColumns` but the entities."""
     units = encodings.hierarchy.numbers
     if unknown := {version.unit for version in versions} - units.keys():
-        msg = f"the registry has no unit {', '.join(sorted(unknown))}, of which there are accepted versions: load the registry again, or start the worker again if it is older"
+        msg = (
+            f"the registry has no unit {', '.join(sorted(unknown))}, of which there are accepted "
+            "versions: load the registry again, or restart the worker if it is older"
+        )
         raise LookupError(msg)
     return {
         "version": _integers(version.version for version in versions),
@@ -300,7 +307,7 @@ def _integers(values: Iterable[int], kind: type[np.generic] = np.int64) -> Array
     return np.fromiter(values, kind)
 
 
-def _joined(columns: Sequence[Any]) -> Any:
+def _concatenate(columns: Sequence[Any]) -> Any:
     return (
         type(columns[0]).join(columns)
         if isinstance(columns[0], Texts | HashedTexts)

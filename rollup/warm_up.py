@@ -1,4 +1,4 @@
-"""Before the first record: every compiled loop is run once, so that it is compiled, or read from where it was kept, before a partition waits for it."""
+"""Warm-up: runs every kernel once, so that none is compiled or loaded while a partition waits."""
 
 import json
 from typing import Any
@@ -16,8 +16,10 @@ from rollup.record_batch import HEADER, BatchRecord, RecordBatch
 from rollup.seen_filter import SeenFilter, first_rows
 
 _ID, _HASH = "00000000-0000-4000-8000-000000000000", "0" * 64
+
+# An append time after any event, milliseconds since 1970-01-01T00:00Z.
 _LATER = 1 << 50
-"""Milliseconds since 1970-01-01T00:00Z, after whatever a unit may report."""
+
 _DATA: dict[str, dict[str, Any]] = {
     "incharge_appointed": {"role": "head", "person": _HASH},
     "committee_formed": {"members": 1},
@@ -30,7 +32,7 @@ _DATA: dict[str, dict[str, Any]] = {
 
 
 def warm_up(validator: BatchValidator) -> None:
-    """Decide about one event of each kind; nothing of it is kept."""
+    """Validate and fold one event of each kind, without any effect."""
     single = validator.validator
     unit = next(iter(single.registry.units.values()))
     at = f"{date_of(max(unit.first, day_of(EARLIEST.date()) + 1))}T12:00:00+05:30"
@@ -59,25 +61,23 @@ def warm_up(validator: BatchValidator) -> None:
             for offset, event in enumerate(events)
         ]
     )
-    verdicts = validator.validate(
+    accepted = validator.validate(
         single.partition_of(routing_key(unit.code)), RecordBatch.join([records, records])
     ).accepted
-    if (
-        verdicts is None
-    ):  # a unit that nothing may be reported of: then the first batch waits a little
+    if accepted is None:  # the unit accepts no report: then the first batch compiles
         return
-    for texts in (Texts.join([verdicts.names, verdicts.data]), Texts.of(["one by one"])):
+    for texts in (Texts.join([accepted.names, accepted.data]), Texts.of(["one by one"])):
         texts.to_native()
         texts.crc32()
-    first = first_rows(verdicts.entities.checksums)
-    for bits in (8, 32):  # as bits, and as a table
-        SeenFilter(bits).add(verdicts.entities.checksums & np.uint32((1 << bits) - 1))
-    verdicts.entities.texts.rows_equal(first, first)
+    first = first_rows(accepted.entities.checksums)
+    for bits in (8, 32):  # as a bitmap, and as a table
+        SeenFilter(bits).add(accepted.entities.checksums & np.uint32((1 << bits) - 1))
+    accepted.entities.texts.rows_equal(first, first)
     chunk, later = (OpenChunk(0, 1, validator.encodings) for _ in range(2))
-    chunk.fold(verdicts, first == np.arange(len(first)))
+    chunk.fold(accepted, first == np.arange(len(first)))
     chunk.take_unwritten()
-    recent = EntityCache(0)
-    recent.keep(chunk.known)
-    recent.tell(verdicts.entities[first == np.arange(len(first))], later.known)
-    later.tell(["told"], [("told", next(verdicts.each(validator.encodings)))])
+    cache = EntityCache(0)
+    cache.add(chunk.entities)
+    cache.copy_to(later.entities, accepted.entities[first == np.arange(len(first))])
+    later.add_known(["entity"], [("entity", next(accepted.each(validator.encodings)))])
     RecordBatch.from_batches(np.zeros(1, HEADER), [b""])

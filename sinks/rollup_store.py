@@ -17,7 +17,7 @@ from rollup.storage import (
     CHUNKS,
     JOURNAL,
     LEDGER,
-    LEDGER_OUT,
+    LEDGER_DELETIONS,
     REJECTED_RECORDS,
     EntityLookup,
     Rows,
@@ -225,7 +225,7 @@ class RollupStore:
         opened: Rows = (),
         journal: Rows = (),
         ledger: Rows = (),
-        ledger_out: Rows = (),
+        ledger_deletions: Rows = (),
         rejected: Rows = (),
         chunks: Rows = (),
     ) -> None:
@@ -237,7 +237,7 @@ class RollupStore:
         self._insert("chunks", CHUNKS, opened)
         self._insert("journal", JOURNAL, journal)
         self._insert("ledger", LEDGER, ledger)
-        self._insert("ledger", LEDGER_OUT, ledger_out)
+        self._insert("ledger", LEDGER_DELETIONS, ledger_deletions)
         self._insert("rejected_records", REJECTED_RECORDS, rejected)
         self._insert("chunks", CHUNKS, chunks)
 

@@ -1,6 +1,6 @@
-"""The roll-up: from the log of events to exact figures at every level.
+"""The roll-up worker: the Faust shell around the pure core `rollup`.
 
-The way of an event: `transport` fetches a batch, `app` hands it to the `worker`, which cuts it at chunk boundaries (`chunks`), admits each record (`validator`), asks the
-ledger for earlier versions, folds what is new (`open_chunk`: `contribution`, then `rollup`) and writes the rows. Of these only `transport` and `app` know Faust, and only
-`worker` does anything but compute.
+It may import every layer below it but no other service; only `app`, `transport` and
+`health_snapshot` know Faust, and only `worker` has threads and locks.
+Start with `worker`, whose docstring has the life of a chunk step by step, then read `app`.
 """

@@ -1,4 +1,4 @@
-"""The Faust app: one agent that folds the batches of `activity.events`, timers that flush and tick, what happens when partitions come and go, and health."""
+"""The Faust app: the agent that reads `activity.events`, timers, rebalances and health."""
 
 import asyncio
 import logging
@@ -18,24 +18,27 @@ from mode.supervisors import CrashingSupervisor
 
 from pravah.settings import KafkaSettings, Settings
 from pravah.topics import EVENTS, REJECTED, TICK_KEY
+from rollup.engine import RollupEngine, ValidatedBatch
+from rollup.flush import Outgoing
 from rollup.storage import StoppedError
-from rollup.validation import Validator
 from schemas.metrics import MetricDictionary
 from schemas.registry import Registry
 from sinks.rollup_store import RollupStore
-from streams.health import Server, serve
-from streams.health_snapshot import Watch
+from streams.health_server import Server, serve
+from streams.health_snapshot import WorkerStateReader
 from streams.telemetry import Telemetry
 from streams.transport import BatchApp, RawBatchSchema
-from streams.worker import Outgoing, ValidatedBatch, Worker
+from streams.worker import Worker
 
 log = logging.getLogger(__name__)
 
-_TICK_SECONDS = 20.0
-_ASK_SECONDS = 5.0
-"""So long a rebalance waits for ClickHouse; the worker checks where it begins in any case."""
+_TICK_INTERVAL_S = 20.0
+
+# A rebalance waits so long for ClickHouse; the worker checks where it starts in any case.
+_CLOSED_OFFSETS_TIMEOUT_S = 5.0
+
+# The largest record that is sent: a rejected one with its headers.
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
-"""The largest record we send: a rejected one with its headers."""
 
 
 def build(
@@ -46,25 +49,27 @@ def build(
     partitions: int,
     token: int | None = None,
 ) -> BatchApp:
-    """Put the app together.
+    """Build the app.
 
     Args:
-        settings: where Kafka and ClickHouse are, chunk size, flush interval.
+        settings: addresses of Kafka and ClickHouse, chunk size, flush interval.
         registry: the units; a worker folds under one registry, a change is a restart.
         dictionary: the metrics.
-        partitions: how many `activity.events` has.
+        partitions: number of partitions of `activity.events`.
         token: of the lease on the figures, which each write carries; by default the newest one.
 
     Returns:
-        An app for `faust.Worker`. When it stops, what was not released is folded again by whoever has the partition next.
+        An app for `faust.Worker`. When it stops, the next owner of a partition folds the chunks
+        again that were not closed.
     """
 
     async def closed_offsets() -> dict[int, int]:
         try:
-            return await asyncio.wait_for(worker.closed_offsets(), _ASK_SECONDS)
+            return await asyncio.wait_for(worker.closed_offsets(), _CLOSED_OFFSETS_TIMEOUT_S)
         except (TimeoutError, StoppedError):
             log.warning(
-                "ClickHouse does not say where the figures stand; going on from the committed offsets"
+                "ClickHouse does not answer how far the figures are; "
+                "starting at the committed offsets"
             )
             return {}
 
@@ -75,47 +80,46 @@ def build(
     stop = threading.Event()
     telemetry = Telemetry()
 
-    def inserted(table: str, rows: int, seconds: float) -> None:
+    def on_insert(table: str, rows: int, seconds: float) -> None:
         telemetry.rows_written_total.labels(table).inc(rows)
         telemetry.insert_seconds.labels(table).observe(seconds)
 
-    store, writer = (
-        RollupStore(settings.clickhouse, stop, inserted, token=token),
-        RollupStore(settings.clickhouse, stop, inserted, token=token),
-    )
-    worker = Worker(
-        store=store,
-        writer=writer,
-        validator=Validator(
-            registry,
-            dictionary,
-            partition_of=lambda key: partition_of(key, partitions),
-            max_future_hours=settings.max_future_hours,
-        ),
+    engine = RollupEngine(
+        registry,
+        dictionary,
+        partition_of=lambda key: partition_of(key, partitions),
+        max_future_hours=settings.max_future_hours,
         chunk_size=settings.chunk_size,
         filter_bits=settings.filter_bits,
         recent_entities=settings.recent_entities,
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+    )
+    engine.warm_up()
+    storage = RollupStore(settings.clickhouse, stop, on_insert, token=token)
+    writer = RollupStore(settings.clickhouse, stop, on_insert, token=token)
+    worker = Worker(
+        engine,
+        storage=storage,
+        writer=writer,
         send=send,
         commit=app.commit_offset,
-        name=f"{socket.gethostname()}:{os.getpid()}",
         telemetry=telemetry,
     )
-    worker.warm_up()
-    _roll_up(app, worker, settings.flush_seconds)
+    _run_worker(app, worker, settings.flush_seconds)
 
     @app.on_before_shutdown.connect
-    async def release_threads(_app: Any, **_: Any) -> None:
+    async def stop_threads(_app: Any, **_: Any) -> None:
         stop.set()
         worker.stop()
 
-    watch = Watch(
+    state = WorkerStateReader(
         app,
         worker,
-        failing=lambda: max(store.consecutive_failures, writer.consecutive_failures),
-        recovered_at=lambda: max(store.recovered_at, writer.recovered_at),
+        failing=lambda: max(storage.consecutive_failures, writer.consecutive_failures),
+        recovered_at=lambda: max(storage.recovered_at, writer.recovered_at),
         registry=registry.fingerprint(),
     )
-    _tell_health(app, watch, telemetry, settings)
+    _serve_health(app, state, telemetry, settings)
     return app
 
 
@@ -149,34 +153,32 @@ def _app(settings: Settings, closed_offsets: Callable[[], Awaitable[dict[int, in
     )
 
 
-def _roll_up(app: BatchApp, worker: Worker, flush_seconds: float) -> None:
-    """Let the app feed the worker."""
+def _run_worker(app: BatchApp, worker: Worker, flush_seconds: float) -> None:
+    """Make the app feed the worker, flush it and send ticks."""
     topic = app.topic(EVENTS, schema=RawBatchSchema(), internal=False)
 
-    admitted: asyncio.Queue[tuple[Any, asyncio.Future[ValidatedBatch]]] = asyncio.Queue(
-        maxsize=1
-    )  # and one before it, and one behind it
+    # Besides the queued batch, one is being validated and one is being folded.
+    validated: asyncio.Queue[tuple[Any, asyncio.Future[ValidatedBatch]]] = asyncio.Queue(maxsize=1)
 
     @app.agent(topic, name="roll-up", concurrency=1, supervisor_strategy=CrashingSupervisor)
     async def validate(stream: Any) -> None:
         with suppress(StoppedError):
             async for event in stream.noack().events():
-                await admitted.put(
-                    (event.message, worker.validate(event.message.partition, event.message.value))
-                )
+                message = event.message
+                await validated.put((message, worker.validate(message.partition, message.value)))
 
     @app.task
     async def fold() -> None:
         with suppress(StoppedError):
             while not app.should_stop:
-                message, batch = await admitted.get()
+                message, batch = await validated.get()
                 if message.generation_id != app.consumer_generation_id:
-                    continue  # fetched before a rebalance; whoever has the partition now reads it again
+                    continue  # fetched before a rebalance; the partition's owner reads it again
                 await worker.process(message.partition, await batch)
 
     @app.task
     async def flush() -> None:
-        # at a fixed cadence: Faust's timer waits the whole interval again when a flush has ended
+        # At a fixed rate: Faust's timer waits the whole interval after each flush.
         due = time.monotonic()
         with suppress(StoppedError):
             while not app.should_stop:
@@ -184,61 +186,63 @@ def _roll_up(app: BatchApp, worker: Worker, flush_seconds: float) -> None:
                 await app.sleep(due - time.monotonic())
                 await worker.flush()
 
-    @app.timer(_TICK_SECONDS, name="tick")
+    @app.timer(_TICK_INTERVAL_S, name="tick")
     async def tick() -> None:
         for partition in worker.idle_partitions(time.time_ns() // 1_000_000):
             await app.producer.send(EVENTS, TICK_KEY, None, partition, None, [])
 
     @app.on_partitions_revoked.connect
-    async def forget(_app: Any, revoked: set[Any], **_: Any) -> None:
+    async def revoke(_app: Any, revoked: set[Any], **_: Any) -> None:
         worker.revoke(tp.partition for tp in revoked if tp.topic == EVENTS)
 
 
 async def _send(app: BatchApp, outgoing: Sequence[Outgoing]) -> None:
-    """Send records elsewhere; returns when they are durable there."""
-    waiting = []
+    """Send rejected and misrouted records; return when they are durable there."""
+    sent = []
     for one in outgoing:
         for rejected in one.rejected:
             record = rejected.record
             headers = _headers(
                 one.partition, record.offset, reason=rejected.reason, detail=rejected.detail
             )
-            waiting.append(
+            sent.append(
                 await app.producer.send(REJECTED, record.key, record.value, None, None, headers)
             )
         for misrouted in one.misrouted:
             record = misrouted.record
             headers = _headers(one.partition, record.offset)
-            waiting.append(
+            sent.append(
                 await app.producer.send(
                     EVENTS, misrouted.key.encode(), record.value, misrouted.partition, None, headers
                 )
             )
-    # a failed produce is only logged by Faust, so each one is awaited before anything below it is released
-    await asyncio.gather(*waiting)
+    # Faust only logs a failed produce, so each is awaited before offsets beyond it are committed.
+    await asyncio.gather(*sent)
 
 
-def _tell_health(app: BatchApp, watch: Watch, telemetry: Telemetry, settings: Settings) -> None:
-    """Answer `/healthz`, `/readyz` and `/metrics` while the app runs."""
+def _serve_health(
+    app: BatchApp, state: WorkerStateReader, telemetry: Telemetry, settings: Settings
+) -> None:
+    """Serve `/healthz`, `/readyz` and `/metrics` while the app runs."""
     servers: list[Server] = []
 
     @app.on_worker_init.connect
-    def begin(_app: Any, **_: Any) -> None:
-        watch.started = time.time()
+    def started(_app: Any, **_: Any) -> None:
+        state.started = time.time()
 
     @app.on_partitions_revoked.connect
     async def revoked(_app: Any, revoked: set[Any], **_: Any) -> None:  # noqa: ARG001
-        watch.assigned = False
+        state.is_assigned = False
 
     @app.on_partitions_assigned.connect
     async def assigned(_app: Any, assigned: set[Any], **_: Any) -> None:  # noqa: ARG001
-        watch.assigned = True
+        state.is_assigned = True
         telemetry.rebalances_total.inc()
 
     @app.task
-    async def answer() -> None:
+    async def start_server() -> None:
         server = await serve(
-            watch.state, telemetry, host=settings.worker_host, port=settings.worker_port
+            state.read, telemetry, host=settings.worker_host, port=settings.worker_port
         )
         servers.append(server)
         log.info(
@@ -248,13 +252,13 @@ def _tell_health(app: BatchApp, watch: Watch, telemetry: Telemetry, settings: Se
         )
 
     @app.on_before_shutdown.connect
-    async def end(_app: Any, **_: Any) -> None:
+    async def stop_servers(_app: Any, **_: Any) -> None:
         for server in servers:
             await server.stop()
 
 
 def partition_of(key: str, partitions: int) -> int:
-    """The partition that Kafka's default partitioner gives a key: murmur2 of its UTF-8 bytes, as all of Kafka's clients have it."""
+    """Return the partition of a key by Kafka's default partitioner: murmur2 of its UTF-8 bytes."""
     return int((murmur2(key.encode()) & 0x7FFFFFFF) % partitions)
 
 

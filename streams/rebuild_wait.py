@@ -11,7 +11,8 @@ import time
 from pravah.settings import ClickHouseSettings, Settings
 from sinks.lease import TOKEN_VARIABLE, LeaseState
 from sinks.rebuild import read_figures_lease
-from streams.health import WorkerState, serve
+from streams.health import WorkerState
+from streams.health_server import serve
 from streams.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ async def _wait(settings: Settings, state: LeaseState) -> int:
             last_progress=now,
             failure=None,
             registry="",
+            waits_for=state.holder or "the completion of an interrupted rebuild",
         )
 
     server = await serve(health, Telemetry(), host=settings.worker_host, port=settings.worker_port)

@@ -1,6 +1,7 @@
-"""The unit registry from the compacted topic `units`: read whole at the start, then followed for changes.
+"""The unit registry from the compacted topic `units`: read at the start, then watched for changes.
 
-A registry is published entry by entry, so a reader may see half of a change. It is taken once the topic has been quiet for a moment and what is there passes all checks.
+A registry is published entry by entry, so a reader may see half of a change. A change is reported
+when the topic was quiet for a moment and its content passes all checks.
 """
 
 import logging
@@ -23,15 +24,14 @@ log = logging.getLogger(__name__)
 
 QUIET_SECONDS = 2.0
 _FETCH_BYTES = 8 * 1024 * 1024
-_MOST = 10_000
-"""Records of one poll."""
+_MAX_POLL_RECORDS = 10_000
 
 
 class RegistryFeed:
     """Reads the topic `units`. Not thread-safe."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
-        """Connect; nothing is committed, every reader reads all of it."""
+        """Connect. No offsets are committed: every reader reads the whole topic."""
         self._consumer = KafkaConsumer(
             UNITS,
             **client_options(kafka),
@@ -42,11 +42,11 @@ class RegistryFeed:
         )
 
     def load(self) -> Registry:
-        """Read from the beginning to the present end of the topic.
+        """Read the topic from its beginning to its current end.
 
         Raises:
             LookupError: the topic is empty.
-            RegistryError: what is there does not pass the checks.
+            RegistryError: its content does not pass the checks.
         """
         entries: dict[str, Entry] = {}
         reader = EntryReader()
@@ -59,30 +59,38 @@ class RegistryFeed:
                 entries[code] = reader.read(record.value)
             except ValidationError as error:
                 log.warning(
-                    "%s at offset %d (%s) is no registry entry and is ignored: %s",
+                    "%s at offset %d (%s) is not a registry entry and is ignored: %s",
                     UNITS,
                     record.offset,
                     code,
                     error.errors()[0]["msg"],
                 )
         if not entries:
-            msg = f"the topic {UNITS!r} holds no units: `pravah up` loads the registry that comes with Pravah, `pravah units load FOLDER` your own"
+            msg = (
+                f"the topic {UNITS!r} holds no units: `pravah up` loads the registry that comes "
+                "with Pravah, `pravah units load FOLDER` your own"
+            )
             raise LookupError(msg)
         return registry_from_entries(entries.values())
 
-    def follow(self, changed: Callable[[Registry], None], stop: threading.Event) -> None:
-        """Wait for changes until `stop` is set; each consistent one is told once. Nothing is kept for this: after a change the topic is read anew."""
+    def follow(self, on_change: Callable[[Registry], None], stop: threading.Event) -> None:
+        """Watch the topic until `stop` is set. After a change the whole topic is read again.
+
+        Args:
+            on_change: called once with each consistent registry after a change.
+            stop: ends the watch.
+        """
         last_change: float | None = None
         while not stop.is_set():
-            if self._consumer.poll(timeout_ms=500, max_records=_MOST):
+            if self._consumer.poll(timeout_ms=500, max_records=_MAX_POLL_RECORDS):
                 last_change = time.monotonic()
             elif last_change is not None and time.monotonic() - last_change > QUIET_SECONDS:
                 last_change = None
                 try:
-                    changed(self.load())
+                    on_change(self.load())
                 except (LookupError, RegistryError) as error:
                     log.warning(
-                        "the topic %s holds no usable registry at present, keeping the old one: %s",
+                        "the topic %s holds no valid registry at present, keeping the old one: %s",
                         UNITS,
                         error,
                     )
@@ -98,5 +106,7 @@ class RegistryFeed:
         self._consumer.seek_to_beginning()
         ends = self._consumer.end_offsets(partitions)
         while any(self._consumer.position(tp) < ends[tp] for tp in partitions):
-            for records in self._consumer.poll(timeout_ms=500, max_records=_MOST).values():
+            for records in self._consumer.poll(
+                timeout_ms=500, max_records=_MAX_POLL_RECORDS
+            ).values():
                 yield from records

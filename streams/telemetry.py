@@ -1,37 +1,28 @@
-"""The metrics catalogue of the roll-up worker: every metric is named, typed and defined once, here. `docs/metrics.md` shows it as a table.
+"""The metrics catalogue of the roll-up worker: the only place where its metrics are defined.
 
-An attribute of `Telemetry` is called as its metric is, without the prefix `pravah_`: `Telemetry.records_total` is `pravah_records_total`. Names follow the Prometheus conventions:
-base units (seconds, bytes), `_total` for counters, `_info` for facts.
+`docs/metrics.md` shows the catalogue as a table. An attribute of `Telemetry` has the name of its
+metric without the prefix `pravah_`: `Telemetry.records_total` is `pravah_records_total`. Names
+follow the Prometheus conventions: base units (seconds, bytes), `_total` for counters, `_info` for
+facts.
 """
 
-from collections.abc import Sequence
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Generic,
-    Literal,
-    NamedTuple,
-    TypeVar,
-    cast,
-    get_args,
-    overload,
-)
+from collections.abc import Iterable, Sequence
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, cast, get_args, overload
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.metrics import MetricWrapperBase
 
-from rollup.validation import Reason
-
-if TYPE_CHECKING:
-    from streams.health import WorkerState
+from rollup.open_chunk import Counts
+from rollup.validation import Reason, Rejected
+from streams.health import WorkerState
 
 PREFIX = "pravah_"
 
+# The outcome of a record of the log.
 Outcome = Literal["accepted", "duplicate", "rejected", "forwarded", "tick"]
-"""What becomes of a record of the log."""
 
+# Buckets for one call of ClickHouse, whose timeout is 120 s.
 _CALL_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
-"""Buckets for one call of ClickHouse, whose time-out is 120 s."""
 _BUILD_SECONDS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
 M = TypeVar("M", bound=MetricWrapperBase)
@@ -59,7 +50,16 @@ class _Defined(Generic[M]):
         values: Sequence[str] = (),
         **options: Any,
     ) -> None:
-        """Say what it is; `values` are the label's values that stand at 0 from the start, so that the first increase is seen as one."""
+        """Describe the metric.
+
+        Args:
+            kind: its class.
+            text: its help.
+            label: its only label, if it has one.
+            values: values of the label that are exported as 0 from the start, so that Prometheus
+                sees the first increase.
+            options: further arguments of the class.
+        """
         self._kind = kind
         self._text = text
         self._labels = (label,) if label else ()
@@ -81,8 +81,8 @@ class _Defined(Generic[M]):
         return Metric(PREFIX + self._name, self._kind.__name__.lower(), self._labels, self._text)
 
     def make(self, telemetry: "Telemetry") -> None:
-        """Register it for one worker; from then on the instance's own attribute hides this one."""
-        name = (PREFIX + self._name).removesuffix("_info")  # an Info puts it there itself
+        """Register the metric for one worker, as an attribute of the instance."""
+        name = (PREFIX + self._name).removesuffix("_info")  # an Info adds the suffix itself
         made = self._kind(
             name, self._text, self._labels, registry=telemetry.registry, **self._options
         )
@@ -94,13 +94,15 @@ class _Defined(Generic[M]):
 class Telemetry:
     """The metrics of one worker, in a registry of their own. Safe to use from several threads.
 
-    Counters begin at 0 when the worker starts. A chunk that is folded again after a restart or a rebalance counts again: these figures watch the worker, they are no reports.
+    Counters begin at 0 when the worker starts. A chunk that is folded again after a restart or a
+    rebalance is counted again: these metrics describe the worker's work, not the figures.
     """
 
     records_total = _Defined(
         Counter,
-        "Records folded, by what became of them: accepted (a new version of an entity), duplicate (a known version), rejected (sent to activity.rejected), "
-        "forwarded (sent to the partition of its unit), tick (only ends a quiet partition's chunk).",
+        "Records folded, by outcome: accepted (a new version of an entity), duplicate (a known "
+        "version), rejected (sent to activity.rejected), forwarded (sent to the partition of its "
+        "unit), tick (only completes the chunk of an idle partition).",
         label="outcome",
         values=get_args(Outcome),
     )
@@ -109,7 +111,7 @@ class Telemetry:
     )
     rejected_total = _Defined(
         Counter,
-        "Rejected records, by the reason that stands in the header `reason` of activity.rejected.",
+        "Rejected records, by the header `reason` of activity.rejected.",
         label="reason",
         values=get_args(Reason),
     )
@@ -121,12 +123,13 @@ class Telemetry:
     )
     lag_seconds = _Defined(
         Gauge,
-        "Age in seconds of the oldest record that is in the log and not durable; 0 when all is durable. The uncommitted offset of an open chunk is no lag.",
+        "Age in seconds of the oldest record that is in the log and not durable; 0 when all are "
+        "durable. The uncommitted offset of an open chunk is no lag.",
         label="partition",
     )
     end_offset = _Defined(
         Gauge,
-        "Offset behind the last record of the log, as the worker last heard it.",
+        "Offset after the last record of the log, as the broker last reported it.",
         label="partition",
     )
     durable_offset = _Defined(
@@ -134,74 +137,96 @@ class Telemetry:
     )
     released_offset = _Defined(
         Gauge,
-        "Offset below which all chunks are closed: the worker may commit it, and one that takes over begins there.",
+        "Offset below which all chunks are closed: the worker may commit it, and the partition's "
+        "next owner starts there.",
         label="partition",
     )
 
     open_chunk_age_seconds = _Defined(
         Gauge,
-        "Seconds since the open chunk was begun by this worker; no value without an open chunk. In a quiet partition hours are usual.",
+        "Seconds since this worker opened the open chunk; no value without one. In an idle "
+        "partition hours are usual.",
         label="partition",
     )
     chunks_closed_total = _Defined(Counter, "Chunks closed.")
     chunks_mended_total = _Defined(
-        Counter, "Closed chunks in which something of another attempt differed and was mended."
+        Counter, "Closed chunks in which rows of another attempt differed and were repaired."
     )
 
     flush_seconds = _Defined(
         Histogram,
-        "Seconds of one flush: all rows that changed since the last one, made durable.",
+        "Seconds of one flush, which writes all rows that changed since the last one.",
         buckets=_CALL_SECONDS,
     )
     insert_seconds = _Defined(
         Histogram,
-        "Seconds of one insert into a table, with its repeats while ClickHouse was away.",
+        "Seconds of one insert into a table, with its retries while ClickHouse was away.",
         label="table",
         buckets=_CALL_SECONDS,
     )
     rows_written_total = _Defined(Counter, "Rows inserted into a table.", label="table")
 
     ledger_lookups_total = _Defined(
-        Counter, "Entities that the ledger was asked for, because the filter may have seen them."
+        Counter, "Entities that were looked up in the ledger, because the seen filter had them."
     )
     ledger_found_total = _Defined(
         Counter,
-        "Entities that the ledger was asked for and had; the others were chance hits of the filter, or of an earlier attempt at the chunk.",
+        "Entities that were looked up in the ledger and found; the others were false positives of "
+        "the seen filter, or from an earlier attempt at the chunk.",
     )
     ledger_lookup_seconds = _Defined(
-        Histogram, "Seconds of one look-up of many entities in the ledger.", buckets=_CALL_SECONDS
+        Histogram, "Seconds of one lookup of many entities in the ledger.", buckets=_CALL_SECONDS
     )
-    filter_entries = _Defined(
-        Gauge, "Fingerprints in the filter before the ledger.", label="partition"
-    )
-    filter_bytes = _Defined(
-        Gauge, "Memory of the filter before the ledger, in bytes, about.", label="partition"
-    )
+    filter_entries = _Defined(Gauge, "Fingerprints in the seen filter.", label="partition")
+    filter_bytes = _Defined(Gauge, "Memory of the seen filter in bytes, about.", label="partition")
     filter_build_seconds = _Defined(
         Histogram,
-        "Seconds to fill the filter from the ledger when a partition is begun.",
+        "Seconds to fill the seen filter from the ledger when a partition is started.",
         buckets=_BUILD_SECONDS,
     )
 
     clickhouse_failing = _Defined(
-        Gauge, "Attempts of the ClickHouse call in progress that failed; 0 when ClickHouse answers."
+        Gauge, "Failed attempts of the ClickHouse call in progress; 0 when ClickHouse answers."
     )
-    rebalances_total = _Defined(Counter, "How often Kafka assigned partitions to this worker anew.")
+    rebalances_total = _Defined(
+        Counter, "Rebalances: how often Kafka assigned partitions to this worker."
+    )
     build_info = _Defined(
         Info,
-        "Always 1; the label `registry` has the fingerprint of the unit registry under which the worker folds.",
+        "Always 1; the label `registry` is the fingerprint of the worker's unit registry.",
     )
 
     def __init__(self) -> None:
-        """Make every metric anew."""
+        """Create all metrics."""
         self.registry = CollectorRegistry()
         for definition in _DEFINITIONS:
             definition.make(self)
 
-    def observe(self, state: "WorkerState") -> None:
-        """Set what is read off a worker's state and not counted as it happens.
+    def count_records(self, counts: Counts, rejected: Iterable[Rejected] = ()) -> None:
+        """Add the outcomes of records that were folded.
 
-        What the state does not know has no value, rather than an old one or 0; the same goes for partitions that the worker no longer has.
+        Args:
+            counts: number of records by outcome.
+            rejected: the rejected ones among them.
+        """
+        outcomes = {
+            "accepted": counts.accepted,
+            "duplicate": counts.duplicates,
+            "rejected": counts.rejected,
+            "forwarded": counts.forwarded,
+            "tick": counts.ticks,
+        }
+        for outcome, number in outcomes.items():
+            self.records_total.labels(outcome).inc(number)
+        self.corrections_total.inc(counts.corrections)
+        for one in rejected:
+            self.rejected_total.labels(one.reason).inc()
+
+    def observe(self, state: WorkerState) -> None:
+        """Set the gauges from a worker's state.
+
+        A value that is unknown is not exported, rather than as an old value or 0; nor are
+        partitions that the worker no longer has.
         """
         present = {str(one.partition) for one in state.partitions}
         for gauge in (self.filter_entries, self.filter_bytes):
@@ -233,8 +258,8 @@ class Telemetry:
 
 _DEFINITIONS = tuple(one for one in vars(Telemetry).values() if isinstance(one, _Defined))
 
+# All metrics, in the order of their definition.
 CATALOGUE: tuple[Metric, ...] = tuple(one.described for one in _DEFINITIONS)
-"""Every metric, in the order in which they are defined."""
 
 
 def _partitions_of(gauge: Gauge) -> set[str]:

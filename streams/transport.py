@@ -1,12 +1,15 @@
-"""Faust's Kafka transport, changed in two ways: batches instead of single records, and offsets that are committed only when we say so.
+"""Faust's Kafka transport with two changes: batches of records, and explicit commits.
 
-Batches. Faust spends two tasks and a queue on every record; one overridden method folds what was fetched of a partition into one message whose value is the tuple of
-its records.
+Batches. Faust spends two tasks and a queue on every record. One overridden method joins the fetched
+records of a partition into one message, whose value is a `RecordBatch`.
 
-Commits. Acknowledging cannot express "everything below this offset is durable" (`docs/adr/0003-batched-faust-transport.md`): nothing of a batched topic is ever
-acknowledged. `BatchApp.commit_offset` keeps one number per partition, and only these numbers are committed; they are chunk boundaries and nothing else.
+Commits. Acknowledging cannot express "everything below this offset is durable"
+(`docs/adr/0003-batched-faust-transport.md`), so nothing of a batched topic is ever acknowledged.
+`BatchApp.commit_offset` stores one offset per partition, always a chunk boundary, and only these
+are committed.
 
-Everything here leans on the inside of faust-streaming 0.15; `tests/integration/test_faust_traps.py` fails when an upgrade changes what it leans on.
+All of this relies on internals of faust-streaming 0.15; `tests/integration/test_faust_traps.py`
+fails when an upgrade changes them.
 """
 
 import asyncio
@@ -26,17 +29,22 @@ from faust.types import TP
 from rollup.record_batch import CODEC, HEADER, RecordBatch
 
 _COMMIT_SECONDS = 10
+
+# The type of a timestamp that the broker set.
 _APPEND_TIME = 1
-"""The type of a timestamp that the broker gave."""
+
+# A record batch begins with its offset and size, which that size does not count; the byte that has
+# its format; and the format of which `RecordBatch` reads whole batches.
 _SIZE_BYTES, _FORMAT, _COLUMNS_FORMAT = 12, 16, 2
-"""A batch's offset and its size stand before what that size counts; which byte has the format; and the one that has batches of several records without an object for each."""
+
+# By their numbers in a record batch.
 _CODECS = (bytes, codec.gzip_decode, codec.snappy_decode, codec.lz4_decode, codec.zstd_decode)
-"""By their numbers in a record batch."""
+
 _FETCH_WAIT_MS, _FETCH_BYTES = 200, 1024 * 1024
 
 
 class Batch(NamedTuple):
-    """Consecutive records of one partition, looking to Faust like one record that ends at the last one's offset."""
+    """Consecutive records of one partition, in the shape of one record at their last offset."""
 
     topic: str
     partition: int
@@ -52,7 +60,7 @@ class Batch(NamedTuple):
 
 
 def as_batch(tp: TP, fetched: list[Any]) -> Batch:
-    """Fold what was fetched of one partition: `RecordBatch`, or single ones."""
+    """Join the fetched records of one partition: `RecordBatch` objects, or single records."""
     records = (
         RecordBatch.join(fetched)
         if isinstance(fetched[0], RecordBatch)
@@ -63,16 +71,18 @@ def as_batch(tp: TP, fetched: list[Any]) -> Batch:
 
 
 class RawRecords(MemoryRecords):
-    """What the broker sent of a partition, as aiokafka reads it, with its bytes."""
+    """The broker's response for a partition, as aiokafka reads it, with its bytes."""
 
     def __init__(self, raw: bytes) -> None:
-        """Keep them."""
         super().__init__(raw)
         self.raw = raw
 
 
 class ColumnRecords(fetcher.PartitionRecords):
-    """What was fetched of a partition of the batched topic, all of it as one `RecordBatch`. Making an object of each record took longer than all the rest of fetching."""
+    """The fetched records of a partition of the batched topic as one `RecordBatch`.
+
+    To make an object of each record took longer than all the rest of fetching.
+    """
 
     batched_topic = ""
     next_fetch_offset: int
@@ -97,12 +107,11 @@ class ColumnRecords(fetcher.PartitionRecords):
                 packed.append(raw[begin:end])
             begin, following = end, batch.next_offset
         parts += self._unpacked(packed)
-        asked, self.next_fetch_offset = self.next_fetch_offset, following
+        requested, self.next_fetch_offset = self.next_fetch_offset, following
         if parts:
             records = RecordBatch.join(parts)
-            first = int(
-                np.searchsorted(records.offsets, asked)
-            )  # a batch may begin before what was asked for
+            # a batch may begin before the requested offset
+            first = int(np.searchsorted(records.offsets, requested))
             if first < len(records):
                 yield records[first:] if first else records
 
@@ -125,16 +134,19 @@ class ColumnRecords(fetcher.PartitionRecords):
 
 
 def fetch_columns(topic: str) -> None:
-    """Let aiokafka's fetcher, which takes both classes from its module, read a topic so."""
+    """Make aiokafka's fetcher, which takes both classes from its module, read a topic by batch."""
     fetcher.MemoryRecords = RawRecords
     fetcher.PartitionRecords = type("ColumnRecords", (ColumnRecords,), {"batched_topic": topic})
 
 
 class BatchThread(driver.AIOKafkaConsumerThread):
-    """Faust's thread for the consumer, which lets the broker wait for records that are worth an answer, and not for long.
+    """Faust's consumer thread with other fetch settings: larger responses, and a shorter wait.
 
-    aiokafka has one request on its way to a broker, and Faust lets that wait 1.5 s for records. One that asks only for partitions that are read to their end holds up all others for so long: a worker in a long log stood still for a third of
-    its time. At the log's end Faust is answered for every record: then a batch has a few, and costs as much as one of hundreds.
+    aiokafka has one request in flight to a broker, and Faust lets the broker wait 1.5 s for
+    records. A request for partitions that are all read to their end holds up the others for so
+    long: a worker in a long log stood still for a third of its time. At the end of the log the
+    broker answers Faust for every record: batches then have a few records, and cost as much as
+    batches of hundreds.
     """
 
     def _create_worker_consumer(self, transport: Any) -> Any:
@@ -144,7 +156,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
 
 
 class BatchConsumer(driver.Consumer):
-    """Fetches batches; commits what was released; starts at the earliest record where nothing was committed."""
+    """Fetches batches, commits `BatchApp.committable_offsets`, and starts where the figures end."""
 
     app: "BatchApp"
 
@@ -152,9 +164,11 @@ class BatchConsumer(driver.Consumer):
         return BatchThread(self, loop=self.loop, beacon=self.beacon)
 
     def on_buffer_full(self, tp: TP) -> None:
-        """Go on fetching a partition whose stream is full.
+        """Keep fetching a partition whose stream is full.
 
-        The fetcher waits for room in the stream in any case. Faust lets partitions that it left out come back one by one, at random, when the stream is nearly empty: in a long log some stood still for ten seconds while others went on.
+        The fetcher waits for space in the stream in any case. Faust resumes paused partitions one
+        by one, at random, when the stream is nearly empty: in a long log some stood still for ten
+        seconds while others went on.
         """
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
@@ -180,39 +194,46 @@ class BatchConsumer(driver.Consumer):
         }
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit, if Faust's consumer thread still listens: where it ended first, as in a crash, a call to it would never return, and the process would not end."""
+        """Commit with a timeout.
+
+        Where Faust's consumer thread ended first, as in a crash, a call to it never returns, and
+        the process would not end.
+        """
         try:
             return await asyncio.wait_for(super()._commit(offsets), _COMMIT_SECONDS)
         except TimeoutError:
             self.log.warning(
-                "no answer to a commit within %d s: going on without it", _COMMIT_SECONDS
+                "no answer to a commit within %d s: continuing without it", _COMMIT_SECONDS
             )
             return False
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        if tp.topic != self.app.batched_topic:  # between the ends of two batches there is no gap
+        # Between the last offsets of two batches there is no gap.
+        if tp.topic != self.app.batched_topic:
             await super()._add_gap(tp, offset_from, offset_to)
 
     async def perform_seek(self) -> None:
-        """Go to where the figures stand; where they say nothing, to the committed offsets, or to the earliest.
+        """Seek to the end of the figures; else to the committed offset, or to the earliest.
 
-        The figures know better than Kafka: a committed offset may have expired, and a database restored from a backup stands further back.
+        The figures are more reliable than Kafka's offsets: a committed offset may have expired, and
+        a database that was restored from a backup is further back.
         """
         await super().perform_seek()
         ours = [tp for tp in self.assignment() if tp.topic == self.app.batched_topic]
-        counted = await self.app.closed_offsets() if ours else {}
-        # Faust leaves a partition without a committed offset where it happens to stand: what was fetched and dropped before the first commit would be lost
+        closed = await self.app.closed_offsets() if ours else {}
+        # Faust leaves a partition without a committed offset at its current position: records that
+        # were fetched and dropped before the first commit would be lost.
         fresh = [
-            tp for tp in ours if tp.partition not in counted and self._committed_offset[tp] is None
+            tp for tp in ours if tp.partition not in closed and self._committed_offset[tp] is None
         ]
-        begins = await self.earliest_offsets(*fresh) if fresh else {}
-        begins.update({tp: counted[tp.partition] for tp in ours if tp.partition in counted})
-        for tp, offset in begins.items():
+        starts = await self.earliest_offsets(*fresh) if fresh else {}
+        starts.update({tp: closed[tp.partition] for tp in ours if tp.partition in closed})
+        for tp, offset in starts.items():
             await self.seek(tp, offset)
-        self.app.begun = {tp: begins.get(tp, self._committed_offset[tp]) for tp in ours}
+        self.app.start_offsets = {tp: starts.get(tp, self._committed_offset[tp]) for tp in ours}
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Forget what was released: the next owner commits."""
+        """Drop the offsets that were not committed yet: the next owner commits."""
         for tp in revoked:
             self.app.committable_offsets.pop(tp, None)
         await super().on_partitions_revoked(revoked)
@@ -225,10 +246,10 @@ class BatchTransport(driver.Transport):
 
 
 class RawBatchSchema(faust.Schema):
-    """Hands the records through as they came: a value that Faust fails to decode would be acknowledged and lost."""
+    """Passes records on without decoding: Faust acknowledges a value that it fails to decode."""
 
     def compile(self, app: Any, **_: Any) -> Any:
-        """Give Faust's decoder, which decodes nothing."""
+        """Return a decoder that decodes nothing."""
 
         async def decode(message: Any, *, propagate: bool = False) -> Any:  # noqa: ARG001
             return app.create_event(None, message.value, message.headers, message)
@@ -236,30 +257,38 @@ class RawBatchSchema(faust.Schema):
         return decode
 
 
-async def _nothing_counted() -> dict[int, int]:
+async def _no_closed_offsets() -> dict[int, int]:
     return {}
 
 
 class BatchApp(faust.App):
-    """A Faust app one of whose topics comes in batches and is committed by `commit_offset`."""
+    """A Faust app that reads one topic in batches and commits it by `commit_offset`."""
 
     def __init__(
         self,
         *args: Any,
         batched_topic: str,
-        closed_offsets: Callable[[], Awaitable[dict[int, int]]] = _nothing_counted,
+        closed_offsets: Callable[[], Awaitable[dict[int, int]]] = _no_closed_offsets,
         **options: Any,
     ) -> None:
-        """Take Faust's arguments, the topic that comes in batches, and who knows up to which offset its partitions were counted."""
+        """Create the app.
+
+        Args:
+            args: Faust's.
+            batched_topic: the topic that is read in batches.
+            closed_offsets: returns partition → offset up to which the figures are final.
+            options: Faust's.
+        """
         super().__init__(*args, **options)
         self.batched_topic = batched_topic
         self.closed_offsets = closed_offsets
         self.committable_offsets: dict[TP, int] = {}
-        self.begun: dict[TP, int] = {}
-        """Where the last rebalance made us begin."""
+        """Offsets below which everything is durable for good."""
+        self.start_offsets: dict[TP, int] = {}
+        """Where each partition started after the last rebalance."""
 
     def commit_offset(self, partition: int, offset: int) -> None:
-        """Let Faust commit `offset` for a partition of the batched topic: everything below it is durable for good."""
+        """Let Faust commit an offset of the batched topic: everything below it is durable."""
         self.committable_offsets[TP(self.batched_topic, partition)] = offset
 
     def _new_transport(self) -> BatchTransport:

@@ -35,7 +35,7 @@ def serve(
     from producers.gateway.app import build
     from producers.gateway.ingest import IngestService
     from producers.pulls.schedule import PullScheduler
-    from streams.health import check_listen
+    from streams.health_server import check_listen
 
     settings = Settings()
     check_listen(host, port)

@@ -213,7 +213,7 @@ def test_a_worker_that_hangs_on_its_way_out_is_ended() -> None:
         [sys.executable, "-c", HANGING], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 1, done.stderr
-    assert "ending at once" in done.stderr
+    assert "exiting now" in done.stderr
 
 
 # --- with a real Kafka ----------------------------------------------------------------------------------------------------------------------------------------

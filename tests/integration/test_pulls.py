@@ -32,8 +32,13 @@ from producers.pulls.options import find_config_errors, open_paginator
 from producers.pulls.pagination import PullError
 from producers.pulls.pull import pull
 from producers.pulls.reconcile import reconcile, repair
+<<<<<<< HEAD
 from producers.pulls.schedule import PullScheduler
 from rollup.validation import Validator
+=======
+from producers.pulls.schedule import Schedule
+from rollup.engine import RollupEngine
+>>>>>>> af7dc44 (Worker: one AssignedPartition per assignment, RollupEngine as the core's entry point; prose and names of the core and the shell)
 from streams.worker import Worker
 from tests.support import oracle, small_world
 from tests.support.deployment import Deployment, until
@@ -259,20 +264,14 @@ def rolled_up(events: list[dict]) -> oracle.Figures:
         assert not details, details[:3]
 
     async def run() -> None:
-        validator = Validator(
+        engine = RollupEngine(
             small_world.registry(),
             small_world.dictionary(),
             partition_of=lambda _: 0,
             max_future_hours=24,
-        )
-        worker = Worker(
-            store=store,
-            writer=store,
-            validator=validator,
             chunk_size=1000,
-            send=send,
-            commit=lambda *_: None,
         )
+        worker = Worker(engine, storage=store, writer=store, send=send, commit=lambda *_: None)
         records = [Record(offset, event) for offset, event in enumerate(events)]
         for first in range(0, len(records), 1000):
             await worker.process(0, records[first : first + 1000])

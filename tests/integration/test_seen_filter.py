@@ -29,9 +29,9 @@ def test_what_was_seen_is_always_found(seen: list[str], others: list[str], bits:
     known = SeenFilter(bits)
     known.add(fingerprints(known, seen[: len(seen) // 2]))
     known.add(fingerprints(known, seen[len(seen) // 2 :]))
-    found = known.seen(fingerprints(known, [*seen, *others])).tolist()
+    found = known.contains(fingerprints(known, [*seen, *others])).tolist()
     assert all(found[: len(seen)])
-    assert not any(known.seen(fingerprints(known, others))) or seen
+    assert not any(known.contains(fingerprints(known, others))) or seen
 
 
 @given(
@@ -54,7 +54,7 @@ def test_a_fingerprint_is_found_from_then_on_however_they_are_kept(
             if number > 1 and number not in seen
         )
         seen |= set(numbers.tolist())
-        assert known.seen(np.array(sorted(seen), np.uint32)).all()
+        assert known.contains(np.array(sorted(seen), np.uint32)).all()
     assert len(seen) - 1 <= len(known) <= len(seen) + 1
     assert known.size <= max(256, 2**bits / 8)
 
@@ -68,7 +68,7 @@ def test_an_entity_that_comes_again_in_a_batch_is_not_taken_for_new(batch: list[
 def test_what_was_not_seen_is_seldom_found() -> None:
     known = SeenFilter(28)
     known.add(fingerprints(known, [f"CG-AC001\nseen-{number}" for number in range(100_000)]))
-    found = known.seen(
+    found = known.contains(
         fingerprints(known, [f"CG-AC001\nnew-{number}" for number in range(100_000)])
     )
     assert found.sum() < 200, "100,000 of 2^28: 37 are to be expected"
@@ -100,6 +100,6 @@ def test_clickhouse_makes_the_same_fingerprints(deployment: Deployment) -> None:
         filled.add(block)
     store.close()
     assert len(filled) == len(names)
-    assert filled.seen(
+    assert filled.contains(
         fingerprints(filled, [f"{key}\n{entity}" for key, entity, _ in stored])
     ).all()

@@ -348,9 +348,9 @@ def test_what_is_as_usual_is_not_looked_at_singly(events: list[dict]) -> None:
     ]
     looked_at = []
     bulk = BatchValidator(SINGLY)
-    with_unusual = bulk._with_unusual
-    bulk._with_unusual = lambda partition, columns, unusual: (
-        looked_at.extend(unusual) or with_unusual(partition, columns, unusual)
+    validate_singly = bulk._validate_singly
+    bulk._validate_singly = lambda partition, columns, unusual: (
+        looked_at.extend(unusual) or validate_singly(partition, columns, unusual)
     )
     bulk.validate(0, records)
     assert looked_at == []

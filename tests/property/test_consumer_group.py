@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pravah.topics import TICK_KEY
-from rollup.validation import Validator
-from streams.worker import Outgoing, Worker
+from rollup.engine import RollupEngine
+from rollup.flush import Outgoing
+from streams.worker import Worker
 from tests.property.test_rollup import BASE, DICTIONARY, HOUR, REGISTRY, LogRecord
 from tests.support import oracle, small_world
 from tests.support.memory_store import MemoryStore
@@ -63,7 +64,7 @@ class Connection:
         return result
 
     def write(self, **rows: Sequence) -> None:
-        for name in ("opened", "journal", "ledger", "ledger_out", "chunks"):
+        for name in ("opened", "journal", "ledger", "ledger_deletions", "chunks"):
             if len(rows.get(name, ())):
                 self._call(self._store.write, **{name: rows[name]})
 
@@ -79,17 +80,20 @@ class Member:
         self.position: dict[int, int] = {}
         self.dead = False
         self._group = group
-        validator = Validator(
-            REGISTRY, DICTIONARY, partition_of=partition_of, max_future_hours=10**6
-        )
-        self.worker = Worker(
-            store=self.connection,
-            writer=self.connection,
-            validator=validator,
+        engine = RollupEngine(
+            REGISTRY,
+            DICTIONARY,
+            partition_of=partition_of,
+            max_future_hours=10**6,
             chunk_size=CHUNK_SIZE,
             filter_bits=12,
+        )
+        self.worker = Worker(
+            engine,
+            storage=self.connection,
+            writer=self.connection,
             send=self._send,
-            commit=self._release,
+            commit=self._commit,
         )
 
     async def _send(self, outgoing: list[Outgoing]) -> None:
@@ -101,7 +105,7 @@ class Member:
                     misrouted.partition, misrouted.key.encode(), misrouted.record.value
                 )
 
-    def _release(self, partition: int, offset: int) -> None:
+    def _commit(self, partition: int, offset: int) -> None:
         if (
             self._group.owner.get(partition) is self
         ):  # the broker refuses the commit of one that was put out

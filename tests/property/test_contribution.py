@@ -9,21 +9,19 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollup.batch_validation import BatchValidator
+from rollup.assigned_partition import pending_lookups
 from rollup.contribution import Version
+from rollup.engine import RollupEngine
 from rollup.fold import Rollup
 from rollup.open_chunk import OpenChunk
-from rollup.seen_filter import SeenFilter, first_rows
-from rollup.validation import Validator
 from tests.support import small_world
 
-BULK = BatchValidator(
-    Validator(
-        small_world.registry(),
-        small_world.dictionary(),
-        partition_of=lambda _: 0,
-        max_future_hours=24,
-    )
+ENGINE = RollupEngine(
+    small_world.registry(),
+    small_world.dictionary(),
+    partition_of=lambda _: 0,
+    max_future_hours=24,
+    chunk_size=1_000,
 )
 
 
@@ -35,19 +33,26 @@ class LogRecord(NamedTuple):
 
 
 def folded(events: list[dict], size: int) -> OpenChunk:
-    """In batches of a size."""
-    chunk, known = OpenChunk(0, 0, BULK.encodings), SeenFilter(32)
+    """In batches of a size; the ledger is empty."""
+    ENGINE.revoke([0])
+    ENGINE._seen_filters.clear()
+    partition = ENGINE.assign(0)
     for begin in range(0, len(events), size):
-        batch = [
-            LogRecord(begin + row, 1_655_000_000_000, b"", json.dumps(event).encode())
-            for row, event in enumerate(events[begin : begin + size])
-        ]
-        columns = BULK.validate(0, batch).accepted
-        assert columns is not None
-        fingerprints = known.fingerprints(columns.entities)
-        seen, first = known.add(fingerprints), first_rows(fingerprints)
-        chunk.fold(columns, ~seen & (first == range(len(columns))))
-    return chunk
+        batch = ENGINE.validate(
+            0,
+            [
+                LogRecord(begin + row, 1_655_000_000_000, b"", json.dumps(event).encode())
+                for row, event in enumerate(events[begin : begin + size])
+            ],
+            partition.epoch,
+        )
+        if begin == 0:
+            partition.begin_chunk(batch.records[0])
+        partition.fold(batch.records, batch.verdicts)
+        for lookup in pending_lookups([partition]):
+            lookup.attempt.fold_pending(lookup.request.entities, ())
+    assert partition.open_chunk is not None
+    return partition.open_chunk.chunk
 
 
 def contribution(
@@ -96,13 +101,12 @@ class Expected(NamedTuple):
 
 def by_the_rules(events: list[dict]) -> Expected:
     """One version after another, and what all of an entity's contribute at the end."""
-    encodings = BULK.encodings
+    encodings = ENGINE.encodings
     entities: defaultdict[str, dict[int, Version]] = defaultdict(dict)
     counts, reports = Counter(), Counter()
     for offset, event in enumerate(events):
-        columns = BULK.validate(
-            0, [LogRecord(offset, 1_655_000_000_000, b"", json.dumps(event).encode())]
-        ).accepted
+        record = LogRecord(offset, 1_655_000_000_000, b"", json.dumps(event).encode())
+        columns = ENGINE.validate(0, [record], 0).verdicts.accepted
         assert columns is not None
         (entity,), (version,) = columns.entities.values(), columns.each(encodings)
         known = entities[entity]

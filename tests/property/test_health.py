@@ -19,15 +19,8 @@ from pravah.settings import ClickHouseSettings
 from rollup.validation import Reason
 from sinks import connection
 from sinks.connection import RetryingSession
-from streams.health import (
-    STALL_SECONDS,
-    ListenError,
-    PartitionState,
-    WorkerState,
-    check_listen,
-    judge,
-    serve,
-)
+from streams.health import STALL_SECONDS, PartitionState, WorkerState, judge
+from streams.health_server import ListenError, check_listen, serve
 from streams.telemetry import CATALOGUE, Telemetry
 
 NOW = 1_650_000_000.0
@@ -130,13 +123,13 @@ def test_a_worker_is_well_when(state: WorkerState) -> None:
         pytest.param(
             worker(waiting(90), waiting(61, 2), last_progress=NOW - 75),
             False,
-            ("hangs", "partitions 0, 2", "75 s", "anew"),
+            ("hangs", "partitions 0, 2", "75 s", "Restart"),
             id="it hangs",
         ),
         pytest.param(
             worker(partition(), failure="partition 0: records are missing from the log."),
             False,
-            ("partition 0: records are missing from the log. Mend",),
+            ("partition 0: records are missing from the log. Remove",),
             id="failed",
         ),
         pytest.param(

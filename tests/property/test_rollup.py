@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from pravah.topics import TICK_KEY
 from pravah.units import routing_key
+from rollup.assigned_partition import LogError
+from rollup.engine import RollupEngine
+from rollup.flush import Outgoing
 from rollup.open_chunk import OpenChunk
 from rollup.storage import StoppedError
-from rollup.validation import Validator
 from schemas.registry_readers import registry_from_csv
-from streams.worker import LogError, Outgoing, Worker
+from streams.worker import Worker
 from tests.support import oracle, small_world
 from tests.support.memory_store import MemoryStore
 
@@ -61,23 +63,20 @@ class Group:
         async def send(outgoing: list[Outgoing]) -> None:
             self.sent += outgoing
 
-        def release(_partition: int, offset: int) -> None:
+        def commit(_partition: int, offset: int) -> None:
             assert offset > self.committed
             self.committed = offset
 
-        validator = Validator(
-            self.registry, DICTIONARY, partition_of=lambda _: 0, max_future_hours=24
-        )
-        return Worker(
-            store=self.store,
-            writer=self.store,
-            validator=validator,
+        engine = RollupEngine(
+            self.registry,
+            DICTIONARY,
+            partition_of=lambda _: 0,
+            max_future_hours=24,
             chunk_size=self.chunk_size,
             filter_bits=filter_bits,
             recent_entities=self.chunk_size,
-            send=send,
-            commit=release,
         )
+        return Worker(engine, storage=self.store, writer=self.store, send=send, commit=commit)
 
     async def read(
         self, records: Sequence[LogRecord], batches: Sequence[int], *, flush: bool
@@ -358,15 +357,15 @@ def test_a_partition_that_is_taken_away_is_left_alone(
     assert group.committed == committed, "no longer ours to commit"
 
 
-def test_what_was_admitted_before_its_partition_was_taken_away_is_not_folded() -> None:
+def test_a_batch_that_was_validated_before_a_revocation_is_not_folded() -> None:
     """It waits for its turn while the group is shared out anew. Folded all the same, it would be taken for the beginning, and what the partition goes on with when it comes back for a hole in the log."""
     group = Group(MemoryStore(), 100)
 
     async def run() -> None:
         worker = group.worker()
-        admitted = await worker.validate(0, log_of([_post()], [0]))
+        validated = await worker.validate(0, log_of([_post()], [0]))
         worker.revoke([0])
-        await worker.process(0, admitted)
+        await worker.process(0, validated)
         await worker.flush()
         assert worker.progress == {}
         await worker.process(0, log_of([_post(), _post()], [0, 0]))  # it comes back
@@ -504,7 +503,7 @@ def test_chunks_never_tell_more_than_the_figures_have(log, chunk_size: int) -> N
 
     class Watched(MemoryStore):
         def write(self, **rows) -> None:
-            for name in ("opened", "journal", "ledger", "ledger_out", "rejected", "chunks"):
+            for name in ("opened", "journal", "ledger", "ledger_deletions", "rejected", "chunks"):
                 super().write(**{name: rows.get(name, ())})
                 reach = max((row["next_offset"] for row in self.chunks.values()), default=0)
                 stands = {row["offset"] for row in self.ledger.values()}
@@ -575,4 +574,4 @@ def test_records_that_are_gone_before_they_were_counted_stop_the_worker() -> Non
     with pytest.raises(
         LogError, match="the figures stand at offset 4, the log begins at 5: 1 records are gone"
     ):
-        asyncio.run(group.worker().take(0, later))
+        asyncio.run(group.worker().process(0, later))

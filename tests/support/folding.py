@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pravah.settings import ClickHouseSettings
-from rollup.validation import Validator
+from rollup.engine import RollupEngine
 from schemas.registry import Registry
 from sinks.rollup_store import RollupStore
 from streams.worker import Worker
@@ -52,21 +52,18 @@ async def _fold(clickhouse: ClickHouseSettings, registry: Registry, records: lis
         assert not details, details[:3]
 
     stop = threading.Event()
-    store, writer = RollupStore(clickhouse, stop), RollupStore(clickhouse, stop)
-    validator = Validator(
-        registry, small_world.dictionary(), partition_of=lambda _: 0, max_future_hours=24 * 100_000
-    )
-    worker = Worker(
-        store=store,
-        writer=writer,
-        validator=validator,
+    engine = RollupEngine(
+        registry,
+        small_world.dictionary(),
+        partition_of=lambda _: 0,
+        max_future_hours=24 * 100_000,
         chunk_size=BATCH,
-        send=send,
-        commit=lambda *_: None,
     )
+    storage, writer = RollupStore(clickhouse, stop), RollupStore(clickhouse, stop)
+    worker = Worker(engine, storage=storage, writer=writer, send=send, commit=lambda *_: None)
     for first in range(0, len(records), BATCH):
         await worker.process(0, records[first : first + BATCH])
     await worker.flush()
     worker.stop()
-    store.close()
+    storage.close()
     writer.close()

@@ -13,7 +13,7 @@ from rollup.storage import (
     CHUNKS,
     JOURNAL,
     LEDGER,
-    LEDGER_OUT,
+    LEDGER_DELETIONS,
     REJECTED_RECORDS,
     EntityLookup,
     Rows,
@@ -31,8 +31,8 @@ class MemoryStore:
         self.chunks: dict[tuple, dict] = {}
         self.rejected: dict[tuple, dict] = {}
 
-    def find_versions(self, questions: Sequence[EntityLookup]) -> list[list[StoredVersion]]:
-        return [self._versions(*question) for question in questions]
+    def find_versions(self, lookups: Sequence[EntityLookup]) -> list[list[StoredVersion]]:
+        return [self._versions(*one) for one in lookups]
 
     def _versions(
         self, partition: int, before: int, entities: Sequence[str]
@@ -138,7 +138,7 @@ class MemoryStore:
         opened: Rows = (),
         journal: Rows = (),
         ledger: Rows = (),
-        ledger_out: Rows = (),
+        ledger_deletions: Rows = (),
         rejected: Rows = (),
         chunks: Rows = (),
     ) -> None:
@@ -159,8 +159,8 @@ class MemoryStore:
         )
         self._put(
             self.ledger,
-            LEDGER_OUT,
-            ledger_out,
+            LEDGER_DELETIONS,
+            ledger_deletions,
             ("key", "entity", "version", "partition", "offset"),
             "correction",
         )
