@@ -100,10 +100,11 @@ def read_lease(client: Client, name: str) -> LeaseState:
 def token_condition(name: str, token: int) -> str:
     """SQL condition that is true, or fails the statement if a newer token exists.
 
-    The server evaluates it once, when the statement begins; `is_stale` recognises the error.
+    The server evaluates a scalar subquery once, when the statement begins, also if there are no
+    rows. `is_stale` recognises the error.
     """
-    newest = f"(SELECT max(token) FROM leases WHERE name = '{name}')"
-    return f"throwIf({newest} != {token}, '{_STALE}') = 0"
+    stale = f"throwIf(max(token) != {token}, '{_STALE}')"
+    return f"(SELECT {stale} FROM leases WHERE name = '{name}') = 0"
 
 
 def token_comment(database: str, **tokens: int) -> str:

@@ -59,7 +59,7 @@ def delete_group(kafka: KafkaSettings, group: str) -> bool:
     if outcome not in {"OK", GroupIdNotFoundError.__name__, NonEmptyGroupError.__name__}:
         msg = f"Kafka does not delete the group {group!r}: {outcome}"
         raise StackError(msg)
-    return outcome != NonEmptyGroupError.__name__
+    return str(outcome) != NonEmptyGroupError.__name__
 
 
 @contextmanager

@@ -72,10 +72,13 @@ async def _wait(settings: Settings, state: LeaseState) -> int:
         while not state.is_free:
             if time.monotonic() - logged >= _LOG_INTERVAL_SECONDS:
                 logged = time.monotonic()
-                log.warning("waiting: %s is running", state.holder or "a rebuild")
+                log.warning(
+                    "waiting: %s is running; health: http://%s:%d/healthz",
+                    *(state.holder or "a rebuild", settings.worker_host, server.port),
+                )
             await asyncio.sleep(_POLL_SECONDS)
             state = await asyncio.to_thread(read_figures_lease, settings.clickhouse)
     finally:
         await server.stop()
-    log.info("the rebuild has ended")
+    log.warning("the rebuild has ended")
     return state.token

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from uuid import UUID
 
 import pytest
 from clickhouse_driver.errors import ServerException
@@ -27,11 +27,10 @@ from tests.support.deployment import Deployment, until
 
 
 @pytest.fixture
-def brief(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leases of one second that nobody renews."""
     monkeypatch.setattr(sinks.lease, "LEASE_SECONDS", 1)
     monkeypatch.setattr(sinks.lease, "_RENEW_SECONDS", 3600.0)
-    yield
 
 
 def test_of_processes_that_claim_at_once_at_most_one_succeeds(deployment: Deployment) -> None:
@@ -98,24 +97,29 @@ def test_a_lease_that_is_not_renewed_is_taken_over_with_what_was_left(
 def test_a_store_writes_with_the_token_that_it_began_with_alone(deployment: Deployment) -> None:
     clickhouse = deployment.settings.clickhouse
     stores = [RollupStore(clickhouse, threading.Event()) for _ in range(2)]
-    row = (1, 0, 0, 0, "unknown_unit", "unknown_unit", "", 0)
-    rejected = [(*row[:3], "00000000-0000-4000-8000-000000000000", "-", *row[5:])]
-    stores[0].write(rejected=rejected)
+
+    def rejected(offset: int) -> list[tuple]:
+        now = time.time_ns() // 1_000_000
+        return [(1, offset, 0, UUID(int=1), "CG", "unknown_unit", "", now)]
+
+    stores[0].write(rejected=rejected(1))
     stores[0].closed_offsets()
     with hold_lease(clickhouse, FIGURES, "a rebuild") as lease:
         own = RollupStore(clickhouse, threading.Event(), token=lease.token)
-        own.write(rejected=rejected)
+        own.write(rejected=rejected(2))
         with pytest.raises(FencedError, match="a rebuild holds the figures"):
-            stores[1].write(rejected=rejected)
+            stores[1].write(rejected=rejected(3))
         own.close()
     with pytest.raises(FencedError, match="the figures were rebuilt"):
-        stores[0].write(rejected=rejected)
+        stores[0].write(rejected=rejected(4))
     with pytest.raises(FencedError, match="the figures were rebuilt"):
         stores[0].closed_offsets()
-    stores[1].write(rejected=rejected)
+    stores[1].write(rejected=rejected(5))
     for store in stores:
         store.close()
-    assert deployment.clickhouse.execute("SELECT count() FROM rejected_records") == [(3,)]
+    assert deployment.clickhouse.execute(
+        "SELECT groupArray(offset) FROM (SELECT offset FROM rejected_records ORDER BY offset)"
+    ) == [([1, 2, 5],)]
 
 
 def test_statements_that_began_with_an_older_token_are_waited_for(deployment: Deployment) -> None:
