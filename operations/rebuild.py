@@ -21,7 +21,7 @@ from rollup.version_columns import Encodings
 from sinks.connection import connect
 from sinks.deployment import REGISTRY, check_log, get_fact
 from sinks.lag import Lag
-from sinks.lease import TOKEN_VARIABLE
+from sinks.lease import FIGURES, TOKEN_VARIABLE, check_is_free
 from sinks.rebuild import (
     FiguresHold,
     accepted_versions,
@@ -92,7 +92,7 @@ def rebuild_from_log(
     report: Report,
     open_progress: OpenProgress,
 ) -> LogRebuild:
-    """Count everything that the log has into empty tables, by one worker, under the registry in force.
+    """Count the whole log into empty tables, by one worker, under the registry in force.
 
     Args:
         settings: of the deployment.
@@ -237,7 +237,9 @@ def _gaps(lag: Lag, closed: Mapping[int, int]) -> list[Gap]:
 
 
 def _refuse_beside_workers(settings: Settings, report: Report) -> None:
-    """Refuse early, with a clear message. The lease is what excludes workers."""
+    """Refuse early, with a clear message. What excludes workers and other rebuilds is the lease."""
+    with connect(settings.clickhouse, "writer") as client:
+        check_is_free(client, FIGURES)
     alive = wait_for_empty_group(
         settings.kafka,
         settings.consumer_group,

@@ -97,6 +97,18 @@ def read_lease(client: Client, name: str) -> LeaseState:
     )
 
 
+def check_is_free(client: Client, name: str) -> None:
+    """Raise `LeaseHeldError` if a process holds the lease now."""
+    holder = read_lease(client, name).holder
+    if holder is not None:
+        _raise_held(holder)
+
+
+def _raise_held(holder: str) -> NoReturn:
+    msg = f"{holder} is running; try again when it has ended"
+    raise LeaseHeldError(msg)
+
+
 def token_condition(name: str, token: int) -> str:
     """SQL condition that is true, or fails the statement if a newer token exists.
 
@@ -261,6 +273,8 @@ def hold_lease(clickhouse: ClickHouseSettings, name: str, description: str) -> I
             thread.join()
             try:
                 lease.release()
+            except FencedError:
+                pass
             except Exception as error:  # noqa: BLE001 - it expires by itself
                 log.warning("the lease %r was not released: %s", name, first_line(error))
     finally:
@@ -276,8 +290,7 @@ def _claim(session: Session, schema: Schema, name: str, description: str) -> Lea
     for _ in range(_MAX_CLAIMS):
         state = session.run(lambda client: read_lease(client, name))
         if state.holder is not None:
-            msg = f"{state.holder} is running; try again when it has ended"
-            raise LeaseHeldError(msg)
+            _raise_held(state.holder)
         lease = Lease(session, name, description, state)
         if lease.claim(schema):
             return lease

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from clickhouse_driver import Client
+from clickhouse_driver.errors import ServerException
 
 from columnar.columns import Block
 from pravah.settings import ClickHouseSettings
@@ -83,6 +84,7 @@ def hold_figures(clickhouse: ClickHouseSettings, description: str) -> Iterator[F
 
     Raises:
         LeaseHeldError: another process holds it.
+        FencedError: the lease was lost within the block.
     """
     schema = Schema(clickhouse.database, clickhouse.cluster)
     with hold_lease(clickhouse, FIGURES, description) as lease:
@@ -92,7 +94,11 @@ def hold_figures(clickhouse: ClickHouseSettings, description: str) -> Iterator[F
             _drop_leftovers(hold)
             wait_for_older_statements(client, schema, lease)
             _finish_interrupted(hold)
-            yield hold
+            try:
+                yield hold
+            except ServerException:
+                lease.renew()  # raises if the lease was lost, which explains the error
+                raise
 
 
 def read_figures_lease(clickhouse: ClickHouseSettings) -> LeaseState:

@@ -160,7 +160,7 @@ def test_a_statement_of_an_interrupted_rebuild_finds_its_tables_gone(
         until(lambda: read_lease(deployment.clickhouse, FIGURES).interrupted, "it expires", 5)
         with hold_figures(clickhouse, "the next one"):
             pass
-        with pytest.raises(ServerException, match="does not exist"):
+        with pytest.raises(ServerException, match="doesn't exist"):
             hold.client.execute(hold.schema.exchange_tables("journal", table))
         with pytest.raises(ServerException) as failed:
             hold.client.execute(f"SELECT 1 WHERE {token_condition(FIGURES, hold.lease.token)}")

@@ -70,11 +70,10 @@ def test_a_worker_that_starts_in_the_middle_waits_and_then_counts_rightly(
 
     @contextmanager
     def in_the_middle(_total: int) -> Iterator[Callable[[int], None]]:
-        before = members(deployment)
         deployment.start_worker()
         until(lambda: "waiting: a rebuild" in deployment.log_end(200), "it waits")
         events.extend(send(deployment, 21))
-        assert members(deployment) - before == set(), "it would be given partitions"
+        assert len(members(deployment)) <= (source == "log"), "it would be given partitions"
         second = pravah(deployment, "rebuild", source)
         assert second.returncode == 1
         assert f"a rebuild from the {source} is running" in second.stderr
