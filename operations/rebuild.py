@@ -158,7 +158,6 @@ def rebuild_from_ledger(
     _refuse_beside_workers(settings, report)
     with (
         hold_figures(settings.clickhouse, "a rebuild from the ledger") as hold,
-        connect(settings.clickhouse, "writer") as reader,
         closing(RollupStore(settings.clickhouse, threading.Event())) as store,
     ):
         registry = read_registry(settings.kafka)
@@ -176,19 +175,21 @@ def rebuild_from_ledger(
             open_progress(sum(versions.values())) as advance,
         ):
             for partition in sorted(spans.keys() | versions.keys()):
-                chunks = rebuild_chunks(
-                    partition,
-                    [Span(*span) for span in spans.get(partition, ())],
-                    accepted_versions(reader, partition),
-                    lambda offset, entities, partition=partition: store.find_versions(
-                        [EntityLookup(partition, offset, entities)]
-                    )[0],  # type: ignore[misc]
-                    encodings=encodings,
-                    filter_bits=settings.filter_bits,
-                )
-                for chunk in chunks:
-                    journal.write(chunk.take_unwritten().journal)
-                    advance(chunk.counts.accepted)
+                # A connection each: versions behind the last chunk's end are not read.
+                with connect(settings.clickhouse, "writer") as reader:
+                    chunks = rebuild_chunks(
+                        partition,
+                        [Span(*span) for span in spans.get(partition, ())],
+                        accepted_versions(reader, partition),
+                        lambda offset, entities, partition=partition: store.find_versions(
+                            [EntityLookup(partition, offset, entities)]
+                        )[0],  # type: ignore[misc]
+                        encodings=encodings,
+                        filter_bits=settings.filter_bits,
+                    )
+                    for chunk in chunks:
+                        journal.write(chunk.take_unwritten().journal)
+                        advance(chunk.counts.accepted)
     return LedgerRebuild(sum(versions.values()), journal.entries, time.monotonic() - began)
 
 

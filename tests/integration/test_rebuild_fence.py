@@ -169,6 +169,7 @@ def test_a_rebuild_that_was_killed_locks_nobody_out_and_can_be_repeated(
     )
     with command(deployment, *program) as process:
         assert process.wait(120) == -signal.SIGKILL
+    events += send(deployment, 29)
     deployment.start_worker()
     deployment.wait_until_rolled_up()
     assert deployment.rollups() == expected(events, tmp_path / "world"), "also without a repetition"
