@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PEERS := .tools/bench
+MUTATION := .tools/mutation
 UV_COMPILE := .tools/uv/bin/uv pip compile --quiet --upgrade --generate-hashes --universal \
 	--python-version 3.11 --no-annotate --no-header
 PIP_INSTALL := python -m pip install --quiet --disable-pip-version-check
@@ -35,11 +36,25 @@ demo: install ## the main job: the 2022 campaign, event by event, to exact figur
 
 .PHONY: test
 test: install ## all tests, in two processes, each with a Kafka and a ClickHouse on free ports
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 10
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 10
 
 .PHONY: test-fast
 test-fast: install ## the tests that need no server, for use after each edit
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/unit tests/property
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+		tests/property tests/unit
+
+.PHONY: flaky
+flaky: install ## tests that start workers, 20 times beside two busy processes (ARGUMENTS="PATH …")
+	$(BIN)/python -m tests.flaky $(ARGUMENTS)
+
+.PHONY: mutation
+mutation: install $(MUTATION)/.installed ## mutants of the pure core that no test notices
+	$(MUTATION)/bin/python -m tests.mutation $(ARGUMENTS)
+
+$(MUTATION)/.installed: requirements/mutation.txt
+	$(PYTHON) -m venv $(MUTATION)
+	$(MUTATION)/bin/$(PIP_INSTALL) --require-hashes -r requirements/mutation.txt
+	@touch $@
 
 .PHONY: check
 check: install ## linters, types, and which package may import which
@@ -80,6 +95,7 @@ lock: ## lock requirements/*.txt to the newest versions that pyproject.toml allo
 	$(UV_COMPILE) --extra all pyproject.toml -o requirements/runtime.txt
 	$(UV_COMPILE) --extra dev pyproject.toml -o requirements/dev.txt
 	$(UV_COMPILE) --extra bench pyproject.toml -o requirements/bench.txt
+	$(UV_COMPILE) --extra mutation pyproject.toml -o requirements/mutation.txt
 
 .PHONY: clean
 clean: ## remove what was installed, and the data of the stack in this folder

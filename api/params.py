@@ -158,7 +158,7 @@ class DayParams:
         if not 0 <= (last - first).days < MAX_DAYS:
             raise Problem(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
-                f"from, to: from 1 to {MAX_DAYS} days can be asked for at once",
+                f"from, to: from 1 to {MAX_DAYS} days can be requested at once",
             )
         return DayParams(first=first, last=last)
 

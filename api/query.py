@@ -108,7 +108,7 @@ class Selection:
 
     @property
     def chosen(self) -> tuple[str, ...]:
-        """The units asked about."""
+        """The selected units."""
         return self.units or (self.scope,)
 
 

@@ -27,7 +27,7 @@ from schemas.access import Scope
 
 
 class MetricNames:
-    """Names in the metric dictionary, read again when an unknown name is asked for."""
+    """Names in the metric dictionary, read again when a name is unknown."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
@@ -45,7 +45,7 @@ class MetricNames:
 
 @dataclass
 class AppState:
-    """What the paths share."""
+    """State that the paths share."""
 
     reader: Reader
     """The AICC's account."""

@@ -1,9 +1,10 @@
-"""What the API adds to a query, and what a large answer takes in memory.
+"""Measure the time that the API adds to a query, and the memory of a large response.
 
     python benchmarks/api.py [--events 100000] [--requests 60] [--json]
 
-`/v1/rollups` for all districts of Chhattisgarh, 180 days and six metrics as NDJSON, against the same figures asked of ClickHouse directly, in turn; then an answer of a million rows, while the
-server's resident size is watched.
+`/v1/rollups` for all districts of Chhattisgarh, 180 days and six metrics as NDJSON, in turn with
+the same query sent to ClickHouse directly. Then a response of a million rows, while the server's
+resident size is sampled.
 """
 
 import argparse
@@ -43,19 +44,20 @@ METRICS = [
 FIRST, LAST = date(2022, 2, 1), date(2022, 7, 30)
 DIRECT = """
     SELECT day, level, unit, metric, value, verified_value FROM rollups
-    WHERE level = 'district' AND day BETWEEN '{first}' AND '{last}' AND metric IN ({metrics}) ORDER BY day, level, unit, metric FORMAT JSONEachRow
+    WHERE level = 'district' AND day BETWEEN '{first}' AND '{last}' AND metric IN ({metrics})
+    ORDER BY day, level, unit, metric FORMAT JSONEachRow
 """
 MILLION = 1_000_000
 WARM_UP = 5
 
 
-def p95(took: list[float]) -> float:
-    """The 95th percentile."""
-    return statistics.quantiles(took, n=20)[-1]
+def p95(seconds: list[float]) -> float:
+    """Compute the 95th percentile."""
+    return statistics.quantiles(seconds, n=20)[-1]
 
 
 def main() -> int:
-    """Measure and print."""
+    """Measure, and print the result."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -84,10 +86,12 @@ def main() -> int:
         )
         with connect(settings.clickhouse, "writer") as client:
             secret = create_token(client, name="bench", unit="IN", kinds=["figures"], days=1)
-            # figures of their own day each, so that an answer has a million rows
+            # a figure for each unit and day, so that a response has a million rows
             client.execute(
-                f"INSERT INTO journal SELECT 'booth', 'doors_visited', concat('CG-AC001-B', leftPad(toString(number % 250), 4, '0')), "
-                f"toDate('2010-01-01') + intDiv(number, 250), 0, 0, 1, 0, 1, 1, now64(3) FROM numbers({MILLION})"
+                "INSERT INTO journal SELECT 'booth', 'doors_visited', "
+                "concat('CG-AC001-B', leftPad(toString(number % 250), 4, '0')), "
+                "toDate('2010-01-01') + intDiv(number, 250), 0, 0, 1, 0, 1, 1, now64(3) "
+                f"FROM numbers({MILLION})"
             )
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -116,7 +120,9 @@ def main() -> int:
         )
     Console().print(table)
     print(
-        f"{found['million_rows']:,} rows as NDJSON: {found['million_mib']:.0f} MiB sent, the server's resident size {found['rss_before']:.0f} MiB before, at most {found['rss_most']:.0f} MiB meanwhile"
+        f"{found['million_rows']:,} rows as NDJSON: {found['million_mib']:.0f} MiB sent; "
+        f"resident size of the server {found['rss_before']:.0f} MiB before, "
+        f"at most {found['rss_max']:.0f} MiB meanwhile"
     )
     return 0
 
@@ -124,7 +130,7 @@ def main() -> int:
 def measure(
     settings: Settings, port: int, secret: str, requests: int, pid: int
 ) -> dict[str, float]:
-    """All figures."""
+    """Measure everything: seconds, rows and MiB, by name."""
     api = httpx2.Client(
         base_url=f"http://127.0.0.1:{port}",
         headers={"Authorization": f"Bearer {secret}", "Accept-Encoding": "identity"},
@@ -157,7 +163,7 @@ def measure(
     query = DIRECT.format(
         first=FIRST, last=LAST, metrics=", ".join(f"'{metric}'" for metric in METRICS)
     )
-    took: dict[str, list[float]] = {"api": [], "direct": []}
+    seconds: dict[str, list[float]] = {"api": [], "direct": []}
     for number in range(requests + WARM_UP):
         began = time.perf_counter()
         one = api.get("/v1/rollups", params=wanted)
@@ -166,13 +172,16 @@ def measure(
         ended = time.perf_counter()
         rows = one.text.count("\n")
         if one.status_code != httpx2.codes.OK or rows != other.text.count("\n") or not rows:
-            msg = f"not the same: {one.status_code} {rows} {other.status_code} {other.text[:300]}"
+            msg = (
+                f"the responses differ: {one.status_code} {rows} "
+                f"{other.status_code} {other.text[:300]}"
+            )
             raise SystemExit(msg)
         if number >= WARM_UP:
-            took["api"].append(between - began)
-            took["direct"].append(ended - between)
+            seconds["api"].append(between - began)
+            seconds["direct"].append(ended - between)
     server = psutil.Process(pid)
-    before = most = server.memory_info().rss
+    before = highest = server.memory_info().rss
     lines = size = 0
     with api.stream(
         "GET",
@@ -181,19 +190,19 @@ def measure(
     ) as answer:
         for piece in answer.iter_bytes():
             lines, size = lines + piece.count(b"\n"), size + len(piece)
-            most = max(most, server.memory_info().rss)
+            highest = max(highest, server.memory_info().rss)
     mib = 2**20
     return {
         "rows": rows,
         **{
             f"{who}_{name}": value
-            for who, times in took.items()
+            for who, times in seconds.items()
             for name, value in (("p50", statistics.median(times)), ("p95", p95(times)))
         },
         "million_rows": lines,
         "million_mib": size / mib,
         "rss_before": before / mib,
-        "rss_most": most / mib,
+        "rss_max": highest / mib,
     }
 
 

@@ -1,17 +1,25 @@
-"""Pravah's worker beside the engines that one would take instead, on the same topic of the same events, on the same machine, in one run.
+"""Compare Pravah's worker with other engines: the same topic on the same machine in one run.
 
-    .venv/bin/python benchmarks/compare.py [--events 1000000] [--rounds 5] [--engines pravah,quix] [--chart FILE] [--json FILE]
+    .venv/bin/python benchmarks/compare.py [--events 1000000] [--rounds 5]
+        [--engines pravah,quix] [--chart FILE] [--json FILE]
 
-**Speed.** A stack of its own is started in a temporary folder and the log is filled once. Then all engines count it, one after the other, in interleaved rounds; before each, tables and foreign topics are
-thrown away, and Kafka and ClickHouse have come to rest. Pravah does its whole job: it validates, asks for repeats, folds corrections, writes ledger and journal. The others trust what they read; `peers/` has
-each of them, and `peers/peer.py` says how it is run.
+**Speed.** The script starts a stack in a temporary folder and fills the log once. Then all engines
+count it, one after another, in interleaved rounds. Before each, tables and foreign topics are
+dropped, and Kafka and ClickHouse are idle. Pravah does its whole job: it validates, looks for
+repeats, folds corrections, writes ledger and journal. The others do not validate. They are in
+`peers/`; `peers/peer.py` describes how one is run.
 
-Pravah's time runs from its first open chunk to the last durable record, the others' from their first record to their last durable figure, each for `--seconds` at most. Processor time is that of the same
-stretch: of the engine's own processes, of Kafka and of ClickHouse, in microseconds an event.
+Pravah's time runs from its first open chunk to the last durable record, that of the others from
+their first record to their last durable figure, each for at most `--seconds`. Processor time is
+measured over the same time: of the engine's own processes, of Kafka and of ClickHouse, in
+microseconds an event.
 
-**Exactness.** On a second stack each engine counts the same stream, is killed with SIGKILL in the middle of it and started again; `exactness.py` says what is compared. ClickHouse's engine is killed with its server.
+**Exactness.** On a second stack each engine counts the same stream, is killed with SIGKILL in the
+middle of it and started again; `exactness.py` compares the figures. ClickHouse's engine is killed
+with its server.
 
-The last line is JSON. Exit 1 if a ratio lies below its target, if one of Pravah's figures is wrong, or if an engine did not run.
+The last line is JSON. Exit 1 if a ratio is below its target, if one of Pravah's figures is wrong,
+or if an engine did not run.
 """
 
 import argparse
@@ -53,6 +61,7 @@ from operations.registry import read_registry_files
 from pravah.settings import Settings
 from schemas.registry import Registry
 
+# The minimum ratio of Pravah's events a second to those of an engine.
 TARGETS = {
     "faust_tables": 100.0,
     "quix": 6.0,
@@ -61,12 +70,11 @@ TARGETS = {
     "clickhouse_engine": 1.0,
     "aiokafka_loop": 0.35,
 }
-"""The least ratio of Pravah's events a second to an engine's."""
 
 
 @dataclass(frozen=True)
 class Round:
-    """One engine's run in one round."""
+    """The run of an engine in a round."""
 
     engine: str
     round: int
@@ -76,13 +84,17 @@ class Round:
 def compare(
     settings: Settings, registry: Registry, engines: list[str], options: argparse.Namespace
 ) -> list[Round]:
-    """Run all engines in interleaved rounds. Each round begins with another engine. One that fails is told, and left out from then on."""
+    """Run all engines in interleaved rounds.
+
+    Each round begins with another engine. An engine that fails is reported, and left out of the
+    following rounds.
+    """
     rounds: list[Round] = []
-    left_out: set[str] = set()
+    failed: set[str] = set()
     for number in range(options.rounds):
         first = number % len(engines)
         for engine in (*engines[first:], *engines[:first]):
-            if engine in left_out:
+            if engine in failed:
                 continue
             reset_stack(settings, registry)
             run = run_id(engine, str(number))
@@ -94,27 +106,29 @@ def compare(
                 )
             except EngineError as error:
                 say(f"left out: {error}")
-                left_out.add(engine)
+                failed.add(engine)
                 continue
             rounds.append(Round(engine, number, done))
-            micros = f"engine {done.engine_micros:.1f} kafka {done.kafka_micros:.1f} clickhouse {done.clickhouse_micros:.1f}"
             say(
-                f"round {number + 1} of {options.rounds}  {engine:18} {done.events:>10,} events in {done.seconds:6.2f} s  {done.rate:>9,.0f} a second   µs an event: {micros}"
+                f"round {number + 1} of {options.rounds}  {engine:18} "
+                f"{done.events:>10,} events in {done.seconds:6.2f} s  "
+                f"{done.rate:>9,.0f} a second   µs an event: engine {done.engine_micros:.1f} "
+                f"kafka {done.kafka_micros:.1f} clickhouse {done.clickhouse_micros:.1f}"
             )
     return rounds
 
 
 @dataclass(frozen=True)
 class Result:
-    """An engine over all rounds."""
+    """The result of an engine over all rounds."""
 
     engine: str
     rate: float
-    """Median of events a second."""
+    """Events a second, the median of the rounds."""
     slowest: float
     fastest: float
     ratio: float | None
-    """Pravah's rate to this one's, the median over the rounds that have both."""
+    """Pravah's rate divided by this one: the median of the rounds that have both."""
     target: float | None
     engine_micros: float
     kafka_micros: float
@@ -122,12 +136,12 @@ class Result:
 
     @property
     def missed(self) -> bool:
-        """Whether the ratio lies below the target."""
+        """Whether the ratio is below the target."""
         return self.target is not None and self.ratio is not None and self.ratio < self.target
 
 
 def summarize(rounds: list[Round], engines: list[str]) -> list[Result]:
-    """Medians and ratios, the slowest engine first."""
+    """Compute medians and ratios, the slowest engine first."""
     ours = {one.round: one.run.rate for one in rounds if one.engine == PRAVAH}
     found = []
     for engine in engines:
@@ -156,7 +170,7 @@ def summarize(rounds: list[Round], engines: list[str]) -> list[Result]:
 
 
 def print_rates(found: list[Result]) -> None:
-    """The table of rates."""
+    """Print the table of rates."""
     table = Table(title="Events a second")
     for head in (
         "engine",
@@ -172,9 +186,7 @@ def print_rates(found: list[Result]) -> None:
         table.add_column(head, justify="left" if head == "engine" else "right")
     for one in found:
         style = "bold" if one.engine == PRAVAH else "red" if one.missed else ""
-        ratio, target = (
-            "" if value is None else f"{value:.2f}" for value in (one.ratio, one.target)
-        )
+        ratio, target = map(_format_ratio, (one.ratio, one.target))
         micros = (
             f"{value:.1f}" for value in (one.engine_micros, one.kafka_micros, one.clickhouse_micros)
         )
@@ -190,9 +202,10 @@ def print_rates(found: list[Result]) -> None:
 
 
 def print_exactness(found: list[Exactness]) -> None:
-    """The table of what is wrong."""
+    """Print the table of wrong figures."""
     table = Table(
-        title="Figures after repeats, corrections, retractions, broken records and a kill (flows by day, all levels; of Pravah its stocks too)"
+        title="Figures after repeats, corrections, retractions, broken records and a kill "
+        "(flows by day, all levels; of Pravah its stocks too)"
     )
     for head in (
         "engine",
@@ -229,12 +242,20 @@ def print_exactness(found: list[Exactness]) -> None:
     _print(table)
 
 
+def _format_ratio(ratio: float | None) -> str:
+    """Two decimals below 10, one above."""
+    return "" if ratio is None else f"{ratio:.{2 if ratio < 10 else 1}f}"
+
+
 def _print(table: Table) -> None:
     Console(width=170 if not sys.stdout.isatty() else None).print(table)
 
 
 def render_chart(found: list[Result]) -> str:
-    """Events a second of each engine as SVG: the median as a bar, the slowest and fastest round as a line."""
+    """Draw the events a second of each engine as SVG.
+
+    The bar is the median, the line reaches from the slowest round to the fastest.
+    """
     rows = [
         {
             "engine": engine_title(one.engine),
@@ -269,11 +290,8 @@ def render_chart(found: list[Result]) -> str:
     )
 
 
-# --- the command ---------------------------------------------------------------------------------------------------------------------------------------
-
-
 def main() -> int:
-    """Compare, show, and print one line of JSON.
+    """Compare, and print tables and one line of JSON.
 
     Returns:
         The exit code.
@@ -335,34 +353,35 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--events", type=int, default=1_000_000, help="in the log")
-    parser.add_argument("--rounds", type=int, default=5, help="0 leaves speed out")
+    parser.add_argument("--events", type=int, default=1_000_000, help="events in the log")
+    parser.add_argument("--rounds", type=int, default=5, help="0 omits the comparison of speed")
     parser.add_argument(
         "--engines",
         default=",".join((PRAVAH, *PEERS)),
         metavar="A,B",
-        help="by default %(default)s; options of a peer may follow its name: 'kafka_streams --exactly-once'",
+        help="by default %(default)s; options of a peer may follow its name: "
+        "'kafka_streams --exactly-once'",
     )
     parser.add_argument(
         "--seconds",
         type=float,
         default=15.0,
-        help="each engine counts for so long at most in a round",
+        help="maximum time of an engine in a round",
     )
-    parser.add_argument("--workers", type=int, default=1, help="of Pravah")
+    parser.add_argument("--workers", type=int, default=1, help="workers of Pravah")
     parser.add_argument(
         "--exactness",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="whether to look what is wrong after a kill",
+        help="compare the figures after a kill",
     )
     parser.add_argument(
-        "--exactness-events", type=int, default=300_000, help="in the log that the kill comes into"
+        "--exactness-events", type=int, default=300_000, help="events in the log for the kill"
     )
     parser.add_argument(
-        "--chart", type=Path, metavar="FILE", help="writes events a second there, as SVG"
+        "--chart", type=Path, metavar="FILE", help="write a chart of events a second there, as SVG"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="writes all rounds there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all rounds there")
     return parser.parse_args()
 
 

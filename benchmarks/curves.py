@@ -1,18 +1,19 @@
-"""What an event costs while one thing grows: microseconds of the worker's and of the servers' processor time, and the rate.
+"""Measure the cost of an event while one quantity grows: processor time and rate.
 
     .venv/bin/python benchmarks/curves.py [--only late,workers] [--events 600000] [--rounds 3]
 
-| curve | what grows |
-| --- | --- |
-| `events` | how many there are in the log |
-| `late` | the share of events that occurred on one of the 42 days before |
-| `levels` | from below: events of booths, assemblies, districts, the state; fewer routing keys go with it, in the end one partition |
-| `repeats`, `corrections` | their share, of the last 50,000 events |
-| `workers` | how many share the partitions, and the machine's cores |
-| `booths` | the registry, up to India's: takes minutes and gigabytes, so it runs only if it is asked for by name or with `--all` |
+- `events`: the number of events in the log.
+- `late`: the share of events that occurred on one of the 42 days before.
+- `levels`: events of booths, assemblies, districts, the state. Higher levels have fewer routing
+  keys; the state has one, and so one partition.
+- `repeats`, `corrections`: their share, drawn from the last 50,000 events.
+- `workers`: the number of workers that share the partitions, and the machine's cores.
+- `booths`: the size of the registry, up to India's. It takes minutes and gigabytes, so it runs only
+  by name or with `--all`.
 
-`ledger_size.py` has the curve of the ledger's size. Each point is a run of real workers on a log that was filled while they stood still; the points take turns, and the table has medians of
-the rounds. What explains a point stands beside it as it was measured.
+`ledger_size.py` has the curve of the ledger's size. Each point is a run of real workers on a log
+that was filled while they were paused. The points take turns; the table has the medians of the
+rounds, and beside each point the measurements that explain it.
 """
 
 import argparse
@@ -45,12 +46,12 @@ STATE_CURVES = ("events", "late", "levels", "repeats", "corrections", "workers")
 
 @dataclass(frozen=True)
 class Point:
-    """One place on one or several curves."""
+    """A point on one or several curves."""
 
     curves: tuple[tuple[str, str], ...]
-    """Each curve's name, and what the point is called there."""
+    """The name of each curve, and the label of the point on it."""
     records: Callable[[int], Iterable[Record]]
-    """By seed."""
+    """Generates the records, by seed."""
     workers: int = 1
 
 
@@ -60,15 +61,15 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--only", default="", help=f"curves, with commas: {', '.join((*STATE_CURVES, 'booths'))}"
+        "--only", default="", help=f"comma-separated: {', '.join((*STATE_CURVES, 'booths'))}"
     )
-    parser.add_argument("--all", action="store_true", help="booths as well")
-    parser.add_argument("--events", type=int, default=600_000, help="of each point")
+    parser.add_argument("--all", action="store_true", help="the curve `booths`, too")
+    parser.add_argument("--events", type=int, default=600_000, help="events of each point")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
-        "--booths", default=f"24109,250000,{BOOTHS}", help="the sizes of the curve `booths`"
+        "--booths", default=f"24109,250000,{BOOTHS}", help="sizes on the curve `booths`"
     )
-    parser.add_argument("--workers", type=int, default=4, help="the most of the curve `workers`")
+    parser.add_argument("--workers", type=int, default=4, help="maximum of the curve `workers`")
     options = parser.parse_args()
     wanted = (
         options.only.split(",")
@@ -97,7 +98,7 @@ def main() -> int:
         for curve, labels in found.items()
     }
     for curve, labels in result.items():
-        print(f"\n{_shown(curve, labels)}")
+        print(f"\n{_format_curve(curve, labels)}")
     print(
         json.dumps(
             {
@@ -162,7 +163,7 @@ def _mixed(curve: str, label: str, mix: Mix, count: int) -> Point:
 
 
 def _units(registry: Registry, level: Level) -> list[str]:
-    """Those that are open on all days of the events."""
+    """The units of a level that are open on all days of the events."""
     first, last = Mix(()).day_numbers
     return [
         code
@@ -172,7 +173,7 @@ def _units(registry: Registry, level: Level) -> list[str]:
 
 
 def _wanted(points: list[Point], curves: Iterable[str]) -> list[Point]:
-    """The points that lie on some of the curves, and of each only the curves that are wanted."""
+    """The points on some of the curves, without their other curves."""
     cut = (
         Point(tuple(one for one in point.curves if one[0] in curves), point.records, point.workers)
         for point in points
@@ -186,7 +187,7 @@ def _run(
     options: argparse.Namespace,
     found: dict[str, dict[str, list[DrainResult]]],
 ) -> int:
-    """Run points in turns, each on empty tables; returns how many figures differ from recounts."""
+    """Run points in turns on empty tables, and return how many figures differ from recounts."""
     different = 0
     with (
         running(registry, session_timeout_seconds=SESSION_SECONDS) as settings,
@@ -216,13 +217,14 @@ def _median(runs: list[DrainResult]) -> dict[str, float]:
     return {name: statistics.median(row[name] for row in rows) for name in rows[0]}
 
 
-def _shown(curve: str, labels: dict[str, dict[str, float]]) -> str:
+def _format_curve(curve: str, labels: dict[str, dict[str, float]]) -> str:
     first = next(iter(labels.values()))
     rows = []
     for label, one in labels.items():
         measured = [
-            f"{one['journal_rows']:.2f} journal rows and {one['ledger_rows']:.2f} ledger rows an event",
-            f"the ledger asked for {one['asked']:.1%}",
+            f"{one['journal_rows']:.2f} journal rows an event",
+            f"{one['ledger_rows']:.2f} ledger rows an event",
+            f"{one['ledger_lookups']:.1%} looked up in the ledger",
             f"{one['inserting']:.2f} s of inserts a second",
             f"{one['rate'] * one['worker_micros'] / 1e6:.2f} cores of workers",
             f"{one['cpu_wait_micros']:.1f} µs waited for a core",

@@ -1,6 +1,8 @@
-"""How long a dashboard takes to load, for one viewer and for ten at once: every panel's query, as the Grafana user, over the stack of PRAVAH_HOME.
+"""Measure the time to load a dashboard, for one viewer and for ten at once.
 
-A viewer asks as a browser does, six queries at a time; the load ends with the last. Run `pravah up`, a worker, and `pravah simulate` first; let nothing else run.
+It sends the query of every panel, as the Grafana user, to the stack of PRAVAH_HOME. A viewer sends
+six queries at a time, as a browser does; the load ends with the last response. Run `pravah up`, a
+worker, and `pravah simulate` first; run nothing else beside it.
 
     .venv/bin/python benchmarks/dashboards.py --to 2022-06-24 --viewers 10 --rounds 5
 """
@@ -24,26 +26,25 @@ from pravah.settings import Settings
 from sinks.connection import connect
 from tests.support.grafana_sql import as_sent
 
-AT_ONCE = 6
-"""Requests of a browser to one server."""
+# Requests of a browser to one server at a time.
+MAX_CONCURRENT = 6
 UNITS = {"pravah-district": "CG-D-RPR", "pravah-assembly": "CG-AC048", "pravah-explain": "CG-D-RPR"}
 
 
 class Viewer:
-    """One browser."""
+    """A browser. Each of its threads connects with its first query."""
 
     def __init__(self, settings: Settings) -> None:
-        """Connect at the first query of each thread."""
         self._settings, self._local = settings, threading.local()
-        self._pool = ThreadPoolExecutor(AT_ONCE)
+        self._pool = ThreadPoolExecutor(MAX_CONCURRENT)
 
     def load(self, queries: list[str]) -> tuple[float, list[float]]:
-        """Seconds of the whole load, and of each query."""
+        """Load a dashboard; returns the seconds of the whole load and of each query."""
         began = time.perf_counter()
-        each = list(self._pool.map(self._ask, queries))
+        each = list(self._pool.map(self._query, queries))
         return time.perf_counter() - began, each
 
-    def _ask(self, query: str) -> float:
+    def _query(self, query: str) -> float:
         client: Client | None = getattr(self._local, "client", None)
         if client is None:
             client = self._local.client = connect(self._settings.clickhouse, "grafana")
@@ -53,13 +54,13 @@ class Viewer:
 
 
 def queries_of(client: Client, uid: str, to: datetime, days: int) -> dict[str, str]:
-    """What the panels of a dashboard ask: number and title → query.
+    """Collect the queries of a dashboard, by the number and the title of the panel.
 
     Args:
-        client: knows milestones and metrics, all of which are chosen.
-        uid: of the dashboard.
+        client: reads the milestones and metrics, all of which are selected.
+        uid: the dashboard.
         to: the end of its time range.
-        days: the range's length.
+        days: the length of the range.
     """
     milestones = [row[0] for row in client.execute("SELECT DISTINCT milestone FROM milestones")]
     metrics = [row[0] for row in client.execute("SELECT metric FROM metrics")]
@@ -78,17 +79,17 @@ def queries_of(client: Client, uid: str, to: datetime, days: int) -> dict[str, s
 
 
 def p95(values: list[float]) -> float:
-    """The 95th percentile."""
+    """Compute the 95th percentile."""
     return sorted(values)[max(0, round(len(values) * 0.95) - 1)]
 
 
 def main() -> None:
-    """Measure and print a table."""
+    """Measure, and print a table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--to", required=True, help="the last day shown, such as 2022-06-24")
-    parser.add_argument("--days", type=int, default=30, help="of the time range")
+    parser.add_argument("--days", type=int, default=30, help="length of the time range")
     parser.add_argument("--dashboard", action="append", help="only this one; may be repeated")
     parser.add_argument("--viewers", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=5)
@@ -104,11 +105,13 @@ def main() -> None:
             for table in ("ledger", "journal", "units")
         }
         pulled = client.execute(
-            "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'pulled_rollups'"
+            "SELECT count() FROM system.tables "
+            "WHERE database = currentDatabase() AND name = 'pulled_rollups'"
         )[0][0]
     print(", ".join(f"{table}: {count:,} rows" for table, count in rows.items()))
     print(
-        "| dashboard | queries | one viewer, p50 ms | p95 | slowest query, p50 | viewers at once | p50 | p95 |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
+        "| dashboard | queries | one viewer, p50 ms | p95 | slowest query, p50 "
+        "| viewers at once | p50 | p95 |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
     )
     for uid, queries in queries_by_uid.items():
         if (uid == "pravah-aicc-copy" and not pulled) or uid not in (options.dashboard or [uid]):
@@ -126,7 +129,7 @@ def main() -> None:
                 took
                 for _ in range(options.rounds)
                 for took, _ in together.map(
-                    lambda viewer, asked=queries: viewer.load(asked), viewers
+                    lambda viewer, queries=queries: viewer.load(queries), viewers
                 )
             ]
         once = [took for took, _ in alone]

@@ -1,4 +1,4 @@
-"""Pravah and its peers as processes: started, watched, measured, killed; and the stack made fresh before each."""
+"""Pravah and its peers as processes: starting, measuring, killing; resetting the stack between."""
 
 import json
 import os
@@ -33,8 +33,8 @@ from sinks.lag import Lag
 ROOT = Path(__file__).resolve().parent.parent
 PEERS_PYTHON = ROOT / ".tools" / "bench" / "bin" / "python"
 PRAVAH = "pravah"
+# These count nothing.
 CEILINGS = ("aiokafka_loop", "librdkafka_loop")
-"""They count nothing."""
 PEERS = (
     "faust_tables",
     "quix",
@@ -56,28 +56,29 @@ TITLES = {
 
 
 def engine_name(engine: str) -> str:
-    """An engine may come with options of its peer, `kafka_streams --exactly-once`; this is its name."""
+    """The name of an engine without its options, such as `kafka_streams --exactly-once`."""
     return engine.split(maxsplit=1)[0]
 
 
 def engine_title(engine: str) -> str:
-    """For people."""
+    """The name of an engine for people, with its options."""
     return " ".join([TITLES.get(engine_name(engine), engine_name(engine)), *engine.split()[1:]])
 
 
 def run_id(engine: str, suffix: str) -> str:
-    """Names a run: letters, digits and hyphens alone."""
+    """Make the name of a run from letters, digits and hyphens."""
     return "-".join(re.findall(r"[A-Za-z0-9]+", f"bench {engine} {suffix}"))
 
 
 SAMPLE_SECONDS = 0.1
-_ASK_SECONDS = 1.0
-"""So seldom are Kafka and ClickHouse asked how far Pravah is: each question takes time of both, and nobody asks for the others."""
+# Interval of reading Pravah's progress from Kafka and ClickHouse. Each query costs both of them
+# time, and the other engines are not queried.
+_POLL_SECONDS = 1.0
+# Maximum time of an engine to its first record, and from its last record to its end.
 START_SECONDS = 120.0
-"""What an engine may take to its first record, and to its end after its last."""
 _QUIET_SECONDS = 30.0
+# Idle servers use less of one core together.
 _QUIET_SHARE = 0.15
-"""Of one core: what servers at rest take between them."""
 
 
 class EngineError(RuntimeError):
@@ -86,12 +87,12 @@ class EngineError(RuntimeError):
 
 @dataclass(frozen=True)
 class Run:
-    """What an engine did."""
+    """The result of an engine's run."""
 
     events: int
     seconds: float
     engine_micros: float
-    """Processor time an event."""
+    """Processor time of the engine, in microseconds an event."""
     kafka_micros: float
     clickhouse_micros: float
 
@@ -103,7 +104,7 @@ class Run:
 
 @contextmanager
 def stack_with_events(registry: Registry, records: Iterable[Record]) -> Iterator[Settings]:
-    """A stack of its own whose log is full."""
+    """Run a stack whose log has records, for the length of a block."""
     with (
         tempfile.TemporaryDirectory(prefix="pravah-compare-") as folder,
         stack.running(Path(folder) / "home", say) as settings,
@@ -115,36 +116,32 @@ def stack_with_events(registry: Registry, records: Iterable[Record]) -> Iterator
         yield settings
 
 
-# --- processor time ------------------------------------------------------------------------------------------------------------------------------------
-
-
 class Meter:
-    """Samples of processor time, of servers and of processes with all that they start."""
+    """Samples processor time: of the servers, and of processes with all their children."""
 
     def __init__(self, settings: Settings) -> None:
-        """Find the servers."""
         self._home = settings.home
         self._roots: list[psutil.Process] = []
         self._known: dict[int, tuple[psutil.Process, float]] = {}
-        self._looked = 0.0
+        self._refreshed = 0.0
         self._samples: list[tuple[float, float, float, float]] = []
 
     def watch(self, pid: int) -> None:
-        """Count this process in, and its children."""
+        """Measure a process and its children, too."""
         self._roots.append(psutil.Process(pid))
-        self._looked = 0.0
+        self._refreshed = 0.0
 
     def sample(self) -> None:
-        """Look once."""
+        """Take a sample."""
         now = time.time()
-        if now - self._looked > 1:
-            self._look(now)
+        if now - self._refreshed > 1:
+            self._find_processes(now)
         for pid, (process, _) in list(self._known.items()):
             try:
                 times = process.cpu_times()
                 self._known[pid] = (process, times.user + times.system)
             except psutil.NoSuchProcess:
-                continue  # what it had is remembered
+                continue  # its last value stays
         servers = servers_cpu(self._home)
         self._samples.append(
             (
@@ -156,7 +153,16 @@ class Meter:
         )
 
     def micros(self, begin: float, end: float, events: int) -> tuple[float, float, float]:
-        """Microseconds an event of engine, Kafka and ClickHouse between two instants (seconds since 1970-01-01T00:00Z)."""
+        """Compute the processor time of engine, Kafka and ClickHouse between two instants.
+
+        Args:
+            begin: seconds since 1970-01-01T00:00Z.
+            end: the same.
+            events: how many events the engine counted in this time.
+
+        Returns:
+            Microseconds an event, of each.
+        """
         if not events:
             return 0.0, 0.0, 0.0
         first, last = (min(self._samples, key=lambda one: abs(one[0] - at)) for at in (begin, end))
@@ -166,18 +172,18 @@ class Meter:
         )
         return engine, kafka, clickhouse
 
-    def _look(self, now: float) -> None:
+    def _find_processes(self, now: float) -> None:
         for root in self._roots:
             try:
                 for process in (root, *root.children(recursive=True)):
                     self._known.setdefault(process.pid, (process, 0.0))
             except psutil.NoSuchProcess:
                 continue
-        self._looked = now
+        self._refreshed = now
 
 
 def servers_cpu(home: Path) -> dict[str, float]:
-    """Seconds of processor time that the servers have taken so far."""
+    """Seconds of processor time of the servers so far, by server."""
     found = {}
     for server, process in _servers(home).items():
         times = process.cpu_times()
@@ -197,11 +203,8 @@ def _servers(home: Path) -> dict[str, psutil.Process]:
     return known
 
 
-# --- between two engines -------------------------------------------------------------------------------------------------------------------------------
-
-
 def reset_stack(settings: Settings, registry: Registry) -> None:
-    """No figures, and no topics but Pravah's, whose events stay; then wait until nothing of it is left to do."""
+    """Drop all figures and all topics but Pravah's, whose events stay; wait for idle servers."""
     with connect(settings.clickhouse, "writer", database="default") as clickhouse:
         clickhouse.execute(f"DROP DATABASE IF EXISTS {settings.clickhouse.database} SYNC")
     admin = KafkaAdminClient(**client_options(settings.kafka))
@@ -219,7 +222,10 @@ def reset_stack(settings: Settings, registry: Registry) -> None:
 
 
 def until_quiet(settings: Settings, clickhouse: Client) -> None:
-    """Wait until ClickHouse merges nothing and both servers idle; not for ever, because a machine may be busy with other things."""
+    """Wait until ClickHouse merges nothing and both servers are idle, for a limited time.
+
+    The machine may be busy with other work.
+    """
     deadline = time.monotonic() + _QUIET_SECONDS
     before, at = sum(servers_cpu(settings.home).values()), time.monotonic()
     while time.monotonic() < deadline:
@@ -229,14 +235,11 @@ def until_quiet(settings: Settings, clickhouse: Client) -> None:
         if not merges and (used - before) / (now - at) < _QUIET_SHARE:
             return
         before, at = used, now
-    say(f"the servers did not come to rest within {_QUIET_SECONDS:.0f} s; going on")
-
-
-# --- Pravah --------------------------------------------------------------------------------------------------------------------------------------------
+    say(f"the servers were not idle within {_QUIET_SECONDS:.0f} s; going on")
 
 
 def run_pravah(settings: Settings, run: str, seconds: float, workers: int) -> Run:
-    """Let workers count until all of the log is durable, or for so many seconds.
+    """Let workers count until the whole log is durable, or for some seconds.
 
     Raises:
         EngineError: a worker ended.
@@ -252,23 +255,29 @@ def run_pravah(settings: Settings, run: str, seconds: float, workers: int) -> Ru
         ):
             for process in started:
                 meter.watch(process.pid)
-            asked, begun = 0.0, 0.0
+            polled, begun = 0.0, 0.0
             while not begun or time.time() - begun < seconds:
                 time.sleep(SAMPLE_SECONDS)
                 meter.sample()
                 if any(process.poll() is not None for process in started):
                     msg = f"a worker ended by itself; its log ends:\n{last_lines(log, 15)}"
                     raise EngineError(msg)
-                if time.monotonic() - asked < _ASK_SECONDS:
+                if time.monotonic() - polled < _POLL_SECONDS:
                     continue
-                asked, position = time.monotonic(), lag.position()
+                polled, position = time.monotonic(), lag.position()
                 watch.check(position.durable, "the worker")
                 ((begun,),) = clickhouse.execute(
                     "SELECT min(toUnixTimestamp64Milli(opened_at)) / 1e3 FROM chunks"
                 )
                 if begun and not position.behind:
                     break
-            query = "SELECT sum(durable), max(at) / 1e6 FROM (SELECT max(next_offset) AS durable, max(toUnixTimestamp64Micro(updated_at)) AS at FROM chunks GROUP BY partition)"
+            query = """
+                SELECT sum(durable), max(at) / 1e6 FROM (
+                    SELECT max(next_offset) AS durable,
+                        max(toUnixTimestamp64Micro(updated_at)) AS at
+                    FROM chunks GROUP BY partition
+                )
+            """
             ((durable, ended),) = clickhouse.execute(query)
             meter.sample()
     finally:
@@ -277,40 +286,42 @@ def run_pravah(settings: Settings, run: str, seconds: float, workers: int) -> Ru
     return Run(int(durable), ended - begun, *meter.micros(begun, ended, durable))
 
 
-# --- the others ----------------------------------------------------------------------------------------------------------------------------------------
-
-
 class PeerProcess:
-    """One run of a peer, as a process of its own."""
+    """A run of a peer, as a process."""
 
     def __init__(self, settings: Settings, engine: str, run: str, seconds: float) -> None:
-        """Start it."""
         self._log = settings.home / "logs" / f"{run}.log"
         self._engine = engine
         self.process = _start(settings, engine, self._log, "--run", run, "--seconds", str(seconds))
+        # its last line of output, as soon as it has printed it
         self.result: dict[str, Any] | None = None
-        """Its last line, as soon as it has printed it."""
         self.result_at = 0.0
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def check(self, begun: float, seconds: float) -> None:
-        """See whether it gets on.
+        """Check that it runs or has printed its result.
 
         Raises:
-            EngineError: it ended without telling anything, or it should have ended long ago.
+            EngineError: it ended without a result, or did not end in time.
         """
         if self.process.poll() is not None:
             self._reader.join()
             if self.result is None:
-                msg = f"{self._engine} ended with exit code {self.process.returncode} and told nothing; its log ends:\n{last_lines(self._log, 15)}"
+                msg = (
+                    f"{self._engine} ended with exit code {self.process.returncode} "
+                    f"and no result; its log ends:\n{last_lines(self._log, 15)}"
+                )
                 raise EngineError(msg)
         elif time.monotonic() - begun > seconds:
-            msg = f"{self._engine} did not end within {seconds:.0f} s; its log ends:\n{last_lines(self._log, 15)}"
+            msg = (
+                f"{self._engine} did not end within {seconds:.0f} s; "
+                f"its log ends:\n{last_lines(self._log, 15)}"
+            )
             raise EngineError(msg)
 
     def kill(self) -> None:
-        """End it at once, if it runs."""
+        """Kill it if it runs."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
@@ -355,16 +366,19 @@ def run_peer(settings: Settings, engine: str, run: str, seconds: float) -> Run:
 
 
 def create(settings: Settings, engine: str, run: str) -> None:
-    """Let a peer make its table.
+    """Let a peer create its table.
 
     Raises:
-        EngineError: it could not.
+        EngineError: it failed.
     """
     log = settings.home / "logs" / f"{run}-create.log"
     process = _start(settings, engine, log, "--create", "--run", run)
     process.communicate()
     if process.returncode:
-        msg = f"{engine} --create ended with exit code {process.returncode}; its log ends:\n{last_lines(log, 15)}"
+        msg = (
+            f"{engine} --create ended with exit code {process.returncode}; "
+            f"its log ends:\n{last_lines(log, 15)}"
+        )
         raise EngineError(msg)
 
 
@@ -374,7 +388,7 @@ def _start(settings: Settings, engine: str, log: Path, *options: str) -> "subpro
         msg = f"there is no engine {engine!r}; there are {', '.join((PRAVAH, *PEERS))}"
         raise EngineError(msg)
     if not PEERS_PYTHON.exists():
-        msg = f"{PEERS_PYTHON} is missing: `make bench` and `make .tools/bench/.installed` make it"
+        msg = f"{PEERS_PYTHON} is missing: `make .tools/bench/.installed` creates it"
         raise EngineError(msg)
     environment = {
         **os.environ,

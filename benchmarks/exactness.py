@@ -1,9 +1,10 @@
-"""What is wrong in an engine's figures when the stream has repeats, corrections, retractions and broken records, and the engine was killed in the middle of it.
+"""Compare an engine's figures with the right ones, after it was killed in the middle of the stream.
 
-What is right is worked out by the tests' oracle from what was sent, by the rules of `docs/events.md`; it reads no table and shares no code with any of the engines.
+The stream has repeats, corrections, retractions and broken records. The tests' oracle computes the
+right figures from the events that were sent, by the rules of `docs/events.md`; it reads no table
+and shares no code with the engines.
 """
 
-import importlib
 import random
 import time
 import urllib.request
@@ -47,48 +48,58 @@ from schemas.plan import Plan
 from schemas.registry import Registry
 from sinks.connection import connect
 from sinks.lag import Lag
+from tests.support import oracle
 
+# Day, level, unit, metric.
 Figure = tuple[date, str, str, str]
-"""Day, level, unit, metric."""
 
 _DAY = date(2022, 6, 20)
+_NATIONAL_FLOWS = (
+    "level = 'national' AND metric NOT IN (SELECT metric FROM metrics WHERE type = 'stock')"
+)
+# An engine is killed once this share of the stream is in its figures, after a random delay of at
+# most so many seconds.
 _KILL_FROM, _KILL_WITHIN = 0.2, 0.2
-"""An engine is killed at some time within so many seconds after such a share of the stream was seen in its figures."""
+# An engine that had read at least this share when it was killed is run again, at most so often.
 _ENDED, _ATTEMPTS = 0.95, 3
-"""An engine that had read so much of the stream is put through it anew, at most so often."""
 _RUN_SECONDS = 1_800.0
+# These parse events differently from the peers in Python, also some broken ones: their figures
+# without a kill are found by running them.
 _OWN_PARSING = {"kafka_streams", "clickhouse_engine"}
-"""They read events in a way of their own, and some broken ones otherwise than the peers in Python: what they come to without a kill is found by running them."""
 
 
 @dataclass(frozen=True)
 class Exactness:
-    """How far an engine's figures are from the right ones."""
+    """The differences between an engine's figures and the right ones."""
 
     engine: str
     killed_at: float
-    """Share of the stream's national amounts that stood in the figures then; of its records for Faust's app, which writes at its end alone."""
+    """Share of the stream's national amounts in the figures at the kill. For the Faust app, which
+    writes only at its end, the share of the records that were committed."""
     figures: int
-    """Flows by day at all levels, right and found ones together."""
+    """Flows by day at all levels: the union of right and found ones."""
     wrong: int
     national_percent: float
-    """By how much all flows together are off at national level; + if too much."""
+    """Relative error of the sum of all flows at national level; positive if too high."""
     worst_metric: str
     worst_percent: float
-    """The flow that is off by most at national level."""
+    """The flow with the largest relative error at national level."""
     by_the_kill: int | None
-    """Flows that are other than without a kill; None for Pravah."""
+    """Flows that differ from those without a kill; None for Pravah."""
     stocks_wrong: int | None
-    """Of Pravah's stocks, which the others do not keep: they add up each observation."""
+    """Wrong stocks of Pravah; None for the others, which sum observations of stocks."""
 
 
 class Expected:
-    """What is right."""
+    """The right figures.
+
+    Args:
+        registry: the units.
+        deliveries: the records that were sent, in the order of the log.
+    """
 
     def __init__(self, registry: Registry, deliveries: Sequence[Delivery]) -> None:
-        """Work it out from what was sent, in the order of the log."""
         events = [orjson.loads(one.value or b"") for one in deliveries if one.sort != "broken"]
-        oracle = importlib.import_module("oracle")
         figures = oracle.figures(
             events, oracle.Hierarchy.read(reference.registry_files()[0].parent)
         )
@@ -103,13 +114,13 @@ class Expected:
         counting, totals = EventCounter(registry, default_dictionary()), Totals()
         counting.add([one.value for one in deliveries], totals)
         levels, units, metrics, days, values = counting.fold(totals)
+        # the figures of the peers in Python without a kill: all of them use `peers/counting.py`
         self.uncorrected: dict[Figure, int] = dict(
             zip(zip(days, levels, units, metrics, strict=True), values, strict=True)
         )
-        """What the peers in Python come to without a kill: all of them count by `peers/counting.py`."""
 
     def share(self, national: int, engine: str) -> float:
-        """What share of the national amounts that the engine comes to in the end this is."""
+        """Divide a sum of national amounts by the one that the engine will have at the end."""
         return national / sum(
             value
             for (_, level, _, metric), value in (
@@ -125,7 +136,7 @@ class Expected:
         found: Mapping[Figure, int],
         undisturbed: Mapping[Figure, int] | None = None,
     ) -> Exactness:
-        """Compare. A figure of 0 is as good as none."""
+        """Compare. A figure of 0 equals a missing one."""
         flows = {key: value for key, value in found.items() if key[3] not in self.stock_metrics}
         keys = self.flows.keys() | flows.keys()
         right: defaultdict[str, int] = defaultdict(int)
@@ -166,7 +177,7 @@ class Expected:
 def measure_exactness(
     registry: Registry, plan: Plan, engines: Sequence[str], events: int
 ) -> list[Exactness]:
-    """Put each engine through the same stream and a kill. One that fails is told, and left out."""
+    """Run each engine through the same stream and a kill; one that fails is left out."""
     deliveries = list(
         simulate(registry, plan, SimulationOptions(seed=2, first=_DAY, last=_DAY, events=events))
     )
@@ -175,7 +186,7 @@ def measure_exactness(
         Record(None if one.key is None else one.key.encode(), one.value) for one in deliveries
     )
     found = []
-    # Pravah is the last: it sends records under a wrong key on to their partition, and so makes the log longer
+    # Pravah is last: it sends records with a wrong key to their partition, which lengthens the log
     in_order = sorted(engines, key=lambda engine: engine == PRAVAH)
     with stack_with_events(registry, records) as settings:
         for engine in in_order:
@@ -189,12 +200,14 @@ def measure_exactness(
                     )
                     if judged.killed_at < _ENDED:
                         break
-                    say(f"{engine} was at its end when it was killed: once more")
+                    say(f"{engine} had ended when it was killed: running it again")
             except EngineError as error:
                 say(f"left out: {error}")
                 continue
             say(
-                f"{engine:18} killed at {judged.killed_at:.0%}: {judged.wrong:,} of {judged.figures:,} figures wrong, national total off by {judged.national_percent:+.2f} %"
+                f"{engine:18} killed at {judged.killed_at:.0%}: "
+                f"{judged.wrong:,} of {judged.figures:,} figures wrong, "
+                f"national total off by {judged.national_percent:+.2f} %"
             )
             found.append(judged)
     return found
@@ -211,7 +224,7 @@ def _judge_pravah(settings: Settings, engine: str, expected: Expected) -> Exactn
             connect(settings.clickhouse, "writer") as clickhouse,
             Lag(settings.kafka, clickhouse) as lag,
         ):
-            query = "SELECT sum(value) FROM rollups WHERE level = 'national' AND metric NOT IN (SELECT metric FROM metrics WHERE type = 'stock')"
+            query = f"SELECT sum(value) FROM rollups WHERE {_NATIONAL_FLOWS}"
             killed_at = _kill_in_between(
                 engine,
                 lambda: expected.share(clickhouse.execute(query)[0][0], engine),
@@ -247,9 +260,8 @@ def _judge_peer(
         figures = _PeerFigures(settings, engine, run, expected)
 
         def kill() -> None:
-            if (
-                engine_name(engine) == "clickhouse_engine"
-            ):  # the engine is the server, which its supervisor starts again
+            # this engine is the server, which its supervisor starts again
+            if engine_name(engine) == "clickhouse_engine":
                 psutil.Process(
                     next(
                         server.pid
@@ -264,9 +276,7 @@ def _judge_peer(
             engine, figures.share, kill, lambda: one.check(time.monotonic(), START_SECONDS)
         )
         if engine_name(engine) == "clickhouse_engine":
-            _until(
-                lambda: _answers(settings.clickhouse), "ClickHouse is there again", START_SECONDS
-            )
+            _until(lambda: _answers(settings.clickhouse), "ClickHouse answers again", START_SECONDS)
             figures = _PeerFigures(settings, engine, run, expected)
         if one.process.poll() is not None:
             one = PeerProcess(settings, engine, run, _RUN_SECONDS)
@@ -276,7 +286,10 @@ def _judge_peer(
             one.check(begun, _RUN_SECONDS + START_SECONDS)
         one.check(begun, _RUN_SECONDS)
         if one.process.returncode or (one.result or {})["seconds"] >= _RUN_SECONDS:
-            msg = f"{engine} did not come to the end of the stream when it was run again; exit code {one.process.returncode}"
+            msg = (
+                f"{engine} did not reach the end of the stream when it was run again; "
+                f"exit code {one.process.returncode}"
+            )
             raise EngineError(msg)
         return expected.judge(engine, killed_at, figures.read(), undisturbed)
     finally:
@@ -284,7 +297,7 @@ def _judge_peer(
 
 
 class _PeerFigures:
-    """What a peer has written."""
+    """The figures that a peer has written."""
 
     def __init__(self, settings: Settings, engine: str, run: str, expected: Expected) -> None:
         self._settings, self._table, self._group, self._expected = (
@@ -298,10 +311,10 @@ class _PeerFigures:
         self._writes_late = engine_name(engine) == "faust_tables"
 
     def share(self) -> float:
-        """How much of the stream is in the figures."""
+        """The share of the stream that is in the figures."""
         if self._writes_late:
             return self._committed() / self._expected.records
-        query = f"SELECT sum(value) FROM {self._table} FINAL WHERE level = 'national' AND metric NOT IN (SELECT metric FROM metrics WHERE type = 'stock')"
+        query = f"SELECT sum(value) FROM {self._table} FINAL WHERE {_NATIONAL_FLOWS}"
         return self._expected.share(self._client.execute(query)[0][0], self._engine)
 
     def _committed(self) -> int:
@@ -313,14 +326,15 @@ class _PeerFigures:
                 if partition.topic == EVENTS
             )
         except KafkaError:
-            return 0  # the group is not there yet
+            return 0  # the group does not exist yet
         finally:
             admin.close()
 
     def read(self) -> dict[Figure, int]:
-        """All figures, as their reader would ask for them."""
+        """Read all figures, as a user of the table would."""
         rows = self._client.execute(
-            f"SELECT day, toString(level), unit, metric, sum(value) FROM {self._table} FINAL GROUP BY day, level, unit, metric"
+            f"SELECT day, toString(level), unit, metric, sum(value) FROM {self._table} FINAL "
+            "GROUP BY day, level, unit, metric"
         )
         return {row[:4]: row[4] for row in rows}
 
@@ -328,25 +342,25 @@ class _PeerFigures:
 def _kill_in_between(
     engine: str, share: Callable[[], float], kill: Callable[[], None], check: Callable[[], None]
 ) -> float:
-    """Wait until a part of the stream is in the figures, then a moment, and kill the engine.
+    """Wait until part of the stream is in the figures and a random delay is over; kill the engine.
 
     Returns:
-        The share that was in them then.
+        The share of the stream in the figures at the kill.
 
     Raises:
-        EngineError: it does not come so far.
+        EngineError: the engine does not get so far.
     """
     deadline = time.monotonic() + START_SECONDS + _RUN_SECONDS
     while share() < _KILL_FROM:
         check()
         if time.monotonic() > deadline:
-            msg = f"{engine} did not come to {_KILL_FROM:.0%} of the stream"
+            msg = f"{engine} did not reach {_KILL_FROM:.0%} of the stream"
             raise EngineError(msg)
         time.sleep(0.02)
     time.sleep(random.Random(engine).uniform(0, _KILL_WITHIN))
-    stood = share()
+    killed_at = share()
     kill()
-    return stood
+    return killed_at
 
 
 def _answers(clickhouse: ClickHouseSettings) -> bool:

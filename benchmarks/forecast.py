@@ -1,9 +1,12 @@
-"""How far the forecast was off, on campaigns that were simulated to their end.
+"""Measure the error of the forecast on campaigns that were simulated to their end.
 
     python benchmarks/forecast.py [--seeds 11 12 13] [--events 230000] [--json]
 
-Each campaign is folded into ClickHouse. On days from four weeks before each deadline to eight weeks behind it the view is asked when a share of the units below each ancestor will have the milestone; the
-end of the campaign says when they had. Only units with at least twenty below them are asked about. What the seeds 1, 2 and 3 show was used to choose the formula; so measure with others.
+Each campaign is folded into ClickHouse. On days from four weeks before each deadline to eight weeks
+after it, the view forecasts when a share of the units below each ancestor will have reached the
+milestone; at the end of the campaign the true day is known. Only ancestors with at least twenty
+units below them are scored. The formula was chosen with the seeds 1, 2 and 3, so measure with
+others.
 """
 
 import argparse
@@ -36,18 +39,20 @@ WEEKS = range(-4, 9)
 
 @dataclass
 class Score:
-    """Of one share and level."""
+    """The score of the forecasts for a share at a level."""
 
     errors: list[int] = field(default_factory=list)
-    """Days between the forecast and what came, of forecasts whose goal was reached in the end."""
+    """Days between the forecast and the true day, of goals that were reached in the end."""
     within: int = 0
-    """Forecasts whose band held what came; a goal that was never reached is held by a band that goes beyond the campaign's end."""
-    foretold: int = 0
+    """Forecasts whose band contains the true day. The band of a goal that was never reached must
+    extend beyond the end of the campaign."""
+    dated: int = 0
+    """Forecasts with a day."""
     never: int = 0
-    """Asked about a goal that was not reached by the end of the campaign."""
-    never_foretold: int = 0
-    """Of these, how often a day within the campaign was told."""
-    said_no: int = 0
+    """Forecasts of goals that were not reached by the end of the campaign."""
+    never_dated: int = 0
+    """Of these, the forecasts of a day within the campaign."""
+    right_no: int = 0
     """`not_in_sight` or a day beyond the end, of goals that were not reached."""
     wrong_no: int = 0
     """`not_in_sight`, of goals that were reached."""
@@ -55,7 +60,7 @@ class Score:
 
 
 def main() -> int:
-    """Measure and print."""
+    """Measure, and print the result."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -90,7 +95,7 @@ def main() -> int:
         print(
             json.dumps(
                 [
-                    {"share": share, "level": level, **summary(one)}
+                    {"share": share, "level": level, **summarize(one)}
                     for (share, level), one in scores.items()
                 ]
             )
@@ -110,27 +115,38 @@ def main() -> int:
     for (share, level), one in sorted(
         scores.items(), key=lambda item: (item[0][0], LEVELS.index(item[0][1]))
     ):
-        told = summary(one)
-        table.add_row(f"{share:.0%}", level, *(str(value) for value in told.values()))
+        values = map(str, summarize(one).values())
+        table.add_row(f"{share:.0%}", level, *values)
     Console(width=160).print(table)
     return 0
 
 
 def score(client: Client, scores: dict[tuple[float, str], Score]) -> None:
-    """Ask on every day, and hold the answers against the end."""
+    """Read the forecasts of every day, and compare them with the end of the campaign."""
     deadlines = sorted({row[0] for row in client.execute("SELECT deadline FROM milestones")})
     rows = client.execute(
-        "SELECT s.milestone, a.ancestor, arraySort(groupArray(s.done_at)) FROM plan_status_at(as_of = %(at)s) AS s INNER JOIN unit_ancestors AS a ON a.unit = s.unit "
-        "WHERE s.done_at IS NOT NULL AND %(day)s BETWEEN a.valid_from AND a.valid_to GROUP BY s.milestone, a.ancestor",
+        """
+        SELECT s.milestone, a.ancestor, arraySort(groupArray(s.done_at))
+        FROM plan_status_at(as_of = %(at)s) AS s INNER JOIN unit_ancestors AS a ON a.unit = s.unit
+        WHERE s.done_at IS NOT NULL AND %(day)s BETWEEN a.valid_from AND a.valid_to
+        GROUP BY s.milestone, a.ancestor
+        """,
         {"at": f"{LAST} 12:00:00.000", "day": LAST},
     )
     days = {(milestone, unit): done for milestone, unit, done in rows}
     for week in WEEKS:
         for share in SHARES:
             for deadline in deadlines:
-                for milestone, level, unit, goal, outlook, reached_at, earliest, latest in ask(
-                    client, deadline, deadline + timedelta(weeks=week), share
-                ):
+                for (
+                    milestone,
+                    level,
+                    unit,
+                    goal,
+                    outlook,
+                    reached_at,
+                    earliest,
+                    latest,
+                ) in read_forecasts(client, deadline, deadline + timedelta(weeks=week), share):
                     done = days.get((milestone, unit), [])
                     truth = done[goal - 1] if len(done) >= goal else None
                     add(scores[share, level], truth, outlook, reached_at, earliest, latest)
@@ -144,18 +160,18 @@ def add(
     earliest: date | None,
     latest: date | None,
 ) -> None:
-    """Note one answer."""
+    """Add a forecast to a score."""
     if outlook == "too_little":
         one.too_little += 1
         return
     if truth is None:
         one.never += 1
-        one.said_no += reached_at is None or reached_at > LAST
-        one.never_foretold += reached_at is not None and reached_at <= LAST
+        one.right_no += reached_at is None or reached_at > LAST
+        one.never_dated += reached_at is not None and reached_at <= LAST
     if reached_at is None or earliest is None:
         one.wrong_no += truth is not None
         return
-    one.foretold += 1
+    one.dated += 1
     one.within += (
         (earliest <= truth and (latest is None or truth <= latest))
         if truth
@@ -165,26 +181,28 @@ def add(
         one.errors.append(abs((reached_at - truth).days))
 
 
-def summary(one: Score) -> dict[str, str | int]:
-    """As the table has it."""
+def summarize(one: Score) -> dict[str, str | int]:
+    """Summarize a score as the columns of the table."""
     reached = len(one.errors) + one.wrong_no
     return {
-        "forecasts": one.foretold,
+        "forecasts": one.dated,
         "days off": f"{statistics.median(one.errors):.0f}" if one.errors else "-",
         "90 %": f"{sorted(one.errors)[int(0.9 * len(one.errors))]}" if one.errors else "-",
-        "in the band": f"{one.within / one.foretold:.0%}" if one.foretold else "-",
-        "said so": f"{one.said_no / one.never:.0%} of {one.never}" if one.never else "-",
+        "in the band": f"{one.within / one.dated:.0%}" if one.dated else "-",
+        "said so": f"{one.right_no / one.never:.0%} of {one.never}" if one.never else "-",
         "denied": f"{one.wrong_no / reached:.0%} of {reached}" if reached else "-",
         "too little": one.too_little,
     }
 
 
-def ask(client: Client, deadline: date, on: date, share: float) -> list[tuple]:  # type: ignore[type-arg]
-    """The view's answer on a day about the milestones of a deadline."""
+def read_forecasts(client: Client, deadline: date, on: date, share: float) -> list[tuple]:  # type: ignore[type-arg]
+    """Read the forecasts of a day for the milestones of a deadline."""
     query = """
-        SELECT milestone, toString(level), unit, goal, toString(outlook), reached_at, earliest, latest
+        SELECT milestone, toString(level), unit, goal, toString(outlook), reached_at, earliest,
+            latest
         FROM plan_forecast_at(as_of = %(at)s, share = %(share)s)
-        WHERE deadline = %(deadline)s AND expected >= %(least)s AND toString(level) IN %(levels)s AND outlook != 'reached'
+        WHERE deadline = %(deadline)s AND expected >= %(least)s AND toString(level) IN %(levels)s
+            AND outlook != 'reached'
     """
     return list(
         client.execute(

@@ -1,9 +1,11 @@
-"""What the gateway adds to a write to the disk: acknowledged events a second through `/v1/events`.
+"""Measure the cost of the gateway beside a plain write: acknowledged events a second.
 
     python benchmarks/gateway.py [--seconds 10] [--rounds 3] [--clients 16] [--json]
 
-In turn against `pravah gateway`, with a real Kafka that it hands over to meanwhile, and against the same server (uvicorn, FastAPI) that does nothing but append each body to a file and flush it to the
-disk, for all that wait together in one go. In batches of 1 and of 100. Both answer only when the disk has it.
+Events are sent to `/v1/events` in batches of 1 and of 100, in turn to `pravah gateway`, which
+relays them to a real Kafka meanwhile, and to the same server (uvicorn, FastAPI) that only appends
+each body to a file. Both flush to the disk once for all waiting requests, and respond after the
+flush.
 """
 
 import argparse
@@ -30,12 +32,19 @@ from operations.worker_processes import start_worker, stop_worker
 
 BATCHES = (1, 100)
 TOKEN = "a secret of the benchmark, long enough"  # noqa: S105
-SOURCE = 'tool = "events"\n[check]\nkind = "bearer"\nsecret_file = "token"\n[limits]\nrate = "1000000/second"\n'
-_TOGETHER = 256
+SOURCE = """tool = "events"
+[check]
+kind = "bearer"
+secret_file = "token"
+[limits]
+rate = "1000000/second"
+"""
+# Bodies that the plain server writes with one flush.
+_MAX_BATCH = 256
 
 
 def event(number: int) -> dict[str, object]:
-    """A usual event, unlike all others."""
+    """Make a usual event that differs from all others."""
     return {
         "event_id": str(UUID(int=number)),
         "entity": f"bench:{number}",
@@ -48,13 +57,13 @@ def event(number: int) -> dict[str, object]:
 
 
 def main() -> int:
-    """Measure and print."""
+    """Measure, and print the result."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=10.0, help="of one measurement")
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of a measurement")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--clients", type=int, default=16, help="connections at a time")
+    parser.add_argument("--clients", type=int, default=16, help="concurrent connections")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--append", nargs=2, metavar=("PORT", "FILE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -101,7 +110,7 @@ def main() -> int:
 
 
 def measure(ports: list[int], seconds: float, rounds: int, clients: int) -> dict[str, float]:
-    """Medians over the rounds, acknowledged events a second."""
+    """Measure acknowledged events a second: the medians of the rounds."""
     for port in ports:
         wait_for(port)
     numbers, took = 0, dict[str, list[float]]()
@@ -114,10 +123,14 @@ def measure(ports: list[int], seconds: float, rounds: int, clients: int) -> dict
 
 
 def load(port: int, batch: int, seconds: float, clients: int, first: int) -> tuple[float, int]:
-    """Events a second, and the number of the next event. Bodies are made before the time is taken."""
-    most = int(seconds * (4_000 if batch == 1 else 800) / clients) + 1
+    """Send events for some seconds. Bodies are made before the time is measured.
+
+    Returns:
+        Events a second, and the number of the next event.
+    """
+    count = int(seconds * (4_000 if batch == 1 else 800) / clients) + 1
     bodies = [
-        [_request(first + (client * most + number) * batch, batch) for number in range(most)]
+        [_request(first + (client * count + number) * batch, batch) for number in range(count)]
         for client in range(clients)
     ]
     counts = [0] * clients
@@ -137,21 +150,22 @@ def load(port: int, batch: int, seconds: float, clients: int, first: int) -> tup
     began = time.monotonic()
     for thread in threads:
         thread.start()
-    for thread in threads:  # until the time is over, or the bodies are
+    for thread in threads:  # until the time is up, or all bodies are sent
         thread.join(max(0.0, began + seconds - time.monotonic()))
     stop.set()
     for thread in threads:
         thread.join()
-    return sum(counts) / (time.monotonic() - began), first + clients * most * batch
+    return sum(counts) / (time.monotonic() - began), first + clients * count * batch
 
 
 def _request(first: int, batch: int) -> bytes:
     events = [event(number) for number in range(first, first + batch)]
     body = json.dumps(events[0] if batch == 1 else events).encode()
-    return (
-        f"POST /v1/events HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-        + body
+    head = (
+        "POST /v1/events HTTP/1.1\r\nHost: gateway\r\n"
+        f"Authorization: Bearer {TOKEN}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
+    return head.encode() + body
 
 
 def _status(connection: socket.socket) -> bytes:
@@ -170,7 +184,7 @@ def _status(connection: socket.socket) -> bytes:
 
 
 def append_server(port: int, path: Path) -> None:
-    """The same server with nothing between a body and the disk."""
+    """Run the same server with nothing between a body and the disk."""
     import uvicorn
     from fastapi import FastAPI, Request
     from starlette.responses import JSONResponse, Response
@@ -182,7 +196,7 @@ def append_server(port: int, path: Path) -> None:
         with path.open("ab", buffering=0) as out:
             while True:
                 orders = [waiting.get()]
-                while len(orders) < _TOGETHER and not waiting.empty():
+                while len(orders) < _MAX_BATCH and not waiting.empty():
                     orders.append(waiting.get())
                 out.write(b"".join(body for body, _ in orders))
                 os.fsync(out.fileno())
@@ -204,7 +218,7 @@ def append_server(port: int, path: Path) -> None:
 
 
 def free_port() -> int:
-    """A port that is free now."""
+    """Find a free port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
@@ -212,7 +226,7 @@ def free_port() -> int:
 
 
 def wait_for(port: int) -> None:
-    """Until something listens."""
+    """Wait until a server listens on a port."""
     _until(lambda: _listens(port))
 
 

@@ -1,13 +1,19 @@
-"""From a producer's send to a figure that a query sees: p50, p99, and their ratio to the flush interval, at several rates.
+"""Measure the latency from a producer's send to a figure that a query returns, at several rates.
 
     .venv/bin/python benchmarks/latency.py [--rates 10,100,1000] [--half-of-max] [--seconds 30]
 
-Events are those of a dense day of the simulated campaign. Each carries the time at which it was handed to the producer (`reported_at`), so its row in the ledger has it. It is
-queryable when the table `chunks` tells an offset beyond it; `chunks` is asked every few milliseconds. That this is so is looked at from the other side as well: every hundredth event or so is
-a probe, the only ones of its metric, and the view `rollups` must show at least as many of them as `chunks` has just promised.
+The events are those of a dense day of the simulated campaign. Each has the time at which it was
+handed to the producer (`reported_at`), which its row in the ledger has, too. An event is queryable
+when the table `chunks` has an offset beyond it; `chunks` is polled every few milliseconds. This is
+verified as well: about every hundredth event is a probe with a metric of its own, and the view
+`rollups` must show at least as many probes as `chunks` has just guaranteed.
 
-`--half-of-max` drains a full log first, and adds half of what the worker came to. A producer that falls behind its timetable is told.
-Exit 1 if a p99 is above `--at-most` flush intervals, `rollups` shows fewer probes than promised, or a figure differs from the recount.
+The result has p50, p99 and the ratio of p99 to the flush interval. `--half-of-max` drains a full
+log first, and adds half of the rate that the worker sustains. A producer that falls behind its
+schedule is reported.
+
+Exit 1 if a p99 is above `--at-most` flush intervals, `rollups` shows fewer probes than guaranteed,
+or a figure differs from the recount.
 """
 
 import argparse
@@ -49,82 +55,58 @@ from schemas.registry import Registry
 from sinks.connection import connect
 from sinks.lag import Lag
 
+# The metric of the probes; the campaign's own events of this metric are not sent.
 PROBE = "doors_visited"
-"""The metric of the probes; the campaign's own events of it are left out."""
+# Shares to try of the rate at which a full log is drained: the producer runs on the same machine.
 SHARES = (0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
-"""Of the rate at which a full log is worked off: a producer on the same machine takes its part."""
+# The maximum p99 at the sustainable rate, in flush intervals. Beyond it the worker falls behind.
 SUSTAINED = 5.0
-"""Flush intervals: what the p99 may be at the sustainable rate. Beyond it the worker falls behind."""
-PROBES_A_SECOND = 5
-LEFT_OUT_SECONDS = 2.0
-"""At the beginning of each rate, while chunks are opened."""
+PROBES_PER_SECOND = 5
+# Not measured at the beginning of each rate, while chunks are opened.
+WARM_UP_SECONDS = 2.0
 ROLLUPS = f"SELECT sum(value) FROM rollups WHERE level = 'national' AND metric = '{PROBE}'"
 CHUNKS = "SELECT partition, max(next_offset) FROM chunks GROUP BY partition"
 
 
 @dataclass
 class Measured:
-    """One rate. Times in seconds."""
+    """The latency at a rate. Times are in seconds."""
 
     target_rate: float
     rate: float
     producer_late: float
-    """The longest time by which the producer was behind its timetable."""
+    """The maximum delay of the producer behind its schedule."""
     keeps_up: bool
-    """Whether the producer came to the rate."""
+    """Whether the producer achieved the rate."""
     events: int
-    """Accepted ones whose latency was measured."""
+    """Accepted events whose latency was measured."""
     p50: float
     p90: float
     p99: float
     highest: float
     ratio: float
-    """p99 to the flush interval."""
+    """p99 divided by the flush interval."""
     probes_p50: float
-    """Of the probes, as the view `rollups` shows them: from handing over to the answer of the first query that counts them."""
+    """Latency of the probes in the view `rollups`: from the send to the response of the first query
+    that counts them."""
     probes_p99: float
     observations: int
-    """How often `rollups` was asked behind `chunks`."""
+    """How often `rollups` was read after `chunks`."""
     violations: int
-    """How often `rollups` showed fewer probes than `chunks` had promised just before."""
+    """How often `rollups` showed fewer probes than `chunks` had guaranteed just before."""
     worker_cpu: float
-    """Cores that the worker took."""
+    """Cores that the worker used."""
     worker_kept_waiting: float
-    """Cores that it would have taken besides, had they been free."""
+    """Cores for which its threads waited."""
     producer_cpu: float
     query_seconds: float
-    """Median time of one look at `chunks`: so much later than it was queryable an event may be seen."""
+    """Median time of a query of `chunks`: the error of the measured latency."""
     poll_seconds: float
 
 
 def main() -> int:
     """Measure at each rate and print a table and one line of JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--rates", default="10,100,1000", help="events a second, with commas between them"
-    )
-    parser.add_argument(
-        "--half-of-max",
-        action="store_true",
-        help="find the sustainable rate, and measure at half of it as well: the first of some shares of a full log's rate that the worker keeps up with while the producer sends on the same machine",
-    )
-    parser.add_argument(
-        "--backlog", type=int, default=1_000_000, help="events of the full log for --half-of-max"
-    )
-    parser.add_argument("--seconds", type=float, default=30.0, help="how long each rate is sent")
-    parser.add_argument(
-        "--poll-ms",
-        type=float,
-        default=25.0,
-        help="pause between two looks at `chunks`; each takes ClickHouse some milliseconds of a core",
-    )
-    parser.add_argument("--flush-seconds", type=float, default=1.0)
-    parser.add_argument(
-        "--at-most", type=float, default=2.0, help="flush intervals: the p99 above which this fails"
-    )
-    options = parser.parse_args()
+    options = _parse_options()
     rates = [float(rate) for rate in options.rates.split(",") if rate]
     registry = read_registry_files(reference.registry_files())
     highest = sustainable = None
@@ -140,7 +122,7 @@ def main() -> int:
                 clickhouse,
                 campaign(registry, default_plan(), options.backlog, seed=1_000),
             ).rate
-            say(f"a full log is worked off at {highest:,.0f} events/s")
+            say(f"a full log is drained at {highest:,.0f} events/s")
         found = []
         for number, rate in enumerate(rates):
             found.append(
@@ -164,37 +146,7 @@ def main() -> int:
                 say(str(found[-1]))
                 break
         different = count_differences(clickhouse)
-    print(
-        table(
-            (
-                "events/s",
-                "came to",
-                "p50 ms",
-                "p90 ms",
-                "p99 ms",
-                "highest ms",
-                "p99 / flush interval",
-                "probes in `rollups`, p50 / p99 ms",
-                "worker, cores (kept waiting)",
-            ),
-            [
-                (
-                    f"{one.target_rate:,.0f}",
-                    f"{one.rate:,.0f}"
-                    + (
-                        ""
-                        if one.keeps_up
-                        else f" (producer behind, by up to {one.producer_late:.2f} s)"
-                    ),
-                    *(f"{value * 1000:,.0f}" for value in (one.p50, one.p90, one.p99, one.highest)),
-                    f"{one.ratio:.2f}",
-                    f"{one.probes_p50 * 1000:,.0f} / {one.probes_p99 * 1000:,.0f}",
-                    f"{one.worker_cpu:.2f} ({one.worker_kept_waiting:.2f})",
-                )
-                for one in [*found, *at_the_limit]
-            ],
-        )
-    )
+    print(_format_table([*found, *at_the_limit]))
     result = {
         "flush_seconds": options.flush_seconds,
         "drained_events_per_second": highest and round(highest),
@@ -210,14 +162,74 @@ def main() -> int:
     return 1 if failed else 0
 
 
+def _parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rates", default="10,100,1000", help="events a second, comma-separated")
+    parser.add_argument(
+        "--half-of-max",
+        action="store_true",
+        help="find the sustainable rate, and measure at half of it, too: the first of some shares "
+        "of a full log's rate that the worker sustains beside the producer",
+    )
+    parser.add_argument(
+        "--backlog", type=int, default=1_000_000, help="events of the full log for --half-of-max"
+    )
+    parser.add_argument("--seconds", type=float, default=30.0, help="time of each rate")
+    parser.add_argument(
+        "--poll-ms",
+        type=float,
+        default=25.0,
+        help="pause between two queries of `chunks`; each costs ClickHouse some milliseconds",
+    )
+    parser.add_argument("--flush-seconds", type=float, default=1.0)
+    parser.add_argument(
+        "--at-most", type=float, default=2.0, help="maximum p99, in flush intervals"
+    )
+    return parser.parse_args()
+
+
+def _format_table(measured: list[Measured]) -> str:
+    return table(
+        (
+            "events/s",
+            "achieved",
+            "p50 ms",
+            "p90 ms",
+            "p99 ms",
+            "highest ms",
+            "p99 / flush interval",
+            "probes in `rollups`, p50 / p99 ms",
+            "worker, cores (waited for)",
+        ),
+        [
+            (
+                f"{one.target_rate:,.0f}",
+                f"{one.rate:,.0f}"
+                + (
+                    ""
+                    if one.keeps_up
+                    else f" (producer behind, by up to {one.producer_late:.2f} s)"
+                ),
+                *(f"{value * 1000:,.0f}" for value in (one.p50, one.p90, one.p99, one.highest)),
+                f"{one.ratio:.2f}",
+                f"{one.probes_p50 * 1000:,.0f} / {one.probes_p99 * 1000:,.0f}",
+                f"{one.worker_cpu:.2f} ({one.worker_kept_waiting:.2f})",
+            )
+            for one in measured
+        ],
+    )
+
+
 def _events(registry: Registry, rate: float, count: int, seed: int) -> Iterator[Record]:
-    """The campaign's events with the time of sending, and a probe now and then."""
+    """Generate the campaign's events with the time of sending, and probes among them."""
     plain = (
         record
         for record in campaign(registry, default_plan(), int(count * 1.2) + 1_000, seed=seed)
         if record.head is None or PROBE.encode() not in record.head
     )
-    every = max(2, round(rate / PROBES_A_SECOND))
+    every = max(2, round(rate / PROBES_PER_SECOND))
     booths = [code for code, unit in registry.units.items() if unit.level == "booth"]
     for number, record in enumerate(islice(plain, count)):
         yield with_send_time(
@@ -239,18 +251,21 @@ def _probe(unit: str) -> Record:
 
 @dataclass
 class _Observations:
-    """What was seen while events came in. Times are of this machine's clock, seconds since 1970-01-01T00:00Z, when the answer was there."""
+    """The progress that queries showed while events came in.
+
+    Times are those of the responses by this machine's clock, in seconds since 1970-01-01T00:00Z.
+    """
 
     durable: defaultdict[int, list[tuple[int, float]]] = field(
         default_factory=lambda: defaultdict(list)
     )
-    """Partition → (offset below which all is durable, when that was first seen), both growing."""
+    """By partition: (offset below which all is durable, time when it was first seen), ascending."""
     probes: list[tuple[int, float]] = field(default_factory=list)
-    """(How many the view showed, when that many were first seen.)"""
+    """(Number of probes in the view, time when it was first seen), ascending."""
     pairs: list[tuple[dict[int, int], int]] = field(default_factory=list)
-    """What `chunks` said, and how many probes the view showed just after."""
+    """(Offsets in `chunks` by partition, number of probes in the view just after)."""
     seconds: list[float] = field(default_factory=list)
-    """Of each query."""
+    """Duration of each query of `chunks`."""
 
 
 def _measure_rate(
@@ -262,7 +277,7 @@ def _measure_rate(
     *,
     seed: int,
 ) -> Measured:
-    count = int(rate * (options.seconds + LEFT_OUT_SECONDS))
+    count = int(rate * (options.seconds + WARM_UP_SECONDS))
     say(f"{rate:,.0f} events/s: making {count:,} events")
     before = clickhouse.execute(ROLLUPS)[0][0]
     with (
@@ -284,14 +299,18 @@ def _measure_rate(
         finally:
             worker.stop()
     sent_at = clickhouse.execute(
-        "SELECT partition, offset, toUnixTimestamp64Micro(assumeNotNull(reported_at)) / 1e6, has(metrics, %(probe)s) FROM ledger "
-        "WHERE reported_at IS NOT NULL AND offset >= CAST(mapFromArrays(%(partitions)s, %(offsets)s), 'Map(Int32, UInt64)')[partition]",
+        """
+        SELECT partition, offset, toUnixTimestamp64Micro(assumeNotNull(reported_at)) / 1e6,
+            has(metrics, %(probe)s)
+        FROM ledger WHERE reported_at IS NOT NULL AND offset >=
+            CAST(mapFromArrays(%(partitions)s, %(offsets)s), 'Map(Int32, UInt64)')[partition]
+        """,
         {"probe": PROBE, "partitions": [-2, *starts], "offsets": [0, *starts.values()]},
     )
     waited = sorted(
         _first_seen(observations.durable[partition], offset) - at
         for partition, offset, at, _ in sent_at
-        if at > began + LEFT_OUT_SECONDS
+        if at > began + WARM_UP_SECONDS
     )
     probes = sorted(
         (at, partition, offset) for partition, offset, at, is_probe in sent_at if is_probe
@@ -299,7 +318,7 @@ def _measure_rate(
     shown = sorted(
         _first_seen(observations.probes, number) - at
         for number, (at, _, _) in enumerate(probes)
-        if at > began + LEFT_OUT_SECONDS
+        if at > began + WARM_UP_SECONDS
     )
     guaranteed = [
         sum(offset < said.get(partition, 0) for _, partition, offset in probes)
@@ -307,7 +326,7 @@ def _measure_rate(
     ]
     for least, (said, shown_then) in zip(guaranteed, observations.pairs, strict=True):
         if shown_then < least:
-            say(f"`chunks` promised {least} probes ({said}), `rollups` showed {shown_then}")
+            say(f"`chunks` guaranteed {least} probes ({said}), `rollups` showed {shown_then}")
     p50, p90, p99 = (percentile(waited, share) for share in (0.5, 0.9, 0.99))
     return Measured(
         target_rate=rate,
@@ -337,7 +356,7 @@ def _measure_rate(
 def _observe(
     settings: Settings, producer: RateProducer, lag: Lag, pause: float, before: int
 ) -> _Observations:
-    """Look until all that was sent is durable."""
+    """Poll until everything that was sent is durable."""
     observations, watch = _Observations(), StallWatch()
     ends: dict[int, int] | None = None
     with connect(settings.clickhouse, "writer") as client:
@@ -357,7 +376,7 @@ def _observe(
                     observations.probes.append((shown, time.time()))
             if ends is None and producer.done:
                 ends = lag.ends()
-            # some records are sent on to other partitions: the log's end is looked at again
+            # some records are sent to other partitions: the end of the log is read again
             if (
                 ends
                 and all(said.get(partition, 0) >= end for partition, end in ends.items() if end)
@@ -372,7 +391,7 @@ def _observe(
 
 
 def _first_seen(known: list[tuple[int, float]], number: int) -> float:
-    """When more than `number` was first seen."""
+    """When a value above `number` was first seen."""
     return known[bisect.bisect_right(known, number, key=lambda one: one[0])][1]
 
 

@@ -1,9 +1,10 @@
-"""What an event costs when the ledger has 1, 10 and 50 million rows: with the filter, without it, and what filling the filter takes.
+"""Cost of an event with a ledger of 1, 10 and 50 million rows, with and without the seen filter.
 
     python benchmarks/ledger_size.py [--rows 1000000 10000000 50000000] [--json]
 
-A real worker folds batches of one partition into a real ClickHouse; four fifths of the events are about new entities, a fifth repeats what came lately, or what the ledger has
-somewhere. Kafka has no part in it.
+A real worker folds batches of one partition into a real ClickHouse, without Kafka. Four fifths of
+the events are about new entities; a fifth repeat recent events, or any events of the ledger. The
+time to fill the filter is measured as well.
 """
 
 import argparse
@@ -41,18 +42,18 @@ from sinks.rollup_store import RollupStore
 from streams.worker import Worker
 
 PARTITIONS = 12
+# Of the events that are folded here: beyond all offsets in the ledger.
 FIRST_OFFSET = 1_000_000_000
-"""Of what is folded here: behind everything that the ledger has."""
 BATCH, BATCHES = 2_000, 15
+# In each round all four kinds of work are measured, one after the other.
 ROUNDS = 5
-"""Of all four sorts of work, one after the other."""
 UNIT, KEY = "CG-AC001-B0001", "CG-AC001"
 STEP = 5_000_000
 
 
 @dataclass
 class Record:
-    """What the worker needs of a Kafka record."""
+    """The attributes of a Kafka record that the worker reads."""
 
     offset: int
     timestamp: int
@@ -62,7 +63,10 @@ class Record:
 
 @dataclass
 class Measured:
-    """At one size of the ledger. Microseconds an event are medians over the batches of all rounds."""
+    """Results at one size of the ledger.
+
+    Microseconds per event are medians over the batches of all rounds.
+    """
 
     rows: int
     micros_new: float
@@ -72,32 +76,46 @@ class Measured:
     micros_any: float
     """A fifth repeats any event of the ledger."""
     micros_without_filter: float
-    """The same, with the ledger asked about every entity."""
-    asked_for: int
-    """Entities for which the ledger was asked, with the filter, of all that were new to their chunk, where a fifth repeats any event."""
+    """The same, with a lookup of every entity."""
+    lookups: int
+    """Entities that were looked up with the filter, where a fifth repeat any event; `entities` is
+    the number of all that were new to their chunk."""
     entities: int
     filter_fill_seconds: float
     filter_mib: float
     parts: int
-    """Of the ledger's table: every look-up asks each of them."""
+    """Parts of the ledger's table: a lookup reads each of them."""
 
 
 def fill(client: Client, first: int, behind: int, *, offset: str = "number") -> None:
-    """Add rows to the ledger: entities of random names, spread over keys and partitions; each at its number's offset, or at another one."""
+    """Add rows to the ledger: entities with random names, spread over keys and partitions.
+
+    Args:
+        client: of the writer.
+        first: number of the first entity.
+        behind: number after the last entity.
+        offset: SQL expression of a row's offset, by default its number.
+    """
     for begin in range(first, behind, STEP):
         client.execute(
             f"""
-            INSERT INTO ledger (key, entity, version, partition, offset, event_id, op, unit, kind, occurred_at, day, tool, producer, verification, data, metrics, amounts, appended_at)
-            SELECT concat('CG-AC', leftPad(toString(number % {PARTITIONS} + 1), 3, '0')), hex(sipHash128(number)), 1, number % {PARTITIONS}, {offset}, generateUUIDv4(), 'report', '{UNIT}',
-                   'social_post', toDateTime64('2022-09-01 10:00:00', 6, 'Asia/Kolkata'), '2022-09-01', 'bench', 'x', 'unverified', '{{"platform":"facebook","posts":3}}', ['posts_facebook'], [3], now64(3)
+            INSERT INTO ledger
+                (key, entity, version, partition, offset, event_id, op, unit, kind, occurred_at,
+                 day, tool, producer, verification, data, metrics, amounts, appended_at)
+            SELECT concat('CG-AC', leftPad(toString(number % {PARTITIONS} + 1), 3, '0')),
+                   hex(sipHash128(number)), 1, number % {PARTITIONS}, {offset}, generateUUIDv4(),
+                   'report', '{UNIT}', 'social_post',
+                   toDateTime64('2022-09-01 10:00:00', 6, 'Asia/Kolkata'), '2022-09-01', 'bench',
+                   'x', 'unverified', '{{"platform":"facebook","posts":3}}', ['posts_facebook'],
+                   [3], now64(3)
             FROM numbers({begin}, {min(STEP, behind - begin)})
             """
         )
 
 
 def known_entities(client: Client, rows: int, choose: random.Random, count: int) -> list[str]:
-    """Some of partition 0."""
-    # the first number only makes it an array of 64-bit numbers, as those are that `fill` hashes
+    """Return some entities of partition 0."""
+    # The first number only makes it an array of 64-bit numbers, which `fill` hashes.
     numbers = [choose.randrange(rows // PARTITIONS) * PARTITIONS for _ in range(count)]
     return [
         row[0]
@@ -111,9 +129,12 @@ def known_entities(client: Client, rows: int, choose: random.Random, count: int)
 def batches(
     choose: random.Random, at: int, repeats: Iterable[str] = (), *, recent: bool = False
 ) -> list[list[Record]]:
-    """Batches of one chunk each, so that nothing is known from an open one; every fifth event is about one of `repeats`, or of the batch before."""
+    """Make batches of one chunk each, so that the open chunk knows no entity.
+
+    Every fifth event is about one of `repeats`, or about an entity of the batch before.
+    """
     made = []
-    waiting = iter(repeats)
+    remaining = iter(repeats)
     now = time.time_ns() // 1_000_000
     before: list[str] = []
     for number in range(BATCHES):
@@ -121,7 +142,7 @@ def batches(
         for index in range(BATCH):
             repeated = None
             if index % 5 == 0:
-                repeated = choose.choice(before) if recent and before else next(waiting, None)
+                repeated = choose.choice(before) if recent and before else next(remaining, None)
             entity = repeated or f"{choose.getrandbits(128):032X}"
             entities.append(entity)
             event = {
@@ -145,7 +166,7 @@ def batches(
 async def fold(
     settings: Settings, registry: Registry, work: list[list[Record]]
 ) -> tuple[list[float], Worker]:
-    """Seconds of each batch, and the worker."""
+    """Fold; return the seconds of each batch, and the worker."""
     stop = threading.Event()
 
     async def send(_: Sequence[Outgoing]) -> None:
@@ -179,7 +200,7 @@ def _contains_all(_: SeenFilter, fingerprints: Array) -> Array:
 
 
 def settle(client: Client) -> None:
-    """Wait until the server has merged what it wants to merge."""
+    """Wait until the server has no merges left."""
     while client.execute("SELECT count() FROM system.merges WHERE database = currentDatabase()")[0][
         0
     ]:
@@ -187,7 +208,7 @@ def settle(client: Client) -> None:
 
 
 def measure(settings: Settings, registry: Registry, client: Client, rows: int, at: int) -> Measured:
-    """Measure at one size, in rounds; the filter is left out by one that takes everything for seen."""
+    """Measure at one size, in rounds. Without the filter means: a filter that contains all."""
     choose = random.Random(rows)
     needed = BATCH * BATCHES // 5
     micros: dict[str, list[float]] = defaultdict(list)
@@ -228,7 +249,8 @@ def measure(settings: Settings, registry: Registry, client: Client, rows: int, a
         metrics["pravah_filter_build_seconds_sum"],
         partition.seen_filter.size / 2**20,
         client.execute(
-            "SELECT count() FROM system.parts WHERE active AND database = currentDatabase() AND table = 'ledger'"
+            "SELECT count() FROM system.parts "
+            "WHERE active AND database = currentDatabase() AND table = 'ledger'"
         )[0][0],
     )
 
@@ -279,7 +301,7 @@ def main() -> int:
             "ratio",
             "no filter",
         ),
-        *("asked for", "filter filled", "filter"),
+        *("looked up", "filter filled", "filter"),
     )
     for one in found:
         table.add_row(
@@ -292,7 +314,7 @@ def main() -> int:
             f"{one.micros_any:.0f}",
             f"{one.micros_any / found[0].micros_any:.2f}",
             f"{one.micros_without_filter:.0f}",
-            f"{one.asked_for:,} of {one.entities:,}",
+            f"{one.lookups:,} of {one.entities:,}",
             f"{one.filter_fill_seconds:.1f} s",
             f"{one.filter_mib:.1f} MiB",
         )

@@ -1,4 +1,4 @@
-"""A stack of a benchmark's own, workers that are watched, and what draining the log costs."""
+"""What benchmarks share: a stack of their own, observed workers, the cost of draining the log."""
 
 import http.client
 import json
@@ -32,18 +32,18 @@ from sinks.lag import Lag
 from sinks.recount import durable_cut, recount
 
 START_SECONDS = 1_800.0
+# A session timeout that outlasts the pause of a worker while the log is filled. Faust allows 90.
 SESSION_SECONDS = 80.0
-"""A session timeout that is longer than a worker stands still while the log is filled. Faust takes at most 90."""
+# Texts in a worker's log: its code and the registry are loaded; Kafka has assigned partitions.
 LOADED, ASSIGNED = "[INFO]", "Setting newly assigned partitions"
-"""What a worker's log has when its code and the registry are loaded, and when Kafka has given it partitions."""
 _SAMPLE_SECONDS = 0.1
-_RUNS = 0.25
-"""Of a core: answering for its metrics takes a worker less."""
+# A worker that uses less of a core is idle: it only serves its metrics.
+_IDLE_CORE_SHARE = 0.25
 _LINE = re.compile(rb"(?m)^(\w+)(?:\{([^}]*)\})? (\S+)$")
 
 
 def say(text: str) -> None:
-    """Progress, which is not the result."""
+    """Print progress to stderr; stdout is for the result."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -54,12 +54,12 @@ def running(
     partitions: int = 12,
     **changes: Any,
 ) -> Iterator[Settings]:
-    """A stack in a temporary folder, ready for events; it ends with the block.
+    """Run a stack in a temporary folder, ready for events, for the length of a block.
 
     Args:
-        registry: the units; Chhattisgarh's if not given.
-        partitions: of `activity.events`.
-        changes: settings to change.
+        registry: the units; those of Chhattisgarh if not given.
+        partitions: partitions of `activity.events`.
+        changes: settings that differ from the stack's.
     """
     with (
         tempfile.TemporaryDirectory(prefix="pravah-bench-") as folder,
@@ -77,10 +77,9 @@ def running(
 
 
 class WatchedWorker:
-    """A worker as a process, and what it tells of itself."""
+    """A worker process with its metrics, processor time and memory."""
 
     def __init__(self, settings: Settings) -> None:
-        """Start it."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = free.getsockname()[1]
         self.log = settings.home / "logs" / f"worker-{time.time_ns()}.log"
@@ -92,7 +91,10 @@ class WatchedWorker:
         self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
 
     def metrics(self) -> dict[str, float]:
-        """Its metrics, each also as `name{labels}`, a metric with several labels as its sum; empty as long as it does not answer."""
+        """Read its metrics; empty as long as it does not answer.
+
+        A series with labels is there as `name{labels}`, and in the sum of all series as `name`.
+        """
         found: dict[str, float] = {}
         for name, labels, value in (
             (name.decode(), labels.decode(), float(value))
@@ -104,11 +106,11 @@ class WatchedWorker:
         return found
 
     def partitions(self) -> int:
-        """How many partitions it has; 0 as long as it does not answer."""
+        """Count its partitions; 0 as long as it does not answer."""
         return len(json.loads(self._get("/readyz") or b'{"partitions": []}')["partitions"])
 
     def _get(self, path: str) -> bytes:
-        """Nothing as long as it does not answer."""
+        """Read a page; empty as long as the worker does not answer."""
         try:
             self._connection.request("GET", path)
             return self._connection.getresponse().read()
@@ -116,7 +118,8 @@ class WatchedWorker:
             self._connection.close()
             if self.process.poll() is not None:
                 sys.exit(
-                    f"the worker ended with exit code {self.process.returncode}; its log ends:\n{last_lines(self.log, 60)}"
+                    f"the worker ended with exit code {self.process.returncode}; "
+                    f"its log ends:\n{last_lines(self.log, 60)}"
                 )
             return b""
 
@@ -126,7 +129,7 @@ class WatchedWorker:
         return float(times.user + times.system)
 
     def cpu_wait(self) -> float:
-        """Seconds so far in which its threads could have run but had no core: on a quiet machine next to none."""
+        """Seconds so far in which its threads were runnable but had no core."""
         delays = (
             path.read_text(encoding="ascii").split()[1]
             for path in Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
@@ -134,7 +137,7 @@ class WatchedWorker:
         return sum(int(delay) for delay in delays) / 1e9
 
     def memory(self) -> tuple[int, int]:
-        """Resident size now and at its highest, in MiB."""
+        """Resident size in MiB: now, and the maximum."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
         now, highest = (
             int(re.search(rf"{name}:\s+(\d+)", status)[1]) >> 10  # type: ignore[index]
@@ -148,12 +151,13 @@ class WatchedWorker:
         while not self.metrics().get(metric):
             if time.monotonic() > deadline:
                 sys.exit(
-                    f"{metric} did not come within {seconds:.0f} s; the worker's log ends:\n{last_lines(self.log, 60)}"
+                    f"{metric} did not appear within {seconds:.0f} s; "
+                    f"the worker's log ends:\n{last_lines(self.log, 60)}"
                 )
             time.sleep(0.025)
 
     def logged(self, text: str) -> float:
-        """Seconds from its start to the first line of its log that has a text."""
+        """Seconds from its start to the first line of its log that contains a text."""
         line = next(
             line for line in self.log.read_text(encoding="utf-8").splitlines() if text in line
         )
@@ -163,11 +167,11 @@ class WatchedWorker:
         )
 
     def wait_until_assigned(self) -> None:
-        """Wait until Kafka has given it partitions."""
+        """Wait until Kafka has assigned partitions."""
         self.wait_for("pravah_rebalances_total")
 
     def stop(self) -> None:
-        """End it, if it runs."""
+        """Stop it if it runs."""
         if self.process.poll() is None:
             stop_worker(self.process)
         self._connection.close()
@@ -175,7 +179,7 @@ class WatchedWorker:
 
 @contextmanager
 def paused(workers: Sequence[WatchedWorker]) -> Iterator[None]:
-    """Stop the workers' processes (SIGSTOP) for the length of a block."""
+    """Pause workers (SIGSTOP) for the length of a block."""
     for worker in workers:
         worker.process.send_signal(signal.SIGSTOP)
     try:
@@ -188,7 +192,7 @@ def paused(workers: Sequence[WatchedWorker]) -> Iterator[None]:
 def wait_until_shared(
     settings: Settings, workers: Sequence[WatchedWorker], seconds: float = START_SECONDS
 ) -> None:
-    """Wait until every worker has some of the partitions, and together they have all."""
+    """Wait until every worker has partitions, and all partitions are assigned."""
     began = time.monotonic()
     while True:
         have = [worker.partitions() for worker in workers]
@@ -196,14 +200,15 @@ def wait_until_shared(
             return
         if time.monotonic() - began > seconds:
             sys.exit(
-                f"the workers have {have} partitions after {seconds:.0f} s; a log ends:\n{last_lines(workers[0].log, 15)}"
+                f"the workers have {have} partitions after {seconds:.0f} s; "
+                f"a log ends:\n{last_lines(workers[0].log, 15)}"
             )
         time.sleep(0.2)
 
 
 @contextmanager
 def watched_workers(settings: Settings, count: int = 1) -> Iterator[list[WatchedWorker]]:
-    """Workers for the length of a block."""
+    """Run workers for the length of a block."""
     workers = [WatchedWorker(settings) for _ in range(count)]
     try:
         yield workers
@@ -216,13 +221,12 @@ class Servers:
     """Processor time of Kafka and ClickHouse."""
 
     def __init__(self, settings: Settings) -> None:
-        """Find their processes."""
         self._processes = {
             one.name: psutil.Process(one.pid) for one in stack.status(settings.home).servers
         }
 
     def cpu(self) -> dict[str, float]:
-        """Server → seconds so far."""
+        """Seconds of processor time so far, by server."""
         return {
             name: float(sum(process.cpu_times()[:2])) for name, process in self._processes.items()
         }
@@ -230,51 +234,57 @@ class Servers:
 
 @dataclass(frozen=True)
 class Sample:
-    """One look."""
+    """The state of all workers at one time."""
 
     at: float
     folded: float
-    """Records, those that were folded again included."""
+    """Records, including those that were folded again."""
     folding: bool
-    """Whether every worker has folded something."""
+    """Whether every worker has folded a record."""
     worker_cpu: float
     cpu_wait: float
-    """Of the workers' threads, for a core."""
+    """Seconds in which the workers' threads waited for a core."""
 
 
 @dataclass
 class DrainResult:
-    """What draining the log cost, between the moment when a tenth of it was folded and all workers had begun, and the moment when all was folded; of the servers all that the records cost them, merges included."""
+    """The cost of draining the log.
+
+    Workers are measured from the time when a tenth of the log is folded and all of them have begun,
+    to the time when the whole log is folded. Servers are measured until all merges are done.
+    """
 
     records: int
     rate: float
-    """Records a second, all workers together."""
+    """Records a second of all workers together."""
     worker_micros: float
-    """Processor time of all workers, microseconds a record."""
+    """Processor time of all workers, in microseconds a record."""
     clickhouse_micros: float
     kafka_micros: float
     cpu_wait_micros: float
-    """What the workers waited for a core: on a quiet machine with one worker next to nothing."""
+    """Time that the workers waited for a core; close to 0 with one worker on a quiet machine."""
     idle: float
-    """Share of the time in which nothing was folded, no worker ran, and none was kept waiting for a core: they waited for Kafka or ClickHouse."""
+    """Share of the time in which nothing was folded, and no worker ran or waited for a core: they
+    waited for Kafka or ClickHouse."""
     journal_rows: float
     """Journal rows a record, over the whole run."""
     ledger_rows: float
-    asked: float
-    """Share of the records for whose entities the ledger was asked."""
+    ledger_lookups: float
+    """Share of the records whose entities were looked up in the ledger."""
     inserting: float
-    """Seconds of inserting for each second of the run; the writer's thread does that while folding goes on."""
+    """Seconds of inserting for each second of the run; inserts run beside folding."""
     highest_mib: int
-    """The largest worker's resident size at its highest."""
+    """The maximum resident size of any worker."""
     samples: list[Sample] = field(repr=False)
 
 
 def drain(
     settings: Settings, clickhouse: Client, records: Iterable[Record], *, workers: int = 1
 ) -> DrainResult:
-    """Let workers work off what is put into the log while they stand still, end its chunks, and stop them.
+    """Fill the log while workers are paused, let them drain it, close its chunks, and stop them.
 
-    So neither their start nor the producer is in the figures. `settings` need a session timeout that is longer than filling takes.
+    So neither their start nor the producer is in the figures. The session timeout of `settings`
+    must be longer than filling takes.
     """
     made = list(records)
     watch, servers, samples = StallWatch(), Servers(settings), []
@@ -313,7 +323,7 @@ def drain(
         if begin.at <= one.at < end.at
         and later.folded == one.folded
         and later.worker_cpu - one.worker_cpu + later.cpu_wait - one.cpu_wait
-        < _RUNS * (later.at - one.at)
+        < _IDLE_CORE_SHARE * (later.at - one.at)
     )
 
     def total(name: str) -> float:
@@ -331,11 +341,11 @@ def drain(
         worker_micros=micros("worker_cpu"),
         clickhouse_micros=server_micros("clickhouse"),
         kafka_micros=server_micros("kafka"),
-        cpu_wait_micros=micros("kept_waiting"),
+        cpu_wait_micros=micros("cpu_wait"),
         idle=idle / (end.at - begin.at),
         journal_rows=total('pravah_rows_written_total{table="journal"}') / samples[-1].folded,
         ledger_rows=total('pravah_rows_written_total{table="ledger"}') / samples[-1].folded,
-        asked=total("pravah_ledger_lookups_total") / samples[-1].folded,
+        ledger_lookups=total("pravah_ledger_lookups_total") / samples[-1].folded,
         inserting=total("pravah_insert_seconds_sum")
         / (end.at - next(one.at for one in samples if one.folded)),
         highest_mib=highest,
@@ -344,7 +354,7 @@ def drain(
 
 
 def settle(settings: Settings, clickhouse: Client, lag: Lag) -> None:
-    """End the open chunks and wait until they are closed, so that the next worker begins with new records; then until the server has merged what it wants to merge."""
+    """Close the open chunks and wait for merges, so that the next worker begins afresh."""
     tick(settings.kafka)
     watch = StallWatch()
     while dict(
@@ -361,13 +371,13 @@ def settle(settings: Settings, clickhouse: Client, lag: Lag) -> None:
 
 
 def truncate_figures(clickhouse: Client) -> None:
-    """Throw away what was folded so far, all but how far the log has come: merges of it would be in the next figures."""
+    """Delete all figures, because their merges would be measured next; keep the offsets."""
     for name in ("ledger", "journal", "plan_events", "membership_events", "rejected_records"):
         clickhouse.execute(f"TRUNCATE TABLE {name}")
 
 
 def count_differences(clickhouse: Client) -> int:
-    """Recount every figure from the ledger, say it, and return how many differ."""
+    """Recount every figure from the ledger, and return how many differ."""
     outcome = recount(clickhouse, durable_cut(clickhouse))
     say(f"recount from the ledger: {outcome.figures:,} figures, {outcome.different:,} differences")
     return outcome.different
@@ -375,18 +385,18 @@ def count_differences(clickhouse: Client) -> int:
 
 @contextmanager
 def writer(settings: Settings) -> Iterator[Client]:
-    """The writer's connection."""
+    """Connect as the writer for the length of a block."""
     with connect(settings.clickhouse, "writer", send_receive_timeout=3_600) as client:
         yield client
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Of sorted values, the smallest one that is no smaller than `share` of them."""
+    """The smallest of sorted values that is not below a share of them."""
     return values[min(len(values) - 1, max(0, -int(-share * len(values) // 1) - 1))]
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Rows as Markdown, as the README has them."""
+    """Format rows as a Markdown table, as in the README."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
@@ -394,7 +404,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def load(
     settings: Settings, records: Iterable[Record], *, progress: Callable[[str], None] = say
 ) -> int:
-    """Put records into the log and say how long it took."""
+    """Fill the log, report the time, and return how many records there were."""
     began = time.monotonic()
     count = fill(settings.kafka, records, say=progress)
     progress(f"{count:,} events in the log after {time.monotonic() - began:.1f} s")

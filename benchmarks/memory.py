@@ -1,9 +1,11 @@
-"""A worker's resident size: by partitions, by booths, and by how many entities the filter has.
+"""Measure a worker's resident size by partitions, booths, and entities in the filter.
 
     .venv/bin/python benchmarks/memory.py [--only partitions,booths,filter] [--events 300000]
 
-Each row is a worker of its own: at rest with the registry, after it has folded a full log that it began with, and at its highest. For the filter the ledger is filled first, with entities of
-random names; the worker reads them when it begins its partitions. India's registry takes minutes and gigabytes, so it is measured only with `--booths 24109,1052664`.
+Each row is a new worker: idle with the registry, after it has folded a full log, and the maximum.
+For the filter the ledger is filled first with entities of random names, which the worker reads when
+its partitions are assigned. India's registry takes minutes and gigabytes, so it is measured only
+with `--booths 24109,1052664`.
 """
 
 import argparse
@@ -30,38 +32,26 @@ CURVES = ("partitions", "booths", "filter")
 
 @dataclass(frozen=True)
 class Measured:
-    """One worker. Sizes in MiB."""
+    """The memory of a worker. Sizes are in MiB."""
 
     curve: str
     label: str
     at_rest: int
-    """With the registry, and its partitions assigned."""
+    """With the registry and its partitions, before the first record."""
     after: int
-    """When all is folded and its chunks are closed."""
+    """After all records are folded and their chunks are closed."""
     highest: int
     filters: float
-    """What the filters of all partitions take."""
+    """Size of the filters of all partitions."""
     filter_entities: int
     filter_seconds: float
-    """What filling them took, one partition after the other."""
+    """Time of filling them, one partition after another."""
 
 
 def main() -> int:
-    """Measure and print a table and one line of JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--only", default=",".join(CURVES))
-    parser.add_argument("--events", type=int, default=300_000, help="that each worker folds")
-    parser.add_argument("--partitions", default="1,12,48")
-    parser.add_argument("--booths", default="24109")
-    parser.add_argument(
-        "--entities", default="0,1000000,10000000", help="that the ledger has, for the filter"
-    )
-    options = parser.parse_args()
+    """Measure, and print a table and one line of JSON."""
+    options = _parse_options()
     wanted = options.only.split(",")
-    if unknown := set(wanted) - {*CURVES}:
-        parser.error(f"no such curve: {', '.join(sorted(unknown))}")
     state = read_registry_files(reference.registry_files())
     found: list[Measured] = []
     for partitions in map(int, options.partitions.split(",")) if "partitions" in wanted else ():
@@ -87,14 +77,12 @@ def main() -> int:
             )
     if "filter" in wanted:
         with running(state) as settings, writer(settings) as clickhouse:
-            _fold(
-                settings, clickhouse, state, 1_000, ("", ""), seed=1
-            )  # the next ones begin behind something
+            # so that the next workers do not begin at offset 0
+            _fold(settings, clickhouse, state, 1_000, ("", ""), seed=1)
             have = 0
             for number, entities in enumerate(sorted(map(int, options.entities.split(",")))):
-                fill_ledger(
-                    clickhouse, have, entities, offset="0"
-                )  # below where the next worker begins
+                # offset 0 is below the one at which the next worker begins
+                fill_ledger(clickhouse, have, entities, offset="0")
                 have = entities
                 found.append(
                     _fold(
@@ -137,6 +125,23 @@ def main() -> int:
     return 0
 
 
+def _parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", default=",".join(CURVES))
+    parser.add_argument("--events", type=int, default=300_000, help="events that each worker folds")
+    parser.add_argument("--partitions", default="1,12,48")
+    parser.add_argument("--booths", default="24109")
+    parser.add_argument(
+        "--entities", default="0,1000000,10000000", help="entities in the ledger, for the filter"
+    )
+    options = parser.parse_args()
+    if unknown := set(options.only.split(",")) - {*CURVES}:
+        parser.error(f"no such curve: {', '.join(sorted(unknown))}")
+    return options
+
+
 def _fold(
     settings: Settings,
     clickhouse: Client,
@@ -146,7 +151,7 @@ def _fold(
     *,
     seed: int,
 ) -> Measured:
-    """Let one worker begin on a full log."""
+    """Start a worker, fill the log, and measure the worker."""
     day = day_of(Mix(()).day)
     booths = [
         code
@@ -160,7 +165,7 @@ def _fold(
         watch = StallWatch()
         while (position := lag.position()).behind:
             watch.check(position.durable, "the worker")
-            worker.wait_for("pravah_rebalances_total")  # notices that it ended
+            worker.wait_for("pravah_rebalances_total")  # exits if the worker has ended
         settle(settings, clickhouse, lag)
         metrics, (after, highest) = worker.metrics(), worker.memory()
     measured = Measured(

@@ -1,10 +1,15 @@
-"""The registry of all of India: loading it, starting a worker on it, a day of every booth, recovery after a kill, and a state's wall beside all the other states.
+"""Measure the registry of all of India.
 
     .venv/bin/python benchmarks/national.py [--booths 60000] [--events-a-booth 1]
 
-Whole, it takes a quarter of an hour or more and some 12 GiB of memory; `--booths` takes only as many states as are needed. Two stacks run at the end: India's, and one with Chhattisgarh alone
-that has the same events of Chhattisgarh. The queries of the state's wall are asked in both in turns, as Grafana's user. Exit 1 if the wall takes longer than `--at-most` times what it takes with
-the state alone, a booth is missing in `rollups`, or a figure differs from the recount.
+The parts: loading the registry, starting a worker with it, folding a day on which every booth
+reports, recovery after a kill, and the dashboard of a state beside all other states.
+
+The complete run takes a quarter of an hour or more and some 12 GiB of memory; `--booths` takes only
+as many states as are needed. Two stacks run at the end: India's, and one with Chhattisgarh alone
+that has the same events of Chhattisgarh. The queries of the state's wall are sent to both in turns,
+as Grafana's user. Exit 1 if the wall takes longer than `--at-most` times its time with the state
+alone, a booth is missing in `rollups`, or a figure differs from the recount.
 """
 
 import argparse
@@ -55,20 +60,23 @@ from sinks.dimensions import load_registry
 from sinks.lag import Lag
 from sinks.migrate import Schema
 
+# Booths of the whole registry.
 BOOTHS = 1_052_664
-"""Of the whole registry."""
 DAY = date(2022, 6, 20)
+# Events of a dense day of Chhattisgarh's simulated campaign, in both stacks.
 STATE_EVENTS = 100_000
-"""A dense day of Chhattisgarh's simulated campaign, in both stacks."""
 WALL = "pravah-wall"
 
 
 def national_files(booths: int, say: Callable[[str], None]) -> dict[str, list[str]]:
-    """Lines by file name of a registry of Chhattisgarh and as many other states as are needed for so many booths; all of India from `BOOTHS` on.
+    """Generate a registry of Chhattisgarh and the fewest other states that have enough booths.
 
     Args:
-        booths: at least so many, if there are as many.
-        tell: is told how it goes.
+        booths: the minimum; all of India from `BOOTHS` on.
+        say: called with progress.
+
+    Returns:
+        The lines of each file, by its name.
     """
     with tempfile.TemporaryDirectory(prefix="pravah-bench-") as folder:
         counts = reference.national.generate(Path(folder))
@@ -90,58 +98,32 @@ def national_files(booths: int, say: Callable[[str], None]) -> dict[str, list[st
 
 
 def national_registry(booths: int, say: Callable[[str], None]) -> Registry:
-    """The registry that `national_files` gives."""
+    """Read and check the registry that `national_files` generates."""
     return registry_from_csv(national_files(booths, say))
 
 
 class Report:
-    """What each part took; told as it goes."""
+    """The figures of all parts, reported as they are measured."""
 
     def __init__(self) -> None:
-        """None yet."""
         self.found: dict[str, float] = {}
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
-        """Measure a block."""
+        """Measure the seconds of a block."""
         began = time.monotonic()
         yield
         self.record(part, time.monotonic() - began)
 
     def record(self, part: str, value: float) -> None:
-        """Keep a figure."""
+        """Add a figure."""
         self.found[part] = value
         say(f"{part}: {value:,.2f}")
 
 
 def main() -> int:
     """Run all parts and print a table and one line of JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--booths", type=int, default=BOOTHS)
-    parser.add_argument(
-        "--events-a-booth",
-        type=int,
-        default=1,
-        help="of the day that is folded; each booth has at least one",
-    )
-    parser.add_argument(
-        "--recovery-events",
-        type=int,
-        default=500_000,
-        help="in the log when the worker is killed; 0 leaves this part out",
-    )
-    parser.add_argument(
-        "--before",
-        type=float,
-        default=5.0,
-        help="seconds that the worker folds before it is killed",
-    )
-    parser.add_argument("--rounds", type=int, default=10, help="how often each wall is loaded")
-    parser.add_argument("--at-most", type=float, default=3.0, help="of the ratio of the two walls")
-    parser.add_argument("--no-recount", action="store_true", help="leave the recount out")
-    options = parser.parse_args()
+    options = _parse_options()
     parts = Report()
     files = national_files(options.booths, say)
     with parts.timed("reading and checking the files, s"):
@@ -216,8 +198,37 @@ def main() -> int:
     return 1 if different or missing or ratio > options.at_most else 0
 
 
+def _parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--booths", type=int, default=BOOTHS)
+    parser.add_argument(
+        "--events-a-booth",
+        type=int,
+        default=1,
+        help="events a booth on the day that is folded; each booth has at least one",
+    )
+    parser.add_argument(
+        "--recovery-events",
+        type=int,
+        default=500_000,
+        help="events in the log when the worker is killed; 0 omits this part",
+    )
+    parser.add_argument(
+        "--before",
+        type=float,
+        default=5.0,
+        help="seconds that the worker folds before it is killed",
+    )
+    parser.add_argument("--rounds", type=int, default=10, help="loads of each wall")
+    parser.add_argument("--at-most", type=float, default=3.0, help="maximum ratio of the two walls")
+    parser.add_argument("--no-recount", action="store_true", help="omit the recount")
+    return parser.parse_args()
+
+
 def _load(settings: Settings, clickhouse: Client, registry: Registry, parts: Report) -> None:
-    """The registry's way into tables and topic, as `pravah units load` goes it."""
+    """Load the registry into the tables and the topic, as `pravah units load` does."""
     parts.record("units", len(registry))
     with parts.timed("loading the tables, s"):
         load_registry(
@@ -240,7 +251,11 @@ def _day(
     options: argparse.Namespace,
     parts: Report,
 ) -> int:
-    """A day of every booth, folded by a worker that starts on a full log; returns how many booths `rollups` does not show."""
+    """Fold a day on which every booth reports, with a worker that starts on a full log.
+
+    Returns:
+        How many booths are missing in `rollups`.
+    """
     count = load(
         settings,
         Mix(booths, day=DAY, each_unit_once=True).records(
@@ -284,12 +299,16 @@ def _day(
 
 def _until(worker: WatchedWorker, condition: Callable[[], bool]) -> None:
     while not condition():
-        worker.metrics()  # notices that it ended
+        worker.metrics()  # exits if the worker has ended
         time.sleep(0.1)
 
 
 def _walls(settings: Settings, clickhouse: Client, rounds: int, parts: Report) -> float:
-    """Load the state's wall here and beside the state alone, in turns; returns the ratio of the medians."""
+    """Load the state's wall in turns, here and in a stack that has only the state.
+
+    Returns:
+        The ratio of the median times.
+    """
     to = datetime.combine(DAY, datetime.min.time(), KOLKATA).replace(hour=18)
     state = read_registry_files(reference.registry_files())
     with (
@@ -297,7 +316,7 @@ def _walls(settings: Settings, clickhouse: Client, rounds: int, parts: Report) -
         writer(alone) as clickhouse_alone,
     ):
         drain(alone, clickhouse_alone, campaign(state, default_plan(), STATE_EVENTS))
-        asked: list[tuple[Viewer, list[str]]] = []
+        viewers: list[tuple[Viewer, list[str]]] = []
         read: list[dict[str, int]] = []
         for where, client in ((settings, clickhouse), (alone, clickhouse_alone)):
             client.execute("SYSTEM REFRESH VIEW board_done_refresh")
@@ -305,12 +324,12 @@ def _walls(settings: Settings, clickhouse: Client, rounds: int, parts: Report) -
             with connect(where.clickhouse, "grafana") as reader:
                 queries = queries_of(reader, WALL, to, 30)
                 read.append({panel: _rows_read(reader, query) for panel, query in queries.items()})
-            asked.append((Viewer(where), list(queries.values())))
+            viewers.append((Viewer(where), list(queries.values())))
         loads: list[list[tuple[float, list[float]]]] = [[], []]
         for turn in range(rounds + 1):
-            for number, (viewer, listed) in enumerate(asked):
+            for number, (viewer, listed) in enumerate(viewers):
                 loaded = viewer.load(listed)
-                loads[number] += [loaded] if turn else []  # the first one connects
+                loads[number] += [loaded] if turn else []  # the first load connects
     whole, by_query = (
         [statistics.median(took for took, _ in one) for one in loads],
         [_medians(one) for one in loads],

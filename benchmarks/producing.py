@@ -1,6 +1,7 @@
-"""Events for benchmarks: what is sent, and how it gets into the log as fast as Kafka takes it, or at a rate.
+"""Events for benchmarks, and producers that send them as fast as possible, or at a rate.
 
-The SDK takes 30 microseconds an event. Here whole batches are handed to Kafka, with lz4 and `acks=all` as the SDK has them, so that the producer leaves the cores to those who are measured.
+The SDK takes 30 microseconds an event. These producers send whole batches, with lz4 and `acks=all`
+like the SDK, so that they leave the cores to the programs that are measured.
 """
 
 import asyncio
@@ -12,7 +13,6 @@ import sys
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
@@ -35,26 +35,27 @@ from schemas.plan import Plan
 from schemas.registry import Registry
 
 _BATCH_BYTES = 256 * 1024
-_AT_ONCE = 50_000
-"""Records that are put into batches between two waits for Kafka."""
+# Records that are put into batches between two waits for Kafka.
+_PART_RECORDS = 50_000
 _TICK_SECONDS = 0.005
 _LATE_DAYS = 42
+# Stands for the time of sending until a record is sent.
 _MARK = b"@"
 
 
 class Record(NamedTuple):
-    """One record. With `tail` its value is `head`, the time of sending, and `tail`."""
+    """A record. With a `tail` its value is `head`, the time of sending, and `tail`."""
 
     key: bytes | None
     head: bytes | None
     tail: bytes | None = None
 
 
-# --- what is sent --------------------------------------------------------------------------------------------------------------------------------------
-
-
 def campaign(registry: Registry, plan: Plan, count: int, *, seed: int = 1) -> Iterator[Record]:
-    """A dense day of the simulated campaign in Chhattisgarh, with its repeats, corrections and broken records."""
+    """Simulate a dense day of the campaign in Chhattisgarh.
+
+    It has the campaign's share of repeats, corrections and broken records.
+    """
     day = date(2022, 6, 20)
     for delivery in simulate(
         registry, plan, SimulationOptions(seed=seed, first=day, last=day, events=count)
@@ -64,38 +65,38 @@ def campaign(registry: Registry, plan: Plan, count: int, *, seed: int = 1) -> It
 
 @dataclass(frozen=True)
 class Mix:
-    """A plain stream of which one property at a time is varied."""
+    """A simple stream of which one property at a time is varied."""
 
     units: Sequence[str]
-    """Events are spread over them at random."""
+    """The units of the events, chosen at random."""
     day: date = date(2022, 9, 20)
     late: float = 0.0
     """Share of events that occurred on one of the 42 days before."""
     repeats: float = 0.0
-    """Share of records that are one of the last 50,000 again."""
+    """Share of records that repeat one of the last 50,000."""
     corrections: float = 0.0
     """Share of records that are a higher version of one of the last 50,000."""
     each_unit_once: bool = False
-    """The first event of every unit comes before any second one."""
+    """Whether every unit has its first event before any has its second."""
 
     @property
     def day_numbers(self) -> tuple[int, int]:
-        """The first and the last day on which something may occur, as in `pravah.days`."""
+        """The first and the last day on which an event may occur, as in `pravah.days`."""
         return day_of(self.day - timedelta(days=_LATE_DAYS)), day_of(self.day)
 
     def records(self, count: int, *, seed: int) -> Iterator[Record]:
-        """So many records; another seed gives other entities."""
+        """Generate records; another seed gives other entities."""
         choose = random.Random(seed)
         recent: list[tuple[Record, dict[str, Any]]] = []
         for number in range(count):
             draw = choose.random()
-            place = choose.randrange(len(recent)) if recent else 0
+            index = choose.randrange(len(recent)) if recent else 0
             if recent and draw < self.repeats:
-                yield recent[place][0]
+                yield recent[index][0]
                 continue
             if recent and draw < self.repeats + self.corrections:
                 event = {
-                    **recent[place][1],
+                    **recent[index][1],
                     "event_id": str(UUID(int=choose.getrandbits(128))),
                     "version": number + 2,
                 }
@@ -116,7 +117,7 @@ class Mix:
                 if len(recent) < 50_000:
                     recent.append((record, event))
                 else:
-                    recent[place] = (record, event)
+                    recent[index] = (record, event)
 
     def _event(self, choose: random.Random, unit: str) -> dict[str, Any]:
         day = (
@@ -125,6 +126,7 @@ class Mix:
             else self.day
         )
         name, second = UUID(int=choose.getrandbits(128)), choose.randrange(86_400)
+        time_of_day = f"{second // 3_600:02}:{second // 60 % 60:02}:{second % 60:02}.000"
         kind, data = _content(choose)
         return {
             "event_id": str(name),
@@ -132,7 +134,7 @@ class Mix:
             "version": 1,
             "unit": unit,
             "kind": kind,
-            "occurred_at": f"{day}T{second // 3_600:02}:{second // 60 % 60:02}:{second % 60:02}.000+05:30",
+            "occurred_at": f"{day}T{time_of_day}+05:30",
             "source": {"tool": "kobotoolbox", "producer": "kobo:bench-1"},
             "reporter": f"{choose.getrandbits(256):064x}",
             "data": data,
@@ -140,7 +142,7 @@ class Mix:
 
 
 def _content(choose: random.Random) -> tuple[str, dict[str, Any]]:
-    """Six in ten are posts, three memberships, one a group."""
+    """Draw a kind with its data: six in ten are posts, three memberships, one a group."""
     draw = choose.randrange(10)
     if draw < 6:
         return "social_post", {
@@ -158,7 +160,10 @@ def _content(choose: random.Random) -> tuple[str, dict[str, Any]]:
 
 
 def with_send_time(record: Record) -> Record:
-    """The same, to be sent with the time of sending as `reported_at`; what is no JSON object stays as it is."""
+    """Prepare a record for getting its time of sending as `reported_at`.
+
+    A record that is not a JSON object stays as it is.
+    """
     try:
         event = orjson.loads(record.head or b"")
     except orjson.JSONDecodeError:
@@ -170,11 +175,8 @@ def with_send_time(record: Record) -> Record:
     return Record(record.key, head, tail)
 
 
-# --- into the log --------------------------------------------------------------------------------------------------------------------------------------
-
-
-class _Log:
-    """Hands batches to Kafka."""
+class _BatchSender:
+    """Sends batches to Kafka."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
@@ -199,9 +201,13 @@ class _Log:
         await self._producer.stop()
 
     def put(self, records: Iterable[Record]) -> None:
-        """Take records over; those of a partition that wait for its batch before go into one batch."""
-        now = f'"{datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")}Z"'.encode()
-        given: set[int] = set()
+        """Put records into batches, and start sending.
+
+        Records of a partition whose previous batch is still being sent are collected in one batch.
+        """
+        sent_at = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+        now = f'"{sent_at}Z"'.encode()
+        touched: set[int] = set()
         for key, head, tail in records:
             partition = self._partition(key)
             value = head if tail is None else b"".join((head or b"", now, tail))
@@ -211,16 +217,16 @@ class _Log:
                 if batches[-1].append(timestamp=None, key=key, value=value) is None:
                     msg = f"a record of {len(value or b''):,} bytes is larger than a batch"
                     raise ValueError(msg)
-            given.add(partition)
-        for partition in given:
+            touched.add(partition)
+        for partition in touched:
             task = self._tasks.get(partition)
             if task is None or task.done():
                 if task is not None:
                     task.result()
                 self._tasks[partition] = asyncio.create_task(self._send(partition))
 
-    async def sent(self) -> None:
-        """Wait until Kafka has everything."""
+    async def flush(self) -> None:
+        """Wait until Kafka has acknowledged everything."""
         await asyncio.gather(*self._tasks.values())
 
     async def _send(self, partition: int) -> None:
@@ -231,7 +237,7 @@ class _Log:
             await (await self._producer.send_batch(batch, EVENTS, partition=partition))
 
     def _partition(self, key: bytes | None) -> int:
-        """As Kafka's clients hash a key; one partition after the other without one."""
+        """Choose the partition as Kafka's clients do; round-robin without a key."""
         if key is None:
             self._keyless += 1
             return self._keyless % self._count
@@ -244,16 +250,20 @@ class _Log:
 def fill(
     kafka: KafkaSettings, records: Iterable[Record], *, say: Callable[[str], None] | None = None
 ) -> int:
-    """Put records into the log as fast as they are made and Kafka takes them; returns how many when Kafka has all."""
+    """Send records as fast as possible, and wait until Kafka has acknowledged all of them.
+
+    Returns:
+        How many records there were.
+    """
 
     async def run() -> int:
         sent, waiting, began = 0, iter(records), time.monotonic()
-        async with _Log(kafka) as log:
-            while part := list(islice(waiting, _AT_ONCE)):
+        async with _BatchSender(kafka) as log:
+            while part := list(islice(waiting, _PART_RECORDS)):
                 log.put(part)
-                await log.sent()
+                await log.flush()
                 sent += len(part)
-                if say and sent % (10 * _AT_ONCE) == 0:
+                if say and sent % (10 * _PART_RECORDS) == 0:
                     say(f"{sent:,} events in the log after {time.monotonic() - began:.0f} s")
         return sent
 
@@ -261,55 +271,52 @@ def fill(
 
 
 def tick(kafka: KafkaSettings) -> None:
-    """End the open chunk of every partition."""
+    """Close the open chunk of every partition."""
     with EventProducer(kafka) as producer:
         producer.tick()
 
 
-# --- at a rate -----------------------------------------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class SendResult:
-    """How a producer with a rate did."""
+    """The result of a producer with a rate."""
 
     records: int
     seconds: float
     late_seconds: float
-    """The longest time by which it was behind its own timetable."""
+    """The maximum delay behind its schedule."""
     cpu_seconds: float
 
     @property
     def rate(self) -> float:
-        """Records a second that it came to."""
+        """Records a second that it achieved."""
         return self.records / self.seconds
 
 
 class RateProducer:
-    """A process that sends records at a rate; at its best when they were written to the file beforehand."""
+    """A process that sends the records of a file at a rate."""
 
     def __init__(self, kafka: KafkaSettings, file: Path, rate: float) -> None:
-        """Start the process, and wait until it has read the file of `save`."""
+        """Start the process, and wait until it has read the file that `save` wrote."""
         context = multiprocessing.get_context("spawn")
         self._ours, theirs = context.Pipe()
         self._process = context.Process(
-            target=_at_rate, args=(kafka, file, rate, theirs), daemon=True
+            target=_run_rate_producer, args=(kafka, file, rate, theirs), daemon=True
         )
         self._process.start()
         theirs.close()
         self._receive()
 
     def begin(self) -> None:
-        """Let it send from now on."""
+        """Start sending."""
         self._ours.send(None)
 
     @property
     def done(self) -> bool:
-        """Whether Kafka has everything; also when it failed."""
+        """Whether Kafka has everything, or the process failed."""
         return self._ours.poll() or not self._process.is_alive()
 
     def result(self) -> SendResult:
-        """How it did; waits for its end."""
+        """Wait for its end, and return its result."""
         sent: SendResult = self._receive()
         self._process.join()
         return sent
@@ -325,14 +332,14 @@ def save(file: Path, records: Iterable[Record]) -> int:
     """Write records to a file for `RateProducer`."""
     count, waiting = 0, iter(records)
     with file.open("wb") as out:
-        while part := [tuple(record) for record in islice(waiting, _AT_ONCE)]:
+        while part := [tuple(record) for record in islice(waiting, _PART_RECORDS)]:
             pickle.dump(part, out, protocol=pickle.HIGHEST_PROTOCOL)
             count += len(part)
     return count
 
 
-def _at_rate(kafka: KafkaSettings, file: Path, rate: float, pipe: Connection) -> None:
-    """What the process does."""
+def _run_rate_producer(kafka: KafkaSettings, file: Path, rate: float, pipe: Connection) -> None:
+    """The target of the process."""
     records: list[Record] = []
     with file.open("rb") as source:
         while source.peek(1):
@@ -343,7 +350,7 @@ def _at_rate(kafka: KafkaSettings, file: Path, rate: float, pipe: Connection) ->
 
 
 async def _send_at_rate(kafka: KafkaSettings, records: Sequence[Record], rate: float) -> SendResult:
-    async with _Log(kafka) as log:
+    async with _BatchSender(kafka) as log:
         at, late, cpu, began = 0, 0.0, time.process_time(), time.monotonic()
         while at < len(records):
             now = time.monotonic() - began
@@ -353,13 +360,5 @@ async def _send_at_rate(kafka: KafkaSettings, records: Sequence[Record], rate: f
                 log.put(records[at:due])
                 at = due
             await asyncio.sleep(max(_TICK_SECONDS, at / rate - (time.monotonic() - began)))
-        await log.sent()
+        await log.flush()
         return SendResult(len(records), time.monotonic() - began, late, time.process_time() - cpu)
-
-
-@contextmanager
-def time_block(what: str, say: Callable[[str], None]) -> Iterator[None]:
-    """Tell how long a block took."""
-    began = time.monotonic()
-    yield
-    say(f"{what}: {time.monotonic() - began:.1f} s")

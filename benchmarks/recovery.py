@@ -1,15 +1,21 @@
-"""What it takes until another worker is back at full speed, after one was killed or ended in the middle of a full log.
+"""Measure the recovery after a worker was killed or stopped in the middle of a full log.
 
     .venv/bin/python benchmarks/recovery.py [--events 1000000] [--rounds 3] [--signals KILL,TERM]
 
-A worker drains a full log. It gets the signal, and when its process is gone another is started at once. Every tenth of a second it is looked how far both came. Times count from the signal:
+A worker drains a full log. It gets the signal, and another worker is started as soon as its process
+is gone. The progress of both is polled every tenth of a second. Times count from the signal:
 
-- *gone*: the process has ended; *loaded*: the new one has its code and the registry; *assigned*: Kafka has given it the partitions, which after SIGKILL takes the session timeout;
-- *folds*: its first record is folded; *full speed*: from here on, for `--window` seconds, it folds at least 90 % of what the first one folded a second;
-- *regained*: all that was in the figures when the signal came has been folded again and is durable.
+- *gone*: the process has ended;
+- *loaded*: the new one has loaded its code and the registry;
+- *assigned*: Kafka has assigned the partitions to it, after SIGKILL at the session timeout;
+- *folds*: its first record is folded;
+- *full speed*: from here on, for `--window` seconds, it folds at least 90 % of the first worker's
+  rate;
+- *regained*: everything that was in the figures at the signal is folded again and durable.
 
-The aim: full speed and everything regained no later than the rebalance and the time of folding one chunk of every partition. Exit 1 if a figure differs from the recount at the end; what is
-later than the aim is told, and exits with 1 if `--strict`.
+The target is full speed and everything regained within the time of the rebalance and of folding one
+chunk of every partition. Exit 1 if a figure differs from the recount at the end, and, with
+`--strict`, if a round is later than the target.
 """
 
 import argparse
@@ -45,28 +51,31 @@ from pravah.settings import Settings
 from schemas.registry import Registry
 from sinks.lag import Lag
 
-EVERY_SECONDS = 0.1
-FULL = 0.9
-"""Of the rate before."""
+POLL_SECONDS = 0.1
+# Full speed is this share of the rate before the signal.
+FULL_SHARE = 0.9
 DURABLE = "SELECT partition, max(next_offset) FROM chunks GROUP BY partition"
 CLOSED = "SELECT partition, max(next_offset) FROM chunks WHERE closed GROUP BY partition"
-OWN = "SELECT partition, max(next_offset) FROM chunks WHERE endsWith(worker, %(process)s) GROUP BY partition"
+OWN = """
+    SELECT partition, max(next_offset) FROM chunks WHERE endsWith(worker, %(process)s)
+    GROUP BY partition
+"""
 
 
 class Observation(NamedTuple):
-    """How far it was. Seconds since the signal."""
+    """The progress at a time. Times are seconds since the signal."""
 
     at: float
     folded: float
-    """By the worker that runs."""
+    """Records folded by the running worker."""
     durable: int
-    """Of all partitions, by whichever worker."""
+    """Durable records of all partitions, by any worker."""
     behind: int
 
 
 @dataclass
 class Recovery:
-    """One round. Seconds since the signal; None if the log ended before."""
+    """The result of a round. Times are seconds since the signal; None if the log ended before."""
 
     signal: str
     rate_before: float
@@ -80,15 +89,17 @@ class Recovery:
     refolded: int
     """Records that had to be folded again: those of the chunks that were open."""
     lookups: int
-    """Entities for which the second worker asked the ledger, and the seconds that took."""
+    """Entities that the second worker looked up in the ledger."""
     lookup_seconds: float
+    """Time of these observation-ups."""
     allowed: float
-    """Until the rebalance is over, and one chunk of every partition is folded at the rate before."""
+    """The target: the end of the rebalance, and the time of folding one chunk of every partition at
+    the rate before."""
     timeline: list[Observation] = field(repr=False)
 
     @property
     def recovered(self) -> float | None:
-        """Until full speed and everything regained."""
+        """When full speed was reached and everything regained."""
         return (
             None
             if self.full_speed is None or self.regained is None
@@ -98,36 +109,7 @@ class Recovery:
 
 def main() -> int:
     """Run the rounds and print a table and one line of JSON."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--events",
-        type=int,
-        default=1_000_000,
-        help="of each round; must outlast the time before the signal and the recovery",
-    )
-    parser.add_argument(
-        "--before",
-        type=float,
-        default=5.0,
-        metavar="SECONDS",
-        help="how long the first worker folds",
-    )
-    parser.add_argument(
-        "--window", type=float, default=2.0, metavar="SECONDS", help="over which full speed is told"
-    )
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--signals", default="KILL,TERM")
-    parser.add_argument(
-        "--session-timeout",
-        type=float,
-        default=10.0,
-        metavar="SECONDS",
-        help="as PRAVAH_SESSION_TIMEOUT_SECONDS",
-    )
-    parser.add_argument("--strict", action="store_true")
-    options = parser.parse_args()
+    options = _parse_options()
     registry = read_registry_files(reference.registry_files())
     found: list[Recovery] = []
     with (
@@ -141,45 +123,12 @@ def main() -> int:
                 )
                 say(f"round {number + 1}: {found[-1]}")
         different = count_differences(clickhouse)
-    print(
-        table(
-            (
-                "signal",
-                "rate before",
-                "gone s",
-                "loaded s",
-                "assigned s",
-                "folds s",
-                "full speed s",
-                "regained s",
-                "folded again",
-                "ledger asked for (s)",
-                "allowed s",
-                "taken / allowed",
-            ),
-            [
-                (
-                    f"SIG{one.signal}",
-                    f"{one.rate_before:,.0f}",
-                    *(f"{value:.1f}" for value in (one.gone, one.loaded, one.assigned, one.folds)),
-                    *(
-                        "log ended" if value is None else f"{value:.1f}"
-                        for value in (one.full_speed, one.regained)
-                    ),
-                    f"{one.refolded:,}",
-                    f"{one.lookups:,} ({one.lookup_seconds:.1f})",
-                    f"{one.allowed:.1f}",
-                    "-" if one.recovered is None else f"{one.recovered / one.allowed:.2f}",
-                )
-                for one in found
-            ],
-        )
-    )
+    print(_format_table(found))
     print(
         json.dumps(
             {
                 "session_timeout_seconds": options.session_timeout,
-                "rounds": [{**asdict(one), "taken": one.recovered} for one in found],
+                "rounds": [{**asdict(one), "recovered": one.recovered} for one in found],
                 "different_figures": different,
             }
         )
@@ -188,17 +137,85 @@ def main() -> int:
     return 1 if different or (late and options.strict) else 0
 
 
+def _parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--events",
+        type=int,
+        default=1_000_000,
+        help="events of each round; they must outlast the recovery",
+    )
+    parser.add_argument(
+        "--before",
+        type=float,
+        default=5.0,
+        metavar="SECONDS",
+        help="how long the first worker folds",
+    )
+    parser.add_argument(
+        "--window", type=float, default=2.0, metavar="SECONDS", help="time of judging full speed"
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--signals", default="KILL,TERM")
+    parser.add_argument(
+        "--session-timeout",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="as PRAVAH_SESSION_TIMEOUT_SECONDS",
+    )
+    parser.add_argument("--strict", action="store_true")
+    return parser.parse_args()
+
+
+def _format_table(found: list[Recovery]) -> str:
+    return table(
+        (
+            "signal",
+            "rate before",
+            "gone s",
+            "loaded s",
+            "assigned s",
+            "folds s",
+            "full speed s",
+            "regained s",
+            "folded again",
+            "ledger observation-ups (s)",
+            "allowed s",
+            "recovered / allowed",
+        ),
+        [
+            (
+                f"SIG{one.signal}",
+                f"{one.rate_before:,.0f}",
+                *(f"{value:.1f}" for value in (one.gone, one.loaded, one.assigned, one.folds)),
+                *(
+                    "log ended" if value is None else f"{value:.1f}"
+                    for value in (one.full_speed, one.regained)
+                ),
+                f"{one.refolded:,}",
+                f"{one.lookups:,} ({one.lookup_seconds:.1f})",
+                f"{one.allowed:.1f}",
+                "-" if one.recovered is None else f"{one.recovered / one.allowed:.2f}",
+            )
+            for one in found
+        ],
+    )
+
+
 def recover(
     settings: Settings, clickhouse: Client, name: str, *, before: float, window: float
 ) -> Recovery:
-    """One round on what is in the log; the rest of it is worked off as well.
+    """Run a round on the records in the log, and drain the rest of the log.
 
     Args:
         settings: of a stack without workers.
         clickhouse: the writer's connection.
         name: the signal, such as KILL.
         before: seconds that the first worker folds.
-        window: seconds over which full speed is told.
+        window: seconds over which full speed is judged.
     """
     with Lag(settings.kafka, clickhouse) as lag, watched_workers(settings) as (first,):
         first.wait_until_assigned()
@@ -219,19 +236,19 @@ def recover(
             loaded, assigned = (began + second.logged(text) for text in (LOADED, ASSIGNED))
             timeline: list[Observation] = []
             regained = None
-            for look in _observe(second, lag, signalled):
-                timeline.append(look)
+            for observation in _observe(second, lag, signalled):
+                timeline.append(observation)
                 if regained is None:
                     own = dict(clickhouse.execute(OWN, {"process": f":{second.process.pid}"}))
                     regained = (
-                        look.at
+                        observation.at
                         if all(
                             own.get(partition, 0) >= offset
                             for partition, offset in open_ones.items()
                         )
                         else None
                     )
-                if not look.behind:
+                if not observation.behind:
                     break
             metrics = second.metrics()
             settle(settings, clickhouse, lag)
@@ -242,7 +259,7 @@ def recover(
         loaded=loaded,
         assigned=assigned,
         folds=folds,
-        full_speed=_full_speed(timeline, FULL * rate, window),
+        full_speed=_full_speed(timeline, FULL_SHARE * rate, window),
         regained=regained,
         refolded=sum(offset - closed.get(partition, 0) for partition, offset in open_ones.items()),
         lookups=int(metrics["pravah_ledger_lookups_total"]),
@@ -266,38 +283,45 @@ def _round(
 
 
 def _observe(worker: WatchedWorker, lag: Lag, since: float) -> Iterator[Observation]:
-    """Without end."""
+    """Poll the progress for ever."""
     watch = StallWatch()
     while True:
         position = lag.position()
-        look = Observation(
+        observation = Observation(
             time.monotonic() - since,
             worker.metrics().get("pravah_records_total", 0.0),
             position.durable,
             position.behind,
         )
-        watch.check(int(look.folded), "the worker")
-        yield look
-        time.sleep(EVERY_SECONDS)
+        watch.check(int(observation.folded), "the worker")
+        yield observation
+        time.sleep(POLL_SECONDS)
 
 
 def _rate_before(worker: WatchedWorker, lag: Lag, seconds: float) -> float:
-    """Let a worker fold for so long; records a second from the first second on."""
+    """Let a worker fold for some seconds, and measure its rate in records a second."""
     began: Observation | None = None
-    for look in _observe(worker, lag, time.monotonic()):
-        if not look.behind:
-            sys.exit(f"the log was worked off within {seconds} s: --events must be more")
-        if look.folded and began is None:
-            began = look
-        if began is not None and look.at > began.at + seconds:
-            return (look.folded - began.folded) / (look.at - began.at)
+    for observation in _observe(worker, lag, time.monotonic()):
+        if not observation.behind:
+            sys.exit(f"the log was drained within {seconds} s: --events must be more")
+        if observation.folded and began is None:
+            began = observation
+        if began is not None and observation.at > began.at + seconds:
+            return (observation.folded - began.folded) / (observation.at - began.at)
     raise AssertionError
 
 
 def _full_speed(timeline: list[Observation], rate: float, window: float) -> float | None:
-    """The first look from which on at least `rate` records a second are folded for `window` seconds."""
+    """When a rate was reached that lasted for `window` seconds; None if never."""
     for number, begin in enumerate(timeline):
-        end = next((look for look in timeline[number:] if look.at >= begin.at + window), None)
+        end = next(
+            (
+                observation
+                for observation in timeline[number:]
+                if observation.at >= begin.at + window
+            ),
+            None,
+        )
         if end is None:
             return None
         if end.folded - begin.folded >= rate * (end.at - begin.at):

@@ -3,12 +3,13 @@
     python benchmarks/soak.py --events 2000000 --kill-every 5 --oracle
     python benchmarks/soak.py --events 10000000
 
-Events come from all booths of Chhattisgarh over some weeks; a fifth of the deliveries are repeats, some are corrections. At the end every figure is recounted from the ledger; with `--oracle` it is
-also compared with the tests' oracle, which reads what was sent and no table.
+Events come from all booths of Chhattisgarh over some weeks; a fifth of the deliveries are repeats,
+some are corrections. At the end every figure is recounted from the ledger. With `--oracle` it is
+also compared with the tests' oracle, which computes it from the events that were sent and reads no
+table.
 """
 
 import argparse
-import importlib
 import json
 import random
 import sys
@@ -42,15 +43,15 @@ from sinks.recount import durable_cut, recount
 FIRST = date(2022, 8, 25)
 SOURCE = {"tool": "soak", "producer": "cg"}
 REPEATS, CORRECTIONS = 0.2, 0.02
-MEMORY = 100_000
-"""Deliveries among which a repeat is chosen, so that some repeats are old."""
+# A repeat is one of so many last deliveries, so that some repeats are old.
+RECENT = 100_000
 
 
 def deliveries(registry: Registry, count: int, days: int, seed: int) -> Iterator[dict[str, Any]]:
-    """Events in the order in which they are sent; repeats are the same object again."""
+    """Generate events in the order of sending; a repeat is the same object again."""
     choose = random.Random(seed)
     booths = [code for code, unit in registry.units.items() if unit.level == "booth"]
-    recent: deque[dict[str, Any]] = deque(maxlen=MEMORY)
+    recent: deque[dict[str, Any]] = deque(maxlen=RECENT)
     for number in range(count):
         if recent and choose.random() < REPEATS:
             yield recent[choose.randrange(len(recent))]
@@ -75,7 +76,9 @@ def deliveries(registry: Registry, count: int, days: int, seed: int) -> Iterator
                 "kind": kind,
                 "source": SOURCE,
                 "data": data,
-                "occurred_at": f"{day}T{choose.randrange(24):02}:{choose.randrange(60):02}:00+05:30",
+                "occurred_at": (
+                    f"{day}T{choose.randrange(24):02}:{choose.randrange(60):02}:00+05:30"
+                ),
             }
         recent.append(event)
         yield event
@@ -98,7 +101,7 @@ def _content(choose: random.Random) -> tuple[str, dict[str, Any]]:
 
 
 def main() -> int:
-    """Run it; exit 1 if a figure differs."""
+    """Run it; returns 1 if a figure differs."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -109,13 +112,13 @@ def main() -> int:
         "--chunk-size",
         type=int,
         default=20_000,
-        help="a worker must live long enough to fold the open chunks of its partitions",
+        help="a worker must run long enough to fold the open chunks of its partitions",
     )
     parser.add_argument("--kill-every", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument(
         "--oracle",
         action="store_true",
-        help="compare with the tests' oracle too; takes a gigabyte of memory a million events",
+        help="compare with the tests' oracle, too; takes a gigabyte of memory a million events",
     )
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -179,11 +182,17 @@ def _run(
     for worker in workers:
         stop_worker(worker)
     ((folded, accepted, duplicates),) = clickhouse.execute(
-        "SELECT (SELECT sum(records) FROM chunks FINAL), sum(a), sum(d) FROM (SELECT argMax(accepted, updated_at) AS a, argMax(duplicates, updated_at) AS d "
-        "FROM chunks WHERE next_offset > 0 GROUP BY partition, chunk)"
+        """
+        SELECT (SELECT sum(records) FROM chunks FINAL), sum(a), sum(d) FROM (
+            SELECT argMax(accepted, updated_at) AS a, argMax(duplicates, updated_at) AS d
+            FROM chunks WHERE next_offset > 0 GROUP BY partition, chunk
+        )
+        """
     )
     print(
-        f"{kills} workers killed; {position.end:,} records in the log, {folded - position.end:,} of them folded again; {accepted:,} accepted, {duplicates:,} duplicates; {seconds:.0f} s"
+        f"{kills} workers killed; {position.end:,} records in the log, "
+        f"{folded - position.end:,} of them folded again; "
+        f"{accepted:,} accepted, {duplicates:,} duplicates; {seconds:.0f} s"
     )
     outcome = recount(clickhouse, durable_cut(clickhouse))
     print(
@@ -206,19 +215,21 @@ def _print_status(
             memory.append(0)
     parts = dict(
         clickhouse.execute(
-            "SELECT table, count() FROM system.parts WHERE active AND database = currentDatabase() AND table IN ('ledger', 'journal', 'chunks') GROUP BY table"
+            "SELECT table, count() FROM system.parts WHERE active AND database = currentDatabase() "
+            "AND table IN ('ledger', 'journal', 'chunks') GROUP BY table"
         )
     )
     shown = " ".join(f"{table} {parts.get(table, 0)}" for table in ("ledger", "journal", "chunks"))
     print(
-        f"{datetime.now():%H:%M:%S} {durable:>11,} of {end:>11,}  {seconds:6.0f} s  workers {memory} MiB  parts {shown}",  # noqa: DTZ005
+        f"{datetime.now():%H:%M:%S} {durable:>11,} of {end:>11,}  "  # noqa: DTZ005
+        f"{seconds:6.0f} s  workers {memory} MiB  parts {shown}",
         flush=True,
     )
 
 
 def _against_oracle(clickhouse: Client, sent_events: list[dict[str, Any]]) -> int:
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    oracle = importlib.import_module("oracle")  # of the tests; only when asked for
+    from tests.support import oracle
+
     expected = oracle.figures(
         sent_events, oracle.Hierarchy.read(reference.registry_files()[0].parent)
     )

@@ -1,9 +1,12 @@
 """Where a microsecond of an event goes in one worker, step by step, kept as data.
 
-    .venv/bin/python benchmarks/worker_profile.py [--events 300000] [--rounds 3] [--json benchmarks/profiles/worker.json]
+    .venv/bin/python benchmarks/worker_profile.py [--events 300000] [--rounds 3]
+        [--json benchmarks/profiles/worker.json]
 
-The log is filled with the dense day of the comparison and fetched once by the worker's own consumer; then the records are folded in this process as a worker folds them, in batches, with a flush each second into a real ClickHouse.
-A step's time is processor time of its thread, without the steps inside it: the median of the rounds. What is left of the process is Faust, the event loop and the wrappers of this measurement.
+The log is filled with the dense day of the comparison and fetched once by the worker's own
+consumer. Then this process folds the records as a worker does, in batches, with a flush each second
+into a real ClickHouse. A step's time is the processor time of its thread, without the steps inside
+it: the median of the rounds. The rest of the process is the event loop and this measurement.
 """
 
 import argparse
@@ -72,7 +75,6 @@ class Clock:
     """Processor time by step, of all threads; a step inside another one is not the other one's."""
 
     def __init__(self) -> None:
-        """Begin at nothing."""
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self._inside = threading.local()
 
@@ -211,7 +213,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for number in range(options.rounds):
             rounds.append(profile(settings, registry, log))
             say(
-                f"round {number + 1} of {options.rounds}: {sum(rounds[-1].values()):.2f} µs an event"
+                f"round {number + 1} of {options.rounds}: "
+                f"{sum(rounds[-1].values()):.2f} µs an event"
             )
     micros = {"fetch": seconds / count * 1e6} | {
         step: statistics.median(one[step] for one in rounds) for step in rounds[0]

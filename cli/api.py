@@ -11,11 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from pravah.listen import check_listen
 from pravah.settings import Settings
 from schemas.access import DATA_KINDS
 from sinks.api_tokens import create_token, revoke_token, tokens
 from sinks.connection import connect
-from streams.health_server import check_listen
 
 api = typer.Typer(help="Serve the AICC API (without a subcommand), and manage its tokens.")
 token = typer.Typer(no_args_is_help=True, help="Tokens: who may read what.")
@@ -52,7 +52,7 @@ def serve(
     from api.audit import logger
 
     settings = Settings()
-    check_listen(host, port)
+    check_listen(host, port, server="the API", remedy="Choose another --port or --host")
     log = settings.home / "logs" / AUDIT_FILE
     log.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(log, encoding="utf-8")

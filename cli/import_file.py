@@ -21,7 +21,7 @@ from producers.tables import (
     MappingError,
     Table,
     TableError,
-    open_table,
+    open_mapped_table,
 )
 from producers.topics.registry import read_registry
 
@@ -34,7 +34,7 @@ def import_file(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="A table: .csv (UTF-8), .tsv or .xlsx, with column names in its first row.",
+            help="A table: .csv (UTF-8), .tsv or .xlsx, with a row that names its columns.",
         ),
     ],
     *,
@@ -79,13 +79,13 @@ def import_file(
     try:
         how = ImportMapping.from_toml(mapping.read_text(encoding="utf-8"))
         with ExitStack() as stack:
-            opened = stack.enter_context(
-                open_table(table, sheet=sheet or how.sheet, delimiter=how.delimiter)
-            )
+            opened = stack.enter_context(open_mapped_table(table, how, sheet=sheet))
+            for note in opened.notes:
+                typer.echo(f"{table.name}: {note}", err=True)
             advance = stack.enter_context(progress("importing", opened.total))
             settings = Settings()
             registry = None if dry_run else read_registry(settings.kafka)
-            given_out = (
+            issued_hashes = (
                 stack.enter_context(open_issued_hashes(settings))
                 if how.is_personal and not dry_run
                 else None
@@ -95,7 +95,7 @@ def import_file(
                 opened.columns,
                 as_version=as_version,
                 registry=registry,
-                pseudonymiser=Pseudonymiser.from_settings(settings, given_out),
+                pseudonymiser=Pseudonymiser.from_settings(settings, issued_hashes),
             )
             rejected = stack.enter_context(_Rejects(rejects, opened.columns))
             _send(
@@ -111,6 +111,8 @@ def import_file(
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(str(error), param_hint="FILE") from None
+    if opened.skipped:
+        typer.echo(f"skipped, as the mapping says: {len(opened.skipped):,} rows", err=True)
     rejected.print_result(as_json=as_json, dry_run=dry_run)
     raise typer.Exit(0 if not rejected.reasons else 1)
 
@@ -127,7 +129,7 @@ def _send(
         with ExitStack() as stack:
             if producer is not None:
                 stack.enter_context(producer)
-            before = 1
+            before = opened.header_row
             for number, row in opened.rows:
                 advance(
                     number - before,

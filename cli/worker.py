@@ -20,7 +20,7 @@ from sinks.deployment import check_log
 from sinks.lease import TOKEN_VARIABLE
 from stack.topics import identify
 from streams.app import build
-from streams.health_server import check_listen
+from streams.health_server import check_address
 from streams.rebuild_wait import is_stale, wait_for_figures
 from streams.registry_feed import RegistryFeed
 
@@ -80,7 +80,7 @@ def worker(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     settings = Settings()
     tune_collector()  # Before the registry is read, too: it is millions of objects.
-    check_listen(settings.worker_host, settings.worker_port)
+    check_address(settings.worker_host, settings.worker_port)
     token = wait_for_figures(settings)
     identity, partitions = identify(settings.kafka)
     with connect(settings.clickhouse, "writer") as client:

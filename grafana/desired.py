@@ -1,4 +1,4 @@
-"""What a Grafana should have for an audience. Pure: others apply, compare or write it."""
+"""Resources that a Grafana should have for an audience. Pure: others apply or write them."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -90,7 +90,7 @@ class Resource:
 
 @dataclass(frozen=True)
 class DesiredState:
-    """What one organisation of a Grafana should have."""
+    """Resources that one organisation of a Grafana should have."""
 
     audience: AudienceName
     clickhouse: ClickHouseSettings

@@ -45,7 +45,7 @@ class Change:
 
     resource: Resource
     actual: dict[str, Any] | None
-    """What Grafana has; None if it has none."""
+    """The resource as Grafana has it; None if it has none."""
     why: str = ""
 
     @property

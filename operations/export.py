@@ -25,25 +25,25 @@ def _row(metric: worker.Metric | gateway.Metric) -> str:
 
 
 def with_catalogues(page: str) -> str:
-    """Replace the tables of a Markdown page by those of the catalogues.
+    """Replace the tables in a Markdown page by those of the catalogues.
 
-    A table stands between two marks: `<!-- metrics of the worker … -->` and `<!-- end -->`.
+    A table is between two marks: `<!-- metrics of the worker … -->` and `<!-- end -->`.
 
     Raises:
         ValueError: the page lacks a mark.
     """
-    for whose, catalogue in CATALOGUES.items():
-        mark = f"<!-- metrics of the {whose}: written by `make docs` -->\n"
-        before, begins, rest = page.partition(mark)
-        _, ends, after = rest.partition("<!-- end -->\n")
-        if not begins or not ends:
+    for program, catalogue in CATALOGUES.items():
+        mark = f"<!-- metrics of the {program}: written by `make docs` -->\n"
+        before, start, rest = page.partition(mark)
+        _, end, after = rest.partition("<!-- end -->\n")
+        if not start or not end:
             msg = f"the page lacks the lines {mark.strip()!r} and '<!-- end -->', in this order"
             raise ValueError(msg)
         rows = map(_row, catalogue)
         table = "\n".join(
             ["| metric | type | labels | meaning |", "| --- | --- | --- | --- |", *rows]
         )
-        page = f"{before}{begins}\n{table}\n\n{ends}{after}"
+        page = f"{before}{start}\n{table}\n\n{end}{after}"
     return page
 
 

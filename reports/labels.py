@@ -243,9 +243,10 @@ PHRASES: dict[str, tuple[str, str]] = {
             " वे लक्ष्य हैं जिनकी अंतिम तिथि बीत चुकी है।"
         ),
         (
-            "Each event counts once; corrections and retractions apply. Units and boundaries of each day"
-            " are those of that day. On time is what happened by the deadline, even if it was reported"
-            " later. Units are compared by the milestones whose deadline has passed."
+            "Each event counts once; corrections and retractions apply. Units and boundaries of"
+            " each day are those of that day. On time is what happened by the deadline, even if"
+            " it was reported later. Units are compared by the milestones whose deadline has"
+            " passed."
         ),
     ),
     "figures": ("आँकड़े", "Figures"),

@@ -267,7 +267,7 @@ def build_milestone_lines(
 
 
 def find_basis(standings: Iterable[Standing]) -> Basis:
-    """What shares are of."""
+    """The basis of shares on the day."""
     return "due_by_now" if any(one.passed for one in standings) else "everything"
 
 

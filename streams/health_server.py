@@ -1,6 +1,5 @@
 """The worker's HTTP server: `/healthz`, `/readyz` and `/metrics`."""
 
-import socket
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -9,15 +8,18 @@ import orjson
 from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
-from pravah.errors import PravahError
+from pravah.listen import ListenError, check_listen
 from streams.health import WorkerState, judge
 from streams.telemetry import Telemetry
 
 _STOP_SECONDS = 1.0
 
-
-class ListenError(PravahError):
-    """The server cannot listen on its address; the message names the setting to change."""
+# Parts of a `ListenError`.
+_SERVER = "the worker's HTTP server"
+_REMEDY = (
+    "Set PRAVAH_WORKER_PORT to a port that is free (0 takes any), or PRAVAH_WORKER_HOST to an "
+    "address of this machine"
+)
 
 
 class Server:
@@ -89,34 +91,17 @@ async def serve(
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
         await runner.cleanup()
-        raise _listen_error(host, port, error) from error
+        raise ListenError(host, port, error, server=_SERVER, remedy=_REMEDY) from error
     return Server(runner)
 
 
-def check_listen(host: str, port: int) -> None:
-    """Check that an address can be listened on, before anything else is started.
+def check_address(host: str, port: int) -> None:
+    """Check that the worker can listen on an address, before anything else is started.
 
     Raises:
         ListenError: the address is in use, or is not this machine's.
     """
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        with socket.create_server((host, port), family=family):
-            pass
-    except OSError as error:
-        raise _listen_error(host, port, error) from error
-
-
-def _listen_error(host: str, port: int, error: OSError) -> ListenError:
-    return ListenError(
-        f"the worker cannot listen on {host}:{port} for /healthz, /readyz and /metrics: "
-        f"{_reason(error)}. Set PRAVAH_WORKER_PORT to a port that is free (0 takes any), "
-        "or PRAVAH_WORKER_HOST to an address of this machine"
-    )
-
-
-def _reason(error: OSError) -> str:
-    return str(error.strerror or error).rpartition(": ")[2]  # asyncio repeats the address in front
+    check_listen(host, port, server=_SERVER, remedy=_REMEDY)
 
 
 def _answer(content: dict[str, Any], *, well: bool) -> web.Response:

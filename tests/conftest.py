@@ -34,12 +34,23 @@ hypothesis_settings.register_profile(
     phases=[Phase.explicit, Phase.generate],
     database=None,
 )
-hypothesis_settings.load_profile(os.environ.get("PRAVAH_HYPOTHESIS_PROFILE", "pravah"))
+PROFILE = os.environ.get("PRAVAH_HYPOTHESIS_PROFILE", "pravah")
+hypothesis_settings.load_profile(PROFILE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test that starts workers, so that `make flaky` finds them."""
+    """Mark every test that starts workers, so that `make flaky` finds them.
+
+    In a mutation run, properties with a number of examples of their own get the profile's.
+    """
     for item in items:
+        test = getattr(item, "obj", None)
+        own = getattr(test, "_hypothesis_internal_use_settings", None)
+        if PROFILE == "mutation" and own is not None:
+            cap = hypothesis_settings.get_profile(PROFILE).max_examples
+            test._hypothesis_internal_use_settings = hypothesis_settings(
+                hypothesis_settings.get_profile(PROFILE), max_examples=min(own.max_examples, cap)
+            )
         if {"deploy", "deployment"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("worker")
 

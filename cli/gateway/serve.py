@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pravah.listen import check_listen
 from pravah.settings import Settings
 
 
@@ -35,10 +36,9 @@ def serve(
     from producers.gateway.app import build
     from producers.gateway.ingest import IngestService
     from producers.pulls.schedule import PullScheduler
-    from streams.health_server import check_listen
 
     settings = Settings()
-    check_listen(host, port)
+    check_listen(host, port, server="the gateway", remedy="Choose another --port or --host")
     logging.basicConfig(
         level=logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",

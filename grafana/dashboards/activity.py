@@ -142,6 +142,160 @@ UNUSUAL = f"""
 """
 
 
+def _figures_of_the_time_range_panel() -> object:
+    return table_panel(
+        "चुनी अवधि के आँकड़े · figures of the time range",
+        "प्रवाह: अवधि का योग; स्टॉक: अंतिम दिन का स्तर। सत्यापित: जिनका नवीनतम संस्करण जाँच"
+        " में सही निकला। सामान्य दिन: सूचित दिनों का माध्यक। '—': सूचना नहीं। A flow is the"
+        " sum over the range, a stock its level on the last day. Verified: whose highest"
+        " version was verified. A usual day is the median of the days reported. '—' was not"
+        " reported.",
+        TOTALS,
+        (0, 0, 12, 14),
+        [
+            Column("metric", "code", hidden=True),
+            Column(
+                "name",
+                "आँकड़ा · metric",
+                width=205,
+                link=Link(
+                    EXPLAIN,
+                    "इसके पीछे की घटनाएँ · the events behind it",
+                    unit=None,
+                    from_columns={"metric": "metric"},
+                ),
+            ),
+            Column("type", "type", hidden=True),
+            Column("value", "सब · all", unit="locale"),
+            Column("verified", "सत्यापित · verified", unit="locale"),
+            Column("share", "हिस्सा · share", unit="percentunit", decimals=1),
+            Column("usual", "सामान्य · usual day", unit="locale", width=165),
+            Column("days", "दिन · days", unit="none", width=95),
+        ],
+    )
+
+
+def _by_day_panel() -> object:
+    return timeseries_panel(
+        "प्रतिदिन · by day",
+        "चुने प्रवाह, उस दिन के। रिक्त दिन: सूचना नहीं; ज़मीन पर बिंदु: शून्य बताया गया।"
+        " The chosen flows on their day. A gap is a day without a report; a point on the"
+        " ground a reported zero.",
+        FLOWS,
+        (12, 0, 12, 7),
+        unit="locale",
+    )
+
+
+def _groups_and_offices_held_panel() -> object:
+    return timeseries_panel(
+        "समूह और पदधारी · groups and offices held",
+        "चुने स्टॉक, दिन के अंत का स्तर; जब तक कोई नई सूचना न आए, स्तर बना रहता है। The"
+        " chosen stocks at the end of each day; a level stays until something new is"
+        " reported.",
+        GROUPS,
+        (12, 7, 12, 7),
+        unit="locale",
+    )
+
+
+def _compared_panel() -> object:
+    return table_panel(
+        "तुलना, प्रति 100 बूथ · compared, per 100 booths",
+        "चुनी अवधि का योग, उस दिन खुले हर 100 बूथों पर; इसलिए छोटी-बड़ी इकाइयाँ तुलनीय हैं।"
+        " सहभागिता: पहुँच का हिस्सा। Sums of the range for every 100 booths open today, so"
+        " that units of different size compare. Engagement is a share of reach; digital and"
+        " verified are shares of members.",
+        COMPARED,
+        (0, 14, 14, 14),
+        [
+            Column("unit", "code", hidden=True),
+            Column(
+                "name",
+                "इकाई · unit",
+                width=180,
+                link=Link(ACTIVITY, "इसकी गतिविधि · its activity"),
+            ),
+            Column("booths", "बूथ · booths", unit="locale", width=110),
+            Column("posts", "पोस्ट · posts", unit="locale", decimals=1, width=115),
+            Column("reach", "पहुँच · reach", unit="locale", decimals=0, width=115),
+            Column("engaged", "सहभागिता · engaged", unit="percentunit", decimals=1, width=150),
+            Column("members", "सदस्य · members", unit="locale", decimals=1, width=140),
+            Column("digital", "डिजिटल · digital", unit="percentunit", decimals=0, width=130),
+            Column("verified", "सत्यापित · verified", unit="percentunit", decimals=1, width=145),
+        ],
+    )
+
+
+def _members_panel() -> object:
+    return stat_panel(
+        "सदस्य: कितने व्यक्ति · members: how many persons",
+        "अब तक बताए गए सदस्य, उनमें सत्यापित, जिनकी पहचान-कुंजी दी गई, और कुंजियों में"
+        f" अलग-अलग व्यक्ति। {EXACT_UP_TO:,} कुंजियों तक सटीक, आगे लगभग 0.3 % तक। Members"
+        " reported to date, of these verified, named by a key, and different persons among"
+        f" the keys; exact up to {EXACT_UP_TO:,} keys, beyond that within some 0.3 %."
+        " 'Repeated': share of keys that name somebody again.",
+        PERSONS,
+        (0, 28, 24, 5),
+        [
+            Column("members", "बताए · reported", unit="locale"),
+            Column("verified", "सत्यापित · verified", unit="locale"),
+            Column("named", "कुंजी सहित · named", unit="locale"),
+            Column("persons", "व्यक्ति · persons", unit="locale"),
+            Column("repeated", "दोहराए · repeated", unit="percentunit", decimals=1),
+            Column("method", "विधि · method", unit="string", mapping=METHODS),
+        ],
+    )
+
+
+def _members_reported_twice_panel() -> object:
+    return table_panel(
+        "दो बार बताए गए सदस्य · members reported twice",
+        "एक ही कुंजी एक से अधिक सदस्यता-सूचनाओं में: कहाँ, कितनी बार। कुंजी से कोई व्यक्ति"
+        " पहचाना नहीं जा सकता। The same key in more than one membership: where and how"
+        " often. A key is a keyed hash: nobody is known by it.",
+        TWICE,
+        (0, 33, 24, 13),
+        [
+            Column("member_key", "कुंजी · key", width=520),
+            Column("memberships", "कितनी बार · times", unit="none", width=160),
+            Column("where", "कहाँ · where"),
+            Column("units_named", "इकाइयाँ · units", unit="none", width=140),
+            Column("first_day", "पहली बार · first", unit="time:DD-MM-YYYY", width=150),
+            Column("last_day", "अंतिम बार · last", unit="time:DD-MM-YYYY", width=150),
+        ],
+    )
+
+
+def _unusual_values_panel() -> object:
+    return table_panel(
+        "असामान्य मान · unusual values",
+        "पिछले सात दिनों के मान जो उसी इकाई के 28 दिनों से, या उसी दिन की पड़ोसी इकाइयों से"
+        " बहुत अलग हैं (संशोधित z ≥ 3.5)। असामान्य का अर्थ ग़लत नहीं: घटनाएँ देखें, फिर"
+        " पूछें। Values of the last seven days that stand out from the unit's own 28 days"
+        " or from its peers on the day (modified z-score from 3.5 on). Of a stock the"
+        " amount is the day's change. Unusual is not wrong: see the events, then ask.",
+        UNUSUAL,
+        (0, 46, 24, 12),
+        [
+            Column("day", "दिन · day", unit="time:DD-MM-YYYY", width=120),
+            Column("level", "स्तर · level", mapping=LEVELS, width=190),
+            Column("unit", "कोड · code", width=150),
+            Column(
+                "name",
+                "इकाई · unit",
+                link=Link(EXPLAIN, "घटनाएँ · events", from_columns={"metric": "metric"}),
+            ),
+            Column("metric", "code", hidden=True),
+            Column("metric_name", "आँकड़ा · metric"),
+            Column("amount", "मात्रा · amount", unit="locale"),
+            Column("usual", "सामान्य · usual", unit="locale", decimals=0),
+            Column("own_z", "अपने से · z, own days", unit="none", decimals=1),
+            Column("peer_z", "पड़ोस से · z, peers", unit="none", decimals=1),
+        ],
+    )
+
+
 def build() -> Dashboard:
     """Build the activity dashboard."""
     dashboard = new_dashboard(
@@ -157,145 +311,13 @@ def build() -> Dashboard:
     return add_panels(
         dashboard.with_variable(variables.metrics(chosen=CHOSEN_AT_FIRST)),
         [
-            table_panel(
-                "चुनी अवधि के आँकड़े · figures of the time range",
-                "प्रवाह: अवधि का योग; स्टॉक: अंतिम दिन का स्तर। सत्यापित: जिनका नवीनतम संस्करण जाँच"
-                " में सही निकला। सामान्य दिन: सूचित दिनों का माध्यक। '—': सूचना नहीं। A flow is the"
-                " sum over the range, a stock its level on the last day. Verified: whose highest"
-                " version was verified. A usual day is the median of the days reported. '—' was not"
-                " reported.",
-                TOTALS,
-                (0, 0, 12, 14),
-                [
-                    Column("metric", "code", hidden=True),
-                    Column(
-                        "name",
-                        "आँकड़ा · metric",
-                        width=205,
-                        link=Link(
-                            EXPLAIN,
-                            "इसके पीछे की घटनाएँ · the events behind it",
-                            unit=None,
-                            from_columns={"metric": "metric"},
-                        ),
-                    ),
-                    Column("type", "type", hidden=True),
-                    Column("value", "सब · all", unit="locale"),
-                    Column("verified", "सत्यापित · verified", unit="locale"),
-                    Column("share", "हिस्सा · share", unit="percentunit", decimals=1),
-                    Column("usual", "सामान्य · usual day", unit="locale", width=165),
-                    Column("days", "दिन · days", unit="none", width=95),
-                ],
-            ),
-            timeseries_panel(
-                "प्रतिदिन · by day",
-                "चुने प्रवाह, उस दिन के। रिक्त दिन: सूचना नहीं; ज़मीन पर बिंदु: शून्य बताया गया।"
-                " The chosen flows on their day. A gap is a day without a report; a point on the"
-                " ground a reported zero.",
-                FLOWS,
-                (12, 0, 12, 7),
-                unit="locale",
-            ),
-            timeseries_panel(
-                "समूह और पदधारी · groups and offices held",
-                "चुने स्टॉक, दिन के अंत का स्तर; जब तक कोई नई सूचना न आए, स्तर बना रहता है। The"
-                " chosen stocks at the end of each day; a level stays until something new is"
-                " reported.",
-                GROUPS,
-                (12, 7, 12, 7),
-                unit="locale",
-            ),
-            table_panel(
-                "तुलना, प्रति 100 बूथ · compared, per 100 booths",
-                "चुनी अवधि का योग, उस दिन खुले हर 100 बूथों पर; इसलिए छोटी-बड़ी इकाइयाँ तुलनीय हैं।"
-                " सहभागिता: पहुँच का हिस्सा। Sums of the range for every 100 booths open today, so"
-                " that units of different size compare. Engagement is a share of reach; digital and"
-                " verified are shares of members.",
-                COMPARED,
-                (0, 14, 14, 14),
-                [
-                    Column("unit", "code", hidden=True),
-                    Column(
-                        "name",
-                        "इकाई · unit",
-                        width=180,
-                        link=Link(ACTIVITY, "इसकी गतिविधि · its activity"),
-                    ),
-                    Column("booths", "बूथ · booths", unit="locale", width=110),
-                    Column("posts", "पोस्ट · posts", unit="locale", decimals=1, width=115),
-                    Column("reach", "पहुँच · reach", unit="locale", decimals=0, width=115),
-                    Column(
-                        "engaged", "सहभागिता · engaged", unit="percentunit", decimals=1, width=150
-                    ),
-                    Column("members", "सदस्य · members", unit="locale", decimals=1, width=140),
-                    Column(
-                        "digital", "डिजिटल · digital", unit="percentunit", decimals=0, width=130
-                    ),
-                    Column(
-                        "verified", "सत्यापित · verified", unit="percentunit", decimals=1, width=145
-                    ),
-                ],
-            ),
+            _figures_of_the_time_range_panel(),
+            _by_day_panel(),
+            _groups_and_offices_held_panel(),
+            _compared_panel(),
             subtree.members_panel((14, 14, 10, 14)),
-            stat_panel(
-                "सदस्य: कितने व्यक्ति · members: how many persons",
-                "अब तक बताए गए सदस्य, उनमें सत्यापित, जिनकी पहचान-कुंजी दी गई, और कुंजियों में"
-                f" अलग-अलग व्यक्ति। {EXACT_UP_TO:,} कुंजियों तक सटीक, आगे लगभग 0.3 % तक। Members"
-                " reported to date, of these verified, named by a key, and different persons among"
-                f" the keys; exact up to {EXACT_UP_TO:,} keys, beyond that within some 0.3 %."
-                " 'Repeated': share of keys that name somebody again.",
-                PERSONS,
-                (0, 28, 24, 5),
-                [
-                    Column("members", "बताए · reported", unit="locale"),
-                    Column("verified", "सत्यापित · verified", unit="locale"),
-                    Column("named", "कुंजी सहित · named", unit="locale"),
-                    Column("persons", "व्यक्ति · persons", unit="locale"),
-                    Column("repeated", "दोहराए · repeated", unit="percentunit", decimals=1),
-                    Column("method", "विधि · method", unit="string", mapping=METHODS),
-                ],
-            ),
-            table_panel(
-                "दो बार बताए गए सदस्य · members reported twice",
-                "एक ही कुंजी एक से अधिक सदस्यता-सूचनाओं में: कहाँ, कितनी बार। कुंजी से कोई व्यक्ति"
-                " पहचाना नहीं जा सकता। The same key in more than one membership: where and how"
-                " often. A key is a keyed hash: nobody is known by it.",
-                TWICE,
-                (0, 33, 24, 13),
-                [
-                    Column("member_key", "कुंजी · key", width=520),
-                    Column("memberships", "कितनी बार · times", unit="none", width=160),
-                    Column("where", "कहाँ · where"),
-                    Column("units_named", "इकाइयाँ · units", unit="none", width=140),
-                    Column("first_day", "पहली बार · first", unit="time:DD-MM-YYYY", width=150),
-                    Column("last_day", "अंतिम बार · last", unit="time:DD-MM-YYYY", width=150),
-                ],
-            ),
-            table_panel(
-                "असामान्य मान · unusual values",
-                "पिछले सात दिनों के मान जो उसी इकाई के 28 दिनों से, या उसी दिन की पड़ोसी इकाइयों से"
-                " बहुत अलग हैं (संशोधित z ≥ 3.5)। असामान्य का अर्थ ग़लत नहीं: घटनाएँ देखें, फिर"
-                " पूछें। Values of the last seven days that stand out from the unit's own 28 days"
-                " or from its peers on the day (modified z-score from 3.5 on). Of a stock the"
-                " amount is the day's change. Unusual is not wrong: see the events, then ask.",
-                UNUSUAL,
-                (0, 46, 24, 12),
-                [
-                    Column("day", "दिन · day", unit="time:DD-MM-YYYY", width=120),
-                    Column("level", "स्तर · level", mapping=LEVELS, width=190),
-                    Column("unit", "कोड · code", width=150),
-                    Column(
-                        "name",
-                        "इकाई · unit",
-                        link=Link(EXPLAIN, "घटनाएँ · events", from_columns={"metric": "metric"}),
-                    ),
-                    Column("metric", "code", hidden=True),
-                    Column("metric_name", "आँकड़ा · metric"),
-                    Column("amount", "मात्रा · amount", unit="locale"),
-                    Column("usual", "सामान्य · usual", unit="locale", decimals=0),
-                    Column("own_z", "अपने से · z, own days", unit="none", decimals=1),
-                    Column("peer_z", "पड़ोस से · z, peers", unit="none", decimals=1),
-                ],
-            ),
+            _members_panel(),
+            _members_reported_twice_panel(),
+            _unusual_values_panel(),
         ],
     )

@@ -123,6 +123,89 @@ COPIES = f"""
 COPIED_MEMBERS = members_by_state("pulled_rollups FINAL", "")
 
 
+def _states_side_by_side_panel() -> object:
+    return table_panel(
+        "प्रदेश साथ-साथ, प्रति 100 बूथ · states side by side, per 100 booths",
+        "सब तुलनीय: प्रति 100 बूथ या प्रतिशत। 'देर से ज्ञात': समय पर पूरे, पर तिथि के बाद"
+        " बताए गए। 'सूचना': पिछले सात दिनों में प्रतिदिन सूचना देने वाले बूथों का औसत"
+        " हिस्सा। 'आयु': पिछले सूचित दिन के बाद के दिन। All normalised: per 100 booths or"
+        " per cent. 'Known late': done on time but reported after the deadline."
+        " 'Reporting': mean share of booths that reported for each of the last seven days"
+        " on which any did. 'Verified' is a share of members. 'Age': days since the last"
+        " day reported. '—': the state reports nothing here.",
+        STATES,
+        (0, 0, 24, 18),
+        [
+            Column("unit", "कोड · code", width=80),
+            Column(
+                "name",
+                "प्रदेश · state",
+                width=230,
+                link=Link(PROGRAMME, "इसका कार्यक्रम · its programme"),
+            ),
+            Column("booths", "बूथ · booths", unit="locale"),
+            Column(
+                "done",
+                "पूरा · done",
+                unit="percentunit",
+                decimals=1,
+                gauge=True,
+                steps=((None, ACT), (0.5, LOOK), (0.9, GOOD)),
+                width=150,
+            ),
+            Column("overdue", "✖ बकाया · overdue", unit="percentunit", decimals=1),
+            Column("known_late", "देर से ज्ञात · known late", unit="percentunit", decimals=1),
+            Column(
+                "members",
+                "सदस्य · members",
+                unit="locale",
+                decimals=1,
+                link=Link(ACTIVITY, "गतिविधि · activity"),
+            ),
+            Column("reach", "पहुँच · reach", unit="locale", decimals=0),
+            Column("verified", "सत्यापित · verified", unit="percentunit", decimals=1),
+            Column("reporting", "सूचना · reporting", unit="percentunit", decimals=1),
+            Column("last_day", "पिछला दिन · last day", unit="time:DD-MM-YYYY"),
+            Column(
+                "age",
+                "आयु, दिन · age, days",
+                unit="none",
+                steps=((None, GOOD), (2, LOOK), (7, ACT)),
+            ),
+        ],
+    )
+
+
+def _milestones_by_state_panel() -> object:
+    return table_panel(
+        "लक्ष्य, प्रदेश-वार · milestones by state",
+        "अपेक्षित इकाइयों में पूरे, समय पर और बकाया का हिस्सा। Shares of the units"
+        " expected: done, on time, overdue. Each state by its own plan.",
+        PLAN,
+        (0, 18, 14, 12),
+        [
+            Column("unit", "कोड · code", width=80),
+            Column(
+                "name",
+                "प्रदेश · state",
+                link=Link(PROGRAMME, "इसका कार्यक्रम · its programme"),
+            ),
+            Column("milestone", "लक्ष्य · milestone", width=230),
+            Column("deadline", "तिथि · by", unit="time:DD-MM-YYYY", width=110),
+            Column("expected", "अपेक्षित · expected", unit="locale", width=135),
+            Column("done", "पूरा · done", unit="percentunit", decimals=1, width=100),
+            Column("on_time", "✔ समय पर · on time", unit="percentunit", decimals=1),
+            Column(
+                "overdue",
+                "✖ बकाया · overdue",
+                unit="percentunit",
+                decimals=1,
+                steps=((None, PLAIN), (0.1, LOOK), (0.3, ACT)),
+            ),
+        ],
+    )
+
+
 def build() -> Dashboard:
     """Build the dashboard on a national deployment."""
     dashboard = new_dashboard(
@@ -135,83 +218,8 @@ def build() -> Dashboard:
     return add_panels(
         dashboard.with_variable(variables.clickhouse()).with_variable(variables.milestones()),
         [
-            table_panel(
-                "प्रदेश साथ-साथ, प्रति 100 बूथ · states side by side, per 100 booths",
-                "सब तुलनीय: प्रति 100 बूथ या प्रतिशत। 'देर से ज्ञात': समय पर पूरे, पर तिथि के बाद"
-                " बताए गए। 'सूचना': पिछले सात दिनों में प्रतिदिन सूचना देने वाले बूथों का औसत"
-                " हिस्सा। 'आयु': पिछले सूचित दिन के बाद के दिन। All normalised: per 100 booths or"
-                " per cent. 'Known late': done on time but reported after the deadline."
-                " 'Reporting': mean share of booths that reported for each of the last seven days"
-                " on which any did. 'Verified' is a share of members. 'Age': days since the last"
-                " day reported. '—': the state reports nothing here.",
-                STATES,
-                (0, 0, 24, 18),
-                [
-                    Column("unit", "कोड · code", width=80),
-                    Column(
-                        "name",
-                        "प्रदेश · state",
-                        width=230,
-                        link=Link(PROGRAMME, "इसका कार्यक्रम · its programme"),
-                    ),
-                    Column("booths", "बूथ · booths", unit="locale"),
-                    Column(
-                        "done",
-                        "पूरा · done",
-                        unit="percentunit",
-                        decimals=1,
-                        gauge=True,
-                        steps=((None, ACT), (0.5, LOOK), (0.9, GOOD)),
-                        width=150,
-                    ),
-                    Column("overdue", "✖ बकाया · overdue", unit="percentunit", decimals=1),
-                    Column("known_late", "देर से ज्ञात · known late", unit="percentunit", decimals=1),
-                    Column(
-                        "members",
-                        "सदस्य · members",
-                        unit="locale",
-                        decimals=1,
-                        link=Link(ACTIVITY, "गतिविधि · activity"),
-                    ),
-                    Column("reach", "पहुँच · reach", unit="locale", decimals=0),
-                    Column("verified", "सत्यापित · verified", unit="percentunit", decimals=1),
-                    Column("reporting", "सूचना · reporting", unit="percentunit", decimals=1),
-                    Column("last_day", "पिछला दिन · last day", unit="time:DD-MM-YYYY"),
-                    Column(
-                        "age",
-                        "आयु, दिन · age, days",
-                        unit="none",
-                        steps=((None, GOOD), (2, LOOK), (7, ACT)),
-                    ),
-                ],
-            ),
-            table_panel(
-                "लक्ष्य, प्रदेश-वार · milestones by state",
-                "अपेक्षित इकाइयों में पूरे, समय पर और बकाया का हिस्सा। Shares of the units"
-                " expected: done, on time, overdue. Each state by its own plan.",
-                PLAN,
-                (0, 18, 14, 12),
-                [
-                    Column("unit", "कोड · code", width=80),
-                    Column(
-                        "name",
-                        "प्रदेश · state",
-                        link=Link(PROGRAMME, "इसका कार्यक्रम · its programme"),
-                    ),
-                    Column("milestone", "लक्ष्य · milestone", width=230),
-                    Column("deadline", "तिथि · by", unit="time:DD-MM-YYYY", width=110),
-                    Column("expected", "अपेक्षित · expected", unit="locale", width=135),
-                    Column("done", "पूरा · done", unit="percentunit", decimals=1, width=100),
-                    Column("on_time", "✔ समय पर · on time", unit="percentunit", decimals=1),
-                    Column(
-                        "overdue",
-                        "✖ बकाया · overdue",
-                        unit="percentunit",
-                        decimals=1,
-                        steps=((None, PLAIN), (0.1, LOOK), (0.3, ACT)),
-                    ),
-                ],
-            ),
+            _states_side_by_side_panel(),
+            _milestones_by_state_panel(),
             timeseries_panel(
                 "प्रतिदिन सदस्य · members by day",
                 "हर प्रदेश में कागज़ और डिजिटल से बने सदस्य। रिक्त: सूचना नहीं। Members enrolled on"

@@ -58,6 +58,77 @@ SPREAD = f"""
 """
 
 
+def _in_which_districts_panel() -> object:
+    return table_panel(
+        "किन जिलों में · in which districts",
+        "विधानसभा के खुले बूथ, अपने-अपने जिले में। Open booths of the assembly, by the"
+        " district in which each lies.",
+        SPREAD,
+        (17, 0, 7, 5),
+        [
+            Column("unit", "code", hidden=True),
+            Column(
+                "name",
+                "जिला · district",
+                link=Link(DISTRICT, "जिला खोलें · open the district"),
+            ),
+            Column("booths", "बूथ · booths", unit="locale", width=110),
+        ],
+    )
+
+
+def _booths_panel() -> object:
+    return table_panel(
+        "बूथ · booths",
+        "हर खुला बूथ: पूरे और अपेक्षित लक्ष्य, बकाया लक्ष्य, अब तक बने सदस्य (चुनी अवधि से"
+        " स्वतंत्र), पिछली सूचना। '—': कभी सूचना नहीं। Each open booth: milestones done and"
+        " expected, which are overdue, members to date (whatever the time range), last"
+        " report. '—' was never reported.",
+        BOOTHS,
+        (0, 13, 24, 16),
+        [
+            Column("unit", "कोड · code", width=160, link=Link(EXPLAIN, "घटनाएँ · events")),
+            Column("name", "बूथ · booth"),
+            Column("district", "code", hidden=True),
+            Column(
+                "district_name",
+                "जिला · district",
+                link=Link(DISTRICT, "जिला खोलें · open the district", unit="district"),
+            ),
+            Column("done", "पूरे · done", unit="none", width=100),
+            Column("expected", "अपेक्षित · expected", unit="none", width=130),
+            Column(
+                "overdue",
+                "✖ बकाया · overdue",
+                unit="none",
+                width=140,
+                steps=((None, PLAIN), (1, ACT)),
+            ),
+            Column("missing", "क्या बकाया · what"),
+            Column(
+                "members",
+                "सदस्य · members",
+                unit="locale",
+                width=140,
+                link=Link(EXPLAIN, "घटनाएँ · events", fixed={"metric": "members_digital"}),
+            ),
+            Column(
+                "last_report",
+                "पिछली सूचना · last report",
+                unit="time:DD-MM-YYYY",
+                width=180,
+            ),
+            Column(
+                "days_since",
+                "दिन · days",
+                unit="none",
+                width=100,
+                steps=((None, PLAIN), (14, ACT)),
+            ),
+        ],
+    )
+
+
 def build() -> Dashboard:
     """Build the assembly dashboard."""
     dashboard = new_dashboard(
@@ -72,22 +143,7 @@ def build() -> Dashboard:
         [
             subtree.unit_panel((0, 0, 9, 5)),
             subtree.booths_panel((9, 0, 8, 5)),
-            table_panel(
-                "किन जिलों में · in which districts",
-                "विधानसभा के खुले बूथ, अपने-अपने जिले में। Open booths of the assembly, by the"
-                " district in which each lies.",
-                SPREAD,
-                (17, 0, 7, 5),
-                [
-                    Column("unit", "code", hidden=True),
-                    Column(
-                        "name",
-                        "जिला · district",
-                        link=Link(DISTRICT, "जिला खोलें · open the district"),
-                    ),
-                    Column("booths", "बूथ · booths", unit="locale", width=110),
-                ],
-            ),
+            _in_which_districts_panel(),
             table_panel(
                 "लक्ष्य · milestones",
                 "समय पर + देर से + बकाया + शेष = अपेक्षित: विधानसभा और इसके खुले बूथ। On time +"
@@ -97,55 +153,7 @@ def build() -> Dashboard:
                 MILESTONE_COLUMNS,
             ),
             subtree.rates_panel((12, 5, 12, 8)),
-            table_panel(
-                "बूथ · booths",
-                "हर खुला बूथ: पूरे और अपेक्षित लक्ष्य, बकाया लक्ष्य, अब तक बने सदस्य (चुनी अवधि से"
-                " स्वतंत्र), पिछली सूचना। '—': कभी सूचना नहीं। Each open booth: milestones done and"
-                " expected, which are overdue, members to date (whatever the time range), last"
-                " report. '—' was never reported.",
-                BOOTHS,
-                (0, 13, 24, 16),
-                [
-                    Column("unit", "कोड · code", width=160, link=Link(EXPLAIN, "घटनाएँ · events")),
-                    Column("name", "बूथ · booth"),
-                    Column("district", "code", hidden=True),
-                    Column(
-                        "district_name",
-                        "जिला · district",
-                        link=Link(DISTRICT, "जिला खोलें · open the district", unit="district"),
-                    ),
-                    Column("done", "पूरे · done", unit="none", width=100),
-                    Column("expected", "अपेक्षित · expected", unit="none", width=130),
-                    Column(
-                        "overdue",
-                        "✖ बकाया · overdue",
-                        unit="none",
-                        width=140,
-                        steps=((None, PLAIN), (1, ACT)),
-                    ),
-                    Column("missing", "क्या बकाया · what"),
-                    Column(
-                        "members",
-                        "सदस्य · members",
-                        unit="locale",
-                        width=140,
-                        link=Link(EXPLAIN, "घटनाएँ · events", fixed={"metric": "members_digital"}),
-                    ),
-                    Column(
-                        "last_report",
-                        "पिछली सूचना · last report",
-                        unit="time:DD-MM-YYYY",
-                        width=180,
-                    ),
-                    Column(
-                        "days_since",
-                        "दिन · days",
-                        unit="none",
-                        width=100,
-                        steps=((None, PLAIN), (14, ACT)),
-                    ),
-                ],
-            ),
+            _booths_panel(),
             subtree.figures_panel((0, 29, 12, 12)),
             subtree.members_panel((12, 29, 12, 12)),
             subtree.moves_panel((0, 41, 24, 8)),

@@ -1,4 +1,4 @@
-"""What all dashboards share: uids, tag, time zone, links to each other."""
+"""Uids, tag, time zone and links, which all dashboards share."""
 
 from collections.abc import Sequence
 from typing import Any

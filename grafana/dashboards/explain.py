@@ -127,13 +127,118 @@ WHEN = Column("occurred_at", "कब (IST) · when", unit="dateTimeAsIso", width
 TOLD = Column("appended_at", "कब पहुँची · when it came", unit="dateTimeAsIso", width=180)
 
 
+def _the_figure_panel() -> object:
+    return stat_panel(
+        "आँकड़ा और घटनाओं का योग · the figure, and its events added up",
+        "चुनी अवधि का प्रवाह, या अंतिम दिन का स्टॉक; और गिनी गई घटनाओं का योग। दोनों बराबर"
+        " होने चाहिए। The flow of the time range, or the stock on its last day; and the sum"
+        " of the events that count. Both must be equal.",
+        FIGURE,
+        (0, 0, 10, 8),
+        [
+            Column("value", "आँकड़ा · figure", unit="locale"),
+            Column("verified", "सत्यापित · verified", unit="locale"),
+            Column("counted", "घटनाएँ · events", unit="locale"),
+            Column("equal", "बराबर · equal", unit="none", mapping=YES),
+        ],
+    )
+
+
+def _by_day_panel() -> object:
+    return timeseries_panel(
+        "दिन के अनुसार · by day",
+        "प्रवाह: उस दिन का; स्टॉक: दिन के अंत का स्तर, जिस दिन बदला या बताया गया। A flow on"
+        " its day; a stock at the end of each day on which it changed or was reported.",
+        BY_DAY,
+        (10, 0, 14, 8),
+        unit="locale",
+        columns=[
+            Column("value", "सब · all", unit="locale"),
+            Column("verified", "सत्यापित · verified", unit="locale"),
+        ],
+    )
+
+
+def _events_panel() -> object:
+    return table_panel(
+        "घटनाएँ · events",
+        "इस आँकड़े की हर स्वीकृत घटना, गिनी गई पहले, 500 तक। जो नहीं गिनी गई: नया संस्करण"
+        " है, वापस ली गई, अस्वीकृत हुई, या इकाई उस दिन यहाँ नहीं थी। Every accepted"
+        " version, those that count first, up to 500. One that does not count was replaced"
+        " by a higher version, taken back, refused on a back-check, or its unit stood"
+        " elsewhere that day.",
+        EVENTS,
+        (0, 8, 24, 16),
+        [
+            Column("counts", "गिनी? · counts?", unit="none", mapping=COUNTS, width=170),
+            Column("amount", "मात्रा · amount", unit="locale", width=110),
+            Column("unit", "कोड · code", width=150),
+            Column("name", "इकाई · unit"),
+            WHEN,
+            Column("kind", "प्रकार · kind", width=150),
+            Column("op", "क्रिया · op", width=90),
+            Column("verification", "सत्यापन · verification", width=130),
+            Column("entity", "विषय · entity", width=220),
+            Column("version", "संस्करण · version", unit="none", width=90),
+            Column("highest", "नवीनतम · highest", unit="none", width=90),
+            Column("tool", "साधन · tool", width=110),
+            Column("producer", "स्रोत · producer", width=120),
+            Column("evidence", "प्रमाण · evidence"),
+            Column("partition", "partition", unit="none", width=80),
+            Column("offset", "offset", unit="none", width=90),
+            TOLD,
+        ],
+    )
+
+
+def _from_which_chunks_of_the_log_panel() -> object:
+    return table_panel(
+        "लॉग के किन हिस्सों से · from which chunks of the log",
+        "आँकड़ा इन हिस्सों और सुधारों का योग है। The figure is the sum over these chunks of"
+        " the log; partition -1 is a repair, with its reason.",
+        ORIGINS,
+        (0, 24, 10, 12),
+        [
+            Column("partition", "partition", unit="none", width=90),
+            Column("chunk", "chunk", unit="none", width=100),
+            Column("value", "सब · all", unit="locale"),
+            Column("verified", "सत्यापित · verified", unit="locale"),
+            Column("repair", "सुधार का कारण · repair"),
+            Column("written_at", "लिखा · written", unit="dateTimeAsIso", width=180),
+        ],
+    )
+
+
+def _events_of_the_programme_panel() -> object:
+    return table_panel(
+        "कार्यक्रम की घटनाएँ · events of the programme",
+        "इस इकाई और नीचे की नियुक्ति, प्रशिक्षण, समिति और समूह की घटनाएँ, चुनी अवधि में,"
+        " 500 तक। Appointments, trainings, committees and groups at or below the unit in"
+        " the time range, up to 500: what milestones are made of.",
+        PROGRAMME,
+        (10, 24, 14, 12),
+        [
+            Column("unit", "कोड · code", width=150),
+            Column("kind", "प्रकार · kind", width=150),
+            Column("op", "क्रिया · op", width=90),
+            Column("verification", "सत्यापन · verification", width=110),
+            WHEN,
+            Column("entity", "विषय · entity", width=180),
+            Column("version", "संस्करण · version", unit="none", width=90),
+            Column("tool", "साधन · tool", width=110),
+            Column("data", "विवरण · data"),
+            TOLD,
+        ],
+    )
+
+
 def build() -> Dashboard:
     """Build the dashboard behind a figure."""
     dashboard = new_dashboard(
         EXPLAIN,
         "आँकड़े के पीछे · Behind a figure",
         "यह आँकड़ा किन घटनाओं से बना है? Of which events is this figure made? `pravah explain`"
-        " tells the same on the command line.",
+        " shows the same on the command line.",
         refresh="",
     )
     dashboard = (
@@ -144,95 +249,10 @@ def build() -> Dashboard:
     return add_panels(
         dashboard,
         [
-            stat_panel(
-                "आँकड़ा और घटनाओं का योग · the figure, and its events added up",
-                "चुनी अवधि का प्रवाह, या अंतिम दिन का स्टॉक; और गिनी गई घटनाओं का योग। दोनों बराबर"
-                " होने चाहिए। The flow of the time range, or the stock on its last day; and the sum"
-                " of the events that count. Both must be equal.",
-                FIGURE,
-                (0, 0, 10, 8),
-                [
-                    Column("value", "आँकड़ा · figure", unit="locale"),
-                    Column("verified", "सत्यापित · verified", unit="locale"),
-                    Column("counted", "घटनाएँ · events", unit="locale"),
-                    Column("equal", "बराबर · equal", unit="none", mapping=YES),
-                ],
-            ),
-            timeseries_panel(
-                "दिन के अनुसार · by day",
-                "प्रवाह: उस दिन का; स्टॉक: दिन के अंत का स्तर, जिस दिन बदला या बताया गया। A flow on"
-                " its day; a stock at the end of each day on which it changed or was reported.",
-                BY_DAY,
-                (10, 0, 14, 8),
-                unit="locale",
-                columns=[
-                    Column("value", "सब · all", unit="locale"),
-                    Column("verified", "सत्यापित · verified", unit="locale"),
-                ],
-            ),
-            table_panel(
-                "घटनाएँ · events",
-                "इस आँकड़े की हर स्वीकृत घटना, गिनी गई पहले, 500 तक। जो नहीं गिनी गई: नया संस्करण"
-                " है, वापस ली गई, अस्वीकृत हुई, या इकाई उस दिन यहाँ नहीं थी। Every accepted"
-                " version, those that count first, up to 500. One that does not count was replaced"
-                " by a higher version, taken back, refused on a back-check, or its unit stood"
-                " elsewhere that day.",
-                EVENTS,
-                (0, 8, 24, 16),
-                [
-                    Column("counts", "गिनी? · counts?", unit="none", mapping=COUNTS, width=170),
-                    Column("amount", "मात्रा · amount", unit="locale", width=110),
-                    Column("unit", "कोड · code", width=150),
-                    Column("name", "इकाई · unit"),
-                    WHEN,
-                    Column("kind", "प्रकार · kind", width=150),
-                    Column("op", "क्रिया · op", width=90),
-                    Column("verification", "सत्यापन · verification", width=130),
-                    Column("entity", "विषय · entity", width=220),
-                    Column("version", "संस्करण · version", unit="none", width=90),
-                    Column("highest", "नवीनतम · highest", unit="none", width=90),
-                    Column("tool", "साधन · tool", width=110),
-                    Column("producer", "स्रोत · producer", width=120),
-                    Column("evidence", "प्रमाण · evidence"),
-                    Column("partition", "partition", unit="none", width=80),
-                    Column("offset", "offset", unit="none", width=90),
-                    TOLD,
-                ],
-            ),
-            table_panel(
-                "लॉग के किन हिस्सों से · from which chunks of the log",
-                "आँकड़ा इन हिस्सों और सुधारों का योग है। The figure is the sum over these chunks of"
-                " the log; partition -1 is a repair, with its reason.",
-                ORIGINS,
-                (0, 24, 10, 12),
-                [
-                    Column("partition", "partition", unit="none", width=90),
-                    Column("chunk", "chunk", unit="none", width=100),
-                    Column("value", "सब · all", unit="locale"),
-                    Column("verified", "सत्यापित · verified", unit="locale"),
-                    Column("repair", "सुधार का कारण · repair"),
-                    Column("written_at", "लिखा · written", unit="dateTimeAsIso", width=180),
-                ],
-            ),
-            table_panel(
-                "कार्यक्रम की घटनाएँ · events of the programme",
-                "इस इकाई और नीचे की नियुक्ति, प्रशिक्षण, समिति और समूह की घटनाएँ, चुनी अवधि में,"
-                " 500 तक। Appointments, trainings, committees and groups at or below the unit in"
-                " the time range, up to 500: what milestones are made of.",
-                PROGRAMME,
-                (10, 24, 14, 12),
-                [
-                    Column("unit", "कोड · code", width=150),
-                    Column("kind", "प्रकार · kind", width=150),
-                    Column("op", "क्रिया · op", width=90),
-                    Column("verification", "सत्यापन · verification", width=110),
-                    WHEN,
-                    Column("entity", "विषय · entity", width=180),
-                    Column("version", "संस्करण · version", unit="none", width=90),
-                    Column("tool", "साधन · tool", width=110),
-                    Column("data", "विवरण · data"),
-                    TOLD,
-                ],
-            ),
+            _the_figure_panel(),
+            _by_day_panel(),
+            _events_panel(),
+            _from_which_chunks_of_the_log_panel(),
+            _events_of_the_programme_panel(),
         ],
     )

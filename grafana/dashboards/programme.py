@@ -158,6 +158,7 @@ COMPACT_COLUMNS = tuple(
     replace(column, hidden=column.name in {"expected", "done_on_time", "done_late"})
     for column in PROGRESS_COLUMNS
 )
+WORST_COLUMN = Column("worst", "सबसे पीछे · furthest behind")
 PERSON_COLUMNS = (Column("person", "नाम · name"), Column("phone", "फ़ोन · phone"))
 
 FOUR = (
@@ -167,9 +168,160 @@ FOUR = (
 )
 
 
+def _milestones_and_forecast_panel() -> object:
+    return table_panel(
+        "लक्ष्य और पूर्वानुमान · milestones and forecast",
+        FOUR + " पूर्वानुमान: पिछले सप्ताह की गति से 80 % इकाइयाँ कब पूरी करेंगी, और पाँच में से"
+        " चार बार यह किस अवधि में होता है। Forecast: when four fifths of the units will"
+        " have it at the pace of the last week, and the days between which that falls"
+        " four times in five. 'देर से ज्ञात · known late': done on time, reported after the"
+        " deadline.",
+        MILESTONES,
+        (0, 0, 24, 11),
+        [
+            Column("milestone", "code", hidden=True),
+            Column("name", "लक्ष्य · milestone", width=265),
+            Column("deadline", "तिथि · by", unit="time:DD-MM-YYYY", width=105),
+            Column("days_left", "दिन · days", unit="none", width=85),
+            *PROGRESS_COLUMNS[:3],
+            Column("known_late", "देर से ज्ञात · known late", unit="locale", width=175),
+            *PROGRESS_COLUMNS[3:],
+            Column("outlook", "पूर्वानुमान · outlook", mapping=OUTLOOKS, width=200),
+            Column("reached_at", "80 % कब · when", unit="time:DD-MM-YYYY", width=125),
+            Column("band", "कब के बीच · between", width=165),
+        ],
+    )
+
+
+def _done_over_time_panel() -> object:
+    return timeseries_panel(
+        "समय के साथ पूरा · done over time",
+        "चुने लक्ष्यों को पूरा कर चुकी इकाइयों का हिस्सा, आज की अपेक्षित इकाइयों में, जैसा"
+        " आज ज्ञात है। Share of the units expected today that had the milestone by each"
+        " day, as known now.",
+        PACE,
+        (0, 11, 14, 10),
+        unit="percentunit",
+    )
+
+
+def _divisions_panel() -> object:
+    return table_panel(
+        "संभाग · divisions",
+        "चुने लक्ष्यों का योग। " + FOUR,
+        DIVISIONS,
+        (14, 11, 10, 10),
+        [
+            Column("unit", "code", hidden=True),
+            Column(
+                "name",
+                "संभाग · division",
+                width=150,
+                link=Link(PROGRAMME, "इसका कार्यक्रम · its programme"),
+            ),
+            *COMPACT_COLUMNS,
+            WORST_COLUMN,
+        ],
+    )
+
+
+def _districts_panel() -> object:
+    return table_panel(
+        "जिले · districts",
+        "चुने लक्ष्यों का योग, सबसे अधिक बकाया पहले। Sum over the chosen milestones, most"
+        " overdue first. " + FOUR,
+        DISTRICTS,
+        (0, 21, 12, 14),
+        [
+            Column("unit", "code", hidden=True),
+            Column(
+                "name",
+                "जिला · district",
+                width=200,
+                link=Link(DISTRICT, "जिला खोलें · open the district"),
+            ),
+            *COMPACT_COLUMNS,
+            WORST_COLUMN,
+        ],
+    )
+
+
+def _assemblies_panel() -> object:
+    return table_panel(
+        "विधानसभाएँ · assemblies",
+        "चुने लक्ष्यों का योग, सबसे अधिक बकाया पहले, सौ तक। Sum over the chosen milestones,"
+        " most overdue first, up to a hundred. " + FOUR,
+        ASSEMBLIES,
+        (12, 21, 12, 14),
+        [
+            Column("unit", "code", hidden=True),
+            Column(
+                "name",
+                "विधानसभा · assembly",
+                width=220,
+                link=Link(ASSEMBLY, "विधानसभा खोलें · open the assembly"),
+            ),
+            *COMPACT_COLUMNS,
+            WORST_COLUMN,
+        ],
+    )
+
+
+def _overdue_panel() -> object:
+    return table_panel(
+        "बकाया: किसे फ़ोन करें · overdue: whom to call",
+        "चुने लक्ष्यों में बकाया इकाइयाँ, जिन पर सबसे अधिक रुका है वे पहले, 500 तक। नाम और"
+        " नंबर संपर्क सूची से, केवल उन खातों को जो देख सकते हैं। Units overdue with the"
+        " chosen milestones, those first that most waits for, up to 500. Names and numbers"
+        " come from the contacts, for accounts that may read them.",
+        DEFAULTERS,
+        (0, 35, 24, 14),
+        [
+            Column(
+                "unit",
+                "इकाई · unit",
+                width=150,
+                link=Link(EXPLAIN, "इसकी घटनाएँ · its events"),
+            ),
+            Column("name", "नाम · name"),
+            Column("milestone", "लक्ष्य · milestone"),
+            Column("deadline", "तिथि · by", unit="time:DD-MM-YYYY", width=110),
+            Column(
+                "days_overdue",
+                "दिन · days",
+                unit="none",
+                width=100,
+                steps=((None, LOOK), (15, ACT)),
+            ),
+            Column("blocks", "रुके · blocks", unit="locale", width=110),
+            Column("office", "पद · office"),
+            Column("where", "कहाँ · where"),
+            *PERSON_COLUMNS,
+        ],
+    )
+
+
+def _changes_of_the_plan_panel() -> object:
+    return table_panel(
+        "योजना के परिवर्तन · changes of the plan",
+        "हर बार योजना लोड होने पर लक्ष्य की तिथि, पहले की तिथि, किसने और क्यों। Each load"
+        " of a plan: the deadline, the one before, who loaded it and why.",
+        LOADS,
+        (0, 49, 24, 8),
+        [
+            Column("loaded_at", "कब · when", unit="dateTimeAsIso", width=180),
+            Column("milestone", "code", hidden=True),
+            Column("name", "लक्ष्य · milestone"),
+            Column("deadline", "अंतिम तिथि · deadline", unit="time:DD-MM-YYYY"),
+            Column("before", "पहले · before", unit="time:DD-MM-YYYY"),
+            Column("author", "किसने · by"),
+            Column("reason", "क्यों · why"),
+        ],
+    )
+
+
 def build() -> Dashboard:
     """Build the programme dashboard."""
-    worst = Column("worst", "सबसे पीछे · furthest behind")
     dashboard = new_dashboard(
         PROGRAMME,
         "कार्यक्रम · Programme",
@@ -184,136 +336,12 @@ def build() -> Dashboard:
     return add_panels(
         dashboard.with_variable(variables.milestones()),
         [
-            table_panel(
-                "लक्ष्य और पूर्वानुमान · milestones and forecast",
-                FOUR + " पूर्वानुमान: पिछले सप्ताह की गति से 80 % इकाइयाँ कब पूरी करेंगी, और पाँच में से"
-                " चार बार यह किस अवधि में होता है। Forecast: when four fifths of the units will"
-                " have it at the pace of the last week, and the days between which that falls"
-                " four times in five. 'देर से ज्ञात · known late': done on time, reported after the"
-                " deadline.",
-                MILESTONES,
-                (0, 0, 24, 11),
-                [
-                    Column("milestone", "code", hidden=True),
-                    Column("name", "लक्ष्य · milestone", width=265),
-                    Column("deadline", "तिथि · by", unit="time:DD-MM-YYYY", width=105),
-                    Column("days_left", "दिन · days", unit="none", width=85),
-                    *PROGRESS_COLUMNS[:3],
-                    Column("known_late", "देर से ज्ञात · known late", unit="locale", width=175),
-                    *PROGRESS_COLUMNS[3:],
-                    Column("outlook", "पूर्वानुमान · outlook", mapping=OUTLOOKS, width=200),
-                    Column("reached_at", "80 % कब · when", unit="time:DD-MM-YYYY", width=125),
-                    Column("band", "कब के बीच · between", width=165),
-                ],
-            ),
-            timeseries_panel(
-                "समय के साथ पूरा · done over time",
-                "चुने लक्ष्यों को पूरा कर चुकी इकाइयों का हिस्सा, आज की अपेक्षित इकाइयों में, जैसा"
-                " आज ज्ञात है। Share of the units expected today that had the milestone by each"
-                " day, as known now.",
-                PACE,
-                (0, 11, 14, 10),
-                unit="percentunit",
-            ),
-            table_panel(
-                "संभाग · divisions",
-                "चुने लक्ष्यों का योग। " + FOUR,
-                DIVISIONS,
-                (14, 11, 10, 10),
-                [
-                    Column("unit", "code", hidden=True),
-                    Column(
-                        "name",
-                        "संभाग · division",
-                        width=150,
-                        link=Link(PROGRAMME, "इसका कार्यक्रम · its programme"),
-                    ),
-                    *COMPACT_COLUMNS,
-                    worst,
-                ],
-            ),
-            table_panel(
-                "जिले · districts",
-                "चुने लक्ष्यों का योग, सबसे अधिक बकाया पहले। Sum over the chosen milestones, most"
-                " overdue first. " + FOUR,
-                DISTRICTS,
-                (0, 21, 12, 14),
-                [
-                    Column("unit", "code", hidden=True),
-                    Column(
-                        "name",
-                        "जिला · district",
-                        width=200,
-                        link=Link(DISTRICT, "जिला खोलें · open the district"),
-                    ),
-                    *COMPACT_COLUMNS,
-                    worst,
-                ],
-            ),
-            table_panel(
-                "विधानसभाएँ · assemblies",
-                "चुने लक्ष्यों का योग, सबसे अधिक बकाया पहले, सौ तक। Sum over the chosen milestones,"
-                " most overdue first, up to a hundred. " + FOUR,
-                ASSEMBLIES,
-                (12, 21, 12, 14),
-                [
-                    Column("unit", "code", hidden=True),
-                    Column(
-                        "name",
-                        "विधानसभा · assembly",
-                        width=220,
-                        link=Link(ASSEMBLY, "विधानसभा खोलें · open the assembly"),
-                    ),
-                    *COMPACT_COLUMNS,
-                    worst,
-                ],
-            ),
-            table_panel(
-                "बकाया: किसे फ़ोन करें · overdue: whom to call",
-                "चुने लक्ष्यों में बकाया इकाइयाँ, जिन पर सबसे अधिक रुका है वे पहले, 500 तक। नाम और"
-                " नंबर संपर्क सूची से, केवल उन खातों को जो देख सकते हैं। Units overdue with the"
-                " chosen milestones, those first that most waits for, up to 500. Names and numbers"
-                " come from the contacts, for accounts that may read them.",
-                DEFAULTERS,
-                (0, 35, 24, 14),
-                [
-                    Column(
-                        "unit",
-                        "इकाई · unit",
-                        width=150,
-                        link=Link(EXPLAIN, "इसकी घटनाएँ · its events"),
-                    ),
-                    Column("name", "नाम · name"),
-                    Column("milestone", "लक्ष्य · milestone"),
-                    Column("deadline", "तिथि · by", unit="time:DD-MM-YYYY", width=110),
-                    Column(
-                        "days_overdue",
-                        "दिन · days",
-                        unit="none",
-                        width=100,
-                        steps=((None, LOOK), (15, ACT)),
-                    ),
-                    Column("blocks", "रुके · blocks", unit="locale", width=110),
-                    Column("office", "पद · office"),
-                    Column("where", "कहाँ · where"),
-                    *PERSON_COLUMNS,
-                ],
-            ),
-            table_panel(
-                "योजना के परिवर्तन · changes of the plan",
-                "हर बार योजना लोड होने पर लक्ष्य की तिथि, पहले की तिथि, किसने और क्यों। Each load"
-                " of a plan: the deadline, the one before, who loaded it and why.",
-                LOADS,
-                (0, 49, 24, 8),
-                [
-                    Column("loaded_at", "कब · when", unit="dateTimeAsIso", width=180),
-                    Column("milestone", "code", hidden=True),
-                    Column("name", "लक्ष्य · milestone"),
-                    Column("deadline", "अंतिम तिथि · deadline", unit="time:DD-MM-YYYY"),
-                    Column("before", "पहले · before", unit="time:DD-MM-YYYY"),
-                    Column("author", "किसने · by"),
-                    Column("reason", "क्यों · why"),
-                ],
-            ),
+            _milestones_and_forecast_panel(),
+            _done_over_time_panel(),
+            _divisions_panel(),
+            _districts_panel(),
+            _assemblies_panel(),
+            _overdue_panel(),
+            _changes_of_the_plan_panel(),
         ],
     )

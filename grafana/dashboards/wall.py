@@ -201,7 +201,7 @@ def _behind(metric: str) -> Link:
     )
 
 
-def _today(title: str, metrics: str, link: Link, place: tuple[int, int, int, int]) -> object:
+def _today_panel(title: str, metrics: str, link: Link, place: tuple[int, int, int, int]) -> object:
     definition = (
         f"आज (चुनी अवधि का अंतिम दिन, IST) अब तक का योग; 'सामान्य' पिछले {USUAL_DAYS} दिनों में जिन"
         " दिनों सूचना मिली, उनका माध्यक है। Sum so far of today, the last day of the time range"
@@ -222,9 +222,215 @@ def _today(title: str, metrics: str, link: Link, place: tuple[int, int, int, int
     return stat_panel(title, definition, against_usual(metrics), place, columns, link=link)
 
 
+def _data_age_panel() -> object:
+    return stat_panel(
+        "आँकड़ों की आयु · data age",
+        "पिछली गिनी गई सूचना Kafka में कब पहुँची, उसके बाद का समय। चुनी अवधि से स्वतंत्र। Time"
+        " since the newest counted record reached Kafka, whatever the time range. A worker that"
+        " stands still, or a field that is silent, makes it grow.",
+        AGE,
+        (0, 0, 3, 4),
+        [
+            Column(
+                "age",
+                "आयु · age",
+                unit="s",
+                decimals=0,
+                steps=((None, GOOD), (3600, LOOK), (10800, ACT)),
+            )
+        ],
+        link=Link(PIPELINE, "पाइपलाइन खोलें · open the pipeline", unit=None),
+    )
+
+
+def _pipeline_panel() -> object:
+    return stat_panel(
+        "पाइपलाइन · pipeline",
+        "▲: 8 से 22 बजे के बीच एक घंटे से कोई नई सूचना नहीं, या 24 घंटों में 2 % से अधिक"
+        " अस्वीकृत। ✖: तीन घंटे से कोई नहीं, 5 % से अधिक अस्वीकृत, या पिछले मिलान में अंतर। ▲"
+        " between 8 and 22 o'clock no record for an hour, or more than 2 % rejected in 24"
+        " hours; ✖ three hours, 5 %, or the last reconcile found differences that were not"
+        " repaired.",
+        PIPELINE_LIGHT,
+        (3, 0, 3, 4),
+        [Column("light", "पाइपलाइन · pipeline", unit="none", mapping=LIGHT)],
+        link=Link(PIPELINE, "पाइपलाइन खोलें · open the pipeline", unit=None),
+    )
+
+
+def _booths_reporting_today_panel() -> object:
+    return stat_panel(
+        "आज सूचना देने वाले बूथ · booths reporting today",
+        "जिन खुले बूथों ने आज के दिन के लिए कुछ भी (शून्य भी) बताया, खुले बूथों में उनका"
+        " हिस्सा। Booths that reported anything for today, a zero too, out of those open today;"
+        " it cannot pass 100 %.",
+        REPORTED,
+        (6, 0, 6, 4),
+        [
+            Column("share", "हिस्सा · share", unit="percentunit", decimals=1),
+            Column("reported", "सूचना दी · reported", unit="locale"),
+            Column("expected", "खुले · open", unit="locale"),
+        ],
+        link=Link(DISTRICT, "कौन मौन है · who is silent", unit=None),
+    )
+
+
+def _programme_panel() -> object:
+    return table_panel(
+        "कार्यक्रम: लक्ष्य और अंतिम तिथि · programme: milestones and deadlines",
+        "हर लक्ष्य के लिए अपेक्षित इकाइयाँ: समय पर, देर से, बकाया (तिथि बीती), शेष (तिथि आगे)।"
+        " चारों का योग अपेक्षित है। Units expected for each milestone: on time, late, overdue"
+        " (deadline passed), due (deadline ahead). The four add up to expected. As known now,"
+        " up to one minute old.",
+        MILESTONES,
+        (0, 4, 13, 11),
+        [
+            Column("milestone", "code", hidden=True),
+            Column(
+                "name",
+                "लक्ष्य · milestone",
+                width=255,
+                link=Link(
+                    PROGRAMME,
+                    "किसने पूरा नहीं किया · who has not",
+                    unit=None,
+                    from_columns={"milestone": "milestone"},
+                ),
+            ),
+            Column("deadline", "तिथि · by", unit="time:DD-MM-YYYY", width=100),
+            Column("days_left", "दिन · days", unit="none", width=80),
+            Column("expected", "अपेक्षित · expected", unit="locale", hidden=True),
+            Column("done_on_time", "✔ समय पर · on time", unit="locale", width=140),
+            Column("done_late", "◐ देर से · late", unit="locale", width=105),
+            Column(
+                "overdue",
+                "✖ बकाया · overdue",
+                unit="locale",
+                width=135,
+                steps=((None, PLAIN), (1, ACT)),
+            ),
+            Column("due", "○ शेष · due", unit="locale", width=90),
+            Column(
+                "done",
+                "पूरा · done",
+                unit="percentunit",
+                decimals=0,
+                width=90,
+                steps=((None, ACT), (0.5, LOOK), (0.9, GOOD)),
+            ),
+        ],
+    )
+
+
+def _whom_to_call_now_panel() -> object:
+    return table_panel(
+        "अभी किसे फ़ोन करें · whom to call now",
+        "जिस पद के नीचे सबसे अधिक और सबसे पुराना बकाया है (इकाइयाँ गुणा दिन), वह पहले। नाम और"
+        " नंबर केवल उन खातों को दिखते हैं जो देख सकते हैं। Offices first below which most is"
+        " overdue for longest: units times days. Names and numbers come from the contacts and"
+        " show to accounts that may read them.",
+        CALLS,
+        (13, 4, 11, 11),
+        [
+            Column("unit", "code", hidden=True),
+            Column(
+                "name",
+                "कहाँ · where",
+                width=135,
+                link=Link(
+                    PROGRAMME,
+                    "किसका क्या बकाया · who is overdue",
+                    from_columns={"milestone": "milestone_code"},
+                ),
+            ),
+            Column("milestone", "लक्ष्य · milestone", width=150),
+            Column("milestone_code", "code", hidden=True),
+            Column(
+                "overdue",
+                "✖ बकाया · overdue",
+                unit="locale",
+                width=140,
+                steps=((None, PLAIN), (1, ACT)),
+            ),
+            Column("days_overdue", "दिन · days", unit="none", width=80),
+            Column("office", "पद · office", width=125),
+            Column("call", "फ़ोन · call"),
+        ],
+    )
+
+
+def _districts_panel() -> object:
+    return table_panel(
+        "जिले, सबसे पिछड़े पहले · districts, worst first",
+        "प्रति बूथ बकाया लक्ष्यों के क्रम में दस। 'पूरा' सब लक्ष्यों का; 'सूचना' आज सूचना देने"
+        " वाले बूथों का हिस्सा; 'मौन दिन' पिछली सूचना के बाद के दिन। Ten, by overdue milestones"
+        " per booth. 'Done' over all milestones; 'reporting' is the share of open booths that"
+        " reported for today; 'silent days' since the last day with a report.",
+        WORST,
+        (0, 15, 14, 12),
+        [
+            Column("unit", "code", hidden=True),
+            Column(
+                "name",
+                "जिला · district",
+                width=220,
+                link=Link(DISTRICT, "जिला खोलें · open the district"),
+            ),
+            Column(
+                "done",
+                "पूरा · done",
+                unit="percentunit",
+                decimals=1,
+                gauge=True,
+                width=190,
+                steps=((None, ACT), (0.5, LOOK), (0.9, GOOD)),
+            ),
+            Column(
+                "overdue",
+                "✖ बकाया · overdue",
+                unit="locale",
+                width=145,
+                steps=((None, PLAIN), (1, ACT)),
+            ),
+            Column("reporting", "सूचना · reporting", unit="percentunit", decimals=1, width=150),
+            Column(
+                "members",
+                "आज सदस्य · members today",
+                unit="locale",
+                width=205,
+                link=Link(EXPLAIN, "घटनाएँ · events", fixed={"metric": "members_digital"}),
+            ),
+            Column(
+                "days_since",
+                "मौन दिन · silent days",
+                unit="none",
+                width=175,
+                steps=((None, PLAIN), (3, LOOK), (14, ACT)),
+            ),
+        ],
+    )
+
+
+def _members_enrolled_by_day_panel() -> object:
+    return timeseries_panel(
+        "दैनिक सदस्यता · members enrolled by day",
+        "हर दिन कागज़ और डिजिटल से बने सदस्य, सूचित, सत्यापित नहीं। रिक्त दिन: सूचना नहीं;"
+        " ज़मीन पर बिंदु: शून्य बताया गया। Members enrolled on each day, on paper and"
+        " digitally, as reported and not as verified. A gap is a day without a report; a point"
+        " on the ground is a reported zero.",
+        TREND,
+        (14, 15, 10, 12),
+        unit="locale",
+        columns=[
+            Column("members_manual", "कागज़ी · paper", unit="locale"),
+            Column("members_digital", "डिजिटल · digital", unit="locale"),
+        ],
+        link=_behind("members_digital"),
+    )
+
+
 def build() -> Dashboard:
     """Build the wall."""
-    to_unit = Link(DISTRICT, "जिला खोलें · open the district")
     dashboard = new_dashboard(
         WALL,
         "प्रदेश नियंत्रण कक्ष · State control room",
@@ -232,194 +438,20 @@ def build() -> Dashboard:
         " programme on time, who is silent, whom to call?",
     )
     panels = [
-        stat_panel(
-            "आँकड़ों की आयु · data age",
-            "पिछली गिनी गई सूचना Kafka में कब पहुँची, उसके बाद का समय। चुनी अवधि से स्वतंत्र। Time"
-            " since the newest counted record reached Kafka, whatever the time range. A worker that"
-            " stands still, or a field that is silent, makes it grow.",
-            AGE,
-            (0, 0, 3, 4),
-            [
-                Column(
-                    "age",
-                    "आयु · age",
-                    unit="s",
-                    decimals=0,
-                    steps=((None, GOOD), (3600, LOOK), (10800, ACT)),
-                )
-            ],
-            link=Link(PIPELINE, "पाइपलाइन खोलें · open the pipeline", unit=None),
-        ),
-        stat_panel(
-            "पाइपलाइन · pipeline",
-            "▲: 8 से 22 बजे के बीच एक घंटे से कोई नई सूचना नहीं, या 24 घंटों में 2 % से अधिक"
-            " अस्वीकृत। ✖: तीन घंटे से कोई नहीं, 5 % से अधिक अस्वीकृत, या पिछले मिलान में अंतर। ▲"
-            " between 8 and 22 o'clock no record for an hour, or more than 2 % rejected in 24"
-            " hours; ✖ three hours, 5 %, or the last reconcile found differences that were not"
-            " repaired.",
-            PIPELINE_LIGHT,
-            (3, 0, 3, 4),
-            [Column("light", "पाइपलाइन · pipeline", unit="none", mapping=LIGHT)],
-            link=Link(PIPELINE, "पाइपलाइन खोलें · open the pipeline", unit=None),
-        ),
-        stat_panel(
-            "आज सूचना देने वाले बूथ · booths reporting today",
-            "जिन खुले बूथों ने आज के दिन के लिए कुछ भी (शून्य भी) बताया, खुले बूथों में उनका"
-            " हिस्सा। Booths that reported anything for today, a zero too, out of those open today;"
-            " it cannot pass 100 %.",
-            REPORTED,
-            (6, 0, 6, 4),
-            [
-                Column("share", "हिस्सा · share", unit="percentunit", decimals=1),
-                Column("reported", "सूचना दी · reported", unit="locale"),
-                Column("expected", "खुले · open", unit="locale"),
-            ],
-            link=Link(DISTRICT, "कौन मौन है · who is silent", unit=None),
-        ),
-        _today(
+        _data_age_panel(),
+        _pipeline_panel(),
+        _booths_reporting_today_panel(),
+        _today_panel(
             "आज बने सदस्य · members enrolled today",
             MEMBERS,
             _behind("members_digital"),
             (12, 0, 6, 4),
         ),
-        _today("आज की पहुँच · reach today", REACH, _behind("reach_whatsapp"), (18, 0, 6, 4)),
-        table_panel(
-            "कार्यक्रम: लक्ष्य और अंतिम तिथि · programme: milestones and deadlines",
-            "हर लक्ष्य के लिए अपेक्षित इकाइयाँ: समय पर, देर से, बकाया (तिथि बीती), शेष (तिथि आगे)।"
-            " चारों का योग अपेक्षित है। Units expected for each milestone: on time, late, overdue"
-            " (deadline passed), due (deadline ahead). The four add up to expected. As known now,"
-            " up to one minute old.",
-            MILESTONES,
-            (0, 4, 13, 11),
-            [
-                Column("milestone", "code", hidden=True),
-                Column(
-                    "name",
-                    "लक्ष्य · milestone",
-                    width=255,
-                    link=Link(
-                        PROGRAMME,
-                        "किसने पूरा नहीं किया · who has not",
-                        unit=None,
-                        from_columns={"milestone": "milestone"},
-                    ),
-                ),
-                Column("deadline", "तिथि · by", unit="time:DD-MM-YYYY", width=100),
-                Column("days_left", "दिन · days", unit="none", width=80),
-                Column("expected", "अपेक्षित · expected", unit="locale", hidden=True),
-                Column("done_on_time", "✔ समय पर · on time", unit="locale", width=140),
-                Column("done_late", "◐ देर से · late", unit="locale", width=105),
-                Column(
-                    "overdue",
-                    "✖ बकाया · overdue",
-                    unit="locale",
-                    width=135,
-                    steps=((None, PLAIN), (1, ACT)),
-                ),
-                Column("due", "○ शेष · due", unit="locale", width=90),
-                Column(
-                    "done",
-                    "पूरा · done",
-                    unit="percentunit",
-                    decimals=0,
-                    width=90,
-                    steps=((None, ACT), (0.5, LOOK), (0.9, GOOD)),
-                ),
-            ],
-        ),
-        table_panel(
-            "अभी किसे फ़ोन करें · whom to call now",
-            "जिस पद के नीचे सबसे अधिक और सबसे पुराना बकाया है (इकाइयाँ गुणा दिन), वह पहले। नाम और"
-            " नंबर केवल उन खातों को दिखते हैं जो देख सकते हैं। Offices first below which most is"
-            " overdue for longest: units times days. Names and numbers come from the contacts and"
-            " show to accounts that may read them.",
-            CALLS,
-            (13, 4, 11, 11),
-            [
-                Column("unit", "code", hidden=True),
-                Column(
-                    "name",
-                    "कहाँ · where",
-                    width=135,
-                    link=Link(
-                        PROGRAMME,
-                        "किसका क्या बकाया · who is overdue",
-                        from_columns={"milestone": "milestone_code"},
-                    ),
-                ),
-                Column("milestone", "लक्ष्य · milestone", width=150),
-                Column("milestone_code", "code", hidden=True),
-                Column(
-                    "overdue",
-                    "✖ बकाया · overdue",
-                    unit="locale",
-                    width=140,
-                    steps=((None, PLAIN), (1, ACT)),
-                ),
-                Column("days_overdue", "दिन · days", unit="none", width=80),
-                Column("office", "पद · office", width=125),
-                Column("call", "फ़ोन · call"),
-            ],
-        ),
-        table_panel(
-            "जिले, सबसे पिछड़े पहले · districts, worst first",
-            "प्रति बूथ बकाया लक्ष्यों के क्रम में दस। 'पूरा' सब लक्ष्यों का; 'सूचना' आज सूचना देने"
-            " वाले बूथों का हिस्सा; 'मौन दिन' पिछली सूचना के बाद के दिन। Ten, by overdue milestones"
-            " per booth. 'Done' over all milestones; 'reporting' is the share of open booths that"
-            " reported for today; 'silent days' since the last day with a report.",
-            WORST,
-            (0, 15, 14, 12),
-            [
-                Column("unit", "code", hidden=True),
-                Column("name", "जिला · district", width=220, link=to_unit),
-                Column(
-                    "done",
-                    "पूरा · done",
-                    unit="percentunit",
-                    decimals=1,
-                    gauge=True,
-                    width=190,
-                    steps=((None, ACT), (0.5, LOOK), (0.9, GOOD)),
-                ),
-                Column(
-                    "overdue",
-                    "✖ बकाया · overdue",
-                    unit="locale",
-                    width=145,
-                    steps=((None, PLAIN), (1, ACT)),
-                ),
-                Column("reporting", "सूचना · reporting", unit="percentunit", decimals=1, width=150),
-                Column(
-                    "members",
-                    "आज सदस्य · members today",
-                    unit="locale",
-                    width=205,
-                    link=Link(EXPLAIN, "घटनाएँ · events", fixed={"metric": "members_digital"}),
-                ),
-                Column(
-                    "days_since",
-                    "मौन दिन · silent days",
-                    unit="none",
-                    width=175,
-                    steps=((None, PLAIN), (3, LOOK), (14, ACT)),
-                ),
-            ],
-        ),
-        timeseries_panel(
-            "दैनिक सदस्यता · members enrolled by day",
-            "हर दिन कागज़ और डिजिटल से बने सदस्य, सूचित, सत्यापित नहीं। रिक्त दिन: सूचना नहीं;"
-            " ज़मीन पर बिंदु: शून्य बताया गया। Members enrolled on each day, on paper and"
-            " digitally, as reported and not as verified. A gap is a day without a report; a point"
-            " on the ground is a reported zero.",
-            TREND,
-            (14, 15, 10, 12),
-            unit="locale",
-            columns=[
-                Column("members_manual", "कागज़ी · paper", unit="locale"),
-                Column("members_digital", "डिजिटल · digital", unit="locale"),
-            ],
-            link=_behind("members_digital"),
-        ),
+        _today_panel("आज की पहुँच · reach today", REACH, _behind("reach_whatsapp"), (18, 0, 6, 4)),
+        _programme_panel(),
+        _whom_to_call_now_panel(),
+        _districts_panel(),
+        _members_enrolled_by_day_panel(),
     ]
     dashboard = dashboard.with_variable(variables.clickhouse()).with_variable(
         variables.units("'state', 'division', 'district'")

@@ -5,7 +5,8 @@ nothing. A corrected row needs a higher version: in a version column, or by anot
 `[version] value`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -23,7 +24,12 @@ from producers.mapping.conversions import (
 )
 from producers.mapping.delivery_ids import derive_event_id
 from producers.mapping.pseudonyms import Pseudonymiser
+from producers.tables.cells import FaultyCell
+from producers.tables.csv_files import find_other_delimiter
+from producers.tables.dates import DateKinds, explain_date, swap_day_and_month
+from producers.tables.headers import ColumnNames
 from producers.tables.mapping import FieldMapping, ImportMapping
+from producers.tables.rows import explain_empty_row, explain_length, explain_no_data
 from schemas.registry import Registry
 
 
@@ -59,24 +65,28 @@ class Importer:
         Raises:
             MappingError: a column is missing or occurs twice, or there is a hash without a key.
         """
-        names = list(columns)
-        findings = [
-            f"{where}: the table has no column {column!r}; it has {', '.join(names)}"
-            for where, column in mapping.iter_columns()
-            if column not in names
-        ]
-        findings += [
-            f"{where}: the table has {names.count(column)} columns {column!r}"
-            for where, column in mapping.iter_columns()
-            if names.count(column) > 1
-        ]
+        self._names = list(columns)
+        found, findings = ColumnNames(self._names), list[str]()
+        # name in the mapping → index
+        self._index: dict[str, int] = {}
+        for where, column in mapping.iter_columns():
+            try:
+                self._index[column] = found.find(column)
+            except LookupError as error:
+                findings.append(f"{where}: {error}")
+        if findings and (delimiter := find_other_delimiter(self._names)) is not None:
+            name = {"\t": "a tab"}.get(delimiter, repr(delimiter))
+            findings.append(
+                f"delimiter: the header is one cell that has {name}; "
+                "leave delimiter out of the mapping, or name the right one"
+            )
         if pseudonymiser is None and mapping.is_personal:
             findings.append("type = 'hash' needs the installation's key: set PRAVAH_PERSON_KEY")
         if findings:
             raise MappingError(findings)
         self._mapping, self._as_version = mapping, as_version
         self._registry, self._pseudonymiser = registry, pseudonymiser
-        self._index = {name: index for index, name in enumerate(names)}
+        self._dates = DateKinds(mapping.occurred_at)
         # event_id as integer → row number
         self._rows: dict[int, int] = {}
 
@@ -91,6 +101,9 @@ class Importer:
             EventError: with all problems of the row; reason `invalid`, `repeated_row`,
                 `unknown_unit` or `closed_unit`.
         """
+        if refusals := list(self._check_row(number, row)):
+            reason = "invalid"
+            raise EventError(reason, "; ".join(refusals))
         mapping, problems = self._mapping, list[str]()
         entity = self._convert_entity(row, problems)
         version = self._convert_version(row, problems)
@@ -106,7 +119,8 @@ class Importer:
         }
         if problems:
             reason = "invalid"
-            raise EventError(reason, "; ".join(problems))
+            hint = explain_empty_row(row, mapping, self._index)
+            raise EventError(reason, "; ".join(problems) + hint)
         event_id = derive_event_id(entity, version)
         value = orjson.dumps({"event_id": event_id, **content})
         event = parse_event(value)
@@ -130,6 +144,21 @@ class Importer:
             value: the event as JSON.
         """
         return self._rows.get(UUID(orjson.loads(value)["event_id"]).int)
+
+    def _check_row(self, number: int, row: list[Cell]) -> Iterator[str]:
+        """Yield the reasons why a row as a whole is none of the table's."""
+        if len(row) > len(self._names):
+            yield explain_length(row, self._names)
+            return
+        if (reason := explain_no_data(row, self._mapping, self._index, self._names)) is not None:
+            yield reason
+            return
+        for column, index in self._index.items():
+            if index < len(row) and isinstance(cell := row[index], FaultyCell):
+                yield f"{column}: {cell.reason}"
+        self._dates.add(number, self._get_cell(row, self._mapping.occurred_at.column))
+        if (conflict := self._dates.find_conflict()) is not None:
+            yield conflict
 
     def _get_cell(self, row: list[Cell], column: str) -> Cell:
         index = self._index[column]
@@ -172,9 +201,11 @@ class Importer:
             problems.append(f"{column}: is empty; it must say when it happened")
             return ""
         try:
+            if isinstance(cell, date) and self._mapping.occurred_at.date_cells == "swapped":
+                cell = swap_day_and_month(cell)
             return self._mapping.occurred_at.parse(cell).isoformat()
         except ConversionError as error:
-            problems.append(f"{column}: {_quote(cell)} {error}")
+            problems.append(f"{column}: {_quote(cell)} {error}{explain_date(cell)}")
             return ""
 
     def _convert_fields(

@@ -13,6 +13,7 @@ from producers.mapping.conversions import (
     TimeFormat,
     iter_data_errors,
     load_mapping,
+    to_text,
 )
 
 
@@ -33,6 +34,38 @@ class TimeMapping(TimeFormat):
     """The column with the day or the instant."""
 
     column: str
+    date_cells: Literal["right", "swapped"] | None = None
+    """Of a column with both date cells and texts, which a spreadsheet may have converted in part:
+    whether the date cells show the right day, or have day and month exchanged. Without it such a
+    table is refused."""
+
+
+class SkipRule(StrictModel):
+    """Rows that are no data, such as a total. All conditions that are given must hold."""
+
+    column: str
+    is_: Annotated[list[str] | None, Field(alias="is", min_length=1)] = None
+    """The cell is one of these texts, without regard to case."""
+    starts: Annotated[list[str] | None, Field(min_length=1)] = None
+    """The cell begins with one of these texts, without regard to case."""
+    empty: Literal[True] | None = None
+    """The cell is empty."""
+
+    @model_validator(mode="after")
+    def _check_one(self) -> "SkipRule":
+        if sum(part is not None for part in (self.is_, self.starts, self.empty)) != 1:
+            msg = "give one of is, starts and empty"
+            raise ValueError(msg)
+        return self
+
+    def matches(self, text: str) -> bool:
+        """Whether a row with this text in the column is skipped."""
+        if self.empty:
+            return not text
+        folded = _fold(text)
+        if self.is_ is not None:
+            return folded in map(_fold, self.is_)
+        return any(folded.startswith(_fold(start)) for start in self.starts or ())
 
 
 class EntityMapping(StrictModel):
@@ -65,7 +98,14 @@ class ImportMapping(StrictModel):
     producer: Label
     """The installation: whose spreadsheet it is."""
     sheet: str | None = None
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    delimiter: Annotated[str | None, Field(min_length=1, max_length=1)] = None
+    """Of a CSV file; found if left out."""
+    header_row: Annotated[int | None, Field(ge=1, le=1000)] = None
+    """The row that names the columns; found if left out."""
+    header_rows: Literal[1, 2] | None = None
+    """2 if a row with groups of columns stands above the names; found if left out."""
+    skip: list[SkipRule] = Field(default_factory=list)
+    """Rows that are no data; a row is skipped if one of the rules fits."""
     unit: UnitMapping
     occurred_at: TimeMapping
     entity: EntityMapping
@@ -102,5 +142,10 @@ class ImportMapping(StrictModel):
         yield from (("entity.columns", column) for column in self.entity.columns)
         if self.version.column is not None:
             yield "version", self.version.column
+        yield from (("skip", rule.column) for rule in self.skip)
         yield from ((f"fields.{name}", field.column) for name, field in self.fields.items())
         yield from ((f"envelope.{name}", field.column) for name, field in self.envelope.items())
+
+
+def _fold(text: str) -> str:
+    return " ".join(to_text(text).casefold().split())

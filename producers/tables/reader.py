@@ -1,104 +1,213 @@
-"""Row by row reading of CSV files and workbooks."""
+"""Row by row reading of CSV files and workbooks, as `Table`s with a header."""
 
-import csv
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
-from zipfile import BadZipFile
-
-import openpyxl
-from openpyxl.utils.exceptions import InvalidFileException
 
 from producers.mapping.conversions import Cell, to_text
+from producers.tables.cells import is_filled
+from producers.tables.csv_files import CsvFile, to_cells
+from producers.tables.dates import find_mixed_dates
+from producers.tables.errors import TableError
+from producers.tables.file_types import check_type
+from producers.tables.headers import (
+    SEARCHED_ROWS,
+    ColumnNames,
+    Header,
+    find_header,
+)
+from producers.tables.mapping import ImportMapping
+from producers.tables.workbooks import Workbook
 
 
-class TableError(ValueError):
-    """A file that cannot be read as a table."""
-
-
-class Table(NamedTuple):
+@dataclass
+class Table:
     """An open table."""
 
     columns: list[str]
     rows: Iterator[tuple[int, list[Cell]]]
-    """Row number as a spreadsheet shows it (the header is 1), and cells. Empty rows are left
-    out."""
+    """Row number as a spreadsheet shows it, and cells. Empty rows are left out."""
     total: int | None
     """Number of rows with the header, if known."""
+    header_row: int = 1
+    """The last row of the header."""
+    notes: list[str] = field(default_factory=list)
+    """What a person may not expect: a header that was found further down, unread sheets."""
+    skipped: list[int] = field(default_factory=list)
+    """Rows that the mapping skips. Grows while `rows` is read."""
+
+
+class TableFile:
+    """A table whose rows can be read several times."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        sheet: str | None = None,
+        delimiter: str | None = None,
+        header_row: int | None = None,
+        header_rows: int | None = None,
+        columns: Collection[str] = (),
+    ) -> None:
+        """Open a file and find its header; the arguments are those of `open_table`."""
+        self.notes: list[str] = []
+        self._extra = 0
+        kind = check_type(path).name
+        self._source: Workbook | CsvFile
+        if kind == "workbook":
+            self._source = Workbook(path, sheet)
+            if self._source.other_sheets:
+                others = ", ".join(self._source.other_sheets)
+                self.notes.append(f"only sheet {self._source.name!r} is read, not {others}")
+        else:
+            if delimiter is None and path.suffix.lower() == ".tsv":
+                delimiter = "\t"
+            self._source = CsvFile(path, delimiter)
+        first = list(islice(self._iter_all(), max(SEARCHED_ROWS, (header_row or 0) + 1)))
+        header = find_header(
+            first,
+            columns=columns,
+            first_row=header_row,
+            height=header_rows,
+            merged=self._source.merged if isinstance(self._source, Workbook) else (),
+        )
+        if header is None:
+            raise TableError(_explain_no_header(path, header_row))
+        self.header: Header = header
+        if header_row is None and header.first_row > 1:
+            self.notes.append(f"the column names are in row {header.first_row}")
+        if header.rows > 1:
+            self.notes.append(f"rows {header.first_row} and {header.end} name the columns together")
+        if isinstance(self._source, CsvFile):
+            self.total, self._extra = self._source.check(header.width, header.end)
+        else:
+            self.total = self._source.total
+
+    def iter_rows(self) -> Iterator[tuple[int, list[Cell]]]:
+        """Yield row number and cells of the rows below the header that are not empty."""
+        source, end = self._source, self.header.end
+        if isinstance(source, Workbook):
+            rows: Iterator[list[Cell]] = (_trim(row) for row in source.iter_data(end))
+        else:
+            # as long as the header's cells, of which the last may have no name
+            rows = (
+                self._cut(row, self.header.width) for row in islice(self._iter_all(), end, None)
+            )
+        for number, row in enumerate(rows, start=end + 1):
+            if any(map(is_filled, row)):
+                yield number, row
+
+    def _cut(self, row: list[Cell], width: int) -> list[Cell]:
+        """Remove empty cells beyond the names that cannot have shifted others."""
+        if len(row) <= width or (self._extra and len(row) == width + self._extra):
+            return row if len(row) <= len(self.header.columns) else _trim(row)
+        return row
+
+    def _iter_all(self) -> Iterator[list[Cell]]:
+        if isinstance(self._source, Workbook):
+            return self._source.iter_rows()
+        return (to_cells(row) for row in self._source.iter_rows())
 
 
 @contextmanager
-def open_table(path: Path, *, sheet: str | None = None, delimiter: str = ",") -> Iterator[Table]:
-    """Open a CSV file (UTF-8) or a workbook (XLSX) whose first row names the columns.
+def open_table(
+    path: Path,
+    *,
+    sheet: str | None = None,
+    delimiter: str | None = None,
+    header_row: int | None = None,
+    header_rows: int | None = None,
+    columns: Collection[str] = (),
+) -> Iterator[Table]:
+    """Open a CSV file (UTF-8) or a workbook (XLSX) that has a row with the names of its columns.
+
+    A CSV file is read once to its end before the first row is given, so that no row is sent of a
+    file that breaks off.
 
     Args:
-        path: the file; its suffix says which of both it is.
-        sheet: the sheet of a workbook; None for the first.
-        delimiter: of a CSV file.
+        path: the file. Name and content must agree on what it is.
+        sheet: the sheet of a workbook; None for the first visible one that is not empty.
+        delimiter: of a CSV file; None to find it.
+        header_row: the row that names the columns, from 1; None to find it.
+        header_rows: 2 if groups of columns stand above the names; None to find it.
+        columns: names of columns by which the header is found.
 
     Raises:
         TableError: the file is neither, has no such sheet, or no header.
         OSError: the file cannot be read.
     """
-    suffix = path.suffix.lower()
-    if suffix in {".xlsx", ".xlsm"}:
-        with _open_workbook(path, sheet) as table:
-            yield table
-    elif suffix in {".csv", ".tsv", ".txt"}:
-        with path.open("rb") as lines:
-            total = sum(1 for _ in lines)
-        with path.open(encoding="utf-8-sig", newline="") as text:
-            reader = csv.reader(
-                text, delimiter="\t" if suffix == ".tsv" else delimiter, strict=True
-            )
-            yield _make_table(path, _iter_csv_rows(path, reader), total)
-    else:
-        msg = f"{path}: expected a .csv, .tsv or .xlsx file"
-        raise TableError(msg)
+    file = TableFile(
+        path,
+        sheet=sheet,
+        delimiter=delimiter,
+        header_row=header_row,
+        header_rows=header_rows,
+        columns=columns,
+    )
+    yield Table(file.header.columns, file.iter_rows(), file.total, file.header.end, file.notes, [])
 
 
 @contextmanager
-def _open_workbook(path: Path, sheet: str | None) -> Iterator[Table]:
-    try:
-        workbook = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (BadZipFile, InvalidFileException, KeyError) as error:
-        msg = f"{path} is no workbook that can be read: {error}"
-        raise TableError(msg) from error
-    try:
-        if sheet is not None and sheet not in workbook.sheetnames:
-            msg = f"{path} has no sheet {sheet!r}; it has {', '.join(workbook.sheetnames)}"
-            raise TableError(msg)
-        chosen = workbook[sheet or workbook.sheetnames[0]]
-        yield _make_table(
-            path, (list(row) for row in chosen.iter_rows(values_only=True)), chosen.max_row
-        )
-    finally:
-        workbook.close()
+def open_mapped_table(
+    path: Path, mapping: ImportMapping, *, sheet: str | None = None
+) -> Iterator[Table]:
+    """Open a table as its mapping describes it, without the rows that the mapping skips.
 
+    Args:
+        path: the file.
+        mapping: names the header's row, the delimiter, the rows to skip.
+        sheet: the sheet of a workbook, instead of the mapping's.
 
-def _iter_csv_rows(path: Path, reader: Iterator[list[str]]) -> Iterator[list[Cell]]:
-    number = 0
-    try:
-        for row in reader:
-            number += 1
-            yield [*row]
-    except UnicodeDecodeError as error:
-        msg = f"{path}: not UTF-8 after row {number}: {error.reason}; save it as 'CSV UTF-8'"
-        raise TableError(msg) from None
-    except csv.Error as error:
-        msg = f"{path}: row {number + 1} is not CSV: {error}"
-        raise TableError(msg) from None
-
-
-def _make_table(path: Path, rows: Iterator[list[Cell]], total: int | None) -> Table:
-    header = next(rows, None)
-    if header is None or not any(to_text(cell) for cell in header):
-        msg = f"{path}: the first row must name the columns, and is empty"
-        raise TableError(msg)
-    filled = (
-        (number, row)
-        for number, row in enumerate(rows, start=2)
-        if any(to_text(cell) for cell in row)
+    Raises:
+        TableError: as `open_table`; or a column has both date cells and dates as texts, of which
+            a spreadsheet may have exchanged day and month.
+        OSError: the file cannot be read.
+    """
+    file = TableFile(
+        path,
+        sheet=sheet or mapping.sheet,
+        delimiter=mapping.delimiter,
+        header_row=mapping.header_row,
+        header_rows=mapping.header_rows,
+        columns=[column for _, column in mapping.iter_columns()],
     )
-    return Table([to_text(cell) for cell in header], filled, total)
+    names = ColumnNames(file.header.columns)
+    skips = [(rule, names.find(rule.column)) for rule in mapping.skip if names.has(rule.column)]
+    skipped: list[int] = []
+
+    def iter_rows() -> Iterator[tuple[int, list[Cell]]]:
+        skipped.clear()
+        for number, row in file.iter_rows():
+            if any(
+                rule.matches(to_text(row[index] if index < len(row) else None))
+                for rule, index in skips
+            ):
+                skipped.append(number)
+            else:
+                yield number, row
+
+    if names.has(mapping.occurred_at.column):
+        finding = find_mixed_dates(
+            mapping.occurred_at, names.find(mapping.occurred_at.column), iter_rows()
+        )
+        if finding is not None:
+            msg = f"{path}: {finding}"
+            raise TableError(msg)
+    yield Table(file.header.columns, iter_rows(), file.total, file.header.end, file.notes, skipped)
+
+
+def _trim(row: list[Cell]) -> list[Cell]:
+    """Remove empty cells at the end."""
+    end = len(row)
+    while end and not is_filled(row[end - 1]):
+        end -= 1
+    return row[:end]
+
+
+def _explain_no_header(path: Path, header_row: int | None) -> str:
+    if header_row is None:
+        return f"{path}: the first row must name the columns, and is empty"
+    return f"{path}: row {header_row} must name the columns (header_row), and is empty"

@@ -1,28 +1,35 @@
-"""`pravah worker`, but it kills itself at a crash point: `crashing_worker.py before:write.journal:3` dies right before the third insert into the journal.
+"""`pravah worker` that kills itself at a crash point.
 
-The steps are those of a chunk's life; nothing in the product knows of them. `tests/chaos/cases.py` has the list.
+`crashing_worker.py before:write.journal:3` dies right before the third insert into the journal.
+The steps are those of a chunk's life (`streams/worker.py`), listed as `CRASH_POINTS` in
+`tests/chaos/cases.py`. Nothing in the product knows of them.
 """
 
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import streams.app
-import streams.transport
 from cli.worker import worker
+from rollup.flush import Outgoing
 from sinks.rollup_store import RollupStore
+from streams.transport import BatchApp, BatchConsumer
 
 
 class CrashPoint:
+    """Kills this process before or after the nth call of a step."""
+
     def __init__(self, text: str) -> None:
         self.when, self.step, number = text.split(":")
         self.left = int(number)
 
     def around(self, step: str, call: Any, *arguments: Any, **named: Any) -> Any:
+        """Call a function that is a step of a chunk's life."""
         if step != self.step:
             return call(*arguments, **named)
         self.left -= 1
@@ -39,7 +46,7 @@ POINT = CrashPoint(sys.argv[1])
 
 class CrashingStore(RollupStore):
     def find_versions(self, *arguments: Any) -> Any:
-        return POINT.around("look-up", super().find_versions, *arguments)
+        return POINT.around("lookup", super().find_versions, *arguments)
 
     def contested_attempts(self, *arguments: Any) -> Any:
         return POINT.around("close", super().contested_attempts, *arguments)
@@ -53,10 +60,12 @@ class CrashingStore(RollupStore):
 
 
 send = streams.app._send
+commit_offset = BatchApp.commit_offset
+filter_committable_offsets = BatchConsumer._filter_committable_offsets
 
 
-async def crashing_send(app: Any, outgoing: Any) -> None:
-    if not outgoing.rejected:
+async def crashing_send(app: BatchApp, outgoing: Sequence[Outgoing]) -> None:
+    if not any(one.rejected for one in outgoing):
         return await send(app, outgoing)
     if POINT.when == "before":
         POINT.around("send", lambda: None)
@@ -66,22 +75,18 @@ async def crashing_send(app: Any, outgoing: Any) -> None:
     return None
 
 
-commit_offset, committable = (
-    streams.transport.BatchApp.commit_offset,
-    streams.transport.BatchConsumer._filter_committable_offsets,
-)
+def crashing_commit_offset(self: BatchApp, *arguments: Any) -> None:
+    POINT.around("commit", commit_offset, self, *arguments)
 
 
-def crashing_committable(self: Any, tps: Any) -> Any:
-    found = committable(self, tps)
-    return POINT.around("commit", lambda: found) if found else found
+def crashing_filter(self: BatchConsumer, tps: Any) -> Any:
+    offsets = filter_committable_offsets(self, tps)
+    return POINT.around("offsets", lambda: offsets) if offsets else offsets
 
 
 streams.app.RollupStore = CrashingStore
 streams.app._send = crashing_send
-streams.transport.BatchApp.commit_offset = lambda self, *arguments: POINT.around(
-    "release", commit_offset, self, *arguments
-)
-streams.transport.BatchConsumer._filter_committable_offsets = crashing_committable
+BatchApp.commit_offset = crashing_commit_offset
+BatchConsumer._filter_committable_offsets = crashing_filter
 
 worker()

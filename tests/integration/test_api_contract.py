@@ -1,4 +1,4 @@
-"""The OpenAPI description, held against the service by generated requests: never a 5xx, and whatever a token of one district is answered lies in that district."""
+"""Requests generated from the OpenAPI description: no 5xx, and no row outside the district."""
 
 import json
 import random
@@ -51,7 +51,7 @@ def served(
 
 
 def small_world_days() -> list[date]:
-    """Days between all changes of the hierarchy."""
+    """A day between each two changes of the hierarchy."""
     return [small_world.FIRST_DAY, date(2022, 4, 5), date(2022, 8, 1), date.today()]
 
 

@@ -1,4 +1,4 @@
-"""A sample is drawn so that nobody can choose who is in it, and what was found in the field changes the figures."""
+"""Back-checks: nobody can choose who is sampled, and outcomes change the figures."""
 
 import csv
 import hashlib
@@ -152,7 +152,7 @@ def test_a_sample_follows_from_its_seed_and_leaves_out_what_does_not_count(
     )
 
 
-def test_outcomes_change_the_figures_and_the_share_that_held_is_told(
+def test_outcomes_change_the_figures_and_the_share_that_held_is_reported(
     deployment: Deployment, tmp_path: Path
 ) -> None:
     deployment.start_worker()

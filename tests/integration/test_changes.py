@@ -1,4 +1,7 @@
-"""The feed of changes, while workers write, die and mend: whoever follows it has the figures at the end, and is never told a row twice within one range."""
+"""The change feed while workers write, die and repair.
+
+A copy that follows it equals the figures at the end, and gets no row twice within a range.
+"""
 
 import json
 import random
@@ -23,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 class Puller:
-    """Headquarters' copy. It dies at random, between a page and the note that it has it; what it noted last is where it begins again."""
+    """Headquarters' copy. It dies at random between a page and storing its cursor, and resumes."""
 
     def __init__(self, client: TestClient, secret: str, choose: random.Random) -> None:
         self._client, self._headers, self._choose = (
@@ -33,7 +36,7 @@ class Puller:
         )
         self.copy: dict[tuple, tuple] = {}
         self.cursor: str | None = None
-        self._told: set[tuple] = set()
+        self._served: set[tuple] = set()
         self.deaths = self.tombstones = self.pages = 0
 
     def pull(self) -> bool:
@@ -60,14 +63,14 @@ class Puller:
             else:
                 self.copy[key] = (row["value"], row["verified_value"])
         if self._choose.random() < 0.2:
-            self.deaths += 1  # the cursor was not noted: the same page comes again
+            self.deaths += 1  # the cursor was not stored: the same page comes again
             return True
-        assert not self._told & set(keys), "told twice within one range"
-        self._told |= set(keys)
+        assert not self._served & set(keys), "served twice within one range"
+        self._served |= set(keys)
         self.cursor = answer.headers["pravah-next"]
         more = answer.headers["pravah-more"] == "true"
         if not more:
-            self._told = set()
+            self._served = set()
         return more or bool(rows)
 
 
@@ -110,7 +113,7 @@ def test_a_copy_that_follows_the_feed_equals_the_figures(world: World) -> None:
                 worker = choose.choice(world.alive())
                 worker.kill()
                 worker.wait()
-        # a booth moves: chunks are mended at their close, and a repair moves what was closed before
+        # a booth moves: chunks are repaired at their close, and a repair moves those closed before
         CASES["registry_change"](world)
         world.drain()
         close_chunks(world.settings, world.clickhouse, wait=30, report=lambda _: None)
@@ -120,7 +123,7 @@ def test_a_copy_that_follows_the_feed_equals_the_figures(world: World) -> None:
         assert world.check().differences == []
         assert puller.deaths > 2
         assert puller.pages > 20
-        # after a rebuild a cursor is worth nothing
+        # a rebuild makes cursors invalid
         mark_rebuilt(world.clickhouse)
         gone = client.get(
             "/v1/changes",

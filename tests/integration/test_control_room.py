@@ -1,4 +1,4 @@
-"""Who is overdue, who is silent, whom to call: as the control room asks it."""
+"""The control room's queries: defaulters, silent units, and whom to call."""
 
 import random
 from datetime import date, datetime, time, timedelta
@@ -49,7 +49,11 @@ def appointed(unit: str, day: int, number: int, role: str = "incharge") -> dict:
 
 
 def test_those_come_first_that_most_waits_for(deployment: Deployment) -> None:
-    """In July everything is overdue that was not done. Assembly 1 has three open booths: until it has an in-charge, it, and their appointments, trainings and groups wait."""
+    """In July everything that was not done is overdue.
+
+    Assembly 1 has three open booths. Until it has an in-charge, its training waits, and so do
+    their appointments, trainings and groups.
+    """
     fold(
         deployment.settings.clickhouse,
         small_world.registry(),
@@ -84,7 +88,7 @@ def test_those_come_first_that_most_waits_for(deployment: Deployment) -> None:
     assert defaulters(deployment.clickhouse, "CG", JULY, limit=2, offset=1) == found[1:3]
 
 
-def test_whom_to_call_is_told_to_the_state_and_to_nobody_above(deployment: Deployment) -> None:
+def test_only_the_state_sees_whom_to_call(deployment: Deployment) -> None:
     settings = deployment.settings.clickhouse
     load_contacts(
         deployment.clickhouse,
@@ -196,7 +200,10 @@ def test_a_contacts_file_is_checked_whole_and_no_number_is_repeated_in_a_message
 def test_reporting_rates_count_who_was_open_that_day_and_never_pass_one(
     deployment: Deployment, tmp_path
 ) -> None:
-    """Any mix of reports, repeats, versions and retractions; what the broker took in on day 45 is late for most days."""
+    """Any mix of reports, repeats, versions and retractions.
+
+    The broker appended them on day 45, which is late for most days.
+    """
     choose = random.Random(21)
     events = [any_event(choose) for _ in range(500)]
     arrived = small_world.FIRST_DAY + timedelta(days=45)

@@ -1,4 +1,7 @@
-"""What we lean on inside Faust, and the traps that we work around: when an upgrade changes one of them, it is seen here and not in the figures."""
+"""Faust's internals that the transport relies on, and the traps that it works around.
+
+When an upgrade of Faust changes one of them, it shows here and not in the figures.
+"""
 
 import asyncio
 import inspect
@@ -43,7 +46,7 @@ OVERRIDDEN = {
     "perform_seek": ["self"],
     "on_partitions_revoked": ["self", "revoked"],
 }
-LEANED_ON = {
+RELIED_ON = {
     "_should_commit": ["self", "tp", "offset"],
     "earliest_offsets": ["self", "partitions"],
     "seek": ["self", "partition", "offset"],
@@ -51,7 +54,7 @@ LEANED_ON = {
 }
 
 
-@pytest.mark.parametrize(("name", "parameters"), {**OVERRIDDEN, **LEANED_ON}.items())
+@pytest.mark.parametrize(("name", "parameters"), {**OVERRIDDEN, **RELIED_ON}.items())
 def test_fausts_consumer_still_has_what_we_override_and_call(
     name: str, parameters: list[str]
 ) -> None:
@@ -107,7 +110,7 @@ def test_the_agent_reads_without_acknowledging_and_crashes_rather_than_skips(
 
 
 def test_faust_would_commit_past_a_record_that_was_not_acknowledged() -> None:
-    """The reason why nothing of a batched topic is ever acknowledged: Faust's own bookkeeping takes the first record for done."""
+    """Why nothing of a batched topic is ever acknowledged: Faust takes the first as done."""
     tp = TP(EVENTS, 0)
     books = SimpleNamespace(
         _acked=defaultdict(list),
@@ -121,7 +124,7 @@ def test_faust_would_commit_past_a_record_that_was_not_acknowledged() -> None:
     assert Consumer._new_offset(books, tp) == 4
 
 
-def test_only_what_was_released_may_be_committed() -> None:
+def test_only_committable_offsets_are_committed() -> None:
     tp, other = TP(EVENTS, 0), TP("other", 0)
     app = SimpleNamespace(batched_topic=EVENTS, committable_offsets={tp: 40, TP(EVENTS, 1): 10})
     consumer = BatchConsumer.__new__(BatchConsumer)
@@ -132,9 +135,9 @@ def test_only_what_was_released_may_be_committed() -> None:
         defaultdict(list),
         defaultdict(set),
     )
-    consumer._new_offset = lambda asked: (
-        pytest.fail("acknowledged offsets of the batched topic were asked for")
-        if asked.topic == EVENTS
+    consumer._new_offset = lambda tp: (
+        pytest.fail("acknowledged offsets of the batched topic were requested")
+        if tp.topic == EVENTS
         else 2
     )
     assert consumer._filter_committable_offsets([tp, other]) == {tp: 40, other: 2}
@@ -143,7 +146,7 @@ def test_only_what_was_released_may_be_committed() -> None:
 def test_a_commit_that_nobody_answers_does_not_keep_the_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """In a crash Faust's consumer thread may end before the consumer, and a call to it never returns."""
+    """In a crash Faust's consumer thread may end first, and a call to it never returns."""
 
     class Silent:
         async def commit(self, _offsets: dict) -> bool:
@@ -161,7 +164,7 @@ def test_a_commit_that_nobody_answers_does_not_keep_the_process(
 
 
 def test_timers_that_run_on_after_the_worker_was_stopped_end_quietly() -> None:
-    """Faust's timers outlive `on_before_shutdown`; what they raised there turned a stop into a crash, and that one hung."""
+    """Faust's timers outlive `on_before_shutdown`; an exception there made a stop a crash."""
     group = Group(MemoryStore(), 100)
 
     async def run() -> None:
@@ -216,7 +219,7 @@ def test_a_worker_that_hangs_on_its_way_out_is_ended() -> None:
     assert "exiting now" in done.stderr
 
 
-# --- with a real Kafka ----------------------------------------------------------------------------------------------------------------------------------------
+# --- with a real Kafka ----------------------------------------------------------------------------
 
 
 def events(count: int) -> list[dict]:
@@ -238,6 +241,11 @@ def committed(deployment: Deployment) -> dict[int, int]:
     return {tp.partition: found.offset for tp, found in offsets.items() if tp.topic == EVENTS}
 
 
+def closed(deployment: Deployment) -> dict[int, int]:
+    offsets = closed_cut(deployment.clickhouse).offsets
+    return {partition: offset for partition, offset in offsets.items() if offset}
+
+
 def test_committed_offsets_are_chunk_boundaries_and_nothing_else(
     deploy: Callable[..., Deployment],
 ) -> None:
@@ -245,20 +253,17 @@ def test_committed_offsets_are_chunk_boundaries_and_nothing_else(
     with EventProducer(deployment.settings.kafka) as producer:
         for event in events(250):
             producer.send(event)
-    deployment.start_worker()  # after the events: a partition without a committed offset is read from its beginning
+    # after the events: a partition without a committed offset is read from its beginning
+    deployment.start_worker()
     deployment.wait_until_rolled_up()
-    counted = {
-        partition: offset
-        for partition, offset in closed_cut(deployment.clickhouse).offsets.items()
-        if offset
-    }
-    assert sum(counted.values()) == 240
+    # Chunks are closed after the write that rolled them up.
+    until(lambda: sum(closed(deployment).values()) == 240, "six chunks are closed")
     until(
-        lambda: committed(deployment) == counted,
+        lambda: committed(deployment) == closed(deployment),
         "the committed offsets are where the closed chunks end",
     )
     starts = deployment.clickhouse.execute("SELECT partition, chunk FROM chunks FINAL")
-    assert all((partition, offset) in starts for partition, offset in counted.items())
+    assert all((partition, offset) in starts for partition, offset in closed(deployment).items())
 
 
 def test_the_figures_say_where_to_begin_whatever_the_group_has_committed(
@@ -272,11 +277,8 @@ def test_the_figures_say_where_to_begin_whatever_the_group_has_committed(
             producer.send(event)
     deployment.start_worker()
     deployment.wait_until_rolled_up()
-    (partition,) = {
-        partition
-        for partition, offset in closed_cut(deployment.clickhouse).offsets.items()
-        if offset
-    }
+    until(lambda: sum(closed(deployment).values()) == 120, "three chunks are closed")
+    (partition,) = closed(deployment)
     for moved_to in (129, 3):
         stop_workers(deployment)
         admin = KafkaAdminClient(**client_options(deployment.settings.kafka))

@@ -1,4 +1,4 @@
-"""The forecast in ClickHouse equals one computed from the days by the formulas that docs/plan.md states; and it says when it cannot tell."""
+"""The forecast in ClickHouse equals one computed by the formulas in docs/plan.md."""
 
 import math
 import random
@@ -42,7 +42,7 @@ def wide_world() -> Registry:
 
 
 def campaign(choose: random.Random) -> dict[str, int]:
-    """Booth → the day on which it has its in-charge: a rush before the deadline of 31 May (day 60), fewer behind it, some never."""
+    """Booth → day of its in-charge: a rush before the deadline, 31 May (day 60), then fewer."""
     days = {}
     for number in range(1, BOOTHS + 1):
         if choose.random() < 0.85:
@@ -71,7 +71,7 @@ def appointed(unit: str, day: int, number: int) -> dict:
 def expected_forecast(
     days: list[int], of_all: list[int], units: int, all_units: int, today: int, share: float
 ) -> tuple:
-    """(done, recent, goal, outlook, reached, earliest, latest), days as numbers; written from docs/plan.md."""
+    """(done, recent, goal, outlook, reached, earliest, latest) by docs/plan.md; days as numbers."""
     done, recent = sum(day <= today for day in days), sum(today - 7 < day <= today for day in days)
     goal = math.ceil(share * units - 1e-6)
     missing, still = goal - done, units - done
@@ -154,7 +154,7 @@ def test_the_forecast_follows_its_formula_at_every_ancestor_date_and_share(
 
 
 @pytest.mark.parametrize("share", [0.01, 1.0])
-def test_without_any_event_nothing_is_foretold(deployment: Deployment, share: float) -> None:
+def test_without_events_there_is_no_forecast(deployment: Deployment, share: float) -> None:
     found = forecasts(
         deployment.clickhouse,
         "CG",

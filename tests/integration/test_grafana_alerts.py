@@ -25,7 +25,10 @@ def at(day: int, hour: int = 12) -> datetime:
 
 
 def fires(deployment: Deployment, name: str, when: datetime) -> dict[tuple[str, ...], float]:
-    """What would be told, as Grafana finds it: the labels of each row whose number is above the threshold. As the Grafana user, and with the columns that Grafana needs."""
+    """Alerts that fire: labels of each row whose number is above the threshold.
+
+    Queries run as the Grafana user, and must return the columns that Grafana needs.
+    """
     rule = BY_UID[name]
     with connect(deployment.settings.clickhouse, "grafana") as grafana:
         rows, columns = grafana.execute(
@@ -39,7 +42,7 @@ def fires(deployment: Deployment, name: str, when: datetime) -> dict[tuple[str, 
     assert used <= labels, "a text speaks of what the query gives"
     found = {row[:-1]: row[-1] for row in rows}
     assert len(found) == len(rows), "an instance stands once"
-    return {key: value for key, value in found.items() if value > rule.above}
+    return {key: value for key, value in found.items() if value > rule.threshold}
 
 
 def event(unit: str, kind: str, day: int, data: dict, number: int) -> dict:
@@ -64,10 +67,10 @@ def refreshed(deployment: Deployment) -> None:
     )
 
 
-def test_a_district_whose_booths_are_overdue_is_told_until_most_are_done(
+def test_a_district_whose_booths_are_overdue_fires_until_most_are_done(
     deployment: Deployment,
 ) -> None:
-    """The booths' appointment was due on 31 May. District A has booth 1 then, district D booth 2, B booth 3, C booth 5."""
+    """The booths' appointments are due on 31 May; districts A, D, B, C have booths 1, 2, 3, 5."""
     role = {"role": "incharge", "person": "a" * 64}
     fold(
         deployment.settings.clickhouse,
@@ -78,12 +81,12 @@ def test_a_district_whose_booths_are_overdue_is_told_until_most_are_done(
         ],
     )
     refreshed(deployment)
-    told = {
+    firing = {
         key[0]: value
         for key, value in fires(deployment, "milestone-overdue", at(95)).items()
         if key[2] == "booth_appointed"
     }
-    assert told == {"CG-D-B": 100.0, "CG-D-C": 100.0, "CG-D-D": 100.0}
+    assert firing == {"CG-D-B": 100.0, "CG-D-C": 100.0, "CG-D-D": 100.0}
     later = {
         key[0]
         for key in fires(deployment, "milestone-overdue", at(100))
@@ -100,7 +103,7 @@ def test_a_district_whose_booths_are_overdue_is_told_until_most_are_done(
     ], "after six weeks it is no news any more"
 
 
-def test_a_district_that_nobody_hears_of_is_told_and_a_new_one_is_given_time(
+def test_a_silent_district_fires_and_a_new_one_is_given_time(
     deployment: Deployment,
 ) -> None:
     assert fires(deployment, "silent-district", at(25)) == {}, (
@@ -140,7 +143,7 @@ def test_a_district_that_nobody_hears_of_is_told_and_a_new_one_is_given_time(
         (None, "गिरावट · drop"),
     ],
 )
-def test_a_day_far_from_the_usual_is_told(
+def test_a_day_far_from_the_usual_fires(
     deployment: Deployment, yesterday: int | None, direction: str | None
 ) -> None:
     amounts = {day: 28 + day % 5 for day in range(20)} | (
@@ -161,8 +164,8 @@ def test_a_day_far_from_the_usual_is_told(
         for day in amounts
     ]
     fold(deployment.settings.clickhouse, small_world.registry(), events)
-    told = fires(deployment, "sudden-change", at(21))
-    assert {key[0]: key[3] for key in told} == ({"CG-D-A": direction} if direction else {}), (
+    firing = fires(deployment, "sudden-change", at(21))
+    assert {key[0]: key[3] for key in firing} == ({"CG-D-A": direction} if direction else {}), (
         "district B's few members may come as they like"
     )
     assert fires(deployment, "sudden-change", at(10)) == {}, (
@@ -216,7 +219,7 @@ def write_chunks(deployment: Deployment) -> Callable[..., None]:
     return write
 
 
-def test_rejects_are_told_when_their_share_rises_and_not_when_it_was_always_so(
+def test_rejects_fire_when_their_share_rises_and_not_when_it_was_always_high(
     deployment: Deployment, write_chunks: Callable[..., None]
 ) -> None:
     now, earlier = at(30), at(28)
@@ -238,9 +241,7 @@ def test_rejects_are_told_when_their_share_rises_and_not_when_it_was_always_so(
     write_chunks()
 
 
-def test_figures_that_lag_are_told_by_partition(
-    deployment: Deployment, write_chunks: Callable[..., None]
-) -> None:
+def test_lag_fires_by_partition(deployment: Deployment, write_chunks: Callable[..., None]) -> None:
     now = at(30)
     late = chunk(3, 0, now - timedelta(minutes=20), now, records=5)
     write_chunks(
@@ -253,7 +254,7 @@ def test_figures_that_lag_are_told_by_partition(
     )
 
 
-def test_figures_that_do_not_move_are_told_by_day_and_not_by_night(
+def test_stale_figures_fire_by_day_and_not_by_night(
     deployment: Deployment, write_chunks: Callable[..., None]
 ) -> None:
     write_chunks(chunk(0, 0, at(30, 8), at(30, 8), records=5))
@@ -266,7 +267,7 @@ def test_figures_that_do_not_move_are_told_by_day_and_not_by_night(
     )
 
 
-def test_a_reconcile_that_differs_is_told_until_the_next_one_agrees_or_it_is_repaired(
+def test_a_reconcile_that_differs_fires_until_one_agrees_or_repairs(
     deployment: Deployment,
 ) -> None:
     assert fires(deployment, "reconcile-failed", at(30)) == {}
@@ -284,7 +285,7 @@ def test_a_reconcile_that_differs_is_told_until_the_next_one_agrees_or_it_is_rep
     assert fires(deployment, "reconcile-failed", at(32)) == {}
 
 
-# --- what Grafana is given ------------------------------------------------------------------------------------------------------------------------------------
+# --- provisioning
 
 
 def test_rules_speak_both_languages_use_the_servers_macros_alone_and_lead_to_a_dashboard() -> None:
@@ -309,22 +310,22 @@ def test_each_rule_is_in_one_group_with_its_condition() -> None:
     found = {}
     for team in (CONTROL_ROOM, OPERATIONS):
         for rule in rules(team)["rules"]:
-            asked, compared = rule["data"]
-            assert rule["condition"] == compared["refId"] == "B"
-            assert compared["model"]["expression"] == asked["refId"] == "A"
-            assert compared["model"]["conditions"][0]["evaluator"]["type"] == "gt"
+            query, comparison = rule["data"]
+            assert rule["condition"] == comparison["refId"] == "B"
+            assert comparison["model"]["expression"] == query["refId"] == "A"
+            assert comparison["model"]["conditions"][0]["evaluator"]["type"] == "gt"
             assert rule["noDataState"] == "OK", "no row is no alarm"
             found[rule["uid"]] = (
-                compared["model"]["conditions"][0]["evaluator"]["params"],
+                comparison["model"]["conditions"][0]["evaluator"]["params"],
                 rule["labels"]["severity"],
             )
-    assert found == {rule.uid: ([rule.above], rule.severity) for rule in RULES}
+    assert found == {rule.uid: ([rule.threshold], rule.severity) for rule in RULES}
 
 
 def test_every_alert_reaches_somebody_and_only_what_can_wait_waits_for_the_morning() -> None:
     everywhere = Contacts("https://hook", "a@b", "token", "chat")
     assert everywhere.names == ["webhook", "email", "telegram"]
-    assert Contacts(None, None, "token").names == [], "a bot without a chat tells nobody"
+    assert Contacts(None, None, "token").names == [], "a bot without a chat reaches nobody"
     assert {one["type"] for one in contact_points(everywhere)} == set(everywhere.names)
     assert policy(Contacts())["receiver"] == DEFAULT
     routes = policy(everywhere)["routes"]
@@ -354,10 +355,10 @@ def test_the_night_is_from_22_to_8_in_india() -> None:
         muted |= {minute for minute in range(1440) if first <= minute < last}
     midnight = datetime(2026, 1, 1, tzinfo=oracle.KOLKATA)
     utc = oracle.ZoneInfo("UTC")
-    told = {
+    firing = {
         local
         for local in range(1440)
         if (there := (midnight + timedelta(minutes=local)).astimezone(utc)).hour * 60 + there.minute
         not in muted
     }
-    assert told == set(range(8 * 60, 22 * 60))
+    assert firing == set(range(8 * 60, 22 * 60))

@@ -1,4 +1,7 @@
-"""Which rows the account of a district gets while units move: those of its units up to their last day there, with the history that they brought."""
+"""Rows that a district's account sees while units move.
+
+Those of its units up to their last day in it, with the history that they brought.
+"""
 
 import random
 from datetime import date, datetime
@@ -18,7 +21,11 @@ from tests.support import oracle, small_world
 from tests.support.deployment import Deployment
 from tests.support.folding import fold
 
-CONTACTS = "unit,role,name,phone,language\nCG-D-A,in-charge,Asha,+919876543210,hi\nCG-D-B,in-charge,Ravi,+919876543211,hi\nCG,in-charge,Uma,+919876543212,hi"
+CONTACTS = """\
+unit,role,name,phone,language
+CG-D-A,in-charge,Asha,+919876543210,hi
+CG-D-B,in-charge,Ravi,+919876543211,hi
+CG,in-charge,Uma,+919876543212,hi"""
 
 
 def last_day_below(hierarchy: oracle.Hierarchy, unit: str, scope: str) -> date | None:
@@ -84,7 +91,8 @@ def test_a_districts_account_gets_the_rows_of_its_units_up_to_their_last_day_the
             " BY ALL",
             {"scope": scope},
         )
-        as_of = f"fromUnixTimestamp64Milli({int(datetime(2022, 4, 20, 12, tzinfo=oracle.KOLKATA).timestamp() * 1000)})"
+        noon = datetime(2022, 4, 20, 12, tzinfo=oracle.KOLKATA)
+        as_of = f"fromUnixTimestamp64Milli({int(noon.timestamp() * 1000)})"
         stocks = (
             "SELECT milestone, expected, done_on_time, overdue FROM plan_progress_at(as_of ="
             f" {as_of}) WHERE unit = '{scope}' ORDER BY ALL"
@@ -142,7 +150,9 @@ def test_what_is_no_unit_code_makes_no_account(tmp_path, code: str) -> None:
         scoped_account(tmp_path / "home", code)
 
 
-def test_an_account_that_a_running_server_does_not_know_yet_is_told(services, tmp_path) -> None:
+def test_an_account_that_a_running_server_does_not_know_yet_is_announced(
+    services, tmp_path
+) -> None:
     assert scoped_account(services.home, "CG-D-A") is True
     home = tmp_path / "another"
     assert scoped_account(home, "CG-D-A") is False

@@ -1,4 +1,7 @@
-"""Members as reported, verified and as different persons: side by side, at every ancestor, exact up to a stated size and marked beyond it."""
+"""Members as reported, verified and as distinct persons, at every ancestor.
+
+Persons are exact up to a stated size, and marked as approximate beyond it.
+"""
 
 import json
 import random
@@ -19,7 +22,7 @@ DAYS = 61
 
 
 def reported(choose: random.Random, number: int) -> dict:
-    """A membership of few entities and few persons, or, now and then, an entity's version that is something else."""
+    """A membership of few entities and persons; sometimes a version that is another kind."""
     key = choose.choice(sorted(small_world.KEYS))
     unit = choose.choice(small_world.KEYS[key])
     first, last = {"CG-AC001-B0004": (0, 40), "CG-AC002-B0005": (25, 60)}.get(unit, (0, 60))
@@ -129,7 +132,7 @@ def test_persons_are_counted_once_wherever_they_are_reported(
         "CG-AC001-B0002",
         "CG-AC001-B0004",
         "CG-D-A",
-    }, "units of other districts are not told"
+    }, "units of other districts are not listed"
 
 
 def below(hierarchy: oracle.Hierarchy, on: date) -> set[str]:
@@ -165,7 +168,7 @@ def test_beyond_the_stated_size_persons_are_approximate_and_say_so(deployment: D
         app, ["watch", "members", "--unit", "CG", "--exact-up-to", "10"]
     )
     assert "≈ " in shown.output
-    told = CliRunner(env=deployment.environment()).invoke(
+    result = CliRunner(env=deployment.environment()).invoke(
         app, ["watch", "members", "--unit", "CG", "--json"]
     )
-    assert json.loads(told.output)[0]["persons"] == 20_000
+    assert json.loads(result.output)[0]["persons"] == 20_000

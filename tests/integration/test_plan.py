@@ -1,4 +1,4 @@
-"""The plan's status in ClickHouse equals what the oracle says from the contract's text: any order of corrections, any date, every ancestor."""
+"""The plan's status in ClickHouse equals the oracle's: any corrections, date and ancestor."""
 
 import json
 import random
@@ -104,7 +104,8 @@ def any_event(choose: random.Random) -> dict:
         "unit": unit,
         "kind": kind,
         "occurred_at": (
-            f"{small_world.on(on)}T{choose.choice(['00:00:00', '12:00:00', '23:59:59.999999'])}+05:30"
+            f"{small_world.on(on)}T"
+            f"{choose.choice(['00:00:00', '12:00:00', '23:59:59.999999'])}+05:30"
         ),
         "source": {"tool": "test", "producer": "plan"},
         "verification": choose.choice(["unverified", "unverified", "verified", "rejected"]),
@@ -134,7 +135,7 @@ def test_versions_retractions_and_rejections_in_any_order_give_the_status_of_the
 
 
 def test_the_campaign_of_2022_at_twenty_dates(deploy: Callable[..., Deployment]) -> None:
-    """Every unit and milestone of Chhattisgarh, before, on and after the deadlines and the days on which districts were made."""
+    """All units and milestones of Chhattisgarh around deadlines and the days of new districts."""
     registry = read_registry_files(reference.registry_files())
     deployment = deploy(registry)
     options = SimulationOptions(

@@ -31,7 +31,7 @@ def posted(unit: str, day: int, posts: int, number: int) -> dict:
 
 
 def robust_z(amount: float, others: list[float], least: int) -> float | None:
-    """The modified z-score of Iglewicz and Hoaglin on sign(v) ln(1 + |v|), with 0.6745 / MAD at most 2."""
+    """Modified z-score by Iglewicz and Hoaglin on sign(v) ln(1 + |v|), 0.6745 / MAD at most 2."""
     if len(others) < least:
         return None
     scaled = [copysign(log1p(abs(value)), value) for value in others]

@@ -1,4 +1,4 @@
-"""The worker on a real log: what it rejects, what it sends on, and that it runs on."""
+"""The worker on a real log: rejected and forwarded records, repeats, restarts."""
 
 import json
 from collections.abc import Callable
@@ -113,15 +113,15 @@ def test_broken_input_of_every_sort_is_set_aside_byte_for_byte_and_the_worker_ru
     ] == (3, 0)
     counts = deployment.clickhouse.execute("SELECT sum(accepted), sum(rejected) FROM chunks FINAL")
     assert counts == [(1, len(BROKEN))]
-    told = deployment.clickhouse.execute(
+    rows = deployment.clickhouse.execute(
         "SELECT state, reason, detail FROM rejections ORDER BY offset"
     )
-    assert [(state, reason) for state, reason, _ in told] == [
+    assert [(state, reason) for state, reason, _ in rows] == [
         ("CG", reason) for _, reason, _ in BROKEN
     ]
-    assert all(detail for _, _, detail in told)
+    assert all(detail for _, _, detail in rows)
     assert not any(
-        "hello" in detail or "xxx" in detail or "three" in detail for _, _, detail in told
+        "hello" in detail or "xxx" in detail or "three" in detail for _, _, detail in rows
     ), "nothing that stood in a record"
 
 
@@ -149,7 +149,7 @@ def test_a_record_under_the_wrong_key_is_sent_on_and_counted_once(
 def test_repeats_count_once_across_chunks_and_workers(
     deploy: Callable[..., Deployment], tmp_path
 ) -> None:
-    """Repeats of an event arrive after its chunk was closed and by another worker: only the ledger can know."""
+    """Repeats come after their event's chunk was closed, to another worker: the ledger decides."""
     deployment = deploy(chunk_size=50)
     events = [
         {**POST, "event_id": f"00000000-0000-4000-8000-{number:012d}"} for number in range(120)
@@ -192,10 +192,10 @@ cli.worker.worker()
 
 
 @pytest.mark.parametrize("program", [STILL_STARTING, HANGING_ON_ITS_WAY_OUT])
-def test_another_registry_makes_a_worker_start_anew_whatever_it_is_at(
+def test_another_registry_restarts_a_worker_in_any_state(
     deployment: Deployment, program: str
 ) -> None:
-    """That one in the middle of its work does, the fault suite shows."""
+    """The fault suite has the case of a worker that is folding."""
     worker = deployment.start_worker("-c", program)
     until(lambda: deployment.log_end(1000).count("Worker ready") == 1, "the worker is up")
     install_registry(deployment.settings, other_registry()[0])
@@ -203,7 +203,7 @@ def test_another_registry_makes_a_worker_start_anew_whatever_it_is_at(
     assert worker.poll() is None
 
 
-def test_one_command_runs_several_workers_and_starts_again_the_one_that_dies(
+def test_one_command_runs_several_workers_and_restarts_the_one_that_dies(
     deployment: Deployment,
 ) -> None:
     command = psutil.Process(

@@ -1,4 +1,7 @@
-"""Many records at once are decided about exactly as one by one: every record, however it is bent, has the same fate, the same reason and the same row of the ledger."""
+"""Batch validation gives every record the result of single validation.
+
+The result is the same for any corruption: outcome, reason, and row of the ledger.
+"""
 
 import json
 from typing import NamedTuple
@@ -12,8 +15,8 @@ from rollup.validation import Accepted, Misrouted, Rejected, Tick, Validator
 from rollup.version_columns import columns_of
 from tests.support import small_world
 
+# Batches in the suite; 20,000 were run by hand.
 EXAMPLES = 400
-"""Batches in the suite; 20,000 were run by hand."""
 APPENDED_AT = 1_655_000_000_000
 SINGLY = Validator(
     small_world.registry(),
@@ -230,7 +233,7 @@ FULL = st.builds(
 )
 
 
-def bent(event: dict, changes: list) -> dict:
+def corrupted(event: dict, changes: list) -> dict:
     event = json.loads(json.dumps(event))
     for field, value, absent in changes:
         outer, _, inner = field.partition(".")
@@ -247,8 +250,8 @@ def bent(event: dict, changes: list) -> dict:
     return event
 
 
-def written(event: dict, form: int, twice: str | None) -> bytes:
-    """As different programs write JSON; `twice` is a field that is given before, with a value that the last one replaces."""
+def serialized(event: dict, form: int, twice: str | None) -> bytes:
+    """Serialize as different programs do; `twice` is a field that occurs twice, the last counts."""
     text = json.dumps(
         event, ensure_ascii=form % 2 == 0, indent=2 if form == 3 else None, sort_keys=form in {2, 5}
     )
@@ -262,8 +265,8 @@ def written(event: dict, form: int, twice: str | None) -> bytes:
 EVENTS = st.one_of(small_world.event(), TRAINING, FULL)
 VALUES = st.one_of(
     st.builds(
-        written,
-        st.builds(bent, EVENTS, st.lists(st.tuples(FIELDS, ODD, st.booleans()), max_size=2)),
+        serialized,
+        st.builds(corrupted, EVENTS, st.lists(st.tuples(FIELDS, ODD, st.booleans()), max_size=2)),
         st.integers(0, 5),
         st.none() | st.sampled_from(["kind", "unit", "data", "op", "source"]),
     ),
@@ -280,7 +283,7 @@ VALUES = st.one_of(
 
 
 def singly(partition: int, records: list[LogRecord]) -> tuple[list, list, list, int]:
-    """The ledger's rows, the rejections, the misrouted ones and the ticks, as they come one by one."""
+    """Validate singly: rows of the ledger, rejected and misrouted records, number of ticks."""
     decisions = [SINGLY.validate(partition, record) for record in records]
     accepted = [
         (one.event, one.version, one.record) for one in decisions if isinstance(one, Accepted)
@@ -302,7 +305,7 @@ def singly(partition: int, records: list[LogRecord]) -> tuple[list, list, list, 
 @given(values=st.lists(VALUES, min_size=1, max_size=12), partition=st.integers(0, 1))
 @example(values=[b" " * 1_048_577], partition=0)
 @example(values=[json.dumps({"kind": "membership", "pad": "x" * 1_048_577}).encode()], partition=0)
-def test_a_batch_is_decided_about_as_its_records_one_by_one(
+def test_a_batch_is_validated_as_its_records_are_singly(
     values: list[bytes | None], partition: int
 ) -> None:
     records = [
@@ -335,7 +338,7 @@ def test_a_batch_is_decided_about_as_its_records_one_by_one(
 
 @settings(max_examples=50)
 @given(st.lists(EVENTS, min_size=1, max_size=10))
-def test_what_is_as_usual_is_not_looked_at_singly(events: list[dict]) -> None:
+def test_usual_records_are_not_validated_singly(events: list[dict]) -> None:
     """Else the property above would hold and all be as slow as before."""
     usual = [
         event
@@ -346,11 +349,11 @@ def test_what_is_as_usual_is_not_looked_at_singly(events: list[dict]) -> None:
         LogRecord(offset, APPENDED_AT, b"CG", json.dumps(event).encode())
         for offset, event in enumerate(usual)
     ]
-    looked_at = []
+    others = []
     bulk = BatchValidator(SINGLY)
     validate_singly = bulk._validate_singly
-    bulk._validate_singly = lambda partition, columns, unusual: (
-        looked_at.extend(unusual) or validate_singly(partition, columns, unusual)
+    bulk._validate_singly = lambda partition, columns, single: (
+        others.extend(single) or validate_singly(partition, columns, single)
     )
     bulk.validate(0, records)
-    assert looked_at == []
+    assert others == []

@@ -1,4 +1,4 @@
-"""A log is cut into chunks by its records alone: quickly where they are of one hour, and always as by comparing each two."""
+"""`cut` finds the chunk boundaries that comparing each pair of records finds."""
 
 from itertools import pairwise
 from typing import NamedTuple
@@ -30,9 +30,7 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS, size=st.integers(1, 8), before=st.booleans())
-def test_pieces_are_those_that_comparing_each_two_gives(
-    steps: list, size: int, before: bool
-) -> None:
+def test_pieces_are_those_of_comparing_each_pair(steps: list, size: int, before: bool) -> None:
     records, offset, at = [], 5, 10 * HOUR_MS
     for step, later, tick in steps:
         offset, at = offset + step, at + later

@@ -1,8 +1,10 @@
-"""A consumer group over a fake log and a fake store, in far more orders than the real parts can run.
+"""A consumer group over a fake log and a storage in memory, in more orders than real parts can run.
 
-Members read, flush, die between any two inserts, are stopped in the middle of a batch and write late (zombies), lose their commits, go back; partitions change hands; the broker's clock jumps. Whatever
-the order: a chunk that was closed never changes again, what was committed is where a chunk begins, and in the end the figures are the oracle's, the ledger has each version once, and everything broken
-was set aside.
+Members read, flush, die between any two inserts, are revoked in the middle of a batch, write late
+(zombies), lose their commits, rewind; partitions change hands; the broker's clock jumps. In any
+order: a chunk that was closed never changes again; a committed offset is where a chunk begins; in
+the end the figures are the oracle's, the ledger has each version once, and every broken record was
+rejected.
 """
 
 import asyncio
@@ -36,11 +38,14 @@ def partition_of(key: str) -> int:
 
 
 class Died(BaseException):
-    """A process was killed here. No error handling may outlive it."""
+    """A process was killed here: no error handling runs after it."""
 
 
 class Connection:
-    """A member's way to the store; it breaks at a call that is chosen beforehand. Each insert of a write is a call of its own, and may break after half of its rows."""
+    """A member's connection to the storage, which breaks at a chosen call.
+
+    Each insert of a write is a call of its own, and may break after half of its rows.
+    """
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
@@ -73,7 +78,7 @@ class Connection:
 
 
 class Member:
-    """One worker of the group: which partitions it believes to have, and how far it has read them."""
+    """One worker of the group: the partitions it believes to own, and its positions."""
 
     def __init__(self, group: "Group") -> None:
         self.connection = Connection(group.store)
@@ -106,14 +111,14 @@ class Member:
                 )
 
     def _commit(self, partition: int, offset: int) -> None:
-        if (
-            self._group.owner.get(partition) is self
-        ):  # the broker refuses the commit of one that was put out
-            # a consumer that went back closes again what was closed since; Faust commits only what is greater than what it committed before
-            self._group.released[partition] = max(offset, self._group.released[partition])
+        # The broker refuses commits of a member that is not the owner. A consumer that went back
+        # closes chunks again; Faust commits only an offset above the last one.
+        if self._group.owner.get(partition) is self:
+            committable = self._group.committable
+            committable[partition] = max(offset, committable[partition])
 
-    def drop(self, partition: int) -> None:
-        """It is told that the partition is no longer its own; what it had fetched of it is thrown away."""
+    def revoke(self, partition: int) -> None:
+        """Revoke the partition; its fetched records are discarded."""
         self.worker.revoke([partition])
         self.position.pop(partition, None)
 
@@ -133,9 +138,9 @@ class Group:
         self.store = MemoryStore()
         self.log: dict[int, list[LogRecord]] = {number: [] for number in range(PARTITIONS)}
         self.events: dict[int, list[dict]] = {number: [] for number in range(PARTITIONS)}
-        """What counts, in the order in which it stands in the log."""
+        """Events that count, in the order of the log."""
         self.now = BASE
-        self.released = dict.fromkeys(range(PARTITIONS), 0)
+        self.committable = dict.fromkeys(range(PARTITIONS), 0)
         self.committed = dict.fromkeys(range(PARTITIONS), 0)
         self.owner: dict[int, Member] = {}
         self.members: list[Member] = []
@@ -156,17 +161,17 @@ class Group:
             self.events[partition].append(event)
 
     def assign(self, partition: int, member: Member, *, by_figures: bool = True) -> None:
-        """Begin as `streams.transport.BatchConsumer` does: where the figures stand, else where was committed."""
-        self.released[partition] = self.committed[partition]
+        """Start like `streams.transport.BatchConsumer`: at the figures' end, else committed."""
+        self.committable[partition] = self.committed[partition]
         self.owner[partition] = member
         member.position[partition] = (self.store.closed_offsets() if by_figures else {}).get(
             partition, self.committed[partition]
         )
 
     def run(self, member: Member, *work: Callable) -> None:
-        """Let a member do things side by side; it may die of it."""
+        """Run a member's work concurrently; it may die of it."""
 
-        async def all_of_it() -> None:
+        async def run_all() -> None:
             outcomes = await asyncio.gather(*(one() for one in work), return_exceptions=True)
             for outcome in outcomes:
                 if isinstance(outcome, BaseException) and not member.dead:
@@ -175,7 +180,7 @@ class Group:
                     elif "failed before" not in str(outcome) or not member.connection.dies_at:
                         raise outcome
 
-        self.loop.run_until_complete(all_of_it())
+        self.loop.run_until_complete(run_all())
         if member.dead:
             self.bury(member)
 
@@ -196,11 +201,11 @@ class Group:
         self.loop.close()
 
     def drain(self) -> None:
-        """A member comes that nothing happens to."""
+        """Let a member without faults finish the log."""
         last = self.join()
         for partition in range(PARTITIONS):
             if partition in self.owner:
-                self.owner[partition].drop(partition)
+                self.owner[partition].revoke(partition)
             self.assign(partition, last)
         while any(last.position[number] < len(self.log[number]) for number in self.log):
             for partition in self.log:
@@ -210,13 +215,13 @@ class Group:
     def check(self) -> None:
         events = [event for some in self.events.values() for event in some]
         assert self.store.figures(oracle.STOCKS) == oracle.figures(events, HIERARCHY)
-        kept = [
+        stored = [
             (row["key"], row["entity"], row["version"])
             for row in self.store.ledger.values()
             if not row["deleted"]
         ]
-        assert len(kept) == len(set(kept))
-        assert set(kept) == {
+        assert len(stored) == len(set(stored))
+        assert set(stored) == {
             (oracle.routing_key(event["unit"]), event["entity"], event["version"])
             for event in events
         }
@@ -246,19 +251,19 @@ class Machine(RuleBasedStateMachine):
         for partition in range(PARTITIONS):
             self.group.assign(partition, member)
 
-    # --- the log -------------------------------------------------------------------------------------------------------------------------------------------
+    # --- the log ----------------------------------------------------------------------------------
 
     @rule(
         events=st.lists(small_world.event(entities=2), min_size=1, max_size=12),
         repeat=st.integers(0, 3),
-        astray=st.sampled_from([False, False, False, True]),
+        misrouted=st.sampled_from([False, False, False, True]),
     )
-    def report(self, events: list[dict], repeat: int, astray: bool) -> None:
+    def report(self, events: list[dict], repeat: int, misrouted: bool) -> None:
         for event in [*events, *events[:repeat]]:
             key = oracle.routing_key(event["unit"])
             home = partition_of(key)
             self.group.append(
-                1 - home if astray else home, key.encode(), json.dumps(event).encode()
+                1 - home if misrouted else home, key.encode(), json.dumps(event).encode()
             )
 
     @rule(partition=st.integers(0, PARTITIONS - 1), value=st.sampled_from(BROKEN))
@@ -273,7 +278,7 @@ class Machine(RuleBasedStateMachine):
     def the_clock_jumps(self, hours: int) -> None:
         self.group.now += hours * HOUR
 
-    # --- the owners ----------------------------------------------------------------------------------------------------------------------------------------
+    # --- owners -----------------------------------------------------------------------------------
 
     @precondition(lambda self: self.group.owner)
     @rule(data=st.data(), count=st.integers(1, 9), flush=st.booleans())
@@ -292,7 +297,7 @@ class Machine(RuleBasedStateMachine):
         flush=st.booleans(),
     )
     def die(self, data: st.DataObject, calls: int, after: bool, count: int, flush: bool) -> None:
-        """At one of the next calls of the store, before it, in its middle or after it."""
+        """At one of the next calls of the storage: before it, in its middle or after it."""
         partition = data.draw(st.sampled_from(sorted(self.group.owner)))
         member = self.group.owner[partition]
         member.connection.dies_at, member.connection.dies_after = (
@@ -316,12 +321,12 @@ class Machine(RuleBasedStateMachine):
         )
         self.group.run(member, lambda: member.read(partition, count))
         member.connection.before.clear()
-        member.drop(partition)
+        member.revoke(partition)
 
     @precondition(lambda self: self.group.owner)
     @rule(data=st.data())
     def go_back(self, data: st.DataObject) -> None:
-        """The consumer is sent back to where the figures stand; forward it goes only when it is assigned anew."""
+        """The consumer seeks back to the figures' end; forward it goes only at an assignment."""
         partition = data.draw(st.sampled_from(sorted(self.group.owner)))
         member = self.group.owner[partition]
         if self.group.store.closed_offsets().get(partition, 0) <= member.position[partition]:
@@ -329,39 +334,39 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def commit(self) -> None:
-        for partition, offset in self.group.released.items():
+        for partition, offset in self.group.committable.items():
             if partition in self.group.owner:
                 self.group.committed[partition] = max(offset, self.group.committed[partition])
 
     @rule(
         partition=st.integers(0, PARTITIONS - 1),
-        told=st.booleans(),
+        is_revoked=st.booleans(),
         by_figures=st.booleans(),
         old=st.booleans(),
     )
-    def hand_over(self, partition: int, told: bool, by_figures: bool, old: bool) -> None:
-        """To a new member, or to one that had it before; the one that has it now may not have been told."""
+    def hand_over(self, partition: int, is_revoked: bool, by_figures: bool, old: bool) -> None:
+        """To a new member, or to one that had it before; the owner may not know of it."""
         before = self.group.owner.get(partition)
-        if before is not None and told:
-            before.drop(partition)
+        if before is not None and is_revoked:
+            before.revoke(partition)
         others = [member for member in self.group.members if member is not before]
         member = others[0] if old and others else self.group.join()
-        member.drop(partition)  # what Faust does with every partition before it assigns anew
+        member.revoke(partition)  # what Faust does with every partition before it assigns anew
         self.group.assign(partition, member, by_figures=by_figures)
 
-    # --- those that were put out and do not know it ----------------------------------------------------------------------------------------------------------
+    # --- zombies ----------------------------------------------------------------------------------
 
     @precondition(lambda self: len(self.group.members) > 1)
     @rule(data=st.data(), count=st.integers(0, 9))
     def a_zombie_goes_on(self, data: st.DataObject, count: int) -> None:
-        """It folds what it had fetched, flushes, and closes chunks that others closed."""
+        """A former owner folds fetched records, flushes, and closes chunks that others closed."""
         member = data.draw(st.sampled_from(self.group.members))
         for partition in list(member.position):
             if self.group.owner.get(partition) is not member and count:
                 self.group.run(member, lambda partition=partition: member.read(partition, count))
         self.group.run(member, member.worker.flush)
 
-    # --- what must hold at every moment ------------------------------------------------------------------------------------------------------------------------
+    # --- invariants -------------------------------------------------------------------------------
 
     @invariant()
     def what_was_closed_stays(self) -> None:
@@ -395,11 +400,15 @@ TestMachine = Machine.TestCase
 TestMachine.settings = hypothesis.settings(max_examples=150, stateful_step_count=40, deadline=None)
 
 
-# --- every crash point ---------------------------------------------------------------------------------------------------------------------------------------
+# --- every crash point ----------------------------------------------------------------------------
 
 
 def some_log(group: Group) -> None:
-    """Three chunks and a bit: first versions, a correction in another chunk, a retraction, repeats, nonsense, a record astray, a tick."""
+    """Three chunks and a bit of everything.
+
+    First versions, a correction in another chunk, a retraction, repeats, a broken record, a
+    misrouted record, a tick.
+    """
     base = {"unit": "CG-AC001-B0001", "source": {"tool": "test", "producer": "x"}, "op": "report"}
     for number in range(19):
         event = {
@@ -426,7 +435,7 @@ def some_log(group: Group) -> None:
 
 
 def crash(group: Group, at: int, *, after: bool) -> int:
-    """A member reads everything and dies at a call of the store; how many calls it made."""
+    """Let a member read everything and die at a call of the storage; return its calls."""
     member = group.join()
     for partition in range(PARTITIONS):
         group.assign(partition, member)
@@ -444,7 +453,7 @@ def crash(group: Group, at: int, *, after: bool) -> int:
 
 @pytest.mark.parametrize("after", [False, True])
 def test_every_two_crash_points(after: bool) -> None:
-    """One member dies at each call in turn, the next one at each call of its own, and a third finishes."""
+    """One member dies at each call in turn, the next at each call of its own; a third finishes."""
     first, pairs = 0, 0
     while True:
         first, second, done = first + 1, first % 13 - 12, False

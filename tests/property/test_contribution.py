@@ -1,4 +1,4 @@
-"""What many entities' versions change, added up by compiled loops, is what each contributes by the rules."""
+"""The kernels' changes of many entities sum to what each entity contributes by the rules."""
 
 import json
 from collections import Counter, defaultdict
@@ -33,7 +33,7 @@ class LogRecord(NamedTuple):
 
 
 def folded(events: list[dict], size: int) -> OpenChunk:
-    """In batches of a size; the ledger is empty."""
+    """Fold in batches of a size; the ledger is empty."""
     ENGINE.revoke([0])
     ENGINE._seen_filters.clear()
     partition = ENGINE.assign(0)
@@ -58,7 +58,7 @@ def folded(events: list[dict], size: int) -> OpenChunk:
 def contribution(
     versions: Collection[Version], stocks: Collection[str]
 ) -> dict[tuple[str, str, int], tuple[int, int]]:
-    """What an entity with these versions contributes by the contract: metric, unit, day → all, verified."""
+    """Return an entity's contribution by the contract: (metric, unit, day) → all, verified."""
     if not versions:
         return {}
     highest = max(versions, key=lambda version: version.version)
@@ -100,7 +100,7 @@ class Expected(NamedTuple):
 
 
 def by_the_rules(events: list[dict]) -> Expected:
-    """One version after another, and what all of an entity's contribute at the end."""
+    """Apply the rules to each entity's versions at the end."""
     encodings = ENGINE.encodings
     entities: defaultdict[str, dict[int, Version]] = defaultdict(dict)
     counts, reports = Counter(), Counter()
@@ -137,7 +137,7 @@ def by_the_rules(events: list[dict]) -> Expected:
     )
 
 
-def is_as_by_the_rules(chunk: OpenChunk, events: list[dict]) -> None:
+def assert_as_by_the_rules(chunk: OpenChunk, events: list[dict]) -> None:
     expected = by_the_rules(events)
     entries = chunk._rollup.entries()
     assert {
@@ -154,12 +154,12 @@ def is_as_by_the_rules(chunk: OpenChunk, events: list[dict]) -> None:
     size=st.integers(1, 14),
 )
 def test_any_history_counts_as_by_the_rules(events: list[dict], size: int) -> None:
-    is_as_by_the_rules(folded(events, size), events)
+    assert_as_by_the_rules(folded(events, size), events)
 
 
 @settings(max_examples=200)
 @given(
-    looks=st.lists(
+    observed=st.lists(
         st.tuples(
             st.integers(0, 60),
             st.integers(0, 9),
@@ -170,7 +170,7 @@ def test_any_history_counts_as_by_the_rules(events: list[dict], size: int) -> No
         max_size=8,
     )
 )
-def test_looks_at_one_group_in_their_order_count_as_by_the_rules(looks: list) -> None:
+def test_observations_of_one_group_in_their_order_count_as_by_the_rules(observed: list) -> None:
     """The usual history of a stock: higher versions, later days, now and then verified."""
     events = [
         {
@@ -185,7 +185,7 @@ def test_looks_at_one_group_in_their_order_count_as_by_the_rules(looks: list) ->
             "data": {"group_type": "whatsapp", "members": members, "active": active},
         }
         for number, (day, members, active, verification) in enumerate(
-            sorted(looks, key=lambda look: look[0])
+            sorted(observed, key=lambda one: one[0])
         )
     ]
-    is_as_by_the_rules(folded(events, 1), events)
+    assert_as_by_the_rules(folded(events, 1), events)

@@ -1,4 +1,4 @@
-"""A worker's health tells the truth: when it is alive, when its figures are up to date, and in which metrics that shows."""
+"""A worker's health: when it is alive, when its figures are up to date, and its metrics."""
 
 import asyncio
 import re
@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pravah.listen import ListenError
 from pravah.settings import ClickHouseSettings
 from rollup.validation import Reason
 from sinks import connection
 from sinks.connection import RetryingSession
 from streams.health import STALL_SECONDS, PartitionState, WorkerState, judge
-from streams.health_server import ListenError, check_listen, serve
+from streams.health_server import check_address, serve
 from streams.telemetry import CATALOGUE, Telemetry
 
 NOW = 1_650_000_000.0
@@ -49,7 +50,7 @@ def waiting(seconds: float, number: int = 0) -> PartitionState:
     return partition(number, durable=450, pending_since=NOW - seconds)
 
 
-# --- statements ----------------------------------------------------------------------------------------------------------------------------------------
+# --- statements -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_a_worker_is_well_when(state: WorkerState) -> None:
             worker(partition(end=None), partition(4, end=None)),
             True,
             ("end of the log", "partitions 0, 4"),
-            id="Kafka has not told the end of the log",
+            id="Kafka has not reported the end of the log",
         ),
         pytest.param(
             worker(waiting(90), waiting(61, 2), last_progress=NOW - 75),
@@ -143,8 +144,8 @@ def test_a_worker_is_well_when(state: WorkerState) -> None:
 def test_a_worker_is_not_ready_when(state: WorkerState, alive: bool, says: tuple[str, ...]) -> None:
     health = judge(state)
     assert (health.alive, health.ready) == (alive, False)
-    told = " ".join(health.reasons)
-    assert all(words in told for words in says), told
+    text = " ".join(health.reasons)
+    assert all(words in text for words in says), text
     assert all(reason[0].isupper() and reason.endswith(".") for reason in health.reasons)
 
 
@@ -154,12 +155,12 @@ def test_the_limit_of_patience_is_the_callers() -> None:
     assert not judge(state, stall_seconds=30).alive
 
 
-def test_what_was_only_just_taken_is_durable_as_far_as_it_was_released() -> None:
-    taken = partition(durable=None, end=700)
-    assert (taken.known_durable, taken.lag_records) == (400, 300)
+def test_a_new_partition_is_durable_up_to_its_released_offset() -> None:
+    new = partition(durable=None, end=700)
+    assert (new.known_durable, new.lag_records) == (400, 300)
 
 
-# --- properties ----------------------------------------------------------------------------------------------------------------------------------------
+# --- properties -----------------------------------------------------------------------------------
 
 AGES = st.one_of(st.floats(0, 200), st.floats(0, 1e6), st.sampled_from([0.0, STALL_SECONDS]))
 MOMENTS = st.one_of(AGES, st.floats(-3, 0)).map(lambda age: NOW - age)
@@ -197,7 +198,11 @@ def test_a_worker_that_is_ready_is_alive_and_there_is_a_reason_for_all_else(
 
 @given(STATES)
 def test_a_worker_is_restarted_only_if_that_helps(state: WorkerState) -> None:
-    """Said again without the code: it failed, or a record waits since long, the worker had that long, and did nothing while ClickHouse answered."""
+    """The rule again without the code.
+
+    The worker failed; or a record waits for long, the worker had that long and made no progress
+    while ClickHouse answered.
+    """
     hung = (
         not state.clickhouse_failing
         and state.last_progress <= NOW - STALL_SECONDS
@@ -259,7 +264,7 @@ def test_progress_never_makes_a_worker_less_well(state: WorkerState, later: floa
     assert after.ready == before.ready
 
 
-# --- metrics -------------------------------------------------------------------------------------------------------------------------------------------
+# --- metrics --------------------------------------------------------------------------------------
 
 
 def shown(telemetry: Telemetry) -> dict[str, float]:
@@ -372,7 +377,7 @@ def test_workers_of_one_process_count_apart() -> None:
 
 
 def test_the_first_reject_is_seen_as_an_increase() -> None:
-    """A series that begins with its first reject has no increase in Prometheus: every reason stands at 0 before."""
+    """A series that begins with its first reject has no increase in Prometheus."""
     samples = shown(Telemetry())
     assert {
         samples[f'pravah_rejected_total{{reason="{reason}"}}'] for reason in get_args(Reason)
@@ -381,7 +386,7 @@ def test_the_first_reject_is_seen_as_an_increase() -> None:
     assert {samples[f'pravah_records_total{{outcome="{outcome}"}}'] for outcome in outcomes} == {0}
 
 
-# --- the catalogue -------------------------------------------------------------------------------------------------------------------------------------
+# --- the catalogue --------------------------------------------------------------------------------
 
 
 def exposed(registry: CollectorRegistry, line: str) -> dict[str, str]:
@@ -393,7 +398,7 @@ def exposed(registry: CollectorRegistry, line: str) -> dict[str, str]:
     )
 
 
-def test_every_metric_of_a_worker_stands_in_the_catalogue_once() -> None:
+def test_every_metric_of_a_worker_is_in_the_catalogue_once() -> None:
     assert [one.name for one in CATALOGUE] == sorted(
         {one.name for one in CATALOGUE}, key=[one.name for one in CATALOGUE].index
     )
@@ -421,7 +426,7 @@ def test_every_metric_has_the_labels_of_the_catalogue() -> None:
 
 
 @pytest.mark.parametrize("metric", CATALOGUE, ids=lambda one: one.name)
-def test_a_metric_is_named_and_explained_as_the_field_does(metric) -> None:
+def test_a_metric_is_named_by_the_conventions_of_prometheus(metric) -> None:
     assert metric.help.endswith(".")
     assert metric.name.endswith("_total") == (metric.type == "counter")
     if metric.name.endswith("_seconds"):
@@ -430,10 +435,10 @@ def test_a_metric_is_named_and_explained_as_the_field_does(metric) -> None:
         assert "bytes" in metric.help
 
 
-# --- the server ----------------------------------------------------------------------------------------------------------------------------------------
+# --- the server -----------------------------------------------------------------------------------
 
 
-class Asked:
+class Client:
     """A running server over a state that a test may change."""
 
     def __init__(
@@ -453,17 +458,17 @@ class Asked:
             return response.headers["Content-Type"], await response.text()
 
 
-def ask(questions: Callable[[Asked], Awaitable[None]], state: WorkerState) -> None:
-    """Put questions to a server on a free port."""
+def run_client(questions: Callable[[Client], Awaitable[None]], state: WorkerState) -> None:
+    """Run requests against a server on a free port."""
 
     async def run() -> None:
         telemetry = Telemetry()
         async with aiohttp.ClientSession() as session:
-            asked = Asked(session, 0, telemetry, state)
-            server = await serve(lambda: asked.state, telemetry, host="127.0.0.1", port=0)
-            asked.port = server.port
+            client = Client(session, 0, telemetry, state)
+            server = await serve(lambda: client.state, telemetry, host="127.0.0.1", port=0)
+            client.port = server.port
             try:
-                await questions(asked)
+                await questions(client)
             finally:
                 await server.stop()
             with pytest.raises(aiohttp.ClientConnectorError):
@@ -473,51 +478,52 @@ def ask(questions: Callable[[Asked], Awaitable[None]], state: WorkerState) -> No
     asyncio.run(asyncio.wait_for(run(), 30))
 
 
-def test_who_restarts_a_worker_hears_whether_that_helps() -> None:
-    async def questions(asked: Asked) -> None:
-        assert await asked.json("/healthz") == (200, {"alive": True, "reasons": []})
-        asked.state = worker(waiting(90), clickhouse_failing=20, last_progress=NOW - 90)
-        status, said = await asked.json("/healthz")
-        assert (status, said["alive"]) == (200, True)
-        assert "ClickHouse" in said["reasons"][0]
-        asked.state = worker(waiting(90), last_progress=NOW - 90)
-        status, said = await asked.json("/healthz")
-        assert (status, said["alive"]) == (503, False)
-        assert "hangs" in said["reasons"][0]
+def test_liveness_says_whether_a_restart_helps() -> None:
+    async def questions(client: Client) -> None:
+        assert await client.json("/healthz") == (200, {"alive": True, "reasons": []})
+        client.state = worker(waiting(90), clickhouse_failing=20, last_progress=NOW - 90)
+        status, answer = await client.json("/healthz")
+        assert (status, answer["alive"]) == (200, True)
+        assert "ClickHouse" in answer["reasons"][0]
+        client.state = worker(waiting(90), last_progress=NOW - 90)
+        status, answer = await client.json("/healthz")
+        assert (status, answer["alive"]) == (503, False)
+        assert "hangs" in answer["reasons"][0]
 
-    ask(questions, worker(partition()))
+    run_client(questions, worker(partition()))
 
 
 def test_readiness_shows_each_partition_and_its_lag() -> None:
-    async def questions(asked: Asked) -> None:
-        status, said = await asked.json("/readyz")
-        assert (status, said["ready"], said["reasons"], said["registry"]) == (
+    async def questions(client: Client) -> None:
+        status, answer = await client.json("/readyz")
+        assert (status, answer["ready"], answer["reasons"], answer["registry"]) == (
             200,
             True,
             [],
             "00c0ffee00c0ffee",
         )
         assert [
-            (one["partition"], one["lag_records"], one["lag_seconds"]) for one in said["partitions"]
+            (one["partition"], one["lag_records"], one["lag_seconds"])
+            for one in answer["partitions"]
         ] == [(0, 0, 0), (7, 50, 2.5)]
-        assert said["partitions"][0]["open_chunk_age_seconds"] == 3 * HOURS
-        asked.state = worker(assigned=False)
-        status, said = await asked.json("/readyz")
-        assert (status, said["ready"], said["partitions"]) == (503, False, [])
-        assert len(said["reasons"]) == 1
+        assert answer["partitions"][0]["open_chunk_age_seconds"] == 3 * HOURS
+        client.state = worker(assigned=False)
+        status, answer = await client.json("/readyz")
+        assert (status, answer["ready"], answer["partitions"]) == (503, False, [])
+        assert len(answer["reasons"]) == 1
 
-    ask(questions, worker(partition(opened_at=NOW - 3 * HOURS), waiting(2.5, 7)))
+    run_client(questions, worker(partition(opened_at=NOW - 3 * HOURS), waiting(2.5, 7)))
 
 
 def test_prometheus_reads_the_state_of_this_moment() -> None:
-    async def questions(asked: Asked) -> None:
-        asked.telemetry.records_total.labels("accepted").inc(12)
-        kind, text = await asked.text("/metrics")
+    async def questions(client: Client) -> None:
+        client.telemetry.records_total.labels("accepted").inc(12)
+        kind, text = await client.text("/metrics")
         assert kind.startswith("text/plain")
         assert 'pravah_records_total{outcome="accepted"} 12.0' in text
         assert 'pravah_lag_records{partition="0"} 50.0' in text
-        asked.state = worker(partition(1))
-        kind, text = await asked.text(
+        client.state = worker(partition(1))
+        kind, text = await client.text(
             "/metrics", Accept="application/openmetrics-text; version=1.0.0"
         )
         assert kind.startswith("application/openmetrics-text")
@@ -525,41 +531,41 @@ def test_prometheus_reads_the_state_of_this_moment() -> None:
         assert 'pravah_lag_records{partition="1"} 0.0' in text
         assert 'partition="0"' not in text
 
-    ask(questions, worker(waiting(2)))
+    run_client(questions, worker(waiting(2)))
 
 
-def test_a_port_that_is_taken_is_told_in_one_line_with_the_setting_to_change() -> None:
-    async def questions(asked: Asked) -> None:
-        with pytest.raises(ListenError) as told:
-            await serve(lambda: asked.state, Telemetry(), host="127.0.0.1", port=asked.port)
-        text = str(told.value)
-        assert f"127.0.0.1:{asked.port}" in text
+def test_a_port_in_use_is_reported_in_one_line_with_the_setting_to_change() -> None:
+    async def questions(client: Client) -> None:
+        with pytest.raises(ListenError) as caught:
+            await serve(lambda: client.state, Telemetry(), host="127.0.0.1", port=client.port)
+        text = str(caught.value)
+        assert f"127.0.0.1:{client.port}" in text
         assert "address already in use" in text
         assert "PRAVAH_WORKER_PORT" in text
         assert "\n" not in text
 
-    ask(questions, worker())
+    run_client(questions, worker())
 
 
-def test_an_address_of_another_machine_is_told_with_the_setting_to_change() -> None:
+def test_an_address_of_another_machine_is_reported_with_the_setting_to_change() -> None:
     with pytest.raises(ListenError, match="PRAVAH_WORKER_HOST"):
         asyncio.run(
             serve(worker, Telemetry(), host="192.0.2.1", port=0)
         )  # an address for documentation, RFC 5737
 
 
-def test_a_port_that_is_taken_is_said_before_anything_begins() -> None:
+def test_a_port_in_use_is_found_before_anything_starts() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ListenError, match="PRAVAH_WORKER_PORT"):
-            check_listen("127.0.0.1", port)
-    check_listen("127.0.0.1", port)
+            check_address("127.0.0.1", port)
+    check_address("127.0.0.1", port)
 
 
-def test_a_clickhouse_that_stands_still_is_told_as_failing_until_it_answers(
+def test_a_clickhouse_that_hangs_is_failing_until_it_answers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It refuses nothing, so no attempt fails: the worker would look as if it hung, and a restart would not help."""
+    """No attempt fails then: the worker would look as if it hung, and a restart would not help."""
     session = RetryingSession(ClickHouseSettings(), "writer", threading.Event())
     monkeypatch.setattr(session, "_connect", lambda: None)
     seen = []

@@ -1,4 +1,4 @@
-"""Compiled loops against what Python has for the same."""
+"""Kernels return what Python's own functions return."""
 
 from collections import defaultdict
 from zlib import crc32
@@ -28,7 +28,7 @@ def test_checksums_are_those_of_zlib_wherever_a_text_stands(
 
 
 @given(st.lists(st.tuples(keys, amounts), max_size=60))
-def test_amounts_are_added_up_by_key_in_the_order_of_the_keys(
+def test_amounts_are_summed_by_key_in_the_order_of_the_keys(
     rows: list[tuple[int, tuple[int, int, int]]],
 ) -> None:
     sums: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0])

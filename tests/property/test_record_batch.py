@@ -1,4 +1,4 @@
-"""Record batches of Kafka's format 2 are read in columns as aiokafka reads them record by record."""
+"""Record batches of Kafka's format 2 read as columns equal those that aiokafka reads."""
 
 import numpy as np
 import pytest

@@ -285,7 +285,10 @@ BASE_PARENTS = [row for row in PARENT_LINES[1:] if not row.startswith("CG-AC00")
         (
             "CG-AC001,district,One,एक,,,,",
             ["CG-AC001,CG-D-A,,"],
-            "a.units.csv:10: CG-AC001: level is 'district', but its code is that of a unit of level 'assembly'",
+            (
+                "a.units.csv:10: CG-AC001: level is 'district', "
+                "but its code is that of a unit of level 'assembly'"
+            ),
         ),
         (
             "CG-D-A,district,A,अ,,,,",
@@ -323,12 +326,18 @@ BASE_PARENTS = [row for row in PARENT_LINES[1:] if not row.startswith("CG-AC00")
         (
             "CG-AC001,assembly,One,एक,,,,",
             ["CG-AC001,CG-D-A,,2022-04-30", "CG-AC001,CG-D-C,2022-04-02,"],
-            "a.parents.csv:11: CG-AC001: two parents of level 'district' from 2022-04-02 to 2022-04-30: CG-D-A and CG-D-C",
+            (
+                "a.parents.csv:11: CG-AC001: two parents of level 'district' "
+                "from 2022-04-02 to 2022-04-30: CG-D-A and CG-D-C"
+            ),
         ),
         (
             "CG-AC001,assembly,One,एक,,,,",
             ["CG-AC001,CG-D-D,,"],
-            "its parent CG-D-D exists only from 2022-03-31 to ever, the edge says from the beginning to ever",
+            (
+                "its parent CG-D-D exists only from 2022-03-31 to ever, "
+                "the edge says from the beginning to ever"
+            ),
         ),
         (
             "CG-AC001,assembly,One,एक,,,,",

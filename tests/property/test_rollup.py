@@ -1,4 +1,4 @@
-"""What must hold for every log: the figures are those of the oracle, whatever the batches, the chunks, the crashes and the order of arrival."""
+"""Properties of every log: the figures are the oracle's for any batches, chunks and crashes."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ def hierarchy(tmp_path_factory: pytest.TempPathFactory) -> oracle.Hierarchy:
 
 
 def log_of(events: Sequence[dict], hours: Sequence[int]) -> list[LogRecord]:
-    """One partition's log; `hours` says after how many hours each record was appended."""
+    """Return one partition's log; `hours` are the hours between append times."""
     records, at = [], BASE
     for offset, (event, hour) in enumerate(zip(events, hours, strict=True)):
         at += hour * HOUR
@@ -52,7 +52,7 @@ def log_of(events: Sequence[dict], hours: Sequence[int]) -> list[LogRecord]:
 
 
 class Group:
-    """A consumer group over one partition: where the next worker starts, and what was sent elsewhere."""
+    """A consumer group over one partition: its committed offset, and the records it sent."""
 
     def __init__(self, store: MemoryStore, chunk_size: int, registry=REGISTRY) -> None:
         self.store, self.chunk_size, self.registry = store, chunk_size, registry
@@ -81,7 +81,10 @@ class Group:
     async def read(
         self, records: Sequence[LogRecord], batches: Sequence[int], *, flush: bool
     ) -> None:
-        """One worker reads from the committed offset in batches of these sizes, the last of which repeats; then it is gone."""
+        """Let one worker read from the committed offset, then die.
+
+        Batches have these sizes, the last of which repeats.
+        """
         worker = self.worker()
         position, sizes = self.committed, list(batches)
         while position < len(records):
@@ -164,7 +167,7 @@ def test_any_order_of_arrival_gives_the_same_figures(
 def test_a_parent_is_the_sum_over_the_units_below_it_on_that_day(
     hierarchy: oracle.Hierarchy, log
 ) -> None:
-    """Where booths alone report, every figure is the sum over the booths that stand below it that day."""
+    """If booths alone report, every figure is the sum over the booths below it on that day."""
     events = [event for event in log[0] if hierarchy.levels[event["unit"]] == "booth"]
     group = Group(MemoryStore(), 6)
     asyncio.run(group.read(log_of(events, [0] * len(events)), [5], flush=True))
@@ -196,12 +199,12 @@ def _sum(values: Iterable[tuple[int, int]]) -> tuple[int, int]:
 @settings(max_examples=100, deadline=None)
 @example(
     log=([{**_post(), "unit": "CG-AC001-B0003", "entity": "e"}], [0]), upto=1
-)  # random events are seldom that booth's: without this one the mending could be missing unseen
+)  # random events are rarely that booth's: without it a missing repair could go unnoticed
 @given(log=logs, upto=st.integers(1, 25))
-def test_another_registry_in_mid_chunk_is_healed_at_its_close(
+def test_another_registry_in_mid_chunk_is_repaired_at_its_close(
     hierarchy: oracle.Hierarchy, log, upto: int
 ) -> None:
-    """A first worker knows an older registry, in which booth 3 lay in district A; what it wrote of an open chunk must not stay."""
+    """Rows of an open chunk under an older registry, with booth 3 in district A, are repaired."""
     older = small_world.PARENTS.replace("CG-AC001-B0003,CG-D-B", "CG-AC001-B0003,CG-D-A")
     earlier = registry_from_csv(
         {"s.units.csv": small_world.UNITS.splitlines(), "s.parents.csv": older.splitlines()}
@@ -218,10 +221,13 @@ def test_another_registry_in_mid_chunk_is_healed_at_its_close(
     assert store.figures(oracle.STOCKS) == oracle.figures(events, hierarchy)
 
 
-def test_what_an_earlier_attempt_left_astray_is_not_taken_for_a_version_before_the_chunk_is_closed(
+def test_rows_of_an_earlier_attempt_are_no_versions_before_the_chunk_is_closed(
     hierarchy: oracle.Hierarchy,
 ) -> None:
-    """An earlier worker still knew booth 4 and accepted the second version there. Its chunk is complete and not closed when the third version comes, for which the ledger is asked."""
+    """An earlier worker still knew booth 4 and accepted the second version there.
+
+    Its chunk is complete and not closed when the third version needs a lookup.
+    """
     left = {
         name: [line for line in text.splitlines() if "B0004" not in line]
         for name, text in (
@@ -278,7 +284,7 @@ def test_a_batch_that_failed_is_not_skipped() -> None:
 
     class Failing(MemoryStore):
         def closed_offsets(self) -> dict:
-            msg = "ClickHouse is away, and we are told to stop"
+            msg = "ClickHouse is away, and the worker stops"
             raise StoppedError(msg)
 
     group = Group(Failing(), 100)
@@ -305,33 +311,31 @@ def test_a_batch_that_failed_is_not_skipped() -> None:
         ("write", {0, 2}, 0),
     ],
 )
-def test_a_partition_that_is_taken_away_is_left_alone(
-    moment: str, written: set[int], committed: int
-) -> None:
-    """It is taken away while a batch is on its way: nothing of it stays open here, and what waits for its turn is neither folded nor closed."""
+def test_a_revoked_partition_is_left_alone(moment: str, written: set[int], committed: int) -> None:
+    """It is revoked while a batch is processed: nothing of it is folded or closed afterwards."""
 
     class Watched(MemoryStore):
-        away = False
+        is_revoked = False
 
         def covering_chunk(self, *arguments: int) -> int | None:
-            self.take_away("covering_chunk")
+            self.revoke("covering_chunk")
             return super().covering_chunk(*arguments)
 
         def find_versions(self, *arguments) -> list:
-            self.take_away("find_versions")
+            self.revoke("find_versions")
             return super().find_versions(*arguments)
 
         def contested_attempts(self, *arguments) -> set:
-            self.take_away("contested_attempts")
+            self.revoke("contested_attempts")
             return super().contested_attempts(*arguments)
 
         def write(self, **rows) -> None:
             super().write(**rows)
-            self.take_away("write")
+            self.revoke("write")
 
-        def take_away(self, now: str) -> None:
+        def revoke(self, now: str) -> None:
             if now == moment:
-                self.away = True
+                self.is_revoked = True
                 worker.revoke([0])
 
     group = Group(Watched(), 2)
@@ -346,19 +350,23 @@ def test_a_partition_that_is_taken_away_is_left_alone(
         worker = group.worker()
         await worker.process(0, records[:4])
         await worker.flush()
-        if not group.store.away:
+        if not group.store.is_revoked:
             await worker.process(0, records[4:])
             await worker.flush()
 
     worker: Worker
     asyncio.run(run())
-    assert group.store.away
+    assert group.store.is_revoked
     assert {row["chunk"] for row in group.store.journal.values()} == written
     assert group.committed == committed, "no longer ours to commit"
 
 
 def test_a_batch_that_was_validated_before_a_revocation_is_not_folded() -> None:
-    """It waits for its turn while the group is shared out anew. Folded all the same, it would be taken for the beginning, and what the partition goes on with when it comes back for a hole in the log."""
+    """It waits for the lock during a rebalance.
+
+    If it were folded, it would be the start of the partition, and the next records after the
+    partition's return would look like a hole in the log.
+    """
     group = Group(MemoryStore(), 100)
 
     async def run() -> None:
@@ -381,7 +389,7 @@ def test_a_batch_that_was_validated_before_a_revocation_is_not_folded() -> None:
     events=st.lists(small_world.event(entities=4), min_size=1, max_size=20),
     sizes=st.lists(st.integers(1, 8), min_size=20, max_size=20),
 )
-def test_entities_with_the_same_fingerprint_are_told_apart(
+def test_entities_with_the_same_fingerprint_are_distinguished(
     events: list[dict], sizes: list[int]
 ) -> None:
     """With one bit there are two fingerprints for all of them."""
@@ -403,13 +411,13 @@ def test_entities_with_the_same_fingerprint_are_told_apart(
     assert asyncio.run(folded(1)) == asyncio.run(folded(32))
 
 
-def test_a_partition_that_is_taken_away_while_it_is_folded_is_left_alone(
+def test_a_partition_that_is_revoked_while_it_is_folded_is_left_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Folding goes on in a thread of its own meanwhile; a worker that failed of it drew the others into its fall."""
+    """The fold thread goes on meanwhile; once a worker failed there, and its group after it."""
     group, fold = Group(MemoryStore(), 100), OpenChunk.fold
 
-    def take_away(self: OpenChunk, *arguments) -> None:
+    def revoke(self: OpenChunk, *arguments) -> None:
         worker.revoke([0])
         fold(self, *arguments)
 
@@ -417,15 +425,15 @@ def test_a_partition_that_is_taken_away_while_it_is_folded_is_left_alone(
         nonlocal worker
         worker = group.worker()
         await worker.process(0, log_of([_post()], [0]))
-        monkeypatch.setattr(OpenChunk, "fold", take_away)
+        monkeypatch.setattr(OpenChunk, "fold", revoke)
         await worker.process(
             0, log_of([_post(), _post()], [0, 0])[1:]
-        )  # a repeat: what was known lately is asked
+        )  # a repeat: the entity cache is used
         await worker.flush()
 
     worker: Worker
     asyncio.run(run())
-    assert not group.store.journal, "whoever has it next folds it"
+    assert not group.store.journal, "the next owner folds it"
     assert worker.failure is None
 
 
@@ -453,7 +461,7 @@ ANY_JSON = st.recursive(
     value=ANY_JSON,
 )
 def test_no_record_stops_the_worker(event: dict, field: str, value: object) -> None:
-    """Whatever stands in a field, the record is counted or rejected, and the one behind it is counted."""
+    """With any value in a field the record is counted or rejected, and the next one is counted."""
     first = {
         **(event or {**_post(), "op": "retract"}),
         "event_id": "00000000-0000-4000-8000-000000000002",
@@ -498,16 +506,16 @@ def test_ticks_close_chunks_and_count_nowhere(
 
 @settings(max_examples=60, deadline=None)
 @given(log=logs, chunk_size=st.integers(1, 6))
-def test_chunks_never_tell_more_than_the_figures_have(log, chunk_size: int) -> None:
-    """Whoever reads how far the figures stand must find them; a write may be cut short between any two tables."""
+def test_chunks_never_claim_more_than_the_figures_have(log, chunk_size: int) -> None:
+    """The figures below `next_offset` are there, even if a write ends between any two tables."""
 
     class Watched(MemoryStore):
         def write(self, **rows) -> None:
             for name in ("opened", "journal", "ledger", "ledger_deletions", "rejected", "chunks"):
                 super().write(**{name: rows.get(name, ())})
                 reach = max((row["next_offset"] for row in self.chunks.values()), default=0)
-                stands = {row["offset"] for row in self.ledger.values()}
-                assert all(offset in stands for offset in first_deliveries if offset < reach), name
+                stored = {row["offset"] for row in self.ledger.values()}
+                assert all(offset in stored for offset in first_deliveries if offset < reach), name
 
     events, hours = log
     records, first_deliveries, seen = log_of(events, hours), set(), set()
@@ -520,7 +528,7 @@ def test_chunks_never_tell_more_than_the_figures_have(log, chunk_size: int) -> N
     asyncio.run(group.read(records, [4, 7], flush=True))
 
 
-def test_a_quiet_partition_is_sent_a_tick_once_its_hour_is_over() -> None:
+def test_an_idle_partition_gets_a_tick_once_its_hour_is_over() -> None:
     group = Group(MemoryStore(), 100)
     (record,) = log_of([_post()], [0])
 
@@ -538,26 +546,26 @@ def test_a_quiet_partition_is_sent_a_tick_once_its_hour_is_over() -> None:
     asyncio.run(run())
 
 
-def test_a_chunk_is_closed_under_the_registry_in_force_only() -> None:
-    class Ruled(MemoryStore):
-        force: str | None = "another"
+def test_a_chunk_is_closed_under_the_active_registry_only() -> None:
+    class WithRegistry(MemoryStore):
+        active: str | None = "another"
 
         def active_registry(self) -> str | None:
-            return self.force
+            return self.active
 
-    group = Group(Ruled(), 100)
+    group = Group(WithRegistry(), 100)
     (record,) = log_of([_post()], [0])
 
     async def run() -> None:
         worker = group.worker()
-        taking = asyncio.ensure_future(
+        processing = asyncio.ensure_future(
             worker.process(0, [record, LogRecord(1, record.timestamp, TICK_KEY, None)])
         )
-        done, _ = await asyncio.wait([taking], timeout=0.5)
+        done, _ = await asyncio.wait([processing], timeout=0.5)
         assert not done, "no chunk is begun under the old registry"
         assert group.committed == 0
-        group.store.force = REGISTRY.fingerprint()
-        await taking
+        group.store.active = REGISTRY.fingerprint()
+        await processing
         await worker.flush()
         assert group.committed == 2
         worker.stop()

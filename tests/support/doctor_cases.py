@@ -475,7 +475,9 @@ CASES = [
         "failure",
         gateway_file(
             is_running=False,
-            status=dataclasses.replace(STATUS, outbox=OutboxDepth(7, 700, NOW / 1000 - 1, 0, None, "")),
+            status=dataclasses.replace(
+                STATUS, outbox=OutboxDepth(7, 700, NOW / 1000 - 1, 0, None, "")
+            ),
         ),
         "7 accepted events wait for Kafka",
         "pravah gateway",
@@ -483,7 +485,9 @@ CASES = [
     (
         "outbox",
         "warning",
-        gateway_status(outbox=OutboxDepth(7, 700, NOW / 1000 - 300, 0, None, "ProducerError: no Kafka")),
+        gateway_status(
+            outbox=OutboxDepth(7, 700, NOW / 1000 - 300, 0, None, "ProducerError: no Kafka")
+        ),
         "7 events (700 bytes) wait for Kafka, the oldest for 5 minutes: ProducerError: no Kafka",
         "bring Kafka back",
     ),

@@ -1,4 +1,4 @@
-"""Events into ledger and journal by a real worker's fold, without Kafka: for tests of what is read from there."""
+"""Folds events into ledger and journal by a real worker, without Kafka."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ BATCH = 5_000
 
 @dataclass
 class Record:
-    """What the worker needs of a Kafka record."""
+    """The attributes of a Kafka record that the worker reads."""
 
     offset: int
     timestamp: int
@@ -33,7 +33,14 @@ def fold(
     *,
     appended_at: int = 1_700_000_000_000,
 ) -> None:
-    """Fold accepted events in their order, as one partition's log. `appended_at` is the broker's time, milliseconds since 1970-01-01T00:00Z."""
+    """Fold valid events in their order, as one partition's log.
+
+    Args:
+        clickhouse: the database.
+        registry: the units.
+        events: they must all be accepted.
+        appended_at: the broker's append time, milliseconds since 1970-01-01T00:00Z.
+    """
     records = [
         Record(
             offset,

@@ -174,3 +174,16 @@ def kobo(
         "posts": posts,
         **changes,
     }
+
+
+def post(
+    world: World, body: object, headers: dict[str, str] | None = None, path: str = "/v1/events"
+):
+    """Send a body, authenticated as the source `script` by default."""
+    content = body if isinstance(body, bytes) else orjson.dumps(body)
+    return world.client.post(path, content=content, headers=BEARER if headers is None else headers)
+
+
+def post_hook(world: World, body: object, name: str = "kobo-all", secret: str = SECRET):
+    """Send a body to a hook of KoboToolbox."""
+    return post(world, body, {"X-Secret": secret}, f"/v1/hooks/kobo/{name}")

@@ -1,4 +1,7 @@
-"""Queries of dashboards and alerts as ClickHouse gets them: the plugin's macros and Grafana's variables replaced, after their documentation."""
+"""Queries as ClickHouse gets them: the plugin's macros and Grafana's variables replaced.
+
+By the documentation of both.
+"""
 
 import re
 from datetime import datetime

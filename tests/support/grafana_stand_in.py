@@ -1,4 +1,7 @@
-"""A stand-in for Grafana's HTTP API, as far as provisioning uses it. What it answers was seen at a Grafana 9.4, or stands in its API description."""
+"""A stand-in for Grafana's HTTP API, as far as provisioning uses it.
+
+Its answers are those of a Grafana 9.4, or of its API description.
+"""
 
 import base64
 import json
@@ -18,26 +21,26 @@ class Answer(Exception):
 
 
 class StandIn:
-    """What it keeps, by organisation; `asked` are the requests that could change something."""
+    """State by organisation; `writes` are the requests that are not GET."""
 
     def __init__(self) -> None:
         self.orgs = {"Main Org.": 1}
         self.kept: dict[int, dict[str, dict[str, Any]]] = {1: {}}
-        self.asked: list[tuple[str, str, Any]] = []
+        self.writes: list[tuple[str, str, Any]] = []
         self.right_password = "secret of clickhouse"
-        self.too_early: dict[int, int] = {}
-        """Organisation → how many more requests for alerting it refuses."""
+        # organisation → number of requests for alerting to refuse
+        self.refusals: dict[int, int] = {}
 
     def of(self, org: int, kind: str) -> dict[str, Any]:
         return self.kept[org].setdefault(kind, {})
 
     def answer(self, method: str, path: str, body: Any, org: int, *, admin: bool) -> Answer:
         if method != "GET":
-            self.asked.append((method, path, body))
+            self.writes.append((method, path, body))
         parts = [unquote(part) for part in path.strip("/").split("/")][1:]
         if parts[0] == "v1":
-            if self.too_early.get(org, 0) > 0:
-                self.too_early[org] -= 1
+            if self.refusals.get(org, 0) > 0:
+                self.refusals[org] -= 1
                 return Answer(500, {"message": "could not find an Alertmanager configuration"})
             return self.alerting(method, parts[2:], body, org)
         return getattr(self, parts[0])(method, parts[1:], body, org, admin=admin)
@@ -53,7 +56,7 @@ class StandIn:
         number = len(self.orgs) + 1
         self.orgs[body["name"]] = number
         self.kept[number] = {}
-        self.too_early[number] = 1
+        self.refusals[number] = 1
         return Answer(200, {"orgId": number, "message": "Organization created"})
 
     def datasources(
@@ -296,9 +299,9 @@ def serving(stand_in: StandIn) -> Iterator[str]:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length)) if length else None
             basic = "Basic " + base64.b64encode(f"{ADMIN}:{PASSWORD}".encode()).decode()
-            told = self.headers.get("Authorization")
-            admin = told == basic
-            if not admin and told != f"Bearer {TOKEN}":
+            given = self.headers.get("Authorization")
+            admin = given == basic
+            if not admin and given != f"Bearer {TOKEN}":
                 answer = Answer(401, {"message": "Invalid API key"})
             elif not self.path.startswith("/grafana/api/"):
                 answer = Answer(404, {"message": "Not found"})

@@ -1,4 +1,4 @@
-"""A store in memory that keeps the promises of `streams.worker.Store`, for properties over far more orders than real parts can run."""
+"""`rollup.storage.Storage` in memory, for properties over more orders than real parts can run."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ from rollup.storage import (
 
 
 class MemoryStore:
-    """Tables as dictionaries by sorting key; a row replaces another as the engine's version column says."""
+    """Tables as dictionaries by sorting key; a row replaces another by the engine's version."""
 
     def __init__(self) -> None:
         self.ledger: dict[tuple, dict] = {}
@@ -180,7 +180,7 @@ class MemoryStore:
                 table[identity] = {**table.get(identity, {}), **row}
 
     def figures(self, stocks: set[str]) -> dict:
-        """What the view `rollups` shows: (day, level, unit, metric) → (value, verified value)."""
+        """Return the view `rollups`: (day, level, unit, metric) → (value, verified value)."""
         sums: dict[tuple, list[int]] = defaultdict(lambda: [0, 0, 0])
         for row in self.journal.values():
             cell = sums[row["level"], row["unit"], row["metric"], row["day"]]

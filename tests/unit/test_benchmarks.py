@@ -1,4 +1,4 @@
-"""What the benchmarks' peers count is what there is to count, so that their speed is that of the same work."""
+"""The benchmarks' peers count the same figures as Pravah, so that the speeds are comparable."""
 
 from datetime import date
 

@@ -119,7 +119,9 @@ def test_a_body_that_was_refused_is_found_until_it_is_dropped(home: Home) -> Non
     assert (found.name, found.verdict) == ("refused bodies", "warning")
     assert found.found.startswith("1 refused bodies wait to be repaired (script 1)")
     [number] = [row[0] for row in _rows(home.file, "SELECT id FROM archive")]
-    home.world.ingest.store.submit(lambda transaction: transaction.archive.drop(number, "")).result()
+    home.world.ingest.store.submit(
+        lambda transaction: transaction.archive.drop(number, "")
+    ).result()
     assert home.findings() == []
 
 

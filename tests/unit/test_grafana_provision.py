@@ -54,7 +54,7 @@ def test_a_second_run_changes_nothing_and_a_dry_run_never_does(
 ) -> None:
     planned = run.invoke(app, ["grafana", "provision", "--url", url, "--dry-run", "--json"])
     assert planned.exit_code == 0, planned.output
-    assert grafana.asked == []
+    assert grafana.writes == []
     first = run.invoke(app, ["grafana", "provision", "--url", url, "--json"])
     assert first.exit_code == 0, first.output
     assert json.loads(first.output)["changes"] == json.loads(planned.output)["changes"]
@@ -70,10 +70,10 @@ def test_a_second_run_changes_nothing_and_a_dry_run_never_does(
             "rules",
         )
     }
-    done = len(grafana.asked)
+    done = len(grafana.writes)
     second = run.invoke(app, ["grafana", "provision", "--url", url])
     assert second.exit_code == 0, second.output
-    assert len(grafana.asked) == done
+    assert len(grafana.writes) == done
     assert "17 of 17 were as they should be" in second.output
     assert run.invoke(app, ["grafana", "diff", "--url", url]).exit_code == 0
     assert grafana.kept[1]["datasource"]["pravah-clickhouse"]["secureJsonData"] == {
@@ -131,8 +131,8 @@ def test_what_was_changed_by_hand_is_shown_fetched_and_set_right(
     assert pulled.exit_code == 1
     assert "1 of 7 dashboards were changed by hand" in pulled.output
     assert json.loads((tmp_path / "pulled" / "pravah-wall.json").read_text())["title"] == "By hand"
-    mended = run.invoke(app, ["grafana", "provision", "--url", url])
-    assert mended.output.count("changed:") == 3, mended.output
+    repaired = run.invoke(app, ["grafana", "provision", "--url", url])
+    assert repaired.output.count("changed:") == 3, repaired.output
     assert run.invoke(app, ["grafana", "diff", "--url", url]).exit_code == 0
 
 
@@ -152,7 +152,7 @@ def test_a_rule_that_we_do_not_want_any_more_goes_and_others_folders_stay(
     assert "theirs" in grafana.kept[1]["rule"]
 
 
-def test_a_password_that_works_no_longer_is_told_again(
+def test_a_password_that_no_longer_works_is_set_again(
     grafana: StandIn, url: str, run: CliRunner
 ) -> None:
     run.invoke(app, ["grafana", "provision", "--url", url])
@@ -228,7 +228,7 @@ def test_each_audience_has_an_organisation_an_account_and_dashboards_of_its_own(
         (["--url", "127.0.0.1"], {}, "http:// or https://"),
     ],
 )
-def test_what_cannot_be_done_is_told_in_one_line(
+def test_errors_are_one_line(
     url: str, run: CliRunner, arguments: list[str], environment: dict, said: str
 ) -> None:
     result = run.invoke(
@@ -241,8 +241,8 @@ def test_what_cannot_be_done_is_told_in_one_line(
         env=environment,
     )
     assert result.exit_code != 0
-    told = result.output + str(result.exception)
-    assert said in " ".join(told.replace("│", " ").split())
+    output = result.output + str(result.exception)
+    assert said in " ".join(output.replace("│", " ").split())
     assert isinstance(result.exception, SystemExit | GrafanaError | LookupError)
 
 
@@ -264,18 +264,21 @@ def test_a_token_comes_from_a_file_too(url: str, run: CliRunner, tmp_path: Path)
     assert "17 of 17" in piped.output
 
 
-def test_something_that_is_no_grafana_is_told(url: str, run: CliRunner) -> None:
+def test_a_server_that_is_not_grafana_is_reported(url: str, run: CliRunner) -> None:
     result = run.invoke(
         app, ["grafana", "provision", "--url", url.replace("/grafana/", "/elsewhere/")]
     )
     assert "404 Not found" in str(result.exception)
 
 
-# --- files ----------------------------------------------------------------------------------------------------------------------------------------------------
+# --- files
 
 
 def read_as_grafana_does(text: str, environment: dict[str, str]) -> dict:
-    """Its YAML with `$$` and `${NAME}` replaced; a rule's query and annotations stay as they are (grafana/grafana#54975, and seen at a Grafana 9.4)."""
+    """YAML with `$$` and `${NAME}` replaced, except in a rule's query and annotations.
+
+    See grafana/grafana#54975; a Grafana 9.4 does the same.
+    """
 
     def expanded(value):
         if isinstance(value, dict):
@@ -387,7 +390,9 @@ def test_the_files_say_the_same_as_the_api(run: CliRunner, tmp_path: Path) -> No
 
 def test_a_district_has_files_without_alerts() -> None:
     files = provisioning_files(
-        DesiredState("district", ClickHouseSettings(), ClickHouseUser(user="u", password=SecretStr("p"))),
+        DesiredState(
+            "district", ClickHouseSettings(), ClickHouseUser(user="u", password=SecretStr("p"))
+        ),
         "/dashboards",
     )
     assert not any(path.parts[0] == "alerting" for path in files)

@@ -95,7 +95,10 @@ def test_booths_cross_districts_and_move_on_dates(india: Path) -> None:
 
 
 def test_a_generated_part_has_no_findings(india: Path) -> None:
-    """Large states with divisions and moves, small ones without, one with no assembly; all of India takes a minute."""
+    """Large states with divisions and moves, small ones without, one without an assembly.
+
+    All of India takes a minute.
+    """
     wanted = ("unit", "IN", "JH", "HP", "GA", "AN", "SK")
     files = {}
     for path in (

@@ -1,4 +1,4 @@
-"""The default registry is Chhattisgarh as it was and is, in both languages, and can be written anew from its sources."""
+"""The default registry is Chhattisgarh, past and present, and can be rebuilt from its sources."""
 
 import csv
 import re

@@ -45,7 +45,7 @@ final class ClickHouse {
         waiting.add(rows);
     }
 
-    /** Return when all that was given is durable. */
+    /** Return when all rows are durable. */
     synchronized void drain() throws Exception {
         hurry = true;
         notifyAll();

@@ -12,7 +12,7 @@ import org.apache.kafka.streams.KeyValue;
 
 /** The store holds what units reported, a row for each unit and day; figures at all levels are added up from it in memory. So an event costs one write to the store, and no read. */
 final class DerivedFigures extends Figures {
-    /** What a unit reported on a day, and the figures that this enters. */
+    /** The amounts of a unit on a day, and the figures that they add to. */
     private record Reported(Bytes key, long[] amounts, Figure[] figures) {}
 
     /** A figure of each metric, at one unit and day. */
@@ -99,7 +99,7 @@ final class DerivedFigures extends Figures {
         }
     }
 
-    /** The amounts that are not zero, behind a number that says which these are. */
+    /** The amounts that are not zero, after a bit mask of their metrics. */
     private static byte[] packed(long[] amounts) {
         ByteBuffer packed = ByteBuffer.allocate(Long.BYTES * (1 + amounts.length)).putLong(0);
         long present = 0;

@@ -37,16 +37,16 @@ abstract class Figures implements Processor<byte[], byte[], Void, Void> {
         metrics = rules.metrics.stream().map(ClickHouse.Rows::text).toArray(byte[][]::new);
     }
 
-    /** Forget everything. */
+    /** Clear all figures. */
     abstract void clear();
 
-    /** Take a row of the store. */
+    /** Restore a row of the store. */
     abstract void opened(KeyValue<Bytes, byte[]> stored);
 
     /** Add an event's amounts. */
     abstract void add(Event event);
 
-    /** Put what changed into {@code rows}, with this version. */
+    /** Append the changed figures to {@code rows}, with this version. */
     abstract void changes(long version);
 
     @Override
@@ -88,7 +88,7 @@ abstract class Figures implements Processor<byte[], byte[], Void, Void> {
         }
     }
 
-    /** What is known of each unit and day. Most events of a unit are of the same day as its last. */
+    /** Cached values by unit and day. Most events of a unit are of the same day as its last. */
     final class Days<T> {
         private final Map<String, Unit<T>> units = new HashMap<>();
         private final BiFunction<String, Integer, T> made;

@@ -10,7 +10,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
-/** Who stands above a unit on which days, the unit itself included. */
+/** The dated ancestors of units, the unit itself included. */
 final class Hierarchy {
     /** Days since 1970-01-01, both inclusive. */
     record Span(String ancestor, String level, int first, int last) {

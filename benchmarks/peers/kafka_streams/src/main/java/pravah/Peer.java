@@ -55,12 +55,12 @@ public final class Peer {
                 return StreamThreadExceptionResponse.SHUTDOWN_CLIENT;
             });
             streams.start();
-            double told = 0;
+            double reported = 0;
             while (!progress.done(5) && progress.seconds() < seconds) {
                 clickhouse.check();
-                if (progress.seconds() - told >= 1) {
-                    told = progress.seconds();
-                    System.err.printf(Locale.ROOT, "%.0f s: %,d events%n", told, progress.events());
+                if (progress.seconds() - reported >= 1) {
+                    reported = progress.seconds();
+                    System.err.printf(Locale.ROOT, "%.0f s: %,d events%n", reported, progress.events());
                 }
             }
             if (!progress.done(0)) {

@@ -5,7 +5,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLongArray;
 
-/** How far the partitions have come, and whether all have what the log had at the start. */
+/** The progress of the partitions towards the end that the log had at the start. */
 final class Progress {
     private static final int STRIDE = 16; // counts of two threads not in one cache line
 

@@ -1,0 +1,94 @@
+"""Rows that are none of a table's: too long, totals, repeated headers; with the likely cause."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+
+from producers.mapping.conversions import Cell, to_text
+from producers.mapping.pseudonyms import to_ascii_digits
+from producers.tables.cells import is_filled
+from producers.tables.mapping import ImportMapping
+
+# योग is also a word for yoga, so the Hindi words must be the whole text.
+_TOTAL = re.compile(
+    r"(?:(?:grand|sub|page|net|running)[\s-]*)?totals?\b.*|sum"
+    r"|(?:(?:कुल|महा|उप|सकल)[\s-]*)?(?:कुल|योग|जोड़|टोटल)\s*[:=-]*",
+    re.IGNORECASE | re.DOTALL,
+)
+_NUMBER_START, _NUMBER_END = re.compile(r"[+-]?\d{1,3}"), re.compile(r"\d{2,3}(\.\d+)?")
+
+
+def explain_length(row: Sequence[Cell], names: Sequence[str]) -> str:
+    """Return the reason to refuse a row that has more cells than the table has columns."""
+    counts = f"the row has {len(row)} cells for {len(names)} columns"
+    texts = [to_ascii_digits(to_text(cell)) for cell in row]
+    for one, other in pairwise(texts):
+        if _NUMBER_START.fullmatch(one) and _NUMBER_END.fullmatch(other):
+            return (
+                f"{counts}; probably a comma within a number, as {one},{other}: "
+                f'write it as {one}{other}, or in quotation marks as "{one},{other}"'
+            )
+    return (
+        f"{counts}; probably a comma within a text that has no quotation marks around it, "
+        "or a note beside the table in a column without a name"
+    )
+
+
+def explain_no_data(
+    row: Sequence[Cell],
+    mapping: ImportMapping,
+    index: Mapping[str, int],
+    names: Sequence[str],
+) -> str | None:
+    """Return the reason to refuse a row that is a total or repeats the header, else None.
+
+    Args:
+        row: the row's cells.
+        mapping: how rows become events.
+        index: name of a column in the mapping → its index.
+        names: the table's column names.
+    """
+    filled = [place for place, cell in enumerate(row) if is_filled(cell)]
+    if len(filled) > 1 and all(to_text(row[place]) == to_text(names[place]) for place in filled):
+        return (
+            "repeats the names of the columns; remove the row, or skip such rows: "
+            f"{_show_rule(names[filled[0]], to_text(row[filled[0]]))}"
+        )
+    places = {index[column] for column in _iter_identity(mapping)}
+    mapped = {index[field.column] for field in mapping.fields.values()}
+    if filled and filled[0] not in mapped:
+        places.add(filled[0])
+    for place in sorted(places):
+        if place < len(row) and _TOTAL.fullmatch(text := to_text(row[place])):
+            return (
+                f"{names[place]}: {text!r} looks like a line of totals, which would count "
+                "everything twice; remove the row, or skip such rows: "
+                f"{_show_rule(names[place], text)}"
+            )
+    return None
+
+
+def explain_empty_row(row: Sequence[Cell], mapping: ImportMapping, index: Mapping[str, int]) -> str:
+    """Return a hint to follow the problems of a row that has no identity, unit and day."""
+    places = {index[column] for column in _iter_identity(mapping)}
+    if any(place < len(row) and is_filled(row[place]) for place in places):
+        return ""
+    column = mapping.entity.columns[0]
+    return (
+        ". Is it a line of totals or a note? Remove the row, or skip such rows: "
+        f"[[skip]] column = {_quote(column)}, empty = true"
+    )
+
+
+def _iter_identity(mapping: ImportMapping) -> Iterator[str]:
+    yield from mapping.entity.columns
+    yield mapping.unit.column
+    yield mapping.occurred_at.column
+
+
+def _show_rule(column: str, text: str) -> str:
+    return f"[[skip]] column = {_quote(column)}, is = [{_quote(text)}]"
+
+
+def _quote(text: str) -> str:
+    return '"' + text.replace('"', "'") + '"'
