@@ -78,8 +78,8 @@ def check_log(client: Client, *, topic: str, partitions: int) -> None:
         raise LogChangedError(msg)
     if known[EVENTS_TOPIC] not in {None, topic}:
         msg = (
-            f"activity.events was made anew (its identity is {topic}; the figures were counted from "
-            f"{known[EVENTS_TOPIC]}), so its offsets name other records. "
+            f"activity.events was made anew (its identity is {topic}; the figures were counted "
+            f"from {known[EVENTS_TOPIC]}), so its offsets name other records. "
             f"Bring the old topic back, or {remedy}"
         )
         raise LogChangedError(msg)

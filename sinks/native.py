@@ -1,7 +1,8 @@
-"""Blocks of columns to ClickHouse: numbers go as they lie in memory, where clickhouse-driver would make a Python object of every value first.
+"""Blocks of columns to ClickHouse, without a Python object for each value.
 
-The client and its protocol are the driver's; the columns are written in ClickHouse's Native format, as `clickhouse_driver/columns/` does it value by value. `tests/integration/test_native.py` writes every
-type of column both ways.
+The client and its protocol are clickhouse-driver's. The columns are written from their arrays in
+ClickHouse's Native format, as `clickhouse_driver/columns/` does value by value.
+`tests/integration/test_native.py` writes every type of column both ways.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,8 +32,8 @@ from columnar.columns import (
 )
 from columnar.texts import Texts
 
+# Rows of one insert of which the server makes one block.
 MAX_ROWS = 1_000_000
-"""Of one insert: the server makes one block of it."""
 _WIDTHS = {
     "UInt8": "<u1",
     "UInt16": "<u2",
@@ -45,12 +46,12 @@ _WIDTHS = {
 }
 _DICTIONARY_VERSION = np.int64(1).tobytes()
 _ADDITIONAL_KEYS, _UPDATE_DICTIONARY = 1 << 9, 1 << 10
+# Greatest number of names, number of the position's type, and that type.
 _POSITIONS = ((1 << 8, 0, "<u1"), (1 << 16, 1, "<u2"), (1 << 32, 2, "<u4"))
-"""Up to so many names, the type's number, and the type."""
 
 
 class ColumnClient(Client):  # type: ignore[misc]
-    """The driver's client, which takes blocks of columns besides."""
+    """The driver's client, which also inserts blocks of columns."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -134,7 +135,7 @@ class ColumnClient(Client):  # type: ignore[misc]
         types_check: bool = False,  # noqa: FBT001, FBT002
         columnar: bool = False,  # noqa: FBT001, FBT002
     ) -> Any:
-        """Send what an insert brings, for a block in the driver's own steps."""
+        """Send the data of an insert; a block of columns in the driver's own steps."""
         if not (len(data) == 1 and isinstance(data[0], Block | Blocks)):
             return super().send_data(sample_block, data, types_check=types_check, columnar=columnar)
         (block,) = data
@@ -149,7 +150,7 @@ class ColumnClient(Client):  # type: ignore[misc]
 
 
 class _Sendable(ColumnOrientedBlock):  # type: ignore[misc]
-    """Blocks of columns as the driver's streams know blocks."""
+    """Blocks of columns in the driver's type of a block."""
 
     def __init__(self, columns_with_types: Any, block: Block | Blocks) -> None:
         super().__init__(columns_with_types)
@@ -157,7 +158,7 @@ class _Sendable(ColumnOrientedBlock):  # type: ignore[misc]
 
 
 class _BlockStream(BlockOutputStream):  # type: ignore[misc]
-    """The driver's stream, uncompressed as `sinks.connection` asks for it, with a way of its own for columns."""
+    """The driver's stream, uncompressed as `sinks.connection` configures it, and for columns."""
 
     def write(self, block: Any) -> None:
         if not isinstance(block, _Sendable):
@@ -179,10 +180,10 @@ class _BlockStream(BlockOutputStream):  # type: ignore[misc]
 
 
 def encode(parts: Sequence[Any], kind: str) -> Iterable[bytes]:  # noqa: PLR0911
-    """A column's bytes in the Native format, piece by piece.
+    """Encode a column in the Native format, piece by piece.
 
     Args:
-        parts: `Column`s of one kind, one after another; labels have the same names.
+        parts: `Column`s of one kind, one after another; texts by dictionary share their names.
         kind: its type in ClickHouse, such as `Array(LowCardinality(String))`.
 
     Raises:
@@ -223,7 +224,7 @@ def _bytes(numbers: Array, width: str) -> bytes:
 
 
 def _ends(parts: Sequence[Lists]) -> Iterator[bytes]:
-    """Where each list ends among the items of all."""
+    """Offsets in the items of all lists at which each list ends."""
     items = 0
     for part in parts:
         ends = np.cumsum(part.lengths) + items
@@ -235,7 +236,7 @@ def _labels(parts: Sequence[DictionaryTexts]) -> Iterator[bytes]:
     """The names that occur, and each row's position among them."""
     count, names = sum(map(len, parts)), parts[0].names
     if not count:
-        return  # as the format has it: neither names nor positions
+        return  # The format has neither names nor positions then.
     occurs = np.zeros(len(names), bool)
     for part in parts:
         occurs[part.codes] = True
@@ -243,7 +244,7 @@ def _labels(parts: Sequence[DictionaryTexts]) -> Iterator[bytes]:
     places = np.empty(len(names), np.uint32)
     places[codes] = np.arange(len(codes))
     number, width = next(
-        (number, width) for most, number, width in _POSITIONS if len(codes) <= most
+        (number, width) for limit, number, width in _POSITIONS if len(codes) <= limit
     )
     header = np.array([number | _ADDITIONAL_KEYS | _UPDATE_DICTIONARY, len(codes)], "<i8").tobytes()
     yield (

@@ -1,4 +1,7 @@
-"""What a roll-up worker reads and writes in ClickHouse. Every write is absolute and idempotent, so it may be repeated and may be cut short anywhere."""
+"""The worker's storage in ClickHouse.
+
+Every write is absolute and idempotent, so it may be repeated, and interrupted anywhere.
+"""
 
 import threading
 import time
@@ -89,9 +92,9 @@ class RollupStore:
         self._session.close()
 
     def find_versions(self, questions: Sequence[EntityLookup]) -> list[list[StoredVersion]]:
-        """All accepted versions of some entities at smaller offsets of their partition, for each question.
+        """Find all accepted versions of some entities at smaller offsets, for each lookup.
 
-        They are one query: it costs ClickHouse some tens of milliseconds, however little is asked.
+        All lookups are one query, because each costs ClickHouse some tens of milliseconds.
         """
         limits = {
             (question.partition, entity): (number, question.before)
@@ -111,7 +114,9 @@ class RollupStore:
             }
         ]
         query = """
-            SELECT partition, key, entity, version, offset, op, unit, verification, toUnixTimestamp64Micro(occurred_at), toUInt16(day), metrics, amounts, correction, deleted
+            SELECT partition, key, entity, version, offset, op, unit, verification,
+                   toUnixTimestamp64Micro(occurred_at), toUInt16(day), metrics, amounts,
+                   correction, deleted
             FROM ledger
             PREWHERE (key, entity) IN (SELECT key, entity FROM wanted)
             WHERE partition IN %(partitions)s
@@ -120,30 +125,35 @@ class RollupStore:
         rows = self._session.run(
             lambda client: client.execute(query, {"partitions": partitions}, external_tables=wanted)
         )
-        # what FINAL would do, at half its cost: of each row the last correction, if that does not take it out
+        # The same as FINAL at half its cost: the last correction of each row, unless that deletes
+        # it.
         newest: dict[tuple[int, str, str, int, int], tuple[Any, ...]] = {}
         for row in rows:
             known = newest.get(row[:5])
             if known is None or row[-2] >= known[-2]:
                 newest[row[:5]] = row
         answers: list[list[StoredVersion]] = [[] for _ in questions]
-        for partition, *row, _, is_out in newest.values():
+        for partition, *row, _, is_deleted in newest.values():
             stored = StoredVersion(*row)
             number, before = limits.get((partition, f"{stored.key}\n{stored.entity}"), (0, 0))
-            if not is_out and stored.offset < before:
+            if not is_deleted and stored.offset < before:
                 answers[number].append(stored)
         return answers
 
     def covering_chunk(self, partition: int, offset: int) -> int | None:
-        """The start of an earlier chunk that reaches to or beyond `offset`, if there is one: then `offset` is no place where a chunk begins."""
-        query = "SELECT max(chunk) FROM chunks FINAL WHERE partition = %(partition)s AND chunk < %(offset)s AND next_offset > %(offset)s HAVING count() > 0"
+        """The start of an earlier chunk that covers `offset`; None if a chunk may begin there."""
+        query = """
+            SELECT max(chunk) FROM chunks FINAL
+            WHERE partition = %(partition)s AND chunk < %(offset)s AND next_offset > %(offset)s
+            HAVING count() > 0
+        """
         found = self._session.run(
             lambda client: client.execute(query, {"partition": partition, "offset": offset})
         )
         return int(found[0][0]) if found else None
 
     def closed_offsets(self) -> dict[int, int]:
-        """Partition → the offset behind its last closed chunk: everything below it was counted for good."""
+        """Partition → the offset behind its last closed chunk: everything below it is final."""
 
         def read(client: ColumnClient, condition: str) -> list[tuple[int, int]]:
             return client.execute(  # type: ignore[no-any-return]
@@ -157,17 +167,21 @@ class RollupStore:
         return dict(self._run_fenced(read))
 
     def active_registry(self) -> str | None:
-        """The fingerprint of the registry under which chunks may be closed now; None if none was ever loaded."""
+        """Fingerprint of the registry in force; None if none was ever loaded."""
         return self._session.run(lambda client: get_fact(client, REGISTRY))
 
     def fingerprints(self, partition: int, first: int, before: int, bits: int) -> list[Array]:
-        """The fingerprints of a partition's entities from an offset on and before another one, as `rollup.seen_filter.SeenFilter` makes them.
+        """Fingerprints of a partition's entities in a range of offsets, as `SeenFilter` has them.
 
-        ClickHouse makes the bitmap: to take a number for each entity from it was most of the time that a worker needs to begin with a large ledger.
+        ClickHouse computes the bitmap: a number for each entity took most of the time in which a
+        worker begins with a large ledger.
         """
         query = """
-            SELECT hex(groupBitmapState(toUInt32(bitAnd(CRC32(concat(key, '\n', entity)), %(mask)s))))
-            FROM ledger PREWHERE partition = %(partition)s AND offset >= %(first)s AND offset < %(before)s
+            SELECT hex(groupBitmapState(
+                toUInt32(bitAnd(CRC32(concat(key, '\n', entity)), %(mask)s))
+            ))
+            FROM ledger
+            PREWHERE partition = %(partition)s AND offset >= %(first)s AND offset < %(before)s
         """
         wanted = {"partition": partition, "first": first, "before": before, "mask": (1 << bits) - 1}
         return [
@@ -179,8 +193,11 @@ class RollupStore:
     def contested_attempts(
         self, attempts: Sequence[tuple[int, int, UUID]]
     ) -> set[tuple[int, int, UUID]]:
-        """Those attempts (partition, chunk, attempt) at whose chunk another one has written something."""
-        query = "SELECT DISTINCT partition, chunk, attempt FROM chunks WHERE (partition, chunk) IN %(chunks)s"
+        """Of some attempts (partition, chunk, attempt) those whose chunk has another attempt."""
+        query = """
+            SELECT DISTINCT partition, chunk, attempt FROM chunks
+            WHERE (partition, chunk) IN %(chunks)s
+        """
         chunks = [(partition, chunk) for partition, chunk, _ in attempts]
         stored = self._session.run(lambda client: client.execute(query, {"chunks": chunks}))
         return {
@@ -190,7 +207,7 @@ class RollupStore:
         }
 
     def journal_entries(self, partition: int, chunk: int) -> list[StoredEntry]:
-        """Every journal entry of a chunk, whoever wrote it."""
+        """Every journal entry of a chunk, of all attempts."""
         query = """
             SELECT level, metric, unit, toUInt16(day), value, verified_value, reports, version
             FROM journal FINAL PREWHERE partition = %(partition)s AND chunk = %(chunk)s
@@ -203,7 +220,11 @@ class RollupStore:
     def ledger_corrections(
         self, partition: int, first: int, last: int
     ) -> dict[tuple[str, str, int, int], tuple[int, bool]]:
-        """What the ledger has of a stretch of the log: (key, entity, version, offset) → (number of its last correction, whether it is taken out)."""
+        """Rows of the ledger in a range of offsets, with their last correction.
+
+        Returns:
+            (key, entity, version, offset) → (number of the correction, whether it is deleted).
+        """
         query = """
             SELECT key, entity, version, offset, max(correction), argMax(deleted, correction)
             FROM ledger WHERE partition = %(partition)s AND offset BETWEEN %(first)s AND %(last)s
@@ -229,10 +250,14 @@ class RollupStore:
         rejected: Rows = (),
         chunks: Rows = (),
     ) -> None:
-        """Make rows durable, in this order: who attempts what, the figures, the versions behind them, what counts nowhere, how far a chunk has come.
+        """Make rows durable, in the order of the arguments.
 
-        A chunk's attempt is known before its entries, so that a later attempt knows what may be stray. How far it has come is told last, so that whoever reads
-        `chunks` finds the figures up to there.
+        The attempt at a chunk is recorded before its entries, so that a later attempt knows which
+        may be stray. Its progress is recorded last, so that readers of `chunks` find the figures up
+        to there.
+
+        Raises:
+            FencedError: the figures were rebuilt since this process began.
         """
         self._insert("chunks", CHUNKS, opened)
         self._insert("journal", JOURNAL, journal)
@@ -293,10 +318,13 @@ def _newest_token(client: ColumnClient) -> int:
 
 
 def _numbers(state: bytes) -> Array:
-    """The state of ClickHouse's `groupBitmap` of UInt32: how it is kept; then the count and the numbers, or the length in bytes as a varint and a bitmap in Roaring's portable format."""
+    """Decode the state of ClickHouse's `groupBitmap` of UInt32.
+
+    The first byte tells the form. A small state has the count and the numbers, another one its
+    length as a varint and a bitmap in Roaring's portable format.
+    """
     if state[0] == _SMALL:
-        return np.frombuffer(
-            state, np.uint32, offset=2
-        ).copy()  # one that may be changed and begins where it should: loops are compiled for such
+        # A copy: kernels are compiled for arrays that are writable and aligned.
+        return np.frombuffer(state, np.uint32, offset=2).copy()
     begin = next(place for place, byte in enumerate(state[1:], start=2) if byte < 0x80)  # noqa: PLR2004
     return np.frombuffer(BitMap.deserialize(state[begin:]).to_array(), np.uint32).copy()

@@ -1,4 +1,4 @@
-"""Figures come back from the log; and what the log has lost is said, so that counting goes on behind it."""
+"""Figures are rebuilt from log and ledger; records that the log lost can be skipped."""
 
 import json
 import random
@@ -94,7 +94,8 @@ def test_a_rebuild_from_the_log_equals_the_original(deployment: Deployment, tmp_
 
 
 JOURNAL = """
-    SELECT level, metric, unit, day, partition, chunk, value, verified_value, reports FROM journal FINAL
+    SELECT level, metric, unit, day, partition, chunk, value, verified_value, reports
+    FROM journal FINAL
     WHERE partition >= 0 AND (value, verified_value, reports) != (0, 0, 0) ORDER BY ALL
 """
 
@@ -102,7 +103,7 @@ JOURNAL = """
 def test_a_rebuild_from_the_ledger_equals_the_original(
     deploy: Callable[..., Deployment], tmp_path: Path
 ) -> None:
-    """Also of chunks that a worker folded again, and with an open chunk, which the next worker goes on with."""
+    """Also of chunks that were folded again, and of an open one that the next worker continues."""
     deployment = deploy(chunk_size=40)
     events = send(deployment, 6, count=400)
     worker = deployment.start_worker()
@@ -181,7 +182,7 @@ def test_what_was_rejected_is_mended_and_counts_once(
         "value",
         "value_base64",
     }
-    # the unit comes into the registry: its events need no mending, and the second one is a repeat of the first
+    # The unit is added to the registry: its events need no repair, and the second one is a repeat.
     units = small_world.UNITS + "CG-AC001-B0009,booth,Booth 9,केंद्र 9,,,,\n"
     parents = small_world.PARENTS + "CG-AC001-B0009,CG-AC001,,\nCG-AC001-B0009,CG-D-A,,\n"
     install_registry(
@@ -272,7 +273,8 @@ def test_records_that_are_lost_are_said_to_be_and_counting_goes_on(deployment: D
     until(lambda: worker.poll() is not None, "the worker stops rather than skip")
     assert worker.returncode != 0
     assert (
-        f"the figures stand at offset {counted[partition]}, the log begins at {counted[partition] + 5}: 5 records are gone"
+        f"the figures stand at offset {counted[partition]}, "
+        f"the log begins at {counted[partition] + 5}: 5 records are gone"
         in deployment.log_end(1000)
     )
     stop_workers(deployment)
