@@ -55,11 +55,11 @@ def delete_group(kafka: KafkaSettings, group: str) -> bool:
         StackError: Kafka refuses for another reason.
     """
     with _admin(kafka) as admin:
-        outcome: str = admin.delete_groups([group])[group]
+        outcome = admin.delete_groups([group])[group]
     if outcome not in {"OK", GroupIdNotFoundError.__name__, NonEmptyGroupError.__name__}:
         msg = f"Kafka does not delete the group {group!r}: {outcome}"
         raise StackError(msg)
-    return outcome != NonEmptyGroupError.__name__
+    return bool(outcome != NonEmptyGroupError.__name__)
 
 
 @contextmanager

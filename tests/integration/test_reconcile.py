@@ -307,7 +307,7 @@ def test_a_registry_that_is_the_same_changes_nothing(counted: Deployment, tmp_pa
 def test_a_worker_under_an_older_registry_closes_nothing(
     counted: Deployment, tmp_path: Path
 ) -> None:
-    """The change restarts it; until then its chunks stay open, so none is closed under the old one."""
+    """The change restarts it; until then no chunk is closed under the old registry."""
     parents = small_world.PARENTS.replace("CG-AC001-B0003,CG-D-B", "CG-AC001-B0003,CG-D-A")
     folder = small_world.write(tmp_path)
     (folder / "small.parents.csv").write_text(parents, encoding="utf-8")
