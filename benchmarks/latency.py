@@ -96,7 +96,7 @@ class Measured:
     """How often `rollups` showed fewer probes than `chunks` had guaranteed just before."""
     worker_cpu: float
     """Cores that the worker used."""
-    worker_kept_waiting: float
+    worker_cpu_wait: float
     """Cores for which its threads waited."""
     producer_cpu: float
     query_seconds: float
@@ -215,7 +215,7 @@ def _format_table(measured: list[Measured]) -> str:
                 *(f"{value * 1000:,.0f}" for value in (one.p50, one.p90, one.p99, one.highest)),
                 f"{one.ratio:.2f}",
                 f"{one.probes_p50 * 1000:,.0f} / {one.probes_p99 * 1000:,.0f}",
-                f"{one.worker_cpu:.2f} ({one.worker_kept_waiting:.2f})",
+                f"{one.worker_cpu:.2f} ({one.worker_cpu_wait:.2f})",
             )
             for one in measured
         ],
@@ -346,7 +346,7 @@ def _measure_rate(
             found < least for least, (_, found) in zip(guaranteed, observations.pairs, strict=True)
         ),
         worker_cpu=cpu / seconds,
-        worker_kept_waiting=cpu_wait / seconds,
+        worker_cpu_wait=cpu_wait / seconds,
         producer_cpu=sent.cpu_seconds / sent.seconds,
         query_seconds=percentile(sorted(observations.seconds), 0.5),
         poll_seconds=seconds / len(observations.seconds),

@@ -99,9 +99,9 @@ def main() -> int:
             (
                 "of",
                 "size",
-                "at rest, MiB",
+                "idle, MiB",
                 "after, MiB",
-                "highest, MiB",
+                "maximum, MiB",
                 "filters, MiB",
                 "entities in them",
                 "filled in, s",

@@ -307,7 +307,7 @@ class RateProducer:
         self._receive()
 
     def begin(self) -> None:
-        """Start sending."""
+        """Start the process that sends events at the target rate."""
         self._ours.send(None)
 
     @property

@@ -91,7 +91,7 @@ class Recovery:
     lookups: int
     """Entities that the second worker looked up in the ledger."""
     lookup_seconds: float
-    """Time of these observation-ups."""
+    """Time of these look-ups."""
     allowed: float
     """The target: the end of the rebalance, and the time of folding one chunk of every partition at
     the rate before."""
@@ -182,7 +182,7 @@ def _format_table(found: list[Recovery]) -> str:
             "full speed s",
             "regained s",
             "folded again",
-            "ledger observation-ups (s)",
+            "ledger look-ups (s)",
             "allowed s",
             "recovered / allowed",
         ),

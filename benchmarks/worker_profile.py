@@ -54,6 +54,7 @@ BATCH = 5_000
 TABLES = ("ledger", "journal", "chunks", "plan_events", "membership_events", "rejected_records")
 Log = dict[int, RecordBatch]
 
+# The measured steps, and the function of each.
 STEPS: tuple[tuple[str, Any, str], ...] = (
     ("parse: JSON to columns", rollup.batch_validation, "decode"),
     ("validate: in columns", BatchValidator, "_columns"),
@@ -68,7 +69,6 @@ STEPS: tuple[tuple[str, Any, str], ...] = (
     ("fold: up the hierarchy", Rollup, "_add_to_ancestors"),
     ("insert: columns to bytes, and sent", RollupStore, "write"),
 )
-"""What is measured, and the function that does it."""
 
 
 class Clock:
@@ -186,7 +186,7 @@ def profile(settings: Settings, registry: Registry, log: Log) -> dict[str, float
 
 
 def show(micros: dict[str, float]) -> None:
-    """The table."""
+    """Print a row for each step: its share of the time and its cost for each event."""
     total = sum(micros.values())
     table = Table("step", "µs an event", "share", title="One worker, processor time")
     for step, value in micros.items():

@@ -11,11 +11,12 @@ from pydantic import SecretStr
 import stack
 from grafana.accounts import account_statements
 from grafana.build import GENERATED, dump_json, write_generated
+from grafana.client import GrafanaError
 from grafana.desired import AUDIENCES, AudienceName, DesiredState
 from grafana.files import provisioning_files, write_files
 from grafana.lint import lint_dashboards
 from grafana.notifications import Contacts
-from grafana.provisioning import Change, GrafanaError, GrafanaServer
+from grafana.provisioning import Change, GrafanaServer
 from pravah.settings import ClickHouseUser, Settings
 
 grafana = typer.Typer(

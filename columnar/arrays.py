@@ -41,7 +41,7 @@ class GrowableArray:
         return self.buffer
 
     def extend(self, items: Array) -> None:
-        """Append items."""
+        """Append items at the end; the buffer grows if they do not fit."""
         end = self.count + len(items)
         self.reserve(len(items))[self.count : end] = items
         self.count = end

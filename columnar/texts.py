@@ -51,7 +51,7 @@ class Texts:
 
     @classmethod
     def join(cls, parts: "Sequence[Texts]") -> "Texts":
-        """Concatenate columns."""
+        """Concatenate columns into one with a buffer of its own."""
         shifts = accumulate((len(part.buffer) for part in parts), initial=0)
         begins = [part.begins + shift for part, shift in zip(parts, shifts, strict=False)]
         return cls(
@@ -128,7 +128,7 @@ class HashedTexts:
 
     @classmethod
     def join(cls, parts: "Sequence[HashedTexts]") -> "HashedTexts":
-        """Concatenate columns."""
+        """Concatenate columns into one with a buffer of its own."""
         return cls(
             Texts.join([part.texts for part in parts]),
             np.concatenate([part.checksums for part in parts]),

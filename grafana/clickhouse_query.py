@@ -60,5 +60,5 @@ class ClickHouseQuery(Builder[ClickHouseDataquery]):
         self._query = ClickHouseDataquery(dedent(sql).strip(), format_, ref_id, uid)
 
     def build(self) -> ClickHouseDataquery:
-        """The query."""
+        """Return the query as the plugin stores it."""
         return self._query

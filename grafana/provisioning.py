@@ -8,35 +8,19 @@ import difflib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-import httpx2
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from grafana.alerts import FOLDER
+from grafana.client import GrafanaClient, GrafanaError
 from grafana.desired import Kind, Resource
-from pravah.errors import PravahError
 
-TIMEOUT_SECONDS = 30.0
 # Fields of a dashboard that Grafana sets.
 _GRAFANA_FIELDS = {"id", "version"}
-_MAX_MESSAGE_CHARS = 300
-
-
-class GrafanaError(PravahError):
-    """Grafana refused a request, or does not answer; the message has no secrets."""
-
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        """HTTP status; None if no answer came."""
-
-    @property
-    def is_alerting_starting(self) -> bool:
-        """Whether a new organisation has no alerting yet, which takes up to a minute."""
-        return "could not find an Alertmanager configuration" in str(self)
 
 
 @dataclass(frozen=True)
@@ -87,22 +71,10 @@ class GrafanaServer:
         Raises:
             GrafanaError: the address is not valid, or the organisation cannot be created.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
-            msg = (
-                "--url: http:// or https://, a host, perhaps a port and a path; a name or password"
-                " has no place in it"
-            )
-            raise GrafanaError(msg)
         self.url = url
-        self._http = httpx2.Client(
-            base_url=f"{url.rstrip('/')}/api",
-            auth=None if isinstance(auth, str) else auth,
-            headers={"Authorization": f"Bearer {auth}"} if isinstance(auth, str) else {},
-            timeout=TIMEOUT_SECONDS,
-        )
+        self._grafana = GrafanaClient(url, auth)
         if organisation:
-            self._http.headers["X-Grafana-Org-Id"] = str(self._organisation(organisation))
+            self._grafana.select_organisation(self._organisation(organisation))
 
     def changes(self, wanted: Sequence[Resource]) -> list[Change]:
         """Resources that differ, in the order in which to apply them."""
@@ -131,24 +103,24 @@ class GrafanaServer:
         )
         requests: dict[Kind, Callable[[], object]] = {
             "datasource": lambda: (
-                self._request("POST", "/datasources", content)
+                self._grafana.datasources.create_datasource(content)
                 if is_new
                 else self._request("PUT", f"/datasources/uid/{resource.uid}", content)
             ),
             "folder": lambda: (
-                self._request("POST", "/folders", content)
+                self._grafana.folders.create_folder(content["title"], resource.uid)
                 if is_new
-                else self._request("PUT", f"/folders/{resource.uid}", content | {"overwrite": True})
+                else self._grafana.folders.update_folder(
+                    resource.uid, content["title"], overwrite=True
+                )
             ),
-            "dashboard": lambda: self._request(
-                "POST",
-                "/dashboards/db",
+            "dashboard": lambda: self._grafana.dashboards.update_dashboard(
                 {
                     "dashboard": content,
                     "folderUid": FOLDER,
                     "overwrite": True,
                     "message": "pravah grafana provision",
-                },
+                }
             ),
             "template": lambda: self._request(
                 "PUT", f"/v1/provisioning/templates/{resource.uid}", content
@@ -171,7 +143,7 @@ class GrafanaServer:
     def actual(self, resource: Resource) -> dict[str, Any] | None:
         """The resource as Grafana has it; None if it has none."""
         if resource.kind == "dashboard":
-            found = self._get(f"/dashboards/uid/{resource.uid}")
+            found = _found(partial(self._grafana.dashboards.get_dashboard, resource.uid))
             return (
                 None
                 if found is None
@@ -185,12 +157,11 @@ class GrafanaServer:
             return self._contact_point(resource)
         if resource.kind == "rules":
             return self._rules(resource)
+        if resource.kind == "folder":
+            return _found(partial(self._grafana.folders.get_folder, resource.uid))
         paths = {
             "datasource": "/datasources/uid/{}",
-            "folder": "/folders/{}",
             "template": "/v1/provisioning/templates/{}",
-        }
-        paths |= {
             "mute timing": "/v1/provisioning/mute-timings/{}",
             "policy": "/v1/provisioning/policies",
         }
@@ -250,11 +221,10 @@ class GrafanaServer:
 
     def _organisation(self, name: str) -> int:
         try:
-            found = self._get(f"/orgs/name/{quote(name)}")
+            organizations = self._grafana.organizations
+            found = _found(partial(organizations.find_organization, quote(name)))
             return int(
-                found["id"]
-                if found
-                else cast("dict[str, Any]", self._request("POST", "/orgs", {"name": name}))["orgId"]
+                found["id"] if found else organizations.create_organization({"name": name})["orgId"]
             )
         except GrafanaError as error:
             msg = (
@@ -264,41 +234,24 @@ class GrafanaServer:
             raise GrafanaError(msg) from None
 
     def _get(self, path: str) -> dict[str, Any] | None:
-        try:
-            return cast("dict[str, Any]", self._request("GET", path))
-        except GrafanaError as error:
-            if (
-                error.status == HTTPStatus.NOT_FOUND
-                or error.is_alerting_starting
-                or "could not find alert rule" in str(error)
-            ):  # Grafana before 10, with status 500
-                return None
-            raise
+        return _found(partial(self._request, "GET", path))
 
     def _request(self, method: str, path: str, body: object = None) -> object:
-        try:
-            response = self._http.request(method, path, json=body)
-        except httpx2.TransportError as error:
-            msg = (
-                f"no Grafana answers at {self.url} ({type(error).__name__}); is the address right,"
-                " and does it run?"
-            )
-            raise GrafanaError(msg) from None
-        try:
-            answer = response.json() if response.content else {}
-        except ValueError:  # not JSON: a proxy's page, or a server that is not Grafana
-            answer = {}
-        if response.is_success:
-            return answer
-        message = str(answer.get("message") if isinstance(answer, dict) else "")
-        hint = (
-            "; the token needs the role Admin of its organisation"
-            if response.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
-            else ""
-        )
-        detail = message[:_MAX_MESSAGE_CHARS] or response.reason_phrase
-        msg = f"{method} {path}: {response.status_code} {detail}{hint}"
-        raise GrafanaError(msg, response.status_code)
+        return self._grafana.request(method, path, body)
+
+
+def _found(call: Callable[[], object]) -> dict[str, Any] | None:
+    """Return a call's answer; None if Grafana has no such thing."""
+    try:
+        return cast("dict[str, Any]", call())
+    except GrafanaError as error:
+        if (
+            error.status == HTTPStatus.NOT_FOUND
+            or error.is_alerting_starting
+            or "could not find alert rule" in str(error)
+        ):  # Grafana before 10, with status 500
+            return None
+        raise
 
 
 @retry(

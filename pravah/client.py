@@ -29,10 +29,10 @@ from tenacity import (
 
 from pravah.errors import PravahError
 
+# A row of an answer, by the names of its columns.
 Row = dict[str, Any]
-"""A row of an answer, by the names of its columns."""
+# A query parameter. None leaves it out; a sequence repeats it; a date is sent as ISO 8601.
 Param = str | int | float | bool | date | Sequence[str] | None
-"""A query parameter. None leaves it out; a sequence repeats it; a date is sent as ISO 8601."""
 
 DEFAULT_PAGE_SIZE = 10_000
 MAX_ATTEMPTS = 6

@@ -184,49 +184,49 @@ class _Report(_Envelope):
 
 
 class InchargeAppointed(_Report):
-    """See `InchargeAppointedData`."""
+    """A person took or left an office of the unit."""
 
     kind: Literal["incharge_appointed"]
     data: InchargeAppointedData
 
 
 class CommitteeFormed(_Report):
-    """See `CommitteeFormedData`."""
+    """The unit's committee was formed, changed or dissolved."""
 
     kind: Literal["committee_formed"]
     data: CommitteeFormedData
 
 
 class TrainingHeld(_Report):
-    """See `TrainingHeldData`."""
+    """The unit held a training."""
 
     kind: Literal["training_held"]
     data: TrainingHeldData
 
 
 class MessagingGroup(_Report):
-    """See `MessagingGroupData`."""
+    """A messaging group of the unit, with its number of members."""
 
     kind: Literal["messaging_group"]
     data: MessagingGroupData
 
 
 class SocialPost(_Report):
-    """See `SocialPostData`."""
+    """Posts of the unit on a platform, with their reach."""
 
     kind: Literal["social_post"]
     data: SocialPostData
 
 
 class Membership(_Report):
-    """See `MembershipData`."""
+    """Members whom the unit enrolled."""
 
     kind: Literal["membership"]
     data: MembershipData
 
 
 class Tally(_Report):
-    """See `TallyData`."""
+    """A number for a metric of the metric dictionary."""
 
     kind: Literal["tally"]
     data: TallyData

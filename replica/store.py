@@ -69,7 +69,7 @@ class ParquetCopy:
         self._pages.mkdir(parents=True, exist_ok=True)
 
     def cursor(self) -> str | None:
-        """See `Copy`."""
+        """Return the cursor of the last page, as `Copy` says."""
         newest = [*self._page_files()[-1:], *([self.file] if self.file.exists() else [])]
         if not newest:
             return None
@@ -82,7 +82,7 @@ class ParquetCopy:
         return bytes(found[0]).decode()
 
     def apply(self, rows: Sequence[Row], next_cursor: str) -> None:
-        """See `Copy`."""
+        """Store a page and the cursor after it, as `Copy` says."""
         if not rows and self.cursor() is not None:
             return  # the stored cursor marks the same position
         files = self._page_files()
@@ -107,7 +107,7 @@ class ParquetCopy:
         lines.unlink()
 
     def compact(self) -> None:
-        """See `Copy`."""
+        """Merge the pages, as `Copy` says."""
         pages, cursor = self._page_files(), self.cursor()
         if not pages or cursor is None:
             return
@@ -146,7 +146,7 @@ class ParquetCopy:
             page.unlink()
 
     def reset(self) -> None:
-        """See `Copy`."""
+        """Drop everything that was stored, as `Copy` says."""
         self.file.unlink(missing_ok=True)
         shutil.rmtree(self._pages)
         self._pages.mkdir()
@@ -206,11 +206,11 @@ class ClickHouseCopy:
             """)
 
     def cursor(self) -> str | None:
-        """See `Copy`."""
+        """Return the cursor of the last page, as `Copy` says."""
         return self._last_page()[1] or None
 
     def apply(self, rows: Sequence[Row], next_cursor: str) -> None:
-        """See `Copy`."""
+        """Store a page and the cursor after it, as `Copy` says."""
         page = self._last_page()[0] + 1
         if rows:
             names = ("level", "unit", "metric", "value", "verified_value", "deleted")
@@ -224,7 +224,7 @@ class ClickHouseCopy:
         self._store_cursor(page, next_cursor)
 
     def reset(self) -> None:
-        """See `Copy`."""
+        """Drop everything that was stored, as `Copy` says."""
         self._client.execute(
             """
             ALTER TABLE pulled_rollups DELETE WHERE source = %(source)s
@@ -238,7 +238,7 @@ class ClickHouseCopy:
         """See `Copy`: ClickHouse merges by itself."""
 
     def totals(self, level: str, day: str, stocks: Sequence[str]) -> Iterator[Total]:
-        """See `Copy`."""
+        """Return the totals of what is stored, as `Copy` says."""
         query = """
             SELECT
                 level, unit, metric,

@@ -284,6 +284,56 @@ def _append_observation(
     return changes, count
 
 
+@inlined
+def _append_revision(
+    changes: Array,
+    count: int,
+    arena: VersionArena,
+    codes: OpCodes,
+    index: int,
+    before: int,
+    highest: int,
+    retracted: int,
+) -> tuple[Array, int]:
+    """Append what the version at `index` changes, which is not the first one of its entity.
+
+    Of the entity's earlier versions, `before` is the index of the last one, `highest` that of the
+    highest one, and `retracted` the number of the highest retraction, 0 without one.
+    """
+    one, was = arena.versions[index], arena.versions[highest]
+    is_report, is_highest = one.op == codes.report, one.version > was.version
+    counted_before = was.op == codes.report and was.verification != codes.refused
+    verified_before = counted_before and was.verification == codes.verified
+    counts, verified = counted_before, verified_before
+    if is_highest:
+        counts = is_report and one.verification != codes.refused
+        verified = counts and one.verification == codes.verified
+    still_retracted = retracted if is_report or one.version < retracted else one.version
+    if counts != counted_before or verified != verified_before or still_retracted != retracted:
+        if counted_before:
+            changes, count = _append_contribution(
+                changes, count, arena, codes, before, highest, retracted, -1, verified_before
+            )
+        if counts:
+            new_highest = index if is_highest else highest
+            changes, count = _append_contribution(
+                changes, count, arena, codes, index, new_highest, still_retracted, 1, verified
+            )
+    elif counts:
+        if is_highest:
+            changes, count = _append_amounts(
+                changes, count, arena, codes, highest, FLOWS, was.day, -1, verified
+            )
+            changes, count = _append_amounts(
+                changes, count, arena, codes, index, FLOWS, one.day, 1, verified
+            )
+        if one.version > retracted:
+            changes, count = _append_observation(
+                changes, count, arena, codes, index, retracted, verified
+            )
+    return changes, count
+
+
 @compiled
 def fold_versions(
     new: NewVersions, entities: Array, codes: OpCodes, arena: VersionArena
@@ -310,23 +360,16 @@ def fold_versions(
     changes, at = np.empty((2 * len(new.metrics) + 8, 6), np.int64), 0
     for row in range(len(entities)):
         entity, version = entities[row], new.version[row]
-        reports = new.op[row] == codes.report
-        counts_alone = reports and new.verification[row] != codes.refused
-        verified_alone = counts_alone and new.verification[row] == codes.verified
         before = last[entity]
         if before == NONE:  # most are the first version of their entity: its whole contribution
             counted[row] = True
+            counts = new.op[row] == codes.report and new.verification[row] != codes.refused
+            verified = counts and new.verification[row] == codes.verified
             for step in range(new.begins[row], new.begins[row] + new.lengths[row]):
-                amount = new.amounts[step] if counts_alone else 0
+                amount, metric = new.amounts[step] if counts else 0, new.metrics[step]
+                of_verified = amount if verified else 0
                 changes, at = _append_change(
-                    changes,
-                    at,
-                    new.unit[row],
-                    new.metrics[step],
-                    new.day[row],
-                    amount,
-                    amount if verified_alone else 0,
-                    1,
+                    changes, at, new.unit[row], metric, new.day[row], amount, of_verified, 1
                 )
             item = _append_version(new, row, entity, arena, index, item)
             index += 1
@@ -348,42 +391,7 @@ def fold_versions(
             changes, at = _append_change(
                 changes, at, new.unit[row], new.metrics[step], new.day[row], 0, 0, 1
             )
-        was = versions[highest]
-        counted_before = was.op == codes.report and was.verification != codes.refused
-        verified_before = counted_before and was.verification == codes.verified
-        is_highest = version > was.version
-        counts = counts_alone if is_highest else counted_before
-        verified = verified_alone if is_highest else verified_before
-        still_retracted = retracted if reports or version < retracted else version
-        if counts != counted_before or verified != verified_before or still_retracted != retracted:
-            if counted_before:
-                changes, at = _append_contribution(
-                    changes, at, arena, codes, before, highest, retracted, -1, verified_before
-                )
-            if counts:
-                changes, at = _append_contribution(
-                    changes,
-                    at,
-                    arena,
-                    codes,
-                    index,
-                    index if is_highest else highest,
-                    still_retracted,
-                    1,
-                    verified,
-                )
-        elif counts:
-            if is_highest:
-                changes, at = _append_amounts(
-                    changes, at, arena, codes, highest, FLOWS, was.day, -1, verified
-                )
-                changes, at = _append_amounts(
-                    changes, at, arena, codes, index, FLOWS, new.day[row], 1, verified
-                )
-            if version > retracted:
-                changes, at = _append_observation(
-                    changes, at, arena, codes, index, retracted, verified
-                )
+        changes, at = _append_revision(changes, at, arena, codes, index, before, highest, retracted)
         index += 1
     return counted, changes[:at], index, item
 

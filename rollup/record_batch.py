@@ -95,7 +95,7 @@ class RecordBatch(Sequence[BatchRecord]):
 
     @classmethod
     def join(cls, parts: "Sequence[RecordBatch]") -> "RecordBatch":
-        """Concatenate batches."""
+        """Concatenate consecutive batches of one partition."""
         if len(parts) == 1:
             return parts[0]
         buffer = np.concatenate([part.buffer for part in parts])

@@ -134,7 +134,7 @@ class VersionColumns:
 
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
-        """Concatenate columns."""
+        """Concatenate versions in the order of the log."""
         if len(parts) == 1:
             return parts[0]
         return cls(

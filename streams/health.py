@@ -85,7 +85,7 @@ class WorkerState:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The verdict."""
+    """Whether a worker is alive and ready, with the reasons if it is not."""
 
     alive: bool
     ready: bool

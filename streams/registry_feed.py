@@ -96,7 +96,7 @@ class RegistryFeed:
                     )
 
     def close(self) -> None:
-        """Disconnect."""
+        """Close the connection to Kafka."""
         self._consumer.close()
 
     def _records(self) -> Iterator[Any]:

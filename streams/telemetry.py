@@ -149,7 +149,7 @@ class Telemetry:
         label="partition",
     )
     chunks_closed_total = _Defined(Counter, "Chunks closed.")
-    chunks_mended_total = _Defined(
+    chunks_repaired_total = _Defined(
         Counter, "Closed chunks in which rows of another attempt differed and were repaired."
     )
 

@@ -324,7 +324,7 @@ class Worker:
     def _close_chunks(self, complete: Sequence[ChunkAttempt]) -> list[ChunkAttempt]:
         closed, repairs = close_chunks(self._writer, complete)
         for one in repairs:
-            self._telemetry.chunks_mended_total.inc()
+            self._telemetry.chunks_repaired_total.inc()
             log.warning(
                 "partition %d: chunk %d differed from an earlier attempt: "
                 "%d entries and %d ledger rows repaired",

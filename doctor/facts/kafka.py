@@ -32,7 +32,7 @@ _SAMPLE_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class Broker:
-    """One broker."""
+    """A broker of the cluster, with its settings that matter here."""
 
     number: int
     configs: Mapping[str, str]

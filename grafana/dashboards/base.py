@@ -31,7 +31,7 @@ def new_dashboard(
         refresh: interval, no shorter than that in which its figures change.
     """
     others = (
-        DashboardLink("कक्ष · rooms")
+        DashboardLink("बोर्ड · dashboards")
         .type(DashboardLinkType.DASHBOARDS)
         .tags([TAG])
         .as_dropdown(as_dropdown=True)

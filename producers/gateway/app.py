@@ -233,7 +233,7 @@ async def readyz(request: Request) -> JSONResponse:
 
 @service_router.get("/metrics")
 async def metrics(request: Request) -> Response:
-    """Prometheus metrics."""
+    """Return the gateway's metrics in the Prometheus text format."""
     telemetry: Telemetry = request.app.state.telemetry
     exposition = await run_in_threadpool(telemetry.exposition, _gateway(request).ingest)
     return Response(exposition, media_type="text/plain; version=0.0.4")

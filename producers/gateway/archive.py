@@ -11,8 +11,8 @@ from typing import Literal
 
 from producers.gateway.results import Refusal
 
-# What became of a body. A refused body can become mended or dropped.
-Outcome = Literal["accepted", "repeated", "refused", "mended", "dropped"]
+# What became of a body. A refused body can become corrected or dropped.
+Outcome = Literal["accepted", "repeated", "refused", "corrected", "dropped"]
 # A body of `/v1/events`, a body of a hook, or a pulled submission as JSON.
 Kind = Literal["events", "hook", "submission"]
 
@@ -121,7 +121,7 @@ class Archive:
         self._connection.execute(
             """
             UPDATE archive
-            SET body = ?, outcome = iif(outcome = 'refused', 'mended', outcome)
+            SET body = ?, outcome = iif(outcome = 'refused', 'corrected', outcome)
             WHERE id = ?
             """,
             (packed, archive_id),

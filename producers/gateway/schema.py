@@ -14,8 +14,8 @@ FILE = "gateway.sqlite"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-# `told` has the sent events of submissions, `ready` the states of entities of /v1/events,
-# `given_out` the issued hashes of persons. Existing files have these names and values.
+# `issued_events` has the events that were sent for submissions, `ready` the states of entities of
+# /v1/events, `issued_hashes` the hashes of persons.
 _TABLES = """
 CREATE TABLE IF NOT EXISTS archive (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -45,7 +45,7 @@ CREATE TABLE IF NOT EXISTS submissions (
     deleted INTEGER NOT NULL,
     PRIMARY KEY (source, form, name)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS told (
+CREATE TABLE IF NOT EXISTS issued_events (
     source TEXT NOT NULL,
     form TEXT NOT NULL,
     name TEXT NOT NULL,
@@ -60,9 +60,10 @@ CREATE TABLE IF NOT EXISTS told (
     content TEXT NOT NULL,
     PRIMARY KEY (source, form, name, number)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS told_at ON told (entity, key, at);
-CREATE INDEX IF NOT EXISTS told_changed_at ON told (entity, key, changed_at);
-CREATE INDEX IF NOT EXISTS told_version ON told (entity, key, version);
+CREATE INDEX IF NOT EXISTS issued_events_at ON issued_events (entity, key, at);
+CREATE INDEX IF NOT EXISTS issued_events_changed_at
+    ON issued_events (entity, key, changed_at);
+CREATE INDEX IF NOT EXISTS issued_events_version ON issued_events (entity, key, version);
 CREATE TABLE IF NOT EXISTS versions (
     entity TEXT PRIMARY KEY, version INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -93,11 +94,15 @@ CREATE TABLE IF NOT EXISTS counts (
 CREATE TABLE IF NOT EXISTS deliveries (
     source TEXT NOT NULL, minute INTEGER NOT NULL, PRIMARY KEY (source, minute)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS given_out (hash BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS issued_hashes (hash BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS registry (
     one INTEGER PRIMARY KEY CHECK (one = 1), entries BLOB NOT NULL, at REAL NOT NULL
 ) STRICT;
 """
+
+# Names in files of earlier versions.
+_OLD_TABLES = {"told": "issued_events", "given_out": "issued_hashes"}
+_OLD_INDEXES = ("told_at", "told_changed_at", "told_version")
 
 
 class NoGatewayError(LookupError):
@@ -132,7 +137,22 @@ def gateway_file(settings: Settings) -> Path:
 def make_tables(connection: sqlite3.Connection) -> None:
     """Create the tables of the gateway and of its outbox unless they exist."""
     outbox_table.make_tables(connection)
+    _rename_old_tables(connection)
     connection.executescript(_TABLES)
+
+
+def _rename_old_tables(connection: sqlite3.Connection) -> None:
+    """Give the tables and values of an earlier version's file their new names."""
+    found = {
+        name
+        for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+    } & _OLD_TABLES.keys()
+    if not found:
+        return
+    renames = [f"ALTER TABLE {old} RENAME TO {_OLD_TABLES[old]};" for old in sorted(found)]
+    indexes = [f"DROP INDEX IF EXISTS {name};" for name in _OLD_INDEXES]
+    outcomes = "UPDATE archive SET outcome = 'corrected' WHERE outcome = 'mended';"
+    connection.executescript("\n".join(["BEGIN;", *renames, *indexes, outcomes, "COMMIT;"]))
 
 
 @contextmanager

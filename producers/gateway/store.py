@@ -181,7 +181,7 @@ class Store:
                 one
                 for one in hashes
                 if connection.execute(
-                    "SELECT 1 FROM given_out WHERE hash = ?", (bytes.fromhex(one),)
+                    "SELECT 1 FROM issued_hashes WHERE hash = ?", (bytes.fromhex(one),)
                 ).fetchone()
             }
 
@@ -210,7 +210,6 @@ class Store:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close."""
         self.close()
 
     # --- the writer thread

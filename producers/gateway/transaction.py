@@ -57,7 +57,8 @@ class Transaction:
     def stored_events(self, submission: SubmissionId) -> list[VersionedEvent]:
         """The stored events of a submission."""
         rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM told WHERE (source, form, name) = (?, ?, ?)", submission
+            f"SELECT {_COLUMNS} FROM issued_events WHERE (source, form, name) = (?, ?, ?)",
+            submission,
         )
         return [_versioned(row) for row in rows]
 
@@ -70,28 +71,29 @@ class Transaction:
         where = "WHERE entity = ? AND key = ? AND (source, form, name) != (?, ?, ?)"
         orders = (
             (
-                "told_changed_at",
+                "issued_events_changed_at",
                 "changed_at DESC, source DESC, form DESC, name DESC, number DESC",
             ),
-            ("told_version", "version DESC"),
+            ("issued_events_version", "version DESC"),
         )
         for (key, entity), instants in change.groups.items():
             group = (entity, key, *change.submission)
             if instants is None:
                 rows = self._connection.execute(
-                    f"SELECT {_COLUMNS} FROM told {where}", group
+                    f"SELECT {_COLUMNS} FROM issued_events {where}", group
                 ).fetchall()
             else:
                 rows = []
                 for index, order in orders:
                     last = f"ORDER BY {order} LIMIT 1"
                     rows += self._connection.execute(
-                        f"SELECT {_COLUMNS} FROM told INDEXED BY {index} {where} {last}", group
+                        f"SELECT {_COLUMNS} FROM issued_events INDEXED BY {index} {where} {last}",
+                        group,
                     )
                     for at in instants:
                         rows += self._connection.execute(
                             f"""
-                            SELECT {_COLUMNS} FROM told INDEXED BY told_at
+                            SELECT {_COLUMNS} FROM issued_events INDEXED BY issued_events_at
                             {where} AND at = ? {last}
                             """,
                             (*group, instant_micros(at)),
@@ -121,14 +123,16 @@ class Transaction:
             (*submission, instant_micros(changed_at), deleted),
         )
         self._connection.execute(
-            "DELETE FROM told WHERE (source, form, name) = (?, ?, ?)", submission
+            "DELETE FROM issued_events WHERE (source, form, name) = (?, ?, ?)", submission
         )
         self._connection.executemany(
-            "INSERT INTO told VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO issued_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             map(_row, decision.current),
         )
         self._connection.executemany(
-            "UPDATE told SET version = ? WHERE (source, form, name, number) = (?, ?, ?, ?)",
+            """
+            UPDATE issued_events SET version = ? WHERE (source, form, name, number) = (?, ?, ?, ?)
+            """,
             [(one.version, *one.submission, one.number) for one in decision.resent],
         )
         self._connection.executemany(
@@ -227,7 +231,8 @@ class Transaction:
     def save_issued_hashes(self, hashes: Iterable[str]) -> None:
         """Store hashes of persons for good."""
         self._connection.executemany(
-            "INSERT OR IGNORE INTO given_out VALUES (?)", [(bytes.fromhex(one),) for one in hashes]
+            "INSERT OR IGNORE INTO issued_hashes VALUES (?)",
+            [(bytes.fromhex(one),) for one in hashes],
         )
 
     def save_registry(self, entries: bytes) -> None:

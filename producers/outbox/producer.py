@@ -112,5 +112,4 @@ class OutboxProducer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close."""
         self.close()

@@ -26,7 +26,7 @@ class Quota:
         self._random, self._rate, self._due = rng.random, rate, 0.0
 
     def hit(self) -> bool:
-        """Decide."""
+        """Return True with a probability."""
         self._due += self._rate
         if self._random() < self._due:
             self._due -= 1

@@ -12,6 +12,7 @@ WORKBOOK_SUFFIXES = frozenset({".xlsx", ".xlsm"})
 TEXT_SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
 
 _SAMPLE_BYTES = 65_536
+_WORKBOOK_PART = re.compile(r"(?:.*/)?workbook\w*\.xml")
 _SAVE = "open it in Excel or LibreOffice and save it as Excel workbook (.xlsx)"
 _SAVE_CSV = "save it as 'CSV UTF-8'"
 
@@ -108,7 +109,7 @@ def _detect_zip(path: Path) -> FileType:
             any(entry.flag_bits & 1 for entry in entries),
             FileType("a ZIP archive with a password", "unpack it first"),
         ),
-        (any(name.endswith("workbook.xml") for name in names), FileType("workbook")),
+        (any(map(_WORKBOOK_PART.fullmatch, names)), FileType("workbook")),
         (
             "opendocument.spreadsheet" in kind,
             FileType("an OpenDocument spreadsheet (.ods)", _SAVE),

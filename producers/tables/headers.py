@@ -71,6 +71,10 @@ class ColumnNames:
         """Whether there is such a column, or more than one."""
         return bool(self._find_all(name))
 
+    def is_one(self, name: str) -> bool:
+        """Whether there is exactly one such column."""
+        return len(self._find_all(name)) == 1
+
     def _find_all(self, name: str) -> list[int]:
         plain = to_text(name)
         return (
@@ -122,7 +126,8 @@ def find_header(
         _make_header(rows, start, count, merged)
         for start in starts
         for count in ([height] if height else [1, 2])
-        if start + count <= len(rows)
+        # a title above the names is one cell, however wide
+        if count == 1 or (start + count <= len(rows) and _count_filled(rows[start]) > 1)
     ]
     candidates = [header for header in candidates if any(header.columns)]
     if not candidates:
@@ -164,17 +169,11 @@ def _make_header(
     count: int,
     merged: Collection[tuple[int, int, int, int]],
 ) -> Header:
-    upper = [to_text(cell) for cell in rows[start]]
     width = max(len(rows[start + index]) for index in range(count))
-    upper += [""] * (width - len(upper))
-    for top, left, bottom, right in merged:
-        if top <= start <= bottom and left < width:
-            for column in range(left + 1, min(right + 1, width)):
-                upper[column] = upper[column] or upper[left]
+    upper = _fill_merged(rows[start], start, width, merged)
     names = upper
     if count == 2:  # noqa: PLR2004 - groups above names
-        lower = [to_text(cell) for cell in rows[start + 1]]
-        lower += [""] * (width - len(lower))
+        lower = _fill_merged(rows[start + 1], start + 1, width, merged)
         names, group = [], ""
         for above, below in zip(upper, lower, strict=True):
             group = above or (group if below else "")
@@ -182,6 +181,19 @@ def _make_header(
     while names and not names[-1]:
         names.pop()
     return Header(names, start + 1, count, width)
+
+
+def _fill_merged(
+    row: list[Cell], number: int, width: int, merged: Collection[tuple[int, int, int, int]]
+) -> list[str]:
+    """Return a row's texts, with the text of a merged cell in all its columns."""
+    texts = [to_text(cell) for cell in row]
+    texts += [""] * (width - len(texts))
+    for top, left, _, right in merged:
+        if top == number and left < width:
+            for column in range(left + 1, min(right + 1, width)):
+                texts[column] = texts[column] or texts[left]
+    return texts
 
 
 def _has_groups(

@@ -29,7 +29,7 @@ from producers.tables.csv_files import find_other_delimiter
 from producers.tables.dates import DateKinds, explain_date, swap_day_and_month
 from producers.tables.headers import ColumnNames
 from producers.tables.mapping import FieldMapping, ImportMapping
-from producers.tables.rows import explain_empty_row, explain_length, explain_no_data
+from producers.tables.rows import explain_length, explain_no_data, explain_problems
 from schemas.registry import Registry
 
 
@@ -77,8 +77,8 @@ class Importer:
         if findings and (delimiter := find_other_delimiter(self._names)) is not None:
             name = {"\t": "a tab"}.get(delimiter, repr(delimiter))
             findings.append(
-                f"delimiter: the header is one cell that has {name}; "
-                "leave delimiter out of the mapping, or name the right one"
+                f"delimiter: the header is one cell that has {name}; leave delimiter out of the "
+                "mapping or name the right one; or each line stands in quotation marks as a whole"
             )
         if pseudonymiser is None and mapping.is_personal:
             findings.append("type = 'hash' needs the installation's key: set PRAVAH_PERSON_KEY")
@@ -119,7 +119,7 @@ class Importer:
         }
         if problems:
             reason = "invalid"
-            hint = explain_empty_row(row, mapping, self._index)
+            hint = explain_problems(row, mapping, self._index)
             raise EventError(reason, "; ".join(problems) + hint)
         event_id = derive_event_id(entity, version)
         value = orjson.dumps({"event_id": event_id, **content})

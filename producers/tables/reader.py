@@ -90,7 +90,9 @@ class TableFile:
         """Yield row number and cells of the rows below the header that are not empty."""
         source, end = self._source, self.header.end
         if isinstance(source, Workbook):
-            rows: Iterator[list[Cell]] = (_trim(row) for row in source.iter_data(end))
+            rows: Iterator[list[Cell]] = (
+                _trim(row, len(self.header.columns)) for row in source.iter_data(end)
+            )
         else:
             # as long as the header's cells, of which the last may have no name
             rows = (
@@ -103,7 +105,7 @@ class TableFile:
     def _cut(self, row: list[Cell], width: int) -> list[Cell]:
         """Remove empty cells beyond the names that cannot have shifted others."""
         if len(row) <= width or (self._extra and len(row) == width + self._extra):
-            return row if len(row) <= len(self.header.columns) else _trim(row)
+            return _trim(row, len(self.header.columns))
         return row
 
     def _iter_all(self) -> Iterator[list[Cell]]:
@@ -175,7 +177,8 @@ def open_mapped_table(
         columns=[column for _, column in mapping.iter_columns()],
     )
     names = ColumnNames(file.header.columns)
-    skips = [(rule, names.find(rule.column)) for rule in mapping.skip if names.has(rule.column)]
+    # Columns that are missing or there twice are left to the importer, which reports all of them.
+    skips = [(rule, names.find(rule.column)) for rule in mapping.skip if names.is_one(rule.column)]
     skipped: list[int] = []
 
     def iter_rows() -> Iterator[tuple[int, list[Cell]]]:
@@ -189,7 +192,7 @@ def open_mapped_table(
             else:
                 yield number, row
 
-    if names.has(mapping.occurred_at.column):
+    if names.is_one(mapping.occurred_at.column):
         finding = find_mixed_dates(
             mapping.occurred_at, names.find(mapping.occurred_at.column), iter_rows()
         )
@@ -199,10 +202,10 @@ def open_mapped_table(
     yield Table(file.header.columns, iter_rows(), file.total, file.header.end, file.notes, skipped)
 
 
-def _trim(row: list[Cell]) -> list[Cell]:
-    """Remove empty cells at the end."""
+def _trim(row: list[Cell], width: int) -> list[Cell]:
+    """Remove empty cells at the end that are beyond the columns with a name."""
     end = len(row)
-    while end and not is_filled(row[end - 1]):
+    while end > width and not is_filled(row[end - 1]):
         end -= 1
     return row[:end]
 

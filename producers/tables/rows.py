@@ -9,11 +9,15 @@ from producers.mapping.pseudonyms import to_ascii_digits
 from producers.tables.cells import is_filled
 from producers.tables.mapping import ImportMapping
 
-# योग is also a word for yoga, so the Hindi words must be the whole text.
+# Names of totals. योग is also a word for yoga, and a name may begin with कुल or with Total, so these
+# must be the whole text.
 _TOTAL = re.compile(
-    r"(?:(?:grand|sub|page|net|running)[\s-]*)?totals?\b.*|sum"
-    r"|(?:(?:कुल|महा|उप|सकल)[\s-]*)?(?:कुल|योग|जोड़|टोटल)\s*[:=-]*",
-    re.IGNORECASE | re.DOTALL,
+    r"(?:(?:grand|sub|page|net|running|overall)[\s-]*)?totals?\s*[:=.-]*|sum"
+    r"|(?:(?:कुल|महा|उप|सकल)[\s-]*)?(?:कुल|योग|जोड़|टोटल)\s*[:=.-]*",
+    re.IGNORECASE,
+)
+_TOTAL_START = re.compile(
+    r"(?:(?:grand|sub)[\s-]*)?totals?\b.*|(?:कुल|महायोग|योग|टोटल)[\s:(].*", re.IGNORECASE | re.DOTALL
 )
 _NUMBER_START, _NUMBER_END = re.compile(r"[+-]?\d{1,3}"), re.compile(r"\d{2,3}(\.\d+)?")
 
@@ -68,15 +72,25 @@ def explain_no_data(
     return None
 
 
-def explain_empty_row(row: Sequence[Cell], mapping: ImportMapping, index: Mapping[str, int]) -> str:
-    """Return a hint to follow the problems of a row that has no identity, unit and day."""
+def explain_problems(row: Sequence[Cell], mapping: ImportMapping, index: Mapping[str, int]) -> str:
+    """Return a hint to follow the problems of a row that may be no data, or nothing."""
     places = {index[column] for column in _iter_identity(mapping)}
-    if any(place < len(row) and is_filled(row[place]) for place in places):
+    filled = [place for place, cell in enumerate(row) if is_filled(cell)]
+    if places.isdisjoint(filled):
+        column, rule = mapping.entity.columns[0], "empty = true"
+    else:
+        texts = {
+            column: to_text(row[index[column]])
+            for column in _iter_identity(mapping)
+            if index[column] in filled
+        }
+        column = next((name for name, text in texts.items() if _TOTAL_START.fullmatch(text)), "")
+        rule = f"is = [{_quote(texts.get(column, ''))}]"
+    if not column:
         return ""
-    column = mapping.entity.columns[0]
     return (
-        ". Is it a line of totals or a note? Remove the row, or skip such rows: "
-        f"[[skip]] column = {_quote(column)}, empty = true"
+        ". If it is a line of totals or a note, remove the row, or skip such rows: "
+        f"[[skip]] column = {_quote(column)}, {rule}"
     )
 
 

@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 from xml.parsers import expat
@@ -97,9 +97,13 @@ class WorkbookParts:
                 yield name, self.read_part(name)
 
     def _read_workbook(self) -> None:
-        workbook = next((name for name in self._names if name.endswith("workbook.xml")), "")
-        workbook = "xl/workbook.xml" if "xl/workbook.xml" in self._names else workbook
+        workbook = self._find_workbook()
         folder, file = posixpath.split(workbook)
+        # part → the name under which calamine looks for it
+        self.usual_names = {
+            workbook: "xl/workbook.xml",
+            f"{folder}/_rels/{file}.rels": "xl/_rels/workbook.xml.rels",
+        }
         targets: dict[str, tuple[str, str]] = {}
         for name, attributes in self._iter_elements(f"{folder}/_rels/{file}.rels"):
             if name == "relationship":
@@ -107,6 +111,8 @@ class WorkbookParts:
                 if not attributes.get("target", "").startswith(("/", "\\")):
                     target = posixpath.normpath(posixpath.join(folder, target))
                 targets[attributes.get("id", "")] = target, attributes.get("type", "")
+                if attributes.get("type", "").endswith("/sharedStrings"):
+                    self.usual_names[target] = "xl/sharedstrings.xml"
         self.sheets: list[Sheet] = []
         self._is_uncalculated = False
         for name, attributes in self._iter_elements(workbook):
@@ -122,6 +128,14 @@ class WorkbookParts:
                 )
             elif name == "calcpr":
                 self._is_uncalculated = attributes.get("fullcalconload", "") in _TRUE
+
+    def _find_workbook(self) -> str:
+        """Return the workbook's part: the usual one, or as the archive's relationships say."""
+        if "xl/workbook.xml" not in self._names and "_rels/.rels" in self._names:
+            for _, attributes in self._iter_elements("_rels/.rels"):
+                if attributes.get("type", "").endswith("/officeDocument"):
+                    return _normalise(attributes.get("target", ""))
+        return "xl/workbook.xml"
 
     def _iter_elements(self, part: str) -> Iterator[tuple[str, dict[str, str]]]:
         """Yield elements' and attributes' names in lower case, without prefixes."""
@@ -173,6 +187,8 @@ class _SheetScan:
         self.rows = self.columns = 0
         self._is_uncalculated = is_uncalculated
         self._row = self._column = -1
+        self._earlier_rows: set[int] = set()
+        self._columns: set[int] = set()
         self._type = ""
         self._has_formula = self._has_value = self._has_inline = self._is_value = False
         self._text: list[str] = []
@@ -189,6 +205,10 @@ class _SheetScan:
                     self._column += 1
                 else:
                     self._column, self._row = _parse_column(address[1]), int(address[2]) - 1
+                if self._column in self._columns:
+                    msg = f"two cells are in row {self._row + 1}, column {self._column + 1}"
+                    raise LookupError(msg)
+                self._columns.add(self._column)
                 self._type = attributes.get("t", "n")
                 self._has_formula = self._has_value = self._has_inline = False
                 self._text.clear()
@@ -196,6 +216,11 @@ class _SheetScan:
                 number = attributes.get("r", "")
                 self._row = int(number) - 1 if number.isdigit() else self._row + 1
                 self._column = -1
+                self._columns.clear()
+                if self._row in self._earlier_rows:
+                    msg = f"row {self._row + 1} is in it twice"
+                    raise LookupError(msg)
+                self._earlier_rows.add(self._row)
             case "v":
                 self._has_value = self._is_value = True
             case "f":
@@ -222,7 +247,7 @@ class _SheetScan:
             self.overrides[place] = make_formula_cell()
         elif self._type == "d":
             with suppress(ValueError):
-                self.overrides[place] = _parse_iso(text)
+                self.overrides[place] = datetime.fromisoformat(text)
         elif not text and not self._has_inline:
             return
         self.rows, self.columns = max(self.rows, place[0] + 1), max(self.columns, place[1] + 1)
@@ -232,11 +257,6 @@ class _SheetScan:
             return not (self._type == "str" and self._has_value)
         # Programs that do not calculate write 0, and ask for a calculation when it is opened.
         return self._is_uncalculated and text == "0"
-
-
-def _parse_iso(text: str) -> date:
-    is_day = len(text) == len("2022-03-31")
-    return date.fromisoformat(text) if is_day else datetime.fromisoformat(text)
 
 
 def _parse_column(letters: str) -> int:

@@ -6,6 +6,7 @@ import unicodedata
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import date, datetime, time
 from pathlib import Path
 
 import python_calamine
@@ -78,7 +79,11 @@ class Workbook:
         first = (self._sheet.start or (0, 0))[1]
         for number, cells in enumerate(self._sheet.iter_rows()):
             row: list[Cell] = [None] * first
-            row += cells
+            row += [
+                # a day's midnight, as workbooks store it; identities are made of it
+                datetime.combine(cell, time.min) if type(cell) is date else cell
+                for cell in cells
+            ]
             if number in faulty_rows:
                 self._override(number, row)
             yield row
@@ -139,8 +144,8 @@ def _load(path: Path, parts: WorkbookParts, name: str) -> python_calamine.Calami
         return _open(path.read_bytes(), name)
     except python_calamine.CalamineError:
         pass
-    # calamine refuses a workbook for a malformed dimension or an error that it does not know.
-    # Neither is used here, so it gets a copy without them.
+    # calamine refuses a workbook for a malformed dimension, for an error that it does not know, and
+    # for unusual names of parts. So it gets a copy without these.
     copy = io.BytesIO()
     with zipfile.ZipFile(copy, "w", zipfile.ZIP_STORED) as archive:
         sheets = {sheet.part for sheet in parts.sheets}
@@ -148,7 +153,7 @@ def _load(path: Path, parts: WorkbookParts, name: str) -> python_calamine.Calami
             cleaned = content
             if part in sheets:
                 cleaned = _ERROR_TYPE.sub(rb'\1"str"', _DIMENSION.sub(b"", content))
-            archive.writestr(part, cleaned)
+            archive.writestr(parts.usual_names.get(part, part), cleaned)
     try:
         return _open(copy.getvalue(), name)
     except python_calamine.CalamineError as error:

@@ -160,7 +160,7 @@ def test_hooks_and_pulls_of_three_tools_give_their_submissions_through_kafka_and
     deployment: Deployment, tmp_path: Path, hierarchy: oracle.Hierarchy
 ) -> None:
     rng, clock = random.Random(7), Clock()
-    tools = {tool: START[tool](clock, rng, hooks_lost=0.1, page=50) for tool in TOOLS}
+    tools = {tool: START[tool](clock, rng, hooks_dropped=0.1, page=50) for tool in TOOLS}
     settings = deployment.settings.model_copy(update={"gateway_sources": tmp_path / "sources"})
     deployment.start_worker()
     with ExitStack() as running:

@@ -71,7 +71,7 @@ def test_after_the_pulls_the_figures_are_those_of_the_submissions_at_the_tool(
     pages are small, submissions change meanwhile, pulls are killed, the gateway restarts.
     """
     rng = random.Random(f"{tool} {seed}")
-    options = {"trouble": 0.1, "hooks_lost": 0.1, "page": rng.choice([2, 5, 50])}
+    options = {"trouble": 0.1, "hooks_dropped": 0.1, "page": rng.choice([2, 5, 50])}
     with run_stand_in(tool, tmp_path, rng=rng, **options) as (stand_in, gateway, clock):
 
         def meanwhile(_: Request) -> None:

@@ -1,4 +1,7 @@
-"""A worker's health: when it is alive, when its figures are up to date, and its metrics."""
+"""A worker's health: when it is alive, when its figures are up to date, and its metrics.
+
+One file, because rules and metrics are judged on the same generated states.
+"""
 
 import asyncio
 import re

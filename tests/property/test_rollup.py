@@ -1,4 +1,7 @@
-"""Properties of every log: the figures are the oracle's for any batches, chunks and crashes."""
+"""Properties of every log: the figures are the oracle's for any batches, chunks and crashes.
+
+One file, because all properties run over the same logs and the same group.
+"""
 
 import asyncio
 import json

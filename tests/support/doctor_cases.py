@@ -1,6 +1,8 @@
 """Deployments with one problem each, and the expected check.
 
 A case is (name, verdict, facts, found, remedy). Longer than 500 lines because it is one table.
+
+One file, because a case is a row of one table.
 """
 
 import dataclasses

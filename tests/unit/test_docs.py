@@ -116,7 +116,13 @@ def test_every_package_is_drawn_and_described() -> None:
     assert set(PACKAGES) - names == set()
 
 
-# --- links, paths and names -------------------------------------------------------------------
+# --- lines, links, paths and names ------------------------------------------------------------
+
+
+@in_each_page
+def test_lines_of_prose_end_at_column_100(page: Path) -> None:
+    lines = prose_of(page).splitlines()
+    assert [line for line in lines if len(line) > 100 and not line.startswith(("|", "#"))] == []
 
 
 @cache

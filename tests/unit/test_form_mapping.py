@@ -1,6 +1,8 @@
 """A mapping file gives the events of a submission.
 
 A file that can never give an event is refused when it is read, with all findings.
+
+One file, because every test reads the same mappings and bodies.
 """
 
 from datetime import UTC, datetime

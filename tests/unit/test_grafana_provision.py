@@ -10,10 +10,10 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from cli.main import app
+from grafana.client import GrafanaError
 from grafana.desired import DesiredState
 from grafana.files import provisioning_files
 from grafana.notifications import Contacts
-from grafana.provisioning import GrafanaError
 from pravah.settings import ClickHouseSettings, ClickHouseUser
 from tests.support.grafana_stand_in import ADMIN, PASSWORD, TOKEN, StandIn, serving
 

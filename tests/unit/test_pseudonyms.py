@@ -186,7 +186,10 @@ def test_imports_and_the_gateway_share_the_issued_hashes_on_disk(tmp_path: Path)
     assert imported([NEW, OLD], "+91 90000 00001") == before == digest(OLD, "tel:+919000000001")
     assert imported([NEW, OLD], "9000000002") == digest(NEW, "tel:+919000000002")
     with Store.open(settings) as store:
-        assert Pseudonymiser([NEWEST, NEW, OLD], StoredIssuedHashes(store)).hash("9000000001") == before
+        assert (
+            Pseudonymiser([NEWEST, NEW, OLD], StoredIssuedHashes(store)).hash("9000000001")
+            == before
+        )
 
 
 def test_without_issued_hashes_everyone_gets_the_newest_key() -> None:

@@ -82,7 +82,7 @@ class StandIn:
         rng: random.Random,
         *,
         trouble: float = 0.0,
-        hooks_lost: float = 0.0,
+        hooks_dropped: float = 0.0,
         page: int = 1000,
         latest_seconds: float = 120,
     ) -> None:
@@ -93,15 +93,15 @@ class StandIn:
             rng: of the faults.
             trouble: share of requests that fail in a way that a client must handle: 429, 502, 503,
                 a broken connection.
-            hooks_lost: share of hooks that never arrive; as many arrive twice.
+            hooks_dropped: share of hooks that never arrive; as many arrive twice.
             page: the maximum number of rows per response.
             latest_seconds: how much later a change may become visible.
         """
-        self.clock, self.rng, self.trouble, self.hooks_lost, self.page, self.latest_seconds = (
+        self.clock, self.rng, self.trouble, self.hooks_dropped, self.page, self.latest_seconds = (
             clock,
             rng,
             trouble,
-            hooks_lost,
+            hooks_dropped,
             page,
             latest_seconds,
         )
@@ -158,7 +158,9 @@ class StandIn:
     def call_hook(self, name: str, kind: str) -> None:
         """Schedule the hook for a change: perhaps late, perhaps twice, perhaps never."""
         draw = self.rng.random()
-        for _ in range(0 if draw < self.hooks_lost else 2 if draw < 2 * self.hooks_lost else 1):
+        for _ in range(
+            0 if draw < self.hooks_dropped else 2 if draw < 2 * self.hooks_dropped else 1
+        ):
             heapq.heappush(
                 self._deliveries,
                 Delivery(
@@ -279,7 +281,7 @@ class StandIn:
                 )
 
             def log_message(self, *_: object) -> None:
-                """Log nothing."""
+                """Keep requests out of the output of the tests."""
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
