@@ -130,7 +130,10 @@ def draw(client: Client, drawing: Drawing, *, author: str) -> list[DrawnEntity]:
     )
     # Its microseconds tell this drawing from another one of the same name.
     ((drawn_at, micros),) = client.execute(
-        "SELECT now64(6) - toIntervalMicrosecond(rand() % 1000) AS at, toUnixTimestamp64Micro(at)"
+        """
+        SELECT now64(6, 'Asia/Kolkata') - toIntervalMicrosecond(rand() % 1000) AS at,
+               toUnixTimestamp64Micro(at)
+        """
     )
     client.execute(
         f"INSERT INTO back_check_samples ({columns}) VALUES",

@@ -99,8 +99,11 @@ def _insert_load(client: Client, state: str, rows: Sequence[tuple[Any, ...]]) ->
     # Also if the server's clock was set back.
     ((loaded_at, micros),) = client.execute(
         """
-        SELECT greatest(now64(6), max(loaded_at) + toIntervalMicrosecond(1)) AS at,
-               toUnixTimestamp64Micro(at)
+        SELECT
+            toTimeZone(
+                greatest(now64(6), max(loaded_at) + toIntervalMicrosecond(1)), 'Asia/Kolkata'
+            ) AS at,
+            toUnixTimestamp64Micro(at)
         FROM plans
         WHERE plan = %(plan)s
         """,
