@@ -63,9 +63,8 @@ class TableFile:
                 others = ", ".join(self._source.other_sheets)
                 self.notes.append(f"only sheet {self._source.name!r} is read, not {others}")
         else:
-            if delimiter is None and path.suffix.lower() == ".tsv":
-                delimiter = "\t"
-            self._source = CsvFile(path, delimiter)
+            is_tabbed = path.suffix.lower() == ".tsv"
+            self._source = CsvFile(path, "\t" if is_tabbed else delimiter)
         first = list(islice(self._iter_all(), max(SEARCHED_ROWS, (header_row or 0) + 1)))
         header = find_header(
             first,
@@ -132,7 +131,7 @@ def open_table(
     Args:
         path: the file. Name and content must agree on what it is.
         sheet: the sheet of a workbook; None for the first visible one that is not empty.
-        delimiter: of a CSV file; None to find it.
+        delimiter: of a CSV file that is not called .tsv; None to find it.
         header_row: the row that names the columns, from 1; None to find it.
         header_rows: 2 if groups of columns stand above the names; None to find it.
         columns: names of columns by which the header is found.
