@@ -82,7 +82,7 @@ def _as_json(found: Explanation) -> dict[str, Any]:
         "value": found.row[1] if found.row else None,
         "verified_value": found.row[2] if found.row else None,
         "agrees": found.agrees,
-        "origins": [asdict(one) for one in found.origins],
+        "origins": [_origin_object(one) for one in found.origins],
         "counted": [
             {**asdict(one.event), "value": one.value, "verified_value": one.verified_value}
             for one in found.counted
@@ -161,9 +161,14 @@ def _print_table(
     console.print(table)
 
 
+def _origin_object(one: Origin) -> dict[str, Any]:
+    row = asdict(one)
+    return {**row, "told": row.pop("description")}
+
+
 def _origin_row(one: Origin) -> tuple[str, ...]:
     place = ("repair", "") if one.partition < 0 else (str(one.partition), str(one.chunk))
-    return (*place, f"{one.value:+,}", f"{one.verified_value:+,}", one.told)
+    return (*place, f"{one.value:+,}", f"{one.verified_value:+,}", one.description)
 
 
 def _counted_row(one: Counted) -> tuple[str, ...]:

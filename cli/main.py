@@ -35,6 +35,9 @@ COMMANDS = {
         "cli.reconcile:reconcile", "stack", "Recount every figure from the ledger and compare."
     ),
     "explain": CommandSpec("cli.explain:explain", "stack", "Show the events behind a figure."),
+    "rebuild": CommandSpec(
+        "cli.rebuild:rebuild", "stack,worker", "Rebuild the figures from the log or the ledger."
+    ),
     "replay": CommandSpec("cli.replay:replay", "stack", "Send rejected records again."),
     "doctor": CommandSpec("cli.doctor:doctor", "all", "Check the whole deployment."),
     "gateway": CommandSpec(

@@ -17,9 +17,11 @@ from pravah.settings import Settings
 from schemas.registry import Registry
 from sinks.connection import connect
 from sinks.deployment import check_log
+from sinks.lease import TOKEN_VARIABLE
 from stack.topics import identify
 from streams.app import build
 from streams.health_server import check_address
+from streams.rebuild_wait import is_stale, wait_for_figures
 from streams.registry_feed import RegistryFeed
 
 log = logging.getLogger(__name__)
@@ -79,12 +81,13 @@ def worker(
     settings = Settings()
     tune_collector()  # Before the registry is read, too: it is millions of objects.
     check_address(settings.worker_host, settings.worker_port)
+    token = wait_for_figures(settings)
     identity, partitions = identify(settings.kafka)
     with connect(settings.clickhouse, "writer") as client:
         check_log(client, topic=identity, partitions=partitions)
     feed = RegistryFeed(settings.kafka)
     registry = feed.load()
-    app = build(settings, registry, default_dictionary(), partitions=partitions)
+    app = build(settings, registry, default_dictionary(), partitions=partitions, token=token)
     tune_collector()
     sys.setswitchinterval(_SWITCH_SECONDS)
     stop, must_restart = threading.Event(), threading.Event()
@@ -99,6 +102,11 @@ def worker(
     program.must_restart = must_restart
     try:
         program.execute_from_commandline()
+    except SystemExit as error:
+        if error.code and TOKEN_VARIABLE not in os.environ and is_stale(settings.clickhouse, token):
+            log.warning("the figures were rebuilt while this worker ran: restarting")
+            must_restart.set()
+        raise
     finally:
         stop.set()
         watcher.join(timeout=5)

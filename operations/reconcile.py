@@ -75,6 +75,7 @@ def reconcile(
         if reason is not None and not outcome.equal:
             done = repair(
                 client,
+                settings.clickhouse,
                 outcome.cut,
                 kind="reconcile",
                 reason=reason,

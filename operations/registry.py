@@ -187,6 +187,7 @@ def apply_change(
             break
         done = repair(
             client,
+            settings.clickhouse,
             cut,
             kind="units",
             reason=reason,

@@ -119,7 +119,7 @@ class AssignedPartition:
             msg = (
                 f"partition {self.number}: the figures stand at offset {closed_to}, the log begins "
                 f"at {offset}: {offset - closed_to} records are gone before they were counted for "
-                "good. Lengthen the topic's retention; then say with `pravah replay lost` that "
+                "good. Lengthen the topic's retention; then say with `pravah rebuild lost` that "
                 "they cannot be counted, or bring them back by their sources"
             )
             raise LogError(msg)
@@ -129,7 +129,7 @@ class AssignedPartition:
                 f"partition {self.number}: offset {offset} lies within the chunk that began at "
                 f"{covering}, so counting from here would count twice. The group's committed "
                 "offset was changed by hand, or PRAVAH_CHUNK_SIZE: put it back, or rebuild the "
-                "figures with `pravah replay log`"
+                "figures with `pravah rebuild log`"
             )
             raise LogError(msg)
 

@@ -30,7 +30,7 @@ class UnknownSpanError(LookupError):
     def __init__(self, partition: int, offset: int) -> None:
         super().__init__(
             f"partition {partition}: the ledger has a version at offset {offset}, which lies in no "
-            "known chunk; rebuild from the log: `pravah replay log --discard`"
+            "known chunk; rebuild from the log: `pravah rebuild log --discard`"
         )
 
 

@@ -1,11 +1,6 @@
-"""ClickHouse: migrations, the writer of journal and ledger, and what is read back. All of it through clickhouse-driver.
+"""ClickHouse: the schema, the worker's storage, and queries for everyone who reads figures.
 
-| module | what it is |
-| --- | --- |
-| `connection` | clients for the three accounts, and which errors are worth another try |
-| `migrate`, `migrations/` | the schema, numbered, forward and backward |
-| `tables` | the columns of what the roll-up writes |
-| `rollup_store` | what a roll-up worker reads and writes |
-| `dimensions` | registry and metric dictionary as tables |
-| `recount` | every figure again, from the ledger alone |
+May import `rollup`, `columnar`, `schemas` and `pravah`; nothing else speaks to ClickHouse. Start at
+`migrations/` for the tables and views, at `rollup_store` for what a worker reads and writes, and at
+`recount` for the independent way from the ledger to every figure.
 """

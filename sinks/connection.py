@@ -1,4 +1,4 @@
-"""Connections to ClickHouse, and which of its errors are worth another try."""
+"""Connections to ClickHouse, and which of its errors are retried."""
 
 import logging
 import threading
@@ -25,12 +25,13 @@ from sinks.native import ColumnClient
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+# A call that takes longer is reported as failing: a server that hangs refuses nothing.
 _UNANSWERED_SECONDS = 10.0
-"""A call that takes longer is told as one that fails: a server that stands still refuses nothing."""
+# Server errors that pass by themselves: time-outs, memory and parts limits, a full disk, readonly
+# replicas, Keeper away. Others are defects of ours, and a retry does not help.
 RETRYABLE_CODES = frozenset(
     {3, 107, 159, 164, 202, 203, 209, 210, 241, 242, 243, 252, 285, 319, 425, 999}
 )
-"""Server errors that pass by themselves: time-outs, memory and parts limits, a full disk, readonly replicas, Keeper away. Others are ours and do not get better."""
 
 
 def connect(
@@ -41,13 +42,13 @@ def connect(
     send_receive_timeout: int = 120,
     **settings: Any,
 ) -> ColumnClient:
-    """A client of one account. Not thread-safe: one per thread, thrown away after any error.
+    """Create a client of one account. Not thread-safe; to be discarded after any error.
 
     Args:
-        clickhouse: where the server is.
+        clickhouse: of the deployment.
         role: `writer`, `grafana` or `aicc`.
-        database: another default database than the configured one, for the time before that exists.
-        send_receive_timeout: seconds without a word from the server after which a query has failed.
+        database: default database instead of the configured one, which may not exist yet.
+        send_receive_timeout: seconds without data from the server after which a query fails.
         settings: ClickHouse settings for every query of this client.
 
     Raises:
@@ -55,7 +56,10 @@ def connect(
     """
     account = clickhouse.users.get(role)
     if account is None:
-        msg = f"no ClickHouse account for {role!r}: start a stack with `pravah up`, or set PRAVAH_CLICKHOUSE__USERS"
+        msg = (
+            f"no ClickHouse account for {role!r}: start a stack with `pravah up`, or set "
+            "PRAVAH_CLICKHOUSE__USERS"
+        )
         raise LookupError(msg)
     return ColumnClient(
         clickhouse.host,
@@ -74,7 +78,7 @@ def connect(
 
 
 def is_retryable(error: BaseException) -> bool:
-    """Whether the same call may succeed later: the network, a server that starts or is overloaded."""
+    """Whether the same call may succeed later: network errors, a server that is overloaded."""
     if isinstance(
         error, NetworkError | EOFError | OSError
     ):  # a broken connection arrives as a bare EOFError
@@ -83,7 +87,7 @@ def is_retryable(error: BaseException) -> bool:
 
 
 class Session:
-    """A client that is made anew after every error, for one thread."""
+    """A client that reconnects after every error, for one thread."""
 
     def __init__(self, clickhouse: ClickHouseSettings, role: Role, **settings: Any) -> None:
         """Connect at the first call, not here."""
@@ -91,7 +95,7 @@ class Session:
         self._client: ColumnClient | None = None
 
     def run(self, call: Callable[[ColumnClient], T]) -> T:
-        """Make one call; the connection is thrown away if it fails."""
+        """Make one call; the connection is dropped if it fails."""
         if self._client is None:
             self._client = self._connect()
         try:
@@ -111,7 +115,7 @@ class Session:
 
 
 class RetryingSession(Session):
-    """A session that repeats what is worth it until it succeeds: while ClickHouse is away its caller waits and loses nothing."""
+    """A session that retries: while ClickHouse is away its caller waits and loses nothing."""
 
     def __init__(
         self,
@@ -126,7 +130,7 @@ class RetryingSession(Session):
         self._failed_attempts = 0
         self._attempt_since: float | None = None
         self.recovered_at = 0.0
-        """When a call last succeeded that had failed before, or had gone unanswered for long; seconds since 1970-01-01T00:00Z."""
+        """Time of the last success after a failure or a long wait; seconds since 1970-01-01Z."""
         self._retrying = Retrying(
             retry=retry_if_exception(is_retryable),
             wait=wait_exponential_jitter(multiplier=0.1, max=5, jitter=0.2),
@@ -137,11 +141,11 @@ class RetryingSession(Session):
         )
 
     def run(self, call: Callable[[ColumnClient], T]) -> T:
-        """Make one call, repeated with growing pauses of up to 5 s while its error is retryable.
+        """Make one call, and retry it after growing pauses of up to 5 s if its error allows that.
 
         Raises:
             StoppedError: `stop` was set before it succeeded.
-            Exception: the first error that is not worth a retry.
+            Exception: the first error that is not retryable.
         """
         try:
             return cast("T", self._retrying(self._attempt, call))
@@ -154,8 +158,11 @@ class RetryingSession(Session):
             self._failed_attempts, self._attempt_since = 0, None
 
     @property
-    def failing(self) -> int:
-        """How often the call that is going on has failed so far, one that has gone unanswered for long included; 0 when all is well. May be asked from any thread."""
+    def consecutive_failures(self) -> int:
+        """Failed attempts of the call in progress, 0 when all is well. For any thread.
+
+        An attempt without an answer for `_UNANSWERED_SECONDS` counts as failed.
+        """
         since = self._attempt_since
         return self._failed_attempts + (
             since is not None and time.monotonic() - since > _UNANSWERED_SECONDS
@@ -164,7 +171,7 @@ class RetryingSession(Session):
     def _attempt(self, call: Callable[[ColumnClient], T]) -> T:
         self._attempt_since = time.monotonic()
         result = super().run(call)
-        if self.failing:
+        if self.consecutive_failures:
             self.recovered_at = time.time()
         return result
 
@@ -179,7 +186,9 @@ class RetryingSession(Session):
 
 
 def first_line(error: BaseException | None) -> str:
-    """An error in one line, without the server's stack trace."""
+    """Format an error in one line, without the server's stack trace."""
     if isinstance(error, ServerException):
-        return f"ClickHouse error {error.code}: {str(error.message).strip().partition(' Stack trace:')[0].splitlines()[0].removeprefix('DB::Exception: ')}"
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'connection closed'}"
+        text = str(error.message).strip().partition(" Stack trace:")[0].splitlines()[0]
+        return f"ClickHouse error {error.code}: {text.removeprefix('DB::Exception: ')}"
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else 'connection closed'}"

@@ -1,4 +1,4 @@
-"""What the control room asks: how far the programme is, who is overdue, who can be called."""
+"""Queries of the control room: progress of the programme, overdue units, whom to call."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from schemas.contacts import Contact, Language, parse_responsible
 from sinks.dimensions import replace_table
 from sinks.migrate import Schema
 
+# Default number of days without a report after which a unit counts as silent.
 SILENT_DAYS = 14
-"""A unit that reported nothing for so long is called silent, where nobody says otherwise."""
 
 
 @dataclass(frozen=True)
 class MilestoneProgress:
-    """How far the units below a unit are with one milestone; the four states add up to `expected`."""
+    """Progress of the units below a unit in one milestone; the four states sum to `expected`."""
 
     milestone: str
     level: str
@@ -31,7 +31,7 @@ class MilestoneProgress:
     overdue: int
     due: int
     known_late: int
-    """Of those done on time, how many were told of only after the deadline."""
+    """Of those done on time, the number that was reported only after the deadline."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,14 @@ class Defaulter:
     deadline: date
     days_overdue: int
     blocks: int
-    """How often a later milestone, its own or of a unit below it, waits for this."""
+    """Number of later milestones, its own or of units below it, that wait for this one."""
     last_report: date | None
     """The last day on which it, or a unit below it, reported anything."""
     responsible: str
-    """The office, as the plan says it."""
+    """The office, as the plan names it."""
     office_hi: str
     responsible_unit: str
-    """Where that office is; empty if the plan names no level."""
+    """The unit of that office; empty if the plan names no level."""
     responsible_en: str
     responsible_hi: str
 
@@ -70,12 +70,16 @@ class Call:
 
 
 def milestone_progress(client: Client, unit: str, as_of: datetime) -> list[MilestoneProgress]:
-    """How far the units below a unit, itself included, are with each milestone, in the order of the plan."""
+    """Progress at or below a unit in each milestone, in the order of the plan."""
     query = """
-        SELECT m.milestone, toString(m.level), m.name_en, m.name_hi, m.deadline, p.expected, p.done_on_time, p.done_late, p.overdue, p.due, p.known_late
+        SELECT m.milestone, toString(m.level), m.name_en, m.name_hi, m.deadline, p.expected,
+               p.done_on_time, p.done_late, p.overdue, p.due, p.known_late
         FROM plan_progress_at(as_of = fromUnixTimestamp64Milli(%(as_of)s)) AS p
-        INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m ON m.milestone = p.milestone
-        WHERE p.unit = %(unit)s ORDER BY m.position
+        INNER JOIN (
+            SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone
+        ) AS m ON m.milestone = p.milestone
+        WHERE p.unit = %(unit)s
+        ORDER BY m.position
     """
     return [
         MilestoneProgress(*row)
@@ -93,36 +97,50 @@ def defaulters(
     offset: int = 0,
     within: str | None = None,
 ) -> list[Defaulter]:
-    """The overdue at or below a unit, those first that most waits for, then the longest overdue.
+    """Overdue units at or below a unit: first those that block most, then the longest overdue.
 
     Args:
         client: of any account.
         unit: a code.
-        as_of: an instant; its day in Asia/Kolkata is what counts.
+        as_of: an instant; only its day in Asia/Kolkata matters.
         milestone: only this one.
-        limit: at most so many.
-        offset: leave out so many first.
-        within: and at or below this unit on that day.
+        limit: maximum number.
+        offset: number to skip.
+        within: only at or below this unit, too, on that day.
     """
     query = """
         WITH toDate(fromUnixTimestamp64Milli(%(as_of)s), 'Asia/Kolkata') AS on_day
-        SELECT d.milestone, d.milestone_en, d.milestone_hi, toString(d.level), d.unit, u.name_en, u.name_hi, d.deadline, d.days_overdue, d.blocks, act.last_report,
-               d.responsible, d.office_hi, r.ancestor AS responsible_unit, above.name_en, above.name_hi
+        SELECT d.milestone, d.milestone_en, d.milestone_hi, toString(d.level), d.unit, u.name_en,
+               u.name_hi, d.deadline, d.days_overdue, d.blocks, act.last_report, d.responsible,
+               d.office_hi, r.ancestor AS responsible_unit, above.name_en, above.name_hi
         FROM (
-            SELECT d.*, m.name_en AS milestone_en, m.name_hi AS milestone_hi, m.responsible_hi AS office_hi, m.position AS position, splitByChar(' ', d.responsible)[1] AS responsible_level
+            SELECT d.*, m.name_en AS milestone_en, m.name_hi AS milestone_hi,
+                   m.responsible_hi AS office_hi, m.position AS position,
+                   splitByChar(' ', d.responsible)[1] AS responsible_level
             FROM defaulters_at(as_of = fromUnixTimestamp64Milli(%(as_of)s)) AS d
             INNER JOIN milestones AS m ON m.plan = d.plan AND m.milestone = d.milestone
             WHERE (%(milestone)s = '' OR d.milestone = %(milestone)s)
-              AND d.unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = %(unit)s AND on_day BETWEEN valid_from AND valid_to)
-              AND d.unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = %(within)s AND on_day BETWEEN valid_from AND valid_to)
-            ORDER BY d.blocks DESC, d.days_overdue DESC, position, d.unit LIMIT %(limit)s OFFSET %(offset)s
+              AND d.unit IN (
+                  SELECT unit FROM unit_ancestors
+                  WHERE ancestor = %(unit)s AND on_day BETWEEN valid_from AND valid_to
+              )
+              AND d.unit IN (
+                  SELECT unit FROM unit_ancestors
+                  WHERE ancestor = %(within)s AND on_day BETWEEN valid_from AND valid_to
+              )
+            ORDER BY d.blocks DESC, d.days_overdue DESC, position, d.unit
+            LIMIT %(limit)s OFFSET %(offset)s
         ) AS d
         INNER JOIN units AS u ON u.unit = d.unit
         LEFT JOIN (
-            SELECT unit, ancestor, toString(ancestor_level) AS ancestor_level FROM unit_ancestors WHERE on_day BETWEEN valid_from AND valid_to
+            SELECT unit, ancestor, toString(ancestor_level) AS ancestor_level
+            FROM unit_ancestors
+            WHERE on_day BETWEEN valid_from AND valid_to
         ) AS r ON r.unit = d.unit AND r.ancestor_level = d.responsible_level
         LEFT JOIN units AS above ON above.unit = r.ancestor
-        LEFT JOIN unit_activity(as_of = fromUnixTimestamp64Milli(%(as_of)s), days = %(days)s) AS act ON act.unit = d.unit
+        LEFT JOIN unit_activity(
+            as_of = fromUnixTimestamp64Milli(%(as_of)s), days = %(days)s
+        ) AS act ON act.unit = d.unit
         ORDER BY d.blocks DESC, d.days_overdue DESC, d.position, d.unit
     """
     wanted = {
@@ -146,7 +164,10 @@ def unit_name(client: Client, unit: str, language: Language) -> str:
 
 
 def calls(client: Client, about: Sequence[Defaulter]) -> list[Call | None]:
-    """Whom to call about each of these, as far as the contacts say. Only the writer's account and the state's own may ask."""
+    """Whom to call about each defaulter; None without a contact.
+
+    Only the writer's account and the state's own may read contacts.
+    """
     offices = [
         (one.responsible_unit, known[1])
         if (known := parse_responsible(one.responsible))
@@ -174,13 +195,21 @@ def load_contacts(client: Client, schema: Schema, contacts: Iterable[Contact]) -
 def activity(
     client: Client, unit: str, as_of: datetime, *, days: int = SILENT_DAYS, state: str = "silent"
 ) -> list[dict[str, Any]]:
-    """The units at or below a unit that are `silent`, `zero` or `active` in the last days, the longest silent first."""
+    """Units at or below a unit that were `silent`, `zero` or `active` in the last days.
+
+    The longest silent come first.
+    """
     query = """
         SELECT a.unit, toString(a.level), u.name_en, u.name_hi, a.last_report, a.days_since
-        FROM unit_activity(as_of = fromUnixTimestamp64Milli(%(as_of)s), days = %(days)s) AS a INNER JOIN units AS u ON u.unit = a.unit
+        FROM unit_activity(
+            as_of = fromUnixTimestamp64Milli(%(as_of)s), days = %(days)s
+        ) AS a
+        INNER JOIN units AS u ON u.unit = a.unit
         WHERE a.state = %(state)s AND a.unit IN (
             SELECT unit FROM unit_ancestors
-            WHERE ancestor = %(unit)s AND toDate(fromUnixTimestamp64Milli(%(as_of)s), 'Asia/Kolkata') BETWEEN valid_from AND valid_to
+            WHERE ancestor = %(unit)s
+              AND toDate(fromUnixTimestamp64Milli(%(as_of)s), 'Asia/Kolkata')
+                  BETWEEN valid_from AND valid_to
         )
         ORDER BY a.days_since DESC NULLS FIRST, a.unit
     """
@@ -215,20 +244,23 @@ def reporting_rates(
     level: Level = "booth",
     days: int = 1,
 ) -> list[ReportingRate]:
-    """Which share of the units of a level reported for each day, and which by the end of so many days after it.
+    """Completeness and timeliness of reports, by day and unit.
 
     Args:
         client: of any account.
-        units: below each of these.
+        units: codes; the rates are those below each of them.
         first: day, Asia/Kolkata.
         last: day, included.
         level: of the units that report.
-        days: how late is still on time.
+        days: reports count as on time up to so many days after their day.
     """
     query = """
         SELECT day, toString(level), unit, expected, reported, on_time
-        FROM reporting_rates(reporting_level = %(level)s, first = %(first)s, last = %(last)s, days = %(days)s)
-        WHERE unit IN %(units)s ORDER BY unit, day
+        FROM reporting_rates(
+            reporting_level = %(level)s, first = %(first)s, last = %(last)s, days = %(days)s
+        )
+        WHERE unit IN %(units)s
+        ORDER BY unit, day
     """
     return [
         ReportingRate(*row)

@@ -9,8 +9,8 @@ from pravah.errors import PravahError
 EVENTS_PARTITIONS = "events_partitions"
 EVENTS_TOPIC = "events_topic"
 REGISTRY = "registry"
+# Has another value after each rebuild: whoever follows changes of figures must begin anew.
 REBUILT = "rebuilt"
-"""Another value after the figures were rebuilt: who follows their changes must begin anew."""
 
 
 def get_fact(client: Client, name: str) -> str | None:
@@ -21,52 +21,65 @@ def get_fact(client: Client, name: str) -> str | None:
     return str(rows[0][0]) if rows else None
 
 
-def set_fact(client: Client, name: str, value: str) -> None:
-    """Set a fact; the one that was set last counts, also if the server's clock was set back in between."""
+def set_fact(client: Client, name: str, value: str, *, condition: str = "true") -> None:
+    """Set a fact. The last one counts, also if the server's clock was set back in between.
+
+    Args:
+        client: the writer's.
+        name: of the fact.
+        value: empty: as if it had never been set.
+        condition: SQL, such as that of a lease.
+    """
     client.execute(
-        "INSERT INTO deployment (name, value, at) "
-        "SELECT %(name)s, %(value)s, greatest(now64(6), (SELECT max(at) FROM deployment WHERE name = %(name)s) + toIntervalMicrosecond(1))",
+        f"""
+        INSERT INTO deployment (name, value, at)
+        SELECT %(name)s, %(value)s, greatest(
+            now64(6),
+            (SELECT max(at) FROM deployment WHERE name = %(name)s) + toIntervalMicrosecond(1)
+        )
+        WHERE {condition}
+        """,
         {"name": name, "value": value},
     )
 
 
-def tell_rebuilt(client: Client) -> None:
-    """Whoever follows the changes of figures must take them all anew."""
+def mark_rebuilt(client: Client) -> None:
+    """Tell those who follow changes of figures to take them all anew."""
     set_fact(client, REBUILT, uuid4().hex)
 
 
-def forget_fact(client: Client, name: str) -> None:
-    """As if it had never been set."""
-    set_fact(client, name, "")
-
-
 class LogChangedError(PravahError):
-    """The topic is not the one that the figures were counted from: units would lie in other partitions than their ledger, or offsets mean other records."""
+    """The topic is not the one that the figures were counted from.
+
+    Units would be in other partitions than their ledger, or offsets would mean other records.
+    """
 
 
 def check_log(client: Client, *, topic: str, partitions: int) -> None:
-    """Remember the identity of `activity.events` and the number of its partitions the first time, and refuse any other from then on.
+    """Remember the topic of events at the first call, and refuse any other from then on.
 
     Args:
         client: the writer's.
-        topic: the identity that Kafka gave the topic when it was made.
-        partitions: how many it has.
+        topic: the identity that Kafka gave `activity.events` when it was created.
+        partitions: their number.
 
     Raises:
-        LogChangedError: one of them is another.
+        LogChangedError: the identity or the number of partitions has changed.
     """
-    remedy = "rebuild the figures from the log: `pravah replay log`"
+    remedy = "rebuild the figures from the log: `pravah rebuild log`"
     found = {EVENTS_PARTITIONS: str(partitions), EVENTS_TOPIC: topic}
     known = {name: get_fact(client, name) for name in found}
     if known[EVENTS_PARTITIONS] not in {None, found[EVENTS_PARTITIONS]}:
         msg = (
-            f"activity.events has {partitions} partitions, but the figures were counted from {known[EVENTS_PARTITIONS]}. More partitions move units to other partitions, "
-            f"which would count them twice: {remedy}"
+            f"activity.events has {partitions} partitions, but the figures were counted from "
+            f"{known[EVENTS_PARTITIONS]}. More partitions move units to other partitions, which "
+            f"would count them twice: {remedy}"
         )
         raise LogChangedError(msg)
     if known[EVENTS_TOPIC] not in {None, topic}:
         msg = (
-            f"activity.events was made anew (its identity is {topic}; the figures were counted from {known[EVENTS_TOPIC]}), so its offsets name other records. "
+            f"activity.events was made anew (its identity is {topic}; the figures were counted "
+            f"from {known[EVENTS_TOPIC]}), so its offsets name other records. "
             f"Bring the old topic back, or {remedy}"
         )
         raise LogChangedError(msg)

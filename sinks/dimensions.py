@@ -1,9 +1,13 @@
-"""The registry and the metric dictionary as tables, loaded whole and swapped in at once, so that no reader sees half of one."""
+"""The registry and the metric dictionary as tables.
+
+They are loaded whole and exchanged at once, so that no reader sees half of one.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from clickhouse_driver import Client
@@ -17,12 +21,12 @@ from sinks.migrate import Schema
 from sinks.native import ColumnClient
 
 _BLOCK = 200_000
+# With seven ancestors each they stay below `sinks.native.MAX_ROWS`.
 _UNITS_A_BLOCK = 150_000
-"""With seven ancestors each they stay below `sinks.native.MAX_ROWS`."""
 
 
 def load_registry(client: ColumnClient, schema: Schema, registry: Registry) -> None:
-    """Replace `units`, `unit_ancestors` and `scopes` by what the registry says."""
+    """Replace `units`, `unit_ancestors` and `scopes` by a registry."""
     with _replacing(client, schema, "units") as units:
         given = list(registry.units.values())
         for at in range(0, len(given), _BLOCK):
@@ -37,20 +41,27 @@ def load_registry(client: ColumnClient, schema: Schema, registry: Registry) -> N
             )
     with _replacing(client, schema, "unit_ancestors") as ancestors:
         _insert_ancestors(client, ancestors, registry)
-    with _replacing(
-        client, schema, "scopes"
-    ) as scopes:  # for each unit and what it stands or stood below, the last day on which it does
+    # For each unit and each of its ancestors, the last day on which it is below that.
+    with _replacing(client, schema, "scopes") as scopes:
         client.execute(
-            f"INSERT INTO {scopes} SELECT ancestor, unit, max(valid_to) FROM {schema.database}.unit_ancestors GROUP BY ancestor, unit"
+            f"""
+            INSERT INTO {scopes}
+            SELECT ancestor, unit, max(valid_to)
+            FROM {schema.database}.unit_ancestors
+            GROUP BY ancestor, unit
+            """
         )
 
 
 @contextmanager
 def proposed(client: ColumnClient, schema: Schema, registry: Registry) -> Iterator[str]:
-    """A table of the dated ancestors of a registry that is not in force, for the length of a block; gives its name."""
+    """Create a table of the dated ancestors of a registry that is not in force.
+
+    Gives its name; the table is dropped at the end of the block.
+    """
     name = f"unit_ancestors_proposed_{registry.fingerprint()}"
     try:
-        _insert_ancestors(client, _make(client, schema, "unit_ancestors", name), registry)
+        _insert_ancestors(client, _create_like(client, schema, "unit_ancestors", name), registry)
         yield name
     finally:
         client.execute(f"DROP TABLE IF EXISTS {schema.database}.{name}{schema.on_cluster} SYNC")
@@ -76,7 +87,11 @@ def load_metrics(client: Client, schema: Schema, dictionary: MetricDictionary) -
 
 
 def _insert_ancestors(client: ColumnClient, table: str, registry: Registry) -> None:
-    """Fill a table like `unit_ancestors`. Units with the same days and parents have the same ancestors: those are found once and repeated as numbers."""
+    """Fill a table like `unit_ancestors`.
+
+    Units with the same days and parents have the same ancestors: those are found once and repeated
+    as numbers.
+    """
     codes = list(registry.units)
     numbers = {code: number for number, code in enumerate(codes)}
     cases: dict[int, int] = {}
@@ -146,16 +161,38 @@ def replace_table(
 
 @contextmanager
 def _replacing(client: Client, schema: Schema, table: str) -> Iterator[str]:
-    """An empty table that takes the place of another, at once, when the block is left; gives its name."""
-    following = _make(client, schema, table, f"{table}_next")
-    yield following
-    client.execute(f"EXCHANGE TABLES {schema.database}.{table} AND {following}{schema.on_cluster}")
-    client.execute(f"DROP TABLE {following}{schema.on_cluster} SYNC")
+    """Create an empty table that replaces another at the end of the block; gives its name.
+
+    Each load has a table of its own, so that two at once do not mix their rows.
+    """
+    _drop_abandoned(client, schema, table)
+    following = _create_like(client, schema, table, f"{table}_load_{uuid4().hex}")
+    try:
+        yield following
+        client.execute(
+            f"EXCHANGE TABLES {schema.database}.{table} AND {following}{schema.on_cluster}"
+        )
+    finally:
+        client.execute(f"DROP TABLE IF EXISTS {following}{schema.on_cluster} SYNC")
 
 
-def _make(client: Client, schema: Schema, like: str, name: str) -> str:
-    """Make an empty table like another; gives its name with the database."""
-    made = f"{schema.database}.{name}"
-    client.execute(f"DROP TABLE IF EXISTS {made}{schema.on_cluster} SYNC")
-    client.execute(f"CREATE TABLE {made}{schema.on_cluster} AS {schema.database}.{like}")
-    return made
+def _drop_abandoned(client: Client, schema: Schema, table: str) -> None:
+    """Drop tables of loads that were killed more than an hour ago."""
+    rows = client.execute(
+        """
+        SELECT name FROM system.tables
+        WHERE database = %(database)s AND startsWith(name, %(prefix)s)
+          AND metadata_modification_time < now() - INTERVAL 1 HOUR
+        """,
+        {"database": schema.database, "prefix": f"{table}_load_"},
+    )
+    for (name,) in rows:
+        client.execute(f"DROP TABLE IF EXISTS {schema.database}.{name}{schema.on_cluster} SYNC")
+
+
+def _create_like(client: Client, schema: Schema, like: str, name: str) -> str:
+    """Create an empty table like another; gives its name with the database."""
+    created = f"{schema.database}.{name}"
+    client.execute(f"DROP TABLE IF EXISTS {created}{schema.on_cluster} SYNC")
+    client.execute(f"CREATE TABLE {created}{schema.on_cluster} AS {schema.database}.{like}")
+    return created

@@ -1,4 +1,4 @@
-"""Which event counts as a version of an entity."""
+"""Look up which event counts as a version of an entity."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -9,7 +9,7 @@ from clickhouse_driver import Client
 def counted_events(
     client: Client, identities: Sequence[tuple[str, str, int]]
 ) -> dict[tuple[str, str, int], UUID]:
-    """What the ledger has of some versions: (routing key, entity, version) → the event that counts."""
+    """(Routing key, entity, version) → the event that counts, of versions in the ledger."""
     if not identities:
         return {}
     data = [

@@ -1,4 +1,7 @@
-"""What is read to explain one figure: itself, its origins in the journal, and every version of the entities that may count in it."""
+"""Queries that explain one figure.
+
+The figure, its origins in the journal, and every version of the entities that may count in it.
+"""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -9,7 +12,7 @@ from clickhouse_driver import Client
 
 @dataclass(frozen=True)
 class Subject:
-    """The figure that is asked for."""
+    """The figure to explain."""
 
     unit: str
     level: str
@@ -24,7 +27,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Origin:
-    """One part of a figure: what a chunk of the log, or a repair, added."""
+    """One part of a figure: the addition of a chunk of the log, or of a repair."""
 
     partition: int
     """-1 for a repair."""
@@ -32,13 +35,13 @@ class Origin:
     """The chunk's first offset, or the repair's number."""
     value: int
     verified_value: int
-    told: str
-    """Who wrote it and when, or why."""
+    description: str
+    """Author and time, and the reason of a repair."""
 
 
 @dataclass(frozen=True)
 class StoredEvent:
-    """One accepted version, as the ledger has it."""
+    """One accepted version in the ledger."""
 
     key: str
     entity: str
@@ -94,40 +97,55 @@ def subject(client: Client, unit: str, metric: str, day: date) -> Subject:
 
 
 def figure(client: Client, about: Subject) -> tuple[date, int, int] | None:
-    """The figure as `rollups` has it: its row's day (for a stock the last one up to the day), all, verified. None: nothing was reported."""
+    """The figure in `rollups`; None if nothing was reported.
+
+    Returns:
+        The day of its row (for a stock the last one up to the day), value and verified value.
+    """
     query = f"""
         SELECT day, value, verified_value FROM rollups
-        WHERE level = %(level)s AND unit = %(unit)s AND metric = %(metric)s AND day {"<=" if about.is_stock else "="} %(day)s ORDER BY day DESC LIMIT 1
+        WHERE level = %(level)s AND unit = %(unit)s AND metric = %(metric)s
+          AND day {_operator(about)} %(day)s
+        ORDER BY day DESC
+        LIMIT 1
     """
     rows = client.execute(query, _parameters(about))
     return (rows[0][0], int(rows[0][1]), int(rows[0][2])) if rows else None
 
 
 def origins(client: Client, about: Subject) -> list[Origin]:
-    """What each chunk and each repair added; of a stock, all changes up to the day."""
+    """Additions of each chunk and each repair; of a stock, all changes up to the day."""
     query = f"""
-        SELECT j.partition, j.chunk, j.value, j.verified_value, c.worker, c.closed, c.first_at, c.last_at, r.kind, r.reason, r.author, r.at
+        SELECT j.partition, j.chunk, j.value, j.verified_value, c.worker, c.closed, c.first_at,
+               c.last_at, r.kind, r.reason, r.author, r.at
         FROM (
-            SELECT partition, chunk, sum(value) AS value, sum(verified_value) AS verified_value FROM journal FINAL
-            WHERE level = %(level)s AND unit = %(unit)s AND metric = %(metric)s AND day {"<=" if about.is_stock else "="} %(day)s
-            GROUP BY partition, chunk HAVING (value, verified_value) != (0, 0)
+            SELECT partition, chunk, sum(value) AS value, sum(verified_value) AS verified_value
+            FROM journal FINAL
+            WHERE level = %(level)s AND unit = %(unit)s AND metric = %(metric)s
+              AND day {_operator(about)} %(day)s
+            GROUP BY partition, chunk
+            HAVING (value, verified_value) != (0, 0)
         ) AS j
         LEFT JOIN (
-            SELECT partition, chunk, argMax(worker, updated_at) AS worker, max(closed) AS closed, argMax(first_appended_at, updated_at) AS first_at,
+            SELECT partition, chunk, argMax(worker, updated_at) AS worker, max(closed) AS closed,
+                   argMax(first_appended_at, updated_at) AS first_at,
                    max(last_appended_at) AS last_at
-            FROM chunks GROUP BY partition, chunk
+            FROM chunks
+            GROUP BY partition, chunk
         ) AS c ON c.partition = j.partition AND c.chunk = j.chunk
-        LEFT JOIN (SELECT toInt32(-1) AS partition, repair, toString(kind) AS kind, reason, author, at FROM repairs FINAL) AS r
-            ON r.partition = j.partition AND r.repair = j.chunk
+        LEFT JOIN (
+            SELECT toInt32(-1) AS partition, repair, toString(kind) AS kind, reason, author, at
+            FROM repairs FINAL
+        ) AS r ON r.partition = j.partition AND r.repair = j.chunk
         ORDER BY j.partition, j.chunk
     """
     return [
-        Origin(row[0], row[1], row[2], row[3], _told(row))
+        Origin(row[0], row[1], row[2], row[3], _describe(row))
         for row in client.execute(query, _parameters(about))
     ]
 
 
-def _told(row: tuple[Any, ...]) -> str:
+def _describe(row: tuple[Any, ...]) -> str:
     partition, worker, closed, first, last, kind, reason, author, at = row[0], *row[4:]
     if partition < 0:
         return (
@@ -135,26 +153,38 @@ def _told(row: tuple[Any, ...]) -> str:
             if author
             else "a repair of which nothing is recorded"
         )
-    return f"records of {first:%Y-%m-%d %H:%M:%S} to {last:%H:%M:%S}, {'closed' if closed else 'still open'}, by {worker}"
+    return (
+        f"records of {first:%Y-%m-%d %H:%M:%S} to {last:%H:%M:%S}, "
+        f"{'closed' if closed else 'still open'}, by {worker}"
+    )
 
 
 def spans(client: Client, about: Subject) -> dict[str, list[tuple[int, int]]]:
-    """Unit → the days (since 1970-01-01, both inclusive) on which it stands below the figure's unit, or is it."""
+    """Unit → the days on which it is at or below the figure's unit.
+
+    Days are numbers since 1970-01-01, both ends inclusive.
+    """
     found: dict[str, list[tuple[int, int]]] = {}
-    query = "SELECT unit, toUInt16(valid_from), toUInt16(valid_to) FROM unit_ancestors WHERE ancestor = %(unit)s"
+    query = """
+        SELECT unit, toUInt16(valid_from), toUInt16(valid_to)
+        FROM unit_ancestors
+        WHERE ancestor = %(unit)s
+    """
     for unit, first, last in client.execute(query, {"unit": about.unit}):
         found.setdefault(unit, []).append((first, last))
     return found
 
 
 def versions(client: Client, about: Subject) -> dict[tuple[str, str], list[StoredEvent]]:
-    """Every version of each entity that may count, or once did: (routing key, entity) → versions."""
+    """(Routing key, entity) → all its versions, of each entity that may count, or once did."""
     query = f"""
-        SELECT key, entity, version, op, verification, unit, occurred_at, toUInt16(day), metrics, amounts, toString(event_id), tool, producer, partition, offset, appended_at
+        SELECT key, entity, version, op, verification, unit, occurred_at, toUInt16(day), metrics,
+               amounts, toString(event_id), tool, producer, partition, offset, appended_at
         FROM events
         WHERE (key, entity) IN (
             SELECT key, entity FROM events
-            WHERE has(metrics, %(metric)s) AND day {"<=" if about.is_stock else "="} %(day)s AND unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = %(unit)s)
+            WHERE has(metrics, %(metric)s) AND day {_operator(about)} %(day)s
+              AND unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = %(unit)s)
         )
         ORDER BY key, entity, version
     """
@@ -164,6 +194,11 @@ def versions(client: Client, about: Subject) -> dict[tuple[str, str], list[Store
         event = StoredEvent(*row[:8], *(dict(zip(metrics, amounts, strict=True)), *row[10:]))
         found.setdefault((event.key, event.entity), []).append(event)
     return found
+
+
+def _operator(about: Subject) -> str:
+    """A stock's value is the sum of all changes up to the day."""
+    return "<=" if about.is_stock else "="
 
 
 def _parameters(about: Subject) -> dict[str, Any]:

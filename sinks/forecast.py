@@ -8,15 +8,18 @@ from clickhouse_driver import Client
 
 from sinks.control_room import millis
 
+# Default share of the units for which a day is forecast.
 SHARE = 0.8
-"""Of the units, for which a day is forecast where nobody says otherwise."""
 
 Outlook = Literal["reached", "forecast", "not_in_sight", "too_little"]
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Of one milestone, for the units at or below one unit. `sinks/migrations/m0009_forecast_and_unusual_values.py` says how it is made."""
+    """Forecast of one milestone for the units at or below one unit.
+
+    `sinks/migrations/m0009_forecast_and_unusual_values.py` explains the method.
+    """
 
     milestone: str
     level: str
@@ -44,13 +47,15 @@ def forecasts(
     Args:
         client: of any account.
         unit: a code.
-        as_of: an instant; its day in Asia/Kolkata is what counts.
+        as_of: an instant; only its day in Asia/Kolkata matters.
         share: of the units, above 0 and at most 1.
     """
     query = """
-        SELECT milestone, toString(level), unit, deadline, expected, done, recent, goal, toString(outlook), reached_at, earliest, latest
+        SELECT milestone, toString(level), unit, deadline, expected, done, recent, goal,
+               toString(outlook), reached_at, earliest, latest
         FROM plan_forecast_at(as_of = fromUnixTimestamp64Milli(%(as_of)s), share = %(share)s)
-        WHERE unit = %(unit)s ORDER BY position
+        WHERE unit = %(unit)s
+        ORDER BY position
     """
     return [
         Forecast(*row)

@@ -1,4 +1,4 @@
-"""How far the roll-up is behind the log: the broker's end offsets against what workers have made durable."""
+"""How far the figures are behind the log: the broker's end offsets against the table `chunks`."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -13,12 +13,12 @@ from pravah.topics import EVENTS
 
 @dataclass(frozen=True)
 class Position:
-    """Where log and figures stand, summed over partitions."""
+    """Ends of log and figures, summed over partitions."""
 
     end: int
     """Records that the log has or had."""
     durable: int
-    """Records up to which the figures stand."""
+    """Of these, the ones in the figures."""
 
     @property
     def behind(self) -> int:
@@ -27,7 +27,7 @@ class Position:
 
 
 class Lag:
-    """Looks at the end of the log and at the table `chunks`."""
+    """Reads the end of the log and the table `chunks`."""
 
     def __init__(
         self, kafka: KafkaSettings, clickhouse: Client, *, connect_seconds: float = 30.0
@@ -50,18 +50,26 @@ class Lag:
         self._clickhouse = clickhouse
 
     def position(self) -> Position:
-        """Where both stand now."""
+        """Read both ends."""
         durable = dict(
             self._clickhouse.execute(
                 "SELECT partition, max(next_offset) FROM chunks GROUP BY partition"
             )
         )
-        # the log is looked at last: a record that was sent on to another partition stands there before its place of origin is durable
+        # The log is read last: a record that was forwarded to another partition is there before
+        # its place of origin is durable.
         ends = self.ends()
         return Position(
             sum(ends.values()),
             sum(min(durable.get(partition, 0), end) for partition, end in ends.items()),
         )
+
+    def begins(self) -> dict[int, int]:
+        """Partition → offset of the first record that the log still has."""
+        return {
+            tp.partition: int(begin)
+            for tp, begin in self._consumer.beginning_offsets(self._partitions).items()
+        }
 
     def ends(self) -> dict[int, int]:
         """Partition → the offset behind its last record."""

@@ -8,13 +8,16 @@ from clickhouse_driver import Client
 
 from sinks.control_room import millis
 
+# Number of keys below a unit up to which persons are counted exactly; above, approximately.
 EXACT_UP_TO = 1_000_000
-"""Keys below a unit up to which different persons are counted one by one; above, about."""
 
 
 @dataclass(frozen=True)
 class Members:
-    """Of one unit with all below it, up to a day. `members` and `verified` equal the totals of `members_manual` and `members_digital` together."""
+    """Members of one unit with all below it, up to a day.
+
+    `members` and `verified` are the totals of `members_manual` and `members_digital` together.
+    """
 
     level: str
     unit: str
@@ -32,7 +35,7 @@ class Members:
 
 @dataclass(frozen=True)
 class NamedTwice:
-    """A person whose keyed hash stands in more than one membership that counts."""
+    """A person whose keyed hash is in more than one membership that counts."""
 
     member_key: str
     memberships: int
@@ -49,20 +52,24 @@ def members(
     below: bool = False,
     exact_up_to: int = EXACT_UP_TO,
 ) -> list[Members]:
-    """The members of a unit up to the evening of a day, as it is known now.
+    """Members of a unit up to the evening of a day, as known now.
 
     Args:
         client: of any account.
         unit: a code.
-        as_of: an instant; its day in Asia/Kolkata is what counts.
+        as_of: an instant; only its day in Asia/Kolkata matters.
         below: of each unit below it on that day as well.
         exact_up_to: see `EXACT_UP_TO`.
     """
     query = """
-        SELECT toString(level), unit, members, verified, named, persons, verified_persons, toString(method)
+        SELECT toString(level), unit, members, verified, named, persons, verified_persons,
+               toString(method)
         FROM members_at(as_of = fromUnixTimestamp64Milli(%(as_of)s), exact_up_to = %(exact_up_to)s)
         WHERE unit = %(unit)s OR (%(below)s AND unit IN (
-            SELECT unit FROM unit_ancestors WHERE ancestor = %(unit)s AND toDate(fromUnixTimestamp64Milli(%(as_of)s), 'Asia/Kolkata') BETWEEN valid_from AND valid_to
+            SELECT unit FROM unit_ancestors
+            WHERE ancestor = %(unit)s
+              AND toDate(fromUnixTimestamp64Milli(%(as_of)s), 'Asia/Kolkata')
+                  BETWEEN valid_from AND valid_to
         ))
         ORDER BY level, unit
     """
@@ -73,7 +80,7 @@ def members(
 def named_twice(
     client: Client, unit: str, as_of: datetime, *, limit: int = 1_000
 ) -> list[NamedTwice]:
-    """Who was reported more than once at or below a unit; the most often first."""
+    """Persons who were reported more than once at or below a unit, the most frequent first."""
     query = """
         SELECT member_key, memberships, units, first_day, last_day
         FROM members_named_twice(as_of = fromUnixTimestamp64Milli(%(as_of)s), unit = %(unit)s)

@@ -1,7 +1,8 @@
 """Apply and undo the numbered migrations of the schema.
 
-A migration is a module `sinks/migrations/m<number>_<name>.py` with `forward(schema)` and `backward(schema)`, each giving SQL statements. Applied ones stand in the
-table `migrations`. A migration that was released is never edited: a change is a new one.
+A migration is a module `sinks/migrations/m<number>_<name>.py` with `forward(schema)` and
+`backward(schema)`, which return SQL statements. Applied ones are recorded in the table
+`migrations`. A migration that was released is never changed: a change is a new one.
 """
 
 import importlib
@@ -17,7 +18,7 @@ import sinks.migrations
 
 @dataclass(frozen=True)
 class Schema:
-    """What a migration's SQL needs to know of the place where it runs: one server, or a named cluster with replicas and shards."""
+    """Where SQL runs: one server, or a named cluster with replicas and shards."""
 
     database: str
     cluster: str | None = None
@@ -39,8 +40,9 @@ class Schema:
     ) -> list[str]:
         """Statements for a table of the MergeTree family.
 
-        On a cluster the table is replicated. With `shard_by` it is also spread: the data stand in `<name>_local` and `<name>` is the Distributed table over
-        them; rows that replace each other must have equal `shard_by`. Without it every replica of every shard holds all rows.
+        On a cluster the table is replicated. With `shard_by` it is also sharded: the data are in
+        `<name>_local`, and `<name>` is the Distributed table over them; rows that replace each
+        other must have equal `shard_by`. Without it every replica of every shard has all rows.
         """
         local = f"{name}_local" if self.cluster and shard_by else name
         kind, _, arguments = engine.partition("(")
@@ -51,24 +53,27 @@ class Schema:
             )
             arguments = f"{path}, {arguments}" if arguments.rstrip(")") else f"{path})"
             kind = f"Replicated{kind}"
-        statements = [
-            f"CREATE TABLE {self.database}.{local}{self.on_cluster} ({columns}) ENGINE = {kind}({arguments or ')'} ORDER BY ({order_by}) {tail}"
-        ]
-        return [*statements, *self._distributed(name, local, shard_by)]
+        table = (
+            f"CREATE TABLE {self.database}.{local}{self.on_cluster} ({columns}) "
+            f"ENGINE = {kind}({arguments or ')'} ORDER BY ({order_by}) {tail}"
+        )
+        return [table, *self._distributed(name, local, shard_by)]
 
     def create_table_like(self, name: str, like: str, *, shard_by: str | None = None) -> list[str]:
         """Statements for an empty table of the same form as one that `create_table` made."""
         suffix = "_local" if self.cluster and shard_by else ""
-        copy = f"CREATE TABLE {self.database}.{name}{suffix}{self.on_cluster} AS {self.database}.{like}{suffix}"
+        copy = (
+            f"CREATE TABLE {self.database}.{name}{suffix}{self.on_cluster} "
+            f"AS {self.database}.{like}{suffix}"
+        )
         return [copy, *self._distributed(name, f"{name}{suffix}", shard_by)]
 
     def _distributed(self, name: str, local: str, shard_by: str | None) -> list[str]:
         if local == name:
             return []
         engine = f"Distributed('{self.cluster}', '{self.database}', '{local}', {shard_by})"
-        return [
-            f"CREATE TABLE {self.database}.{name}{self.on_cluster} AS {self.database}.{local} ENGINE = {engine}"
-        ]
+        table = f"{self.database}.{name}{self.on_cluster}"
+        return [f"CREATE TABLE {table} AS {self.database}.{local} ENGINE = {engine}"]
 
     def alter_table(self, name: str, change: str, *, sharded: bool = False) -> list[str]:
         """Statements that change a table's columns."""
@@ -80,20 +85,28 @@ class Schema:
     def set_for_parts(
         self, name: str, setting: str, value: int | None, *, sharded: bool = False
     ) -> str:
-        """One statement that changes how a table's parts are written from now on; None is the server's default again."""
+        """One statement that sets a setting of a table's future parts; None: its default."""
         change = (
             f"RESET SETTING {setting}" if value is None else f"MODIFY SETTING {setting} = {value}"
         )
-        return f"ALTER TABLE {self.database}.{name}{'_local' if self.cluster and sharded else ''}{self.on_cluster} {change}"
+        suffix = "_local" if self.cluster and sharded else ""
+        return f"ALTER TABLE {self.database}.{name}{suffix}{self.on_cluster} {change}"
 
     def exchange_tables(self, one: str, other: str, *, sharded: bool = False) -> str:
         """One statement that gives each of two tables the other's data and form."""
         suffix = "_local" if self.cluster and sharded else ""
-        return f"EXCHANGE TABLES {self.database}.{one}{suffix} AND {self.database}.{other}{suffix}{self.on_cluster}"
+        return (
+            f"EXCHANGE TABLES {self.database}.{one}{suffix} "
+            f"AND {self.database}.{other}{suffix}{self.on_cluster}"
+        )
 
-    def truncate_table(self, name: str, *, sharded: bool = False) -> str:
-        """One statement that takes all rows out of a table."""
-        return f"TRUNCATE TABLE {self.database}.{name}{'_local' if self.cluster and sharded else ''}{self.on_cluster} SYNC"
+    def replace_rows(self, name: str, source: str, *, sharded: bool = False) -> str:
+        """One statement that gives a table the rows of another one of the same form."""
+        suffix = "_local" if self.cluster and sharded else ""
+        return (
+            f"ALTER TABLE {self.database}.{name}{suffix}{self.on_cluster} "
+            f"REPLACE PARTITION tuple() FROM {self.database}.{source}{suffix}"
+        )
 
     def drop_table(self, name: str, *, sharded: bool = False) -> list[str]:
         """Statements that undo `create_table`."""
@@ -105,14 +118,34 @@ class Schema:
         return [f"DROP TABLE IF EXISTS {self.database}.{name}{self.on_cluster} SYNC", *local]
 
     def create_feed(self, name: str, source: str, target: str, select: str) -> str:
-        """One statement for a materialized view that copies rows of one table spread over shards to another as they arrive, each shard its own; `{source}` stands for the table."""
+        """One statement for a materialized view that copies arriving rows, each shard its own.
+
+        Args:
+            name: of the view.
+            source: a sharded table.
+            target: another one.
+            select: the query, with `{source}` for the table.
+        """
         suffix = "_local" if self.cluster else ""
         query = select.format(source=f"{self.database}.{source}{suffix}")
-        return f"CREATE MATERIALIZED VIEW {self.database}.{name}{self.on_cluster} TO {self.database}.{target}{suffix} AS {query}"
+        return (
+            f"CREATE MATERIALIZED VIEW {self.database}.{name}{self.on_cluster} "
+            f"TO {self.database}.{target}{suffix} AS {query}"
+        )
 
     def create_refresh(self, name: str, target: str, select: str, every: str) -> str:
-        """One statement for a materialized view that makes a table anew from a query, all at once, at the time that `every` says, such as `1 MINUTE`; on a cluster each replica its own."""
-        return f"CREATE MATERIALIZED VIEW {self.database}.{name}{self.on_cluster} REFRESH EVERY {every} TO {self.database}.{target} AS {select}"
+        """One statement for a refreshable materialized view; on a cluster each replica its own.
+
+        Args:
+            name: of the view.
+            target: the table whose rows it replaces, all at once.
+            select: the query.
+            every: interval, such as `1 MINUTE`.
+        """
+        return (
+            f"CREATE MATERIALIZED VIEW {self.database}.{name}{self.on_cluster} "
+            f"REFRESH EVERY {every} TO {self.database}.{target} AS {select}"
+        )
 
     def create_view(self, name: str, select: str) -> str:
         """One statement for a plain view."""
@@ -152,7 +185,8 @@ def migrations() -> list[Migration]:
         )
     found.sort(key=lambda migration: migration.number)
     if [migration.number for migration in found] != list(range(1, len(found) + 1)):
-        msg = f"migrations must be numbered 1, 2, 3, …; found {[migration.number for migration in found]}"
+        numbers = [migration.number for migration in found]
+        msg = f"migrations must be numbered 1, 2, 3, …; found {numbers}"
         raise RuntimeError(msg)
     return found
 
@@ -172,11 +206,11 @@ def migrate(client: Client, schema: Schema, to: int | None = None) -> Iterator[s
 
     Args:
         client: the writer's, connected to a database that exists (`default`).
-        schema: where.
+        schema: database and cluster.
         to: the number to end at; 0 removes everything but the empty database.
 
     Yields:
-        One line a step, once it is done.
+        One line for each step after it was applied.
 
     Raises:
         ValueError: there is no such number, or the server is newer than this code.

@@ -1,7 +1,8 @@
-"""Blocks of columns to ClickHouse: numbers go as they lie in memory, where clickhouse-driver would make a Python object of every value first.
+"""Blocks of columns to ClickHouse, without a Python object for each value.
 
-The client and its protocol are the driver's; the columns are written in ClickHouse's Native format, as `clickhouse_driver/columns/` does it value by value. `tests/integration/test_native.py` writes every
-type of column both ways.
+The client and its protocol are clickhouse-driver's. The columns are written from their arrays in
+ClickHouse's Native format, as `clickhouse_driver/columns/` does value by value.
+`tests/integration/test_native.py` writes every type of column both ways.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 from clickhouse_driver import Client, defines
 from clickhouse_driver.block import ColumnOrientedBlock
+from clickhouse_driver.errors import UnexpectedPacketFromServerError
+from clickhouse_driver.protocol import ServerPacketTypes
 from clickhouse_driver.streams.native import BlockOutputStream
 from clickhouse_driver.varint import write_varint
 from clickhouse_driver.writer import write_binary_str, write_binary_uint8
@@ -29,8 +32,8 @@ from columnar.columns import (
 )
 from columnar.texts import Texts
 
+# Rows of one insert of which the server makes one block.
 MAX_ROWS = 1_000_000
-"""Of one insert: the server makes one block of it."""
 _WIDTHS = {
     "UInt8": "<u1",
     "UInt16": "<u2",
@@ -43,21 +46,87 @@ _WIDTHS = {
 }
 _DICTIONARY_VERSION = np.int64(1).tobytes()
 _ADDITIONAL_KEYS, _UPDATE_DICTIONARY = 1 << 9, 1 << 10
+# Greatest number of names, number of the position's type, and that type.
 _POSITIONS = ((1 << 8, 0, "<u1"), (1 << 16, 1, "<u2"), (1 << 32, 2, "<u4"))
-"""Up to so many names, the type's number, and the type."""
 
 
 class ColumnClient(Client):  # type: ignore[misc]
-    """The driver's client, which takes blocks of columns besides."""
+    """The driver's client, which also inserts blocks of columns."""
 
-    def insert(self, table: str, block: Block | Blocks, settings: Mapping[str, Any]) -> None:
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._structures: dict[tuple[str, tuple[str, ...]], str] = {}
+
+    def insert(
+        self,
+        table: str,
+        block: Block | Blocks,
+        settings: Mapping[str, Any],
+        *,
+        condition: str | None = None,
+    ) -> None:
         """Insert a block's columns into the columns of a table that have their names.
+
+        Args:
+            table: name.
+            block: the columns.
+            settings: of the query.
+            condition: see `insert_statement`.
 
         Raises:
             clickhouse_driver.errors.Error: as `execute` does.
         """
-        statement = f"INSERT INTO {table} ({', '.join(block.columns)}) VALUES"
+        statement = self.insert_statement(table, tuple(block.columns), condition)
         self.execute(statement, [block], settings=settings)
+
+    def insert_statement(
+        self, table: str, columns: tuple[str, ...], condition: str | None = None
+    ) -> str:
+        """Statement to which `execute` sends rows.
+
+        Args:
+            table: name.
+            columns: of the table.
+            condition: SQL that the server evaluates once, when the statement begins, and that
+                raises an error if nothing may be inserted.
+        """
+        names = ", ".join(columns)
+        if condition is None:
+            return f"INSERT INTO {table} ({names}) VALUES"
+        structure = self._structure(table, columns)
+        return (
+            f"INSERT INTO {table} ({names}) SELECT {names} FROM input('{structure}') "
+            f"WHERE {condition} FORMAT Native"
+        )
+
+    def _structure(self, table: str, columns: tuple[str, ...]) -> str:
+        """Names and types of columns, quoted for the table function `input`."""
+        known = self._structures.get((table, columns))
+        if known is None:
+            types = dict(
+                self.execute(
+                    "SELECT name, type FROM system.columns "
+                    "WHERE database = currentDatabase() AND table = %(table)s",
+                    {"table": table},
+                )
+            )
+            structure = ", ".join(f"{name} {types[name]}" for name in columns)
+            known = structure.replace("\\", "\\\\").replace("'", "\\'")
+            self._structures[table, columns] = known
+        return known
+
+    def receive_sample_block(self) -> Any:
+        """Receive the columns that an insert expects.
+
+        A statement with a subquery, such as a condition, reports progress before that.
+        """
+        while True:
+            packet = self.receive_packet()
+            if packet is False:
+                msg = "the server ended an insert before it began"
+                raise UnexpectedPacketFromServerError(msg)
+            if packet is not True and packet.type == ServerPacketTypes.DATA:
+                return packet.block
 
     def send_data(
         self,
@@ -66,7 +135,7 @@ class ColumnClient(Client):  # type: ignore[misc]
         types_check: bool = False,  # noqa: FBT001, FBT002
         columnar: bool = False,  # noqa: FBT001, FBT002
     ) -> Any:
-        """Send what an insert brings, for a block in the driver's own steps."""
+        """Send the data of an insert; a block of columns in the driver's own steps."""
         if not (len(data) == 1 and isinstance(data[0], Block | Blocks)):
             return super().send_data(sample_block, data, types_check=types_check, columnar=columnar)
         (block,) = data
@@ -81,7 +150,7 @@ class ColumnClient(Client):  # type: ignore[misc]
 
 
 class _Sendable(ColumnOrientedBlock):  # type: ignore[misc]
-    """Blocks of columns as the driver's streams know blocks."""
+    """Blocks of columns in the driver's type of a block."""
 
     def __init__(self, columns_with_types: Any, block: Block | Blocks) -> None:
         super().__init__(columns_with_types)
@@ -89,7 +158,7 @@ class _Sendable(ColumnOrientedBlock):  # type: ignore[misc]
 
 
 class _BlockStream(BlockOutputStream):  # type: ignore[misc]
-    """The driver's stream, uncompressed as `sinks.connection` asks for it, with a way of its own for columns."""
+    """The driver's stream, uncompressed as `sinks.connection` configures it, and for columns."""
 
     def write(self, block: Any) -> None:
         if not isinstance(block, _Sendable):
@@ -111,10 +180,10 @@ class _BlockStream(BlockOutputStream):  # type: ignore[misc]
 
 
 def encode(parts: Sequence[Any], kind: str) -> Iterable[bytes]:  # noqa: PLR0911
-    """A column's bytes in the Native format, piece by piece.
+    """Encode a column in the Native format, piece by piece.
 
     Args:
-        parts: `Column`s of one kind, one after another; labels have the same names.
+        parts: `Column`s of one kind, one after another; texts by dictionary share their names.
         kind: its type in ClickHouse, such as `Array(LowCardinality(String))`.
 
     Raises:
@@ -155,7 +224,7 @@ def _bytes(numbers: Array, width: str) -> bytes:
 
 
 def _ends(parts: Sequence[Lists]) -> Iterator[bytes]:
-    """Where each list ends among the items of all."""
+    """Offsets in the items of all lists at which each list ends."""
     items = 0
     for part in parts:
         ends = np.cumsum(part.lengths) + items
@@ -167,7 +236,7 @@ def _labels(parts: Sequence[DictionaryTexts]) -> Iterator[bytes]:
     """The names that occur, and each row's position among them."""
     count, names = sum(map(len, parts)), parts[0].names
     if not count:
-        return  # as the format has it: neither names nor positions
+        return  # The format has neither names nor positions then.
     occurs = np.zeros(len(names), bool)
     for part in parts:
         occurs[part.codes] = True
@@ -175,7 +244,7 @@ def _labels(parts: Sequence[DictionaryTexts]) -> Iterator[bytes]:
     places = np.empty(len(names), np.uint32)
     places[codes] = np.arange(len(codes))
     number, width = next(
-        (number, width) for most, number, width in _POSITIONS if len(codes) <= most
+        (number, width) for limit, number, width in _POSITIONS if len(codes) <= limit
     )
     header = np.array([number | _ADDITIONAL_KEYS | _UPDATE_DICTIONARY, len(codes)], "<i8").tobytes()
     yield (

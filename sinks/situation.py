@@ -1,4 +1,7 @@
-"""What the situation report asks of ClickHouse. Units below a unit are those of the day of `as_of`, and never from outside `within`."""
+"""Queries of the situation report.
+
+Units below a unit are those of the day of `as_of`, and never from outside `within`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,16 +23,16 @@ class Place:
     name_en: str
     name_hi: str
     valid_from: date
-    """1970-01-01 if it is open towards the past."""
+    """1970-01-01 if it has no beginning."""
     valid_to: date
-    """2149-06-06 if it is open towards the future."""
+    """2149-06-06 if it has no end."""
 
 
 class Standing(NamedTuple):
-    """So many units below a child are in one state with one milestone."""
+    """Number of units below a child in one state of one milestone."""
 
     child: str
-    """Empty for units that stand above the children's level."""
+    """Empty for units above the children's level."""
     milestone: str
     state: str
     done_at: date | None
@@ -37,7 +40,7 @@ class Standing(NamedTuple):
     """Days overdue of the longest overdue."""
     newly_overdue: int
     passed: bool
-    """Whether its deadline lies before the day."""
+    """Whether its deadline is before the day."""
     units: int
     known_late: int
 
@@ -73,7 +76,7 @@ class Metric:
 
 
 class Activity(NamedTuple):
-    """How many booths below a child reported something, nothing but zeros, or nothing."""
+    """Numbers of booths below a child that reported something, only zeros, or nothing."""
 
     child: str
     active: int
@@ -83,12 +86,12 @@ class Activity(NamedTuple):
 
 @dataclass(frozen=True)
 class Age:
-    """How current the figures are; instants in Asia/Kolkata."""
+    """Age of the figures; instants in Asia/Kolkata."""
 
     newest_event: datetime | None
-    """When the newest event at or below the unit occurred."""
+    """Time of the newest event at or below the unit."""
     newest_record: datetime | None
-    """When the broker took in the newest of them."""
+    """Append time of the newest of them."""
     figures_updated: datetime | None
     reconciled_at: datetime | None
     reconciled_equal: bool | None
@@ -96,17 +99,34 @@ class Age:
 
 _ON = "toDate(fromUnixTimestamp64Milli(%(as_of)s), 'Asia/Kolkata')"
 _BELOW = f"""
-    SELECT unit FROM unit_ancestors WHERE ancestor = %(unit)s AND {_ON} BETWEEN valid_from AND valid_to
-      AND unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = %(within)s AND {_ON} BETWEEN valid_from AND valid_to)
+    SELECT unit FROM unit_ancestors
+    WHERE ancestor = %(unit)s AND {_ON} BETWEEN valid_from AND valid_to
+      AND unit IN (
+          SELECT unit FROM unit_ancestors
+          WHERE ancestor = %(within)s AND {_ON} BETWEEN valid_from AND valid_to
+      )
 """
-_SEEN_DAYS = "arrayExists(span -> day BETWEEN span.1 AND span.2, (SELECT groupArray((valid_from, valid_to)) FROM unit_ancestors WHERE unit = %(unit)s AND ancestor = %(within)s))"
-"""The days on which a unit stood at or below `within`."""
+_CHILDREN = f"""
+    SELECT unit, ancestor FROM unit_ancestors
+    WHERE toString(ancestor_level) = %(child_level)s AND {_ON} BETWEEN valid_from AND valid_to
+"""
+# Whether a unit was at or below `within` on a day.
+_IS_WITHIN = """
+    arrayExists(
+        span -> day BETWEEN span.1 AND span.2,
+        (
+            SELECT groupArray((valid_from, valid_to)) FROM unit_ancestors
+            WHERE unit = %(unit)s AND ancestor = %(within)s
+        )
+    )
+"""
 
 
 def places(client: Client, units: Sequence[str]) -> dict[str, Place]:
     """Units by code; those that are not in the registry are missing."""
     rows = client.execute(
-        "SELECT unit, toString(level), name_en, name_hi, valid_from, valid_to FROM units WHERE unit IN %(units)s",
+        "SELECT unit, toString(level), name_en, name_hi, valid_from, valid_to "
+        "FROM units WHERE unit IN %(units)s",
         {"units": [*units, ""]},
     )
     return {row[0]: Place(*row) for row in rows}
@@ -117,14 +137,20 @@ def above(client: Client, unit: str, day: date) -> list[Place]:
     query = """
         SELECT u.unit, toString(u.level), u.name_en, u.name_hi, u.valid_from, u.valid_to
         FROM unit_ancestors AS a INNER JOIN units AS u ON u.unit = a.ancestor
-        WHERE a.unit = %(unit)s AND a.ancestor != %(unit)s AND %(day)s BETWEEN a.valid_from AND a.valid_to ORDER BY u.level DESC
+        WHERE a.unit = %(unit)s AND a.ancestor != %(unit)s
+          AND %(day)s BETWEEN a.valid_from AND a.valid_to
+        ORDER BY u.level DESC
     """
     return [Place(*row) for row in client.execute(query, {"unit": unit, "day": day})]
 
 
 def seen(client: Client, units: Sequence[str], within: str, day: date) -> set[str]:
-    """Those of some units that stand at or below another on a day."""
-    query = "SELECT unit FROM unit_ancestors WHERE unit IN %(units)s AND ancestor = %(within)s AND %(day)s BETWEEN valid_from AND valid_to"
+    """Those of some units that are at or below another on a day."""
+    query = """
+        SELECT unit FROM unit_ancestors
+        WHERE unit IN %(units)s AND ancestor = %(within)s
+          AND %(day)s BETWEEN valid_from AND valid_to
+    """
     return {
         row[0]
         for row in client.execute(query, {"units": [*units, ""], "within": within, "day": day})
@@ -137,10 +163,15 @@ def planned_states(client: Client) -> list[str]:
 
 
 def planned(client: Client, state: str) -> list[Milestone]:
-    """The milestones in their order; of one that several plans have, the state's own."""
+    """Milestones in their order; if several plans have one, that of the state's own plan."""
     query = """
         SELECT milestone, toString(level), name_en, name_hi, deadline
-        FROM (SELECT * FROM milestones ORDER BY plan != %(state)s, plan, position LIMIT 1 BY milestone) ORDER BY position
+        FROM (
+            SELECT * FROM milestones
+            ORDER BY plan != %(state)s, plan, position
+            LIMIT 1 BY milestone
+        )
+        ORDER BY position
     """
     return [Milestone(*row) for row in client.execute(query, {"state": state})]
 
@@ -148,14 +179,16 @@ def planned(client: Client, state: str) -> list[Milestone]:
 def standings(
     client: Client, unit: str, as_of: datetime, *, child_level: Level, within: str
 ) -> list[Standing]:
-    """Every unit at or below a unit with every milestone, counted by the child of a level above it."""
+    """Count the units at or below a unit by child, milestone and state."""
     query = f"""
-        SELECT c.ancestor AS child, s.milestone, toString(s.state), s.done_at, max(s.days_overdue), countIf(s.days_overdue = 1), s.deadline < {_ON} AS passed,
-               count(), countIf(s.state = 'done_on_time' AND toDate(s.known_at, 'Asia/Kolkata') > s.deadline)
+        SELECT c.ancestor AS child, s.milestone, toString(s.state), s.done_at,
+               max(s.days_overdue), countIf(s.days_overdue = 1), s.deadline < {_ON} AS passed,
+               count(),
+               countIf(
+                   s.state = 'done_on_time' AND toDate(s.known_at, 'Asia/Kolkata') > s.deadline
+               )
         FROM plan_status_at(as_of = fromUnixTimestamp64Milli(%(as_of)s)) AS s
-        LEFT JOIN (
-            SELECT unit, ancestor FROM unit_ancestors WHERE toString(ancestor_level) = %(child_level)s AND {_ON} BETWEEN valid_from AND valid_to
-        ) AS c ON c.unit = s.unit
+        LEFT JOIN ({_CHILDREN}) AS c ON c.unit = s.unit
         WHERE s.unit IN ({_BELOW})
         GROUP BY child, s.milestone, s.state, s.done_at, passed
     """
@@ -171,10 +204,14 @@ def standings(
 def children(
     client: Client, unit: str, as_of: datetime, *, child_level: Level, within: str
 ) -> list[str]:
-    """The units of a level that have anything at or below a unit: an assembly is a child of every district in which it has booths."""
+    """Units of a level that share a unit with those at or below a unit.
+
+    An assembly is a child of every district in which it has booths.
+    """
     query = f"""
-        SELECT DISTINCT ancestor FROM unit_ancestors
-        WHERE toString(ancestor_level) = %(child_level)s AND {_ON} BETWEEN valid_from AND valid_to AND unit IN ({_BELOW}) ORDER BY ancestor
+        SELECT DISTINCT ancestor FROM ({_CHILDREN})
+        WHERE unit IN ({_BELOW})
+        ORDER BY ancestor
     """
     return [
         row[0]
@@ -188,12 +225,14 @@ def children(
 def assemblies_of(
     client: Client, unit: str, as_of: datetime, *, child_level: Level
 ) -> dict[str, str]:
-    """Every assembly at or below a unit, and which child it belongs to on that day."""
+    """Assembly → its child on that day, of every assembly at or below a unit."""
     query = f"""
-        SELECT unit, ancestor FROM unit_ancestors
-        WHERE toString(ancestor_level) = %(child_level)s AND {_ON} BETWEEN valid_from AND valid_to AND unit IN (
-            SELECT unit FROM unit_ancestors WHERE ancestor = %(unit)s AND {_ON} BETWEEN valid_from AND valid_to
-        ) AND unit IN (SELECT unit FROM units WHERE level = 'assembly')
+        {_CHILDREN}
+          AND unit IN (
+              SELECT unit FROM unit_ancestors
+              WHERE ancestor = %(unit)s AND {_ON} BETWEEN valid_from AND valid_to
+          )
+          AND unit IN (SELECT unit FROM units WHERE level = 'assembly')
     """
     return dict(
         client.execute(query, {"unit": unit, "as_of": millis(as_of), "child_level": child_level})
@@ -213,10 +252,14 @@ def metrics(client: Client) -> list[Metric]:
 def day_figures(
     client: Client, unit: str, first: date, last: date, *, within: str
 ) -> list[DayFigure]:
-    """A unit's figures of every day on which something was reported or changed, on the days on which it stood at or below `within`."""
+    """Figures of a unit on the days on which something was reported or changed.
+
+    Only days on which it was at or below `within`.
+    """
     query = f"""
         SELECT metric, day, value, verified_value FROM rollups
-        WHERE unit = %(unit)s AND day BETWEEN %(first)s AND %(last)s AND {_SEEN_DAYS} ORDER BY metric, day
+        WHERE unit = %(unit)s AND day BETWEEN %(first)s AND %(last)s AND {_IS_WITHIN}
+        ORDER BY metric, day
     """
     return [
         DayFigure(*row)
@@ -227,11 +270,23 @@ def day_figures(
 
 
 def to_date(client: Client, unit: str, last: date, *, within: str) -> list[DayFigure]:
-    """A unit's flows up to a day and its stocks then; `day` is the first day on which anything was reported."""
+    """Flows of a unit up to a day and its stocks then; `day` is the first day with a report."""
     query = f"""
-        SELECT metric, min(day), if(metric IN (SELECT metric FROM metrics WHERE type = 'stock'), argMax(value, day), sum(value)),
-               if(metric IN (SELECT metric FROM metrics WHERE type = 'stock'), argMax(verified_value, day), sum(verified_value))
-        FROM rollups WHERE unit = %(unit)s AND day <= %(last)s AND {_SEEN_DAYS} GROUP BY metric ORDER BY metric
+        SELECT metric, min(day),
+               if(
+                   metric IN (SELECT metric FROM metrics WHERE type = 'stock'),
+                   argMax(value, day),
+                   sum(value)
+               ),
+               if(
+                   metric IN (SELECT metric FROM metrics WHERE type = 'stock'),
+                   argMax(verified_value, day),
+                   sum(verified_value)
+               )
+        FROM rollups
+        WHERE unit = %(unit)s AND day <= %(last)s AND {_IS_WITHIN}
+        GROUP BY metric
+        ORDER BY metric
     """
     return [
         DayFigure(*row)
@@ -242,14 +297,14 @@ def to_date(client: Client, unit: str, last: date, *, within: str) -> list[DayFi
 def booth_activity(
     client: Client, unit: str, as_of: datetime, *, days: int, child_level: Level, within: str
 ) -> list[Activity]:
-    """Booths below a unit by what they reported in the last days, by child."""
+    """Booths below a unit by child and activity in the last days."""
     query = f"""
-        SELECT c.ancestor AS child, countIf(a.state = 'active'), countIf(a.state = 'zero'), countIf(a.state = 'silent')
+        SELECT c.ancestor AS child, countIf(a.state = 'active'), countIf(a.state = 'zero'),
+               countIf(a.state = 'silent')
         FROM unit_activity(as_of = fromUnixTimestamp64Milli(%(as_of)s), days = %(days)s) AS a
-        LEFT JOIN (
-            SELECT unit, ancestor FROM unit_ancestors WHERE toString(ancestor_level) = %(child_level)s AND {_ON} BETWEEN valid_from AND valid_to
-        ) AS c ON c.unit = a.unit
-        WHERE a.level = 'booth' AND a.unit IN ({_BELOW}) GROUP BY child
+        LEFT JOIN ({_CHILDREN}) AS c ON c.unit = a.unit
+        WHERE a.level = 'booth' AND a.unit IN ({_BELOW})
+        GROUP BY child
     """
     wanted = {
         "unit": unit,
@@ -262,13 +317,19 @@ def booth_activity(
 
 
 def age(client: Client, unit: str, as_of: datetime, *, within: str) -> Age:
-    """How current the figures of a unit are; an event counts for those above it on its day."""
+    """Age of a unit's figures; an event counts for the ancestors of its day."""
     query = f"""
         SELECT count(), max(l.occurred_at), max(l.appended_at)
         FROM ledger AS l
-        INNER JOIN (SELECT unit, valid_from, valid_to FROM unit_ancestors WHERE ancestor = %(unit)s) AS u ON u.unit = l.unit
-        INNER JOIN (SELECT unit, valid_from, valid_to FROM unit_ancestors WHERE ancestor = %(within)s) AS w ON w.unit = l.unit
-        WHERE l.day <= {_ON} AND l.day BETWEEN u.valid_from AND u.valid_to AND l.day BETWEEN w.valid_from AND w.valid_to
+        INNER JOIN (
+            SELECT unit, valid_from, valid_to FROM unit_ancestors WHERE ancestor = %(unit)s
+        ) AS u ON u.unit = l.unit
+        INNER JOIN (
+            SELECT unit, valid_from, valid_to FROM unit_ancestors WHERE ancestor = %(within)s
+        ) AS w ON w.unit = l.unit
+        WHERE l.day <= {_ON}
+          AND l.day BETWEEN u.valid_from AND u.valid_to
+          AND l.day BETWEEN w.valid_from AND w.valid_to
     """
     count, occurred, appended = client.execute(
         query, {"unit": unit, "as_of": millis(as_of), "within": within}

@@ -1,4 +1,4 @@
-"""Reported values that stand out: to be looked at, not to be left out."""
+"""Reported values that stand out: to be checked, not to be left out."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -8,7 +8,10 @@ from clickhouse_driver import Client
 
 @dataclass(frozen=True)
 class UnusualValue:
-    """An amount that one unit reported for one day. `sinks/migrations/m0009_forecast_and_unusual_values.py` says when it is unusual."""
+    """An unusual amount that one unit reported for one day.
+
+    `sinks/migrations/m0009_forecast_and_unusual_values.py` defines unusual.
+    """
 
     day: date
     level: str
@@ -29,22 +32,27 @@ class UnusualValue:
 def unusual_values(
     client: Client, unit: str, first: date, last: date, *, level: str | None = None
 ) -> list[UnusualValue]:
-    """The unusual values at or below a unit, those first that stand out most.
+    """Unusual values at or below a unit, the most unusual first.
 
     Args:
         client: of any account.
-        unit: a code; who is below it is decided by each value's day.
+        unit: a code; the units below it are those of each value's day.
         first: day, Asia/Kolkata.
         last: day, included.
         level: only of units of this level.
     """
     query = """
-        SELECT v.day, toString(v.level), v.unit, u.name_en, u.name_hi, v.metric, v.amount, v.usual, v.own_z, v.peer_z
+        SELECT v.day, toString(v.level), v.unit, u.name_en, u.name_hi, v.metric, v.amount, v.usual,
+               v.own_z, v.peer_z
         FROM unusual_values(first = %(first)s, last = %(last)s) AS v
         INNER JOIN units AS u ON u.unit = v.unit
-        INNER JOIN (SELECT unit, valid_from, valid_to FROM unit_ancestors WHERE ancestor = %(unit)s) AS a ON a.unit = v.unit
-        WHERE v.day BETWEEN a.valid_from AND a.valid_to AND (%(level)s = '' OR toString(v.level) = %(level)s)
-        ORDER BY greatest(abs(ifNull(v.own_z, 0)), abs(ifNull(v.peer_z, 0))) DESC, v.day DESC, v.unit, v.metric
+        INNER JOIN (
+            SELECT unit, valid_from, valid_to FROM unit_ancestors WHERE ancestor = %(unit)s
+        ) AS a ON a.unit = v.unit
+        WHERE v.day BETWEEN a.valid_from AND a.valid_to
+          AND (%(level)s = '' OR toString(v.level) = %(level)s)
+        ORDER BY greatest(abs(ifNull(v.own_z, 0)), abs(ifNull(v.peer_z, 0))) DESC, v.day DESC,
+                 v.unit, v.metric
     """
     rows = client.execute(query, {"unit": unit, "first": first, "last": last, "level": level or ""})
     return [UnusualValue(*row) for row in rows]

@@ -42,7 +42,12 @@ MAX_REQUEST_BYTES = 8 * 1024 * 1024
 
 
 def build(
-    settings: Settings, registry: Registry, dictionary: MetricDictionary, *, partitions: int
+    settings: Settings,
+    registry: Registry,
+    dictionary: MetricDictionary,
+    *,
+    partitions: int,
+    token: int | None = None,
 ) -> BatchApp:
     """Build the app.
 
@@ -51,6 +56,7 @@ def build(
         registry: the units; a worker folds under one registry, a change is a restart.
         dictionary: the metrics.
         partitions: number of partitions of `activity.events`.
+        token: of the lease on the figures, which each write carries; by default the newest one.
 
     Returns:
         An app for `faust.Worker`. When it stops, the next owner of a partition folds the chunks
@@ -89,8 +95,8 @@ def build(
         worker=f"{socket.gethostname()}:{os.getpid()}",
     )
     engine.warm_up()
-    storage = RollupStore(settings.clickhouse, stop, on_insert)
-    writer = RollupStore(settings.clickhouse, stop, on_insert)
+    storage = RollupStore(settings.clickhouse, stop, on_insert, token=token)
+    writer = RollupStore(settings.clickhouse, stop, on_insert, token=token)
     worker = Worker(
         engine,
         storage=storage,
@@ -109,7 +115,7 @@ def build(
     state = WorkerStateReader(
         app,
         worker,
-        failing=lambda: max(storage.failing, writer.failing),
+        failing=lambda: max(storage.consecutive_failures, writer.consecutive_failures),
         recovered_at=lambda: max(storage.recovered_at, writer.recovered_at),
         registry=registry.fingerprint(),
     )

@@ -79,6 +79,8 @@ class WorkerState:
     """Why the worker has stopped counting; None while it counts."""
     registry: str
     """Fingerprint of its unit registry."""
+    waits_for: str | None = None
+    """What the worker waits for before it joins its group, such as a rebuild; None if nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,12 @@ def judge(state: WorkerState, *, stall_seconds: float = STALL_SECONDS) -> Health
             f"{late[worst]:.0f} s, and {stall_seconds:.0f} s is the limit; late in all: "
             f"{_named(late)}. If pravah_lag_records does not fall, start another worker."
         )
-    if not state.assigned:
+    if state.waits_for is not None:
+        reasons.append(
+            f"The worker waits: {state.waits_for} is running. It starts by itself when that has "
+            "ended, or was interrupted."
+        )
+    elif not state.assigned:
         reasons.append(
             "Kafka has assigned no partitions to the worker yet. If this lasts longer than a "
             "minute, check that Kafka runs (`pravah status`)."

@@ -1,4 +1,4 @@
-"""`pravah replay rejected`: what was rejected, sent again once it can be counted."""
+"""`pravah replay rejected`: send rejected records again once they can be counted."""
 
 import time
 from collections import Counter
@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.progress import progress
-from cli.replay.log_at_rest import ReplayRefusedError
 from operations.bootstrap import default_dictionary
 from pravah.producer import EventProducer
 from pravah.settings import Settings
@@ -37,32 +36,36 @@ _COLUMNS = {
 }
 
 
+class ReplayRefusedError(LookupError):
+    """Nothing can be replayed; the message says what to do first."""
+
+
 @dataclass
 class _Outcome:
-    """What came of all records."""
+    """Outcomes of all records."""
 
     records: int = 0
     sent: int = 0
     outcomes: dict[str, Counter[str]] = field(default_factory=dict)
-    """The reason for which a record was rejected → what becomes of it now → how many."""
+    """Reason of the rejection → outcome now → number of records."""
     examples: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, record: RejectedRecord, look: ReprocessResult) -> None:
-        """Note one."""
+    def add(self, record: RejectedRecord, result: ReprocessResult) -> None:
+        """Add the outcome of one record."""
         self.records += 1
-        self.outcomes.setdefault(record.reason or "-", Counter())[look.outcome] += 1
-        if look.outcome in {"rejected", "superseded"} and len(self.examples) < _EXAMPLES:
+        self.outcomes.setdefault(record.reason or "-", Counter())[result.outcome] += 1
+        if result.outcome in {"rejected", "superseded"} and len(self.examples) < _EXAMPLES:
             self.examples.append(
                 {
                     "where": record.location,
-                    "outcome": look.outcome,
-                    "reason": look.reason,
-                    "detail": look.detail,
+                    "outcome": result.outcome,
+                    "reason": result.reason,
+                    "detail": result.detail,
                 }
             )
 
     def count(self, outcome: str) -> int:
-        """How many came to this."""
+        """Number of records with an outcome."""
         return sum(some[outcome] for some in self.outcomes.values())
 
 
@@ -75,15 +78,16 @@ def rejected(
     to: Annotated[
         Path | None,
         typer.Option(
-            help="Write those that still cannot be counted to this file, one JSON object a line, to be mended.",
+            help="Write those that still cannot be counted to this file, one JSON object a line, "
+            "to be repaired.",
             dir_okay=False,
         ),
     ] = None,
-    mended: Annotated[
+    corrected: Annotated[
         Path | None,
         typer.Option(
             "--from",
-            help="Take the records of such a file, as people mended them, instead of the topic's.",
+            help="Read the records of such a file, as people repaired them, not the topic's.",
             exists=True,
             dir_okay=False,
         ),
@@ -94,13 +98,15 @@ def rejected(
             "--send", help="Send those that can be counted. Without this it only shows them."
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Tell the result as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Look again at what was rejected, and send what can be counted now: because the registry has the unit by now, or because people mended it.
+    """Send rejected records again that can be counted now.
 
-    What the ledger has already is not sent; a record that workers have not come to yet may be sent twice, and counts once. Exit code 1 if a mended record still cannot be counted.
+    That is because the registry has their unit by now, or because people repaired them. An event
+    that the ledger has already is not sent; one that workers have not reached yet may be sent
+    twice, and counts once. Exit code 1 if a repaired record still cannot be counted.
     """
-    if to and mended and to.resolve() == mended.resolve():
+    if to and corrected and to.resolve() == corrected.resolve():
         msg = f"{to}: --to would empty the file that --from reads; name another one"
         raise ReplayRefusedError(msg)
     settings = Settings()
@@ -108,7 +114,7 @@ def rejected(
     if registry is None:
         msg = "no registry is loaded: `pravah units load` first"
         raise ReplayRefusedError(msg)
-    looks = Reprocessor(
+    reprocessor = Reprocessor(
         registry,
         default_dictionary(),
         max_future_hours=settings.max_future_hours,
@@ -117,8 +123,8 @@ def rejected(
     outcome = _Outcome()
     with ExitStack() as open_now:
         total, records = (
-            (None, read_corrected(mended))
-            if mended
+            (None, read_corrected(corrected))
+            if corrected
             else open_now.enter_context(read_rejected(settings.kafka))
         )
         clickhouse = open_now.enter_context(connect(settings.clickhouse, "writer"))
@@ -129,7 +135,7 @@ def rejected(
         )
         while batch := list(islice(records, _BATCH)):
             chosen = [record for record in batch if not reason or record.reason in reason]
-            verdicts = [(record, looks.decide(record.value)) for record in chosen]
+            verdicts = [(record, reprocessor.decide(record.value)) for record in chosen]
             known = counted_events(
                 clickhouse,
                 [
@@ -139,22 +145,22 @@ def rejected(
                 ],
             )
             for record, decision in verdicts:
-                look = looks.conclude(decision, known)
-                outcome.add(record, look)
-                if look.outcome == "send" and producer:
-                    producer.send_raw(record.value, look.key)
-                if look.outcome in {"rejected", "superseded"} and file:
+                result = reprocessor.conclude(decision, known)
+                outcome.add(record, result)
+                if result.outcome == "send" and producer:
+                    producer.send_raw(record.value, result.key)
+                if result.outcome in {"rejected", "superseded"} and file:
                     file.write(format_line(record))
             advance(len(batch))
         if producer:
             producer.flush()
             outcome.sent = producer.delivered
-    _tell(outcome, send=send, to=to, as_json=as_json)
-    if mended and (outcome.count("rejected") or outcome.count("superseded")):
+    _print(outcome, send=send, to=to, as_json=as_json)
+    if corrected and (outcome.count("rejected") or outcome.count("superseded")):
         raise typer.Exit(1)
 
 
-def _tell(outcome: _Outcome, *, send: bool, to: Path | None, as_json: bool) -> None:
+def _print(outcome: _Outcome, *, send: bool, to: Path | None, as_json: bool) -> None:
     if as_json:
         shown = {
             **vars(outcome),
@@ -186,6 +192,12 @@ def _next_steps(outcome: _Outcome, *, send: bool, to: Path | None) -> Iterator[s
     elif waiting:
         yield f"nothing was sent; --send sends {waiting:,} records"
     if left and to:
-        yield f"{left:,} records written to {to}: mend `event` in each line, then `pravah replay rejected --from {to} --send`"
+        yield (
+            f"{left:,} records written to {to}: repair `event` in each line, then "
+            f"`pravah replay rejected --from {to} --send`"
+        )
     elif left:
-        yield f"{left:,} records cannot be counted as they are; --to FILE writes them where they can be mended"
+        yield (
+            f"{left:,} records cannot be counted as they are; --to FILE writes them to a file "
+            "to repair them"
+        )

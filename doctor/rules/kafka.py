@@ -58,7 +58,7 @@ def _log_and_figures(facts: Facts) -> Iterator[Finding]:
             "failure",
             f"{sum(gone.values()):,} records were deleted before they were counted for good, in "
             f"{format_partitions(gone)}: no worker goes on there",
-            "lengthen the topic's retention; then say with `pravah replay lost` that they "
+            "lengthen the topic's retention; then say with `pravah rebuild lost` that they "
             "cannot be counted, or have their sources send them again",
         )
     if any(short.values()):

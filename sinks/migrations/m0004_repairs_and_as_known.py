@@ -1,9 +1,12 @@
 """Repairs, and what was known when.
 
-- `chunks` learns when the broker took in a chunk's first and last record. A chunk never spans two hours of that clock, so what was known at the end of an hour is a set of
-  whole chunks.
-- `repairs`: one row per repair. Its entries stand in `journal` with `partition` = -1 and `chunk` = the repair's number.
-- `rollups_as_known(as_of)`: `rollups` from the chunks that were complete, and the repairs that were made, by then.
+- `chunks` gets the times at which the broker appended a chunk's first and last record. A chunk
+  never spans two hours of that clock, so the knowledge at the end of an hour is a set of whole
+  chunks.
+- `repairs`: one row per repair. Its entries are in `journal` with `partition` = -1 and `chunk` =
+  the repair's number.
+- `rollups_as_known(as_of)`: `rollups` from the chunks that were complete, and the repairs that were
+  made, by then.
 """
 
 from sinks.migrate import Schema
@@ -14,14 +17,17 @@ def forward(schema: Schema) -> list[str]:
     return [
         *schema.alter_table(
             "chunks",
-            "ADD COLUMN first_appended_at DateTime64(3, 'Asia/Kolkata') DEFAULT opened_at, ADD COLUMN last_appended_at DateTime64(3, 'Asia/Kolkata') DEFAULT opened_at",
+            "ADD COLUMN first_appended_at DateTime64(3, 'Asia/Kolkata') DEFAULT opened_at, "
+            "ADD COLUMN last_appended_at DateTime64(3, 'Asia/Kolkata') DEFAULT opened_at",
             sharded=True,
         ),
         *schema.create_table(
             "repairs",
             """
-            repair UInt64, kind Enum8('reconcile' = 1, 'units' = 2), reason String, author String, at DateTime64(3, 'Asia/Kolkata'),
-            registry String, cut Map(Int32, UInt64), entries UInt64, complete UInt8, updated_at DateTime64(6, 'Asia/Kolkata') DEFAULT now64(6)
+            repair UInt64, kind Enum8('reconcile' = 1, 'units' = 2), reason String, author String,
+            at DateTime64(3, 'Asia/Kolkata'), registry String, cut Map(Int32, UInt64),
+            entries UInt64, complete UInt8,
+            updated_at DateTime64(6, 'Asia/Kolkata') DEFAULT now64(6)
             """,
             engine="ReplacingMergeTree(updated_at)",
             order_by="repair",
@@ -29,19 +35,23 @@ def forward(schema: Schema) -> list[str]:
         schema.create_view(
             "rollups_as_known",
             f"""
-            SELECT day, level, unit, metric, value, verified_value FROM ({_changes(schema, "NOT IN")})
+            SELECT day, level, unit, metric, value, verified_value
+            FROM ({_changes(schema, "NOT IN")})
             UNION ALL
-            SELECT day, level, unit, metric,
-                   sum(value) OVER running AS value, sum(verified_value) OVER running AS verified_value
+            SELECT day, level, unit, metric, sum(value) OVER running AS value,
+                   sum(verified_value) OVER running AS verified_value
             FROM ({_changes(schema, "IN")})
-            WINDOW running AS (PARTITION BY level, metric, unit ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
+            WINDOW running AS (
+                PARTITION BY level, metric, unit ORDER BY day
+                ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+            )
             """,
         ),
     ]
 
 
 def backward(schema: Schema) -> list[str]:
-    """Take them away again; entries of repairs stay in the journal."""
+    """Drop them; entries of repairs stay in the journal."""
     return [
         schema.drop_view("rollups_as_known"),
         *schema.drop_table("repairs"),
@@ -52,14 +62,22 @@ def backward(schema: Schema) -> list[str]:
 
 
 def _changes(schema: Schema, operator: str) -> str:
-    """What was added to figures by `as_of`, by day; of flows (`NOT IN`) or stocks (`IN`)."""
+    """Additions to figures by `as_of`, by day; of flows (`NOT IN`) or stocks (`IN`)."""
+    database = schema.database
     return f"""
-        SELECT level, metric, unit, day, sum(value) AS value, sum(verified_value) AS verified_value, sum(reports) AS reports
-        FROM {schema.database}.journal FINAL
-        WHERE metric {operator} (SELECT metric FROM {schema.database}.metrics WHERE type = 'stock') AND (partition, chunk) IN (
-            SELECT partition, chunk FROM {schema.database}.chunks GROUP BY partition, chunk HAVING max(last_appended_at) <= {{as_of:DateTime64(3)}}
+        SELECT level, metric, unit, day, sum(value) AS value,
+               sum(verified_value) AS verified_value, sum(reports) AS reports
+        FROM {database}.journal FINAL
+        WHERE metric {operator} (SELECT metric FROM {database}.metrics WHERE type = 'stock')
+          AND (partition, chunk) IN (
+            SELECT partition, chunk
+            FROM {database}.chunks
+            GROUP BY partition, chunk
+            HAVING max(last_appended_at) <= {{as_of:DateTime64(3)}}
             UNION ALL
-            SELECT toInt32(-1), repair FROM {schema.database}.repairs FINAL WHERE at <= {{as_of:DateTime64(3)}}
+            SELECT toInt32(-1), repair
+            FROM {database}.repairs FINAL
+            WHERE at <= {{as_of:DateTime64(3)}}
         )
         GROUP BY level, metric, unit, day
         HAVING reports != 0 OR value != 0 OR verified_value != 0

@@ -343,6 +343,7 @@ def registry_change(world: World) -> None:
         raise AssertionError(msg) from error
     repair(
         world.clickhouse,
+        world.settings.clickhouse,
         closed_cut(world.clickhouse),
         kind="units",
         reason="chaos",

@@ -15,7 +15,7 @@ from operations.close_chunks import close_chunks
 from pravah.settings import Settings
 from schemas.access import DATA_KINDS
 from sinks.api_tokens import create_token
-from sinks.deployment import tell_rebuilt
+from sinks.deployment import mark_rebuilt
 from tests.chaos.cases import CASES
 from tests.chaos.world import World
 from tests.support.deployment import until
@@ -124,7 +124,7 @@ def test_a_copy_that_follows_the_feed_equals_the_figures(world: World) -> None:
         assert puller.deaths > 2
         assert puller.pages > 20
         # a rebuild makes cursors invalid
-        tell_rebuilt(world.clickhouse)
+        mark_rebuilt(world.clickhouse)
         gone = client.get(
             "/v1/changes",
             params={"cursor": puller.cursor},

@@ -17,7 +17,7 @@ from pravah import ApiError, Client, PravahError
 from pravah.settings import Settings
 from schemas.access import DATA_KINDS
 from sinks.api_tokens import create_token
-from sinks.deployment import tell_rebuilt
+from sinks.deployment import mark_rebuilt
 from tests.integration.test_plan import any_event
 from tests.support import small_world
 from tests.support.deployment import Deployment, empty
@@ -141,7 +141,7 @@ def test_the_change_feed_goes_on_from_its_cursor_and_ends_with_a_rebuild(
             count += len(page.rows)
         assert count == len(deployment.rollups())
         assert figures.changes(page.cursor).rows == []
-        tell_rebuilt(deployment.clickhouse)
+        mark_rebuilt(deployment.clickhouse)
         with pytest.raises(ApiError, match="410") as caught:
             figures.changes(page.cursor)
         assert caught.value.status == 410

@@ -7,10 +7,13 @@ from sinks.migrate import Schema, applied, migrate, migrations
 
 
 def _shape(writer: Client, database: str) -> list:
-    query = "SELECT name, engine, create_table_query FROM system.tables WHERE database = %(d)s AND name != 'migrations' AND NOT startsWith(name, '.tmp') ORDER BY name"
-    return writer.execute(
-        query, {"d": database}
-    )  # a view that is being made anew has a table beside it that is not there yet
+    # A view that is being refreshed has a table beside it that is not there yet.
+    query = """
+        SELECT name, engine, create_table_query FROM system.tables
+        WHERE database = %(d)s AND name != 'migrations' AND NOT startsWith(name, '.tmp')
+        ORDER BY name
+    """
+    return writer.execute(query, {"d": database})
 
 
 def test_each_step_forward_is_undone_by_its_step_backward(writer: Client) -> None:
@@ -44,8 +47,8 @@ def test_a_table_like_another_is_on_a_cluster_what_that_one_is() -> None:
     )
     assert copy == "CREATE TABLE pravah.next_local ON CLUSTER india AS pravah.journal_local"
     assert (
-        spread
-        == "CREATE TABLE pravah.next ON CLUSTER india AS pravah.next_local ENGINE = Distributed('india', 'pravah', 'next_local', partition)"
+        spread == "CREATE TABLE pravah.next ON CLUSTER india AS pravah.next_local "
+        "ENGINE = Distributed('india', 'pravah', 'next_local', partition)"
     )
 
 

@@ -21,8 +21,10 @@ from sinks.native import encode
 from tests.support.deployment import Deployment
 
 COLUMNS = """
-    small UInt8, counted UInt64, signed Int64, place Int32, day Date, id UUID, level Enum8('national' = 1, 'state' = 2), name LowCardinality(String), text String,
-    at DateTime64(6, 'Asia/Kolkata'), reported Nullable(DateTime64(6, 'Asia/Kolkata')), metrics Array(LowCardinality(String)), amounts Array(Int64), correction UInt32
+    small UInt8, counted UInt64, signed Int64, place Int32, day Date, id UUID,
+    level Enum8('national' = 1, 'state' = 2), name LowCardinality(String), text String,
+    at DateTime64(6, 'Asia/Kolkata'), reported Nullable(DateTime64(6, 'Asia/Kolkata')),
+    metrics Array(LowCardinality(String)), amounts Array(Int64), correction UInt32
 """
 
 
@@ -88,7 +90,8 @@ def test_columns_arrive_as_values_do(deployment: Deployment, rows: int, names: i
 def test_a_block_without_items_in_its_lists_arrives(deployment: Deployment) -> None:
     writer = deployment.clickhouse
     writer.execute(
-        "CREATE OR REPLACE TABLE native_lists (metrics Array(LowCardinality(String)), id UUID) ENGINE = Memory"
+        "CREATE OR REPLACE TABLE native_lists "
+        "(metrics Array(LowCardinality(String)), id UUID) ENGINE = Memory"
     )
     nothing = Lists(np.zeros(2, np.int64), DictionaryTexts(np.empty(0, np.int64), ["x"]))
     writer.insert(

@@ -1,8 +1,8 @@
-"""Figures come back from the log; and what the log has lost is said, so that counting goes on behind it."""
+"""Figures are rebuilt from log and ledger; records that the log lost can be skipped."""
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from uuid import UUID
 
@@ -32,27 +32,30 @@ def send(deployment: Deployment, seed: int, count: int = 150) -> list[dict]:
     return events
 
 
-def await_group(deployment: Deployment, *, empty: bool) -> None:
+def members(deployment: Deployment) -> set[str]:
+    """The members of the workers' group. A worker that was killed is one for some seconds."""
     admin = KafkaAdminClient(**client_options(deployment.settings.kafka))
     group = deployment.settings.consumer_group
-    until(
-        lambda: bool(admin.describe_groups([group])[group]["members"]) != empty,
-        "the group is empty" if empty else "the worker is in its group",
-    )
-    admin.close()
+    try:
+        return {one["member_id"] for one in admin.describe_groups([group])[group]["members"]}
+    finally:
+        admin.close()
 
 
 def stop_workers(deployment: Deployment) -> None:
     deployment.stop_workers()
-    await_group(deployment, empty=True)
+    until(lambda: not members(deployment), "the group is empty")
 
 
-def stop_after_a_refusal(deployment: Deployment, source: str) -> None:
-    """A rebuild beside running workers is refused; then they are stopped."""
-    await_group(
-        deployment, empty=False
-    )  # the one before may have written all, and the new one not be there yet
-    refused = pravah(deployment, "replay", source)
+def stop_after_a_refusal(
+    deployment: Deployment, source: str, killed: Collection[str] = frozenset()
+) -> None:
+    """A rebuild beside running workers is refused; then they are stopped.
+
+    A killed worker may have written everything before the next one has joined the group.
+    """
+    until(lambda: members(deployment) - set(killed), "the worker is in its group")
+    refused = pravah(deployment, "rebuild", source)
     assert refused.returncode == 1
     assert "stop them first" in refused.stderr
     stop_workers(deployment)
@@ -69,10 +72,10 @@ def test_a_rebuild_from_the_log_equals_the_original(deployment: Deployment, tmp_
             "SELECT key, entity, version, partition, offset FROM events ORDER BY ALL"
         ),
     )
-    refused = pravah(deployment, "replay", "log")
+    refused = pravah(deployment, "rebuild", "log")
     assert refused.returncode == 1
     assert "--discard" in refused.stderr
-    done = pravah(deployment, "replay", "log", "--discard", "--json")
+    done = pravah(deployment, "rebuild", "log", "--discard", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["accepted"] == len(ledger)
     assert deployment.rollups() == before
@@ -91,7 +94,8 @@ def test_a_rebuild_from_the_log_equals_the_original(deployment: Deployment, tmp_
 
 
 JOURNAL = """
-    SELECT level, metric, unit, day, partition, chunk, value, verified_value, reports FROM journal FINAL
+    SELECT level, metric, unit, day, partition, chunk, value, verified_value, reports
+    FROM journal FINAL
     WHERE partition >= 0 AND (value, verified_value, reports) != (0, 0, 0) ORDER BY ALL
 """
 
@@ -99,20 +103,21 @@ JOURNAL = """
 def test_a_rebuild_from_the_ledger_equals_the_original(
     deploy: Callable[..., Deployment], tmp_path: Path
 ) -> None:
-    """Also of chunks that a worker folded again, and with an open chunk, which the next worker goes on with."""
+    """Also of chunks that were folded again, and of an open one that the next worker continues."""
     deployment = deploy(chunk_size=40)
     events = send(deployment, 6, count=400)
     worker = deployment.start_worker()
     until(lambda: deployment.durable() > 50, "some of it is durable")
     worker.kill()
     worker.wait()
+    killed = members(deployment)
     deployment.start_worker()
     deployment.wait_until_rolled_up()
-    stop_after_a_refusal(deployment, "ledger")
+    stop_after_a_refusal(deployment, "ledger", killed)
     before, journal = deployment.rollups(), deployment.clickhouse.execute(JOURNAL)
     assert len(journal) > 1000
     deployment.clickhouse.execute("TRUNCATE TABLE journal")
-    done = pravah(deployment, "replay", "ledger", "--json")
+    done = pravah(deployment, "rebuild", "ledger", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (
         json.loads(done.stdout)["versions"]
@@ -138,11 +143,11 @@ def test_a_ledger_without_its_chunks_is_not_rebuilt_and_nothing_is_harmed(
     stop_workers(deployment)
     before = deployment.rollups()
     deployment.clickhouse.execute("TRUNCATE TABLE chunks")
-    refused = pravah(deployment, "replay", "ledger")
+    refused = pravah(deployment, "rebuild", "ledger")
     assert refused.returncode == 1
     assert "of which `chunks` says nothing; rebuild from the log" in refused.stderr
     assert deployment.rollups() == before
-    assert not deployment.clickhouse.execute("SHOW TABLES LIKE 'journal_next'")
+    assert not deployment.clickhouse.execute("SHOW TABLES LIKE '%_next_%'")
 
 
 def test_what_was_rejected_is_mended_and_counts_once(
@@ -177,7 +182,7 @@ def test_what_was_rejected_is_mended_and_counts_once(
         "value",
         "value_base64",
     }
-    # the unit comes into the registry: its events need no mending, and the second one is a repeat of the first
+    # The unit is added to the registry: its events need no repair, and the second one is a repeat.
     units = small_world.UNITS + "CG-AC001-B0009,booth,Booth 9,केंद्र 9,,,,\n"
     parents = small_world.PARENTS + "CG-AC001-B0009,CG-AC001,,\nCG-AC001-B0009,CG-D-A,,\n"
     install_registry(
@@ -268,18 +273,19 @@ def test_records_that_are_lost_are_said_to_be_and_counting_goes_on(deployment: D
     until(lambda: worker.poll() is not None, "the worker stops rather than skip")
     assert worker.returncode != 0
     assert (
-        f"the figures stand at offset {counted[partition]}, the log begins at {counted[partition] + 5}: 5 records are gone"
+        f"the figures stand at offset {counted[partition]}, "
+        f"the log begins at {counted[partition] + 5}: 5 records are gone"
         in deployment.log_end(1000)
     )
     stop_workers(deployment)
-    shown = pravah(deployment, "replay", "lost", "--reason", "a test", "--json")
+    shown = pravah(deployment, "rebuild", "lost", "--reason", "a test", "--json")
     assert json.loads(shown.stdout) == {
         "lost": [
             {"partition": partition, "first": counted[partition], "behind": counted[partition] + 5}
         ],
         "said": False,
     }
-    assert pravah(deployment, "replay", "lost", "--reason", "a test", "--yes").returncode == 0
+    assert pravah(deployment, "rebuild", "lost", "--reason", "a test", "--yes").returncode == 0
     deployment.start_worker()
     deployment.wait_until_rolled_up()
     assert pravah(deployment, "reconcile").returncode == 0
@@ -303,7 +309,7 @@ def test_a_log_without_its_beginning_is_counted_only_when_told_to(
     partition = max(ends, key=lambda one: ends[one].offset).partition
     admin.delete_records({TopicPartition(EVENTS, partition): 3})
     admin.close()
-    done = pravah(deployment, "replay", "log", *(["--from-what-is-left"] if left else []))
+    done = pravah(deployment, "rebuild", "log", *(["--from-what-is-left"] if left else []))
     assert done.returncode == (0 if left else 1), done.stdout + done.stderr
     assert "lost 3 records" in done.stderr or left
 

@@ -20,7 +20,7 @@ from replica.store import ClickHouseCopy, ParquetCopy
 from schemas.access import DATA_KINDS
 from sinks.api_tokens import create_token
 from sinks.connection import connect
-from sinks.deployment import tell_rebuilt
+from sinks.deployment import mark_rebuilt
 from tests.integration.test_plan import any_event
 from tests.support import small_world
 from tests.support.deployment import Deployment
@@ -143,7 +143,7 @@ def test_a_copy_survives_its_deaths_and_follows_what_changes(
         assert done.figures > 5
         assert rows() == deployment.rollups()
         assert deaths > 0
-    tell_rebuilt(deployment.clickhouse)
+    mark_rebuilt(deployment.clickhouse)
     done = Puller(source, opened(), page_size=400, transport=Unreliable(client, choose)).pull()
     assert done.began_anew
     assert rows() == deployment.rollups()

@@ -1,4 +1,4 @@
-"""The filter before the ledger: it never forgets, its memory is bounded, and ClickHouse makes the same fingerprints."""
+"""The filter before the ledger never forgets, is bounded, and has ClickHouse's fingerprints."""
 
 import threading
 from collections.abc import Iterable

@@ -574,15 +574,15 @@ def test_a_clickhouse_that_hangs_is_failing_until_it_answers(
     seen = []
 
     def call(_: object) -> int:
-        seen.append(session.failing)
+        seen.append(session.consecutive_failures)
         monkeypatch.setattr(
             connection, "_UNANSWERED_SECONDS", -1.0
         )  # the call takes longer than that from here on
-        seen.append(session.failing)
+        seen.append(session.consecutive_failures)
         return 7
 
     assert session.recovered_at == 0
     assert session.run(call) == 7
     assert seen == [0, 1]
-    assert session.failing == 0
+    assert session.consecutive_failures == 0
     assert session.recovered_at > 0

@@ -128,7 +128,7 @@ CASES = [
         "failure",
         kafka(begin_offsets={**KAFKA.begin_offsets, 3: 7}),
         "7 records were deleted before they were counted for good, in partition 3",
-        "pravah replay lost",
+        "pravah rebuild lost",
     ),
     (
         "log and figures",
