@@ -82,7 +82,7 @@ def _as_json(found: Explanation) -> dict[str, Any]:
         "value": found.row[1] if found.row else None,
         "verified_value": found.row[2] if found.row else None,
         "agrees": found.agrees,
-        "origins": [_origin_object(one) for one in found.origins],
+        "origins": [asdict(one) for one in found.origins],
         "counted": [
             {**asdict(one.event), "value": one.value, "verified_value": one.verified_value}
             for one in found.counted
@@ -159,11 +159,6 @@ def _print_table(
     if len(rows) > limit:
         table.caption = f"the first {limit} of {len(rows):,}; --limit shows more, --json all"
     console.print(table)
-
-
-def _origin_object(one: Origin) -> dict[str, Any]:
-    row = asdict(one)
-    return {**row, "told": row.pop("description")}
 
 
 def _origin_row(one: Origin) -> tuple[str, ...]:

@@ -120,7 +120,7 @@ class Stretch(NamedTuple):
 
 
 class Registry:
-    """All units. Immutable; ancestors are computed when they are first asked for, and cached.
+    """All units. Immutable; ancestors are computed at their first use, and cached.
 
     Args:
         units: units that were checked. `schemas.registry_readers` reads and checks them.

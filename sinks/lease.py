@@ -154,7 +154,7 @@ class Lease:
         self._description = description
         self._holder = uuid4().hex
         self._renewal = 0
-        self._is_lost = False
+        self._is_fenced = False
         self._lock = threading.Lock()
 
     @property
@@ -164,8 +164,8 @@ class Lease:
 
     def check(self) -> None:
         """Raise `FencedError` if another process is known to have claimed the lease."""
-        if self._is_lost:
-            self._raise_lost()
+        if self._is_fenced:
+            self._raise_fenced()
 
     def claim(self, schema: Schema) -> bool:
         """Write the claim; tell whether no other claim has its token or a higher one."""
@@ -215,8 +215,8 @@ class Lease:
                 self._write(self.condition, seconds)
             except ServerException as error:
                 if is_stale(error):
-                    self._is_lost = True
-                    self._raise_lost()
+                    self._is_fenced = True
+                    self._raise_fenced()
                 raise
 
     def _write(self, condition: str, seconds: int) -> None:
@@ -239,7 +239,7 @@ class Lease:
         }
         self._session.run(lambda client: client.execute(query, values))
 
-    def _raise_lost(self) -> NoReturn:
+    def _raise_fenced(self) -> NoReturn:
         msg = (
             f"the lease {self.name!r} was lost: this process was paused, or could not reach "
             f"ClickHouse, for more than {LEASE_SECONDS} s, and another one has taken over"

@@ -15,7 +15,7 @@ from producers.tables.file_types import find_utf16
 _SAMPLE_BYTES = 262_144
 _SAMPLE_ROWS = 50
 _DELIMITERS = ",;\t|"
-# The first line by which Excel is told what separates the cells. Spreadsheets do not show it.
+# The first line that sets Excel's separator. Spreadsheets do not show it.
 _DELIMITER_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE | re.DOTALL)
 
 

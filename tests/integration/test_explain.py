@@ -194,7 +194,9 @@ def test_a_repair_is_an_origin_and_a_figure_that_does_not_add_up_says_so(world: 
         (("--unit", "CG-D-A", "--metric", "posts_facebook", "--day", "4 March"), "2022-05-03"),
     ],
 )
-def test_wrong_use_is_told(deployment: Deployment, arguments: tuple[str, ...], text: str) -> None:
+def test_wrong_use_is_refused(
+    deployment: Deployment, arguments: tuple[str, ...], text: str
+) -> None:
     done = pravah(deployment, "explain", *arguments)
     assert done.returncode == 2
     assert text in done.stderr

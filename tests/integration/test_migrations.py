@@ -1,4 +1,4 @@
-"""The schema goes forward and backward, and can be told for a cluster."""
+"""The schema goes forward and backward, and can be written for a cluster."""
 
 import pytest
 from clickhouse_driver import Client

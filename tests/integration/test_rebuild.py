@@ -150,7 +150,7 @@ def test_a_ledger_without_its_chunks_is_not_rebuilt_and_nothing_is_harmed(
     assert not deployment.clickhouse.execute("SHOW TABLES LIKE '%_next_%'")
 
 
-def test_what_was_rejected_is_mended_and_counts_once(
+def test_what_was_rejected_is_corrected_and_counts_once(
     deployment: Deployment, tmp_path: Path
 ) -> None:
     whole = {
@@ -197,14 +197,14 @@ def test_what_was_rejected_is_mended_and_counts_once(
         ).stdout
     )
     assert (shown["records"], shown["sent"], shown["repeat"]) == (2, 1, 1)
-    # people mend the rest
-    mended = [
+    # people correct the rest
+    corrected = [
         {**line, "event": {**line["event"], "version": 2}}
         if line.get("reason") == "invalid"
         else line
         for line in lines
     ]
-    file.write_text("".join(json.dumps(line) + "\n" for line in mended), encoding="utf-8")
+    file.write_text("".join(json.dumps(line) + "\n" for line in corrected), encoding="utf-8")
     done = pravah(
         deployment,
         "replay",
@@ -239,21 +239,21 @@ def test_what_was_rejected_is_mended_and_counts_once(
         )["sent"]
         == 0
     )
-    mended = [
+    corrected = [
         {**line, "event": {**line["event"], "event_id": str(UUID(int=5))}}
-        for line in mended
+        for line in corrected
         if line.get("reason") == "invalid"
     ]
-    file.write_text("".join(json.dumps(line) + "\n" for line in mended), encoding="utf-8")
-    told = pravah(deployment, "replay", "rejected", "--from", str(file), "--send").stdout
-    assert "give this one a higher version" in told
+    file.write_text("".join(json.dumps(line) + "\n" for line in corrected), encoding="utf-8")
+    output = pravah(deployment, "replay", "rejected", "--from", str(file), "--send").stdout
+    assert "give this one a higher version" in output
     file.write_text("{}\nnonsense\n", encoding="utf-8")
     refused = pravah(deployment, "replay", "rejected", "--from", str(file))
     assert refused.returncode == 1
     assert f"{file}:2: no JSON" in refused.stderr
 
 
-def test_records_that_are_lost_are_said_to_be_and_counting_goes_on(deployment: Deployment) -> None:
+def test_records_that_the_log_lost_are_reported_and_the_rest_counts(deployment: Deployment) -> None:
     send(deployment, 3)
     deployment.start_worker()
     deployment.wait_until_rolled_up()
@@ -295,7 +295,7 @@ def test_records_that_are_lost_are_said_to_be_and_counting_goes_on(deployment: D
 
 
 @pytest.mark.parametrize("left", [False, True])
-def test_a_log_without_its_beginning_is_counted_only_when_told_to(
+def test_a_log_without_its_beginning_is_counted_only_on_request(
     deployment: Deployment, left: bool
 ) -> None:
     send(deployment, 5)
@@ -314,7 +314,7 @@ def test_a_log_without_its_beginning_is_counted_only_when_told_to(
     assert "lost 3 records" in done.stderr or left
 
 
-def test_of_two_rejects_with_one_version_the_first_stands_and_the_second_is_told() -> None:
+def test_of_two_rejects_with_one_version_the_first_stands_and_the_second_is_reported() -> None:
     """A different event must not pass for a repeat: it would vanish without a word."""
     looks = Reprocessor(
         small_world.registry(), small_world.dictionary(), max_future_hours=24, now=2**41

@@ -80,7 +80,7 @@ def test_figures_that_are_right_are_proved_to_this_moment(counted: Deployment) -
 
 
 @pytest.mark.parametrize("wrong", ["too much", "missing", "stray"])
-def test_what_differs_is_told_repaired_and_stays_known(counted: Deployment, wrong: str) -> None:
+def test_what_differs_is_reported_repaired_and_stays_known(counted: Deployment, wrong: str) -> None:
     before = counted.rollups()
     pravah(counted, "reconcile")  # closes the chunks: what lies in an open one is not touched
     changes = {
@@ -113,8 +113,8 @@ def test_what_differs_is_told_repaired_and_stays_known(counted: Deployment, wron
     assert json.loads(found.stdout)["different"] > 0
     assert counted.rollups() == spoiled, "without --repair nothing is moved"
     known = datetime.now(UTC)
-    told = pravah(counted, "reconcile", "--repair", "--reason", "a test spoiled it")
-    assert told.returncode == 0, told.stdout + told.stderr
+    repaired = pravah(counted, "reconcile", "--repair", "--reason", "a test spoiled it")
+    assert repaired.returncode == 0, repaired.stdout + repaired.stderr
     assert counted.rollups() == before
     repairs = counted.clickhouse.execute(
         "SELECT kind, reason, complete, entries > 0, author != '' FROM repairs FINAL"

@@ -36,7 +36,7 @@ def spans_of(store: MemoryStore) -> list[Span]:
 
 
 class Ledger:
-    """Looks versions up, and remembers for which entities it was asked."""
+    """Looks versions up, and records the entities of each look-up."""
 
     def __init__(self, store: MemoryStore) -> None:
         self.store = store

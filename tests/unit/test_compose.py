@@ -99,7 +99,7 @@ def test_our_commands_and_their_options_are_there(name: str) -> None:
         assert option in shown.output, (name, option)
 
 
-def test_ports_asked_for_health_are_those_that_are_served() -> None:
+def test_ports_of_health_checks_are_those_that_are_served() -> None:
     for name, port in (("gateway", "8090"), ("api", "8080")):
         assert SERVICES[name]["command"][-1] == port
         assert f":{port}/healthz" in SERVICES[name]["healthcheck"]["test"][-1]

@@ -39,7 +39,7 @@ def test_a_deadline_is_a_day_and_what_occurs_on_it_is_on_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "told"),
+    ("lines", "expected"),
     [
         ({"level": '"village"'}, "level: Input should be 'national', 'state'"),
         ({"deadline": '"15 June"'}, "deadline"),
@@ -63,14 +63,14 @@ def test_a_deadline_is_a_day_and_what_occurs_on_it_is_on_time() -> None:
         ({"prerequisites": '["booth_trained"]'}, "lead back to itself"),
     ],
 )
-def test_a_wrong_milestone_is_told_with_its_name_and_what_is_wrong(
-    lines: dict[str, str], told: str
+def test_a_wrong_milestone_is_refused_with_its_name_and_what_is_wrong(
+    lines: dict[str, str], expected: str
 ) -> None:
     found = findings(changed(**lines))
-    assert any("booth_trained" in finding and told in finding for finding in found), found
+    assert any("booth_trained" in finding and expected in finding for finding in found), found
 
 
-def test_everything_that_is_wrong_is_told_at_once() -> None:
+def test_everything_that_is_wrong_is_reported_at_once() -> None:
     found = findings(
         changed(level='"village"')
         + MILESTONE.replace("booth_trained", "a").replace('"incharge"', "7")
