@@ -110,8 +110,10 @@ def test_a_waiting_worker_is_alive_and_says_what_it_waits_for(
     rebuild_from_ledger(deployment.settings, report=print, open_progress=in_the_middle)
 
 
-@pytest.mark.parametrize("source", ["ledger", "log"])
-@pytest.mark.parametrize("point", ["before an insert", "within a block"])
+@pytest.mark.parametrize(
+    ("source", "point"),
+    [("ledger", "before an insert"), ("ledger", "within a block"), ("log", "within a block")],
+)
 def test_a_worker_that_was_paused_in_the_middle_of_a_flush_cannot_write_afterwards(
     deployment: Deployment, tmp_path: Path, point: str, source: str
 ) -> None:
@@ -144,13 +146,10 @@ def test_a_worker_that_was_paused_in_the_middle_of_a_flush_cannot_write_afterwar
 @pytest.mark.parametrize(
     ("source", "point", "call"),
     [
-        ("ledger", "sinks.rebuild:wait_for_older_statements", 1),
         ("ledger", "sinks.rebuild:JournalWriter.write", 3),
         ("ledger", "sinks.migrate:Schema.exchange_tables", 1),
         ("ledger", "sinks.rebuild:mark_rebuilt", 1),
-        ("log", "sinks.rebuild:_empty", 1),
         ("log", "sinks.rebuild:_empty", 3),
-        ("log", "sinks.rebuild:mark_rebuilt", 1),
         ("log", "sinks.lag:Lag.position", 4),
     ],
 )
