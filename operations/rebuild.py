@@ -104,7 +104,7 @@ def rebuild_from_log(
     Raises:
         RebuildRefusedError: workers run, the tables are not empty, or the log has lost records.
         LeaseHeldError: another rebuild runs.
-        RebuildInterruptedError: the worker ended; running it again with `discard` starts anew.
+        RebuildInterruptedError: the worker ended; running it again with `discard` starts over.
         StalledError: the worker makes no progress.
     """
     began = time.monotonic()

@@ -17,7 +17,6 @@ class Drawing:
     """The population of a sample, and how it is drawn."""
 
     sample: str
-    """Its name."""
     unit: str
     """Entities at or below it on their day."""
     kind: str
@@ -128,7 +127,7 @@ def draw(client: Client, drawing: Drawing, *, author: str) -> list[DrawnEntity]:
         "sample, drawn_at, author, seed, unit, kind, first, last, size, each_level, population, "
         "stratum, key, entity, version"
     )
-    # Its microseconds tell this drawing from another one of the same name.
+    # Its microseconds distinguish this drawing from another one of the same name.
     ((drawn_at, micros),) = client.execute(
         """
         SELECT now64(6, 'Asia/Kolkata') - toIntervalMicrosecond(rand() % 1000) AS at,

@@ -183,7 +183,7 @@ def calls(client: Client, about: Sequence[Defaulter]) -> list[Call | None]:
 
 
 def load_contacts(client: Client, schema: Schema, contacts: Iterable[Contact]) -> None:
-    """Replace all contacts."""
+    """Replace all contacts, at once."""
     replace_table(
         client,
         schema,

@@ -9,7 +9,7 @@ from pravah.errors import PravahError
 EVENTS_PARTITIONS = "events_partitions"
 EVENTS_TOPIC = "events_topic"
 REGISTRY = "registry"
-# Has another value after each rebuild: whoever follows changes of figures must begin anew.
+# Has another value after each rebuild: followers of changed figures must start over.
 REBUILT = "rebuilt"
 
 
@@ -44,7 +44,7 @@ def set_fact(client: Client, name: str, value: str, *, condition: str = "true") 
 
 
 def mark_rebuilt(client: Client) -> None:
-    """Tell those who follow changes of figures to take them all anew."""
+    """Invalidate the cursors of those who follow changed figures, so that they start over."""
     set_fact(client, REBUILT, uuid4().hex)
 
 

@@ -79,7 +79,6 @@ class Lag:
         }
 
     def __enter__(self) -> Self:
-        """Itself."""
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -45,7 +45,7 @@ _POLL_SECONDS = 0.1
 _LOG_INTERVAL_SECONDS = 10.0
 # The stage of a claim that follows an interrupted one, until `Lease.enter_stage` says otherwise.
 _TAKEOVER = "takeover"
-# FUNCTION_THROW_IF_VALUE_IS_NON_ZERO, and the text that tells a stale token from other causes.
+# FUNCTION_THROW_IF_VALUE_IS_NON_ZERO, and the text by which a stale token is recognised.
 _THROWN, _STALE = 395, "stale lease token"
 
 
@@ -168,7 +168,7 @@ class Lease:
             self._raise_fenced()
 
     def claim(self, schema: Schema) -> bool:
-        """Write the claim; tell whether no other claim has its token or a higher one."""
+        """Write the claim. True if no other claim has its token or a higher one."""
         self._write("true", LEASE_SECONDS)
         if schema.cluster:
             sync = f"SYSTEM SYNC REPLICA {schema.database}.leases{schema.on_cluster}"

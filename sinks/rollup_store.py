@@ -320,7 +320,7 @@ def _newest_token(client: ColumnClient) -> int:
 def _numbers(state: bytes) -> Array:
     """Decode the state of ClickHouse's `groupBitmap` of UInt32.
 
-    The first byte tells the form. A small state has the count and the numbers, another one its
+    The first byte is the form. A small state has the count and the numbers, another one its
     length as a varint and a bitmap in Roaring's portable format.
     """
     if state[0] == _SMALL:

@@ -9,6 +9,7 @@ import os
 import time
 
 from pravah.settings import ClickHouseSettings, Settings
+from sinks.connection import is_retryable
 from sinks.lease import TOKEN_VARIABLE, LeaseState
 from sinks.rebuild import read_figures_lease
 from streams.health import WorkerState
@@ -45,8 +46,13 @@ def wait_for_figures(settings: Settings) -> int:
 
 
 def is_stale(clickhouse: ClickHouseSettings, token: int) -> bool:
-    """Whether the figures were rebuilt, or are being rebuilt, since a token was read."""
-    return read_figures_lease(clickhouse).token > token
+    """Whether a rebuild has begun since a token was read; False if ClickHouse does not answer."""
+    try:
+        return read_figures_lease(clickhouse).token > token
+    except Exception as error:
+        if not is_retryable(error):
+            raise
+        return False
 
 
 async def _wait(settings: Settings, state: LeaseState) -> int:

@@ -1,4 +1,4 @@
-"""What the control room acts on: who is overdue and what waits for it, who is silent, whom to call.
+"""Views of the control room: overdue units and what they block, silent units, whom to call.
 
 - `contacts`: who holds which office in which unit, and how to reach them. The one table with names
   and phone numbers: only the writer's and the state's own account may read it.

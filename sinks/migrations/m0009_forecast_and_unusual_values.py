@@ -1,4 +1,4 @@
-"""What the pace of the last week says about the days to come, and values that stand out.
+"""Forecasts from the pace of the last two weeks, and values that stand out.
 
 - `plan_forecast_at(as_of, share)`: for each milestone and ancestor the day on which so large a
   share of the units below will have it. `share` is above 0 and at most 1.

@@ -13,7 +13,9 @@ import httpx2
 import pytest
 
 from operations.rebuild import rebuild_from_ledger, rebuild_from_log
-from sinks.lease import FIGURES, read_lease
+from operations.worker_processes import start_worker
+from sinks.lease import FIGURES, TOKEN_VARIABLE, read_lease
+from sinks.rebuild import hold_figures
 from tests.integration.test_rebuild import members, send, stop_workers
 from tests.integration.test_reconcile import pravah
 from tests.support import oracle, small_world
@@ -108,6 +110,21 @@ def test_a_waiting_worker_is_alive_and_says_what_it_waits_for(
         yield lambda _done: None
 
     rebuild_from_ledger(deployment.settings, report=print, open_progress=in_the_middle)
+
+
+def test_a_worker_with_an_older_token_ends_when_it_is_given_partitions(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    """It has nothing to write, and would keep partitions from the worker of a rebuild."""
+    with hold_figures(deployment.settings.clickhouse, "a rebuild") as hold:
+        older = {TOKEN_VARIABLE: str(hold.lease.token - 1)}
+        log = tmp_path / "older.log"
+        worker = start_worker(deployment.settings, log, environment=older)
+        try:
+            assert worker.wait(60) != 0
+        finally:
+            worker.kill()
+    assert "the figures were rebuilt while this worker ran" in log.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
