@@ -87,7 +87,7 @@ class SeenFilter:
             sets.set_insert(self._slots, known)
             return
         self._bitmap = np.zeros(max(1, number // 32), np.uint32)
-        self._slots = self._slots[:0]
+        self._slots = np.empty(0, np.uint32)
         sets.bitmap_insert(self._bitmap, known)
         if 1 in known:
             sets.bitmap_insert(self._bitmap, np.zeros(1, np.uint32))

@@ -2,11 +2,12 @@
 
     make mutation [ARGUMENTS="--sample 200 --module rollup/fold.py"]
 
-Each mutant is one change of one place (cosmic-ray's operators, those in `OPERATORS`), made in a
-copy of the repository. A mutant that no test fails on survives. Survivors that are right to survive are
-listed with their reason in `tests/mutation_survivors.toml`; exit 1 if any other survives.
+Each mutant is one change of one place (cosmic-ray's operators, those in `OPERATORS`), made in a copy
+of the repository. A mutant that no test fails on survives. Survivors that are right to survive stand
+with their reason in `tests/mutation_survivors.toml`; exit 1 if any other survives.
 
-It runs with the Python of an environment of its own that has cosmic-ray; tests run with `--python`.
+It runs with the Python of an environment of its own that has cosmic-ray; tests run with `--python`,
+in forks of `tests.mutation_server`.
 """
 
 import argparse
@@ -58,6 +59,7 @@ OPERATORS = [
     "core/ReplaceContinueWithBreak",
     "core/ZeroIterationForLoop",
 ]
+IGNORED_KEYWORDS = {"strict", "include_url", "include_context", "include_input"}
 # The tests that judge a module, where these are not the default ones.
 TESTS = {
     "rollup/chunks.py": ["tests/property/test_chunks.py", "tests/property/test_rollup.py"],
@@ -65,13 +67,14 @@ TESTS = {
     "rollup/rebuild.py": ["tests/property/test_rebuild.py"],
     "rollup/reprocessing.py": ["tests/unit/test_reprocessing.py"],
 }
+# The fast ones first: a run ends at the first failure.
 DEFAULT_TESTS = [
-    "tests/property/test_batch_validation.py",
     "tests/property/test_contribution.py",
-    "tests/property/test_record_batch.py",
     "tests/property/test_chunks.py",
-    "tests/property/test_rollup.py",
     "tests/property/test_rebuild.py",
+    "tests/property/test_rollup.py",
+    "tests/property/test_batch_validation.py",
+    "tests/property/test_record_batch.py",
 ]
 
 
@@ -104,9 +107,13 @@ def main() -> int:
     parser.add_argument("--sample", type=int, help="so many mutants at random instead of all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--timeout", type=float, default=120.0, help="seconds for one mutant")
+    parser.add_argument("--timeout", type=int, default=120, help="seconds for one mutant")
+    parser.add_argument("--test", action="append", help="instead of the usual tests of a module")
     parser.add_argument("--out", type=Path, help="write all results as JSON lines")
     options = parser.parse_args()
+    if options.test:
+        TESTS.clear()
+        DEFAULT_TESTS[:] = options.test
     modules = options.module or sorted(
         str(path.relative_to(ROOT)) for path in (ROOT / PACKAGE).rglob("*.py")
     )
@@ -141,16 +148,32 @@ def walk(node: object) -> Iterator[object]:
 
 
 def ignored_places(tree: ast.AST) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """Where a change has no meaning for a test: (line, column) from and to."""
+    """Where a change has no meaning for a test: (line, column) from and to.
+
+    These are annotations, decorators, assertions and `zip(strict=True)`, which is one, options of
+    pydantic's list of errors that leave out what is not read, and the star before arguments by
+    name.
+    """
     found = []
     for node in ast.walk(tree):
         places: list[ast.AST | None] = []
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             places += [node.returns, *node.decorator_list]
+        elif isinstance(node, ast.ClassDef):
+            places += node.decorator_list
         elif isinstance(node, ast.arg | ast.AnnAssign):
             places.append(node.annotation)
-        elif isinstance(node, ast.Assert):
+        elif isinstance(node, ast.Assert) or (
+            isinstance(node, ast.keyword) and node.arg in IGNORED_KEYWORDS
+        ):
             places.append(node)
+        elif isinstance(node, ast.arguments) and node.kwonlyargs and not node.vararg:
+            first, positional = node.kwonlyargs[0], [*node.args, *node.defaults]
+            begin = max(
+                ((one.end_lineno, one.end_col_offset) for one in positional),
+                default=(first.lineno, 0),
+            )
+            found.append((begin, (first.lineno, first.col_offset)))
         found += [
             ((place.lineno, place.col_offset), (place.end_lineno, place.end_col_offset))
             for place in places
@@ -168,13 +191,13 @@ def run(mutants: list[Mutant], options: argparse.Namespace) -> list[Result]:
     lock = threading.Lock()
     out = options.out.open("a", encoding="utf-8") if options.out else None
 
-    def work(copy: Path) -> None:
+    def work(server: Server) -> None:
         while True:
             try:
                 mutant = queue.get_nowait()
             except Empty:
                 return
-            result = test_mutant(copy, mutant, options)
+            result = test_mutant(server, mutant, options.timeout)
             with lock:
                 results.append(result)
                 if out:
@@ -187,17 +210,20 @@ def run(mutants: list[Mutant], options: argparse.Namespace) -> list[Result]:
 
     with tempfile.TemporaryDirectory(prefix="pravah-mutation-") as folder:
         copies = [copy_repository(Path(folder) / str(n)) for n in range(options.processes)]
-        by_tests = {tuple(TESTS.get(one.module, DEFAULT_TESTS)): one.module for one in mutants}
-        for module in by_tests.values():
-            if not passes(copies[0], module, options, timeout=900):
+        first = Server(copies[0], options.python)
+        for module in {tuple(tests_of(one.module)): one.module for one in mutants}.values():
+            if first.outcome(module, timeout=900) != "passed":
                 sys.exit(f"the tests of {module} fail without a mutant")
         for copy in copies[1:]:
             shutil.copytree(copies[0], copy, dirs_exist_ok=True)  # with the compiled kernels
-        threads = [threading.Thread(target=work, args=(copy,)) for copy in copies]
+        servers = [first, *(Server(copy, options.python) for copy in copies[1:])]
+        threads = [threading.Thread(target=work, args=(server,)) for server in servers]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+        for server in servers:
+            server.close()
     if out:
         out.close()
     return results
@@ -214,45 +240,57 @@ def copy_repository(to: Path) -> Path:
     return to
 
 
-def test_mutant(copy: Path, mutant: Mutant, options: argparse.Namespace) -> Result:
-    path = copy / mutant.module
-    original = path.read_bytes()
+class Server:
+    """A process that runs the tests in a copy of the repository (`tests.mutation_server`)."""
+
+    def __init__(self, copy: Path, python: str) -> None:
+        self.copy = copy
+        self._process = subprocess.Popen(
+            [python, "-m", "tests.mutation_server"],
+            cwd=copy,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(copy),
+                "PRAVAH_HYPOTHESIS_PROFILE": "mutation",
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def outcome(self, module: str, timeout: int) -> str:
+        """Return `passed`, `failed` or `timeout` of the tests that judge a module."""
+        assert self._process.stdin
+        assert self._process.stdout
+        request = {"module": module, "tests": tests_of(module), "timeout": timeout}
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline().strip() or sys.exit("the server of a copy ended")
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+
+def tests_of(module: str) -> list[str]:
+    return TESTS.get(module, DEFAULT_TESTS)
+
+
+def test_mutant(server: Server, mutant: Mutant, timeout: int) -> Result:
+    path = server.copy / mutant.module
+    original, times = path.read_bytes(), path.stat()
     began = time.monotonic()
     try:
         apply_mutation(path, get_operator(mutant.operator)(), mutant.occurrence)
-        try:
-            outcome = "survived" if passes(copy, mutant.module, options) else "killed"
-        except subprocess.TimeoutExpired:
-            outcome = "timeout"
+        outcome = server.outcome(mutant.module, timeout)
     finally:
         path.write_bytes(original)
-    return Result(mutant, outcome, round(time.monotonic() - began, 1))
-
-
-def passes(
-    copy: Path, module: str, options: argparse.Namespace, timeout: float | None = None
-) -> bool:
-    tests = [one for one in TESTS.get(module, DEFAULT_TESTS) if (copy / one).exists()]
-    command = [
-        options.python,
-        "-m",
-        "pytest",
-        "-x",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:xdist",
-    ]
-    done = subprocess.run(
-        [*command, *tests],
-        cwd=copy,
-        env={**os.environ, "PYTHONPATH": str(copy), "PRAVAH_HYPOTHESIS_PROFILE": "mutation"},
-        capture_output=True,
-        check=False,
-        timeout=timeout or options.timeout,
-    )
-    return done.returncode == 0
+        # Else numba would compile the module's kernels again.
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    found = {"passed": "survived", "failed": "killed"}.get(outcome, outcome)
+    return Result(mutant, found, round(time.monotonic() - began, 1))
 
 
 def text_of(mutant: Mutant) -> str:
