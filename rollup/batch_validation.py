@@ -38,9 +38,6 @@ _LABEL: TypeAdapter[str] = TypeAdapter(Label)
 _EVIDENCE: TypeAdapter[list[str]] = TypeAdapter(list[EvidenceUrl])
 _TALLY = KINDS.index("tally")
 
-# Maximum number of tools and of installations that are kept; records of more are validated singly.
-_MAX_LABELS = 50_000
-
 # Upper bound of the number of metrics that one event feeds.
 _MAX_RULES = 1 << 16
 
@@ -247,14 +244,14 @@ class BatchValidator:
     def _labels(table: NameTable, names: NameDictionary, texts: Texts, passed: Array) -> Array:
         """Return the numbers of tools or producers; new ones are added.
 
-        A text that is no label does not pass, nor one beyond `_MAX_LABELS`.
+        A text that is no label does not pass.
         """
         table.insert(HashedTexts.of(names.names[len(table) :]))
         numbers = table.find(HashedTexts.of(texts))
         unknown = np.flatnonzero((numbers < 0) & passed)
         if len(unknown):
             for text in dict.fromkeys(texts[unknown].values()):
-                if len(names.names) < _MAX_LABELS and _is_label(text):
+                if _is_label(text):
                     names.intern(text)
             table.insert(HashedTexts.of(names.names[len(table) :]))
             numbers[unknown] = table.find(HashedTexts.of(texts[unknown]))

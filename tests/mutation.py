@@ -2,9 +2,9 @@
 
     make mutation [ARGUMENTS="--sample 200 --module rollup/fold.py"]
 
-Each mutant is one change of one place (cosmic-ray's operators, those in `OPERATORS`), made in a
-copy of the repository. A mutant that no test fails on survives. Survivors that are right to survive
-are listed with their reason in `tests/mutation_survivors.toml`; exit 1 if any other survives.
+Each mutant is one change of one place (cosmic-ray's operators, those in `OPERATORS`), made in a copy
+of the repository. A mutant that no test fails on survives. Survivors that are right to survive stand
+with their reason in `tests/mutation_survivors.toml`; exit 1 if any other survives.
 
 It runs with the Python of an environment of its own that has cosmic-ray; tests run with `--python`,
 in forks of `tests.mutation_server`.
@@ -60,19 +60,36 @@ OPERATORS = [
     "core/ZeroIterationForLoop",
 ]
 IGNORED_KEYWORDS = {"strict", "include_url", "include_context", "include_input"}
-# The tests that judge a module, where these are not the default ones.
-TESTS = {
-    "rollup/chunks.py": ["tests/property/test_chunks.py", "tests/property/test_rollup.py"],
-    "rollup/explanation.py": ["tests/property/test_explanation.py"],
-    "rollup/rebuild.py": ["tests/property/test_rebuild.py"],
-    "rollup/reprocessing.py": ["tests/unit/test_reprocessing.py"],
+# The tests of each module alone, which run first: they are fast, and a run ends at a failure.
+OWN_TESTS = {
+    "assigned_partition": ["tests/unit/test_core_partition.py"],
+    "batch_validation": ["tests/unit/test_core_validation.py"],
+    "chunk_attempt": ["tests/unit/test_core_partition.py", "tests/unit/test_core_flush.py"],
+    "chunks": ["tests/unit/test_core_records.py"],
+    "contribution": ["tests/property/test_contribution.py"],
+    "engine": ["tests/unit/test_core_partition.py"],
+    "entity_cache": ["tests/unit/test_core_partition.py"],
+    "explanation": ["tests/property/test_explanation.py"],
+    "flush": ["tests/unit/test_core_flush.py"],
+    "fold": ["tests/property/test_contribution.py", "tests/unit/test_core_flush.py"],
+    "hierarchy": ["tests/unit/test_core_hierarchy.py"],
+    "open_chunk": ["tests/unit/test_core_partition.py", "tests/unit/test_core_flush.py"],
+    "rebuild": ["tests/property/test_rebuild.py"],
+    "record_batch": ["tests/unit/test_core_records.py"],
+    "reprocessing": ["tests/unit/test_reprocessing.py"],
+    "seen_filter": ["tests/unit/test_core_seen_filter.py"],
+    "validation": ["tests/unit/test_core_validation.py"],
+    "version_columns": ["tests/unit/test_core_columns.py"],
 }
-# The fast ones first: a run ends at the first failure.
-DEFAULT_TESTS = [
+# No other module uses these, so no other test judges them.
+ALONE = {"explanation", "rebuild", "reprocessing"}
+SHARED_TESTS = [
+    "tests/unit/test_core_partition.py",
+    "tests/unit/test_core_flush.py",
     "tests/property/test_contribution.py",
-    "tests/property/test_chunks.py",
     "tests/property/test_rebuild.py",
     "tests/property/test_rollup.py",
+    "tests/property/test_chunks.py",
     "tests/property/test_batch_validation.py",
     "tests/property/test_record_batch.py",
 ]
@@ -108,12 +125,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--timeout", type=int, default=120, help="seconds for one mutant")
-    parser.add_argument("--test", action="append", help="instead of the usual tests of a module")
     parser.add_argument("--out", type=Path, help="write all results as JSON lines")
     options = parser.parse_args()
-    if options.test:
-        TESTS.clear()
-        DEFAULT_TESTS[:] = options.test
     modules = options.module or sorted(
         str(path.relative_to(ROOT)) for path in (ROOT / PACKAGE).rglob("*.py")
     )
@@ -211,8 +224,8 @@ def run(mutants: list[Mutant], options: argparse.Namespace) -> list[Result]:
     with tempfile.TemporaryDirectory(prefix="pravah-mutation-") as folder:
         copies = [copy_repository(Path(folder) / str(n)) for n in range(options.processes)]
         first = Server(copies[0], options.python)
-        for module in {tuple(tests_of(one.module)): one.module for one in mutants}.values():
-            if first.outcome(module, timeout=900) != "passed":
+        for module in {one.module for one in mutants}:
+            if outcome_of(first, module, timeout=900) != "passed":
                 sys.exit(f"the tests of {module} fail without a mutant")
         for copy in copies[1:]:
             shutil.copytree(copies[0], copy, dirs_exist_ok=True)  # with the compiled kernels
@@ -260,11 +273,11 @@ class Server:
             text=True,
         )
 
-    def outcome(self, module: str, timeout: int) -> str:
-        """Return `passed`, `failed` or `timeout` of the tests that judge a module."""
+    def outcome(self, module: str, tests: list[str], timeout: int) -> str:
+        """Return `passed`, `failed` or `timeout` of tests of a module."""
         assert self._process.stdin
         assert self._process.stdout
-        request = {"module": module, "tests": tests_of(module), "timeout": timeout}
+        request = {"module": module, "tests": tests, "timeout": timeout}
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         return self._process.stdout.readline().strip() or sys.exit("the server of a copy ended")
@@ -274,8 +287,14 @@ class Server:
         self._process.communicate()
 
 
-def tests_of(module: str) -> list[str]:
-    return TESTS.get(module, DEFAULT_TESTS)
+def outcome_of(server: Server, module: str, timeout: int) -> str:
+    """Run a module's own tests, and those that it shares with others if these pass."""
+    name = Path(module).stem
+    outcome = "passed"
+    for tests in (OWN_TESTS.get(name, []), [] if name in ALONE else SHARED_TESTS):
+        if tests and outcome == "passed":
+            outcome = server.outcome(module, tests, timeout)
+    return outcome
 
 
 def test_mutant(server: Server, mutant: Mutant, timeout: int) -> Result:
@@ -284,7 +303,7 @@ def test_mutant(server: Server, mutant: Mutant, timeout: int) -> Result:
     began = time.monotonic()
     try:
         apply_mutation(path, get_operator(mutant.operator)(), mutant.occurrence)
-        outcome = server.outcome(mutant.module, timeout)
+        outcome = outcome_of(server, mutant.module, timeout)
     finally:
         path.write_bytes(original)
         # Else numba would compile the module's kernels again.
