@@ -2,9 +2,9 @@
 
     make mutation [ARGUMENTS="--sample 200 --module rollup/fold.py"]
 
-Each mutant is one change of one place (cosmic-ray's operators, those in `OPERATORS`), made in a copy
-of the repository. A mutant that no test fails on survives. Survivors that are right to survive stand
-with their reason in `tests/mutation_survivors.toml`; exit 1 if any other survives.
+Each mutant is one change of one place (cosmic-ray's operators, those in `OPERATORS`), made in a
+copy of the repository. A mutant that no test fails on survives. Survivors that are right to survive
+are listed with their reason in `tests/mutation_survivors.toml`; exit 1 if any other survives.
 
 It runs with the Python of an environment of its own that has cosmic-ray; tests run with `--python`,
 in forks of `tests.mutation_server`.

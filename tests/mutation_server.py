@@ -64,7 +64,7 @@ def outcome(module: str, tests: list[str], timeout: int) -> str:
 
 
 def interpret_kernels() -> None:
-    """Let the kernels of `KERNELS` run as plain Python; records get attributes, as when compiled."""
+    """Let the kernels of `KERNELS` run as plain Python; fields of records become attributes."""
     jit.compiled = jit.inlined = lambda function: function
     from rollup import contribution
 
