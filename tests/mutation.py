@@ -254,6 +254,11 @@ def copy_repository(to: Path) -> Path:
         if (ROOT / name).is_file():
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, to / name)
+    compiled = (ROOT / name for name in ("columnar", PACKAGE))
+    for kernel in (one for folder in compiled for one in folder.rglob("*.nb?")):
+        target = to / kernel.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(kernel, target)
     return to
 
 

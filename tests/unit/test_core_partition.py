@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pytest
 
+from columnar.texts import HashedTexts
 from pravah.topics import TICK_KEY
 from rollup.assigned_partition import AssignedPartition, LogError
 from rollup.chunks import HOUR_MS
 from rollup.engine import RollupEngine
+from rollup.entity_cache import EntityCache
 from rollup.open_chunk import Counts
 from rollup.record_batch import BatchRecord
 from rollup.storage import StoredVersion
@@ -19,7 +21,9 @@ from tests.support.memory_store import MemoryStore
 AT = 1_655_000_000_000
 
 
-def engine(chunk_size: int = 100, recent_entities: int = 100) -> RollupEngine:
+def engine(
+    chunk_size: int = 100, recent_entities: int = 100, filter_bits: int = 32
+) -> RollupEngine:
     return RollupEngine(
         small_world.registry(),
         small_world.dictionary(),
@@ -27,6 +31,7 @@ def engine(chunk_size: int = 100, recent_entities: int = 100) -> RollupEngine:
         max_future_hours=24,
         chunk_size=chunk_size,
         recent_entities=recent_entities,
+        filter_bits=filter_bits,
     )
 
 
@@ -163,9 +168,63 @@ def test_a_version_that_came_after_a_lookup_was_sent_waits_for_its_own() -> None
 
 
 def _fingerprint(partition: AssignedPartition, entity: str) -> int:
-    from columnar.texts import HashedTexts
-
     return int(partition.seen_filter.fingerprints(HashedTexts.of([f"CG-AC001\n{entity}"]))[0])
+
+
+def test_entities_with_one_fingerprint_are_told_apart() -> None:
+    """With one bit there are two fingerprints."""
+    folding = engine(filter_bits=1)
+    partition = folding.assign(0)
+    names = [f"e{number}" for number in range(9)]
+    first, second, *_ = [name for name in names if _fingerprint(partition, name) == 1]
+    records = log([post(first), post(second), post(second, 2), post(first)], 5)
+    _, (counts,) = fold(folding, records)
+    assert partition.lookup() is None, "both are new"
+    assert counts == Counts(records=4, accepted=3, corrections=1, duplicates=1)
+
+    folding = engine(filter_bits=1)
+    partition = folding.assign(0)
+    partition.seen_filter.add(np.array([1], np.uint32))
+    _, (counts,) = fold(folding, records)
+    assert counts == Counts(records=4)
+    lookup = partition.lookup()
+    assert lookup is not None
+    assert lookup.request.entities == [f"CG-AC001\n{first}", f"CG-AC001\n{second}"]
+
+
+class Chunk:
+    """What the cache asks of a chunk's versions."""
+
+    def __init__(self, size: int, *, is_in_ledger: bool = True) -> None:
+        self.size, self.is_in_ledger, self.is_trimmed = size, is_in_ledger, False
+
+    def __len__(self) -> int:
+        return self.size
+
+    def trim(self) -> None:
+        self.is_trimmed = True
+
+
+@pytest.mark.parametrize(
+    ("chunks", "kept"),
+    [
+        ([Chunk(3), Chunk(2)], 2),  # as many as the limit
+        ([Chunk(3), Chunk(3)], 1),
+        ([Chunk(2), Chunk(2), Chunk(4)], 1),
+        ([Chunk(1), Chunk(2), Chunk(3)], 2),
+        ([Chunk(9)], 1),
+        ([Chunk(3, is_in_ledger=False), Chunk(3)], 2),
+        ([Chunk(3), Chunk(3, is_in_ledger=False), Chunk(3)], 2),
+    ],
+)
+def test_the_oldest_chunks_that_the_ledger_has_leave_the_cache(
+    chunks: list[Chunk], kept: int
+) -> None:
+    cache = EntityCache(5)
+    for chunk in chunks:
+        cache.add(chunk)  # type: ignore[arg-type]
+        assert chunk.is_trimmed
+    assert list(cache._chunks) == chunks[::-1][:kept]
 
 
 def test_a_chunk_is_idle_when_its_hour_is_over_and_no_record_came_for_a_minute() -> None:
