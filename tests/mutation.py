@@ -299,10 +299,10 @@ class Server:
 def outcome_of(server: Server, module: str, timeout: int) -> str:
     """Run a module's own tests, and those that it shares with others if these pass."""
     name = Path(module).stem
-    outcome = "passed"
-    for tests in (OWN_TESTS.get(name, []), [] if name in ALONE else SHARED_TESTS):
-        if tests and outcome == "passed":
-            outcome = server.outcome(module, tests, timeout)
+    own = OWN_TESTS.get(name)
+    outcome = server.outcome(module, own, timeout // 4) if own else "passed"
+    if outcome == "passed" and name not in ALONE:
+        outcome = server.outcome(module, SHARED_TESTS, timeout)
     return outcome
 
 
