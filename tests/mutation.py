@@ -68,7 +68,10 @@ OWN_TESTS = {
     "batch_validation": ["tests/unit/test_core_validation.py"],
     "chunk_attempt": ["tests/unit/test_core_partition.py", "tests/unit/test_core_flush.py"],
     "chunks": ["tests/unit/test_core_records.py"],
-    "contribution": ["tests/property/test_contribution.py"],
+    "contribution": [
+        "tests/property/test_contribution.py",
+        "tests/property/test_explanation.py",
+    ],
     "engine": ["tests/unit/test_core_partition.py"],
     "entity_cache": ["tests/unit/test_core_partition.py"],
     "explanation": ["tests/property/test_explanation.py"],

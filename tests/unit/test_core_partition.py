@@ -11,7 +11,7 @@ from pravah.topics import TICK_KEY
 from rollup.assigned_partition import AssignedPartition, LogError
 from rollup.chunks import HOUR_MS
 from rollup.engine import RollupEngine
-from rollup.entity_cache import EntityCache
+from rollup.entity_cache import EntityCache, EntityVersions
 from rollup.open_chunk import Counts
 from rollup.record_batch import BatchRecord
 from rollup.storage import StoredVersion
@@ -319,6 +319,14 @@ def test_a_consumer_that_went_back_gets_a_new_state_and_a_hole_is_an_error() -> 
     assert first.is_revoked
     assert (again.epoch, again.is_revoked, again.next_offset) == (first.epoch, False, None)
     assert folding.resume(0, following) is again
+
+
+def test_memory_that_was_reserved_for_more_entities_is_released() -> None:
+    versions = EntityVersions(engine().encodings, expected=1_000)
+    arrays = versions._versions, versions._amounts, versions._last
+    assert [len(array.buffer) for array in arrays] == [1_000, 2_000, 1_000]
+    versions.trim()
+    assert [len(array.buffer) for array in arrays] == [0, 0, 0]
 
 
 def test_an_entity_is_known_from_each_chunk_in_memory_with_all_its_versions() -> None:

@@ -107,6 +107,11 @@ def test_an_event_of_the_maximum_size_is_accepted() -> None:
             "'CG-AC002-B0005' is no unit at or below CG-AC001 on 2022-03-05",
         ),
         (
+            training("CG-AC001", ["CG-D-A"]),
+            "unknown_trained_unit",
+            "'CG-D-A' is no unit at or below CG-AC001 on 2022-03-05",
+        ),
+        (
             event(kind="tally", data={"metric": "unheard_of", "value": 1}),
             "unknown_metric",
             "unheard_of",
@@ -131,6 +136,18 @@ def test_units_of_a_retracted_training_are_compared_with_the_registry_if_its_dat
     for retraction, is_accepted in ((whole, False), (partial, True)):
         assert isinstance(SINGLY.validate(0, record(retraction)), Accepted) == is_accepted
         assert (bulk.validate(0, [record(retraction)]).accepted is not None) == is_accepted
+
+
+def test_labels_of_accepted_events_alone_are_kept() -> None:
+    bulk = BatchValidator(SINGLY)
+    source = {"tool": "new tool", "producer": "new installation"}
+    for rejected in (event(unit="CG-D-X"), event(unit="CG-D-B"), event(data={})):
+        bulk.validate(0, [record({**rejected, "source": source})])
+        assert (bulk.encodings.tools.names, bulk.encodings.producers.names) == ([], [])
+    for _ in range(2):
+        bulk.validate(0, [record(event(source=source)), record(event(), 1)])
+        assert bulk.encodings.tools.names == ["new tool", "test"]
+        assert bulk.encodings.producers.names == ["new installation", "x"]
 
 
 def test_an_event_belongs_to_the_partition_of_its_routing_key() -> None:
