@@ -27,6 +27,7 @@ from producers.topics.registry import publish_registry
 from schemas.registry import Registry
 from sinks.connection import connect
 from sinks.migrate import Schema, migrate
+from sinks.recount import closed_cut
 from tests.support import small_world
 from tests.support.deployment import Deployment, until
 from tests.support.doctor_facts import HOME, UNIT, wrong
@@ -190,6 +191,10 @@ def test_records_deleted_before_they_were_counted_are_a_failure(
         for number in range(45):
             producer.send(event(number))
     deployment.wait_until_rolled_up()
+    # chunks are closed after the write that rolled them up
+    until(
+        lambda: closed_cut(deployment.clickhouse).offsets.get(HOME) == 40, "four chunks are closed"
+    )
     worker.kill()
     worker.wait()
     assert not failures(examined(deployment.settings))

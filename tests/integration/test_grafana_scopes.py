@@ -111,6 +111,7 @@ def test_every_table_and_view_of_the_schema_is_named_or_withheld_on_purpose(
             "api_tokens",
             "back_check_samples",
             "deployment",
+            "leases",
             "migrations",
             "reconciliations",
             "rejected_records",

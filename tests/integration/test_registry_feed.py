@@ -33,7 +33,7 @@ def test_an_invalid_entry_is_logged_and_the_one_before_it_stays(
 ) -> None:
     put(deployment, "CG-AC001", b'{"unit": "CG-AC001"}')
     assert feed.load().units == REGISTRY.units
-    assert "(CG-AC001) is no registry entry and is ignored: Field required" in caplog.text
+    assert "(CG-AC001) is not a registry entry and is ignored: Field required" in caplog.text
 
 
 def test_a_tombstone_removes_a_unit_and_units_below_a_missing_one_are_refused(
@@ -59,7 +59,7 @@ def test_a_change_is_reported_once_it_is_complete(
     try:
         put(deployment, "CG-D-A", None)
         until(
-            lambda: "holds no usable registry at present" in caplog.text,
+            lambda: "holds no valid registry at present" in caplog.text,
             "half of a change is refused",
         )
         assert not reported
