@@ -115,5 +115,8 @@ def test_a_tick_ends_its_chunk() -> None:
         (True, [tick]),
         (True, [other, last]),
     ]
+    for after in (other, last):
+        assert [begins for begins, _ in cut(None, RecordBatch.of([tick, after]), 100)] == [True] * 2
+        assert [begins for begins, _ in cut(tick, RecordBatch.of([after]), 100)] == [True]
     assert begins_chunk(tick, other, 100)
     assert not begins_chunk(other, last, 100)
