@@ -64,6 +64,7 @@ def test_records_at_the_limits_are_accepted_in_columns(monkeypatch: pytest.Monke
     """Else they are accepted as well, but one by one."""
     bulk = BatchValidator(SINGLY)
     events = AT_THE_LIMITS
+    assert all(isinstance(SINGLY.validate(0, record(one)), Accepted) for one in events)
     singly = []
     monkeypatch.setattr(SINGLY, "validate", lambda *arguments: singly.append(arguments))
     accepted = bulk.validate(0, [record(one, row) for row, one in enumerate(events)]).accepted
@@ -226,8 +227,8 @@ def test_verdicts_of_some_records_are_those_from_the_first_to_the_last() -> None
 
 
 def test_the_results_of_single_validation_are_in_the_order_of_the_log() -> None:
-    odd = event(entity="e", version=1, occurred_at="2022-03-05 10:00:00+05:30")  # not usual
-    values = [event(entity="e", version=2), odd, event(entity="f"), event(entity="e", version=1)]
+    single = training("CG-AC001", ["CG-AC001-B0001"], op="retract", entity="e", version=3)
+    values = [event(entity="e", version=2), single, event(entity="f"), event(entity="e")]
     bulk = BatchValidator(SINGLY)
     accepted = bulk.validate(0, [record(one, row) for row, one in enumerate(values)]).accepted
     assert accepted is not None
