@@ -55,6 +55,13 @@ def test_a_chunk_that_begins_where_the_figures_reach_is_opened_there() -> None:
     assert positions(FlushSnapshot.take([partition])._opened) == [(9, 9, 0)]
 
 
+def test_the_first_record_of_a_log_is_written() -> None:
+    partition, _ = fold(engine(), log([post("e1")], 0))
+    snapshot = FlushSnapshot.take([partition])
+    assert positions(snapshot._opened) == [(0, 0, 0)]
+    assert positions(snapshot.chunks) == [(0, 1, 0)]
+
+
 def test_rows_and_outgoing_records_are_taken_once() -> None:
     folding = engine()
     values = [post("e1"), post("e2", unit="CG-D-X"), post("e3", unit="CG-D-B")]
