@@ -112,6 +112,8 @@ def test_an_event_of_the_maximum_size_is_accepted() -> None:
             "unknown_trained_unit",
             "'CG-D-A' is no unit at or below CG-AC001 on 2022-03-05",
         ),
+        ({"reporter": "x"}, "invalid", "reporter"),
+        ({"evidence": "ftp://x"}, "invalid", "evidence"),
         ({"source": {"tool": " t", "producer": "p"}}, "invalid", "source.tool"),
         ({"source": {"tool": "t", "producer": "p" * 999}}, "invalid", "source.producer"),
         (
