@@ -90,7 +90,7 @@ def test_a_worker_that_starts_in_the_middle_waits_and_then_counts_rightly(
     assert not said
     deployment.wait_until_rolled_up()
     assert deployment.rollups() == expected(events, tmp_path / "world")
-    assert "the rebuild has ended" in deployment.log_end(1000)
+    until(lambda: "the rebuild has ended" in deployment.log_end(1000), "the worker goes on")
 
 
 def test_a_waiting_worker_is_alive_and_says_what_it_waits_for(
