@@ -33,7 +33,7 @@ def from_log(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Rebuild ledger, journal and figures from the log, under the registry in force.
+    """Rebuild ledger, journal and figures from the log, under the active registry.
 
     Stop all workers first; one that starts meanwhile waits. A worker of the command's own counts
     until everything that the log has is in the figures. Repairs are not needed afterwards and are
@@ -68,7 +68,7 @@ def from_ledger(*, as_json: AsJson = False) -> None:
     """Rebuild journal and figures from ledger and chunks, without the log.
 
     Stop all workers first; one that starts meanwhile waits. Accepted versions are folded again,
-    chunk by chunk, under the registry in force. The new journal replaces the old one when it is
+    chunk by chunk, under the active registry. The new journal replaces the old one when it is
     complete, so readers find the old figures until then. Repairs are not needed afterwards and are
     removed: figures as they were known before a change of the registry are gone after a rebuild.
     """

@@ -92,7 +92,7 @@ def rebuild_from_log(
     report: Report,
     open_progress: OpenProgress,
 ) -> LogRebuild:
-    """Count the whole log into empty tables, by one worker, under the registry in force.
+    """Count the whole log into empty tables, by one worker, under the active registry.
 
     Args:
         settings: of the deployment.
@@ -142,7 +142,7 @@ def rebuild_from_log(
 def rebuild_from_ledger(
     settings: Settings, *, report: Report, open_progress: OpenProgress
 ) -> LedgerRebuild:
-    """Fold the ledger again, chunk by chunk, into a journal that replaces the one in force.
+    """Fold the ledger again, chunk by chunk, into a journal that replaces the current one.
 
     Args:
         settings: of the deployment.

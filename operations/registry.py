@@ -1,4 +1,4 @@
-"""The registry in force: install one, and change one so that the figures of past days move with it.
+"""The active registry: install one, and change one so that the figures of past days move with it.
 
 A registry is in two places, ClickHouse for readers and the topic `units` for workers, so loading it
 is not one act. Whoever loads claims the registry first; a later claim takes over, and the earlier
@@ -39,11 +39,11 @@ class RegistryConflictError(PravahError):
 
 @dataclass(frozen=True)
 class RegistryChange:
-    """A registry that is to follow the one in force, and what it changes."""
+    """A registry that is to follow the current one, and what it changes."""
 
     registry: Registry
     replaces: str | None
-    """Fingerprint of the registry in force when the change was computed."""
+    """Fingerprint of the active registry when the change was computed."""
     units: list[Difference]
     """Units that differ."""
     figures: list[Movement]

@@ -35,15 +35,7 @@ def start_worker(
         environment: further variables.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [
-        sys.executable,
-        "-m",
-        "stack",
-        "run-bound",
-        str(os.getpid()),
-        sys.executable,
-        *program,
-    ]
+    command = _bound_command(*program)
     variables = {
         "PRAVAH_HOME": str(settings.home.resolve()),
         "PRAVAH_CONSUMER_GROUP": settings.consumer_group,
@@ -59,6 +51,12 @@ def start_worker(
             stderr=out,
             env={**os.environ, **variables, **(environment or {})},
         )
+
+
+def _bound_command(*arguments: str) -> list[str]:
+    """A Python command that ends with this process."""
+    bound = [sys.executable, "-m", "stack", "run-bound", str(os.getpid())]
+    return [*bound, sys.executable, *arguments]
 
 
 def stop_worker(process: "subprocess.Popen[bytes]") -> int:
@@ -130,17 +128,7 @@ def run_workers(count: int, settings: Settings, report: Callable[[str], None]) -
 
 def _start_one(settings: Settings, place: int) -> "subprocess.Popen[bytes]":
     port = settings.worker_port + place if settings.worker_port else 0
-    command = [
-        sys.executable,
-        "-m",
-        "stack",
-        "run-bound",
-        str(os.getpid()),
-        sys.executable,
-        "-m",
-        "pravah",
-        "worker",
-    ]
+    command = _bound_command("-m", "pravah", "worker")
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

@@ -55,7 +55,7 @@ def load_registry(client: ColumnClient, schema: Schema, registry: Registry) -> N
 
 @contextmanager
 def proposed(client: ColumnClient, schema: Schema, registry: Registry) -> Iterator[str]:
-    """Create a table of the dated ancestors of a registry that is not in force.
+    """Create a table of the dated ancestors of a registry that is not active.
 
     Gives its name; the table is dropped at the end of the block.
     """
@@ -68,7 +68,7 @@ def proposed(client: ColumnClient, schema: Schema, registry: Registry) -> Iterat
 
 
 def known_units(client: Client) -> set[str]:
-    """The codes of all units of the registry in force, whenever they are open."""
+    """The codes of all units of the active registry, whenever they are open."""
     return {row[0] for row in client.execute("SELECT unit FROM units")}
 
 

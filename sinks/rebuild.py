@@ -1,7 +1,7 @@
-"""A rebuild of the figures: the right to it, what it reads, and a journal beside the one in force.
+"""Rebuild of the figures: the exclusive right to write them, the queries, and the new journal.
 
-`hold_figures` comes first: while it is held no worker and no repair writes. What a rebuild replaces
-it replaces from tables whose names carry the token of its lease. Whoever takes over an interrupted
+`hold_figures` comes first: while it is held, neither workers nor repairs write. A rebuild replaces
+tables by tables whose names carry the token of its lease. A process that takes over an interrupted
 rebuild drops those tables first, so that statements of the interrupted process fail.
 """
 
@@ -43,7 +43,7 @@ from sinks.native import ColumnClient
 
 log = logging.getLogger(__name__)
 
-_SPARING = {"max_bytes_before_external_sort": 2_000_000_000}
+_SORT_ON_DISK = {"max_bytes_before_external_sort": 2_000_000_000}
 _BLOCK = 65_536
 # Tables of a rebuild: a table's name, this, and the token.
 _NEXT = "_next_"
@@ -60,7 +60,7 @@ _FROM_LOG = {
 }
 # Stages of the lease that an interrupted rebuild leaves to its successor.
 _EMPTYING, _EXCHANGING = "emptying", "exchanging"
-_REPLACE_BY_NOTHING = {"allow_replace_partition_from_empty_source": 1}
+_ALLOW_EMPTY_SOURCE = {"allow_replace_partition_from_empty_source": 1}
 
 
 class FiguresHold(NamedTuple):
@@ -101,8 +101,8 @@ def hold_figures(clickhouse: ClickHouseSettings, description: str) -> Iterator[F
                 raise
 
 
-def read_figures_lease(clickhouse: ClickHouseSettings) -> LeaseState:
-    """Read the state of the lease on the figures; take over first if its holder was interrupted.
+def settle_figures_lease(clickhouse: ClickHouseSettings) -> LeaseState:
+    """Complete an interrupted rebuild, if there is one, and read the lease on the figures.
 
     Args:
         clickhouse: of the deployment.
@@ -150,7 +150,7 @@ def close_gap(hold: FiguresHold, partition: int, first: int, end: int, *, reason
         hold: of the figures.
         partition: its number.
         first: first offset of the gap.
-        end: offset behind the gap.
+        end: offset after the gap.
         reason: stored as the chunk's worker.
     """
     where = {"partition": partition, "first": first, "end": end}
@@ -182,7 +182,7 @@ def close_gap(hold: FiguresHold, partition: int, first: int, end: int, *, reason
 
 
 def _drop_leftovers(hold: FiguresHold) -> None:
-    """Drop tables of interrupted rebuilds: statements that would put them in place fail then."""
+    """Drop tables of interrupted rebuilds, so that statements that use them fail."""
     names = hold.client.execute(
         "SELECT name FROM system.tables "
         "WHERE database = currentDatabase() AND match(name, %(pattern)s)",
@@ -204,11 +204,11 @@ def _finish_interrupted(hold: FiguresHold) -> None:
 
 
 def _empty(hold: FiguresHold, name: str, *, sharded: bool) -> None:
-    """Empty a table by an empty one of this rebuild, which an interrupted process no longer has."""
+    """Replace a table's rows by those of an empty table, which only the lease's holder has."""
     with _next_table(hold, name, sharded=sharded) as following:
         hold.client.execute(
             hold.schema.replace_rows(name, following, sharded=sharded),
-            settings=_REPLACE_BY_NOTHING,
+            settings=_ALLOW_EMPTY_SOURCE,
         )
 
 
@@ -256,13 +256,13 @@ def accepted_versions(client: Client, partition: int) -> Iterator[StoredVersion]
         WHERE partition = %(partition)s
         ORDER BY offset
     """
-    settings = {**_SPARING, "max_block_size": _BLOCK}
+    settings = {**_SORT_ON_DISK, "max_block_size": _BLOCK}
     for row in client.execute_iter(query, {"partition": partition}, settings=settings):
         yield StoredVersion(*row)
 
 
 class JournalWriter:
-    """Writes a journal that nobody reads yet."""
+    """Writes the new journal of a rebuild."""
 
     def __init__(self, hold: FiguresHold, table: str) -> None:
         self._hold = hold
@@ -284,10 +284,9 @@ class JournalWriter:
 
 @contextmanager
 def replace_journal(hold: FiguresHold) -> Iterator[JournalWriter]:
-    """Write a journal beside the one in force.
+    """Write a new journal, which replaces the current one when the block ends without an error.
 
-    It takes that one's place, and `repairs` are removed, if the block ends well; else nothing has
-    changed.
+    `repairs` are removed with it. After an error the current journal stays.
     """
     with _next_table(hold, "journal", sharded=True) as following:
         yield JournalWriter(hold, following)

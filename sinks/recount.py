@@ -282,7 +282,7 @@ class Recount:
         return self.different == 0
 
 
-# Table of the registry in force.
+# Table of the active registry.
 ANCESTORS = "unit_ancestors"
 
 
@@ -359,7 +359,7 @@ def record_reconciliation(
         client: the writer's.
         outcome: after the repair, if there was one.
         repair: its number, else 0.
-        registry: the fingerprint of the registry in force.
+        registry: the fingerprint of the active registry.
         seconds: how long it took.
     """
     row = (

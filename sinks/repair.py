@@ -74,7 +74,7 @@ def repair(
         kind: the cause.
         reason: for people who ask why a figure moved.
         author: who repairs.
-        registry: fingerprint of the registry in force.
+        registry: fingerprint of the active registry.
 
     Raises:
         RepairRunningError: another repair or a rebuild runs.

@@ -91,18 +91,18 @@ class RollupStore:
         """Drop the connection."""
         self._session.close()
 
-    def find_versions(self, questions: Sequence[EntityLookup]) -> list[list[StoredVersion]]:
+    def find_versions(self, lookups: Sequence[EntityLookup]) -> list[list[StoredVersion]]:
         """Find all accepted versions of some entities at smaller offsets, for each lookup.
 
         All lookups are one query, because each costs ClickHouse some tens of milliseconds.
         """
         limits = {
-            (question.partition, entity): (number, question.before)
-            for number, question in enumerate(questions)
-            for entity in question.entities
+            (lookup.partition, entity): (number, lookup.before)
+            for number, lookup in enumerate(lookups)
+            for entity in lookup.entities
         }
         if not limits:
-            return [[] for _ in questions]
+            return [[] for _ in lookups]
         wanted = [
             {
                 "name": "wanted",
@@ -121,7 +121,7 @@ class RollupStore:
             PREWHERE (key, entity) IN (SELECT key, entity FROM wanted)
             WHERE partition IN %(partitions)s
         """
-        partitions = tuple({question.partition for question in questions})
+        partitions = tuple({lookup.partition for lookup in lookups})
         rows = self._session.run(
             lambda client: client.execute(query, {"partitions": partitions}, external_tables=wanted)
         )
@@ -132,13 +132,13 @@ class RollupStore:
             known = newest.get(row[:5])
             if known is None or row[-2] >= known[-2]:
                 newest[row[:5]] = row
-        answers: list[list[StoredVersion]] = [[] for _ in questions]
+        found: list[list[StoredVersion]] = [[] for _ in lookups]
         for partition, *row, _, is_deleted in newest.values():
             stored = StoredVersion(*row)
             number, before = limits.get((partition, f"{stored.key}\n{stored.entity}"), (0, 0))
             if not is_deleted and stored.offset < before:
-                answers[number].append(stored)
-        return answers
+                found[number].append(stored)
+        return found
 
     def covering_chunk(self, partition: int, offset: int) -> int | None:
         """The start of an earlier chunk that covers `offset`; None if a chunk may begin there."""
@@ -153,7 +153,7 @@ class RollupStore:
         return int(found[0][0]) if found else None
 
     def closed_offsets(self) -> dict[int, int]:
-        """Partition → the offset behind its last closed chunk: everything below it is final."""
+        """Partition → the offset after its last closed chunk: everything below it is final."""
 
         def read(client: ColumnClient, condition: str) -> list[tuple[int, int]]:
             return client.execute(  # type: ignore[no-any-return]
@@ -167,7 +167,7 @@ class RollupStore:
         return dict(self._run_fenced(read))
 
     def active_registry(self) -> str | None:
-        """Fingerprint of the registry in force; None if none was ever loaded."""
+        """Fingerprint of the active registry; None if none was ever loaded."""
         return self._session.run(lambda client: get_fact(client, REGISTRY))
 
     def fingerprints(self, partition: int, first: int, before: int, bits: int) -> list[Array]:

@@ -11,7 +11,7 @@ import time
 from pravah.settings import ClickHouseSettings, Settings
 from sinks.connection import is_retryable
 from sinks.lease import TOKEN_VARIABLE, LeaseState
-from sinks.rebuild import read_figures_lease
+from sinks.rebuild import settle_figures_lease
 from streams.health import WorkerState
 from streams.health_server import serve
 from streams.telemetry import Telemetry
@@ -34,7 +34,7 @@ def wait_for_figures(settings: Settings) -> int:
     """
     if given := os.environ.get(TOKEN_VARIABLE):
         return int(given)
-    state = read_figures_lease(settings.clickhouse)
+    state = settle_figures_lease(settings.clickhouse)
     if state.is_free:
         return state.token
     # Not asyncio.run: it would leave the main thread without the event loop that Faust expects.
@@ -48,7 +48,7 @@ def wait_for_figures(settings: Settings) -> int:
 def is_stale(clickhouse: ClickHouseSettings, token: int) -> bool:
     """Whether a rebuild has begun since a token was read; False if ClickHouse does not answer."""
     try:
-        return read_figures_lease(clickhouse).token > token
+        return settle_figures_lease(clickhouse).token > token
     except Exception as error:
         if not is_retryable(error):
             raise
@@ -83,7 +83,7 @@ async def _wait(settings: Settings, state: LeaseState) -> int:
                     *(state.holder or "a rebuild", settings.worker_host, server.port),
                 )
             await asyncio.sleep(_POLL_SECONDS)
-            state = await asyncio.to_thread(read_figures_lease, settings.clickhouse)
+            state = await asyncio.to_thread(settle_figures_lease, settings.clickhouse)
     finally:
         await server.stop()
     log.warning("the rebuild has ended")

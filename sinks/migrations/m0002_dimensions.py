@@ -2,7 +2,7 @@
 
 They are loaded whole from the registry and the metric dictionary. `deployment` holds facts that
 must not change under the figures, by name: the number of partitions that they were counted from,
-the registry in force.
+the active registry.
 """
 
 from sinks.migrate import Schema

@@ -11,9 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 
-from api.app import build
 from pravah.settings import Settings
-from schemas.access import DATA_KINDS
 from schemas.contacts import Contact
 from sinks.api_tokens import create_token
 from sinks.control_room import activity, load_contacts, reporting_rates
@@ -22,7 +20,7 @@ from sinks.members import members, named_twice
 from sinks.migrate import Schema
 from sinks.unusual import unusual_values
 from tests.support import oracle, small_world
-from tests.support.api_world import deploy_api_world, get, pages
+from tests.support.api_world import api_client, deploy_api_world, get, make_secrets, pages
 from tests.support.deployment import Deployment
 
 PHONE = "+919876543210"
@@ -41,20 +39,13 @@ def deployment(
 
 @pytest.fixture(scope="module")
 def client(deployment: Deployment) -> Iterator[TestClient]:
-    settings = deployment.settings.model_copy(update={"api_rate": "100000/minute"})
-    with TestClient(build(settings), raise_server_exceptions=False) as client:
+    with api_client(deployment) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def secrets(deployment: Deployment) -> dict[str, str]:
-    """Unit → the secret of a token for it."""
-    return {
-        unit: create_token(
-            deployment.clickhouse, name=f"of {unit}", unit=unit, kinds=DATA_KINDS, days=1
-        )
-        for unit in ("IN", "CG", "CG-D-A", "CG-D-B", "CG-AC001-B0002")
-    }
+    return make_secrets(deployment)
 
 
 def tuples(rows: list[dict]) -> list[tuple]:

@@ -15,9 +15,8 @@ from api.clickhouse import BrokenStreamError, Reader
 from cli.main import app
 from operations.worker_processes import start_worker, stop_worker
 from pravah.settings import Settings
-from schemas.access import DATA_KINDS
 from sinks.api_tokens import create_token, revoke_token
-from tests.support.api_world import deploy_api_world, get
+from tests.support.api_world import api_client, deploy_api_world, get, make_secrets
 from tests.support.deployment import Deployment, until
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -34,20 +33,13 @@ def deployment(
 
 @pytest.fixture(scope="module")
 def client(deployment: Deployment) -> Iterator[TestClient]:
-    settings = deployment.settings.model_copy(update={"api_rate": "100000/minute"})
-    with TestClient(build(settings), raise_server_exceptions=False) as client:
+    with api_client(deployment) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def secrets(deployment: Deployment) -> dict[str, str]:
-    """Unit → the secret of a token for it."""
-    return {
-        unit: create_token(
-            deployment.clickhouse, name=f"of {unit}", unit=unit, kinds=DATA_KINDS, days=1
-        )
-        for unit in ("IN", "CG", "CG-D-A", "CG-D-B", "CG-AC001-B0002")
-    }
+    return make_secrets(deployment)
 
 
 @pytest.mark.parametrize(
