@@ -109,7 +109,7 @@ def install_registry(settings: Settings, registry: Registry, *, replaces: str | 
         claim.check()
         if claim.took_over and publish_registry(settings.kafka, registry):
             claim.raise_conflict()
-        set_fact(client, REGISTRY, registry.fingerprint())
+        set_fact(client, REGISTRY, registry.fingerprint(), condition=claim.condition)
         claim.release()
     return changed
 
@@ -227,6 +227,13 @@ class _Claim:
         set_fact(client, _CLAIM, value)
         is_unfinished = earlier is not None and not earlier.endswith(_DONE)
         return cls(client, value, is_unfinished)
+
+    @property
+    def condition(self) -> str:
+        """SQL condition that holds while nobody has claimed the registry to load another one."""
+        fingerprint = self.value.partition(" ")[0]
+        newest = f"SELECT argMax(value, at) FROM deployment WHERE name = '{_CLAIM}'"
+        return f"startsWith(({newest}), '{fingerprint} ')"
 
     def check(self) -> str:
         """Stop if somebody has claimed the registry since, to load another one.

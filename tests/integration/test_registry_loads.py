@@ -1,6 +1,7 @@
 """Loads of a registry exclude each other: the newest one counts, the others stop with an error."""
 
 import pytest
+from clickhouse_driver import Client
 
 from operations import registry as loads
 from operations.registry import RegistryConflictError, install_registry
@@ -40,6 +41,23 @@ def test_a_load_that_another_one_overtakes_stops_and_leaves_no_mixture(
     install_registry(deployment.settings, later)
     assert registries(deployment) == (later.fingerprint(), later.fingerprint())
     assert deployment.clickhouse.execute("SELECT uniqExact(unit) FROM units") == [(len(later),)]
+
+
+def test_a_load_that_is_overtaken_before_its_last_step_activates_nothing(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later, original = smaller_registry(), loads.set_fact
+
+    def overtaken(client: Client, name: str, value: str, **condition: str) -> None:
+        if name == REGISTRY:
+            monkeypatch.setattr(loads, "set_fact", original)
+            install_registry(deployment.settings, later)
+        original(client, name, value, **condition)
+
+    monkeypatch.setattr(loads, "set_fact", overtaken)
+    with pytest.raises(RegistryConflictError):
+        install_registry(deployment.settings, small_world.registry())
+    assert registries(deployment) == (later.fingerprint(), later.fingerprint())
 
 
 def test_the_same_registry_may_be_loaded_twice_at_a_time(
