@@ -7,14 +7,12 @@ import os
 import sys
 from pathlib import Path
 
-from stack.clickhouse_server import serve
 from stack.errors import StackError
-from stack.install import ensure_installed
-from stack.supervisor import Supervisor, bind_to_parent
+from stack.parent import bind_to_parent
 
 
 def main(task: str, *arguments: str) -> int:
-    """Run a task.
+    """Run a task, and import only what it needs: `run-bound` must start at once.
 
     Args:
         task: its name.
@@ -27,13 +25,19 @@ def main(task: str, *arguments: str) -> int:
     try:
         match task, arguments:
             case "install", ():
+                from stack.install import ensure_installed
+
                 ensure_installed(print)
             case "supervise", (home, *parent):
+                from stack.supervisor import Supervisor
+
                 return Supervisor(Path(home), int(parent[0]) if parent else None).run()
             case "run-bound", (parent, *command):
                 bind_to_parent(int(parent))
                 os.execv(command[0], command)  # noqa: S606
             case "serve-clickhouse", (library, config):
+                from stack.clickhouse_server import serve
+
                 serve(library, config)
             case _:
                 print(__doc__)

@@ -6,7 +6,6 @@ by SIGKILL too, its children end with it: each one asks the kernel for a signal 
 death before it executes the server.
 """
 
-import ctypes
 import json
 import os
 import secrets
@@ -43,7 +42,6 @@ MAX_RESTARTS, RESTART_WINDOW_SECONDS = 5, 60.0
 _MIN_MEMORY_BYTES = 1200 * 1024 * 1024
 _MIN_DISK_BYTES = 500 * 1024 * 1024
 _MIN_PORT, _MAX_PORT = 1024, 65535
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass
@@ -243,13 +241,6 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
-
-
-def bind_to_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends; exit now if it has ended already."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        sys.exit(1)
 
 
 def _check_resources(home: Path) -> None:
