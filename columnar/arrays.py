@@ -32,7 +32,7 @@ class GrowableArray:
     def reserve(self, more: int) -> Array:
         """Make sure that `more` items fit, and return the buffer.
 
-        Whoever writes items behind the first `count` ones raises `count` afterwards.
+        A caller that writes items after the first `count` ones must raise `count` itself.
         """
         if self.count + more > len(self.buffer):
             buffer = np.empty(max(self.count + more, 2 * len(self.buffer)), self.buffer.dtype)

@@ -162,7 +162,7 @@ class _Schema:
         self.defaults = np.array([field.number for field in self.fields], np.int64)
         self.table = self._table(required, allowed, bounds)
         self.template = self._template(allowed)
-        # `data` may grow by so many bytes when its defaults are filled in
+        # Bytes by which `data` grows when all its defaults are filled in
         self.data_growth = sum(
             len(field.path) + len(field.json_default) for field in self.fields if field.json_default
         )

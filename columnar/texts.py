@@ -18,7 +18,7 @@ from columnar.kernels.text import copy_texts, encode_native, prepend_texts
 
 # Bytes to reserve for each name of a table.
 _NAME_BYTES = 64
-# A buffer with more than so many times the bytes of its texts is compacted before it is decoded.
+# A buffer is compacted before it is decoded if it exceeds its texts by this factor.
 _SPARSE = 2
 
 

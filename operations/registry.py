@@ -1,7 +1,7 @@
 """The active registry: install one, and change one so that the figures of past days move with it.
 
 A registry is in two places, ClickHouse for readers and the topic `units` for workers, so loading it
-is not one act. Whoever loads claims the registry first; a later claim takes over, and the earlier
+is not one act. A load claims the registry first; a later claim takes over, and the earlier
 one stops with an error instead of leaving a mixture of both.
 """
 
@@ -221,7 +221,7 @@ class _Claim:
 
     @classmethod
     def make(cls, client: Client, fingerprint: str) -> Self:
-        """Claim the registry, from whoever has claimed it before."""
+        """Claim the registry; an earlier claim ends by that."""
         earlier = get_fact(client, _CLAIM)
         value = f"{fingerprint} {uuid4().hex}"
         set_fact(client, _CLAIM, value)

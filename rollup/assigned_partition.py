@@ -24,7 +24,7 @@ from rollup.seen_filter import SeenFilter, first_rows
 from rollup.storage import EntityLookup, Storage
 from rollup.version_columns import Encodings, LedgerColumns
 
-# An open chunk whose hour is over and that had no record for so long gets a tick.
+# An open chunk whose hour is over gets a tick after this time without a record.
 IDLE_MS = 60_000
 
 # Arrays are allocated for the entities of a chunk up to this size; for a larger one they grow.

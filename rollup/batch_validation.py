@@ -237,7 +237,7 @@ class BatchValidator:
                     )
                 ]
             ] = False
-            # `Validator` does not compare those of retractions with the registry.
+            # `Validator` compares them only if the data of a retraction is complete.
             passed[rows[events.number("op")[rows] != REPORT]] = False
 
     @staticmethod

@@ -16,8 +16,8 @@ from rollup.storage import Attempt, Rows, Storage
 from rollup.validation import Misrouted, Rejected, rejection_row
 from rollup.version_columns import Encodings, LedgerColumns
 
-# A flush compares chunks that another attempt had begun for so long; the others are left to the
-# next flush. The comparison that is under way when the time is over is completed.
+# Time that a flush spends on comparing chunks with earlier attempts; the rest is left to the next
+# flush. A comparison that has begun is completed.
 _REPAIR_BUDGET_S = 0.3
 
 
@@ -76,7 +76,7 @@ class FlushSnapshot:
         if chunk.last_offset == attempt.written_offset:
             return
         if attempt.written_offset == NOT_WRITTEN:
-            # No further than the figures reach: those of the chunk before may be in this write.
+            # Not beyond the durable offset: figures of the previous chunk may be in this write.
             durable = partition.progress.durable_offset
             reach = partition.start_offset if durable is None else durable
             assert reach is not None

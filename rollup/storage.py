@@ -165,7 +165,7 @@ class Storage(Protocol):
         """Make rows durable, in this order.
 
         An attempt (`opened`) is known before its entries, so that a later attempt knows that there
-        may be rows to repair. How far a chunk has come (`chunks`) is written last, so that whoever
-        reads it finds the figures up to there.
+        may be rows to repair. How far a chunk has come (`chunks`) is written last, so that its
+        readers find the figures up to there.
         """
         ...

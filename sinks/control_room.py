@@ -252,7 +252,7 @@ def reporting_rates(
         first: day, Asia/Kolkata.
         last: day, included.
         level: of the units that report.
-        days: reports count as on time up to so many days after their day.
+        days: maximum delay, in days, of a report that counts as on time.
     """
     query = """
         SELECT day, toString(level), unit, expected, reported, on_time

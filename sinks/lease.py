@@ -37,7 +37,7 @@ REPAIRS = "repairs"
 # Environment variable by which a rebuild hands its token to the worker that it starts.
 TOKEN_VARIABLE = "PRAVAH_LEASE_TOKEN"  # noqa: S105
 
-# A holder that has not renewed its claim for so long has ended, or has been paused.
+# After this time without a renewal the holder counts as ended or paused.
 LEASE_SECONDS = 15
 _RENEW_SECONDS = 3.0
 _MAX_CLAIMS = 5

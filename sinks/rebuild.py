@@ -123,7 +123,7 @@ def settle_figures_lease(clickhouse: ClickHouseSettings) -> LeaseState:
 def empty_figures(hold: FiguresHold) -> None:
     """Remove everything that was counted from the log, repairs included.
 
-    If it is interrupted, whoever takes over the lease completes it.
+    If it is interrupted, the next holder of the lease completes it.
     """
     hold.lease.enter_stage(_EMPTYING)
     for name, sharded in _FROM_LOG.items():

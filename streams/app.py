@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 _TICK_INTERVAL_S = 20.0
 
-# A rebalance waits so long for ClickHouse; the worker checks where it starts in any case.
+# Maximum wait of a rebalance for ClickHouse; the worker checks its start offsets in any case.
 _CLOSED_OFFSETS_TIMEOUT_S = 5.0
 
 # The largest record that is sent: a rejected one with its headers.

@@ -42,7 +42,7 @@ def list_rejected(
     *,
     source: SourceOption = None,
     reason: ReasonOption = None,
-    limit: Annotated[int, typer.Option(min=1, help="So many of the newest.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number, the newest ones.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
     """List refused bodies that are neither corrected nor dropped, the newest last.

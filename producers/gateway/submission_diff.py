@@ -4,7 +4,7 @@ See docs/adr/0014. After any sequence of edits, moves, deletions and repeats, in
 arrival, the figures are those of the submissions that exist at the tools now. Where several
 submissions observe one entity under one routing key, the one changed last decides (a flow's amount,
 the verification, two events of one instant), so it must have the highest version. The rules
-for versions and keys are those of `contract.md`.
+for versions and keys are those of `docs/events.md`.
 """
 
 from collections import defaultdict

@@ -53,7 +53,7 @@ def forward(schema: Schema) -> list[str]:
 
 
 def backward(schema: Schema) -> list[str]:
-    """Drop them."""
+    """Drop the tables and views of this step."""
     return [
         statement
         for name in ("deployment", "metrics", "unit_ancestors", "units")

@@ -57,5 +57,5 @@ def forward(schema: Schema) -> list[str]:
 
 
 def backward(schema: Schema) -> list[str]:
-    """Drop them."""
+    """Drop the tables and views of this step."""
     return [schema.drop_view(name) for name in ("totals", "rollups", "events")]

@@ -89,7 +89,7 @@ def forward(schema: Schema) -> list[str]:
 
 
 def backward(schema: Schema) -> list[str]:
-    """Drop them; the plans that were loaded are gone with them."""
+    """Drop the tables and views, with the plans that were loaded."""
     views = (
         "plan_progress",
         "plan_status",

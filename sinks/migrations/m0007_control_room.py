@@ -115,6 +115,6 @@ def _rates(database: str) -> str:
 
 
 def backward(schema: Schema) -> list[str]:
-    """Drop them."""
+    """Drop the tables and views of this step."""
     views = ("defaulters", "defaulters_at", "reporting_rates", "unit_activity")
     return [*(schema.drop_view(name) for name in views), *schema.drop_table("contacts")]

@@ -132,7 +132,7 @@ def _unusual(database: str) -> str:
 
 
 def backward(schema: Schema) -> list[str]:
-    """Drop them."""
+    """Drop the tables and views of this step."""
     return [
         schema.drop_view(name) for name in ("unusual_values", "plan_forecast", "plan_forecast_at")
     ]

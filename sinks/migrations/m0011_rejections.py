@@ -41,5 +41,5 @@ def forward(schema: Schema) -> list[str]:
 
 
 def backward(schema: Schema) -> list[str]:
-    """Drop them."""
+    """Drop the tables and views of this step."""
     return [schema.drop_view("rejections"), *schema.drop_table("rejected_records", sharded=True)]

@@ -61,7 +61,7 @@ def forward(schema: Schema) -> list[str]:
 
 
 def backward(schema: Schema) -> list[str]:
-    """Drop them."""
+    """Drop the tables and views of this step."""
     views = (
         "board_forecast",
         "board_defaulters",
