@@ -55,6 +55,7 @@ class ColumnClient(Client):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._column_types: dict[str, dict[str, str]] = {}
         self._structures: dict[tuple[str, tuple[str, ...]], str] = {}
 
     def insert(
@@ -103,17 +104,21 @@ class ColumnClient(Client):  # type: ignore[misc]
         """Names and types of columns, quoted for the table function `input`."""
         known = self._structures.get((table, columns))
         if known is None:
-            types = dict(
-                self.execute(
-                    "SELECT name, type FROM system.columns "
-                    "WHERE database = currentDatabase() AND table = %(table)s",
-                    {"table": table},
-                )
-            )
+            if table not in self._column_types:
+                self._read_column_types()
+            types = self._column_types[table]
             structure = ", ".join(f"{name} {types[name]}" for name in columns)
             known = structure.replace("\\", "\\\\").replace("'", "\\'")
             self._structures[table, columns] = known
         return known
+
+    def _read_column_types(self) -> None:
+        """Read the types of all tables' columns: one query for a connection."""
+        rows = self.execute(
+            "SELECT table, name, type FROM system.columns WHERE database = currentDatabase()"
+        )
+        for table, name, type_name in rows:
+            self._column_types.setdefault(table, {})[name] = type_name
 
     def receive_sample_block(self) -> Any:
         """Receive the columns that an insert expects.
