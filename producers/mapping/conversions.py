@@ -314,3 +314,39 @@ def iter_value_errors(model: type[BaseModel], name: str, value: object) -> Itera
         model.model_validate({name: value})
     except ValidationError as error:  # errors of the other fields, which are missing, do not count
         yield from (item["msg"] for item in error.errors() if item["loc"][0] == name)
+
+
+_SAMPLES: dict[str, object] = {
+    "integer": 1,
+    "boolean": True,
+    "hash": "0" * 64,
+    "phone": "0" * 64,
+    "text": "…",
+}
+# Beginnings of the errors that every text gets in a field, not only the sample.
+_ERRORS_OF_ANY_TEXT = ("Input should be a valid ", "String should match pattern '^[0-9a-f")
+
+
+def iter_type_errors(
+    model: type[BaseModel], name: str, field: Conversion, *, many: bool, is_unit: bool = False
+) -> Iterator[str]:
+    """Yield the reasons why no value of a conversion's type fits the field `name` of a model.
+
+    Args:
+        model: the model of an event or of its `data`.
+        name: the field.
+        field: the conversion of its cell.
+        many: the value is a list of converted values.
+        is_unit: the value is a unit's code.
+    """
+    if field.values is not None:
+        return
+    sample = "IN" if is_unit else _SAMPLES[field.type]
+    for message in iter_value_errors(model, name, [sample] if many else sample):
+        if sample != _SAMPLES["text"] or message.startswith(_ERRORS_OF_ANY_TEXT):
+            reason = (
+                "it must be the keyed hash of a person, type = 'hash' or 'phone'"
+                if "0-9a-f" in message
+                else message
+            )
+            yield f"{name}: type = {field.type!r}{', many' * many} can never be right: {reason}"

@@ -18,7 +18,7 @@ from producers.mapping.conversions import (
     StrictModel,
     TimeFormat,
     iter_data_errors,
-    iter_value_errors,
+    iter_type_errors,
     load_mapping,
 )
 from producers.mapping.gazetteer import LookupKey
@@ -191,11 +191,8 @@ def _iter_event_errors(event: EventMapping) -> Iterator[str]:
         for name, field in fields.items():
             if name not in model.model_fields:
                 continue  # `iter_data_errors` reports it
-            yield from (
-                f"{name}: type = {field.type!r}{', many' * field.many} can never be right: "
-                f"{message}"
-                for message in _iter_type_errors(model, name, field)
-            )
+            is_unit = field.unit is not None
+            yield from iter_type_errors(model, name, field, many=field.many, is_unit=is_unit)
             if field.optional and model.model_fields[name].is_required():
                 yield (
                     f"{name}: {event.kind} needs it, so it cannot be optional; "
@@ -221,30 +218,6 @@ def _iter_lookup_errors(name: str, lookup: UnitLookup | None) -> Iterator[str]:
         and any((lookup.level, lookup.assembly, lookup.district, lookup.division))
     ):
         yield f"{name}: level, assembly, district and division are for by = 'name'"
-
-
-_SAMPLES: dict[str, object] = {
-    "integer": 1,
-    "boolean": True,
-    "hash": "0" * 64,
-    "phone": "0" * 64,
-    "text": "…",
-}
-# Beginnings of the errors that every text gets in a field, not only the sample.
-_ERRORS_OF_ANY_TEXT = ("Input should be a valid ", "String should match pattern '^[0-9a-f")
-
-
-def _iter_type_errors(model: type[BaseModel], name: str, field: FieldMapping) -> Iterator[str]:
-    if field.values is not None:
-        return
-    sample = "IN" if field.unit is not None else _SAMPLES[field.type]
-    for message in iter_value_errors(model, name, [sample] if field.many else sample):
-        if sample != _SAMPLES["text"] or message.startswith(_ERRORS_OF_ANY_TEXT):
-            yield (
-                "it must be the keyed hash of a person, type = 'hash' or 'phone'"
-                if "0-9a-f" in message
-                else message
-            )
 
 
 def _iter_paths(event: EventMapping) -> Iterator[str]:
