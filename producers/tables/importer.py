@@ -6,7 +6,7 @@ nothing. A corrected row needs a higher version: in a version column, or by anot
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from producers.mapping.conversions import (
     to_text,
 )
 from producers.mapping.delivery_ids import derive_event_id
+from producers.mapping.gazetteer import Gazetteer, UnitError
 from producers.mapping.pseudonyms import Pseudonymiser
 from producers.tables.cells import FaultyCell
 from producers.tables.csv_files import find_other_delimiter
@@ -30,6 +31,7 @@ from producers.tables.dates import DateKinds, explain_date, swap_day_and_month
 from producers.tables.headers import ColumnNames
 from producers.tables.mapping import FieldMapping, ImportMapping
 from producers.tables.rows import explain_length, explain_no_data, explain_problems
+from producers.tables.units import find_unit
 from schemas.registry import Registry
 
 
@@ -51,6 +53,7 @@ class Importer:
         *,
         as_version: int | None = None,
         registry: Registry | None = None,
+        gazetteer: Gazetteer | None = None,
         pseudonymiser: Pseudonymiser | None = None,
     ) -> None:
         """Check that the mapping fits the table.
@@ -60,10 +63,13 @@ class Importer:
             columns: the table's column names in order.
             as_version: the version of every row, instead of the mapping's.
             registry: units are checked against it; None checks only the form of their codes.
+            gazetteer: finds units by alias or name; by default one of the registry, without
+                aliases.
             pseudonymiser: makes the hashes of persons.
 
         Raises:
-            MappingError: a column is missing or occurs twice, or there is a hash without a key.
+            MappingError: a column is missing or occurs twice, there is a hash without a key, or
+                a look-up by name without units.
         """
         self._names = list(columns)
         found, findings = ColumnNames(self._names), list[str]()
@@ -82,10 +88,22 @@ class Importer:
             )
         if pseudonymiser is None and mapping.is_personal:
             findings.append("type = 'hash' needs the installation's key: set PRAVAH_PERSON_KEY")
+        self._registry, self._pseudonymiser = registry, pseudonymiser
+        self._gazetteer = gazetteer
+        if mapping.unit.by != "code" and gazetteer is None:
+            if registry is None:
+                findings.append(f"unit: by = {mapping.unit.by!r} needs the registry of units")
+            else:
+                self._gazetteer = Gazetteer(registry)
         if findings:
             raise MappingError(findings)
         self._mapping, self._as_version = mapping, as_version
-        self._registry, self._pseudonymiser = registry, pseudonymiser
+        # index of a column with persons → how they are hashed
+        self._personal = {
+            self._index[field.column]: field
+            for field in (*mapping.fields.values(), *mapping.envelope.values())
+            if field.is_personal
+        }
         self._dates = DateKinds(mapping.occurred_at)
         # event_id as integer → row number
         self._rows: dict[int, int] = {}
@@ -107,12 +125,13 @@ class Importer:
         mapping, problems = self._mapping, list[str]()
         entity = self._convert_entity(row, problems)
         version = self._convert_version(row, problems)
+        occurred_at = self._convert_time(row, problems)
         content: dict[str, Any] = {
             "entity": entity,
             "version": version,
-            "unit": self._convert_unit(row, problems),
+            "unit": self._convert_unit(row, occurred_at, problems),
             "kind": mapping.kind,
-            "occurred_at": self._convert_time(row, problems),
+            "occurred_at": "" if occurred_at is None else occurred_at.isoformat(),
             "source": {"tool": mapping.tool, "producer": mapping.producer},
             "data": {**mapping.constants, **self._convert_fields(row, mapping.fields, problems)},
             **self._convert_fields(row, mapping.envelope, problems),
@@ -165,11 +184,19 @@ class Importer:
         return row[index] if index < len(row) else None
 
     def _convert_entity(self, row: list[Cell], problems: list[str]) -> str:
+        """Return the entity's name, in which persons are hashes."""
         parts = []
         for column in self._mapping.entity.columns:
-            text = to_text(self._get_cell(row, column))
+            cell = self._get_cell(row, column)
+            text = to_text(cell)
             if not text:
                 problems.append(f"{column}: is empty, but is part of the row's identity")
+            elif (field := self._personal.get(self._index[column])) is not None:
+                try:
+                    texts = field.split(text) if field.many else [text]
+                    text = " ".join(sorted(field.hash_all(texts, self._pseudonymiser)))
+                except ConversionError:
+                    pass  # the field's own problem
             parts.append(text)
         return make_entity(self._mapping.entity.prefix, parts)
 
@@ -185,28 +212,33 @@ class Importer:
             problems.append(f"{column}: {_quote(self._get_cell(row, column))} {error}")
             return 1
 
-    def _convert_unit(self, row: list[Cell], problems: list[str]) -> str:
-        column, values = self._mapping.unit.column, self._mapping.unit.values
-        text = to_text(self._get_cell(row, column))
-        if not text:
-            problems.append(f"{column}: is empty; it must say which unit reports")
-        elif values is not None and text not in values:
-            problems.append(f"{column}: {text!r} is not among unit.values")
-        return values.get(text, text) if values else text
+    def _convert_unit(
+        self, row: list[Cell], occurred_at: datetime | None, problems: list[str]
+    ) -> str:
+        try:
+            return find_unit(
+                self._mapping.unit,
+                lambda column: self._get_cell(row, column),
+                occurred_at,
+                self._gazetteer,
+            )
+        except UnitError as error:
+            problems.append(str(error))
+            return ""
 
-    def _convert_time(self, row: list[Cell], problems: list[str]) -> str:
+    def _convert_time(self, row: list[Cell], problems: list[str]) -> datetime | None:
         column = self._mapping.occurred_at.column
         cell = self._get_cell(row, column)
         if not to_text(cell):
             problems.append(f"{column}: is empty; it must say when it happened")
-            return ""
+            return None
         try:
             if isinstance(cell, date) and self._mapping.occurred_at.date_cells == "swapped":
                 cell = swap_day_and_month(cell)
-            return self._mapping.occurred_at.parse(cell).isoformat()
+            return self._mapping.occurred_at.parse(cell)
         except ConversionError as error:
             problems.append(f"{column}: {_quote(cell)} {error}{explain_date(cell)}")
-            return ""
+            return None
 
     def _convert_fields(
         self, row: list[Cell], fields: Mapping[Any, FieldMapping], problems: list[str]
@@ -219,11 +251,25 @@ class Importer:
                     problems.append(f"{field.column}: is empty")
                 continue
             try:
-                found[name] = field.convert(cell, self._pseudonymiser)
+                found[name] = (
+                    self._convert_list(field, cell)
+                    if field.many
+                    else field.convert(cell, self._pseudonymiser)
+                )
             except ConversionError as error:
                 quoted = "" if field.is_personal else f"{_quote(cell)} "
                 problems.append(f"{field.column}: {quoted}{error}")
         return found
+
+    def _convert_list(self, field: FieldMapping, cell: Cell) -> list[Any]:
+        """Return the distinct parts of a cell, in their order."""
+        texts = field.split(to_text(cell))
+        if not texts:
+            msg = "has separators only"
+            raise ConversionError(msg)
+        if field.is_personal and field.values is None:
+            return list(dict.fromkeys(field.hash_all(texts, self._pseudonymiser)))
+        return list(dict.fromkeys(field.convert(text, self._pseudonymiser) for text in texts))
 
 
 def _check_unit(event: Event, registry: Registry) -> None:

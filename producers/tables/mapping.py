@@ -1,33 +1,81 @@
 """The mapping file of a table. `producers/examples/members.toml` explains every part. Pure."""
 
-from collections.abc import Iterator
-from typing import Annotated, Literal
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-from pravah.events import Kind, Label
+from pravah.events import MODELS, Kind, Label
+from pravah.units import Level
 from producers.mapping.conversions import (
     Conversion,
     MappingError,
     StrictModel,
     TimeFormat,
     iter_data_errors,
+    iter_type_errors,
     load_mapping,
     to_text,
 )
+from producers.mapping.gazetteer import LookupKey
+
+# Begins a value of a suggested mapping that a person must still write.
+PLACEHOLDER = "TODO:"
+# What separates the parts of a cell with several.
+_SEPARATOR = re.compile(r"[,;/|\n\r]")
 
 
 class FieldMapping(Conversion):
     """The source of a field and its conversion."""
 
     column: str
+    many: bool = False
+    """The value is a list: the parts of the cell, each once."""
+    separator: Annotated[str | None, Field(min_length=1)] = None
+    """Separates the parts, besides line breaks; comma, semicolon, slash and `|` if left out."""
+
+    def split(self, text: str) -> list[str]:
+        """Return the parts of a cell with several, each once."""
+        parts = (
+            _SEPARATOR.split(text)
+            if self.separator is None
+            else [part for line in text.splitlines() for part in line.split(self.separator)]
+        )
+        return list(dict.fromkeys(filter(None, map(str.strip, parts))))
 
 
 class UnitMapping(StrictModel):
-    """The column with the unit's code, or with names that `values` turns into codes."""
+    """The column that names the reporting unit, and how."""
 
     column: str
     values: dict[str, str] | None = None
+    """Text → the text that is looked up instead; any other text is refused."""
+    by: LookupKey = "code"
+    level: Level | None = None
+    """With `by = "name"`, the unit's level."""
+    assembly: str | None = None
+    district: str | None = None
+    division: str | None = None
+    """With `by = "name"`, the columns that name the units above, by code, alias or name."""
+
+    @model_validator(mode="after")
+    def _check_lookup(self) -> "UnitMapping":
+        if self.by != "name" and (self.level or self.above):
+            msg = "level, assembly, district and division are for by = 'name'"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def above(self) -> dict[Level, str]:
+        """Level of a unit above → the column that names it, from the top."""
+        columns: dict[Level, str | None] = {
+            "division": self.division,
+            "district": self.district,
+            "assembly": self.assembly,
+        }
+        return {level: column for level, column in columns.items() if column is not None}
 
 
 class TimeMapping(TimeFormat):
@@ -125,8 +173,10 @@ class ImportMapping(StrictModel):
         Raises:
             MappingError: the file is invalid, or can never give a valid event; with all findings.
         """
+        if findings := list(_iter_placeholders(text)):
+            raise MappingError(findings)
         mapping = load_mapping(cls, text)
-        if findings := list(iter_data_errors(mapping.kind, mapping.constants, mapping.fields)):
+        if findings := list(_iter_errors(mapping)):
             raise MappingError(findings)
         return mapping
 
@@ -138,6 +188,7 @@ class ImportMapping(StrictModel):
     def iter_columns(self) -> Iterator[tuple[str, str]]:
         """Yield each use of a column: its place in the mapping, the column's name."""
         yield "unit", self.unit.column
+        yield from ((f"unit.{level}", column) for level, column in self.unit.above.items())
         yield "occurred_at", self.occurred_at.column
         yield from (("entity.columns", column) for column in self.entity.columns)
         if self.version.column is not None:
@@ -145,6 +196,38 @@ class ImportMapping(StrictModel):
         yield from (("skip", rule.column) for rule in self.skip)
         yield from ((f"fields.{name}", field.column) for name, field in self.fields.items())
         yield from ((f"envelope.{name}", field.column) for name, field in self.envelope.items())
+
+
+def _iter_errors(mapping: ImportMapping) -> Iterator[str]:
+    """Yield the reasons why a mapping can never give a valid event."""
+    yield from iter_data_errors(mapping.kind, mapping.constants, mapping.fields)
+    event = MODELS[mapping.kind]
+    data: type[BaseModel] = event.model_fields["data"].annotation  # type: ignore[assignment]
+    parts: list[tuple[type[BaseModel], Mapping[Any, FieldMapping]]] = [
+        (data, mapping.fields),
+        (event, mapping.envelope),
+    ]
+    for model, fields in parts:
+        for name, field in fields.items():
+            if name in model.model_fields:  # `iter_data_errors` reports the others
+                yield from iter_type_errors(model, name, field, many=field.many)
+
+
+def _iter_placeholders(text: str) -> Iterator[str]:
+    """Yield what a person must still write in a suggested mapping, with its place."""
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return  # `load_mapping` reports it
+    open_parts: list[tuple[str, Any]] = [("", content)]
+    while open_parts:
+        place, part = open_parts.pop(0)
+        if isinstance(part, dict):
+            open_parts += [(f"{place}.{key}".lstrip("."), inner) for key, inner in part.items()]
+        elif isinstance(part, list):
+            open_parts += [(place, inner) for inner in part]
+        elif isinstance(part, str) and part.startswith(PLACEHOLDER):
+            yield f"{place}: is still to be written: {part.removeprefix(PLACEHOLDER).strip()}"
 
 
 def _fold(text: str) -> str:
