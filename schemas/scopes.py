@@ -49,6 +49,9 @@ _VIEWS = (
         "unusual_values",
         "members_at",
         "members_named_twice",
+        "unit_activity_on",
+        "members_on",
+        "members_named_twice_on",
     ),
     *(
         "plan_done",
@@ -60,6 +63,10 @@ _VIEWS = (
         "plan_forecast_at",
         "defaulters",
         "defaulters_at",
+        "plan_status_on",
+        "plan_progress_on",
+        "plan_forecast_on",
+        "defaulters_on",
     ),
     *("board_status", "board_progress", "board_defaulters", "board_forecast"),
 )

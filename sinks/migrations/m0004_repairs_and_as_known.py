@@ -32,21 +32,7 @@ def forward(schema: Schema) -> list[str]:
             engine="ReplacingMergeTree(updated_at)",
             order_by="repair",
         ),
-        schema.create_view(
-            "rollups_as_known",
-            f"""
-            SELECT day, level, unit, metric, value, verified_value
-            FROM ({_changes(schema, "NOT IN")})
-            UNION ALL
-            SELECT day, level, unit, metric, sum(value) OVER running AS value,
-                   sum(verified_value) OVER running AS verified_value
-            FROM ({_changes(schema, "IN")})
-            WINDOW running AS (
-                PARTITION BY level, metric, unit ORDER BY day
-                ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-            )
-            """,
-        ),
+        schema.create_view("rollups_as_known", as_known(schema)),
     ]
 
 
@@ -61,7 +47,23 @@ def backward(schema: Schema) -> list[str]:
     ]
 
 
-def _changes(schema: Schema, operator: str) -> str:
+def as_known(schema: Schema, as_of: str = "{as_of:DateTime64(3)}") -> str:
+    """Query of `rollups_as_known`; `as_of` is SQL of a `DateTime64(3)`."""
+    return f"""
+            SELECT day, level, unit, metric, value, verified_value
+            FROM ({_changes(schema, "NOT IN", as_of)})
+            UNION ALL
+            SELECT day, level, unit, metric, sum(value) OVER running AS value,
+                   sum(verified_value) OVER running AS verified_value
+            FROM ({_changes(schema, "IN", as_of)})
+            WINDOW running AS (
+                PARTITION BY level, metric, unit ORDER BY day
+                ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+            )
+            """
+
+
+def _changes(schema: Schema, operator: str, as_of: str) -> str:
     """Additions to figures by `as_of`, by day; of flows (`NOT IN`) or stocks (`IN`)."""
     database = schema.database
     return f"""
@@ -73,11 +75,11 @@ def _changes(schema: Schema, operator: str) -> str:
             SELECT partition, chunk
             FROM {database}.chunks
             GROUP BY partition, chunk
-            HAVING max(last_appended_at) <= {{as_of:DateTime64(3)}}
+            HAVING max(last_appended_at) <= {as_of}
             UNION ALL
             SELECT toInt32(-1), repair
             FROM {database}.repairs FINAL
-            WHERE at <= {{as_of:DateTime64(3)}}
+            WHERE at <= {as_of}
         )
         GROUP BY level, metric, unit, day
         HAVING reports != 0 OR value != 0 OR verified_value != 0

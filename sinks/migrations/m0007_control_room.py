@@ -30,8 +30,8 @@ def forward(schema: Schema) -> list[str]:
             engine="MergeTree()",
             order_by="unit, role",
         ),
-        schema.create_view("unit_activity", _activity(database)),
-        schema.create_view("reporting_rates", _rates(database)),
+        schema.create_view("unit_activity", activity(database)),
+        schema.create_view("reporting_rates", rates(database)),
         schema.create_view(
             "defaulters_at",
             defaulters(
@@ -44,9 +44,10 @@ def forward(schema: Schema) -> list[str]:
     ]
 
 
-def _activity(database: str) -> str:
+def activity(database: str, as_of: str = AS_OF) -> str:
+    """Query of `unit_activity`; `as_of` is SQL of a `DateTime64(3)`."""
     return f"""
-        WITH toDate({AS_OF}, 'Asia/Kolkata') AS on_day, on_day - {{days:UInt16}} AS before
+        WITH toDate({as_of}, 'Asia/Kolkata') AS on_day, on_day - {{days:UInt16}} AS before
         SELECT u.unit AS unit, u.level AS level,
                nullIf(r.last_day, toDate(0)) AS last_report,
                if(r.last_day = toDate(0), NULL, toInt32(on_day - r.last_day)) AS days_since,
@@ -77,8 +78,8 @@ def _activity(database: str) -> str:
     """
 
 
-def _rates(database: str) -> str:
-    first, last = "{first:Date}", "{last:Date}"
+def rates(database: str, first: str = "{first:Date}", last: str = "{last:Date}") -> str:
+    """Query of `reporting_rates`; `first` and `last` are SQL of a `Date`."""
     days = (
         f"arrayMap(offset -> {first} + offset, range(toUInt32(greatest(0, {last} - {first} + 1))))"
     )

@@ -48,12 +48,12 @@ def forward(schema: Schema) -> list[str]:
         schema.create_view(
             "plan_forecast", plan_forecast(database, done="plan_done", as_of=NOW, share="0.8")
         ),
-        schema.create_view("unusual_values", _unusual(database)),
+        schema.create_view("unusual_values", unusual(database)),
     ]
 
 
-def _unusual(database: str) -> str:
-    first, last = "{first:Date}", "{last:Date}"
+def unusual(database: str, first: str = "{first:Date}", last: str = "{last:Date}") -> str:
+    """Query of `unusual_values`; `first` and `last` are SQL of a `Date`."""
     # Among the ancestors of a unit the nearest one that is not itself; a booth's is its assembly.
     return f"""
         SELECT day, level, unit, metric, amount, usual, own_z, peer_z, parent, days_before, peers

@@ -58,8 +58,8 @@ def forward(schema: Schema) -> list[str]:
         ),
         schema.create_feed("membership_events_feed", "ledger", "membership_events", _FEED),
         f"INSERT INTO {database}.membership_events {_FEED.format(source=f'{database}.ledger')}",
-        schema.create_view("members_at", _members(database)),
-        schema.create_view("members_named_twice", _named_twice(database)),
+        schema.create_view("members_at", members(database)),
+        schema.create_view("members_named_twice", named_twice(database)),
         *schema.create_table(
             "back_check_samples",
             f"""
@@ -74,7 +74,7 @@ def forward(schema: Schema) -> list[str]:
     ]
 
 
-def _standing(database: str) -> str:
+def _standing(database: str, as_of: str) -> str:
     """Memberships that count on the day of `as_of`.
 
     Of each entity the highest version, unless it is a retraction or was rejected.
@@ -89,15 +89,16 @@ def _standing(database: str) -> str:
         HAVING argMax(op, version) = 'report'
            AND argMax(verification, version) != 'rejected'
            AND argMax(is_membership, version) = 1
-           AND day <= toDate({_AS_OF}, 'Asia/Kolkata')
+           AND day <= toDate({as_of}, 'Asia/Kolkata')
     """
 
 
-def _members(database: str) -> str:
+def members(database: str, as_of: str = _AS_OF) -> str:
+    """Query of `members_at`; `as_of` is SQL of a `DateTime64(3)`."""
     rows = f"""
         SELECT a.ancestor_level AS level, a.ancestor AS unit, s.members AS amount,
                s.is_verified AS is_verified, s.member_keys AS member_keys
-        FROM ({_standing(database)}) AS s
+        FROM ({_standing(database, as_of)}) AS s
         INNER JOIN {database}.unit_ancestors AS a ON a.unit = s.unit
         WHERE s.day BETWEEN a.valid_from AND a.valid_to
     """
@@ -120,14 +121,15 @@ def _members(database: str) -> str:
     return f"{exact} UNION ALL {count('approximate', 'uniqCombined64', 'IN')}"
 
 
-def _named_twice(database: str) -> str:
+def named_twice(database: str, as_of: str = _AS_OF) -> str:
+    """Query of `members_named_twice`; `as_of` is SQL of a `DateTime64(3)`."""
     return f"""
         SELECT lower(hex(member)) AS member_key, count() AS memberships,
                arraySort(groupUniqArray(toString(unit))) AS units, min(day) AS first_day,
                max(day) AS last_day
         FROM (
             SELECT s.unit AS unit, s.day AS day, arrayJoin(arrayDistinct(s.member_keys)) AS member
-            FROM ({_standing(database)}) AS s
+            FROM ({_standing(database, as_of)}) AS s
             INNER JOIN (
                 SELECT a.unit AS unit, a.valid_from AS valid_from, a.valid_to AS valid_to
                 FROM {database}.unit_ancestors AS a

@@ -117,6 +117,7 @@ def test_every_table_and_view_of_the_schema_is_named_or_withheld_on_purpose(
             "rejected_records",
             "rejections",
             "rollups_as_known",
+            "rollups_known_at",
         ),
         *("plan_events_feed", "membership_events_feed", "board_done_refresh"),
     }
