@@ -2,11 +2,11 @@
 
 - `plan_status_on(day)`, `plan_progress_on(day)`, `plan_forecast_on(day, share)`,
   `defaulters_on(day)`, `unit_activity_on(day, days)`, `members_on(day, exact_up_to)`,
-  `members_named_twice_on(day, unit)`: what the views that end in `_at`, or take `as_of`, show of the
-  day of that instant. `day` is a day in Asia/Kolkata, or an instant with its zone.
+  `members_named_twice_on(day, unit)`: what the views that end in `_at`, or take `as_of`, show of
+  the day of that instant. `day` is a day in Asia/Kolkata, or an instant with its zone.
 - `rollups_known_at(instant)`: `rollups_as_known` of an instant with its zone.
-- `reporting_rates` and `unusual_values` refuse a `first` or `last` that is no day. Before, 2022-02-30
-  was read as 2022-03-02.
+- `reporting_rates` and `unusual_values` refuse a `first` or `last` that is no day. Before,
+  2022-02-30 was read as 2022-03-02.
 
 The older views remain. Their `as_of` is a `DateTime64(3)` in the zone of the server, whatever zone
 the argument has.
