@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import date
 
 from producers.mapping.conversions import Cell, ConversionError, to_text
-from producers.mapping.pseudonyms import to_ascii_digits
+from producers.mapping.text import to_ascii_digits
 from producers.tables.mapping import TimeMapping
 
 _MAX_ROWS_SHOWN = 5
@@ -18,7 +18,6 @@ _MONTHS = 12
 _NUMERIC = re.compile(r"\d{1,2}\s*[/.\- ]\s*\d{1,2}\s*[/.\- ]\s*(\d{4}|\d{2})\b.*", re.DOTALL)
 _ISO = re.compile(r"\d{4}[/.-]\d{1,2}[/.-]\d{1,2}\b.*", re.DOTALL)
 _MONTH_FIRST = re.compile(r"\d{1,2}[/.-](1[3-9]|2\d|3[01])[/.-]\d{2,4}\b.*", re.DOTALL)
-_SERIAL = re.compile(r"[34]\d{4}(\.\d+)?")
 
 
 class DateKinds:
@@ -91,8 +90,6 @@ def swap_day_and_month(cell: date) -> date:
 def explain_date(cell: Cell) -> str:
     """Return a hint on a cell that is no date, to follow the reason."""
     text = to_ascii_digits(to_text(cell))
-    if _SERIAL.fullmatch(text):
-        return "; it looks like a spreadsheet's number of a day: format the column as date"
     if _MONTH_FIRST.fullmatch(text):
         return "; it has the month first: look whether other rows of the same hand have it too"
     return ""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from producers.mapping.conversions import Cell, to_text
-from producers.mapping.pseudonyms import to_ascii_digits
+from producers.mapping.text import to_ascii_digits
 from producers.tables.cells import is_filled
 from producers.tables.mapping import ImportMapping
 

@@ -9,7 +9,7 @@ from pravah.days import day_of_micros, instant_micros
 from pravah.units import UNIT_CODE_PATTERN
 from producers.mapping.conversions import Cell, to_text
 from producers.mapping.gazetteer import Gazetteer, UnitError, redact
-from producers.mapping.pseudonyms import to_ascii_digits
+from producers.mapping.text import to_ascii_digits
 from producers.tables.mapping import UnitMapping
 
 _CODE = re.compile(UNIT_CODE_PATTERN)
