@@ -6,7 +6,6 @@ Also the parts that the mapping files of tables and of forms share. Pure.
 import hashlib
 import re
 import tomllib
-import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Literal, TypeVar
@@ -16,14 +15,31 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pravah.errors import FindingsError
 from pravah.events import EARLIEST, MODELS, Kind
-from producers.mapping.pseudonyms import Pseudonymiser, parse_phone, to_ascii_digits
+from producers.mapping.garbled_text import (
+    HALF_CHARACTER,
+    explain_day,
+    explain_garbled,
+    explain_number_cell,
+    explain_serial,
+    has_half_character,
+)
+from producers.mapping.phones import INDIA, REGIONS, PhoneError, to_e164
+from producers.mapping.placeholders import explain_placeholder, explain_template
+from producers.mapping.pseudonyms import Pseudonymiser
+from producers.mapping.text import fold_text, normalise_text, strip_text, to_ascii_digits
 
 # A text, or the content of a spreadsheet's cell or a JSON value: number, boolean, date, None.
 Cell = object
 
 _MAX_ENTITY_LENGTH = 200
-_TRUE = frozenset({"true", "yes", "y", "1", "ok", "हाँ", "हां", "हा", "जी हाँ", "जी हां", "haan", "ha"})
-_FALSE = frozenset({"false", "no", "n", "0", "नहीं", "नही", "जी नहीं", "ना", "nahin", "nahi"})
+_TRUE = frozenset(
+    map(
+        fold_text, ["true", "yes", "y", "1", "ok", "हाँ", "हां", "हा", "जी हाँ", "जी हां", "haan", "ha"]
+    )
+)
+_FALSE = frozenset(
+    map(fold_text, ["false", "no", "n", "0", "नहीं", "नही", "जी नहीं", "ना", "nahin", "nahi"])
+)
 # 1204, 1,204, 1,04,204, and 12.0 as tools write numbers that could have had a fraction.
 _INTEGER = re.compile(r"[+-]?(\d{1,18}|\d{1,3}(,\d{3}){1,5}|\d{1,2}(,\d{2}){1,7},\d{3})(\.0*)?")
 # The calendar of units ends then (`pravah.days`).
@@ -52,6 +68,7 @@ class StrictModel(BaseModel):
 
 
 AnyMapping = TypeVar("AnyMapping", bound=StrictModel)
+AnyValue = TypeVar("AnyValue")
 
 
 def load_mapping(model: type[AnyMapping], text: str) -> AnyMapping:
@@ -81,12 +98,40 @@ def load_mapping(model: type[AnyMapping], text: str) -> AnyMapping:
 
 
 def to_text(cell: Cell) -> str:
-    """Return a cell's text in NFC, stripped. A spreadsheet's 12.0 becomes `12`, None is empty."""
+    """Return a cell's text in NFC, stripped. A spreadsheet's 12.0 becomes `12`, None is empty.
+
+    A text of invisible characters only is empty.
+    """
     if cell is None:
         return ""
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    return unicodedata.normalize("NFC", str(cell)).strip()
+    return strip_text(str(cell))
+
+
+def to_identifier(cell: Cell, *, may_be_day: bool = False) -> str:
+    """Return the text of a cell that identifies something or names a unit.
+
+    Blanks and invisible characters that nobody sees make no difference.
+
+    Args:
+        cell: not empty.
+        may_be_day: whether the text may be a day such as 5-Mar.
+
+    Raises:
+        ConversionError: the cell has no meaning: a template that was not filled in, a word for
+            nothing, or a text that was garbled on its way.
+    """
+    text = to_text(cell)
+    reason = (
+        explain_placeholder(text)
+        or explain_number_cell(cell)
+        or explain_garbled(text)
+        or (None if may_be_day or isinstance(cell, date) else explain_day(text))
+    )
+    if reason is not None:
+        raise ConversionError(reason)
+    return normalise_text(text)
 
 
 def to_integer(cell: Cell) -> int:
@@ -95,9 +140,12 @@ def to_integer(cell: Cell) -> int:
     Raises:
         ConversionError: the cell is not a whole number.
     """
-    found = None if isinstance(cell, bool) else _INTEGER.fullmatch(to_ascii_digits(to_text(cell)))
+    # a spreadsheet's sign for a text is an apostrophe before it
+    text = to_ascii_digits(normalise_text(to_text(cell))).removeprefix("'")
+    found = None if isinstance(cell, bool) else _INTEGER.fullmatch(text)
     if found is None:
-        msg = "is not a whole number"
+        reason = explain_placeholder(text) or explain_garbled(text) or explain_day(text)
+        msg = "is not a whole number" + (f": it {reason}" if reason else "")
         raise ConversionError(msg)
     return int(found[0].split(".")[0].replace(",", ""))
 
@@ -108,13 +156,26 @@ def to_boolean(cell: Cell) -> bool:
     Raises:
         ConversionError: the cell is neither yes nor no.
     """
-    text = to_ascii_digits(to_text(cell).casefold())
+    text = to_ascii_digits(fold_text(to_text(cell)))
     if text in _TRUE:
         return True
     if text in _FALSE:
         return False
-    msg = "is neither yes nor no"
+    reason = explain_placeholder(text) or explain_garbled(text)
+    msg = "is neither yes nor no" + (f": it {reason}" if reason else "")
     raise ConversionError(msg)
+
+
+def find_value(values: Mapping[str, AnyValue], text: str) -> AnyValue | None:
+    """Return the value of a table for a text, None if the table does not have the text.
+
+    Names are compared in NFC, without regard to case, blanks and invisible characters, unless two
+    names of the table differ in these only.
+    """
+    if text in values:
+        return values[text]
+    found = [value for name, value in values.items() if fold_text(name) == fold_text(text)]
+    return found[0] if len(found) == 1 else None
 
 
 class Conversion(StrictModel):
@@ -123,7 +184,10 @@ class Conversion(StrictModel):
     type: Literal["text", "integer", "boolean", "hash", "phone"] = "text"
     """`integer` accepts 1,234 and Devanagari digits; `boolean` yes/no in English and Hindi; `hash`
     makes the keyed hash of a person from a name or number; `phone` the same, but refuses a text
-    that is no phone number."""
+    that is no phone number. Both refuse a cell with several numbers, and a text that lost its
+    meaning."""
+    region: str = INDIA
+    """With `hash` and `phone`, the country of numbers without a country code, as ISO 3166."""
     values: dict[str, str | int | bool] | None = None
     """Cell → value; any other cell is refused."""
     optional: bool = False
@@ -131,14 +195,18 @@ class Conversion(StrictModel):
 
     @field_validator("values")
     @classmethod
-    def _normalise_keys(
+    def _check_values(
         cls, values: dict[str, str | int | bool] | None
     ) -> dict[str, str | int | bool] | None:
-        return (
-            values
-            if values is None
-            else {unicodedata.normalize("NFC", name): value for name, value in values.items()}
-        )
+        return None if values is None else normalise_names(values)
+
+    @field_validator("region")
+    @classmethod
+    def _check_region(cls, region: str) -> str:
+        if region not in REGIONS:
+            msg = f"{region!r} is no country of ISO 3166; expected for example IN or NP"
+            raise ValueError(msg)
+        return region
 
     @property
     def is_personal(self) -> bool:
@@ -152,33 +220,78 @@ class Conversion(StrictModel):
             ConversionError: the cell does not fit.
         """
         if self.values is not None:
-            if (text := to_text(cell)) not in self.values:
-                msg = f"is not among its values: {', '.join(self.values)}"
+            text = to_text(cell)
+            if (value := find_value(self.values, text)) is None:
+                reason = explain_placeholder(text) or explain_garbled(text)
+                msg = reason or f"is not among its values: {', '.join(self.values)}"
                 raise ConversionError(msg)
-            return self.values[text]
+            return value
         match self.type:
             case "integer":
                 return to_integer(cell)
             case "boolean":
                 return to_boolean(cell)
             case "hash" | "phone":
+                if (reason := explain_number_cell(cell)) is not None:
+                    raise ConversionError(reason)
                 return self.hash_all([to_text(cell)], pseudonymiser)[0]
             case _:
-                return to_text(cell)
+                return _to_free_text(cell)
 
     def hash_all(self, texts: list[str], pseudonymiser: Pseudonymiser | None) -> list[str]:
         """Return the keyed hashes of persons, in their order.
 
         Raises:
-            ConversionError: there is no key, or the type is `phone` and a text is no phone number.
+            ConversionError: there is no key; a text names nobody, or more than one person; or the
+                type is `phone` and a text is no phone number.
         """
         if pseudonymiser is None:
             msg = "needs the installation's key for persons: set PRAVAH_PERSON_KEY"
             raise ConversionError(msg)
-        if self.type == "phone" and not all(map(parse_phone, texts)):
-            msg = "is no phone number"
-            raise ConversionError(msg)
-        return pseudonymiser.hash_all(texts)
+        for text in texts:
+            self._check_person(text)
+        return pseudonymiser.hash_all(texts, self.region)
+
+    def _check_person(self, text: str) -> None:
+        """Check that a text names one person, by a phone number or otherwise."""
+        if (reason := explain_placeholder(text)) is not None:
+            raise ConversionError(reason)
+        try:
+            to_e164(text, self.region)
+        except PhoneError as error:
+            if error.is_meant:
+                raise ConversionError(str(error)) from None
+            reason = explain_garbled(text) or explain_day(text)
+            if self.type == "phone":
+                msg = f"is no phone number: it {reason}" if reason else str(error)
+                raise ConversionError(msg) from None
+            if reason is not None:
+                raise ConversionError(reason) from None
+
+
+def normalise_names(values: Mapping[str, AnyValue]) -> dict[str, AnyValue]:
+    """Return a mapping file's table with its names as texts are compared.
+
+    Raises:
+        ValueError: a name stands there twice, in two Unicode forms, for different values.
+    """
+    found: dict[str, AnyValue] = {}
+    for name, value in values.items():
+        if found.setdefault(to_text(name), value) != value:
+            msg = f"{name!r} stands for two values, in two Unicode forms of the name"
+            raise ValueError(msg)
+    return found
+
+
+def _to_free_text(cell: Cell) -> str:
+    """Return a text that is read by people, or compared by the event's model."""
+    text = to_text(cell)
+    reason = explain_template(text, whole=True)
+    if reason is None and has_half_character(text):
+        reason = HALF_CHARACTER
+    if reason is not None:
+        raise ConversionError(reason)
+    return text
 
 
 class TimeFormat(StrictModel):
@@ -220,7 +333,9 @@ class TimeFormat(StrictModel):
             ConversionError: the cell is written otherwise, or lies outside 2000 to 2149.
         """
         instant = (
-            cell if isinstance(cell, date) else self._parse_text(to_ascii_digits(to_text(cell)))
+            cell
+            if isinstance(cell, date)
+            else self._parse_text(to_ascii_digits(normalise_text(to_text(cell))))
         )
         if not isinstance(instant, datetime):
             instant = datetime.combine(instant, time.fromisoformat(self.time))
@@ -248,14 +363,22 @@ class TimeFormat(StrictModel):
                     "is neither a day such as 2022-03-31 nor RFC 3339; "
                     "say occurred_at.format if it is written otherwise"
                 )
-                raise ConversionError(msg) from None
+                raise ConversionError(msg + _explain_time(text)) from None
         try:
             parsed = datetime.strptime(text, self.format)  # noqa: DTZ007
         except ValueError:
-            msg = f"is not written as {self.format}"
+            msg = f"is not written as {self.format}{_explain_time(text)}"
             raise ConversionError(msg) from None
         has_time = any(directive in self.format for directive in _TIME_DIRECTIVES)
         return parsed if has_time else parsed.date()
+
+
+def _explain_time(text: str) -> str:
+    """Return a hint on a text that should be a time, to follow the reason, or nothing."""
+    if (hint := explain_serial(text)) is not None:
+        return f"; {hint}"
+    reason = explain_placeholder(text) or explain_garbled(text)
+    return "" if reason is None else f": it {reason}"
 
 
 def make_entity(prefix: str, parts: list[str]) -> str:

@@ -18,7 +18,7 @@ from rapidfuzz import fuzz, process
 
 from pravah.days import date_of
 from pravah.units import Level, state_of
-from producers.mapping.pseudonyms import to_ascii_digits
+from producers.mapping.text import to_ascii_digits
 from schemas.registry import Finding, Registry, RegistryError, Unit
 
 LookupKey = Literal["code", "alias", "name"]

@@ -10,21 +10,12 @@ under an older key keeps it, so that nobody counts twice: `IssuedHashes` remembe
 
 import hashlib
 import hmac
-import re
-import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 from pravah.settings import Settings
-
-_INDIA = "+91"
-_URN = re.compile(r"^(tel|whatsapp|sms):", re.IGNORECASE)
-_WHATSAPP_ADDRESS = re.compile(r"@(c\.us|s\.whatsapp\.net)$", re.IGNORECASE)
-_SEPARATORS = re.compile(r"[\s().\-\u2010-\u2015]+")
-_INTERNATIONAL = re.compile(r"(?:\+|00)([1-9]\d{7,14})")
-# Indian mobile numbers begin with 6 to 9 and have ten digits: Department of Telecommunications,
-# National Numbering Plan.
-_INDIAN = re.compile(r"(?:\+91|0091|91|0)?([6-9]\d{9})")
+from producers.mapping.phones import INDIA, parse_phone
+from producers.mapping.text import fold_text
 
 
 class IssuedHashes(Protocol):
@@ -83,12 +74,16 @@ class Pseudonymiser:
         """Return the keyed hash of one person: 64 hex digits."""
         return self.hash_all([identifier])[0]
 
-    def hash_all(self, identifiers: Iterable[str]) -> list[str]:
+    def hash_all(self, identifiers: Iterable[str], region: str = INDIA) -> list[str]:
         """Return the keyed hashes of persons, in their order.
 
         A hash is the HMAC-SHA256 of `normalise_identifier(identifier)`, as 64 hex digits.
+
+        Args:
+            identifiers: phone numbers, names, other numbers.
+            region: ISO 3166 code of the country of phone numbers without a country code.
         """
-        persons = [normalise_identifier(identifier).encode() for identifier in identifiers]
+        persons = [normalise_identifier(identifier, region).encode() for identifier in identifiers]
         newest_first = [
             [hmac.new(key, person, hashlib.sha256).hexdigest() for key in self._keys]
             for person in persons
@@ -106,49 +101,11 @@ class Pseudonymiser:
         return chosen
 
 
-def normalise_identifier(identifier: str) -> str:
+def normalise_identifier(identifier: str, region: str = INDIA) -> str:
     """Return the text that is hashed.
 
     A phone number becomes `tel:` and its E.164 form; any other text is casefolded, in NFC, with
-    single spaces.
+    single spaces and without invisible characters.
     """
-    number = parse_phone(identifier)
-    return (
-        f"tel:{number}"
-        if number
-        else " ".join(unicodedata.normalize("NFC", identifier).casefold().split())
-    )
-
-
-def parse_phone(text: str) -> str | None:
-    """Return a phone number in E.164, or None if the text is no phone number.
-
-    A number without a country code is Indian.
-    """
-    plain = _WHATSAPP_ADDRESS.sub("", _URN.sub("", text.strip()))
-    plain = _SEPARATORS.sub("", to_ascii_digits(plain))
-    if indian := _INDIAN.fullmatch(plain):
-        return _INDIA + indian[1]
-    international = _INTERNATIONAL.fullmatch(plain)
-    if international is None and plain.isdigit() and plain.isascii() and _is_whatsapp_address(text):
-        # a WhatsApp address has the country code without a plus
-        international = _INTERNATIONAL.fullmatch(f"+{plain}")
-    return f"+{international[1]}" if international else None
-
-
-def to_ascii_digits(text: str) -> str:
-    """Replace the digits of any script, such as Devanagari, by 0 to 9."""
-    return (
-        text
-        if text.isascii()
-        else "".join(
-            str(unicodedata.decimal(letter)) if letter.isdecimal() else letter for letter in text
-        )
-    )
-
-
-def _is_whatsapp_address(text: str) -> bool:
-    return (
-        text.strip().lower().startswith("whatsapp:")
-        or _WHATSAPP_ADDRESS.search(text.strip()) is not None
-    )
+    number = parse_phone(identifier, region)
+    return f"tel:{number}" if number else fold_text(identifier)

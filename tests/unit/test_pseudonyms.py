@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pravah.settings import Settings
 from producers.gateway.issued_hashes import StoredIssuedHashes, open_issued_hashes
 from producers.gateway.store import Store
-from producers.mapping.pseudonyms import Pseudonymiser, normalise_identifier, parse_phone
+from producers.mapping.phones import parse_phone
+from producers.mapping.pseudonyms import Pseudonymiser, normalise_identifier
 from producers.tables import Importer, ImportMapping
 
 OLD, NEW, NEWEST = b"first-key-of-2022", b"second-key-of-2023", b"third-key-of-2024"
