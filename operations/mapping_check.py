@@ -13,6 +13,7 @@ from producers.mapping.gazetteer import Gazetteer, read_aliases
 from producers.mapping.pseudonyms import Pseudonymiser
 from producers.mapping.submissions import MappedEvent
 from producers.mapping.tools import READERS, BodyError, Tool
+from producers.mapping.tools.body import EncryptedError, parse_json_object
 
 
 @dataclass
@@ -90,13 +91,16 @@ def detect_tool(body: bytes) -> Tool:
     """The only tool that can have sent a body.
 
     Raises:
-        BodyError: none or several can.
+        BodyError: it is no JSON object, it is encrypted, or none or several can.
     """
+    parse_json_object(body)
     candidates = []
     for tool, read in READERS.items():
         try:
             read(body, {})
             candidates.append(tool)
+        except EncryptedError:
+            raise
         except BodyError:
             continue
     if len(candidates) != 1:

@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from pravah.problems import Problem
-from producers.gateway import problems
+from producers.gateway import direct_events, problems
 from producers.gateway.auth import AuthError, check_sender, needs_body
 from producers.gateway.ingest import IngestService
 from producers.gateway.limits import BodyBudget, RateLimiter, read_body, unavailable
@@ -24,6 +24,7 @@ from producers.gateway.problems import RESPONSES
 from producers.gateway.responses import body_response, events_response
 from producers.gateway.sources import FieldSource
 from producers.gateway.telemetry import Telemetry
+from producers.mapping.tools.json_body import to_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -176,7 +177,7 @@ async def events(request: Request) -> Response:
         )
     source, body = await gateway.read_request(request, senders)
     result = await _run(body, lambda: gateway.ingest.ingest_events(source, body))
-    return events_response(result, is_single=not body.lstrip(b" \t\r\n").startswith(b"["))
+    return events_response(result, is_single=not direct_events.is_array(to_utf8(body)))
 
 
 @router.post(

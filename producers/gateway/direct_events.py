@@ -18,6 +18,7 @@ from producers.gateway.results import (
 from producers.gateway.sources import FieldSource
 from producers.gateway.submission_diff import EntityState, is_current, retractions
 from producers.gateway.transaction import Transaction
+from producers.mapping.tools.json_body import to_utf8
 from producers.outbox import OutboxRecord, outbox_record
 
 
@@ -37,19 +38,22 @@ def split_body(body: bytes, source: FieldSource) -> list[bytes]:
     Raises:
         EventError: the body is not JSON, too deep, or has too many events.
     """
+    body = to_utf8(body)
     if is_deeper(body, source.limits.depth):
         reason = "invalid"
         raise EventError(
             reason, f"the body is nested more than {source.limits.depth} deep; no event is"
         )
-    if not body.lstrip(b" \t\r\n").startswith(b"["):
+    if not is_array(body):
         return [body]
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         reason = "not_json"
         raise EventError(
-            reason, f"the body is not JSON in UTF-8: {error.msg} at character {error.pos:,}"
+            reason,
+            f"the body is not JSON in UTF-8: {error.msg} at line {error.lineno}, "
+            f"column {error.colno} (character {error.pos:,})",
         ) from None
     if len(found) > source.limits.events:
         reason = "too_many"
@@ -59,6 +63,11 @@ def split_body(body: bytes, source: FieldSource) -> list[bytes]:
             "send fewer at a time",
         )
     return [orjson.dumps(one) for one in found]
+
+
+def is_array(body: bytes) -> bool:
+    """Whether a body in UTF-8 is an array of events, not a single one."""
+    return body.lstrip(b" \t\r\n").startswith(b"[")
 
 
 def parse(value: bytes, source: FieldSource, units: UnitChecker) -> ParsedEvent:

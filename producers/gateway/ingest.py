@@ -42,6 +42,7 @@ from producers.mapping.gazetteer import read_aliases
 from producers.mapping.pseudonyms import IssuedHashes, Pseudonymiser
 from producers.mapping.submissions import Submission
 from producers.mapping.tools import READERS, BodyError
+from producers.mapping.tools.json_body import to_utf8
 from producers.outbox import OutboxRelay
 
 if TYPE_CHECKING:
@@ -329,6 +330,7 @@ def _read_submissions(
     Raises:
         BodyError: it cannot be read.
     """
+    body = to_utf8(body)
     if is_deeper(body, source.limits.depth):
         msg = f"the body is nested more than {source.limits.depth} deep; no form is"
         raise BodyError(msg)

@@ -17,6 +17,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
+from producers.mapping.tools.json_body import BodyError, EncryptedError, parse_json_rows
 from producers.pulls.pagination import PullError, Row
 
 _MAX_ATTEMPTS = 7
@@ -169,13 +170,19 @@ class ToolApi:
         status = response.status_code
         if status != HTTPStatus.OK:
             hint = _HINTS.get(HTTPStatus(status), "") if status in set(HTTPStatus) else ""
+            if status == HTTPStatus.NOT_IMPLEMENTED and "encrypt" in response.text.lower():
+                hint = str(EncryptedError())
             reason = hint or " ".join(response.text[:300].split()) or "nothing"
             msg = f"{where} answers {status}: {reason}"
             raise PullError(msg)
         try:
-            content = response.json()
-        except ValueError:
-            content = None
+            content = parse_json_rows(response.content)
+        except BodyError as error:
+            msg = (
+                f"{where} answers with no JSON object; is this the tool's API? "
+                f"correct url in [pull]: {error}"
+            )
+            raise PullError(msg) from None
         if not isinstance(content, dict):
             msg = (
                 f"{where} answers with no JSON object; is this the tool's API? "

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from producers.mapping.submissions import Submission
 from producers.mapping.tools import BodyError
+from producers.mapping.tools.json_body import refuse_faults
 
 # A pull begins this long before the instant at which the previous one began, because a change may
 # become visible that much later than its time.
@@ -68,6 +69,7 @@ def parse_page(
     submissions, unreadable = [], []
     for row in rows:
         try:
+            refuse_faults(row)
             submissions.append(parse(row))
         except BodyError as error:
             unreadable.append(Unreadable(str(row.get(name)), str(error)))

@@ -4,36 +4,37 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
+from producers.mapping.tools.json_body import BodyError, EncryptedError, parse_json
+
+__all__ = [
+    "MAX_DEPTH",
+    "BodyError",
+    "EncryptedError",
+    "check_depth",
+    "drop_empty",
+    "get_instant",
+    "get_object",
+    "get_text",
+    "parse_json_object",
+    "refuse_encrypted",
+]
 
 # Deepest nesting of objects and lists. Forms have groups in repeats in groups: a handful of levels.
 MAX_DEPTH = 32
 _TIME_HINT = "expected a date and time such as 2022-05-03T12:35:00Z"
 
 
-class BodyError(ValueError):
-    """A body that is no submission of its tool: what is wrong, where, and what to do.
-
-    The message never repeats a value, since values may be personal.
-    """
-
-
 def parse_json_object(body: bytes) -> dict[str, Any]:
     """Parse a body as a JSON object.
 
     Raises:
-        BodyError: the body is no JSON in UTF-8, no object, or nested more than `MAX_DEPTH` deep.
+        BodyError: the body is no JSON, no object, or nested more than `MAX_DEPTH` deep.
     """
-    try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        msg = (
-            f"the body is not JSON in UTF-8: {error.msg} at character {error.pos:,}; "
-            "set the tool's hook to JSON"
-        )
-        raise BodyError(msg) from None
+    content = parse_json(body)
     if not isinstance(content, dict):
         msg = f"the body is {_describe(content)}; expected a JSON object, one submission"
+        if isinstance(content, list):
+            msg += ": send each on its own, or let a pull fetch them"
         raise BodyError(msg)
     check_depth(content)
     return content
@@ -115,6 +116,19 @@ def get_instant(content: Mapping[str, Any], *names: str, where: str = "") -> dat
     except (ValueError, OverflowError):
         msg = f"{where}{' or '.join(names)}: is no date and time; {_TIME_HINT}"
         raise BodyError(msg) from None
+
+
+def refuse_encrypted(fields: Mapping[str, Any]) -> None:
+    """Refuse the manifest of an encrypted submission, by the elements that every one has.
+
+    Source: the ODK XForms specification, "Encryption".
+
+    Raises:
+        EncryptedError: it is one.
+    """
+    names = {name.rsplit("/", 1)[-1].rsplit(":", 1)[-1] for name in fields}
+    if not names.isdisjoint({"base64EncryptedKey", "encryptedXmlFile"}):
+        raise EncryptedError
 
 
 def drop_empty(content: Any) -> Any:

@@ -33,7 +33,7 @@ def read_hook(body: bytes, headers: Mapping[str, str]) -> list[Submission]:  # n
         msg = "organization_id: is missing; this is not the body of a Glific webhook"
         raise BodyError(msg)
     submission_id = fields.pop("submission_id", None)
-    canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    canonical = orjson.dumps(content, default=str, option=orjson.OPT_SORT_KEYS)
     name = (
         str(submission_id).strip()
         if isinstance(submission_id, str | int)

@@ -20,6 +20,7 @@ from producers.mapping.tools.body import (
     get_instant,
     get_text,
     parse_json_object,
+    refuse_encrypted,
 )
 
 # Kobo's own fields that a `Submission` has elsewhere, or that differ between hook and pull.
@@ -87,6 +88,7 @@ def read_row(row: Mapping[str, Any], changed_at: datetime | None = None) -> Subm
         BodyError: a name or the time of submission is missing, or a field has the name of a group.
     """
     check_depth(dict(row))
+    refuse_encrypted(row)
     submitted_at = get_instant(row, "_submission_time")
     name = get_text(row, "meta/rootUuid", "meta/instanceID", "_uuid", hint=_HINT)
     form = get_text(row, "_xform_id_string", hint=_HINT)

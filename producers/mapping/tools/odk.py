@@ -20,12 +20,14 @@ from pravah.events import Verification
 from producers.mapping.submissions import Submission
 from producers.mapping.tools.body import (
     BodyError,
+    EncryptedError,
     check_depth,
     drop_empty,
     get_instant,
     get_object,
     get_text,
     parse_json_object,
+    refuse_encrypted,
 )
 
 # `changed_at` of a submission that comes by hook. The hook carries no time, and the state that a
@@ -33,6 +35,8 @@ from producers.mapping.tools.body import (
 HOOK_CHANGED_AT = datetime(2000, 1, 1, tzinfo=UTC)
 
 _VERIFICATION: dict[str, Verification] = {"approved": "verified", "rejected": "rejected"}
+# `__system/status` of a row whose answers ODK Central cannot read.
+_ENCRYPTED_STATES = frozenset({"notdecrypted", "missingencryptedformdata"})
 # Fields of `__system` that never change, so that mappings may use them.
 _SYSTEM_FIELDS = frozenset(
     {"submissionDate", "submitterId", "submitterName", "deviceId", "formVersion"}
@@ -76,6 +80,9 @@ def read_row(row: Mapping[str, Any], form: str) -> Submission:
     """
     check_depth(dict(row))
     system = get_object(row, "__system")
+    if str(system.get("status")).lower() in _ENCRYPTED_STATES:
+        raise EncryptedError
+    refuse_encrypted(row)
     review = system.get("reviewState")
     deleted = system.get("deletedAt") is not None
     own = {name: value for name, value in row.items() if not name.startswith("__")}
@@ -110,6 +117,9 @@ def _parse_xml(text: str) -> tuple[str, dict[str, Any]]:
     if not isinstance(root, dict):
         msg = "data.xml: has no fields; expected the XML of a submission"
         raise BodyError(msg)
+    if str(root.get("@encrypted", "")).strip().lower() in {"yes", "true", "1"}:
+        raise EncryptedError
+    refuse_encrypted(root)
     form = get_text(
         root, "@id", where="data.xml: attribute ", hint="the submission must name its form"
     )
