@@ -176,7 +176,7 @@ def test_rows_that_are_not_corrected_are_rejected_again_and_never_get_lost(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[object]]
 ) -> None:
     folder = tmp_path_factory.mktemp("rejects")
-    how = mapping()
+    how = mapping(MAPPING.replace("[occurred_at]", '[occurred_at]\ndate_cells = "right"'))
     rejected = RejectedRows(folder / "r.xlsx", HEADER, how, sheet=None)
     filled = 0
     for number, row in enumerate(rows, start=2):
