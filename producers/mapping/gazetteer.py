@@ -7,10 +7,9 @@ in people's mouths, and its code. Pure, except `read_aliases`.
 
 import csv
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +19,7 @@ from pravah.days import date_of
 from pravah.units import Level, state_of
 from producers.mapping.text import to_ascii_digits
 from schemas.registry import Finding, Registry, RegistryError, Unit
+from schemas.unit_names import normalise_name
 
 LookupKey = Literal["code", "alias", "name"]
 
@@ -28,11 +28,6 @@ _MAX_SUGGESTIONS = 3
 # Similarity that a suggestion needs, 0 to 100.
 _MIN_SIMILARITY = 75.0
 _MAX_QUOTED_LENGTH = 60
-
-# A nasal before a consonant of its own class may be written as anusvara: केन्द्र and केंद्र are one word.
-_NASALS = [("ङ", "कखगघ"), ("ञ", "चछजझ"), ("ण", "टठडढ"), ("न", "तथदध"), ("म", "पफबभ")]
-_NASAL = re.compile("|".join(f"{nasal}्(?=[{following}])" for nasal, following in _NASALS))
-_JOINERS = re.compile("[\u200b-\u200d\u2060\ufeff]")
 
 
 class UnitError(ValueError):
@@ -237,22 +232,6 @@ def read_aliases(folder: Path) -> dict[str, list[str]]:
         path.name: path.read_text(encoding="utf-8-sig").splitlines()
         for path in sorted(folder.glob("*.aliases.csv"))
     }
-
-
-@lru_cache(maxsize=100_000)
-def normalise_name(name: str) -> str:
-    """Return the form in which names are compared.
-
-    Without case, punctuation and joiners; digits as 0 to 9; nasals in Devanagari as anusvara.
-    """
-    text = _JOINERS.sub("", unicodedata.normalize("NFC", name)).casefold()
-    text = _NASAL.sub("ं", text).replace("ँ", "ं")
-    return " ".join(
-        "".join(
-            sign if unicodedata.category(sign)[0] in "LMN" else " "
-            for sign in to_ascii_digits(text)
-        ).split()
-    )
 
 
 def redact(text: str) -> str:

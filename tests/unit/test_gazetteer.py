@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from pravah.days import day_of
 from pravah.units import Level
-from producers.mapping.gazetteer import Gazetteer, UnitError, normalise_name
+from producers.mapping.gazetteer import Gazetteer, UnitError
 from schemas.registry import Registry, RegistryError
+from schemas.unit_names import normalise_name
 from tests.support import small_world
 from tests.support.field_bodies import corpora
 
