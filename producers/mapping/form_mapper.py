@@ -4,6 +4,7 @@ A submission that cannot be mapped is refused whole, with all findings.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,13 @@ import orjson
 from pravah.days import day_of_micros, instant_micros
 from pravah.events import EventError, parse_event
 from pravah.units import Level
-from producers.mapping.conversions import ConversionError, make_entity, to_text
+from producers.mapping.conversions import (
+    ConversionError,
+    find_value,
+    make_entity,
+    to_identifier,
+    to_text,
+)
 from producers.mapping.delivery_ids import derive_event_id
 from producers.mapping.form_mapping import (
     Condition,
@@ -27,6 +34,7 @@ from producers.mapping.form_mapping import (
 from producers.mapping.gazetteer import Gazetteer, UnitError, redact
 from producers.mapping.pseudonyms import Pseudonymiser
 from producers.mapping.submissions import MappedEvent, Submission
+from producers.mapping.text import fold_text, normalise_text
 
 _MAX_LISTED_UNITS = 5
 
@@ -126,6 +134,9 @@ def _iter_children(value: Any, name: str) -> Iterator[Any]:
     if isinstance(value, Mapping):
         if name in value:
             yield value[name]
+        elif not (name.isascii() and all(map(str.isascii, value))):
+            plain = normalise_text(name)
+            yield from (inner for key, inner in value.items() if normalise_text(key) == plain)
     elif isinstance(value, list):
         if name.isascii() and name.isdigit():
             yield from value[int(name) : int(name) + 1]
@@ -160,6 +171,14 @@ class _Mapper:
         self._where = ""
 
     def map(self) -> Iterator[MappedEvent]:
+        names = [self._submission.name, *([] if self._mapping.form else [self._submission.form])]
+        try:
+            for name in names:
+                to_identifier(name, may_be_day=True)
+        except ConversionError as error:
+            # all such submissions would be one, and each would replace the one before
+            self._add_finding("submission", f"its identity {error}")
+            return
         for event in self._mapping.event:
             for scope in self._root.iter_items(event.repeat):
                 if all(_holds(condition, scope) for condition in event.when):
@@ -277,28 +296,29 @@ class _Mapper:
     def _map_unit(self, unit: UnitMapping | None, scope: _Scope, day: int | None) -> str:
         if unit is None or (value := self._find_value("unit", unit.field, scope)) is None:
             return ""
-        return "" if day is None else self._look_up("unit", unit, to_text(value), scope, day) or ""
+        return "" if day is None else self._look_up("unit", unit, value, scope, day) or ""
 
     def _look_up(
-        self, name: str, lookup: UnitLookup, text: str, scope: _Scope, day: int
+        self, name: str, lookup: UnitLookup, value: object, scope: _Scope, day: int
     ) -> str | None:
-        if lookup.values is not None and text not in lookup.values:
-            choices = ", ".join(lookup.values)
-            self._add_finding(name, f"{redact(text)} is not among its values: {choices}")
-            return None
         try:
+            text = to_identifier(value)
+            if lookup.values is not None and (found := find_value(lookup.values, text)) is None:
+                choices = ", ".join(lookup.values)
+                self._add_finding(name, f"{redact(text)} is not among its values: {choices}")
+                return None
             within = [
-                self._units.find_at_level(to_text(above), day, level)
+                self._units.find_at_level(to_identifier(above), day, level)
                 for level, above in self._iter_units_above(name, lookup, scope)
             ]
             return self._units.find(
-                lookup.values[text] if lookup.values is not None else text,
+                text if lookup.values is None else found or "",
                 day,
                 by=lookup.by,
                 level=lookup.level,
                 within=within,
             )
-        except UnitError as error:
+        except (ConversionError, UnitError) as error:
             self._add_finding(name, str(error))
             return None
 
@@ -326,8 +346,27 @@ class _Mapper:
                 self._submission.name,
             ]
             return make_entity(self._source["tool"], [*names, *([part] if part else [])])
-        values = [self._find_value("entity", [path], scope) for path in event.entity.fields]
-        return make_entity(event.entity.prefix, [to_text(value) for value in values])
+        parts = [self._map_identity(event, path, scope) for path in event.entity.fields]
+        return make_entity(event.entity.prefix, parts)
+
+    def _map_identity(self, event: EventMapping, path: str, scope: _Scope) -> str:
+        """Return the part of an entity's name that a path gives; a person's is a hash."""
+        if (value := self._find_value("entity", [path], scope)) is None:
+            return ""
+        times = event.occurred_at or self._mapping.occurred_at
+        persons: list[FieldMapping] = [*event.fields.values(), *event.envelope.values()]
+        person = next((one for one in persons if one.is_personal and path in one.field), None)
+        if person is not None:
+            # without a finding: the person's own field has it
+            with suppress(ConversionError):
+                return str(person.convert(value, self._pseudonymiser))
+            return ""
+        try:
+            is_day = any(path in time.field for time in times)
+            return to_identifier(value, may_be_day=is_day)
+        except ConversionError as error:
+            self._add_finding("entity", f"{path} {error}")
+            return ""
 
     def _map_fields(
         self, fields: Mapping[Any, FieldMapping], scope: _Scope, day: int | None
@@ -369,27 +408,23 @@ class _Mapper:
     ) -> object:
         if field.unit is None:
             return field.convert(value, self._pseudonymiser)
-        return None if day is None else self._look_up(name, field.unit, to_text(value), scope, day)
+        return None if day is None else self._look_up(name, field.unit, value, scope, day)
 
 
 def _holds(condition: Condition, scope: _Scope) -> bool:
     texts = [
-        "" if isinstance(value, Mapping) else to_text(value).casefold()
+        "" if isinstance(value, Mapping) else fold_text(to_text(value))
         for value in scope.find_first(condition.field)
     ]
     return (
         bool(texts)
-        and (condition.is_ is None or any(text in _casefold(condition.is_) for text in texts))
+        and (condition.is_ is None or any(text in map(fold_text, condition.is_) for text in texts))
         and (
             condition.is_not is None
-            or not any(text in _casefold(condition.is_not) for text in texts)
+            or not any(text in map(fold_text, condition.is_not) for text in texts)
         )
         and (
             condition.contains is None
-            or any(condition.contains.casefold() in text.split() for text in texts)
+            or any(fold_text(condition.contains) in text.split() for text in texts)
         )
     )
-
-
-def _casefold(texts: list[str]) -> set[str]:
-    return {to_text(text).casefold() for text in texts}

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_validator
 
 from pravah.events import MODELS, Kind
 from pravah.units import Level
@@ -20,6 +20,7 @@ from producers.mapping.conversions import (
     iter_data_errors,
     iter_type_errors,
     load_mapping,
+    normalise_names,
 )
 from producers.mapping.gazetteer import LookupKey
 
@@ -71,6 +72,11 @@ class UnitLookup(StrictModel):
     district: Paths | None = None
     division: Paths | None = None
     """With `by = "name"`, the fields that name the units above, by code, alias or name."""
+
+    @field_validator("values")
+    @classmethod
+    def _check_values(cls, values: dict[str, str] | None) -> dict[str, str] | None:
+        return None if values is None else normalise_names(values)
 
 
 class UnitMapping(UnitLookup):

@@ -19,6 +19,7 @@ from producers.mapping.conversions import (
     ConversionError,
     MappingError,
     make_entity,
+    to_identifier,
     to_integer,
     to_text,
 )
@@ -104,6 +105,8 @@ class Importer:
             for field in (*mapping.fields.values(), *mapping.envelope.values())
             if field.is_personal
         }
+        # columns of the identity that may have days
+        self._days = {mapping.occurred_at.column}
         self._dates = DateKinds(mapping.occurred_at)
         # event_id as integer → row number
         self._rows: dict[int, int] = {}
@@ -197,6 +200,11 @@ class Importer:
                     text = " ".join(sorted(field.hash_all(texts, self._pseudonymiser)))
                 except ConversionError:
                     pass  # the field's own problem
+            else:
+                try:
+                    text = to_identifier(cell, may_be_day=column in self._days)
+                except ConversionError as error:
+                    problems.append(f"{column}: {_quote(cell)} {error}")
             parts.append(text)
         return make_entity(self._mapping.entity.prefix, parts)
 

@@ -20,6 +20,7 @@ from producers.mapping.conversions import (
     to_text,
 )
 from producers.mapping.gazetteer import LookupKey
+from producers.mapping.text import fold_text
 
 # Begins a value of a suggested mapping that a person must still write.
 PLACEHOLDER = "TODO:"
@@ -231,4 +232,4 @@ def _iter_placeholders(text: str) -> Iterator[str]:
 
 
 def _fold(text: str) -> str:
-    return " ".join(to_text(text).casefold().split())
+    return fold_text(to_text(text))

@@ -7,7 +7,13 @@ from datetime import datetime
 
 from pravah.days import day_of_micros, instant_micros
 from pravah.units import UNIT_CODE_PATTERN
-from producers.mapping.conversions import Cell, to_text
+from producers.mapping.conversions import (
+    Cell,
+    ConversionError,
+    find_value,
+    to_identifier,
+    to_text,
+)
 from producers.mapping.gazetteer import Gazetteer, UnitError, redact
 from producers.mapping.text import to_ascii_digits
 from producers.tables.mapping import UnitMapping
@@ -33,15 +39,16 @@ def find_unit(
     Raises:
         UnitError: the cell is empty, or names no unit or several.
     """
-    text = to_text(get_cell(mapping.column))
+    text = _read_name(mapping.column, get_cell(mapping.column))
     if not text:
         msg = f"{mapping.column}: is empty; it must say which unit reports"
         raise UnitError(msg)
     if mapping.values is not None:
-        if text not in mapping.values:
+        found = find_value(mapping.values, text)
+        if found is None:
             msg = f"{mapping.column}: {redact(text)} is not among unit.values"
             raise UnitError(msg)
-        text = mapping.values[text]
+        text = found
     if mapping.by == "code" or gazetteer is None:
         return normalise_code(text)
     if occurred_at is None:
@@ -49,7 +56,7 @@ def find_unit(
     day = day_of_micros(instant_micros(occurred_at))
     within = []
     for level, column in mapping.above.items():
-        name = to_text(get_cell(column))
+        name = _read_name(column, get_cell(column))
         if not name:
             msg = f"{column}: is empty; it must name the {level} of the unit"
             raise UnitError(msg)
@@ -62,6 +69,19 @@ def find_unit(
         return gazetteer.find(text, day, by=mapping.by, level=mapping.level, within=within)
     except UnitError as error:
         msg = f"{mapping.column}: {error}"
+        raise UnitError(msg) from None
+
+
+def _read_name(column: str, cell: Cell) -> str:
+    """Return the text of a cell that names a unit, empty if the cell is.
+
+    Raises:
+        UnitError: the text lost its meaning.
+    """
+    try:
+        return to_identifier(cell) if to_text(cell) else ""
+    except ConversionError as error:
+        msg = f"{column}: {redact(to_text(cell))} {error}"
         raise UnitError(msg) from None
 
 
