@@ -11,12 +11,13 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-from pravah.days import date_of, day_of_micros, instant_micros
-from pravah.events import Event, EventError, Retraction, TrainingHeld, parse_event
+from pravah.days import instant_micros
+from pravah.events import Event, EventError, parse_event
 from pravah.units import routing_key
 from rollup.chunks import Record, is_tick
 from rollup.contribution import Version
-from schemas.metrics import MetricDictionary, UnknownMetricError
+from schemas.acceptance import check_instant, check_units, derive_amounts
+from schemas.metrics import MetricDictionary
 from schemas.registry import Registry
 
 # Why a record is rejected: the header `reason` of `activity.rejected`.
@@ -110,62 +111,18 @@ class Validator:
         )
 
     def _version(self, event: Event, record: Record) -> Version:
-        occurred_at = instant_micros(event.occurred_at)
-        day = day_of_micros(occurred_at)
-        if occurred_at > record.timestamp * 1000 + self.max_future_micros:
-            reason = "far_future"
-            raise EventError(
-                reason,
-                f"occurred_at: {event.occurred_at.isoformat()} lies in the future of its arrival: "
-                "the device's clock was wrong",
-            )
-        self._check_open(event.unit, day)
-        if isinstance(event, Retraction):
-            return Version(
-                event.version, event.op, event.verification, event.unit, occurred_at, day, {}
-            )
-        if isinstance(event, TrainingHeld) and event.data.trained_units:
-            self._check_trained(event.unit, event.data.trained_units, day)
-        try:
-            amounts = (
-                {} if event.op == "retract" else self.dictionary.amounts(event.kind, event.data)
-            )
-        except UnknownMetricError as error:
-            reason = "unknown_metric"
-            raise EventError(reason, str(error)) from None
+        day = check_instant(event.occurred_at, record.timestamp * 1000, self.max_future_micros)
+        check_units(event, day, self.registry)
+        amounts = derive_amounts(event, self.dictionary)
         return Version(
-            event.version, event.op, event.verification, event.unit, occurred_at, day, amounts
+            event.version,
+            event.op,
+            event.verification,
+            event.unit,
+            instant_micros(event.occurred_at),
+            day,
+            amounts,
         )
-
-    def _check_open(self, code: str, day: int) -> None:
-        unit = self.registry.units.get(code)
-        if unit is None:
-            reason = "unknown_unit"
-            raise EventError(
-                reason,
-                f"unit: {code!r} is not in the registry; "
-                "correct the code, or add the unit and replay",
-            )
-        if not unit.first <= day <= unit.last:
-            reason = "closed_unit"
-            when = (
-                f"from {date_of(unit.first)}" if day < unit.first else f"until {date_of(unit.last)}"
-            )
-            raise EventError(
-                reason,
-                f"unit: {code} exists only {when}, the event occurred on {date_of(day)} "
-                "(Asia/Kolkata); report for the unit of that day",
-            )
-
-    def _check_trained(self, code: str, trained: list[str], day: int) -> None:
-        for unit in trained:
-            if not self.registry.is_at_or_below(unit, code, day):
-                reason = "unknown_trained_unit"
-                raise EventError(
-                    reason,
-                    f"data.trained_units: {unit!r} is no unit at or below {code} on "
-                    f"{date_of(day)}; correct or remove it",
-                )
 
 
 def rejection_row(rejected: Rejected, partition: int, chunk: int, attempt: UUID) -> tuple[Any, ...]:
