@@ -80,7 +80,7 @@ def parse(value: bytes, source: FieldSource, units: UnitChecker) -> ParsedEvent:
         event = parse_event(value)
     except EventError as error:
         return ParsedEvent("", None, value, Refusal(error.reason, redact(error.redacted_detail)))
-    refusal = units.check(source.unit, event.unit, event.occurred_at)
+    refusal = units.check_event(source.unit, event)
     return ParsedEvent(str(event.event_id), event, value, refusal)
 
 

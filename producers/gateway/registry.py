@@ -7,14 +7,18 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import ValidationError
 
-from pravah.days import date_of, day_of_micros, instant_micros
+from pravah.days import date_of, instant_micros
+from pravah.events import Event, EventError
 from pravah.producer import ProducerError
 from pravah.settings import KafkaSettings
 from producers.gateway.results import Refusal
 from producers.gateway.store import Store, StoreBusyError
 from producers.mapping.gazetteer import Gazetteer
+from producers.mapping.metric_dictionary import default_dictionary
 from producers.topics.registry import read_registry, read_registry_position
+from schemas.acceptance import AcceptanceRules, check_instant, check_open
 from schemas.entries import decode_entries, encode_entries
+from schemas.metrics import MetricDictionary
 from schemas.registry import Registry, RegistryError
 from schemas.registry_readers import registry_from_entries
 
@@ -33,14 +37,21 @@ class NotReadyError(RuntimeError):
 class UnitChecker:
     """Checks units against the current registry. Thread-safe."""
 
-    def __init__(self, aliases: Mapping[str, Iterable[str]], max_future_hours: float) -> None:
+    def __init__(
+        self,
+        aliases: Mapping[str, Iterable[str]],
+        max_future_hours: float,
+        dictionary: MetricDictionary | None = None,
+    ) -> None:
         """Begin without a registry.
 
         Args:
             aliases: name of an alias file → its lines; see `Gazetteer`.
             max_future_hours: how far in the future an event may have occurred.
+            dictionary: the metrics; by default those that come with Pravah.
         """
         self._aliases, self._max_future = aliases, timedelta(hours=max_future_hours)
+        self._dictionary = dictionary or default_dictionary()
         self._current: tuple[Registry, Gazetteer] | None = None
 
     @property
@@ -77,37 +88,41 @@ class UnitChecker:
             NotReadyError: no registry is known yet.
         """
         registry, _ = self._require()
-        if occurred_at > datetime.now(UTC) + self._max_future:
-            return Refusal(
-                "far_future",
-                f"occurred_at: {occurred_at.isoformat()} lies in the future: "
-                "the device's clock was wrong",
-            )
-        day = day_of_micros(instant_micros(occurred_at))
-        found = registry.units.get(unit)
-        if found is None:
-            return Refusal(
-                "unknown_unit",
-                f"unit: {unit} is not in the registry; correct the code, or add the unit and send "
-                "it again",
-            )
-        if not found.first <= day <= found.last:
-            when = (
-                f"from {date_of(found.first)}"
-                if day < found.first
-                else f"until {date_of(found.last)}"
-            )
-            return Refusal(
-                "closed_unit",
-                f"unit: {unit} exists only {when}, the event occurred on {date_of(day)} "
-                "(Asia/Kolkata); report for the unit of that day",
-            )
+        arrived_at = instant_micros(datetime.now(UTC))
+        max_future_micros = self._max_future // timedelta(microseconds=1)
+        try:
+            day = check_instant(occurred_at, arrived_at, max_future_micros)
+            check_open(unit, day, registry)
+        except EventError as error:
+            return Refusal(error.reason, error.detail)
         if not registry.is_at_or_below(unit, allowed, day):
             return Refusal(
                 "outside",
                 f"unit: {unit} was not at or below {allowed} on {date_of(day)} (Asia/Kolkata); "
                 "this source may report for no other",
             )
+        return None
+
+    def check_event(self, allowed: str, event: Event) -> Refusal | None:
+        """Why a source may not send an event, or the worker would not count it, or None.
+
+        Args:
+            allowed: the source's unit; it may report for this unit and the units below it that day.
+            event: a valid event.
+
+        Raises:
+            NotReadyError: no registry is known yet.
+        """
+        registry, _ = self._require()
+        refusal = self.check(allowed, event.unit, event.occurred_at)
+        if refusal is not None:
+            return refusal
+        try:
+            AcceptanceRules(self._max_future, registry, self._dictionary).check(
+                event, datetime.now(UTC)
+            )
+        except EventError as error:
+            return Refusal(error.reason, error.redacted_detail)
         return None
 
     def check_changed_at(self, changed_at: datetime) -> Refusal | None:

@@ -85,12 +85,7 @@ class SubmissionMapper:
             )
         except UnmappableError as error:
             return MappedSubmission(submission, [], Refusal("unmappable", str(error)))
-        refusals = (
-            self._units.check(
-                source.unit, one.unit, datetime.fromisoformat(str(one.content["occurred_at"]))
-            )
-            for one in mapped_events
-        )
+        refusals = (self._units.check_event(source.unit, one.to_event()) for one in mapped_events)
         return MappedSubmission(submission, mapped_events, next(filter(None, refusals), None))
 
 

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from pravah.days import day_of_micros, instant_micros
-from pravah.events import EventError, parse_event
+from pravah.events import EventError
 from pravah.units import Level
 from producers.mapping.conversions import (
     ConversionError,
@@ -21,7 +19,6 @@ from producers.mapping.conversions import (
     to_identifier,
     to_text,
 )
-from producers.mapping.delivery_ids import derive_event_id
 from producers.mapping.form_mapping import (
     Condition,
     EventMapping,
@@ -216,25 +213,18 @@ class _Mapper:
             reported_at = self._map_time("reported_at", event.reported_at, scope)
             content["reported_at"] = None if reported_at is None else reported_at.isoformat()
         if len(self.findings) == before:
-            self._check(entity, unit, content, day)
-            yield MappedEvent(part=part, entity=entity, unit=unit, content=content)
+            mapped = MappedEvent(part=part, entity=entity, unit=unit, content=content)
+            self._check(mapped, day)
+            yield mapped
 
-    def _check(self, entity: str, unit: str, content: dict[str, Any], day: int | None) -> None:
+    def _check(self, mapped: MappedEvent, day: int | None) -> None:
         """Check that the event is valid and no other of the submission has its entity and time."""
         try:
-            parse_event(
-                orjson.dumps(
-                    {
-                        "event_id": derive_event_id(entity, 1),
-                        "entity": entity,
-                        "unit": unit,
-                        **content,
-                    }
-                )
-            )
+            mapped.to_event()
         except EventError as error:
             self._add_finding("", error.redacted_detail)
-        earlier = self._entities.setdefault((entity, content["occurred_at"]), self._where)
+        unit, content = mapped.unit, mapped.content
+        earlier = self._entities.setdefault((mapped.entity, content["occurred_at"]), self._where)
         if earlier != self._where:
             first = earlier.removesuffix(": ") or "the first event"
             self._add_finding(

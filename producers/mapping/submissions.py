@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from pravah.events import Verification
+import orjson
+
+from pravah.events import Event, Verification, parse_event
+from producers.mapping.delivery_ids import derive_event_id
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class Submission:
     """The tool's name of the form."""
     name: str
     """Identifies the filled-in form permanently, also across edits: KoboToolbox's root UUID, ODK's
-    `__id`, CommCare's form id, RapidPro's run."""
+    `__id`, CommCare's form id, RapidPro's run. Where the tool does not send that, the name of the
+    state before, from which the gateway finds the first one."""
     changed_at: datetime
     """Aware; when this state came about, by the tool's own clock. A later state replaces an earlier
     one."""
@@ -34,6 +38,13 @@ class Submission:
     """The tool's own review state."""
     deleted: bool = False
     """Deleted at the tool; `fields` may be empty then."""
+    state: str = field(default="", compare=False)
+    """The tool's name of this state, where each edit has one; empty if it was never edited."""
+    previous: str = field(default="", compare=False)
+    """The tool's name of the state that this one replaced, if it says so."""
+    number: str = field(default="", compare=False)
+    """The tool's number of the filled-in form, which edits keep, where `name` may be only that of
+    the state before."""
 
 
 @dataclass(frozen=True)
@@ -50,3 +61,17 @@ class MappedEvent:
     unit: str
     content: Mapping[str, Any]
     """The event's other fields, as JSON has them: `kind`, `occurred_at`, `source`, `data`, …"""
+
+    def to_event(self) -> Event:
+        """Return the event of the entity's first version.
+
+        Raises:
+            EventError: the content is not valid.
+        """
+        fields = {
+            "event_id": derive_event_id(self.entity, 1),
+            "entity": self.entity,
+            "unit": self.unit,
+            **self.content,
+        }
+        return parse_event(orjson.dumps(fields))
