@@ -2,18 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_bytes
 
 import reference
 from operations.registry import read_registry_files
+from pravah.events import EventError
+from pravah.settings import Settings
 from producers.mapping.form_mapper import UnmappableError, map_submission
 from producers.mapping.form_mapping import FormMapping, MappingError
 from producers.mapping.gazetteer import Gazetteer, read_aliases
+from producers.mapping.metric_dictionary import default_dictionary
 from producers.mapping.pseudonyms import Pseudonymiser
 from producers.mapping.submissions import MappedEvent
 from producers.mapping.tools import READERS, BodyError, Tool
 from producers.mapping.tools.body import EncryptedError, parse_json_object
+from schemas.acceptance import AcceptanceRules
+
+# The default of the worker's setting.
+MAX_FUTURE = timedelta(hours=Settings.model_fields["max_future_hours"].default)
 
 
 @dataclass
@@ -50,6 +58,7 @@ def check_mapping(
     producer: str,
     gazetteer: Gazetteer,
     pseudonymiser: Pseudonymiser | None,
+    max_future: timedelta = MAX_FUTURE,
 ) -> MappingCheck:
     """Map a sample.
 
@@ -60,6 +69,7 @@ def check_mapping(
         producer: the source's name, which events and entities contain.
         gazetteer: finds units.
         pseudonymiser: makes the hashes of persons; None: a key for this check only.
+        max_future: how far in the future an event may have occurred, as the worker is set.
 
     Raises:
         OSError, UnicodeDecodeError: a file cannot be read.
@@ -70,7 +80,7 @@ def check_mapping(
         body = sample.read_bytes()
         tool = tool or detect_tool(body)
         for submission in READERS[tool](body, {}):
-            result.events += map_submission(
+            events = map_submission(
                 form_mapping,
                 submission,
                 tool=tool,
@@ -78,13 +88,29 @@ def check_mapping(
                 units=gazetteer,
                 pseudonymiser=pseudonymiser or Pseudonymiser([token_bytes(16)]),
             )
+            rules = AcceptanceRules(max_future, gazetteer.registry, default_dictionary())
+            result.findings += [
+                f"{sample.name}: {refusal}"
+                for refusal in (_find_refusal(event, rules) for event in events)
+                if refusal is not None
+            ]
+            result.events += events
     except MappingError as error:
         result.findings = [f"{mapping.name}: {finding}" for finding in error.findings]
     except UnmappableError as error:
         result.findings = [f"{sample.name}: {finding}" for finding in error.findings]
     except BodyError as error:
         result.findings = [f"{sample.name}: {error}"]
-    return result
+    return result if not result.findings else MappingCheck(findings=result.findings)
+
+
+def _find_refusal(mapped: MappedEvent, rules: AcceptanceRules) -> str | None:
+    """Why the worker will not count an event, or None."""
+    try:
+        rules.check(mapped.to_event(), datetime.now(UTC))
+    except EventError as error:
+        return f"{mapped.part}: {error.detail}" if mapped.part else error.detail
+    return None
 
 
 def detect_tool(body: bytes) -> Tool:

@@ -1,7 +1,7 @@
 """`pravah gateway check`: the events that a sample gives by a mapping."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,7 +71,8 @@ def check(
 
     Sends nothing and needs no server. Exit 1 if there are errors.
     """
-    pseudonymiser = Pseudonymiser.from_settings(Settings())
+    settings = Settings()
+    pseudonymiser = Pseudonymiser.from_settings(settings)
     folders = [mapping.parent, mapping.absolute().parent.parent] if aliases is None else [aliases]
     try:
         gazetteer = read_gazetteer(registry, folders)
@@ -82,6 +83,7 @@ def check(
             producer=source,
             gazetteer=gazetteer,
             pseudonymiser=pseudonymiser,
+            max_future=timedelta(hours=settings.max_future_hours),
         )
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(str(error), param_hint="MAPPING") from None

@@ -6,14 +6,14 @@ nothing. A corrected row needs a higher version: in a version column, or by anot
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
 
-from pravah.days import date_of, day_of_micros, instant_micros
 from pravah.events import Event, EventError, parse_event
+from pravah.settings import Settings
 from producers.mapping.conversions import (
     Cell,
     ConversionError,
@@ -25,6 +25,7 @@ from producers.mapping.conversions import (
 )
 from producers.mapping.delivery_ids import derive_event_id
 from producers.mapping.gazetteer import Gazetteer, UnitError
+from producers.mapping.metric_dictionary import default_dictionary
 from producers.mapping.pseudonyms import Pseudonymiser
 from producers.tables.cells import FaultyCell
 from producers.tables.csv_files import find_other_delimiter
@@ -33,7 +34,10 @@ from producers.tables.headers import ColumnNames
 from producers.tables.mapping import FieldMapping, ImportMapping
 from producers.tables.rows import explain_length, explain_no_data, explain_problems
 from producers.tables.units import find_unit
+from schemas.acceptance import AcceptanceRules
 from schemas.registry import Registry
+
+MAX_FUTURE_HOURS: float = Settings.model_fields["max_future_hours"].default
 
 
 class ImportedRow(NamedTuple):
@@ -56,6 +60,7 @@ class Importer:
         registry: Registry | None = None,
         gazetteer: Gazetteer | None = None,
         pseudonymiser: Pseudonymiser | None = None,
+        max_future_hours: float = MAX_FUTURE_HOURS,
     ) -> None:
         """Check that the mapping fits the table.
 
@@ -67,6 +72,8 @@ class Importer:
             gazetteer: finds units by alias or name; by default one of the registry, without
                 aliases.
             pseudonymiser: makes the hashes of persons.
+            max_future_hours: how far in the future an event may have occurred, as the worker is
+                set.
 
         Raises:
             MappingError: a column is missing or occurs twice, there is a hash without a key, or
@@ -89,7 +96,10 @@ class Importer:
             )
         if pseudonymiser is None and mapping.is_personal:
             findings.append("type = 'hash' needs the installation's key: set PRAVAH_PERSON_KEY")
-        self._registry, self._pseudonymiser = registry, pseudonymiser
+        self._pseudonymiser = pseudonymiser
+        self._rules = AcceptanceRules(
+            timedelta(hours=max_future_hours), registry, default_dictionary()
+        )
         self._gazetteer = gazetteer
         if mapping.unit.by != "code" and gazetteer is None:
             if registry is None:
@@ -120,7 +130,8 @@ class Importer:
 
         Raises:
             EventError: with all problems of the row; reason `invalid`, `repeated_row`,
-                `unknown_unit` or `closed_unit`.
+                or a reason for which the worker would reject the event, such as `unknown_unit` or
+                `far_future`.
         """
         if refusals := list(self._check_row(number, row)):
             reason = "invalid"
@@ -146,8 +157,7 @@ class Importer:
         event_id = derive_event_id(entity, version)
         value = orjson.dumps({"event_id": event_id, **content})
         event = parse_event(value)
-        if self._registry is not None:
-            _check_unit(event, self._registry)
+        self._rules.check(event, datetime.now(UTC))
         earlier = self._rows.setdefault(event_id.int, number)
         if earlier != number:
             reason = "repeated_row"
@@ -278,18 +288,6 @@ class Importer:
         if field.is_personal and field.values is None:
             return list(dict.fromkeys(field.hash_all(texts, self._pseudonymiser)))
         return list(dict.fromkeys(field.convert(text, self._pseudonymiser) for text in texts))
-
-
-def _check_unit(event: Event, registry: Registry) -> None:
-    if event.unit not in registry.units:
-        reason = "unknown_unit"
-        raise EventError(reason, f"unit: {event.unit!r} is not in the registry")
-    day = day_of_micros(instant_micros(event.occurred_at))
-    if not registry.is_open(event.unit, day):
-        reason = "closed_unit"
-        raise EventError(
-            reason, f"unit: {event.unit} does not exist on {date_of(day)} (Asia/Kolkata)"
-        )
 
 
 def _quote(cell: Cell) -> str:
