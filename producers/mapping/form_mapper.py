@@ -297,10 +297,9 @@ class _Mapper:
                 choices = ", ".join(lookup.values)
                 self._add_finding(name, f"{redact(text)} is not among its values: {choices}")
                 return None
-            within = [
-                self._units.find_at_level(to_identifier(above), day, level)
-                for level, above in self._iter_units_above(name, lookup, scope)
-            ]
+            within = [] if lookup.within is None else [lookup.within]
+            for level, above in self._iter_units_above(name, lookup, scope):
+                within.append(self._units.find_at_level(to_identifier(above), day, level, within))
             return self._units.find(
                 text if lookup.values is None else found or "",
                 day,
@@ -316,16 +315,8 @@ class _Mapper:
         self, name: str, lookup: UnitLookup, scope: _Scope
     ) -> Iterator[tuple[Level, object]]:
         """Yield level and text of the units that the submission names above a unit."""
-        fields: list[tuple[Level, list[str] | None]] = [
-            ("division", lookup.division),
-            ("district", lookup.district),
-            ("assembly", lookup.assembly),
-        ]
-        for level, paths in fields:
-            if (
-                paths is not None
-                and (value := self._find_value(f"{name}.{level}", paths, scope)) is not None
-            ):
+        for level, paths in lookup.above:
+            if (value := self._find_value(f"{name}.{level}", paths, scope)) is not None:
                 yield level, value
 
     def _map_entity(self, event: EventMapping, part: str, scope: _Scope) -> str:

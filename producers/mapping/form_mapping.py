@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_validator
 
-from pravah.events import MODELS, Kind
+from pravah.events import MODELS, Kind, UnitCode
 from pravah.units import Level
 from producers.mapping.conversions import (
     Conversion,
@@ -22,7 +22,7 @@ from producers.mapping.conversions import (
     load_mapping,
     normalise_names,
 )
-from producers.mapping.gazetteer import LookupKey
+from producers.mapping.gazetteer import LookupKey, iter_lookup_errors
 
 __all__ = ["EventMapping", "FormMapping", "MappingError"]
 
@@ -71,12 +71,24 @@ class UnitLookup(StrictModel):
     assembly: Paths | None = None
     district: Paths | None = None
     division: Paths | None = None
-    """With `by = "name"`, the fields that name the units above, by code, alias or name."""
+    """With `by = "name"`, the fields that name the units above, by code, alias, name or number."""
+    within: UnitCode | None = None
+    """Code of a unit that is above all of them, such as the state."""
 
     @field_validator("values")
     @classmethod
     def _check_values(cls, values: dict[str, str] | None) -> dict[str, str] | None:
         return None if values is None else normalise_names(values)
+
+    @property
+    def above(self) -> list[tuple[Level, list[str]]]:
+        """Level and paths of the units above, from the top."""
+        fields: list[tuple[Level, list[str] | None]] = [
+            ("division", self.division),
+            ("district", self.district),
+            ("assembly", self.assembly),
+        ]
+        return [(level, paths) for level, paths in fields if paths is not None]
 
 
 class UnitMapping(UnitLookup):
@@ -218,12 +230,10 @@ def _iter_event_errors(event: EventMapping) -> Iterator[str]:
 
 
 def _iter_lookup_errors(name: str, lookup: UnitLookup | None) -> Iterator[str]:
-    if (
-        lookup is not None
-        and lookup.by != "name"
-        and any((lookup.level, lookup.assembly, lookup.district, lookup.division))
-    ):
-        yield f"{name}: level, assembly, district and division are for by = 'name'"
+    if lookup is not None:
+        above = [level for level, _ in lookup.above]
+        for problem in iter_lookup_errors(lookup.by, lookup.level, above):
+            yield f"{name}: {problem}"
 
 
 def _iter_paths(event: EventMapping) -> Iterator[str]:
