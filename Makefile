@@ -35,8 +35,8 @@ demo: install ## the main job: the 2022 campaign, event by event, to exact figur
 	@$(BIN)/pravah demo
 
 .PHONY: test
-test: install ## all tests, in two processes, each with a Kafka and a ClickHouse on free ports
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 10
+test: install ## all tests, in four processes, each with a Kafka and a ClickHouse on free ports
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --durations 10
 
 .PHONY: test-fast
 test-fast: install ## the tests that need no server, for use after each edit

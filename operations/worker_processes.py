@@ -29,28 +29,32 @@ def start_worker(
     """Start a worker on the stack of `settings.home`; the kernel kills it when this process ends.
 
     Args:
-        settings: home, group, chunk size and time-outs are passed on as environment variables.
+        settings: passed on as environment variables, see `worker_environment`.
         log: its output is appended to this file.
         program: arguments of the Python interpreter.
         environment: further variables.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = _bound_command(*program)
-    variables = {
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            _bound_command(*program),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env={**worker_environment(settings), **(environment or {})},
+        )
+
+
+def worker_environment(settings: Settings) -> dict[str, str]:
+    """Environment of a worker on the stack of `settings.home`: this process's, and settings."""
+    return {
+        **os.environ,
         "PRAVAH_HOME": str(settings.home.resolve()),
         "PRAVAH_CONSUMER_GROUP": settings.consumer_group,
         "PRAVAH_CHUNK_SIZE": str(settings.chunk_size),
         "PRAVAH_FLUSH_SECONDS": str(settings.flush_seconds),
         "PRAVAH_SESSION_TIMEOUT_SECONDS": str(settings.session_timeout_seconds),
     }
-    with log.open("ab") as out:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            env={**os.environ, **variables, **(environment or {})},
-        )
 
 
 def _bound_command(*arguments: str) -> list[str]:

@@ -18,7 +18,7 @@ from kafka.admin import KafkaAdminClient
 
 import stack
 from operations.bootstrap import prepare
-from operations.worker_processes import last_lines, start_worker
+from operations.worker_processes import last_lines, start_worker, worker_environment
 from pravah.kafka import client_options
 from pravah.producer import EventProducer
 from pravah.settings import Settings
@@ -29,6 +29,7 @@ from sinks.lag import Lag
 from sinks.recount import durable_cut, recount
 from tests.support import oracle, small_world
 from tests.support.deployment import Deployment, empty, until
+from tests.support.forked_worker import ForkedWorker
 
 PARTITIONS = 3
 
@@ -189,8 +190,12 @@ class World:
         environment: dict[str, str] | None = None,
     ):
         log = self.folder / f"worker-{len(self.workers)}.log"
-        given = {"environment": environment, **({"program": program} if program else {})}
-        process = start_worker(settings or self.settings, log, **given)
+        settings = settings or self.settings
+        process = (
+            start_worker(settings, log, program=program, environment=environment)
+            if program
+            else ForkedWorker(log, worker_environment(settings) | (environment or {}))
+        )
         process.log = log
         self.workers.append(process)
         return process

@@ -5,15 +5,26 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kafka.admin import KafkaAdminClient
 
-from operations.worker_processes import STALL_SECONDS, last_lines, start_worker, stop_worker
+from operations.worker_processes import (
+    STALL_SECONDS,
+    last_lines,
+    start_worker,
+    stop_worker,
+    worker_environment,
+)
 from pravah.kafka import client_options
 from pravah.settings import Settings
 from pravah.topics import ALERTS, EVENTS, REJECTED, UNITS
 from sinks.connection import connect
 from sinks.lag import Lag
+from tests.support.forked_worker import ForkedWorker
+
+if TYPE_CHECKING:
+    import subprocess
 
 # Units that have a ClickHouse account of their own: three of the small world, one of Chhattisgarh's
 # registry.
@@ -43,12 +54,13 @@ class Deployment:
         self._logs = logs
         self._workers: list = []
 
-    def start_worker(self, *program: str):
+    def start_worker(self, *program: str) -> "ForkedWorker | subprocess.Popen[bytes]":
         """Start `pravah worker`, or another program with Python; returns the process."""
-        process = start_worker(
-            self.settings,
-            self._logs / f"worker-{time.time_ns()}.log",
-            **({"program": program} if program else {}),
+        log = self._logs / f"worker-{time.time_ns()}.log"
+        process = (
+            start_worker(self.settings, log, program=program)
+            if program
+            else ForkedWorker(log, worker_environment(self.settings))
         )
         self._workers.append(process)
         return process
