@@ -101,11 +101,10 @@ class Importer:
             timedelta(hours=max_future_hours), registry, default_dictionary()
         )
         self._gazetteer = gazetteer
-        if mapping.unit.by != "code" and gazetteer is None:
-            if registry is None:
-                findings.append(f"unit: by = {mapping.unit.by!r} needs the registry of units")
-            else:
-                self._gazetteer = Gazetteer(registry)
+        if gazetteer is None and registry is not None:
+            self._gazetteer = Gazetteer(registry)
+        elif gazetteer is None and mapping.unit.by != "code":
+            findings.append(f"unit: by = {mapping.unit.by!r} needs the registry of units")
         if findings:
             raise MappingError(findings)
         self._mapping, self._as_version = mapping, as_version

@@ -5,9 +5,9 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
-from pravah.events import MODELS, Kind, Label
+from pravah.events import MODELS, Kind, Label, UnitCode
 from pravah.units import Level
 from producers.mapping.conversions import (
     Conversion,
@@ -17,15 +17,16 @@ from producers.mapping.conversions import (
     iter_data_errors,
     iter_type_errors,
     load_mapping,
+    normalise_names,
     to_text,
 )
-from producers.mapping.gazetteer import LookupKey
+from producers.mapping.gazetteer import LookupKey, iter_lookup_errors
 from producers.mapping.text import fold_text
 
 # Begins a value of a suggested mapping that a person must still write.
 PLACEHOLDER = "TODO:"
 # What separates the parts of a cell with several.
-_SEPARATOR = re.compile(r"[,;/|\n\r]")
+SEPARATORS = re.compile(r"[,;/|\n\r]")
 
 
 class FieldMapping(Conversion):
@@ -40,7 +41,7 @@ class FieldMapping(Conversion):
     def split(self, text: str) -> list[str]:
         """Return the parts of a cell with several, each once."""
         parts = (
-            _SEPARATOR.split(text)
+            SEPARATORS.split(text)
             if self.separator is None
             else [part for line in text.splitlines() for part in line.split(self.separator)]
         )
@@ -59,13 +60,19 @@ class UnitMapping(StrictModel):
     assembly: str | None = None
     district: str | None = None
     division: str | None = None
-    """With `by = "name"`, the columns that name the units above, by code, alias or name."""
+    """With `by = "name"`, the columns that name the units above, by code, alias, name or number."""
+    within: UnitCode | None = None
+    """Code of a unit that is above all of them, such as the state."""
+
+    @field_validator("values")
+    @classmethod
+    def _check_values(cls, values: dict[str, str] | None) -> dict[str, str] | None:
+        return None if values is None else normalise_names(values)
 
     @model_validator(mode="after")
     def _check_lookup(self) -> "UnitMapping":
-        if self.by != "name" and (self.level or self.above):
-            msg = "level, assembly, district and division are for by = 'name'"
-            raise ValueError(msg)
+        if problems := list(iter_lookup_errors(self.by, self.level, self.above.keys())):
+            raise ValueError("; ".join(problems))
         return self
 
     @property

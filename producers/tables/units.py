@@ -1,12 +1,9 @@
 """Look-up of the unit that a row names."""
 
-import re
-import unicodedata
 from collections.abc import Callable
 from datetime import datetime
 
 from pravah.days import day_of_micros, instant_micros
-from pravah.units import UNIT_CODE_PATTERN
 from producers.mapping.conversions import (
     Cell,
     ConversionError,
@@ -15,11 +12,8 @@ from producers.mapping.conversions import (
     to_text,
 )
 from producers.mapping.gazetteer import Gazetteer, UnitError, redact
-from producers.mapping.text import to_ascii_digits
+from producers.mapping.unit_spelling import read_code
 from producers.tables.mapping import UnitMapping
-
-_CODE = re.compile(UNIT_CODE_PATTERN)
-_GAPS = re.compile(r"[\s_-]+")
 
 
 def find_unit(
@@ -49,19 +43,19 @@ def find_unit(
             msg = f"{mapping.column}: {redact(text)} is not among unit.values"
             raise UnitError(msg)
         text = found
-    if mapping.by == "code" or gazetteer is None:
-        return normalise_code(text)
+    within = [] if mapping.within is None else [mapping.within]
+    if gazetteer is None or (mapping.by == "code" and mapping.within is None):
+        return _complete_code(mapping.column, text, gazetteer)
     if occurred_at is None:
         return ""  # the row is refused for its date
     day = day_of_micros(instant_micros(occurred_at))
-    within = []
     for level, column in mapping.above.items():
         name = _read_name(column, get_cell(column))
         if not name:
             msg = f"{column}: is empty; it must name the {level} of the unit"
             raise UnitError(msg)
         try:
-            within.append(gazetteer.find_at_level(name, day, level))
+            within.append(gazetteer.find_at_level(name, day, level, within))
         except UnitError as error:
             msg = f"{column}: {error}"
             raise UnitError(msg) from None
@@ -85,15 +79,17 @@ def _read_name(column: str, cell: Cell) -> str:
         raise UnitError(msg) from None
 
 
-def normalise_code(text: str) -> str:
-    """Return a unit's code without what people do to it: lower case, blanks, invisible characters.
+def _complete_code(column: str, text: str, gazetteer: Gazetteer | None) -> str:
+    """Return the code that a text spells, or the text if it spells none.
 
-    A text that is no code even so is returned as it is.
+    Raises:
+        UnitError: units of several states have the code.
     """
-    visible = "".join(
-        "-" if unicodedata.category(letter) == "Pd" else letter
-        for letter in unicodedata.normalize("NFKC", to_ascii_digits(text))
-        if unicodedata.category(letter) != "Cf"
-    )
-    code = _GAPS.sub("-", visible.strip()).upper()
-    return code if _CODE.fullmatch(code) else text
+    if gazetteer is None:
+        code = read_code(text)
+        return code if isinstance(code, str) else text
+    try:
+        return gazetteer.complete_code(text) or text
+    except UnitError as error:
+        msg = f"{column}: {error}"
+        raise UnitError(msg) from None
