@@ -8,6 +8,7 @@ stored at all.
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from pravah.events import EventError
@@ -15,6 +16,7 @@ from pravah.producer import ProducerError
 from pravah.settings import Settings
 from producers.gateway import direct_events
 from producers.gateway.archive import ArchivedBody
+from producers.gateway.edits import Place, find_place, save_links
 from producers.gateway.issued_hashes import StoredIssuedHashes
 from producers.gateway.limits import is_deeper
 from producers.gateway.registry import RegistryWatcher, UnitChecker
@@ -29,7 +31,6 @@ from producers.gateway.results import (
 )
 from producers.gateway.sources import FieldSource, FieldSourcesError, read_field_sources
 from producers.gateway.store import Store
-from producers.gateway.submission_diff import SubmissionId
 from producers.gateway.submissions import (
     MappedSubmission,
     SubmissionMapper,
@@ -202,30 +203,33 @@ class IngestService:
         issued = StoredIssuedHashes(self.store)
         archived_headers = {name: headers[name] for name in _ARCHIVED_HEADERS if name in headers}
         try:
-            mapped = [
-                self._mapper.map(source, submission, issued)
-                for submission in _read_submissions(source, body, headers)
-            ]
-            refusals = [one.refusal for one in mapped if one.refusal is not None]
+            submissions = _read_submissions(source, body, headers)
         except BodyError as error:
-            mapped, refusals = [], [Refusal("unreadable", str(error))]
-        if refusals:
+            refusal = Refusal("unreadable", str(error))
             return self.store.submit(
                 lambda transaction: _refuse_body(
-                    transaction, source, body, archived_headers, refusals, archive_id
+                    transaction, source, body, archived_headers, [refusal], archive_id
                 )
             )
+        mapped = [self._map(source, one, one.name, issued) for one in submissions]
 
         def job(transaction: Transaction) -> BodyResult:
+            placed = [
+                self._place(transaction, source, one, issued, replace_equal=archive_id is not None)
+                for one in mapped
+            ]
+            refusals = [one.refusal for one, _ in placed if one.refusal is not None]
+            if refusals:
+                for one, place in placed:
+                    save_links(transaction, source.name, one.submission, place)
+                return _refuse_body(
+                    transaction, source, body, archived_headers, refusals, archive_id
+                )
             applied = [
                 apply_submission(
-                    transaction,
-                    source.name,
-                    one.submission,
-                    one.mapped_events,
-                    replace_equal=archive_id is not None,
+                    transaction, source.name, one.submission, one.mapped_events, place=place
                 )
-                for one in mapped
+                for one, place in placed
             ]
             issued.save(transaction)
             items = [item for item, _ in applied]
@@ -263,19 +267,21 @@ class IngestService:
         """
         sender = self.source(source)
         issued = StoredIssuedHashes(self.store)
-        ids = [SubmissionId(source, one.form, one.name) for one in submissions]
-        known = {} if archive_id is not None else self.store.changed_at(ids)
+        places = self.store.places(source, submissions)
         mapped = [
-            MappedSubmission(one, [], None)
-            if submission_id in known and one.changed_at <= known[submission_id]
-            else self._mapper.map(sender, one, issued)
-            for submission_id, one in zip(ids, submissions, strict=True)
+            self._map(sender, one, place.name, issued)
+            if place.is_newer or archive_id is not None
+            else MappedSubmission(one, [], None)
+            for one, place in zip(submissions, places, strict=True)
         ]
 
         def job(transaction: Transaction) -> SubmissionsResult:
             items, refused, events = [], [], 0
-            for one in mapped:
-                item, count = _apply_pulled(transaction, source, one, archive_id)
+            for known in mapped:
+                one, place = self._place(
+                    transaction, sender, known, issued, replace_equal=archive_id is not None
+                )
+                item, count = _apply_pulled(transaction, source, one, place, archive_id)
                 items.append(item)
                 events += count
                 if item.refusal is not None:
@@ -290,6 +296,28 @@ class IngestService:
             )
 
         return self.store.submit(job).result()
+
+    def _map(
+        self, source: FieldSource, submission: Submission, name: str, issued: IssuedHashes
+    ) -> MappedSubmission:
+        """Map a submission under the name of the stored one."""
+        mapped = self._mapper.map(source, replace(submission, name=name), issued)
+        return mapped._replace(submission=submission, name=name)
+
+    def _place(
+        self,
+        transaction: Transaction,
+        source: FieldSource,
+        mapped: MappedSubmission,
+        issued: IssuedHashes,
+        *,
+        replace_equal: bool,
+    ) -> tuple[MappedSubmission, Place]:
+        """Find where a state belongs; maps it again if it is stored under another name."""
+        place = find_place(transaction, source.name, mapped.submission, replace_equal=replace_equal)
+        if place.is_newer and mapped.name != place.name:
+            mapped = self._map(source, mapped.submission, place.name, issued)
+        return mapped, place
 
     # --- archived bodies
 
@@ -364,10 +392,15 @@ def _refuse_body(
 
 
 def _apply_pulled(
-    transaction: Transaction, source: str, mapped: MappedSubmission, archive_id: int | None
+    transaction: Transaction,
+    source: str,
+    mapped: MappedSubmission,
+    place: Place,
+    archive_id: int | None,
 ) -> tuple[ItemResult, int]:
     """What became of a pulled submission, and how many events were put into the outbox."""
     if mapped.refusal is not None:
+        save_links(transaction, source, mapped.submission, place)
         content = submission_to_json(mapped.submission)
         refusal = mapped.refusal._replace(detail=redact(mapped.refusal.detail)[:MAX_DETAIL_LENGTH])
         transaction.archive.record(source, "submission", content, archive_id, refusal=refusal)
@@ -377,7 +410,7 @@ def _apply_pulled(
         source,
         mapped.submission,
         mapped.mapped_events,
-        replace_equal=archive_id is not None,
+        place=place,
     )
     if item.outcome == "accepted" or archive_id is not None:
         content = submission_to_json(mapped.submission)

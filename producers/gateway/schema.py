@@ -14,8 +14,9 @@ FILE = "gateway.sqlite"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-# `issued_events` has the events that were sent for submissions, `ready` the states of entities of
-# /v1/events, `issued_hashes` the hashes of persons.
+# `issued_events` has the events that were sent for submissions, `aliases` the names of states of
+# edited submissions, `ready` the states of entities of /v1/events, `issued_hashes` the hashes of
+# persons.
 _TABLES = """
 CREATE TABLE IF NOT EXISTS archive (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -45,6 +46,15 @@ CREATE TABLE IF NOT EXISTS submissions (
     deleted INTEGER NOT NULL,
     PRIMARY KEY (source, form, name)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS aliases (
+    source TEXT NOT NULL,
+    form TEXT NOT NULL,
+    alias TEXT NOT NULL,
+    name TEXT NOT NULL,
+    stage INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (source, form, alias)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS aliases_name ON aliases (source, form, name);
 CREATE TABLE IF NOT EXISTS issued_events (
     source TEXT NOT NULL,
     form TEXT NOT NULL,

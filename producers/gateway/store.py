@@ -15,13 +15,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
 from pravah.settings import Settings
 from producers.gateway import archive, schema
+from producers.gateway.edits import Place, find_place
 from producers.gateway.schema import (
     KnownSubmission,
     PullState,
@@ -29,8 +29,8 @@ from producers.gateway.schema import (
     make_tables,
     open_read_only,
 )
-from producers.gateway.submission_diff import SubmissionId
 from producers.gateway.transaction import Transaction
+from producers.mapping.submissions import Submission
 from producers.outbox import Bounds, OutboxBusyError, OutboxFullError
 from producers.outbox import file as outbox_file
 from producers.outbox.table import prune_event_ids
@@ -167,12 +167,11 @@ class Store:
         with self.open_read_only() as connection:
             yield from schema.known_submissions(connection, source)
 
-    def changed_at(self, submissions: Iterable[SubmissionId]) -> dict[SubmissionId, datetime]:
-        """Submission → the instant of its stored state, for those that are known."""
+    def places(self, source: str, submissions: Iterable[Submission]) -> list[Place]:
+        """Where states of submissions belong now, in their order."""
         with self.open_read_only() as connection:
             transaction = Transaction(connection, self._bounds, 0.0)
-            found = ((one, transaction.changed_at(one)) for one in submissions)
-            return {one: at for one, at in found if at is not None}
+            return [find_place(transaction, source, one) for one in submissions]
 
     def issued_hashes(self, hashes: Iterable[str]) -> set[str]:
         """Those of some hashes of persons that were issued before."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import orjson
 
 from pravah.events import parse_event
+from producers.gateway.edits import Place, find_place, save_place
 from producers.gateway.registry import UnitChecker
 from producers.gateway.results import ItemResult, Refusal
 from producers.gateway.sources import FieldSource, FieldSourcesError
@@ -30,6 +31,8 @@ class MappedSubmission(NamedTuple):
     submission: Submission
     mapped_events: list[MappedEvent]
     refusal: Refusal | None
+    name: str = ""
+    """The name of the stored submission, which the events have; empty if they were left out."""
 
 
 class SubmissionMapper:
@@ -114,6 +117,7 @@ def apply_submission(
     mapped_events: Sequence[MappedEvent],
     *,
     replace_equal: bool = False,
+    place: Place | None = None,
 ) -> tuple[ItemResult, int]:
     """Store a state of a submission and put its events, unless the stored state is as new.
 
@@ -123,31 +127,54 @@ def apply_submission(
         submission: its identity, and when the state came about.
         mapped_events: those of the state; none if it was deleted.
         replace_equal: replace an equally new state as well, because the mapping may have changed.
+        place: found in the same transaction; None: it is looked up.
 
     Returns:
         What became of it, and how many events were put into the outbox.
     """
-    submission_id = SubmissionId(source, submission.form, submission.name)
-    known = transaction.changed_at(submission_id)
-    if known is not None and (
-        submission.changed_at < known or (submission.changed_at == known and not replace_equal)
-    ):
-        return ItemResult(submission.name, "repeated"), 0
-    change = diff(
-        submission_id,
-        submission.changed_at,
+    place = place or find_place(transaction, source, submission, replace_equal=replace_equal)
+    save_place(transaction, source, submission, place)
+    events = sum(
+        _store_state(
+            transaction,
+            SubmissionId(source, submission.form, name),
+            place.changed_at,
+            [],
+            deleted=True,
+        )
+        for name in place.merged
+    )
+    if not place.is_newer:
+        return ItemResult(submission.name, "repeated"), events
+    events += _store_state(
+        transaction,
+        SubmissionId(source, submission.form, place.name),
+        place.changed_at,
         mapped_events,
-        transaction.stored_events(submission_id),
+        deleted=submission.deleted,
+    )
+    return ItemResult(submission.name, "accepted"), events
+
+
+def _store_state(
+    transaction: Transaction,
+    submission_id: SubmissionId,
+    changed_at: datetime,
+    mapped_events: Sequence[MappedEvent],
+    *,
+    deleted: bool,
+) -> int:
+    """Store a state and put the events that it needs; returns their number."""
+    change = diff(
+        submission_id, changed_at, mapped_events, transaction.stored_events(submission_id)
     )
     decision = decide(
         change, transaction.related_events(change), transaction.versions(change.entities)
     )
-    transaction.save_decision(
-        submission_id, submission.changed_at, decision, deleted=submission.deleted
-    )
+    transaction.save_decision(submission_id, changed_at, decision, deleted=deleted)
     values = map(orjson.dumps, decision.events)
     transaction.put([outbox_record(parse_event(value), value) for value in values])
-    return ItemResult(submission.name, "accepted"), len(decision.events)
+    return len(decision.events)
 
 
 def submission_to_json(submission: Submission) -> bytes:

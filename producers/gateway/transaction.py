@@ -5,7 +5,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -31,6 +31,34 @@ _DELIVERY_MINUTES = 400 * 24 * 60
 _COLUMNS = "source, form, name, number, changed_at, version, part, entity, unit, content"
 
 
+# `aliases.stage`: linked if only another state or a refused one has named it.
+_LINKED, _CURRENT, _REPLACED = 0, 1, 2
+
+
+class KnownState(NamedTuple):
+    """The stored state of a submission."""
+
+    changed_at: datetime
+    deleted: bool
+
+
+class Alias(NamedTuple):
+    """The link from the name of a state to its submission."""
+
+    name: str
+    stage: int
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the submission is in that state."""
+        return self.stage == _CURRENT
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether a later state of the submission is known."""
+        return self.stage == _REPLACED
+
+
 class Transaction:
     """Reads and writes of one transaction."""
 
@@ -47,12 +75,73 @@ class Transaction:
 
     # --- submissions
 
-    def changed_at(self, submission: SubmissionId) -> datetime | None:
-        """The instant of a submission's stored state; None if it is unknown."""
+    def known_state(self, submission: SubmissionId) -> KnownState | None:
+        """The stored state of a submission; None if it is unknown."""
         row = self._connection.execute(
-            "SELECT changed_at FROM submissions WHERE (source, form, name) = (?, ?, ?)", submission
+            "SELECT changed_at, deleted FROM submissions WHERE (source, form, name) = (?, ?, ?)",
+            submission,
         ).fetchone()
-        return None if row is None else instant(row[0])
+        return None if row is None else KnownState(instant(row[0]), bool(row[1]))
+
+    def find_alias(self, source: str, form: str, alias: str) -> Alias | None:
+        """The link from a state's name to its submission; None if there is none."""
+        row = self._connection.execute(
+            "SELECT name, stage FROM aliases WHERE (source, form, alias) = (?, ?, ?)",
+            (source, form, alias),
+        ).fetchone()
+        return None if row is None else Alias(*row)
+
+    def aliases_of(self, source: str, form: str, name: str) -> list[str]:
+        """All aliases of a submission."""
+        rows = self._connection.execute(
+            "SELECT alias FROM aliases WHERE (source, form, name) = (?, ?, ?)", (source, form, name)
+        )
+        return [row[0] for row in rows]
+
+    def save_aliases(self, source: str, form: str, aliases: Iterable[str], name: str) -> None:
+        """Link names of states to a submission; links that exist stay."""
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO aliases VALUES (?, ?, ?, ?, 0)",
+            [(source, form, alias, name) for alias in aliases],
+        )
+
+    def set_current_alias(
+        self, source: str, form: str, name: str, state: str, *, is_certain: bool
+    ) -> None:
+        """Record that a submission is in a state.
+
+        Args:
+            source: the source's name.
+            form: the tool's name of the form.
+            name: of the submission.
+            state: the name of its state.
+            is_certain: whether this state has replaced the one before for good.
+        """
+        self.save_aliases(source, form, [name], name)
+        earlier = _REPLACED if is_certain else _LINKED
+        self._connection.execute(
+            """
+            UPDATE aliases
+            SET stage = CASE WHEN alias = ? THEN ? WHEN alias = name THEN ? ELSE ? END
+            WHERE (source, form, name) = (?, ?, ?) AND (stage = ? OR alias IN (?, name))
+            """,
+            (state, _CURRENT, _REPLACED, earlier, source, form, name, _CURRENT, state),
+        )
+
+    def set_replaced_alias(self, source: str, form: str, state: str) -> None:
+        """Record that another state has replaced a state."""
+        self._connection.execute(
+            "UPDATE aliases SET stage = ? WHERE (source, form, alias) = (?, ?, ?)",
+            (_REPLACED, source, form, state),
+        )
+
+    def merge_aliases(self, source: str, form: str, merged: str, name: str) -> None:
+        """Link the states of one submission to another one, which replaced them."""
+        self.save_aliases(source, form, [merged], merged)
+        self._connection.execute(
+            "UPDATE aliases SET name = ?, stage = ? WHERE (source, form, name) = (?, ?, ?)",
+            (name, _REPLACED, source, form, merged),
+        )
 
     def stored_events(self, submission: SubmissionId) -> list[VersionedEvent]:
         """The stored events of a submission."""

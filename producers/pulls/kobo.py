@@ -28,7 +28,7 @@ from producers.pulls.pagination import (
 _PAGE_SIZE = 1_000
 # Submissions fetched by name in one request: the names are part of the URL, which servers accept up
 # to 8 KiB.
-_MAX_NAMES = 40
+_MAX_NAMES = 30
 # An edit is fetched when it is this old: data is written before the history, but another server may
 # answer for it.
 _SETTLING_TIME = timedelta(seconds=30)
@@ -119,6 +119,8 @@ class KoboPaginator:
         condition = {
             "$or": [
                 {"meta/rootUuid": {"$in": [f"uuid:{name}" for name in names]}},
+                # an edited row of a server that has not written its root names yet
+                {"meta/deprecatedID": {"$in": [f"uuid:{name}" for name in names]}},
                 {"_uuid": {"$in": names}},
             ]
         }
@@ -197,7 +199,8 @@ class KoboPaginator:
                     f'say form = "{found.form}" in [pull]'
                 )
                 raise PullError(msg)
-            change = changes.get(found.name)
+            names = (found.name, found.state, found.previous)
+            change = next((changes[name] for name in names if name in changes), None)
             return found if change is None else kobo.read_row(row, change.changed_at)
 
         return parse_page(rows, "_id", parse, cursor)

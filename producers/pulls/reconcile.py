@@ -7,9 +7,9 @@ not differences. Other differences have causes that pulls cannot see, such as an
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
 
 import orjson
@@ -120,7 +120,7 @@ def reconcile(
     began = datetime.max.replace(tzinfo=KOLKATA)
     with open_paginator(source, sleep=sleep) as paginator:
         for page in paginator.pages(None):
-            for submission in page.submissions:
+            for submission in _place(ingest, source, page.submissions, before):
                 submission_id = SubmissionId(source.name, submission.form, submission.name)
                 _add_state(there, submission_id, submission, before)
             result.differences += [
@@ -160,6 +160,25 @@ def repair(ingest: IngestService, result: ReconcileResult) -> None:
     for first in range(0, len(result.repairs), _REPAIR_BATCH):
         batch = result.repairs[first : first + _REPAIR_BATCH]
         result.repaired += ingest.ingest_submissions(result.source, batch).accepted
+
+
+def _place(
+    ingest: IngestService,
+    source: FieldSource,
+    submissions: Sequence[Submission],
+    before: dict[SubmissionId, KnownSubmission],
+) -> Iterator[Submission]:
+    """Yield the tool's submissions under their names in the gateway.
+
+    An edit without a time of its own gets one behind that of the stored state.
+    """
+    places = ingest.store.places(source.name, submissions)
+    for submission, place in zip(submissions, places, strict=True):
+        known = before.get(SubmissionId(source.name, submission.form, place.name))
+        changed_at = submission.changed_at
+        if place.is_newer and known is not None:
+            changed_at = max(changed_at, known.changed_at + timedelta.resolution)
+        yield replace(submission, name=place.name, changed_at=changed_at)
 
 
 def _add_state(
@@ -258,7 +277,8 @@ def _refused(
                 submission = submission_from_json(one.body)
             except BodyError:
                 continue
-            submission_id = SubmissionId(source.name, submission.form, submission.name)
+            (place,) = ingest.store.places(source.name, [submission])
+            submission_id = SubmissionId(source.name, submission.form, place.name)
             if submission_id not in found or submission.changed_at > found[submission_id][0]:
                 found[submission_id] = (submission.changed_at, f"{one.reason}: {one.detail}")
     return found

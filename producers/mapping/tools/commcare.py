@@ -1,7 +1,8 @@
 """CommCare HQ: bodies of form forwarding, and rows of `/a/{domain}/api/form/v1/`, the same JSON.
 
 `form` holds the questions, groups nested; a repeat with one item is that item itself. `id` stays
-when a form is edited, `server_modified_on` rises with every change.
+when a form is edited, `server_modified_on` rises with every change. The state before an edit is
+kept as another form with `orig_id`.
 Source: the commcare-hq repository, docs/api/form-data.rst and list-forms.rst.
 """
 
@@ -44,6 +45,12 @@ def read_row(form: Mapping[str, Any]) -> Submission:
     check_depth(dict(form))
     name = get_text(form, "id", hint=_HINT)
     changed_at = get_instant(form, "server_modified_on", "received_on")
+    if form.get("edited_on"):
+        changed_at = max(changed_at, get_instant(form, "edited_on"))
+    original = form.get("orig_id")
+    if isinstance(original, str) and original.strip():
+        # the state before an edit, which CommCare HQ keeps under a name of its own
+        name, changed_at = original.strip(), get_instant(form, "received_on", "server_modified_on")
     questions = get_object(form, "form")
     received_on = get_instant(form, "received_on", "server_modified_on").isoformat()
     return Submission(

@@ -2,6 +2,7 @@
 
 A submission is one flat object. Groups join names with a slash, also within repeats; here they are
 nested. An edit changes `_uuid` and `meta/instanceID`, while `meta/rootUuid` stays.
+Older servers do not send the root, only `meta/deprecatedID`: the name of the state before.
 `_submission_time` has no zone and is UTC. A hook's template may wrap the submission:
 `{"fields": %SUBMISSION%}`.
 Source: the kpi repository and support.kobotoolbox.org, "REST Services".
@@ -9,7 +10,7 @@ Source: the kpi repository and support.kobotoolbox.org, "REST Services".
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pravah.events import Verification
 from producers.mapping.submissions import Submission
@@ -46,6 +47,9 @@ _SYSTEM_FIELDS = frozenset(
 _MARKERS = ("meta/rootUuid", "meta/instanceID", "_uuid", "_submission_time", "_xform_id_string")
 # A hook's template may put the submission at most this many objects deep.
 _MAX_WRAPPERS = 4
+
+# Fields of Ona and others of KoboToolbox's kind.
+_EDIT_TIMES = ("_last_edited", "_date_modified")
 
 _VERIFICATION: dict[str, Verification] = {
     "validation_status_approved": "verified",
@@ -90,7 +94,7 @@ def read_row(row: Mapping[str, Any], changed_at: datetime | None = None) -> Subm
     check_depth(dict(row))
     refuse_encrypted(row)
     submitted_at = get_instant(row, "_submission_time")
-    name = get_text(row, "meta/rootUuid", "meta/instanceID", "_uuid", hint=_HINT)
+    names = _read_names(row)
     form = get_text(row, "_xform_id_string", hint=_HINT)
     status = row.get("_validation_status")
     uid = status.get("uid") if isinstance(status, dict) else None
@@ -99,11 +103,73 @@ def read_row(row: Mapping[str, Any], changed_at: datetime | None = None) -> Subm
     }
     return Submission(
         form=form,
-        name=strip_uuid_prefix(name),
-        changed_at=changed_at or submitted_at,
+        name=names.name,
+        changed_at=changed_at or _read_edit_time(row, submitted_at),
         fields=fields | {"_submission_time": submitted_at.isoformat()},
         verification=_VERIFICATION.get(uid, "unverified") if isinstance(uid, str) else "unverified",
+        state=names.state,
+        previous=names.previous,
+        number=names.number,
     )
+
+
+def _read_edit_time(row: Mapping[str, Any], submitted_at: datetime) -> datetime:
+    """Return the time of the last edit where a server sends it, else that of submission."""
+    times = (get_instant(row, name) for name in _EDIT_TIMES if row.get(name))
+    return max([submitted_at, *times])
+
+
+class _Names(NamedTuple):
+    """`Submission.name`, `state`, `previous` and `number`."""
+
+    name: str
+    state: str = ""
+    previous: str = ""
+    number: str = ""
+
+
+def _read_names(row: Mapping[str, Any]) -> _Names:
+    """Read which form a row is: `meta/rootUuid` is the first state's name.
+
+    Servers of before 2022, and others of its kind, send only the state's own name and, after an
+    edit, that of the state before, `meta/deprecatedID`. `_id` stays.
+    """
+    found = _collect_meta(row)
+    root, previous = found.get("rootUuid", ""), found.get("deprecatedID", "")
+    own = [found.get("instanceID", ""), _read_uuid(row.get("_uuid"))]
+    state = next((name for name in own if name not in {"", previous}), "")
+    if not state and not root:
+        state, previous = next(filter(None, own), ""), ""
+    number = row.get("_id")
+    if root:
+        return _Names(root, state if state != root else "", previous if state != root else "")
+    if not state:
+        state = strip_uuid_prefix(
+            get_text(row, "meta/rootUuid", "meta/instanceID", "_uuid", hint=_HINT)
+        )
+    if not state:
+        msg = f"meta/instanceID or _uuid: is no name; {_HINT}"
+        raise BodyError(msg)
+    text = str(number) if isinstance(number, int | str) and str(number).strip() else ""
+    if previous:
+        return _Names(previous, state, previous, text)
+    return _Names(state, number=text)
+
+
+def _collect_meta(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return the names in `meta`, which is flat or an object, with or without a prefix."""
+    found: dict[str, str] = {}
+    for key, value in row.items():
+        group, _, name = key.partition("/")
+        if group.rsplit(":", 1)[-1] == "meta":
+            inner = value if isinstance(value, dict) else {name: value}
+            for one, text in inner.items():
+                found.setdefault(one.rsplit(":", 1)[-1], _read_uuid(text))
+    return found
+
+
+def _read_uuid(text: object) -> str:
+    return strip_uuid_prefix(text) if isinstance(text, str) else ""
 
 
 def strip_uuid_prefix(name: str) -> str:

@@ -34,6 +34,9 @@ from producers.mapping.tools.body import (
 # pull finds is the same or a later one, so any earlier instant will do.
 HOOK_CHANGED_AT = datetime(2000, 1, 1, tzinfo=UTC)
 
+# A review, or an edit by a service that sends its XML as well.
+_UPDATES = frozenset({"submission.update", "submission.update.version"})
+
 _VERIFICATION: dict[str, Verification] = {"approved": "verified", "rejected": "rejected"}
 # `__system/status` of a row whose answers ODK Central cannot read.
 _ENCRYPTED_STATES = frozenset({"notdecrypted", "missingencryptedformdata"})
@@ -50,20 +53,28 @@ def read_hook(body: bytes, headers: Mapping[str, str]) -> list[Submission]:  # n
         BodyError: the body is neither a new submission nor a review.
     """
     content = parse_json_object(body)
-    kind, name = get_text(content, "type"), get_text(content, "id")
+    kind, name = get_text(content, "type"), _strip_uuid_prefix(get_text(content, "id"))
     data = get_object(content, "data")
-    if kind == "submission.update":
+    if kind in _UPDATES and "xml" not in data:
         return []
-    if kind != "submission.create":
+    if kind not in {"submission.create", *_UPDATES}:
         msg = (
             "type: is neither submission.create nor submission.update; "
             "set only the URLs for new and reviewed submissions to this hook"
         )
         raise BodyError(msg)
     form, fields = _parse_xml(get_text(data, "xml", where="data."))
+    state, previous = (_read_meta(fields, one) for one in ("instanceID", "deprecatedID"))
+    if previous and name == state:
+        name = previous
     return [
         Submission(
-            form=form, name=_strip_uuid_prefix(name), changed_at=HOOK_CHANGED_AT, fields=fields
+            form=form,
+            name=name,
+            changed_at=HOOK_CHANGED_AT,
+            fields=_drop_instance_ids(fields),
+            state=state if state != name else "",
+            previous=previous if state != name else "",
         )
     ]
 
@@ -87,9 +98,12 @@ def read_row(row: Mapping[str, Any], form: str) -> Submission:
     deleted = system.get("deletedAt") is not None
     own = {name: value for name, value in row.items() if not name.startswith("__")}
     permanent = {name: value for name, value in system.items() if name in _SYSTEM_FIELDS}
+    name, state = _strip_uuid_prefix(get_text(row, "__id")), _read_meta(row, "instanceID")
     return Submission(
         form=form,
-        name=_strip_uuid_prefix(get_text(row, "__id")),
+        name=name,
+        state=state if state != name else "",
+        previous=_read_meta(row, "deprecatedID") if state != name else "",
         changed_at=get_instant(
             system,
             *(["deletedAt"] if deleted else []),
@@ -124,7 +138,14 @@ def _parse_xml(text: str) -> tuple[str, dict[str, Any]]:
         root, "@id", where="data.xml: attribute ", hint="the submission must name its form"
     )
     fields = _from_xml(root)
-    return form, _drop_instance_ids(fields) if isinstance(fields, dict) else {}
+    return form, fields if isinstance(fields, dict) else {}
+
+
+def _read_meta(fields: Mapping[str, Any], name: str) -> str:
+    """Return an instance id, without `uuid:`; empty if there is none."""
+    meta = fields.get("meta")
+    found = meta.get(name) if isinstance(meta, dict) else None
+    return _strip_uuid_prefix(found) if isinstance(found, str) else ""
 
 
 def _drop_instance_ids(fields: dict[str, Any]) -> dict[str, Any]:
@@ -197,4 +218,4 @@ def _to_odata_name(name: str) -> str:
 
 
 def _strip_uuid_prefix(name: str) -> str:
-    return name.removeprefix("uuid:")
+    return name.strip().removeprefix("uuid:")
