@@ -6,15 +6,15 @@ Also the parts that the mapping files of tables and of forms share. Pure.
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pravah.errors import FindingsError
-from pravah.events import EARLIEST, MODELS, Kind
+from pravah.events import EARLIEST
 from producers.mapping.garbled_text import (
     HALF_CHARACTER,
     explain_day,
@@ -46,6 +46,8 @@ _INTEGER = re.compile(r"[+-]?(\d{1,18}|\d{1,3}(,\d{3}){1,5}|\d{1,2}(,\d{2}){1,7}
 _LATEST = datetime(2149, 6, 1, tzinfo=UTC)
 # Directives of strptime that read a time of day.
 _TIME_DIRECTIVES = ("%H", "%I", "%c", "%X", "%T")
+# Directives of strptime that read a year.
+_YEAR_DIRECTIVES = ("%Y", "%y", "%G", "%c", "%x", "%D")
 
 
 class MappingError(FindingsError):
@@ -198,7 +200,7 @@ class Conversion(StrictModel):
     def _check_values(
         cls, values: dict[str, str | int | bool] | None
     ) -> dict[str, str | int | bool] | None:
-        return None if values is None else normalise_names(values)
+        return normalise_names(values)
 
     @field_validator("region")
     @classmethod
@@ -207,6 +209,13 @@ class Conversion(StrictModel):
             msg = f"{region!r} is no country of ISO 3166; expected for example IN or NP"
             raise ValueError(msg)
         return region
+
+    @model_validator(mode="after")
+    def _check_region_of_persons(self) -> "Conversion":
+        if "region" in self.model_fields_set and not self.is_personal:
+            msg = "region is for type = 'hash' and 'phone'"
+            raise ValueError(msg)
+        return self
 
     @property
     def is_personal(self) -> bool:
@@ -269,12 +278,18 @@ class Conversion(StrictModel):
                 raise ConversionError(reason) from None
 
 
-def normalise_names(values: Mapping[str, AnyValue]) -> dict[str, AnyValue]:
-    """Return a mapping file's table with its names as texts are compared.
+def normalise_names(values: Mapping[str, AnyValue] | None) -> dict[str, AnyValue] | None:
+    """Return a mapping file's table with its names as texts are compared; None if there is none.
 
     Raises:
-        ValueError: a name stands there twice, in two Unicode forms, for different values.
+        ValueError: it is empty, or a name stands there twice, in two Unicode forms, for different
+            values.
     """
+    if values is None:
+        return None
+    if not values:
+        msg = "is empty, so every text would be refused"
+        raise ValueError(msg)
     found: dict[str, AnyValue] = {}
     for name, value in values.items():
         if found.setdefault(to_text(name), value) != value:
@@ -324,6 +339,9 @@ class TimeFormat(StrictModel):
             if "directive" in str(error) or "stray %" in str(error):
                 msg = f"{form!r} is no format of strptime: {error}"
                 raise ValueError(msg) from None
+        if form is not None and not any(directive in form for directive in _YEAR_DIRECTIVES):
+            msg = f"{form!r} has no year (%Y or %y), so every day would lie in 1900"
+            raise ValueError(msg)
         return form
 
     def parse(self, cell: Cell) -> datetime:
@@ -393,83 +411,3 @@ def make_entity(prefix: str, parts: list[str]) -> str:
         if len(entity) <= _MAX_ENTITY_LENGTH
         else f"{prefix}:{hashlib.blake2b(entity.encode(), digest_size=32).hexdigest()}"
     )
-
-
-# --- checks of a mapping -------------------------------------------------------------------------
-
-
-def iter_data_errors(
-    kind: Kind, constants: Mapping[str, object], fields: Mapping[str, Conversion]
-) -> Iterator[str]:
-    """Yield the reasons why a mapping can never give valid `data` of an event's kind.
-
-    Args:
-        kind: the kind of the event.
-        constants: field of `data` → its fixed value.
-        fields: field of `data` → the conversion of its cell.
-    """
-    model: type[BaseModel] = MODELS[kind].model_fields["data"].annotation  # type: ignore[assignment]
-    possible: dict[str, list[object]] = {name: [value] for name, value in constants.items()}
-    possible |= {name: list((field.values or {}).values()) for name, field in fields.items()}
-    yield from (
-        f"{name}: stands under both constants and fields"
-        for name in constants.keys() & fields.keys()
-    )
-    for name, values in possible.items():
-        if name not in model.model_fields:
-            yield f"{name}: {kind} has no such field; it has {', '.join(model.model_fields)}"
-            continue
-        for value in values:
-            yield from (
-                f"{name}: {kind} can never have {value!r}: {message}"
-                for message in iter_value_errors(model, name, value)
-            )
-    yield from (
-        f"{name}: {kind} needs it; add [fields.{name}] or a constant"
-        for name, field in model.model_fields.items()
-        if field.is_required() and name not in possible
-    )
-
-
-def iter_value_errors(model: type[BaseModel], name: str, value: object) -> Iterator[str]:
-    """Yield the reasons why the field `name` of a model refuses a value."""
-    try:
-        model.model_validate({name: value})
-    except ValidationError as error:  # errors of the other fields, which are missing, do not count
-        yield from (item["msg"] for item in error.errors() if item["loc"][0] == name)
-
-
-_SAMPLES: dict[str, object] = {
-    "integer": 1,
-    "boolean": True,
-    "hash": "0" * 64,
-    "phone": "0" * 64,
-    "text": "…",
-}
-# Beginnings of the errors that every text gets in a field, not only the sample.
-_ERRORS_OF_ANY_TEXT = ("Input should be a valid ", "String should match pattern '^[0-9a-f")
-
-
-def iter_type_errors(
-    model: type[BaseModel], name: str, field: Conversion, *, many: bool, is_unit: bool = False
-) -> Iterator[str]:
-    """Yield the reasons why no value of a conversion's type fits the field `name` of a model.
-
-    Args:
-        model: the model of an event or of its `data`.
-        name: the field.
-        field: the conversion of its cell.
-        many: the value is a list of converted values.
-        is_unit: the value is a unit's code.
-    """
-    if field.values is not None:
-        return
-    sample = "IN" if is_unit else _SAMPLES[field.type]
-    for message in iter_value_errors(model, name, [sample] if many else sample):
-        if sample != _SAMPLES["text"] or message.startswith(_ERRORS_OF_ANY_TEXT):
-            reason = (
-                "it must be the keyed hash of a person, type = 'hash' or 'phone'"
-                if "0-9a-f" in message
-                else message
-            )
-            yield f"{name}: type = {field.type!r}{', many' * many} can never be right: {reason}"

@@ -6,6 +6,7 @@ valid event is refused when it is read. `form_mapper` applies a mapping to submi
 
 import re
 from collections.abc import Iterator
+from itertools import combinations
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_validator
@@ -17,12 +18,19 @@ from producers.mapping.conversions import (
     MappingError,
     StrictModel,
     TimeFormat,
-    iter_data_errors,
-    iter_type_errors,
     load_mapping,
     normalise_names,
 )
 from producers.mapping.gazetteer import LookupKey, iter_lookup_errors
+from producers.mapping.mapping_checks import (
+    Use,
+    iter_contradictions,
+    iter_data_errors,
+    iter_envelope_errors,
+    iter_type_errors,
+    iter_unit_value_errors,
+)
+from producers.mapping.text import fold_text
 
 __all__ = ["EventMapping", "FormMapping", "MappingError"]
 
@@ -78,7 +86,7 @@ class UnitLookup(StrictModel):
     @field_validator("values")
     @classmethod
     def _check_values(cls, values: dict[str, str] | None) -> dict[str, str] | None:
-        return None if values is None else normalise_names(values)
+        return normalise_names(values)
 
     @property
     def above(self) -> list[tuple[Level, list[str]]]:
@@ -185,6 +193,7 @@ class FormMapping(StrictModel):
 
 def _iter_mapping_errors(mapping: FormMapping) -> Iterator[str]:
     yield from _iter_lookup_errors("unit", mapping.unit)
+    yield from _iter_entity_errors(mapping)
     parts = [event.part for event in mapping.event]
     for number, event in enumerate(mapping.event, start=1):
         where = f"event {event.part or number}"
@@ -200,6 +209,27 @@ def _iter_mapping_errors(mapping: FormMapping) -> Iterator[str]:
             if not found:
                 yield f"{where}: {name}: is missing; add [{name}] for all events or [event.{name}]"
         yield from (f"{where}: {finding}" for finding in _iter_event_errors(event))
+        yield from (
+            f"{where}: {finding}"
+            for finding in iter_contradictions(list(_iter_uses(mapping, event)))
+        )
+
+
+def _iter_entity_errors(mapping: FormMapping) -> Iterator[str]:
+    """Yield the pairs of events that always have the same entity at the same time."""
+    for one, other in combinations(mapping.event, 2):
+        if (
+            one.entity is not None
+            and one.entity == other.entity
+            and one.repeat == other.repeat
+            and one.occurred_at == other.occurred_at
+            and not (one.when or other.when)
+        ):
+            yield (
+                f"events {one.part!r} and {other.part!r}: both always have the entity "
+                f"{one.entity.prefix} at the same time, so only one would count; give them "
+                "different prefixes, or conditions"
+            )
 
 
 def _iter_event_errors(event: EventMapping) -> Iterator[str]:
@@ -216,6 +246,13 @@ def _iter_event_errors(event: EventMapping) -> Iterator[str]:
                     f"{name}: {event.kind} needs it, so it cannot be optional; "
                     "leave the whole event out with `when`"
                 )
+    yield from iter_envelope_errors(event.kind, event.envelope)
+    yield from _iter_condition_errors(event.when)
+    yield from (
+        f"{name}: separator is for many = true"
+        for name, field in (*event.fields.items(), *event.envelope.items())
+        if "separator" in field.model_fields_set and not field.many
+    )
     if not event.repeat:
         yield from (
             f"{path}: ../ is for events of a repeat"
@@ -229,10 +266,43 @@ def _iter_event_errors(event: EventMapping) -> Iterator[str]:
         yield from _iter_lookup_errors(name, lookup)
 
 
+def _iter_condition_errors(conditions: list[Condition]) -> Iterator[str]:
+    """Yield the conditions that can never hold, alone or together."""
+    for condition in conditions:
+        paths = " or ".join(condition.field)
+        excluded = set(map(fold_text, condition.is_not or ()))
+        for other in conditions:
+            if other.field != condition.field or condition.is_ is None:
+                continue
+            allowed = {fold_text(text) for text in condition.is_}
+            others = allowed if other.is_ is None else {fold_text(text) for text in other.is_}
+            if not allowed & others - set(map(fold_text, other.is_not or ())) - excluded:
+                yield f"when: {paths} can never fit `is` and the other conditions on it"
+                break
+
+
+def _iter_uses(mapping: FormMapping, event: EventMapping) -> Iterator[Use]:
+    """Yield the uses of the paths that an event always reads as the same object's."""
+    unit, times = event.unit or mapping.unit, event.occurred_at or mapping.occurred_at
+    if unit is not None and len(unit.field) == 1:
+        type_ = "code" if unit.by == "code" else unit.by
+        is_own = event.unit is not None or not event.repeat
+        if is_own:
+            yield Use("unit", unit.field[0], type_, unit.values)
+    if len(times) == 1 and len(times[0].field) == 1 and (event.occurred_at or not event.repeat):
+        yield Use("occurred_at", times[0].field[0], "time")
+    for name, field in (*event.fields.items(), *event.envelope.items()):
+        if len(field.field) == 1 and not field.many:
+            yield Use(name, field.field[0], "unit" if field.unit else field.type, field.values)
+
+
 def _iter_lookup_errors(name: str, lookup: UnitLookup | None) -> Iterator[str]:
     if lookup is not None:
         above = [level for level, _ in lookup.above]
-        for problem in iter_lookup_errors(lookup.by, lookup.level, above):
+        for problem in (
+            *iter_lookup_errors(lookup.by, lookup.level, above),
+            *iter_unit_value_errors(lookup.by, lookup.values),
+        ):
             yield f"{name}: {problem}"
 
 

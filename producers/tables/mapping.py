@@ -14,13 +14,19 @@ from producers.mapping.conversions import (
     MappingError,
     StrictModel,
     TimeFormat,
-    iter_data_errors,
-    iter_type_errors,
     load_mapping,
     normalise_names,
     to_text,
 )
 from producers.mapping.gazetteer import LookupKey, iter_lookup_errors
+from producers.mapping.mapping_checks import (
+    Use,
+    iter_contradictions,
+    iter_data_errors,
+    iter_envelope_errors,
+    iter_type_errors,
+    iter_unit_value_errors,
+)
 from producers.mapping.text import fold_text
 
 # Begins a value of a suggested mapping that a person must still write.
@@ -67,7 +73,7 @@ class UnitMapping(StrictModel):
     @field_validator("values")
     @classmethod
     def _check_values(cls, values: dict[str, str] | None) -> dict[str, str] | None:
-        return None if values is None else normalise_names(values)
+        return normalise_names(values)
 
     @model_validator(mode="after")
     def _check_lookup(self) -> "UnitMapping":
@@ -209,6 +215,12 @@ class ImportMapping(StrictModel):
 def _iter_errors(mapping: ImportMapping) -> Iterator[str]:
     """Yield the reasons why a mapping can never give a valid event."""
     yield from iter_data_errors(mapping.kind, mapping.constants, mapping.fields)
+    yield from iter_envelope_errors(mapping.kind, mapping.envelope)
+    yield from (
+        f"unit: {problem}"
+        for problem in iter_unit_value_errors(mapping.unit.by, mapping.unit.values)
+    )
+    yield from iter_contradictions(list(_iter_uses(mapping)))
     event = MODELS[mapping.kind]
     data: type[BaseModel] = event.model_fields["data"].annotation  # type: ignore[assignment]
     parts: list[tuple[type[BaseModel], Mapping[Any, FieldMapping]]] = [
@@ -219,6 +231,18 @@ def _iter_errors(mapping: ImportMapping) -> Iterator[str]:
         for name, field in fields.items():
             if name in model.model_fields:  # `iter_data_errors` reports the others
                 yield from iter_type_errors(model, name, field, many=field.many)
+
+
+def _iter_uses(mapping: ImportMapping) -> Iterator[Use]:
+    """Yield the uses of columns by type."""
+    yield Use("unit", mapping.unit.column, mapping.unit.by, mapping.unit.values)
+    yield Use("occurred_at", mapping.occurred_at.column, "time")
+    if mapping.version.column is not None:
+        yield Use("version", mapping.version.column, "integer")
+    for place, fields in (("fields", mapping.fields), ("envelope", dict(mapping.envelope))):
+        for name, field in fields.items():
+            if not field.many:
+                yield Use(f"{place}.{name}", field.column, field.type, field.values)
 
 
 def _iter_placeholders(text: str) -> Iterator[str]:
