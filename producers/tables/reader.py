@@ -1,7 +1,7 @@
 """Row by row reading of CSV files and workbooks, as `Table`s with a header."""
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -37,6 +37,8 @@ class Table:
     """What a person may not expect: a header that was found further down, unread sheets."""
     skipped: list[int] = field(default_factory=list)
     """Rows that the mapping skips. Grows while `rows` is read."""
+    similar_sheets: list[str] = field(default_factory=list)
+    """The sheets that have all columns of the mapping, if none was named and they are several."""
 
 
 class TableFile:
@@ -55,12 +57,15 @@ class TableFile:
         """Open a file and find its header; the arguments are those of `open_table`."""
         self.notes: list[str] = []
         self._extra = 0
+        self.sheet = ""
+        self.other_sheets: list[str] = []
         kind = check_type(path).name
         self._source: Workbook | CsvFile
         if kind == "workbook":
             self._source = Workbook(path, sheet)
-            if self._source.other_sheets:
-                others = ", ".join(self._source.other_sheets)
+            self.sheet, self.other_sheets = self._source.name, self._source.other_sheets
+            if self.other_sheets:
+                others = ", ".join(self.other_sheets)
                 self.notes.append(f"only sheet {self._source.name!r} is read, not {others}")
         else:
             is_tabbed = path.suffix.lower() == ".tsv"
@@ -76,6 +81,12 @@ class TableFile:
         if header is None:
             raise TableError(_explain_no_header(path, header_row))
         self.header: Header = header
+        self.titles = [
+            to_text(cell)
+            for row in first[: header.first_row - 1]
+            for cell in row
+            if is_filled(cell)
+        ]
         if header_row is None and header.first_row > 1:
             self.notes.append(f"the column names are in row {header.first_row}")
         if header.rows > 1:
@@ -100,6 +111,11 @@ class TableFile:
         for number, row in enumerate(rows, start=end + 1):
             if any(map(is_filled, row)):
                 yield number, row
+
+    def has_all(self, columns: Collection[str]) -> bool:
+        """Whether the table has all of some columns."""
+        names = ColumnNames(self.header.columns)
+        return all(map(names.has, columns))
 
     def _cut(self, row: list[Cell], width: int) -> list[Cell]:
         """Remove empty cells beyond the names that cannot have shifted others."""
@@ -167,14 +183,7 @@ def open_mapped_table(
             a spreadsheet may have exchanged day and month.
         OSError: the file cannot be read.
     """
-    file = TableFile(
-        path,
-        sheet=sheet or mapping.sheet,
-        delimiter=mapping.delimiter,
-        header_row=mapping.header_row,
-        header_rows=mapping.header_rows,
-        columns=[column for _, column in mapping.iter_columns()],
-    )
+    file, similar_sheets = _open_sheet(path, mapping, sheet or mapping.sheet)
     names = ColumnNames(file.header.columns)
     # Columns that are missing or there twice are left to the importer, which reports all of them.
     skips = [(rule, names.find(rule.column)) for rule in mapping.skip if names.is_one(rule.column)]
@@ -198,7 +207,55 @@ def open_mapped_table(
         if finding is not None:
             msg = f"{path}: {finding}"
             raise TableError(msg)
-    yield Table(file.header.columns, iter_rows(), file.total, file.header.end, file.notes, skipped)
+    yield Table(
+        file.header.columns,
+        iter_rows(),
+        file.total,
+        file.header.end,
+        file.notes,
+        skipped,
+        similar_sheets,
+    )
+
+
+def _open_sheet(
+    path: Path, mapping: ImportMapping, sheet: str | None
+) -> tuple[TableFile, list[str]]:
+    """Open a table by its mapping.
+
+    Of a workbook in which no sheet was named, it is the first sheet that has all columns, or the
+    first one.
+
+    Returns:
+        The table, and the sheets that have all columns if they are several.
+    """
+    columns = [column for _, column in mapping.iter_columns()]
+
+    def open_sheet(name: str | None) -> TableFile:
+        return TableFile(
+            path,
+            sheet=name,
+            delimiter=mapping.delimiter,
+            header_row=mapping.header_row,
+            header_rows=mapping.header_rows,
+            columns=columns,
+        )
+
+    first = open_sheet(sheet)
+    if sheet is not None or not first.other_sheets:
+        return first, []
+    files = {first.sheet: first}
+    for name in first.other_sheets:
+        with suppress(TableError):  # a sheet without a table
+            files[name] = open_sheet(name)
+    fitting = {name: file for name, file in files.items() if file.has_all(columns)}
+    if not fitting:
+        return first, []
+    name, chosen = next(iter(fitting.items()))
+    if chosen is not first:
+        others = ", ".join([first.sheet, *(one for one in first.other_sheets if one != name)])
+        chosen.notes.insert(0, f"only sheet {name!r} is read, which has the columns, not {others}")
+    return chosen, list(fitting) if len(fitting) > 1 else []
 
 
 def _trim(row: list[Cell], width: int) -> list[Cell]:

@@ -1,9 +1,15 @@
-"""Rejected rows as a workbook that can be corrected and imported again by the same mapping."""
+"""Files of rejected rows.
 
+A workbook (`RejectedRows`) can be corrected and imported again by the same mapping. A CSV file
+(`RejectedLines`) is for programs.
+"""
+
+import csv
 import re
 from collections.abc import Sequence
 from datetime import date, datetime, time
 from pathlib import Path
+from typing import Protocol, Self
 
 from openpyxl import Workbook
 from openpyxl.cell.cell import Cell as SheetCell
@@ -26,6 +32,44 @@ _MAX_SHEET_NAME = 31
 _NO_XML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _BOLD, _WRAP = Font(bold=True), Alignment(wrap_text=True, vertical="top")
 _RED = PatternFill("solid", fgColor="FDE9E7")
+
+
+class RejectsFile(Protocol):
+    """A file of rejected rows."""
+
+    def add(self, number: int | None, reason: str, detail: str, row: Sequence[Cell]) -> None:
+        """Append a row.
+
+        Args:
+            number: the row's number in the table that was imported.
+            reason: the kind, as `EventError.reason`.
+            detail: all problems of the row.
+            row: its cells.
+        """
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class RejectedLines:
+    """A CSV file with row number, reason and detail before the cells."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self._file = path.open("w", encoding="utf-8", newline="")
+        self._writer = csv.writer(self._file)
+        self._writer.writerow(["row", "reason", "detail", *columns])
+
+    def add(self, number: int | None, reason: str, detail: str, row: Sequence[Cell]) -> None:
+        """Append a row."""
+        self._writer.writerow([number, reason, detail, *row])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
 
 class RejectedRows:
@@ -94,6 +138,12 @@ class RejectedRows:
             OSError: the file cannot be written.
         """
         self._book.save(self._path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _make_cell(self, value: Cell) -> SheetCell | None:
         """Return a cell of the same type. A text stays a text, whatever it begins with."""

@@ -5,21 +5,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from producers.mapping.conversions import Cell, to_text
-from producers.mapping.text import to_ascii_digits
+from producers.mapping.text import fold_text, normalise_text, to_ascii_digits
 from producers.tables.cells import is_filled
 from producers.tables.mapping import ImportMapping
 
 # Names of totals. योग is also a word for yoga, and a name may begin with कुल or with Total, so these
 # must be the whole text.
 _TOTAL = re.compile(
-    r"(?:(?:grand|sub|page|net|running|overall)[\s-]*)?totals?\s*[:=.-]*|sum"
-    r"|(?:(?:कुल|महा|उप|सकल)[\s-]*)?(?:कुल|योग|जोड़|टोटल)\s*[:=.-]*",
+    r"(?:(?:grand|sub|page|net|running|overall|g\.?)[\s-]*)?totals?\s*[:=.-]*|sum"
+    r"|(?:(?:कुल|महा|उप|सकल|सर्व|सर्वयोग)[\s-]*)?(?:कुल|योग|जोड़|जोड|टोटल)\s*[:=.-]*"
+    r"|(?:kul|maha|sarv)[\s-]*(?:yog|jod|total)\s*[:=.-]*|kul|yog|jod",
     re.IGNORECASE,
 )
 _TOTAL_START = re.compile(
-    r"(?:(?:grand|sub)[\s-]*)?totals?\b.*|(?:कुल|महायोग|योग|टोटल)[\s:(].*", re.IGNORECASE | re.DOTALL
+    r"(?:(?:grand|sub|g\.?)[\s-]*)?totals?\b.*|(?:कुल|महायोग|सर्वयोग|योग|टोटल)[\s:(].*",
+    re.IGNORECASE | re.DOTALL,
 )
 _NUMBER_START, _NUMBER_END = re.compile(r"[+-]?\d{1,3}"), re.compile(r"\d{2,3}(\.\d+)?")
+
+
+def is_total(text: str) -> bool:
+    """Whether a text is a name of totals, such as `Total`, `कुल योग` or `Kul`."""
+    return _TOTAL.fullmatch(normalise_text(text)) is not None
 
 
 def explain_length(row: Sequence[Cell], names: Sequence[str]) -> str:
@@ -53,7 +60,9 @@ def explain_no_data(
         names: the table's column names.
     """
     filled = [place for place, cell in enumerate(row) if is_filled(cell)]
-    if len(filled) > 1 and all(to_text(row[place]) == to_text(names[place]) for place in filled):
+    if len(filled) > 1 and all(
+        fold_text(to_text(row[place])) == fold_text(names[place]) for place in filled
+    ):
         return (
             "repeats the names of the columns; remove the row, or skip such rows: "
             f"{_show_rule(names[filled[0]], to_text(row[filled[0]]))}"
@@ -63,7 +72,7 @@ def explain_no_data(
     if filled and filled[0] not in mapped:
         places.add(filled[0])
     for place in sorted(places):
-        if place < len(row) and _TOTAL.fullmatch(text := to_text(row[place])):
+        if place < len(row) and is_total(text := to_text(row[place])):
             return (
                 f"{names[place]}: {text!r} looks like a line of totals, which would count "
                 "everything twice; remove the row, or skip such rows: "

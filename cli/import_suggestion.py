@@ -1,0 +1,74 @@
+"""`pravah import --suggest`: a mapping guessed from a table, and rows as they would count by it."""
+
+from pathlib import Path
+
+import orjson
+import typer
+
+from cli.import_preview import print_preview
+from cli.import_run import ImportRun
+from producers.tables import ImportMapping, MappingError
+from producers.tables.reader import TableFile
+from producers.tables.suggestion import Suggestion, suggest_mapping
+from producers.tables.suggestion_text import write_toml
+
+
+def print_suggestion(run: ImportRun, output: Path | None, *, as_json: bool) -> int:
+    """Print or write a mapping for a table, then how rows would count by it.
+
+    Args:
+        run: a dry run of the table.
+        output: the new mapping file; None: it is printed, and the rows go to standard error.
+        as_json: print one JSON object instead.
+
+    Returns:
+        The exit code: 1 if a person must complete the mapping, or a row was rejected by it.
+
+    Raises:
+        FileExistsError: the output is there already.
+        TableError, OSError: the table cannot be read.
+    """
+    suggestion = _suggest(run)
+    text = write_toml(suggestion)
+    if output is not None:
+        with output.open("x", encoding="utf-8") as file:
+            file.write(text)
+    findings: list[str] = []
+    try:
+        run.run(ImportMapping.from_toml(text))
+    except MappingError as error:
+        findings = list(map(str, error.findings))
+    if as_json:
+        content = {
+            "mapping": text,
+            "guesses": [guess._asdict() for guess in suggestion.guesses],
+            "unused": dict(suggestion.unused),
+            "findings": findings,
+            "good": run.accepted,
+            "rejected": run.reasons.total(),
+            **run.preview.to_json(),
+        }
+        typer.echo(orjson.dumps(content).decode())
+        return 1 if findings or run.reasons else 0
+    if output is None:
+        typer.echo(text)
+    for finding in findings:
+        typer.echo(finding, err=True)
+    if not findings:
+        print_preview(run.preview, on_stderr=output is None)
+        typer.echo(
+            f"would be sent: {run.accepted:,}; rejected: {run.reasons.total():,}",
+            err=output is None,
+        )
+    return 1 if findings or run.reasons else 0
+
+
+def _suggest(run: ImportRun) -> Suggestion:
+    file = TableFile(run.table, sheet=run.sheet)
+    return suggest_mapping(
+        file.header.columns,
+        (row for _, row in file.iter_rows()),
+        name=run.table.stem,
+        titles=file.titles,
+        sheet=file.sheet if file.other_sheets or run.sheet else None,
+    )
