@@ -5,6 +5,7 @@ nothing. A corrected row needs a higher version: in a version column, or by anot
 `[version] value`.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -26,6 +27,7 @@ from producers.mapping.conversions import (
 from producers.mapping.delivery_ids import derive_event_id
 from producers.mapping.gazetteer import Gazetteer, UnitError
 from producers.mapping.metric_dictionary import default_dictionary
+from producers.mapping.phones import parse_phone
 from producers.mapping.pseudonyms import Pseudonymiser
 from producers.tables.cells import FaultyCell
 from producers.tables.csv_files import find_other_delimiter
@@ -117,6 +119,8 @@ class Importer:
         # columns of the identity that may have days
         self._days = {mapping.occurred_at.column}
         self._dates = DateKinds(mapping.occurred_at)
+        # column of type `hash` → its values, and those that are phone numbers
+        self._hashed, self._phones = Counter[str](), Counter[str]()
         # event_id as integer → row number
         self._rows: dict[int, int] = {}
 
@@ -175,6 +179,16 @@ class Importer:
             value: the event as JSON.
         """
         return self._rows.get(UUID(orjson.loads(value)["event_id"]).int)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the rows so far say of the mapping: persons' columns that should be `phone`."""
+        return [
+            f"{column}: {phones:,} of {total:,} values are phone numbers; say type = 'phone', so "
+            "that a mistyped number is refused and not counted as another person"
+            for column, total in self._hashed.items()
+            if 2 * (phones := self._phones[column]) > total
+        ]
 
     def _check_row(self, number: int, row: list[Cell]) -> Iterator[str]:
         """Yield the reasons why a row as a whole is none of the table's."""
@@ -267,6 +281,12 @@ class Importer:
                 if not field.optional:
                     problems.append(f"{field.column}: is empty")
                 continue
+            if field.type == "hash" and field.values is None:
+                texts = field.split(to_text(cell)) if field.many else [to_text(cell)]
+                self._hashed[field.column] += len(texts)
+                self._phones[field.column] += sum(
+                    parse_phone(text, field.region) is not None for text in texts
+                )
             try:
                 found[name] = (
                     self._convert_list(field, cell)
