@@ -52,13 +52,7 @@ class Reader:
         Raises:
             LookupError: no account of that role is configured.
         """
-        account = clickhouse.users.get(role)
-        if account is None:
-            msg = (
-                f"no ClickHouse account for {role!r}: start a stack with `pravah up`, or set"
-                " PRAVAH_CLICKHOUSE__USERS"
-            )
-            raise LookupError(msg)
+        account = clickhouse.account(role)
         verify = (
             ssl.create_default_context(
                 cafile=str(clickhouse.ca_file) if clickhouse.ca_file else None

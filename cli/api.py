@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cli.options import AsJson, Unit, find_unit
 from pravah.listen import check_listen
 from pravah.settings import Settings
 from schemas.access import DATA_KINDS
@@ -52,6 +53,7 @@ def serve(
     from api.audit import logger
 
     settings = Settings()
+    settings.clickhouse.account("aicc")  # without one there is nothing to serve
     check_listen(host, port, server="the API", remedy="Choose another --port or --host")
     log = settings.home / "logs" / AUDIT_FILE
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -77,14 +79,19 @@ def serve(
 def create(
     name: Annotated[str, typer.Argument(help="Who holds the token.")],
     *,
-    unit: Annotated[str, typer.Option(help="Unit whose subtree the token may read.")] = "IN",
+    unit: Unit = "IN",
     kind: Annotated[
         list[str], typer.Option(help=f"Kinds of data: {', '.join(DATA_KINDS)}; may be repeated.")
     ] = ["figures", "plan", "registry"],  # noqa: B006
     days: Annotated[int, typer.Option(min=1, max=3_660, help="Days until it expires.")] = 365,
 ) -> None:
     """Create a token and print its secret, which is not stored."""
+    unknown = sorted(set(kind) - set(DATA_KINDS))
+    if unknown:
+        msg = f"{', '.join(map(repr, unknown))}: kinds of data are {', '.join(DATA_KINDS)}"
+        raise typer.BadParameter(msg, param_hint="'--kind'")
     with connect(Settings().clickhouse, "writer") as client:
+        unit = find_unit(client, unit)
         secret = create_token(client, name=name, unit=unit, kinds=kind, days=days)
     typer.echo(
         f"token of {name}: {unit} and below, {', '.join(sorted(kind))}, for {days} days. It is"
@@ -95,9 +102,7 @@ def create(
 
 
 @token.command("list")
-def show(
-    *, as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False
-) -> None:
+def show(*, as_json: AsJson = False) -> None:
     """List all tokens ever created; their secrets are not stored."""
     with connect(Settings().clickhouse, "writer") as client:
         found = tokens(client)

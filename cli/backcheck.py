@@ -2,7 +2,7 @@
 
 import csv
 from dataclasses import asdict
-from datetime import datetime
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -11,11 +11,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cli.options import AsJson, Unit, find_unit, read_day
 from operations.back_check import outcome_events, send_events
 from operations.reconcile import author
 from pravah.events import MODELS
 from pravah.settings import Settings
-from pravah.units import LEVELS, Level
+from pravah.units import Level
 from schemas.back_check import COLUMNS, outcomes_from_csv, wilson_interval
 from sinks.back_checks import Drawing, draw, result
 from sinks.connection import connect
@@ -27,8 +28,6 @@ backcheck = typer.Typer(
 
 # Changed entities that are printed; --json lists all of them.
 _MAX_SHOWN = 20
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @backcheck.command("draw")
@@ -42,27 +41,22 @@ def draw_sample(
         ),
     ],
     first: Annotated[
-        datetime,
+        date,
         typer.Option(
-            "--from", formats=["%Y-%m-%d"], metavar="DAY", help="The first day (Asia/Kolkata)."
+            "--from", parser=read_day, metavar="DAY", help="The first day (Asia/Kolkata)."
         ),
     ],
     last: Annotated[
-        datetime,
-        typer.Option("--to", formats=["%Y-%m-%d"], metavar="DAY", help="The last day, inclusive."),
+        date,
+        typer.Option("--to", parser=read_day, metavar="DAY", help="The last day, inclusive."),
     ],
-    unit: Annotated[str, typer.Option(help="Reports at or below this unit.")] = "IN",
+    unit: Unit = "IN",
     kind: Annotated[str, typer.Option(help=f"One of {', '.join(MODELS)}.")] = "membership",
     size: Annotated[
         int,
         typer.Option(min=1, help="Number of entities; with --each, of each unit of that level."),
     ] = 50,
-    each: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LEVEL", help=f"Draw --size of each unit of a level: {', '.join(LEVELS)}."
-        ),
-    ] = None,
+    each: Annotated[Level | None, typer.Option(help="Draw --size of each unit of a level.")] = None,
     seed: Annotated[
         str | None,
         typer.Option(
@@ -77,17 +71,17 @@ def draw_sample(
     then `pravah backcheck enter`.
     """
     if kind not in MODELS:
-        msg = f"--kind {kind!r}: one of {', '.join(MODELS)}"
-        raise typer.BadParameter(msg)
-    level: Level | None = next((known for known in LEVELS if known == each), None)
-    if each is not None and level is None:
-        msg = f"--each {each!r}: one of {', '.join(LEVELS)}"
-        raise typer.BadParameter(msg)
+        msg = f"{kind!r}: one of {', '.join(MODELS)}"
+        raise typer.BadParameter(msg, param_hint="'--kind'")
+    if last < first:
+        msg = f"{last} lies before {first}, the day of --from"
+        raise typer.BadParameter(msg, param_hint="'--to'")
     if sheet.exists():
         msg = f"--sheet {sheet}: there is such a file already; name another one"
         raise typer.BadParameter(msg)
-    drawing = Drawing(sample, unit, kind, first.date(), last.date(), size, seed or sample, level)
     with connect(Settings().clickhouse, "writer") as client:
+        unit = find_unit(client, unit)
+        drawing = Drawing(sample, unit, kind, first, last, size, seed or sample, each)
         drawn = draw(client, drawing, author=author())
     with sheet.open("x", encoding="utf-8", newline="") as file:
         lines = csv.writer(file)

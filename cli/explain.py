@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cli.options import AsJson, check_metric, find_unit, read_day
 from operations.explain import Counted, Explanation, Uncounted, explain_figure
 from pravah.settings import Settings
 from sinks.connection import connect
@@ -38,13 +39,18 @@ _UNCOUNTED_COLUMNS = (
 
 def explain(
     *,
-    unit: Annotated[str, typer.Option(help="A unit code, such as CG-D-RPR.")],
+    unit: Annotated[
+        str, typer.Option(help="A unit's code, such as CG-D-RPR, or its name in English or Hindi.")
+    ],
     metric: Annotated[
         str, typer.Option(help="A metric of the metric dictionary, such as members_digital.")
     ],
-    day: Annotated[str, typer.Option(metavar="DAY", help="Such as 2022-05-03, in Asia/Kolkata.")],
+    day: Annotated[
+        date,
+        typer.Option(metavar="DAY", parser=read_day, help="Such as 2022-05-03, in Asia/Kolkata."),
+    ],
     limit: Annotated[int, typer.Option(min=0, help="How many rows of each table to show.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the chunks, repairs and events behind a figure.
 
@@ -52,16 +58,10 @@ def explain(
     that count in it, and those that do not count, with the reason.
     Exit 1 if origins or events do not add up to the figure.
     """
-    try:
-        on = date.fromisoformat(day)
-    except ValueError:
-        msg = f"{day!r} is no day; write it like 2022-05-03"
-        raise typer.BadParameter(msg, param_hint="--day") from None
     with connect(Settings().clickhouse, "writer") as client:
-        try:
-            found = explain_figure(client, unit, metric, on)
-        except LookupError as error:
-            raise typer.BadParameter(str(error)) from None
+        unit = find_unit(client, unit)
+        check_metric(client, metric)
+        found = explain_figure(client, unit, metric, day)
     if as_json:
         typer.echo(orjson.dumps(_as_json(found)).decode())
     else:

@@ -9,6 +9,7 @@ import typer
 from pydantic import SecretStr
 
 import stack
+from cli.options import AsJson, find_unit
 from grafana.accounts import account_statements
 from grafana.build import GENERATED, dump_json, write_generated
 from grafana.client import GrafanaError
@@ -18,6 +19,8 @@ from grafana.lint import lint_dashboards
 from grafana.notifications import Contacts
 from grafana.provisioning import Change, GrafanaServer
 from pravah.settings import ClickHouseUser, Settings
+from schemas.unit_names import parse_code
+from sinks.connection import connect, is_retryable
 
 grafana = typer.Typer(
     no_args_is_help=True,
@@ -81,7 +84,6 @@ Prometheus = Annotated[
         help="Address of a Prometheus that scrapes workers and gateway, as Grafana reaches it."
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @grafana.command()
@@ -290,8 +292,9 @@ def accounts(
     Creates them in the embedded stack; for another server use --sql.
     """
     settings = Settings()
+    units = [_find_unit(settings, unit, "UNIT") for unit in units or []]
     if sql:
-        for unit in units or []:
+        for unit in units:
             typer.echo(
                 "\n".join(
                     account_statements(
@@ -300,12 +303,28 @@ def accounts(
                 )
             )
         return
-    for unit in units or []:
+    for unit in units:
         known = stack.scoped_account(settings.home, unit)
         hint = "" if known else ", from the next start on: `pravah down`, `pravah up`"
         typer.echo(f"{unit}: account pravah_{unit}{hint}")
-    for unit in sorted(settings.clickhouse.scoped.keys() - set(units or [])):
+    for unit in sorted(settings.clickhouse.scoped.keys() - set(units)):
         typer.echo(f"{unit}: account {settings.clickhouse.scoped[unit].user}")
+
+
+def _find_unit(settings: Settings, text: str, option: str) -> str:
+    """The code of a unit; not looked up in a registry if no ClickHouse answers."""
+    if settings.clickhouse.users:
+        try:
+            with connect(settings.clickhouse, "grafana") as client:
+                return find_unit(client, text, option)
+        except Exception as error:
+            if not is_retryable(error):
+                raise
+    code = parse_code(text)
+    if code is None:
+        msg = f"{text!r} is no unit code; one is written CG-D-RPR"
+        raise typer.BadParameter(msg, param_hint=f"'{option}'")
+    return code
 
 
 def _desired_state(
@@ -321,21 +340,16 @@ def _desired_state(
     if audience == "district" and unit is None:
         msg = "--unit: which district? Its account decides what its viewers see"
         raise typer.BadParameter(msg)
+    if unit is not None and unit not in clickhouse.scoped:
+        unit = _find_unit(settings, unit, "--unit")
+        if unit not in clickhouse.scoped:
+            msg = f"no ClickHouse account for {unit}: `pravah grafana accounts {unit}` makes one"
+            raise typer.BadParameter(msg, param_hint="'--unit'")
     account = (
-        clickhouse.users.get("aicc" if audience == "aicc" else "grafana")
+        clickhouse.account("aicc" if audience == "aicc" else "grafana")
         if unit is None
-        else clickhouse.scoped.get(unit)
+        else clickhouse.scoped[unit]
     )
-    if account is None:
-        msg = (
-            f"no ClickHouse account for {unit}: `pravah grafana accounts {unit}` makes one"
-            if unit
-            else (
-                "no ClickHouse account is known: start a stack with `pravah up`, or set"
-                " PRAVAH_CLICKHOUSE__USERS"
-            )
-        )
-        raise LookupError(msg)
     as_seen = clickhouse.model_copy(
         update={"host": host or clickhouse.host, "native_port": port or clickhouse.native_port}
     )

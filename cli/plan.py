@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import date, datetime, time, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 import reference
+from cli.options import AsJson, On, Unit, check_milestone, find_unit, print_end
 from operations.reconcile import author
-from pravah.days import KOLKATA
+from pravah.days import end_of_day
 from pravah.settings import Settings
 from schemas.contacts import Language
 from schemas.plan import Plan
@@ -25,6 +26,7 @@ from sinks.control_room import (
     MilestoneProgress,
     calls,
     defaulters,
+    ended_campaign,
     milestone_progress,
     unit_name,
 )
@@ -43,17 +45,6 @@ File = Annotated[
         metavar="[FILE]", help="A plan as TOML; default: the plan of 2022 that comes with Pravah."
     ),
 ]
-Unit = Annotated[str, typer.Option(help="A unit code; covers the units at or below it.")]
-On = Annotated[
-    str | None,
-    typer.Option(
-        "--date",
-        metavar="DAY",
-        help="As on the evening of this day, such as 2022-06-30; default: now.",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-
 TEXTS = Environment(
     loader=PackageLoader("cli"),
     undefined=StrictUndefined,
@@ -135,20 +126,24 @@ def history(*, as_json: AsJson = False) -> None:
 @plan.command()
 def status(*, unit: Unit = "IN", on: On = None, as_json: AsJson = False) -> None:
     """Show the progress of a unit and those below it, by milestone."""
-    as_of = evening(on)
+    as_of = end_of_day(on)
     with connect(Settings().clickhouse, "grafana") as client:
+        unit = find_unit(client, unit)
         found = milestone_progress(client, unit, as_of)
+        ended = None if on else ended_campaign(client)
     if as_json:
         typer.echo(
             orjson.dumps(
                 {
                     "unit": unit,
                     "as_of": as_of.isoformat(),
+                    "ended": ended and asdict(ended),
                     "milestones": [asdict(one) for one in found],
                 }
             ).decode()
         )
         return
+    print_end(ended)
     Console().print(
         _progress_table(found, unit, as_of)
         if found
@@ -174,9 +169,11 @@ def forecast(
     Prints the day by which a share of the units is done at the pace of the last week, with a band
     that holds in about four of five cases. docs/plan.md states the measured errors.
     """
-    as_of = evening(on)
+    as_of = end_of_day(on)
     with connect(Settings().clickhouse, "grafana") as client:
+        unit = find_unit(client, unit)
         found = forecasts(client, unit, as_of, share=share)
+        ended = None if on else ended_campaign(client)
     if as_json:
         typer.echo(
             orjson.dumps(
@@ -184,11 +181,13 @@ def forecast(
                     "unit": unit,
                     "as_of": as_of.isoformat(),
                     "share": share,
+                    "ended": ended and asdict(ended),
                     "milestones": [asdict(one) for one in found],
                 }
             ).decode()
         )
         return
+    print_end(ended)
     table = Table(
         "milestone",
         "deadline",
@@ -238,9 +237,12 @@ def show_defaulters(
     Prints how long each is overdue, how many milestones it blocks, its last report, and whom to
     call.
     """
-    as_of = evening(on)
+    as_of = end_of_day(on)
     with connect(Settings().clickhouse, "grafana") as client:
+        unit = find_unit(client, unit)
+        check_milestone(client, milestone)
         found = defaulters(client, unit, as_of, milestone=milestone, limit=limit)
+        ended = None if on else ended_campaign(client)
         whom = calls(client, found)
         title = unit_name(client, unit, text or "en")
     if as_json:
@@ -248,10 +250,16 @@ def show_defaulters(
             {**asdict(one), "call": asdict(call) if call else None}
             for one, call in zip(found, whom, strict=True)
         ]
-        typer.echo(
-            orjson.dumps({"unit": unit, "as_of": as_of.isoformat(), "defaulters": rows}).decode()
-        )
-    elif text:
+        result = {
+            "unit": unit,
+            "as_of": as_of.isoformat(),
+            "ended": ended and asdict(ended),
+            "defaulters": rows,
+        }
+        typer.echo(orjson.dumps(result).decode())
+        return
+    print_end(ended)
+    if text:
         typer.echo(defaulters_text(found, whom, title, as_of, text))
     else:
         Console().print(
@@ -275,23 +283,6 @@ def defaulters_text(
         .render(shown=shown, more=len(found) - len(shown), title=title, day=as_of.date())
         .strip()
     )
-
-
-def evening(day: str | None) -> datetime:
-    """Return the last second of a day in Asia/Kolkata; now without a day.
-
-    Raises:
-        typer.BadParameter: it is no day.
-    """
-    if day is None:
-        return datetime.now(KOLKATA)
-    try:
-        return datetime.combine(
-            date.fromisoformat(day) + timedelta(days=1), time(), KOLKATA
-        ) - timedelta(seconds=1)
-    except ValueError as error:
-        msg = f"--date {day!r}: {error}; a day is written 2022-06-30"
-        raise typer.BadParameter(msg) from None
 
 
 def _read(file: Path | None) -> Plan:

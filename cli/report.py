@@ -1,15 +1,16 @@
 """`pravah report`: the situation report of a unit as HTML, PDF, PNG, XLSX or JSON."""
 
-from datetime import date
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cli.options import On, find_unit, print_end
 from pravah.settings import Settings
 from reports.formats import FORMATS, Format, render
 from reports.labels import Lang
 from sinks.connection import connect
+from sinks.control_room import ended_campaign
 
 _STANDARD_OUTPUT = Path("-")
 
@@ -17,16 +18,13 @@ _STANDARD_OUTPUT = Path("-")
 def report(
     *,
     unit: Annotated[
-        str | None, typer.Option(help="A unit code; by default the state whose plan is in force.")
-    ] = None,
-    on: Annotated[
         str | None,
         typer.Option(
-            "--date",
-            metavar="DAY",
-            help="Status at the end of this day, such as 2022-06-30; by default today.",
+            help="A unit's code, or its name in English or Hindi; by default the state whose plan "
+            "is in force."
         ),
     ] = None,
+    on: On = None,
     lang: Annotated[Lang, typer.Option(help="Hindi, English, or both side by side.")] = "both",
     format_: Annotated[
         Format | None,
@@ -56,14 +54,14 @@ def report(
     from reports.facts import FutureDayError, default_unit, read_situation
 
     format_ = format_ or _format_of(to)
-    day = _parse_day(on)
     with connect(Settings().clickhouse, "grafana") as client:
+        unit = find_unit(client, unit) if unit is not None else default_unit(client)
+        ended = None if on else ended_campaign(client)
         try:
-            situation = read_situation(
-                client, unit or default_unit(client), day, contacts=with_contacts
-            )
+            situation = read_situation(client, unit, on, contacts=with_contacts)
         except FutureDayError as error:
             raise typer.BadParameter(str(error), param_hint="--date") from None
+    print_end(ended)
     content = render(situation, format_, lang)
     if to == _STANDARD_OUTPUT or (to is None and format_ == "json"):
         typer.echo(content, nl=format_ == "json")
@@ -93,13 +91,3 @@ def _format_of(to: Path | None) -> Format:
         msg = f"{to}: the extension names no format; give --format, or use .{', .'.join(FORMATS)}"
         raise typer.BadParameter(msg, param_hint="--to")
     return extension
-
-
-def _parse_day(text: str | None) -> date | None:
-    if text is None:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        msg = f"{text!r}: {error}; a day is written 2022-06-30"
-        raise typer.BadParameter(msg, param_hint="--date") from None

@@ -14,6 +14,7 @@ import typer
 from pydantic import ValidationError
 
 import reference
+from cli.options import read_day
 from cli.progress import progress
 from operations.registry import read_registry_files
 from pravah.days import date_of, day_of_micros, instant_micros
@@ -21,6 +22,8 @@ from pravah.producer import EventProducer
 from pravah.settings import Settings
 from producers.simulator import Delivery, SimulationOptions, simulate
 from schemas.plan import Plan
+from schemas.registry import Registry
+from schemas.unit_names import UnknownNameError, find_unit_in
 
 # Events a second that Chhattisgarh's booths send on average on busy days.
 LIVE_SPEED = 14.0
@@ -39,16 +42,20 @@ Share = typer.Option(min=0.0, max=0.5, help="Share of the deliveries.")
 def simulate_command(
     *,
     first: Annotated[
-        str, typer.Option("--from", metavar="DAY", help="First day, such as 2022-02-01.")
-    ] = _DEFAULTS.first.isoformat(),
+        date,
+        typer.Option(
+            "--from", metavar="DAY", parser=read_day, help="First day, such as 2022-02-01."
+        ),
+    ] = _DEFAULTS.first,
     last: Annotated[
-        str,
+        date,
         typer.Option(
             "--to",
             metavar="DAY",
+            parser=read_day,
             help="Last day on which events occur; deliveries may arrive later.",
         ),
-    ] = _DEFAULTS.last.isoformat(),
+    ] = _DEFAULTS.last,
     events: Annotated[
         int, typer.Option(min=1, help="Number of deliveries, within 2 %.")
     ] = _DEFAULTS.events,
@@ -109,13 +116,15 @@ def simulate_command(
         "late": late,
         "wrong_key": wrong_key,
     }
+    units = read_registry_files(registry or reference.registry_files())
+    state = _find_state(units, state)
     try:
         span = (
             _live_options(now, speed or LIVE_SPEED)
             if live
             else {
-                "first": date.fromisoformat(first),
-                "last": date.fromisoformat(last),
+                "first": first,
+                "last": last,
                 "events": events,
             }
         )
@@ -130,7 +139,6 @@ def simulate_command(
         raise typer.BadParameter(msg) from None
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--from / --to") from None
-    units = read_registry_files(registry or reference.registry_files())
     programme = Plan.from_toml((plan or reference.plan_file()).read_text(encoding="utf-8"))
     counts: Counter[str] = Counter()
     pace = _wait_until_due if live else _steady_pace(speed)
@@ -148,6 +156,17 @@ def simulate_command(
             counts[delivery.sort if sink(delivery) else "left out"] += 1
             advance(1, f"{delivery.sent_at:%Y-%m-%d}")
     _print_result(counts, as_json=as_json, err=str(out) == "-")
+
+
+def _find_state(registry: Registry, text: str) -> str:
+    try:
+        code = find_unit_in(registry, text)
+    except UnknownNameError as error:
+        raise typer.BadParameter(error.detail, param_hint="'--state'") from None
+    if registry.units[code].level not in {"national", "state"}:
+        msg = f"{code} is a unit of the level {registry.units[code].level}, not a state"
+        raise typer.BadParameter(msg, param_hint="'--state'")
+    return code
 
 
 def _live_options(now: datetime, speed: float) -> dict[str, object]:

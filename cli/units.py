@@ -1,5 +1,7 @@
 """`pravah units`: the unit registry."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -10,13 +12,16 @@ from rich.console import Console
 from rich.table import Table
 
 import reference
+from cli.options import AsJson, On, read_day
 from cli.units_apply import apply
 from operations.registry import install_registry, read_registry_files
-from pravah.days import FIRST_DAY, LAST_DAY, date_of, day_of
+from operations.unit_directory import Branch, UnitDirectory, open_directory
+from pravah.days import end_of_day
 from pravah.settings import Settings
 from pravah.units import LEVELS
 from schemas.contacts import contacts_from_csv
 from schemas.registry import Registry
+from schemas.unit_names import MAX_NEAREST, UnknownNameError
 from sinks.connection import connect
 from sinks.control_room import load_contacts
 from sinks.dimensions import known_units
@@ -36,7 +41,6 @@ Folder = Annotated[
         ),
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @units.command()
@@ -101,42 +105,48 @@ def load_contacts_file(
 
 @units.command()
 def show(
-    code: Annotated[str, typer.Argument(help="A unit code, such as CG-AC043.")],
+    code: Annotated[
+        str,
+        typer.Argument(
+            metavar="UNIT", help="A unit's code, such as CG-AC043, or its name in English or Hindi."
+        ),
+    ],
     *,
     on: Annotated[
-        str | None,
-        typer.Option(metavar="DAY", help="Only the ancestors of this day, such as 2022-03-15."),
+        date | None,
+        typer.Option(
+            metavar="DAY",
+            parser=read_day,
+            help="Only the ancestors of this day, such as 2022-03-15.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a unit and its ancestors with their days."""
-    registry = _read(None)
-    unit = registry.units.get(code)
-    if unit is None:
-        msg = f"{code!r} is not in the registry"
-        raise typer.BadParameter(msg)
-    spans = registry.ancestors(code, day_of(date.fromisoformat(on))) if on else registry.spans(code)
-    rows = sorted(spans, key=lambda span: (LEVELS.index(span.level), span.first))
+    with _open_directory() as directory:
+        code = _find(directory, code)
+        spans = directory.spans(code)
+    unit = spans[-1]
+    rows = [
+        one for one in spans if on is None or (one.valid_from or on) <= on <= (one.valid_to or on)
+    ]
     if as_json:
         ancestors = [
             {
-                "unit": s.ancestor,
-                "level": s.level,
-                "valid_from": _format_day(s.first),
-                "valid_to": _format_day(s.last),
+                "unit": one.unit,
+                "level": one.level,
+                "valid_from": one.valid_from,
+                "valid_to": one.valid_to,
             }
-            for s in rows
+            for one in rows
         ]
-        typer.echo(
-            orjson.dumps(
-                {
-                    "unit": code,
-                    "name_en": unit.name_en,
-                    "name_hi": unit.name_hi,
-                    "ancestors": ancestors,
-                }
-            ).decode()
-        )
+        result = {
+            "unit": code,
+            "name_en": unit.name_en,
+            "name_hi": unit.name_hi,
+            "ancestors": ancestors,
+        }
+        typer.echo(orjson.dumps(result).decode())
         return
     table = Table(
         "level",
@@ -147,17 +157,87 @@ def show(
         "to",
         title=f"{code}  {unit.name_en}  {unit.name_hi}",
     )
-    for span in rows:
-        above = registry.units[span.ancestor]
-        table.add_row(
-            span.level,
-            span.ancestor,
-            above.name_en,
-            above.name_hi,
-            _format_day(span.first) or "",
-            _format_day(span.last) or "",
-        )
+    for one in rows:
+        days = (str(one.valid_from or ""), str(one.valid_to or ""))
+        table.add_row(one.level, one.unit, one.name_en, one.name_hi, *days)
     Console().print(table)
+
+
+@units.command()
+def find(
+    name: Annotated[
+        str, typer.Argument(help="A name in English or Hindi, a part of one, or a code.")
+    ],
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, help="At most this many.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Find units whose name or code contains a text.
+
+    Exit 1 if there is none; then it prints those that are alike.
+    """
+    with _open_directory() as directory:
+        found = directory.search(name, limit, only_containing=True)
+        is_found = bool(found)
+        if not is_found:
+            found = directory.search(name, MAX_NEAREST, only_containing=False)
+    if as_json:
+        rows = [{"unit": one.code, "description": one.description} for one in found]
+        typer.echo(orjson.dumps(rows if is_found else []).decode())
+    else:
+        if not is_found:
+            typer.echo(f"no code or name contains {name!r}; alike:", err=True)
+        for one in found:
+            typer.echo(f"{one.code}\t{one.description}")
+    raise typer.Exit(0 if is_found else 1)
+
+
+@units.command()
+def tree(
+    code: Annotated[
+        str, typer.Argument(metavar="[UNIT]", help="A unit's code or name; default: the nation.")
+    ] = "IN",
+    *,
+    depth: Annotated[int, typer.Option(min=1, max=5, help="Number of levels below it.")] = 2,
+    on: On = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a unit and the units below it, each under the nearest unit above it."""
+    day = on or end_of_day(None).date()
+    with _open_directory() as directory:
+        code = _find(directory, code)
+        found = directory.branches(code, day, depth)
+    if not found:
+        msg = f"{code} does not exist on {day}; `pravah units show {code}` shows its days"
+        raise typer.BadParameter(msg, param_hint="--date")
+    if as_json:
+        typer.echo(orjson.dumps([one._asdict() for one in found]).decode())
+        return
+    below: dict[str, list[Branch]] = {}
+    for one in found:
+        below.setdefault("" if one.unit == code else one.parent, []).append(one)
+    _print_branches(below, "", 0)
+
+
+def _print_branches(below: Mapping[str, Sequence[Branch]], parent: str, indent: int) -> None:
+    for one in below.get(parent, ()):
+        typer.echo(f"{'  ' * indent}{one.unit}  {one.name_en}  {one.name_hi}  ({one.level})")
+        _print_branches(below, one.unit, indent + 1)
+
+
+@contextmanager
+def _open_directory() -> Iterator[UnitDirectory]:
+    with open_directory(Settings()) as (directory, is_deployed):
+        if not is_deployed:
+            typer.echo("nothing runs here: units of the registry that comes with Pravah", err=True)
+        yield directory
+
+
+def _find(directory: UnitDirectory, text: str) -> str:
+    try:
+        return directory.find(text)
+    except UnknownNameError as error:
+        raise typer.BadParameter(error.detail, param_hint="'UNIT'") from None
 
 
 def _read(folder: Path | None) -> Registry:
@@ -168,7 +248,3 @@ def _read(folder: Path | None) -> Registry:
         msg = f"{folder} has neither *.units.csv nor *.parents.csv"
         raise typer.BadParameter(msg)
     return read_registry_files(paths)
-
-
-def _format_day(day: int) -> str | None:
-    return None if day in {FIRST_DAY, LAST_DAY} else date_of(day).isoformat()

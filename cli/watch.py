@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -10,9 +10,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli.plan import AsJson, On, Unit, evening
+from cli.options import AsJson, On, Unit, find_unit
+from pravah.days import FIRST_DAY, date_of, end_of_day
 from pravah.settings import Settings
-from pravah.units import LEVELS, Level
+from pravah.units import Level
 from sinks.connection import connect
 from sinks.control_room import SILENT_DAYS, activity, reporting_rates
 from sinks.members import EXACT_UP_TO, members, named_twice
@@ -38,15 +39,16 @@ def silent(
     zero: Annotated[
         bool, typer.Option("--zero", help="Show instead the units that reported zeros only.")
     ] = False,
-    level: Annotated[str | None, typer.Option(help="Only units of this level.")] = None,
+    level: Annotated[Level | None, typer.Option(help="Only units of this level.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the open units that have not reported for some days, the longest silent first."""
     state: Literal["silent", "zero"] = "zero" if zero else "silent"
     with connect(Settings().clickhouse, "grafana") as client:
+        unit = find_unit(client, unit)
         found = [
             one
-            for one in activity(client, unit, evening(on), days=days, state=state)
+            for one in activity(client, unit, end_of_day(on), days=days, state=state)
             if level in {None, one["level"]}
         ]
     if as_json:
@@ -76,16 +78,17 @@ def unusual(
     unit: Unit = "IN",
     on: On = None,
     days: Days = 1,
-    level: Annotated[str | None, typer.Option(help="Only units of this level.")] = None,
+    level: Annotated[Level | None, typer.Option(help="Only units of this level.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show reported values that differ from the unit's past or its peers.
 
     Prints each value with the usual one and its z-scores. Unusual values count all the same.
     """
-    last = evening(on).date()
+    first, last = _span(on, days)
     with connect(Settings().clickhouse, "grafana") as client:
-        found = unusual_values(client, unit, last - timedelta(days=days - 1), last, level=level)
+        unit = find_unit(client, unit)
+        found = unusual_values(client, unit, first, last, level=level)
     if as_json:
         typer.echo(orjson.dumps([asdict(one) for one in found]).decode())
         return
@@ -126,7 +129,7 @@ def completeness(
     unit: Unit = "IN",
     on: On = None,
     days: Days = 7,
-    level: Annotated[str, typer.Option(help="The units that are expected to report.")] = "booth",
+    level: Annotated[Level, typer.Option(help="The units that are expected to report.")] = "booth",
     late: Annotated[
         int,
         typer.Option(
@@ -141,15 +144,10 @@ def completeness(
 
     These are DHIS2's reporting rates.
     """
-    reporting: Level | None = next((known for known in LEVELS if known == level), None)
-    if reporting is None:
-        msg = f"--level {level!r}: one of {', '.join(LEVELS)}"
-        raise typer.BadParameter(msg)
-    last = evening(on).date()
+    first, last = _span(on, days)
     with connect(Settings().clickhouse, "grafana") as client:
-        found = reporting_rates(
-            client, [unit], last - timedelta(days=days - 1), last, level=reporting, days=late
-        )
+        unit = find_unit(client, unit)
+        found = reporting_rates(client, [unit], first, last, level=level, days=late)
     if as_json:
         typer.echo(orjson.dumps([asdict(one) for one in found]).decode())
         return
@@ -177,8 +175,7 @@ def show_members(
     unit: Unit = "IN",
     on: On = None,
     below: Annotated[
-        str | None,
-        typer.Option(metavar="LEVEL", help="Show each unit of this level below it, too."),
+        Level | None, typer.Option(help="Show each unit of this level below it, too.")
     ] = None,
     exact_up_to: Annotated[
         int,
@@ -196,8 +193,9 @@ def show_members(
 
     Prints them side by side; persons are distinct by their keyed hashes.
     """
-    as_of = evening(on)
+    as_of = end_of_day(on)
     with connect(Settings().clickhouse, "grafana") as client:
+        unit = find_unit(client, unit)
         if twice:
             _print_twice(named_twice(client, unit, as_of), as_json=as_json)
             return
@@ -252,6 +250,12 @@ def _print_twice(found: Sequence[Any], *, as_json: bool) -> None:
         rows,
         f"{len(found):,} reported more than once",
     )
+
+
+def _span(on: date | None, days: int) -> tuple[date, date]:
+    """The first and the last of so many days up to a day, by default today."""
+    last = on or end_of_day(None).date()
+    return max(last - timedelta(days=days - 1), date_of(FIRST_DAY)), last
 
 
 def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:

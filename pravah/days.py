@@ -62,7 +62,7 @@ def parse_day(text: str) -> date:
     if re.match(_LOCAL_TEXT, text):
         return parse_instant(text).astimezone(KOLKATA).date()
     if not re.fullmatch(_DAY_TEXT, text):
-        msg = f"{text!r} is no day; a day is written 2022-06-30 (in Asia/Kolkata)"
+        msg = f"{text!r} is no day; a day is written 2022-05-03 (in Asia/Kolkata)"
         raise ValueError(msg)
     try:
         return _check_range(date.fromisoformat(text))

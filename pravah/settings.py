@@ -85,6 +85,21 @@ class ClickHouseSettings(BaseModel):
         description="accounts by unit code, each of which reads the rows of that unit only",
     )
 
+    def account(self, role: Role) -> ClickHouseUser:
+        """The account of a role.
+
+        Raises:
+            LookupError: there is none; the message says how to come to one.
+        """
+        if role in self.users:
+            return self.users[role]
+        what = f"ClickHouse has no account {role!r} here" if self.users else "nothing runs here"
+        msg = (
+            f"{what}: `pravah up` starts Kafka and ClickHouse with everything ready; PRAVAH_HOME "
+            "says where a stack is, PRAVAH_CLICKHOUSE__USERS which accounts a server elsewhere has"
+        )
+        raise LookupError(msg)
+
     @field_validator("scoped")
     @classmethod
     def _codes(cls, scoped: dict[str, ClickHouseUser]) -> dict[str, ClickHouseUser]:

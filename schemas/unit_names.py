@@ -12,7 +12,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from pravah.errors import PravahError
-from pravah.units import UNIT_CODE_PATTERN
+from pravah.units import RANK, UNIT_CODE_PATTERN
+from schemas.registry import Registry, Unit
 
 # A nasal before a consonant of its own class may be written as anusvara: केन्द्र and केंद्र are one
 # word.
@@ -23,6 +24,9 @@ _NASAL = re.compile("|".join(f"{nasal}्(?=[{following}])" for nasal, following
 _CODE = re.compile(UNIT_CODE_PATTERN)
 _GAPS = re.compile(r"[\s_-]+")
 _MAX_QUOTED_LENGTH = 60
+_UNIT = "unit"
+# Units that are less alike are not compared in detail.
+_MIN_SIMILARITY = 0.5
 
 
 class Named(NamedTuple):
@@ -68,7 +72,7 @@ class UnknownNameError(PravahError):
             self.detail = f"{quoted} is the name of {several:,} units: {shown}{more}; give the code"
         else:
             hint = f"; nearest: {shown}" if nearest else ""
-            self.detail = f"no {kind} {quoted} in {where}{hint}"
+            self.detail = f"{quoted} is not in {where}{hint}"
         super().__init__(f"{kind}: {self.detail}")
 
 
@@ -120,3 +124,60 @@ def find_nearest(text: str, known: Iterable[Named]) -> list[Named]:
         return max(SequenceMatcher(None, wanted, name).ratio() for name in names)
 
     return sorted(known, key=similarity, reverse=True)[:MAX_NEAREST]
+
+
+def find_unit_in(registry: Registry, text: str) -> str:
+    """Return the code of the unit that a text names in a registry: `sinks.lookup` without a server.
+
+    Raises:
+        UnknownNameError: the text names no unit, or several.
+    """
+    code = parse_code(text)
+    if code in registry.units:
+        return code
+    name = normalise_name(text)
+    named = [
+        unit
+        for unit in registry.units.values()
+        if name and name in {normalise_name(unit.name_en), normalise_name(unit.name_hi)}
+    ]
+    if len(named) == 1:
+        return named[0].code
+    if named:
+        named.sort(key=lambda unit: (RANK[unit.level], unit.code))
+        choices = list(map(describe, named[:MAX_NEAREST]))
+        raise UnknownNameError(_UNIT, text, choices, several=len(named))
+    raise UnknownNameError(_UNIT, text, search_units_in(registry, text), where="the registry")
+
+
+def search_units_in(
+    registry: Registry, text: str, limit: int = MAX_NEAREST, *, only_containing: bool = False
+) -> list[Named]:
+    """Return the units whose code or name contains a text, and then those that are alike."""
+    name, code = normalise_name(text), parse_code(text) or text.strip().upper()
+
+    def distance(unit: Unit) -> float:
+        names = (normalise_name(unit.name_en), normalise_name(unit.name_hi))
+        if (code and code in unit.code) or (name and any(name in one for one in names)):
+            return 0.0
+        alike = (
+            SequenceMatcher(None, code, unit.code),
+            *(SequenceMatcher(None, name, one) for one in names),
+        )
+        return 1.0 - max(
+            one.ratio() if one.real_quick_ratio() > _MIN_SIMILARITY else 0.0 for one in alike
+        )
+
+    found = sorted(
+        (distance(unit), RANK[unit.level], unit.code) for unit in registry.units.values()
+    )
+    return [
+        describe(registry.units[code])
+        for far, _, code in found[:limit]
+        if not (only_containing and far)
+    ]
+
+
+def describe(unit: Unit) -> Named:
+    """Describe a unit as an error offers it."""
+    return Named(unit.code, f"{unit.level} {unit.name_en} {unit.name_hi}")

@@ -54,13 +54,7 @@ def connect(
     Raises:
         LookupError: no such account is configured.
     """
-    account = clickhouse.users.get(role)
-    if account is None:
-        msg = (
-            f"no ClickHouse account for {role!r}: start a stack with `pravah up`, or set "
-            "PRAVAH_CLICKHOUSE__USERS"
-        )
-        raise LookupError(msg)
+    account = clickhouse.account(role)
     return ColumnClient(
         clickhouse.host,
         port=clickhouse.native_port,

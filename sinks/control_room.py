@@ -14,6 +14,8 @@ from sinks.migrate import Schema
 
 # Default number of days without a report after which a unit counts as silent.
 SILENT_DAYS = 14
+# A campaign is over when no deadline lies ahead and nothing was reported for this many days.
+_QUIET_DAYS = 30
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,31 @@ class Call:
     name: str
     phone: str
     language: Language
+
+
+@dataclass(frozen=True)
+class CampaignEnd:
+    """The end of a campaign that is over: its figures of today say little."""
+
+    last_deadline: date
+    last_report: date | None
+    """The last day for which anything was reported."""
+    last_day: date
+    """The later of the two."""
+
+
+def ended_campaign(client: Client) -> CampaignEnd | None:
+    """The end of the campaign, if all deadlines have passed and reports have stopped; else None."""
+    ((deadline, report, today),) = client.execute(
+        """
+        SELECT (SELECT maxOrNull(deadline) FROM milestones),
+               (SELECT maxOrNull(day) FROM journal), toDate(now(), 'Asia/Kolkata')
+        """
+    )
+    if deadline is None:
+        return None
+    last = max(deadline, report or deadline)
+    return CampaignEnd(deadline, report, last) if (today - last).days > _QUIET_DAYS else None
 
 
 def milestone_progress(client: Client, unit: str, as_of: datetime) -> list[MilestoneProgress]:

@@ -109,11 +109,10 @@ def _find_by_name(text: str, scope: str) -> Lookup[str]:
     raise UnknownNameError(_UNIT, text, nearest, where=where)
 
 
-def search_units(text: str, *, scope: str = _NATION, limit: int = 20) -> Lookup[list[Named]]:
-    """Find the units whose code or name is most alike a text; the likeliest first.
-
-    A name that has the text in it comes before one that is similar.
-    """
+def search_units(
+    text: str, *, scope: str = _NATION, limit: int = 20, only_containing: bool = False
+) -> Lookup[list[Named]]:
+    """Find the units whose code or name contains a text, and then those that are alike."""
     rows = yield LookupQuery(
         f"""
         SELECT unit, {_DESCRIPTION}
@@ -123,6 +122,7 @@ def search_units(text: str, *, scope: str = _NATION, limit: int = 20) -> Lookup[
             FROM units
             WHERE {_WITHIN}
         )
+        {f"WHERE {_CONTAINS}" if only_containing else ""}
         ORDER BY {_CONTAINS} ? 0 : least(
             damerauLevenshteinDistance(unit, {{code:String}}),
             editDistanceUTF8(folded_en, {{name:String}}),

@@ -91,7 +91,7 @@ def test_a_name_of_several_units_is_refused_with_them(client: Client) -> None:
 def test_what_does_not_exist_is_refused_with_the_nearest(
     client: Client, text: str, meant: str
 ) -> None:
-    with pytest.raises(UnknownNameError, match="unit: no unit") as error:
+    with pytest.raises(UnknownNameError, match="is not in the registry") as error:
         find(client, text)
     assert error.value.nearest
     assert any(one.code.startswith(meant) for one in error.value.nearest), error.value
