@@ -36,6 +36,10 @@ from producers.mapping.text import fold_text, normalise_text
 _MAX_LISTED_UNITS = 5
 
 
+class _NotARepeatError(ValueError):
+    """A path of `repeat` leads to a field."""
+
+
 class UnmappableError(ValueError):
     """A submission that its mapping cannot turn into events, with all findings.
 
@@ -116,15 +120,35 @@ class _Scope:
         """Yield the scope of each item of a repeat, or of a repeat within a repeat, in their order.
 
         Without repeats, yield the scope itself.
+
+        Raises:
+            _NotARepeatError: an item has no fields.
         """
         if not repeats:
             yield self
             return
         for number, item in enumerate(self.find(repeats[0]), start=1):
-            yield from _Scope(
-                (*self.objects, item if isinstance(item, Mapping) else {}),
-                f"{self.position}/{number}",
-            ).iter_items(repeats[1:])
+            if not isinstance(item, Mapping):
+                raise _NotARepeatError(repeats[0])
+            yield from _Scope((*self.objects, item), f"{self.position}/{number}").iter_items(
+                repeats[1:]
+            )
+
+
+def _get_relative_paths(event: EventMapping) -> list[str]:
+    """Return the paths of an event that begin at an item of its repeat, the entity's first."""
+    paths = [
+        *(event.entity.fields if event.entity is not None else []),
+        *(path for field in event.fields.values() for path in field.field),
+        *(event.unit.field if event.unit is not None else []),
+    ]
+    return [path for path in paths if not path.startswith(("/", "../"))]
+
+
+def _is_blank(event: EventMapping, scope: _Scope) -> bool:
+    """Whether an item of a repeat has none of the fields that its event reads from it."""
+    paths = _get_relative_paths(event)
+    return bool(paths) and not any(map(scope.find, paths))
 
 
 def _iter_children(value: Any, name: str) -> Iterator[Any]:
@@ -177,11 +201,15 @@ class _Mapper:
             self._add_finding("submission", f"its identity {error}")
             return
         for event in self._mapping.event:
-            for scope in self._root.iter_items(event.repeat):
-                if all(_holds(condition, scope) for condition in event.when):
-                    part = f"{event.part}{scope.position}"
-                    self._where = f"{part}: " if part else ""
-                    yield from self._map_event(event, part, scope)
+            try:
+                for scope in self._root.iter_items(event.repeat):
+                    if all(_holds(condition, scope) for condition in event.when):
+                        part = f"{event.part}{scope.position}"
+                        self._where = f"{part}: " if part else ""
+                        yield from self._map_event(event, part, scope)
+            except _NotARepeatError as error:
+                self._where = f"{event.part}: " if event.part else ""
+                self._add_finding("repeat", f"{error} is a field, not a repeat with items")
 
     def _map_event(self, event: EventMapping, part: str, scope: _Scope) -> Iterator[MappedEvent]:
         """Yield the event of a scope, or nothing if there are findings."""
@@ -216,6 +244,15 @@ class _Mapper:
             mapped = MappedEvent(part=part, entity=entity, unit=unit, content=content)
             self._check(mapped, day)
             yield mapped
+        elif event.repeat and _is_blank(event, scope):
+            key = _get_relative_paths(event)[0]
+            self.findings[before:] = []
+            self._add_finding(
+                "",
+                f"this item of {event.repeat[-1]} has none of the fields that the mapping reads, "
+                "perhaps only a calculation; to leave such items out, say "
+                f'when = {{ field = "{key}" }} under [[event]] in the mapping',
+            )
 
     def _check(self, mapped: MappedEvent, day: int | None) -> None:
         """Check that the event is valid and no other of the submission has its entity and time."""

@@ -19,6 +19,8 @@ from producers.mapping.tools.body import (
     parse_json_object,
 )
 
+# The field with the form's media, without its XML: a list of objects with name and url.
+ATTACHMENTS = "@attachments"
 # The field with the time at which the server first received the form. No question can have this
 # name.
 RECEIVED_ON = "@received_on"
@@ -57,6 +59,19 @@ def read_row(form: Mapping[str, Any]) -> Submission:
         form=get_text(questions, "@xmlns", "@name", where="form.", hint=_HINT),
         name=name,
         changed_at=changed_at,
-        fields=drop_empty(questions) | {RECEIVED_ON: received_on},
+        fields=drop_empty(
+            questions | {ATTACHMENTS: _list_attachments(form), RECEIVED_ON: received_on}
+        ),
         deleted=form.get("archived") is True,
     )
+
+
+def _list_attachments(form: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the attachments that have a link, by name."""
+    attachments = form.get("attachments")
+    return [
+        {**one, "name": name}
+        for name, one in (sorted(attachments.items()) if isinstance(attachments, dict) else [])
+        if name != "form.xml" and isinstance(one, dict) and isinstance(one.get("url"), str)
+        if one["url"].strip()
+    ]

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from pravah.events import Verification
 from producers.mapping.submissions import Submission
+from producers.mapping.tools.attachments import add_attachments
 from producers.mapping.tools.body import (
     BodyError,
     check_depth,
@@ -25,7 +26,7 @@ from producers.mapping.tools.body import (
 )
 
 # Kobo's own fields that a `Submission` has elsewhere, or that differ between hook and pull.
-# `_submission_time`, `_submitted_by` and `_attachments` stay for mappings.
+# `_submission_time`, `_submitted_by` and `_attachments` stay for mappings, with `_attachments_of`.
 _SYSTEM_FIELDS = frozenset(
     {
         "_validation_status",
@@ -98,9 +99,9 @@ def read_row(row: Mapping[str, Any], changed_at: datetime | None = None) -> Subm
     form = get_text(row, "_xform_id_string", hint=_HINT)
     status = row.get("_validation_status")
     uid = status.get("uid") if isinstance(status, dict) else None
-    fields = {
-        key: value for key, value in drop_empty(_nest(row, "")).items() if key not in _SYSTEM_FIELDS
-    }
+    nested = _nest(row, "")
+    add_attachments(nested)
+    fields = {key: value for key, value in drop_empty(nested).items() if key not in _SYSTEM_FIELDS}
     return Submission(
         form=form,
         name=names.name,
