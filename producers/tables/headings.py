@@ -34,7 +34,8 @@ _PHRASES: dict[Meaning, str] = {
     "|membership id|id|uid|uuid|response id|group id|group link|invite link|रसीद|रसीद क्रमांक"
     "|फॉर्म|फॉर्म क्रमांक|फार्म|फार्म क्रमांक|सदस्यता क्रमांक|आईडी|ग्रुप लिंक|ग्रुप का लिंक|समूह लिंक",
     "version": "version|revision|संस्करण",
-    "phone": "mobile|mobile no|mobile number|mob|mob no|mo|mo no|phone|phone no|phone number"
+    "phone": "मो|मो न|मो नं|mobile|mobile no|mobile number|mob"
+    "|mob no|mo|mo no|phone|phone no|phone number"
     "|contact no|contact number|contact|whatsapp no|whatsapp number|cell|tel|telephone"
     "|मोबाइल|मोबाईल|मोबाइल नंबर|मोबाइल न|मोबाईल नंबर|मोबा|फोन|फोन नंबर|दूरभाष|संपर्क नंबर"
     "|संपर्क सूत्र|व्हाट्सएप नंबर|mobile kramank",
@@ -49,7 +50,8 @@ _PHRASES: dict[Meaning, str] = {
     "attendees": "attendees|attendance|present|total present|no of attendees|participants"
     "|no of participants|number of participants|trained|persons trained|उपस्थिति|उपस्थित|उपस्थित संख्या"
     "|उपस्थिति संख्या|प्रतिभागी|प्रतिभागियों की संख्या|प्रशिक्षणार्थी|प्रशिक्षित|upasthiti|upasthit",
-    "posts": "posts|number of posts|no of posts|how many posts|पोस्ट|पोस्ट संख्या|पोस्ट की संख्या"
+    "posts": "posts|post count|posts count"
+    "|number of posts|no of posts|how many posts|पोस्ट|पोस्ट संख्या|पोस्ट की संख्या"
     "|कितनी पोस्ट",
     "reach": "reach|total reach|views|impressions|पहुंच|पहुँच|कुल पहुंच|व्यूज|pahunch",
     "engagements": "engagements|engagement|interactions|likes|reactions|सहभागिता|लाइक|लाइक्स",

@@ -291,6 +291,8 @@ class _Suggester:
         if kind == "training_held":
             found |= self._add_programme()
         for name in sorted(required - found):
+            if name in _NUMBERS[kind] and self._add_only_number(name):
+                continue
             text = f"{PLACEHOLDER} the column with the {name} of {kind}"
             self._add(f"fields.{name}.column", text, "no heading says it")
             if name in _NUMBERS[kind]:
@@ -311,6 +313,22 @@ class _Suggester:
                 empty = self._rows - len(profile.values)
                 self._add(f"fields.{name}.optional", value=True, evidence=f"empty in {empty} rows")
             yield name
+
+    def _add_only_number(self, name: str) -> bool:
+        """Use the only column of numbers that is left, if there is just one."""
+        left = [
+            profile
+            for profile in self._profiles
+            if profile.index not in self._used
+            and profile.is_mostly(profile.numbers)
+            and not profile.is_mostly(profile.phones)
+            and not profile.means("serial", "birth", "identity", "version", *_UNITS)
+        ]
+        if len(left) != 1:
+            return False
+        self._use(f"fields.{name}.column", left[0], "the only column of numbers that is left")
+        self._add(f"fields.{name}.type", "integer", "")
+        return True
 
     def _add_persons(self, kind: Kind, *, has_count: bool) -> set[str]:
         if has_count:
@@ -336,7 +354,17 @@ class _Suggester:
         return {"metric"}
 
     def _add_choice(self, name: str, meaning: Meaning) -> set[str]:
-        profile = self._pick([meaning])
+        profile = self._pick([meaning]) or next(
+            (
+                one
+                for one in self._profiles
+                if one.index not in self._used
+                and not one.means("name", "group_name", "identity")
+                and len(set(one.texts)) < len(one.texts)
+                and one.is_mostly(sum(find_value(name, text) is not None for text in one.texts))
+            ),
+            None,
+        )
         if profile is not None and len(set(profile.texts)) <= max(12, len(profile.values) // 4):
             self._use(f"fields.{name}.column", profile, self._say(profile))
             values: dict[str, str] = {}
@@ -393,7 +421,12 @@ class _Suggester:
             keys = [
                 tuple(to_text(one.cells[row]) for one in candidates) for row in range(self._rows)
             ]
-            if keys and len(set(keys)) == len(keys) and all(all(key) for key in keys):
+            if (
+                candidates
+                and keys
+                and len(set(keys)) == len(keys)
+                and all(all(key) for key in keys)
+            ):
                 self._used |= {one.index for one in candidates}
                 names = [one.name for one in candidates]
                 evidence = f"differ in {len(keys)} of {len(keys)} rows; {why}"
