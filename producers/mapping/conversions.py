@@ -263,19 +263,18 @@ class Conversion(StrictModel):
 
     def _check_person(self, text: str) -> None:
         """Check that a text names one person, by a phone number or otherwise."""
-        if (reason := explain_placeholder(text)) is not None:
-            raise ConversionError(reason)
         try:
             to_e164(text, self.region)
         except PhoneError as error:
-            if error.is_meant:
+            reason = explain_placeholder(text)
+            if reason is None and error.is_meant:
                 raise ConversionError(str(error)) from None
-            reason = explain_garbled(text) or explain_day(text)
-            if self.type == "phone":
-                msg = f"is no phone number: it {reason}" if reason else str(error)
-                raise ConversionError(msg) from None
+            reason = reason or explain_garbled(text) or explain_day(text)
             if reason is not None:
-                raise ConversionError(reason) from None
+                msg = f"is no phone number: it {reason}" if self.type == "phone" else reason
+                raise ConversionError(msg) from None
+            if self.type == "phone":
+                raise ConversionError(str(error)) from None
 
 
 def normalise_names(values: Mapping[str, AnyValue] | None) -> dict[str, AnyValue] | None:

@@ -107,6 +107,15 @@ def to_e164(text: str, region: str = INDIA) -> str:
     parts = [part for part in _BETWEEN_NUMBERS.split(unlabelled) if re.search(r"\d", part)]
     if len(parts) > 1:
         return _read_one_of(parts, region)
+    spaced = _SEPARATORS.sub(" ", unlabelled)
+    numbers = _ONE_NUMBER.findall(spaced)
+    if (
+        region == INDIA
+        and len(numbers) > 1
+        and len(set(numbers)) == 1
+        and not _ONE_NUMBER.sub("", spaced).strip()
+    ):
+        return f"+91{numbers[0]}"
     compact = _SEPARATORS.sub("", unlabelled.strip(" ,;/|&*\\\n"))
     try:
         return _read_compact(compact, region)
