@@ -84,6 +84,8 @@ class ImportRun:
             importer = self._make_importer(stack, table.columns)
             rejected = stack.enter_context(self._open_rejects(table.columns))
             self._send(table, importer, rejected, advance)
+        for note in importer.notes:
+            self._warn(f"{self.table.name}: {note}")
         self.skipped = len(table.skipped)
 
     def _make_importer(self, stack: ExitStack, columns: list[str]) -> Importer:
@@ -117,6 +119,7 @@ class ImportRun:
         if not self.dry_run:
             return read_registry(settings.kafka)
         if self.registry is None and self._mapping.unit.by == "code":
+            self._warn("units are checked by the form of their codes only; --registry checks more")
             return None
         if self.registry is None:
             self._warn("units are looked up in the registry of Pravah; --registry names another")
