@@ -10,6 +10,7 @@ import reference
 from operations.registry import read_registry_files
 from pravah.events import EventError
 from pravah.settings import Settings
+from producers.gateway.registry import check_changed_at
 from producers.mapping.form_mapper import UnmappableError, map_submission
 from producers.mapping.form_mapping import FormMapping, MappingError
 from producers.mapping.gazetteer import Gazetteer, read_aliases
@@ -80,6 +81,8 @@ def check_mapping(
         body = sample.read_bytes()
         tool = tool or detect_tool(body)
         for submission in READERS[tool](body, {}):
+            if (refused := check_changed_at(submission.changed_at, max_future)) is not None:
+                result.findings.append(f"{sample.name}: {refused.detail}")
             events = map_submission(
                 form_mapping,
                 submission,

@@ -34,6 +34,20 @@ class NotReadyError(RuntimeError):
     """No unit registry is known yet, so nothing can be checked or accepted."""
 
 
+def check_changed_at(changed_at: datetime, max_future: timedelta) -> Refusal | None:
+    """Why an instant cannot be that of a submission's change, or None.
+
+    A change in the far future would make all later changes look old.
+    """
+    if changed_at <= datetime.now(UTC) + max_future:
+        return None
+    return Refusal(
+        "far_future",
+        f"the tool says that it was changed on {changed_at.date()}, which is in the future: "
+        "its clock is wrong",
+    )
+
+
 class UnitChecker:
     """Checks units against the current registry. Thread-safe."""
 
@@ -126,17 +140,8 @@ class UnitChecker:
         return None
 
     def check_changed_at(self, changed_at: datetime) -> Refusal | None:
-        """Why an instant cannot be that of a change, or None.
-
-        A change in the far future would make all later changes look old.
-        """
-        if changed_at <= datetime.now(UTC) + self._max_future:
-            return None
-        return Refusal(
-            "far_future",
-            f"the tool says that it was changed on {changed_at.date()}, which is in the future: "
-            "its clock is wrong",
-        )
+        """Why an instant cannot be that of a change, or None."""
+        return check_changed_at(changed_at, self._max_future)
 
     def _require(self) -> tuple[Registry, Gazetteer]:
         if self._current is None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from producers.mapping.placeholders import explain_template
 from producers.mapping.tools.json_body import BodyError, EncryptedError, parse_json
 
 __all__ = [
@@ -114,7 +115,8 @@ def get_instant(content: Mapping[str, Any], *names: str, where: str = "") -> dat
         instant = datetime.fromisoformat(text)
         return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        msg = f"{where}{' or '.join(names)}: is no date and time; {_TIME_HINT}"
+        problem = explain_template(text) or f"is no date and time; {_TIME_HINT}"
+        msg = f"{where}{' or '.join(names)}: {problem}"
         raise BodyError(msg) from None
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from producers.mapping.placeholders import explain_template
 from producers.mapping.submissions import Submission
 from producers.mapping.tools.body import BodyError, drop_empty, get_instant, parse_json_object
 
@@ -34,10 +35,13 @@ def read_hook(body: bytes, headers: Mapping[str, str]) -> list[Submission]:  # n
         raise BodyError(msg)
     submission_id = fields.pop("submission_id", None)
     canonical = orjson.dumps(content, default=str, option=orjson.OPT_SORT_KEYS)
+    if isinstance(submission_id, bool | dict | list):
+        msg = "submission_id: is no text or number; name a result or the time in the template"
+        raise BodyError(msg)
     name = (
-        str(submission_id).strip()
-        if isinstance(submission_id, str | int)
-        else hashlib.blake2b(canonical, digest_size=16).hexdigest()
+        hashlib.blake2b(canonical, digest_size=16).hexdigest()
+        if submission_id is None
+        else str(submission_id).strip()
     )
     return [
         Submission(
@@ -60,6 +64,9 @@ def _get_time(fields: dict[str, Any]) -> datetime:
         return get_instant(fields, "sent_at")
     results = fields.get("results")
     times = list(_iter_result_times(results)) if isinstance(results, dict) else []
+    if not times and isinstance(results, str) and (problem := explain_template(results)):
+        msg = f"results: {problem}"
+        raise BodyError(msg)
     if not times:
         msg = (
             'sent_at: is missing, and no result has a time; put "@results" or "sent_at" '
