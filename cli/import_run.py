@@ -70,7 +70,7 @@ class ImportRun:
             ProducerError: Kafka is not there, or does not keep up.
             OSError, UnicodeDecodeError: a file cannot be read or written.
         """
-        if self.rejects is not None and self.rejects.absolute() == self.table.absolute():
+        if self.rejects is not None and self.rejects.resolve() == self.table.resolve():
             msg = f"{self.rejects} is the table itself; name another file for rejected rows"
             raise TableError(msg)
         self._mapping = mapping

@@ -1,12 +1,19 @@
 """Lists with one row per person: persons are counted, and only their hashes leave the table."""
 
+from collections import Counter, defaultdict
+from pathlib import Path
+
 import orjson
 import pytest
 
-from pravah.events import EventError
+from pravah.events import EventError, Membership
 from producers.mapping.pseudonyms import Pseudonymiser
-from producers.tables import Importer, ImportMapping, MappingError
+from producers.tables import Importer, ImportMapping, MappingError, open_mapped_table
 from tests.support import small_world
+from tests.support.member_list import HEADER as LIST_HEADER
+from tests.support.member_list import MAPPING as LIST_MAPPING
+from tests.support.member_list import make_list
+from tests.support.tables import write_csv, write_workbook
 
 LIST = """
 kind = "membership"
@@ -134,3 +141,29 @@ def test_units_are_found_by_name_within_the_units_that_other_columns_name() -> N
     assert "Booth: 'Booth 5'" in found[7]
     with pytest.raises(MappingError, match="by = 'name' needs the registry"):
         Importer(mapping, COLUMNS, pseudonymiser=KEY)
+
+
+@pytest.mark.parametrize("suffix", [".xlsx", ".csv"])
+def test_of_ten_thousand_rows_with_dirty_numbers_the_persons_are_the_oracle_s(
+    tmp_path: Path, suffix: str
+) -> None:
+    made = make_list(10_000)
+    write = write_workbook if suffix == ".xlsx" else write_csv
+    path = write(tmp_path / f"list{suffix}", [LIST_HEADER, *made.rows])
+    mapping = ImportMapping.from_toml(LIST_MAPPING)
+    keys: dict[str, set[str]] = defaultdict(set)
+    members: Counter[str] = Counter()
+    with open_mapped_table(path, mapping) as table:
+        importer = Importer(
+            mapping, table.columns, registry=small_world.registry(), pseudonymiser=KEY
+        )
+        for number, row in table.rows:
+            event = importer.convert(number, row).event
+            assert isinstance(event, Membership)
+            keys[event.unit].update(event.data.member_keys or ())
+            members[event.unit] += event.data.count
+    assert members == made.members
+    assert {booth: len(found) for booth, found in keys.items()} == {
+        booth: len(persons) for booth, persons in made.persons.items()
+    }
+    assert len(set().union(*keys.values())) == len(set().union(*made.persons.values()))
