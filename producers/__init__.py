@@ -12,6 +12,6 @@ They share `mapping` (field data to events: mapping files, unit look-up, pseudon
 event is lost). `examples` has a source, a mapping file and a sample for each tool. Programs outside
 Pravah send with `pravah.EventProducer`.
 
-The package imports `pravah`, `schemas` and `reference` only. Start with `gateway`, and follow the body of a hook
-through `mapping`.
+The package imports `pravah`, `schemas` and `reference` only. Start with `gateway`, and follow the
+body of a hook through `mapping`.
 """
