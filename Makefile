@@ -40,8 +40,8 @@ test: install ## all tests, in four processes, each with a Kafka and a ClickHous
 
 .PHONY: test-fast
 test-fast: install ## the tests that need no server, for use after each edit
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
-		tests/property tests/unit
+	PRAVAH_HYPOTHESIS_PROFILE=fast $(BIN)/python -m pytest --numprocesses 2 --dist loadfile \
+		--no-loadscope-reorder tests/property tests/unit
 
 .PHONY: flaky
 flaky: install ## tests that start workers, 20 times beside two busy processes (ARGUMENTS="PATH …")

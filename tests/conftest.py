@@ -34,6 +34,9 @@ hypothesis_settings.register_profile(
     phases=[Phase.explicit, Phase.generate],
     database=None,
 )
+hypothesis_settings.register_profile(
+    "fast", hypothesis_settings.get_profile("pravah"), max_examples=30
+)
 PROFILE = os.environ.get("PRAVAH_HYPOTHESIS_PROFILE", "pravah")
 hypothesis_settings.load_profile(PROFILE)
 
@@ -41,18 +44,29 @@ hypothesis_settings.load_profile(PROFILE)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test that starts workers, so that `make flaky` finds them.
 
-    In a mutation run, properties with a number of examples of their own get the profile's.
+    With another profile than the default one, no property has more examples than the profile.
     """
     for item in items:
-        test = getattr(item, "obj", None)
-        own = getattr(test, "_hypothesis_internal_use_settings", None)
-        if PROFILE == "mutation" and own is not None:
-            cap = hypothesis_settings.get_profile(PROFILE).max_examples
-            test._hypothesis_internal_use_settings = hypothesis_settings(
-                hypothesis_settings.get_profile(PROFILE), max_examples=min(own.max_examples, cap)
-            )
+        if PROFILE != "pravah":
+            limit_examples(item)
         if {"deploy", "deployment"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("worker")
+
+
+def limit_examples(item: pytest.Item) -> None:
+    """Limit a property with a number of examples of its own to the profile's number."""
+    profile = hypothesis_settings.get_profile(PROFILE)
+    test, machine = getattr(item, "obj", None), getattr(item, "cls", None)
+    own = getattr(test, "_hypothesis_internal_use_settings", None)
+    if own is not None:
+        test._hypothesis_internal_use_settings = hypothesis_settings(  # type: ignore[union-attr]
+            profile, max_examples=min(own.max_examples, profile.max_examples)
+        )
+    steps = getattr(machine, "settings", None)
+    if isinstance(steps, hypothesis_settings):
+        machine.settings = hypothesis_settings(  # type: ignore[union-attr]
+            steps, max_examples=min(steps.max_examples, profile.max_examples)
+        )
 
 
 @pytest.fixture(scope="session")
