@@ -27,8 +27,6 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "DEBIAN_FRONTEND": "noninteractive",
 }
-# What a system has that was booted, and a bare file system has not.
-MOUNTS = "mount -t proc proc /proc && mount -t tmpfs shm /dev/shm"
 
 
 def main() -> int:
@@ -67,18 +65,19 @@ def try_release(release: str, mirror: str | None) -> bool:
         shutil.copy("/etc/hosts", root / "etc")
         clone = ["git", "clone", "--quiet", str(ROOT), str(root / FOLDER)]
         return (
-            step(release, "certificates", inside(root, "update-ca-certificates"))
-            and step(release, "clone", clone)
+            step(release, "clone", clone)
+            and step(release, "certificates", inside(root, "update-ca-certificates"))
             and all(step(release, one, inside(root, one)) for one in readme_commands())
         )
 
 
 def inside(root: Path, command: str) -> list[str]:
-    """A command that runs in the clone on a root file system."""
-    variables = [f"{name}={value}" for name, value in ENVIRONMENT.items()]
-    script = f"{MOUNTS} && cd /{FOLDER} 2>/dev/null || cd / ; {command}"
+    """A command that runs in the clone on a root file system, as on a system that was booted."""
     isolated = ["unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]
-    return [*isolated, "env", "-i", *variables, "chroot", str(root), "/bin/sh", "-ec", script]
+    mounts = f"mount -t proc proc {root}/proc && mount -t tmpfs shm {root}/dev/shm"
+    variables = " ".join(f"{name}={value}" for name, value in ENVIRONMENT.items())
+    shell = f'exec env -i {variables} chroot {root} /bin/sh -ec "$0"'
+    return [*isolated, "/bin/sh", "-ec", f"{mounts} && {shell}", f"cd /{FOLDER}\n{command}"]
 
 
 def step(release: str, name: str, command: list[str]) -> bool:
