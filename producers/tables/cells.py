@@ -50,6 +50,20 @@ def make_formula_cell(text: str = "") -> FaultyCell:
     return FaultyCell(text, reason)
 
 
+def make_percent_cell(text: str) -> FaultyCell:
+    """Return the cell for a number that the spreadsheet shows as a percentage.
+
+    Args:
+        text: the number as the file has it, 1 for 100 %.
+    """
+    try:
+        shown = f"{float(text):.10%}".rstrip("%").rstrip("0").rstrip(".") + " %"
+    except ValueError:  # the reader reports the damage
+        shown = text
+    reason = f"{shown!r} is a percentage, as its cell is formatted; a whole number is wanted"
+    return FaultyCell(shown, reason)
+
+
 def check_text(text: str) -> Cell:
     """Return a CSV file's text as a cell: an error or a formula becomes a faulty cell."""
     if not text or text[0] not in " =#E":

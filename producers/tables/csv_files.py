@@ -40,8 +40,7 @@ class CsvFile:
             msg = f"{path}: not UTF-8, but {encoding} (Excel's 'Unicode Text'); {_ADVICE}"
             raise TableError(msg)
         if 0 in head:
-            msg = f"{path}: has NUL bytes, so it is no text or was damaged; save or copy it again"
-            raise TableError(msg)
+            raise _make_nul_error(path)
         sample = head.decode("utf-8-sig", "replace").splitlines(keepends=True)
         found = _DELIMITER_LINE.fullmatch(sample[0]) if sample else None
         self._has_delimiter_line = found is not None
@@ -91,9 +90,13 @@ class CsvFile:
             the same number in all rows and these cells are empty, else 0.
 
         Raises:
-            TableError: a row is no CSV or not UTF-8, or a cell has swallowed rows.
+            TableError: a row is no CSV or not UTF-8, has a NUL, or a cell has swallowed rows.
             OSError: the file cannot be read.
         """
+        with self.path.open("rb") as file:
+            while chunk := file.read(_SAMPLE_BYTES):
+                if 0 in chunk:
+                    raise _make_nul_error(self.path)
         lengths: Counter[int] = Counter()
         number, longest = 0, 0
         for number, row in enumerate(self.iter_rows(), start=1):
@@ -131,6 +134,12 @@ class CsvFile:
 _ADVICE = (
     "save it as 'CSV UTF-8' (Excel), or as text CSV with the character set UTF-8 (LibreOffice)"
 )
+
+
+def _make_nul_error(path: Path) -> TableError:
+    return TableError(
+        f"{path}: has NUL bytes, so it is no text or was damaged; save or copy it again"
+    )
 
 
 def to_cells(row: list[str]) -> list[Cell]:

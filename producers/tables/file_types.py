@@ -34,6 +34,9 @@ def check_type(path: Path) -> FileType:
         OSError: the file cannot be read.
     """
     suffix = path.suffix.lower()
+    if path.is_dir():
+        msg = f"{path} is a folder; name a file in it"
+        raise TableError(msg)
     found = detect_type(path)
     expected = (
         "workbook" if suffix in WORKBOOK_SUFFIXES else "text" if suffix in TEXT_SUFFIXES else None
@@ -78,6 +81,8 @@ def detect_type(path: Path) -> FileType:
     for matches, found in _SIGNATURES:
         if matches(head):
             return found
+    if b"\0" in head and path.suffix.lower() not in TEXT_SUFFIXES and find_utf16(head) is None:
+        return FileType("a binary file", _SAVE)
     return FileType("text")
 
 
@@ -190,16 +195,21 @@ _SIGNATURES: list[tuple[Callable[[bytes], bool], FileType]] = [
     (
         _is_text_of(
             rb"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?"
-            rb"<(?:!doctype\s+html|html|head|body|meta|table|style|div)\b"
+            rb"<(?:!doctype\s+html|html|head|body|meta|title|table|tr|style|script|div|center|font"
+            rb"|span|form|h[1-6]|p|br|b|iframe)\b"
         ),
         FileType(
             "a web page (HTML)",
             f"if it shows a table, {_SAVE}; if it shows a log-in or an error, download it again",
         ),
     ),
+    (
+        _is_text_of(rb"(?:MIME-Version:|From:.{0,200}?\nMIME-Version:|Content-Type: ?multipart)"),
+        FileType("a web archive (.mht) or a mail", _SAVE),
+    ),
     (_is_text_of(rb"<\?xml"), FileType("XML", "export the table as CSV or .xlsx")),
     (
-        _is_text_of(rb'(?:\{\s*"|\[\s*\{|\{\s*\})'),
+        _is_text_of(rb'(?:\{\s*"|\[\s*[{\[]|\{\s*\}|\[\s*\])'),
         FileType("JSON", "send it with `pravah emit` if it has events, or export it as CSV"),
     ),
     (_is_text_of(rb"\{\\rtf"), FileType("a document in rich text", _SAVE_CSV)),

@@ -1,13 +1,13 @@
 """The header of a table: which rows it is, and which column a name means."""
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import date
 from typing import NamedTuple
 
 from producers.mapping.conversions import Cell, to_text
+from producers.mapping.text import fold_text, normalise_text
 from producers.tables.cells import is_filled
 
 # Rows that are searched for the header.
@@ -227,8 +227,7 @@ def _is_name(cell: Cell) -> bool:
 
 def _make_key(name: str) -> str:
     """Return a name without what people do not see: case, blanks, invisible characters."""
-    visible = "".join(character for character in name if unicodedata.category(character) != "Cf")
-    return unicodedata.normalize("NFC", " ".join(visible.replace(" / ", " ").split()).casefold())
+    return fold_text(normalise_text(name).replace(_SEPARATOR, " "))
 
 
 def _group(names: Sequence[str]) -> dict[str, list[int]]:

@@ -21,6 +21,8 @@ from producers.tables.headers import (
 from producers.tables.mapping import ImportMapping
 from producers.tables.workbooks import Workbook
 
+_MAX_ROWS_SHOWN = 5
+
 
 @dataclass
 class Table:
@@ -91,6 +93,8 @@ class TableFile:
             self.notes.append(f"the column names are in row {header.first_row}")
         if header.rows > 1:
             self.notes.append(f"rows {header.first_row} and {header.end} name the columns together")
+        if isinstance(self._source, Workbook):
+            self.notes += _note_hidden(self._source.hidden_rows, header.end)
         if isinstance(self._source, CsvFile):
             self.total, self._extra = self._source.check(header.width, header.end)
         else:
@@ -264,6 +268,17 @@ def _trim(row: list[Cell], width: int) -> list[Cell]:
     while end > width and not is_filled(row[end - 1]):
         end -= 1
     return row[:end]
+
+
+def _note_hidden(rows: list[int], header_end: int) -> Iterator[str]:
+    hidden = [row + 1 for row in rows if row >= header_end]
+    if hidden:
+        shown = ", ".join(f"{row:,}" for row in hidden[:_MAX_ROWS_SHOWN])
+        more = ", …" if len(hidden) > _MAX_ROWS_SHOWN else ""
+        yield (
+            f"hidden rows are read too, such as those of a filter: {len(hidden):,} "
+            f"(row {shown}{more}); delete them if they must not count"
+        )
 
 
 def _explain_no_header(path: Path, header_row: int | None) -> str:

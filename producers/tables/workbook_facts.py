@@ -1,9 +1,10 @@
 """Facts of a workbook's XML that its reader does not report.
 
 calamine reads a formula's error and a formula without a result as empty cells, takes dates of the
-strict format as texts, and reserves memory for every cell up to the last one. So the sheet's XML
-is scanned beside it, as a stream. Nothing that the file says of itself is used: neither
-`<dimension>` nor counts; and rows and cells may lack their addresses.
+strict format as texts and 100 % as 1, does not say which rows are hidden, and reserves memory for
+every cell up to the last one. So the sheet's XML is scanned beside it, as a stream. Nothing that
+the file says of itself is used: neither `<dimension>` nor counts; and rows and cells may lack their
+addresses.
 """
 
 import posixpath
@@ -18,7 +19,7 @@ from typing import NamedTuple
 from xml.parsers import expat
 
 from producers.mapping.conversions import Cell
-from producers.tables.cells import make_error_cell, make_formula_cell
+from producers.tables.cells import make_error_cell, make_formula_cell, make_percent_cell
 from producers.tables.errors import TableError
 
 # Cells of the rectangle that holds all values. calamine reserves 24 bytes for each.
@@ -27,6 +28,10 @@ _MAX_SHEET_BYTES = 2 << 30
 _CHUNK_BYTES = 1 << 20
 _ADDRESS = re.compile(r"([A-Za-z]{1,3})(\d{1,7})")
 _TRUE = {"1", "true", "on"}
+# Built-in formats 0% and 0.00%, of Office Open XML, 18.8.30.
+_PERCENT_IDS = {"9", "10"}
+# Parts of a number's format that are shown as they are.
+_LITERALS = re.compile(r'"[^"]*"|\\.|_.|\[[^\]]*\]')
 
 
 class Sheet(NamedTuple):
@@ -48,6 +53,8 @@ class SheetFacts(NamedTuple):
     rows: int
     """Rows up to the last one with a value."""
     columns: int
+    hidden_rows: list[int]
+    """Rows with values that the sheet does not show, from 0."""
 
 
 class WorkbookParts:
@@ -82,9 +89,11 @@ class WorkbookParts:
         Raises:
             TableError: the sheet is damaged or too large.
         """
-        scan = _SheetScan(is_uncalculated=self._is_uncalculated)
+        scan = _SheetScan(
+            is_uncalculated=self._is_uncalculated, percent_styles=self._percent_styles
+        )
         self._parse(sheet.part, scan.parser)
-        return SheetFacts(scan.overrides, scan.rows, scan.columns)
+        return SheetFacts(scan.overrides, scan.rows, scan.columns, sorted(scan.hidden_rows))
 
     def read_part(self, part: str) -> bytes:
         """Return a part of the archive."""
@@ -105,6 +114,7 @@ class WorkbookParts:
             f"{folder}/_rels/{file}.rels": "xl/_rels/workbook.xml.rels",
         }
         targets: dict[str, tuple[str, str]] = {}
+        self._percent_styles: set[str] = set()
         for name, attributes in self._iter_elements(f"{folder}/_rels/{file}.rels"):
             if name == "relationship":
                 target = _normalise(attributes.get("target", ""))
@@ -113,6 +123,8 @@ class WorkbookParts:
                 targets[attributes.get("id", "")] = target, attributes.get("type", "")
                 if attributes.get("type", "").endswith("/sharedStrings"):
                     self.usual_names[target] = "xl/sharedstrings.xml"
+                if attributes.get("type", "").endswith("/styles"):
+                    self._percent_styles = self._read_percent_styles(target)
         self.sheets: list[Sheet] = []
         self._is_uncalculated = False
         for name, attributes in self._iter_elements(workbook):
@@ -128,6 +140,20 @@ class WorkbookParts:
                 )
             elif name == "calcpr":
                 self._is_uncalculated = attributes.get("fullcalconload", "") in _TRUE
+
+    def _read_percent_styles(self, part: str) -> set[str]:
+        """Return the numbers of the cell styles that show a number as a percentage."""
+        if part not in self._names:
+            return set()
+        formats, styles, are_of_cells = set(_PERCENT_IDS), list[str](), False
+        for name, attributes in self._iter_elements(part):
+            if name == "numfmt" and "%" in _LITERALS.sub("", attributes.get("formatcode", "")):
+                formats.add(attributes.get("numfmtid", ""))
+            elif name in {"cellxfs", "cellstylexfs", "cellstyles", "dxfs"}:
+                are_of_cells = name == "cellxfs"
+            elif name == "xf" and are_of_cells:
+                styles.append(attributes.get("numfmtid", "0"))
+        return {str(number) for number, form in enumerate(styles) if form in formats}
 
     def _find_workbook(self) -> str:
         """Return the workbook's part: the usual one, or as the archive's relationships say."""
@@ -182,9 +208,12 @@ class WorkbookParts:
 class _SheetScan:
     """Handlers of a sheet's elements."""
 
-    def __init__(self, *, is_uncalculated: bool) -> None:
+    def __init__(self, *, is_uncalculated: bool, percent_styles: set[str]) -> None:
         self.overrides: dict[tuple[int, int], Cell] = {}
         self.rows = self.columns = 0
+        self.hidden_rows: set[int] = set()
+        self._percent_styles = percent_styles
+        self._is_hidden = self._is_percent = False
         self._is_uncalculated = is_uncalculated
         self._row = self._column = -1
         self._earlier_rows: set[int] = set()
@@ -210,12 +239,14 @@ class _SheetScan:
                     raise LookupError(msg)
                 self._columns.add(self._column)
                 self._type = attributes.get("t", "n")
+                self._is_percent = attributes.get("s", "") in self._percent_styles
                 self._has_formula = self._has_value = self._has_inline = False
                 self._text.clear()
             case "row":
                 number = attributes.get("r", "")
                 self._row = int(number) - 1 if number.isdigit() else self._row + 1
                 self._column = -1
+                self._is_hidden = attributes.get("hidden", "") in _TRUE
                 self._columns.clear()
                 if self._row in self._earlier_rows:
                     msg = f"row {self._row + 1} is in it twice"
@@ -248,8 +279,12 @@ class _SheetScan:
         elif self._type == "d":
             with suppress(ValueError):
                 self.overrides[place] = datetime.fromisoformat(text)
+        elif self._type == "n" and self._is_percent and text:
+            self.overrides[place] = make_percent_cell(text)
         elif not text and not self._has_inline:
             return
+        if self._is_hidden:
+            self.hidden_rows.add(self._row)
         self.rows, self.columns = max(self.rows, place[0] + 1), max(self.columns, place[1] + 1)
 
     def _is_without_result(self, text: str) -> bool:

@@ -47,6 +47,7 @@ class Workbook:
                 raise TableError(msg)
             self._sheet = _load(path, parts, self.name)
         self.total = self._facts.rows
+        self.hidden_rows = self._facts.hidden_rows
         self.merged = sorted(
             (first[0], first[1], last[0], last[1])
             for first, last in self._sheet.merged_cell_ranges or ()

@@ -37,6 +37,11 @@ HINDI = f"Form,Date,Booth,New\nप्रपत्र,03/05/2022,{BOOTH},12\n"
 WORKBOOK = by_hand.write_with_dimension([HEADER, GOOD], "A1")
 
 
+def test_a_folder_is_no_table(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").mkdir()
+    assert "is a folder; name a file in it" in refusal(tmp_path / "t.csv")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
@@ -58,6 +63,12 @@ WORKBOOK = by_hand.write_with_dimension([HEADER, GOOD], "A1")
         ("t.csv", b"\xef\xbb\xbf<!DOCTYPE html><html><body>Log in</body>", "a web page (HTML)"),
         ("t.csv", b"<table><tr><td>Form</td></tr></table>", "a web page (HTML)"),
         ("t.csv", b'[{"Form": "R1"}]', "JSON"),
+        ("t.csv", b'[["Form", "Date"], ["R1", "03/05/2022"]]', "JSON"),
+        ("t.gsheet", b'{"url": "https://docs.example.org/open"}', "JSON"),
+        ("t.xls", b"<center><table><tr><td>Form", "a web page (HTML)"),
+        ("t.xls", b"MIME-Version: 1.0\nContent-Type: multipart/related", "a web archive (.mht)"),
+        ("t.numbers", make_zip(Index__Document="x").replace(b"Document", b"Docu.iwa"), "Numbers"),
+        ("t.dbf", b"\x03\x7a\x05\x05" + bytes(60), "it is a binary file: open it in Excel"),
         (
             "t.xls",
             (
@@ -75,6 +86,7 @@ WORKBOOK = by_hand.write_with_dimension([HEADER, GOOD], "A1")
         ("t.csv", HINDI.encode("utf-16-be"), "not UTF-8, but UTF-16 big-endian"),
         ("t.csv", TABLE.encode("utf-16-le"), "not UTF-8, but UTF-16 little-endian"),
         ("t.csv", TABLE.encode() + b"R2\0", "has NUL bytes"),
+        ("t.csv", TABLE.encode() + b"\n" * 300_000 + b"R2\0", "has NUL bytes"),
         (
             "t.csv",
             TABLE.encode() + "Müller – Größe “Straße”,03/05/2022,x,1\n".encode("cp1252"),

@@ -317,3 +317,22 @@ def test_a_row_whose_text_only_contains_such_a_word_is_data(tmp_path: Path) -> N
     names = ["कुलदीप", "Totally new", "योग शिविर", "TOTAL-17", "कुल 9"]
     rows = [HEADER, *([name, *GOOD[1:]] for name in names)]
     assert len(counts(write_csv(tmp_path / "t.csv", rows))) == 5
+
+
+@pytest.mark.parametrize(
+    "total",
+    ["G. Total", "Kul", "kul yog", "सर्व योग", "महायोग :", "जोड", "Grand-Total", "कुल\u200d योग"],
+)
+def test_totals_are_known_in_both_scripts_even_if_the_line_has_unit_and_day(
+    tmp_path: Path, total: str
+) -> None:
+    path = write_csv(tmp_path / "t.csv", [HEADER, GOOD, [total, *GOOD[1:]]])
+    good, bad = read(path)
+    assert (len(good), list(bad)) == (1, [3])
+    assert "looks like a line of totals" in bad[3]
+
+
+def test_a_repeated_header_is_known_in_other_letters(tmp_path: Path) -> None:
+    repeated = [name.upper() for name in HEADER]
+    good, bad = read(write_csv(tmp_path / "t.csv", [HEADER, GOOD, repeated]))
+    assert (len(good), "repeats the names of the columns" in bad[3]) == (1, True)

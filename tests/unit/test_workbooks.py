@@ -7,6 +7,7 @@ from pathlib import Path
 
 import openpyxl
 import pytest
+import xlsxwriter
 from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl.chart import BarChart
@@ -251,3 +252,36 @@ def test_any_workbook_is_read_or_refused(
     assert len(good) + len(bad) >= 1
     assert len(good) + len(bad) <= 1 + len(filled)
     assert all(len(detail) > 5 for detail in bad.values())
+
+
+def test_a_percentage_is_no_number_of_things(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
+    sheet.append(HEADER)
+    formats = ["0%", "0.00%", '0 "%"', "0.0 %;-0.0 %", "0\\%", "General", "[Red]0%"]
+    for number, form in enumerate(formats):
+        sheet.append([f"R{number}", *GOOD[1:3], 1])
+        sheet.cell(number + 2, 4).number_format = form
+    book.save(tmp_path / "t.xlsx")
+    good, bad = read(tmp_path / "t.xlsx")
+    assert len(good) == 3
+    assert list(bad) == [2, 3, 5, 8]
+    assert all("New: '100 %' is a percentage" in reason for reason in bad.values())
+
+
+def test_hidden_rows_are_read_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet()
+        for number, row in enumerate([HEADER, GOOD, ["R2", *GOOD[1:]], ["R3", *GOOD[1:]]]):
+            sheet.write_row(number, 0, row)
+        sheet.autofilter("A1:D4")
+        sheet.set_row(2, options={"hidden": True})
+        sheet.set_row(9, options={"hidden": True})
+    assert len(counts(path)) == 3
+    with open_mapped_table(path, mapping()) as table:
+        (note,) = table.notes
+    assert note == (
+        "hidden rows are read too, such as those of a filter: 1 (row 3); "
+        "delete them if they must not count"
+    )
