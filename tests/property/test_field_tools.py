@@ -1,11 +1,13 @@
 """Every hook body is a submission or one clear error; a hook and a pull of a state are equal."""
 
+import gzip
 import json
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
 from os import environ
 from typing import Any
+from urllib.parse import urlencode
 from xml.sax.saxutils import escape
 
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 from producers.mapping.form_mapper import UnmappableError
 from producers.mapping.tools import READERS, BodyError, Tool, commcare, kobo, odk
+from producers.mapping.tools.json_body import parse_json_rows
 from tests.support.field_bodies import commcare as commcare_bodies
 from tests.support.field_bodies import corpora
 from tests.support.field_bodies import glific as glific_bodies
@@ -42,6 +45,21 @@ GOOD: dict[Tool, Any] = {
 }
 TOOLS = sorted(GOOD)
 
+# Texts that identify nothing: templates that were not filled in, words for nothing, garbled texts.
+WITHOUT_MEANING = [
+    "@results.group.input",
+    "@contact.phone",
+    "{{ name }}",
+    "${booth}",
+    "#REF!",
+    "null",
+    "undefined",
+    "NaN",
+    "9.19E+11",
+    "???? ?????",
+    "\ufffd",
+    "\ud83d",
+]
 TEXTS = st.text(max_size=30) | st.sampled_from(
     [
         "",
@@ -56,6 +74,14 @@ TEXTS = st.text(max_size=30) | st.sampled_from(
         "0001-01-01T00:00:00+14:00",
         "9999-12-31T23:59:59-14:00",
         "uuid:x",
+        *WITHOUT_MEANING,
+        "\u202a+91 90000 00001\u202c",
+        "'9000000001",
+        "90000 00001 / 90000 00002",
+        "\u0921\u093c",
+        "\ufeff",
+        "13/05/2022",
+        "2032-05-03",
     ]
 )
 SCALARS = (
@@ -65,6 +91,7 @@ SCALARS = (
     | st.floats(allow_nan=False, allow_infinity=False)
     | TEXTS
 )
+NUMBERS = ["9" * 400, "1e400", "-1e400", "9.19E+11", "1E-400", "0.1", "-0"]
 JSON = st.recursive(
     SCALARS,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
@@ -102,6 +129,8 @@ def check(tool: Tool, body: bytes) -> None:
             assert submission.name
             for event in corpora.map_events(tool, submission):
                 assert 1 <= len(event["entity"]) <= 200
+                assert not any(text in event["entity"].split(":") for text in WITHOUT_MEANING)
+                assert "\ufffd" not in event["entity"]
     except (BodyError, UnmappableError) as error:
         assert str(error)
 
@@ -154,6 +183,58 @@ def test_random_xml_is_mapped_or_refused(inner: str) -> None:
         "odk",
         json.dumps({"type": "submission.create", "id": "uuid:x", "data": {"xml": inner}}).encode(),
     )
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(data=st.data())
+def test_how_a_body_is_written_makes_no_difference(tool: Tool, data: st.DataObject) -> None:
+    """A byte order mark, UTF-16, escapes, and what stands in fields that nobody maps."""
+    good = GOOD[tool]
+    unmapped = {"x": {"a note": data.draw(JSON)}} if tool in {"kobo", "commcare"} else {}
+    text = json.dumps(
+        {**good, **unmapped},
+        ensure_ascii=data.draw(st.booleans()),
+        indent=data.draw(st.sampled_from([None, 2])),
+    ).replace('"a note":', f'"n": {data.draw(st.sampled_from(NUMBERS))}, "a note":')
+    encoding = data.draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le"]))
+    mark = "\ufeff" if encoding == "utf-8-sig" else ""
+    body = (mark + text).encode(encoding.removesuffix("-sig"), "surrogatepass")
+    (found,) = READERS[tool](body, {})
+    assert corpora.map_events(tool, found) == corpora.map_events(
+        tool, READERS[tool](json.dumps(good).encode(), {})[0]
+    )
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(data=st.data())
+def test_a_body_that_is_no_json_says_where(tool: Tool, data: st.DataObject) -> None:
+    text = json.dumps(GOOD[tool], ensure_ascii=data.draw(st.booleans()))
+    kind = data.draw(st.sampled_from(["cut", "constant", "twice", "bytes", "gzip", "form"]))
+    body, parts = text.encode(), [""]
+    if kind == "cut":
+        body = body[: data.draw(st.integers(1, len(text) - 1))]
+        parts = ["it was cut off"]
+    elif kind == "constant":
+        name = data.draw(st.sampled_from(["NaN", "Infinity", "-Infinity"]))
+        body = f'{text[:-1]}, "z": {name}}}'.encode()
+        parts = [f"after the field 'z': {name} is no value of JSON"]
+    elif kind == "twice":
+        key = data.draw(st.sampled_from(sorted(GOOD[tool])))
+        body = f"{text[:-1]}, {json.dumps(key)}: [[7]]}}".encode()
+        parts = [f"{key} stands twice with different values"]
+    elif kind == "bytes":
+        place = data.draw(st.integers(1, len(text) - 1))
+        body = text[:place].encode() + b"\xff" + text[place:].encode()
+        parts = ["must write UTF-8"]
+    elif kind == "gzip":
+        body, parts = gzip.compress(body), ["compressed"]
+    else:
+        body, parts = urlencode({"payload": text}).encode(), ["a web form"]
+    with pytest.raises(BodyError) as caught:
+        READERS[tool](body, {})
+    assert any(part in str(caught.value) for part in parts), str(caught.value)
 
 
 def test_deeply_nested_json_is_refused() -> None:
@@ -278,7 +359,8 @@ def test_odks_hook_and_odata_give_equal_submissions_except_for_the_hooks_missing
 def test_commcares_forwarding_and_api_give_equal_submissions(changes: dict[str, Any]) -> None:
     form = commcare_bodies.form(changes)
     (sent,) = commcare.read_hook(json.dumps(form).encode(), {})
-    assert sent == commcare.read_row(form | {"resource_uri": "", "type": "data", "build_id": "b"})
+    row = json.dumps(form | {"resource_uri": "", "type": "data", "build_id": "b"}).encode()
+    assert sent == commcare.read_row(parse_json_rows(row))
 
 
 @pytest.mark.parametrize("tool", TOOLS)

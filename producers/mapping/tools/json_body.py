@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, NoReturn, Self
 
+# A word or an escape of JSON that was cut in two is shorter.
+_MAX_PIECE = 7
 # Longest name of a field that an error repeats.
 _MAX_NAME = 60
 _LONG_NUMBER = re.compile(r"\d{7,}")
@@ -142,6 +144,8 @@ def decode_text(body: bytes) -> str:
         text = body.decode(encoding, "surrogatepass")
     except UnicodeDecodeError as error:
         before = body[: error.start].decode(encoding, "replace")
+        if encoding.startswith("utf-8") and error.reason == "unexpected end of data":
+            raise _make_cut_error(before) from None
         msg = (
             f"the body is not JSON in UTF-8: {_describe_place(before, len(before))} has byte "
             f"0x{body[error.start]:02x}, which is no UTF-8 (byte {error.start:,} of the body); "
@@ -232,17 +236,30 @@ def _refuse(text: str, error: json.JSONDecodeError) -> NoReturn:
             "the body is not JSON in UTF-8: it is a web form (name=value&…); "
             f"{_HINT}, content type application/json"
         )
-    elif error.msg.startswith("Unterminated string") or error.pos >= len(text.rstrip()):
-        size = len(text.encode("utf-8", "surrogatepass"))
-        msg = (
-            f"the body is not JSON in UTF-8: it ends after {size:,} bytes, at "
-            f"{_describe_place(text, len(text))}, before the JSON is complete; "
-            "it was cut off: send it again, whole"
-        )
+    elif _is_cut_off(text, error):
+        raise _make_cut_error(text) from None
     else:
         reason = error.msg[:1].lower() + error.msg[1:]
         msg = _format(text, f"{reason}; correct the template or program", error.pos)
     raise BodyError(msg) from None
+
+
+def _is_cut_off(text: str, error: json.JSONDecodeError) -> bool:
+    """Whether the JSON may go on behind the end of the text."""
+    if error.msg.startswith("Unterminated string"):
+        return True
+    rest = _TOKENS.sub("", text)
+    is_open = sum(map(rest.count, "{[")) > sum(map(rest.count, "}]"))
+    return len(text.rstrip()) - error.pos < _MAX_PIECE and is_open
+
+
+def _make_cut_error(text: str) -> BodyError:
+    size = len(text.encode("utf-8", "surrogatepass"))
+    return BodyError(
+        f"the body is not JSON in UTF-8: it ends after {size:,} bytes, at "
+        f"{_describe_place(text, len(text))}, before the JSON is complete; "
+        "it was cut off: send it again, whole"
+    )
 
 
 def _format(text: str, problem: str, position: int) -> str:
