@@ -7,8 +7,9 @@ Responses are pages of JSON, or the whole answer as NDJSON, CSV, Parquet or Arro
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
@@ -20,6 +21,7 @@ from api.clickhouse import Reader
 from api.paths import ROUTERS
 from api.report import MAX_CONCURRENT_REPORTS
 from api.responses import AppState, MetricNames, app_state
+from api.strict import refuse_unknown_parameters
 from api.telemetry import RequestMetrics, TelemetryMiddleware
 from api.tokens import Tokens
 from pravah.settings import Settings
@@ -59,6 +61,7 @@ def build(settings: Settings) -> FastAPI:
             " exact, current, and traceable to the events behind them."
         ),
         lifespan=lifespan,
+        dependencies=[Depends(refuse_unknown_parameters)],
     )
     app.add_middleware(CompressMiddleware)
     app.add_middleware(TelemetryMiddleware, metrics=metrics)
@@ -79,4 +82,14 @@ def build(settings: Settings) -> FastAPI:
     async def prometheus() -> Response:
         return Response(generate_latest(metrics.registry), media_type="text/plain; version=0.0.4")
 
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        """The description, without the answer that FastAPI adds for parameters: ours is 400."""
+        for operations in (description := describe())["paths"].values():
+            for operation in operations.values():
+                operation["responses"].pop("422", None)
+        return description
+
+    app.openapi = openapi  # type: ignore[method-assign]
     return app

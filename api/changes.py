@@ -24,6 +24,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from api.clickhouse import Reader, Value
+from api.problems import parameter_problem
 from api.query import Query, Selection, apply_scope
 from pravah.problems import Problem
 
@@ -74,15 +75,13 @@ class Cursor(BaseModel):
         """Decode a cursor.
 
         Raises:
-            Problem: 422, it is not a cursor of this service.
+            Problem: 400, it is not a cursor of this service.
         """
         try:
             return cls.model_validate_json(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         except (ValidationError, binascii.Error, ValueError):
-            raise Problem(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                "cursor: it was not issued by this service, or is incomplete; begin without one",
-            ) from None
+            detail = "it was not issued by this service, or is incomplete; begin without one"
+            raise parameter_problem({"cursor": detail}) from None
 
 
 # The current position, in rows of any order. FINAL is not needed: an attempt's offset only grows,

@@ -6,28 +6,30 @@ FastAPI turns their fields into query parameters of each path that depends on on
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import Depends, Query
-from pydantic import StringConstraints
+from pydantic import BeforeValidator, StringConstraints
 
 from api.formats import Format
-from pravah.days import FIRST_DAY, KOLKATA, LAST_DAY, date_of
-from pravah.problems import Problem
-from pravah.units import UNIT_CODE_PATTERN, Level
+from api.problems import parameter_problem
+from pravah.days import FIRST_DAY, KOLKATA, LAST_DAY, date_of, end_of_day, parse_day, parse_instant
+from pravah.units import Level
 
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 1_000, 100_000
 MAX_UNITS = 1_000
 MAX_DAYS = 400
 
-UnitCode = Annotated[str, StringConstraints(pattern=UNIT_CODE_PATTERN)]
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+# A unit's code or name, a metric, a milestone: `resolve_selection` looks them up.
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 FIRST, LAST = date_of(FIRST_DAY), date_of(LAST_DAY)
 FIRST_INSTANT, LAST_INSTANT = (
     datetime(day.year, day.month, day.day, tzinfo=KOLKATA) for day in (FIRST, LAST)
 )
+
+_READ_DAY = BeforeValidator(parse_day)
+READ_INSTANT = BeforeValidator(parse_instant)
 
 LevelFilter = Annotated[
     Level | None,
@@ -39,7 +41,7 @@ LevelFilter = Annotated[
     ),
 ]
 MetricFilter = Annotated[
-    list[Slug],
+    list[Name],
     Query(
         default_factory=list,
         max_length=200,
@@ -48,11 +50,15 @@ MetricFilter = Annotated[
     ),
 ]
 UnitParam = Annotated[
-    UnitCode | None,
-    Query(description="A unit's code; by default the token's unit.", examples=["CG-D-NRP"]),
+    Name | None,
+    Query(
+        description="A unit's code, or its name in English or Hindi; by default the token's unit.",
+        examples=["CG-D-NRP"],
+    ),
 ]
 AsOf = Annotated[
     date | None,
+    _READ_DAY,
     Query(
         alias="date",
         ge=FIRST,
@@ -72,11 +78,13 @@ class UnitParams:
     """Units, or a level below them."""
 
     unit: Annotated[
-        list[UnitCode],
+        list[Name],
         Query(
             default_factory=list,
             max_length=MAX_UNITS,
-            description="Unit codes; by default the token's unit.",
+            description=(
+                "Units by code, or by name in English or Hindi; by default the token's unit."
+            ),
             examples=[["CG-D-NRP"]],
         ),
     ]
@@ -95,7 +103,7 @@ class MilestoneParams(UnitParams):
     """Milestones of units on a day."""
 
     milestone: Annotated[
-        list[Slug],
+        list[Name],
         Query(
             default_factory=list,
             max_length=200,
@@ -117,6 +125,7 @@ class DayParams:
 
     first: Annotated[
         date | None,
+        _READ_DAY,
         Query(
             alias="from",
             ge=FIRST,
@@ -127,6 +136,7 @@ class DayParams:
     ] = None
     last: Annotated[
         date | None,
+        _READ_DAY,
         Query(
             alias="to",
             ge=FIRST,
@@ -140,26 +150,22 @@ class DayParams:
         """Check the order of the days.
 
         Raises:
-            Problem: 422.
+            Problem: 400.
         """
         if self.first and self.last and self.last < self.first:
-            raise Problem(
-                HTTPStatus.UNPROCESSABLE_ENTITY, f"to: {self.last} lies before {self.first}"
-            )
+            raise parameter_problem({"to": f"{self.last} lies before {self.first}"})
 
     def with_default(self, days: int) -> "DayParams":
         """The range, by default the last `days` days up to today.
 
         Raises:
-            Problem: 422, the range is longer than MAX_DAYS.
+            Problem: 400, the range is longer than MAX_DAYS.
         """
         last = self.last or datetime.now(KOLKATA).date()
         first = self.first or max(last - timedelta(days=days - 1), FIRST)
         if not 0 <= (last - first).days < MAX_DAYS:
-            raise Problem(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                f"from, to: from 1 to {MAX_DAYS} days can be requested at once",
-            )
+            detail = f"from 1 to {MAX_DAYS} days up to `to` can be requested at once"
+            raise parameter_problem({"from" if self.first else "to": detail})
         return DayParams(first=first, last=last)
 
 
@@ -189,12 +195,3 @@ FigureQuery = Annotated[FigureParams, Depends()]
 MilestoneQuery = Annotated[MilestoneParams, Depends()]
 DayQuery = Annotated[DayParams, Depends()]
 PageQuery = Annotated[PageParams, Depends()]
-
-
-def end_of_day(day: date | None) -> datetime:
-    """Last second of a day in Asia/Kolkata; now if it is None."""
-    return (
-        datetime.now(KOLKATA)
-        if day is None
-        else datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=KOLKATA)
-    )

@@ -1,5 +1,6 @@
 """Error responses as RFC 9457 problem documents."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -20,19 +21,13 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        errors = [
+        found = parameter_problem(
             {
-                "in": item["loc"][0],
-                "name": ".".join(map(str, item["loc"][1:])),
-                "detail": item["msg"],
+                ".".join(map(str, item["loc"][1:])): item["msg"].removeprefix("Value error, ")
+                for item in error.errors()
             }
-            for item in error.errors()
-        ]
-        return problem_response(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "; ".join(f"{one['name']}: {one['detail']}" for one in errors),
-            errors=errors,
         )
+        return problem_response(found.status, found.detail, **found.members)
 
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> JSONResponse:
@@ -45,6 +40,21 @@ def install(app: FastAPI) -> None:
         return problem_response(
             HTTPStatus.INTERNAL_SERVER_ERROR, "an internal error; see the server's log"
         )
+
+
+def parameter_problem(
+    details: Mapping[str, str], status: HTTPStatus = HTTPStatus.BAD_REQUEST, **members: Any
+) -> Problem:
+    """The problem of query parameters that cannot be used.
+
+    Args:
+        details: parameter → what is wrong with it, and what to do.
+        status: of the response.
+        members: further members of the document.
+    """
+    errors = [{"in": "query", "name": name, "detail": detail} for name, detail in details.items()]
+    text = "; ".join(f"{name}: {detail}" for name, detail in details.items())
+    return Problem(status, text, errors=errors, **members)
 
 
 def problem_response(
@@ -63,12 +73,12 @@ def problem_response(
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"description": text, "content": {MEDIA_TYPE: {"schema": {"type": "object"}}}}
     for status, text in {
+        400: "A parameter is not valid, or the path does not have it.",
         401: "No valid token: `Authorization: Bearer …`.",
         403: "The token does not cover these units or this kind of data.",
-        404: "No such unit or metric.",
+        404: "No such unit, metric or milestone; `nearest` says what may be meant.",
         406: "None of the media types in `Accept` is offered.",
         410: "The cursor belongs to figures that have been rebuilt; begin without one.",
-        422: "A parameter is not valid.",
         429: "Too many requests; wait as long as `Retry-After` says.",
         503: "ClickHouse does not answer.",
     }.items()

@@ -12,6 +12,7 @@ from api.clickhouse import Value
 from api.query import Query, Selection, apply_scope
 from pravah.days import KOLKATA
 from pravah.units import Level
+from sinks.lookup import CONTAINS, search_parameters
 from sinks.recount import figures_by
 
 Grain = Literal["day", "week", "month", "to_date"]
@@ -398,8 +399,13 @@ def activity(selection: Selection, as_of: datetime, *, days: int, state: Activit
     )
 
 
-def units(selection: Selection) -> Query:
-    """Units that are or were at or below the chosen ones."""
+def units(selection: Selection, *, containing: str | None = None) -> Query:
+    """Units that are or were at or below the chosen ones.
+
+    Args:
+        selection: units and level.
+        containing: only those whose code or name contains this text.
+    """
     below = "SELECT unit FROM unit_ancestors WHERE ancestor IN {chosen:Array(String)}"
     allowed = (
         ""
@@ -407,6 +413,7 @@ def units(selection: Selection) -> Query:
         else "AND unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = {scope:String})"
     )
     level = "AND toString(level) = {level:String}" if selection.level else ""
+    search = "" if containing is None else f"AND {CONTAINS}"
     columns = (
         "unit",
         "level",
@@ -423,12 +430,13 @@ def units(selection: Selection) -> Query:
             nullIf(valid_from, toDate(0)) AS valid_from,
             nullIf(valid_to, toDate('2149-06-06')) AS valid_to,
             latitude, longitude
-        FROM units WHERE unit IN ({below}) {allowed} {level}
+        FROM units WHERE unit IN ({below}) {allowed} {level} {search}
     """
     parameters: dict[str, Value] = {
         "chosen": selection.chosen,
         "scope": selection.scope,
         **({"level": selection.level} if selection.level else {}),
+        **({} if containing is None else search_parameters(containing)),
     }
     return Query(sql, parameters, columns, ("unit",))
 

@@ -9,12 +9,11 @@ import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from http import HTTPStatus
 
 import orjson
 
 from api.clickhouse import Value
-from pravah.problems import Problem
+from api.problems import parameter_problem
 from pravah.units import Level
 
 
@@ -72,7 +71,7 @@ def decode_cursor(text: str, count: int) -> list[str]:
         count: number of columns in `sorted_by`.
 
     Raises:
-        Problem: 422, the cursor is not valid for this path.
+        Problem: 400, the cursor is not valid for this path.
     """
     try:
         values = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
@@ -83,10 +82,8 @@ def decode_cursor(text: str, count: int) -> list[str]:
         or len(values) != count
         or not all(isinstance(value, str) for value in values)
     ):
-        raise Problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "cursor: it was not issued for this path, or is incomplete; begin without one",
-        )
+        detail = "it was not issued for this path, or is incomplete; begin without one"
+        raise parameter_problem({"cursor": detail})
     return values
 
 

@@ -4,6 +4,7 @@ import asyncio
 from datetime import date
 from http import HTTPStatus
 
+from api.problems import parameter_problem
 from pravah.problems import Problem
 from pravah.settings import Settings
 from reports.formats import Format, render
@@ -38,7 +39,7 @@ async def make_report(
         persons: include whom to call, read by the state's own account.
 
     Raises:
-        Problem: 403, the unit is not at or below the holder's on that day; 422, the day lies in
+        Problem: 403, the unit is not at or below the holder's on that day; 400, the day lies in
             the future; 501, a system library is missing; 503, ClickHouse does not answer.
     """
     within = unit if holder.unit == "IN" else holder.unit
@@ -66,7 +67,7 @@ def _read_and_render(
     except OutOfScopeError as error:
         raise Problem(HTTPStatus.FORBIDDEN, f"unit: {error}") from error
     except FutureDayError as error:
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"date: {error}") from error
+        raise parameter_problem({"date": str(error)}) from error
     except MissingLibraryError as error:
         raise Problem(
             HTTPStatus.NOT_IMPLEMENTED,

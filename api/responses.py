@@ -15,15 +15,24 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from limits import parse
 from limits.aio.strategies import MovingWindowRateLimiter
 
+from api import lookup
 from api.changes import POSITION_SQL
 from api.clickhouse import Reader
 from api.formats import CLICKHOUSE_FORMATS, MEDIA_TYPES, negotiate_format, prefetch
-from api.params import DEFAULT_PAGE_SIZE, DayParams, FigureParams, PageParams, UnitParams
+from api.params import (
+    DEFAULT_PAGE_SIZE,
+    DayParams,
+    FigureParams,
+    MilestoneParams,
+    PageParams,
+    UnitParams,
+)
 from api.query import Query, Selection, decode_cursor, encode_cursor
 from api.tokens import Tokens
 from pravah.problems import Problem
 from pravah.settings import Settings
 from schemas.access import Scope
+from sinks.lookup import find_metrics, find_milestones, find_units
 
 
 class MetricNames:
@@ -113,21 +122,21 @@ async def resolve_selection(
         include_descendants: select everything at or below the units, of every level.
 
     Raises:
-        Problem: 404, an unknown unit or metric; 403, a unit that never was at or below the token's.
+        Problem: 404, an unknown unit, metric or milestone; 403, a unit that never was at or below
+            the token's.
     """
     units = params.unit
     metrics = params.metric if isinstance(params, FigureParams) else []
     days = days or DayParams()
+    reader = app_state(request).reader
     if units:
-        await _check_units(request, holder, units)
-    if metrics:
-        unknown = await app_state(request).metrics.unknown(metrics)
-        if unknown:
-            raise Problem(
-                HTTPStatus.NOT_FOUND,
-                f"metric: {', '.join(unknown[:5])} not in the metric dictionary; `/v1/metrics`"
-                " lists it",
-            )
+        # 403 for unknown units too: a response must not reveal which units exist outside the scope
+        status = HTTPStatus.NOT_FOUND if holder.unit == "IN" else HTTPStatus.FORBIDDEN
+        units = await lookup.run(reader, find_units(params.unit, scope=holder.unit), status=status)
+    unknown = await app_state(request).metrics.unknown(metrics)
+    await lookup.run(reader, find_metrics(unknown))
+    if isinstance(params, MilestoneParams):
+        await lookup.run(reader, find_milestones(params.milestone))
     return Selection(
         holder.unit,
         tuple(units),
@@ -137,32 +146,6 @@ async def resolve_selection(
         days.last,
         include_descendants,
     )
-
-
-async def _check_units(request: Request, holder: Scope, units: list[str]) -> None:
-    rows = await app_state(request).reader.rows(
-        """
-        SELECT
-            unit, unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = {scope:String})
-        FROM units
-        WHERE unit IN {units:Array(String)}
-        """,
-        {"units": units, "scope": holder.unit},
-    )
-    in_scope = {row[0]: row[1] for row in rows}
-    if holder.unit == "IN":
-        unknown = [unit for unit in units if unit not in in_scope]
-        if unknown:
-            raise Problem(
-                HTTPStatus.NOT_FOUND, f"unit: {', '.join(unknown[:5])} not in the registry"
-            )
-        return
-    # 403 for unknown units too: a response must not reveal which units exist outside the scope
-    refused = [unit for unit in units if not in_scope.get(unit)]
-    if refused:
-        raise Problem(
-            HTTPStatus.FORBIDDEN, f"unit: {', '.join(refused[:5])} not at or below {holder.unit}"
-        )
 
 
 async def respond(

@@ -22,6 +22,7 @@ MAX_NEAREST = 5
 
 _NASAL = re.compile("|".join(f"{nasal}्(?=[{following}])" for nasal, following in NASALS))
 _CODE = re.compile(UNIT_CODE_PATTERN)
+_WORD = re.compile(r"[A-Za-z0-9_-]+")
 _GAPS = re.compile(r"[\s_-]+")
 _MAX_QUOTED_LENGTH = 60
 _UNIT = "unit"
@@ -63,9 +64,8 @@ class UnknownNameError(PravahError):
         """
         self.kind, self.text, self.nearest, self.several = kind, text, list(nearest), several
         shown = ", ".join(map(str, nearest))
-        quoted = repr(
-            text if len(text) <= _MAX_QUOTED_LENGTH else text[: _MAX_QUOTED_LENGTH - 1] + "…"
-        )
+        short = text if len(text) <= _MAX_QUOTED_LENGTH else text[: _MAX_QUOTED_LENGTH - 1] + "…"
+        quoted = short if _WORD.fullmatch(short) else repr(short)
         if several:
             rest = several - len(nearest)
             more = f" and {rest:,} more" if rest > 0 else ""

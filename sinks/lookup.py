@@ -52,10 +52,12 @@ _WITHIN = (
     "({scope:String} = 'IN' OR unit IN"
     " (SELECT unit FROM unit_ancestors WHERE ancestor = {scope:String}))"
 )
-# Of `units` with the columns `folded_en` and `folded_hi`.
-_CONTAINS = (
-    "({code:String} != '' AND position(unit, {code:String}) > 0 OR {name:String} != '' AND"
-    " (position(folded_en, {name:String}) > 0 OR position(folded_hi, {name:String}) > 0))"
+# Condition on `units`: the code or a name contains a text, see `search_parameters`.
+CONTAINS = (
+    "({search_code:String} != '' AND position(unit, {search_code:String}) > 0"
+    " OR {search_name:String} != ''"
+    f" AND (position({FOLDED_EN}, {{search_name:String}}) > 0"
+    f" OR position({FOLDED_HI}, {{search_name:String}}) > 0))"
 )
 _DESCRIPTION = "concat(toString(level), ' ', name_en, ' ', name_hi)"
 
@@ -116,27 +118,26 @@ def search_units(
     rows = yield LookupQuery(
         f"""
         SELECT unit, {_DESCRIPTION}
-        FROM (
-            SELECT unit, level, name_en, name_hi, {FOLDED_EN} AS folded_en,
-                   {FOLDED_HI} AS folded_hi
-            FROM units
-            WHERE {_WITHIN}
-        )
-        {f"WHERE {_CONTAINS}" if only_containing else ""}
-        ORDER BY {_CONTAINS} ? 0 : least(
-            damerauLevenshteinDistance(unit, {{code:String}}),
-            editDistanceUTF8(folded_en, {{name:String}}),
-            editDistanceUTF8(folded_hi, {{name:String}})
+        FROM units
+        WHERE {_WITHIN} {f"AND {CONTAINS}" if only_containing else ""}
+        ORDER BY {CONTAINS} ? 0 : least(
+            damerauLevenshteinDistance(unit, {{search_code:String}}),
+            editDistanceUTF8({FOLDED_EN}, {{search_name:String}}),
+            editDistanceUTF8({FOLDED_HI}, {{search_name:String}})
         ), level, unit
         LIMIT {limit}
         """,
-        {
-            "code": (parse_code(text) or text.strip().upper())[:80],
-            "name": normalise_name(text)[:200],
-            "scope": scope,
-        },
+        {**search_parameters(text), "scope": scope},
     )
     return [Named(row[0], row[1]) for row in rows]
+
+
+def search_parameters(text: str) -> dict[str, str]:
+    """Values for the placeholders of `CONTAINS`."""
+    return {
+        "search_code": (parse_code(text) or text.strip().upper())[:80],
+        "search_name": normalise_name(text)[:200],
+    }
 
 
 def find_metrics(texts: Iterable[str]) -> Lookup[list[str]]:

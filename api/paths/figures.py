@@ -16,6 +16,7 @@ from api.params import (
     FIRST_INSTANT,
     LAST_INSTANT,
     MAX_PAGE_SIZE,
+    READ_INSTANT,
     DayQuery,
     FigureParams,
     FigureQuery,
@@ -51,10 +52,14 @@ async def rollups(
     ] = "then",
     as_of: Annotated[
         AwareDatetime | None,
+        READ_INSTANT,
         Query(
             ge=FIRST_INSTANT,
             le=LAST_INSTANT,
-            description="Figures as known at the end of the hour before this instant.",
+            description=(
+                "Figures as known at the end of the hour before this instant, which has a zone:"
+                " 2022-06-30T23:59:59+05:30 (in a URL + is %2B) or 2022-06-30T18:29:59Z."
+            ),
         ),
     ] = None,
 ) -> Response:
@@ -64,10 +69,8 @@ async def rollups(
     """
     require(holder, "figures")
     if as_of is not None and boundaries == "now":
-        raise Problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "as_of: past states are kept by the hierarchy of then; leave out `boundaries`",
-        )
+        detail = "past states are kept by the hierarchy of then; leave out `boundaries`"
+        raise problems.parameter_problem({"as_of": detail})
     selection = await resolve_selection(request, holder, params, days)
     query = queries.rollups(selection, grain=grain, boundaries=boundaries, as_of=as_of)
     return await respond(request, query, page)

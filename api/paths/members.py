@@ -5,9 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from api import problems, queries
-from api.params import AsOf, PageQuery, UnitParam, UnitParams, UnitQuery, end_of_day
+from api.params import AsOf, PageQuery, UnitParam, UnitParams, UnitQuery
 from api.responses import Holder, resolve_selection, respond
 from api.tokens import require
+from pravah.days import end_of_day
 from sinks.members import EXACT_UP_TO
 
 router = APIRouter(prefix="/v1", responses=problems.RESPONSES)

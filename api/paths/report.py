@@ -61,7 +61,7 @@ async def situation_report(
     require(holder, "figures")
     require(holder, "plan")
     state = app_state(request)
-    await resolve_selection(request, holder, UnitParams(unit=[unit] if unit else []))
+    selection = await resolve_selection(request, holder, UnitParams(unit=[unit] if unit else []))
     output = negotiate_format(format_, request.headers.get("accept", ""), formats.MEDIA_TYPES)
     persons = "persons" in holder.kinds and state.state_reader is not None
     headers = {"Vary": "Accept, Authorization", "Cache-Control": "private, no-cache"}
@@ -72,6 +72,6 @@ async def situation_report(
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     async with state.report_slots:
         content = await make_report(
-            state.settings, holder, unit or holder.unit, on, output, lang, persons=persons
+            state.settings, holder, selection.chosen[0], on, output, lang, persons=persons
         )
     return Response(content, headers=headers, media_type=formats.MEDIA_TYPES[output])

@@ -5,20 +5,34 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from api import problems, queries
-from api.params import AsOf, PageQuery, UnitQuery, end_of_day
+from api.params import AsOf, Name, PageQuery, UnitQuery
 from api.responses import Holder, resolve_selection, respond
 from api.tokens import require
+from pravah.days import end_of_day
 from sinks.control_room import SILENT_DAYS
 
 router = APIRouter(prefix="/v1", responses=problems.RESPONSES)
 
 
 @router.get("/units")
-async def units(request: Request, holder: Holder, params: UnitQuery, page: PageQuery) -> Response:
+async def units(
+    request: Request,
+    holder: Holder,
+    params: UnitQuery,
+    page: PageQuery,
+    *,
+    q: Annotated[
+        Name | None,
+        Query(
+            description="Only units whose name, in English or Hindi, or code contains this text.",
+            examples=["narayan"],
+        ),
+    ] = None,
+) -> Response:
     """Units that are or were at or below the given ones."""
     require(holder, "registry")
     selection = await resolve_selection(request, holder, params)
-    return await respond(request, queries.units(selection), page)
+    return await respond(request, queries.units(selection, containing=q), page)
 
 
 @router.get("/activity")

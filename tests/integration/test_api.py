@@ -323,7 +323,7 @@ def test_completeness_is_that_of_the_view(
         get(
             client, "/v1/completeness", secrets["IN"], **{"from": "2020-01-01", "to": last}
         ).status_code
-        == 422
+        == 400
     )
 
 

@@ -190,7 +190,7 @@ def test_a_problem_is_raised_with_its_detail_and_members(app: TestClient, token:
         with pytest.raises(ApiError, match="404: metric: nonsense") as caught:
             list(figures.totals(metric="nonsense"))
         assert caught.value.problem["title"] == "Not Found"
-        with pytest.raises(PravahError, match="422") as wrong:
+        with pytest.raises(PravahError, match="400") as wrong:
             list(figures.rollups(level="village"))
         assert wrong.value.problem["errors"][0]["name"] == "level"  # type: ignore[attr-defined]
     page = httpx2.Response(502, text="<html>proxy</html>")
