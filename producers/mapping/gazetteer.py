@@ -341,7 +341,7 @@ def iter_lookup_errors(
         yield "level, assembly, district and division are for by = 'name'"
     for other in above:
         if level is not None and RANK[other] >= RANK[level]:
-            yield f"a {other} is not above a {level}: correct level, or leave {other} out"
+            yield f"{other} is not above {level}: correct level, or leave {other} out"
 
 
 def read_aliases(folder: Path) -> dict[str, list[str]]:
