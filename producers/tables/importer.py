@@ -117,7 +117,7 @@ class Importer:
             if field.is_personal
         }
         # columns of the identity that may have days
-        self._days = {mapping.occurred_at.column}
+        self._days = {mapping.occurred_at.column} - {None}
         self._dates = DateKinds(mapping.occurred_at)
         # column of type `hash` → its values, and those that are phone numbers
         self._hashed, self._phones = Counter[str](), Counter[str]()
@@ -201,7 +201,8 @@ class Importer:
         for column, index in self._index.items():
             if index < len(row) and isinstance(cell := row[index], FaultyCell):
                 yield f"{column}: {cell.reason}"
-        self._dates.add(number, self._get_cell(row, self._mapping.occurred_at.column))
+        if self._mapping.occurred_at.column is not None:
+            self._dates.add(number, self._get_cell(row, self._mapping.occurred_at.column))
         if (conflict := self._dates.find_conflict()) is not None:
             yield conflict
 
@@ -259,6 +260,8 @@ class Importer:
 
     def _convert_time(self, row: list[Cell], problems: list[str]) -> datetime | None:
         column = self._mapping.occurred_at.column
+        if column is None:
+            return self._mapping.occurred_at.parse(self._mapping.occurred_at.value)
         cell = self._get_cell(row, column)
         if not to_text(cell):
             problems.append(f"{column}: is empty; it must say when it happened")

@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -93,13 +94,33 @@ class UnitMapping(StrictModel):
 
 
 class TimeMapping(TimeFormat):
-    """The column with the day or the instant."""
+    """The column with the day or the instant, or one day for all rows."""
 
-    column: str
+    column: str | None = None
+    value: date | None = None
+    """The day of all rows, of a list without days, such as 2022-05-03."""
     date_cells: Literal["right", "swapped"] | None = None
     """Of a column with both date cells and texts, which a spreadsheet may have converted in part:
     whether the date cells show the right day, or have day and month exchanged. Without it such a
     table is refused."""
+
+    @field_validator("value", mode="before")
+    @classmethod
+    def _read_value(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            msg = f"{value!r} is no day; expected for example 2022-05-03"
+            raise ValueError(msg) from None
+
+    @model_validator(mode="after")
+    def _check_one(self) -> "TimeMapping":
+        if (self.column is None) == (self.value is None):
+            msg = "give either column, or one value for all rows such as 2022-05-03"
+            raise ValueError(msg)
+        return self
 
 
 class SkipRule(StrictModel):
@@ -203,7 +224,8 @@ class ImportMapping(StrictModel):
         """Yield each use of a column: its place in the mapping, the column's name."""
         yield "unit", self.unit.column
         yield from ((f"unit.{level}", column) for level, column in self.unit.above.items())
-        yield "occurred_at", self.occurred_at.column
+        if self.occurred_at.column is not None:
+            yield "occurred_at", self.occurred_at.column
         yield from (("entity.columns", column) for column in self.entity.columns)
         if self.version.column is not None:
             yield "version", self.version.column
@@ -236,7 +258,8 @@ def _iter_errors(mapping: ImportMapping) -> Iterator[str]:
 def _iter_uses(mapping: ImportMapping) -> Iterator[Use]:
     """Yield the uses of columns by type."""
     yield Use("unit", mapping.unit.column, mapping.unit.by, mapping.unit.values)
-    yield Use("occurred_at", mapping.occurred_at.column, "time")
+    if mapping.occurred_at.column is not None:
+        yield Use("occurred_at", mapping.occurred_at.column, "time")
     if mapping.version.column is not None:
         yield Use("version", mapping.version.column, "integer")
     for place, fields in (("fields", mapping.fields), ("envelope", dict(mapping.envelope))):

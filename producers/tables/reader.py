@@ -204,10 +204,9 @@ def open_mapped_table(
             else:
                 yield number, row
 
-    if names.is_one(mapping.occurred_at.column):
-        finding = find_mixed_dates(
-            mapping.occurred_at, names.find(mapping.occurred_at.column), iter_rows()
-        )
+    days = mapping.occurred_at.column
+    if days is not None and names.is_one(days):
+        finding = find_mixed_dates(mapping.occurred_at, names.find(days), iter_rows())
         if finding is not None:
             msg = f"{path}: {finding}"
             raise TableError(msg)

@@ -106,7 +106,8 @@ def explain_problems(row: Sequence[Cell], mapping: ImportMapping, index: Mapping
 def _iter_identity(mapping: ImportMapping) -> Iterator[str]:
     yield from mapping.entity.columns
     yield mapping.unit.column
-    yield mapping.occurred_at.column
+    if mapping.occurred_at.column is not None:
+        yield mapping.occurred_at.column
 
 
 def _show_rule(column: str, text: str) -> str:

@@ -219,8 +219,10 @@ class _Suggester:
         named.sort(key=lambda profile: contains_words(profile.heading, "timestamp|submitted at"))
         profile = next(iter(named or days), None)
         if profile is None:
-            text = f"{PLACEHOLDER} the column with the day, such as दिनांक"
-            self._add("occurred_at.column", text, "no column has days")
+            text = (
+                f"{PLACEHOLDER} the day of the list, such as 2022-05-03; or column = one with days"
+            )
+            self._add("occurred_at.value", text, "no column has days")
             return None
         self._use("occurred_at.column", profile, self._say(profile, profile.days, "are days"))
         form, count = profile.format

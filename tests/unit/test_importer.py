@@ -1,19 +1,31 @@
 """A table always gives the same events; rows that are no events are reported with the reason."""
 
-from collections.abc import Iterable
+import csv
+import os
+import unicodedata
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from pathlib import Path
 
 import openpyxl
+import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import producers
 from pravah.events import EventError, Membership, Report
 from producers.mapping.conversions import ConversionError, to_identifier
 from producers.mapping.pseudonyms import Pseudonymiser
-from producers.tables import Importer, ImportMapping, MappingError, TableError, open_table
+from producers.tables import (
+    Importer,
+    ImportMapping,
+    MappingError,
+    TableError,
+    open_mapped_table,
+    open_table,
+)
+from producers.tables.cells import is_filled
 from tests.support import small_world
 
 EXAMPLES = Path(producers.__file__).parent / "examples"
@@ -389,3 +401,123 @@ def test_rows_with_different_keys_are_different_entities_and_names_are_never_too
         list(map(to_identifier, one)) == list(map(to_identifier, other))
     )
     assert all(len(entity) <= 200 for entity in entities)
+
+
+# --- any table -----------------------------------------------------------------------------------
+
+# How many tables `test_any_table_counts_what_it_shows_or_says_why_not` tries: 3,000 when asked.
+TABLES = int(os.environ.get("FIELD_EXAMPLES", "60"))
+LIST = """
+kind = "membership"
+producer = "test-office"
+unit = { column = "Booth" }
+occurred_at = { column = "Date", format = "%d/%m/%Y" }
+entity = { prefix = "sheet:test", columns = ["Form"] }
+constants = { mode = "manual" }
+fields.count = { column = "New", type = "integer" }
+fields.member_keys = { column = "Mobile", type = "phone", many = true, optional = true }
+"""
+LIST_COLUMNS = ["Form", "Date", "Booth", "New", "Mobile"]
+KEY = Pseudonymiser([b"key of the installation"])
+DIRT = st.sampled_from(
+    ["", "", "", "", " ", "\u200b", "\u202a", "\u00a0", "'", "\ufeff", "\n", "\t", "-", "\u200d"]
+)
+GARBLED = st.sampled_from([
+    "9.19E+11", "????", "\ufffd", "#REF!", "#N/A", "@results.x", "{{booth}}", "${a}", "null",
+    "undefined", "NaN", "कुल", "Total", "योग", "=1+1", "Mobile", "Booth", "à¤•", "1,5", "-",
+])  # fmt: skip
+DAYS = st.dates(date(2021, 12, 1), date(2022, 12, 31))
+WRITTEN_DAYS = st.one_of(
+    DAYS.map(lambda day: f"{day:%d/%m/%Y}"),
+    DAYS.map(lambda day: f"{day.day}/{day.month}/{day.year}"),
+    st.sampled_from(["13/13/2022", "03/05/2092", "5-Mar", "44684", "2022-05-03", "00/00/0000"]),
+)
+BOOTHS = st.sampled_from(
+    ["CG-AC001-B0001", "cg-ac001-b0002", "CG_AC001_B0001", "CG-AC001-B00\u200b01", "Booth 1"]
+)
+NUMBERS = st.one_of(
+    st.integers(0, 10**9).map(str),
+    st.sampled_from(["1,204", "1,20,000", "१२", "12.0", "1.5", "12%", "1 204", "-3", "007"]),
+)
+TEN_DIGITS = st.integers(6_000_000_000, 9_999_999_999).map(str)
+PHONES = st.one_of(
+    TEN_DIGITS,
+    TEN_DIGITS.map(lambda ten: f"+91 {ten[:5]} {ten[5:]}"),
+    st.sampled_from(["90000 00001 (WA)", "०९०००००००१", "9000000001 / 9000000002", "12345", "नहीं"]),
+)
+
+
+def dirty(texts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Texts with dirt around them, or others in their place."""
+    with_dirt = st.builds(lambda before, text, after: before + text + after, DIRT, texts, DIRT)
+    return st.one_of(with_dirt, with_dirt, with_dirt, GARBLED, st.just(""))
+
+
+LIST_ROWS = st.lists(
+    st.tuples(
+        dirty(st.integers(1, 99).map(lambda number: f"R{number}")),
+        dirty(WRITTEN_DAYS),
+        dirty(BOOTHS),
+        dirty(NUMBERS),
+        dirty(PHONES),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def find_digits(text: str) -> str:
+    """The digits of a text as 0 to 9, by a reading of its own."""
+    return "".join(str(unicodedata.digit(sign)) for sign in text if sign.isdecimal())
+
+
+def check_row(cells: Sequence[str], value: bytes) -> None:
+    """An event says what its row shows, by a reading that shares nothing with the importer's."""
+    event = orjson.loads(value)
+    form, day, booth, new, mobile = cells
+    shown = new.replace(",", "").strip("'")
+    assert event["data"]["count"] == int(find_digits(shown.partition(".")[0]))
+    assert all(sign.isdecimal() or sign in ".0" or not sign.isalnum() for sign in new)
+    assert "%" not in new
+    numbers = [int(find_digits(part)) for part in day.split("/")]
+    assert event["occurred_at"][:10] == f"{date(numbers[2], numbers[1], numbers[0])}"
+    assert find_digits(event["unit"]) == find_digits(booth)
+    assert find_digits(event["entity"]) == find_digits(form)
+    assert len(event["data"].get("member_keys", [])) <= max(1, mobile.count("/") + 1)
+    if "member_keys" in event["data"] and "/" not in mobile:
+        assert event["data"]["member_keys"] == [KEY.hash(find_digits(mobile)[-10:])]
+
+
+@settings(max_examples=TABLES, deadline=None)
+@given(LIST_ROWS, st.sampled_from([".csv", ".xlsx"]), st.booleans())
+def test_any_table_counts_what_it_shows_or_says_why_not(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[tuple[str, ...]],
+    suffix: str,
+    has_registry: bool,
+) -> None:
+    path = tmp_path_factory.mktemp("any") / f"t{suffix}"
+    if suffix == ".csv":
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([LIST_COLUMNS, *rows])
+    else:
+        workbook(path, [LIST_COLUMNS, *rows])
+    how = mapping(LIST)
+    good, bad = {}, {}
+    try:
+        with open_mapped_table(path, how) as table:
+            registry = small_world.registry() if has_registry else None
+            importer = Importer(how, table.columns, registry=registry, pseudonymiser=KEY)
+            for number, cells in table.rows:
+                try:
+                    good[number] = importer.convert(number, cells).value
+                except EventError as error:
+                    bad[number] = error.detail
+    except TableError as error:
+        assert str(path) in str(error)
+        return
+    assert all(bad.values())
+    filled = {number for number, row in enumerate(rows, start=2) if any(map(is_filled, row))}
+    assert good.keys() | bad.keys() == filled
+    for number, value in good.items():
+        check_row(rows[number - 2], value)

@@ -114,6 +114,16 @@ def test_a_unit_code_is_found_as_people_write_it(code: str) -> None:
     assert data(importer, 2, "9000000001", code)["unit"] == BOOTH
 
 
+def test_a_list_without_days_has_one_day_for_all_rows() -> None:
+    for value in ("2022-03-05", '"2022-03-05"'):
+        mapping = how('{ column = "Date", format = "%d/%m/%Y" }', f"{{ value = {value} }}")
+        event = data(Importer(mapping, COLUMNS, pseudonymiser=KEY), 2, "9000000001")
+        assert event["occurred_at"] == "2022-03-05T12:00:00+05:30"
+    for wrong in ('column = "Date", value = 2022-03-05', "time = '12:00'", "value = '5 March'"):
+        found = findings('{ column = "Date", format = "%d/%m/%Y" }', f"{{ {wrong} }}")
+        assert "2022-05-03" in found
+
+
 def test_units_are_found_by_name_within_the_units_that_other_columns_name() -> None:
     mapping = how(
         'column = "Booth"',

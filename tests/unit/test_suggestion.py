@@ -235,7 +235,7 @@ def test_a_suggestion_that_is_not_complete_says_so(tmp_path: Path) -> None:
     code, stdout, stderr = run(path, "--suggest")
     assert code == 1
     assert "TODO:" in stdout
-    for place in ("kind", "unit.column", "occurred_at.column"):
+    for place in ("kind", "unit.column", "occurred_at.value"):
         assert f"{place}: is still to be written" in stderr
 
 
