@@ -13,7 +13,7 @@ def write_toml(suggestion: Suggestion) -> str:
     lines = [
         "# Guessed from the table's header and first rows. Read it and try it with --dry-run.",
         "# A value that begins with TODO: must be written, or the file is refused.",
-        "# docs/mappings.md explains every part.",
+        "# docs/import.md explains every part.",
         "",
     ]
     sections: dict[str, list[Guess]] = {}
