@@ -19,6 +19,7 @@ from producers.mapping.form_mapper import UnmappableError, map_submission
 from producers.mapping.form_mapping import FormMapping, MappingError
 from producers.mapping.pseudonyms import IssuedHashes, Pseudonymiser
 from producers.mapping.submissions import MappedEvent, Submission
+from producers.mapping.text import normalise_text
 from producers.mapping.tools import BodyError
 from producers.outbox import outbox_record
 
@@ -70,7 +71,7 @@ class SubmissionMapper:
         if refusal is not None or submission.deleted:
             return MappedSubmission(submission, [], refusal)
         mappings = self._mappings[source.name]
-        mapping = mappings.get(submission.form) or mappings.get(_ANY_FORM)
+        mapping = mappings.get(normalise_text(submission.form)) or mappings.get(_ANY_FORM)
         if mapping is None:
             refusal = Refusal(
                 "unknown_form",
@@ -99,7 +100,11 @@ def _read_mappings(sources: Mapping[str, FieldSource]) -> dict[str, dict[str, Fo
         found[source.name] = {}
         for form, path in source.forms.items():
             try:
-                found[source.name][form] = FormMapping.from_toml(path.read_text(encoding="utf-8"))
+                mapping = FormMapping.from_toml(path.read_text(encoding="utf-8"))
+                if found[source.name].setdefault(normalise_text(form), mapping) is not mapping:
+                    findings.append(
+                        f"{source.name}.toml: form {form}: stands there twice, in two Unicode forms"
+                    )
             except (MappingError, OSError, UnicodeDecodeError) as error:
                 findings += [
                     f"{source.name}.toml: form {form}: {path}: {line}"

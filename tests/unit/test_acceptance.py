@@ -16,6 +16,7 @@ from rollup.record_batch import BatchRecord
 from rollup.validation import Accepted, Rejected, Validator
 from schemas.acceptance import AcceptanceRules
 from tests.support import small_world
+from tests.support.gateway_world import BEARER, gateway
 
 NOW = datetime.now(UTC)
 RULES = AcceptanceRules(timedelta(hours=24), small_world.registry(), small_world.dictionary())
@@ -168,3 +169,13 @@ def test_the_commands_say_that_a_day_lies_in_the_future(tmp_path: Path) -> None:
     result = orjson.loads(done.stdout)
     assert (done.exit_code, result["events"]) == (1, [])
     assert "lies in the future" in result["findings"][0]
+
+
+def test_the_gateway_refuses_what_the_worker_would(tmp_path: Path) -> None:
+    with gateway(tmp_path) as world:
+        for number, (reason, change) in enumerate(CHANGES):
+            event_id = f"00000000-0000-4000-8000-{number:012}"
+            value = orjson.dumps({**GOOD, "event_id": event_id, "entity": event_id, **change})
+            answer = world.client.post("/v1/events", content=value, headers=BEARER)
+            assert (answer.status_code < 400) == (reason == ""), answer.text
+            assert reason in answer.text
