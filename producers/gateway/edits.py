@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from producers.gateway.submission_diff import SubmissionId
 from producers.gateway.transaction import Alias, Transaction
+from producers.mapping.conversions import ConversionError, to_identifier
 from producers.mapping.submissions import Submission
 
 
@@ -77,7 +78,10 @@ def save_place(transaction: Transaction, source: str, submission: Submission, pl
     for name in place.merged:
         transaction.merge_aliases(source, submission.form, name, place.name)
     _link(transaction, source, submission, place.name)
-    replaced = {submission.previous, submission.name} if submission.state else set()
+    replaced = {submission.previous, submission.name}
+    if not submission.state:
+        # the number's original is known, so that another one is a submission of its own
+        replaced = {f"#{submission.number}"} if submission.number else set()
     if place.is_replaced:
         replaced.add(submission.state or submission.name)
     elif place.is_newer and submission.state:
@@ -111,7 +115,7 @@ class _Finder:
         if found:
             return found[0], tuple(found[1:]), False
         numbered = self.alias(f"#{one.number}") if one.number else None
-        if numbered is not None and (one.state or self._is_edited(numbered.name)):
+        if numbered is not None and (one.state or not numbered.is_replaced):
             return numbered.name, (), True
         return one.name, (), False
 
@@ -127,12 +131,6 @@ class _Finder:
             return alias.name
         submission_id = SubmissionId(self._source, self._submission.form, name)
         return name if self._transaction.known_state(submission_id) is not None else None
-
-    def _is_edited(self, name: str) -> bool:
-        return any(
-            not one.startswith("#")
-            for one in self._transaction.aliases_of(self._source, self._submission.form, name)
-        )
 
     def _is_copy(self, name: str) -> bool:
         """Whether the state is a second successor with another number: a copy, not an edit.
@@ -151,8 +149,18 @@ class _Finder:
         return bool(numbers) and f"#{one.number}" not in numbers
 
 
+def _is_name(text: str) -> bool:
+    """Whether a text can identify a state: no template, nothing garbled."""
+    try:
+        return bool(to_identifier(text, may_be_day=True))
+    except ConversionError:
+        return False
+
+
 def _link(transaction: Transaction, source: str, submission: Submission, name: str) -> None:
     names = {submission.state, submission.previous, submission.name} - {"", name}
+    if not all(map(_is_name, (name, *names))):
+        return  # it is refused, and must draw no other submission to it
     if submission.number:
         names.add(f"#{submission.number}")
     if names:

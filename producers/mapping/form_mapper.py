@@ -192,7 +192,9 @@ class _Mapper:
         self._where = ""
 
     def map(self) -> Iterator[MappedEvent]:
-        names = [self._submission.name, *([] if self._mapping.form else [self._submission.form])]
+        one = self._submission
+        names = [one.name, *filter(None, (one.state, one.previous))]
+        names += [] if self._mapping.form else [one.form]
         try:
             for name in names:
                 to_identifier(name, may_be_day=True)

@@ -224,6 +224,17 @@ def test_a_refused_edit_keeps_the_chain(world: World) -> None:
     assert standing(world) == {"kobo:kobo-all:visits:a": 3}
 
 
+@pytest.mark.parametrize("text", ["???? ?????", "\ufffd", "@results.id", "{{id}}", "null"])
+def test_a_name_without_meaning_is_refused_and_draws_no_other_submission_to_it(
+    world: World, text: str
+) -> None:
+    for changes in ({"meta/deprecatedID": text}, {"_uuid": text, "meta/instanceID": text}):
+        assert gateway_world.post_hook(world, {**B, **changes}).status_code == 422
+    assert standing(world) == {}
+    send(world, A, B, state("x", posts=7))
+    assert sorted(standing(world).values()) == [2, 7]
+
+
 def test_a_corrected_edit_counts(world: World) -> None:
     send(world, A)
     assert gateway_world.post_hook(world, {**B, "posts": "many"}).status_code == 422
