@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cli.options import read_day
 from pravah.days import KOLKATA
 from pravah.settings import Settings
 from producers.gateway import resubmission
@@ -145,14 +146,19 @@ def replay(
     *,
     source: Annotated[str, typer.Option("--source", help="Of this source.")],
     first: Annotated[
-        datetime | None,
+        date | None,
         typer.Option(
-            "--from", formats=["%Y-%m-%d"], help="Received on this day (Asia/Kolkata) or later."
+            "--from",
+            metavar="DAY",
+            parser=read_day,
+            help="Received on this day (Asia/Kolkata) or later.",
         ),
     ] = None,
     last: Annotated[
-        datetime | None,
-        typer.Option("--to", formats=["%Y-%m-%d"], help="Received on this day or earlier."),
+        date | None,
+        typer.Option(
+            "--to", metavar="DAY", parser=read_day, help="Received on this day or earlier."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -161,8 +167,8 @@ def replay(
     The new events replace the earlier ones of each submission. Newer states of a submission stay,
     and unchanged events are not sent again, so it may be repeated. Exit 1 if something is refused.
     """
-    since = _midnight(first.date()) if first else 0.0
-    until = _midnight(last.date() + timedelta(days=1)) if last else float("inf")
+    since = _midnight(first) if first else 0.0
+    until = _midnight(last + timedelta(days=1)) if last else float("inf")
     with _open() as ingest:
         ingest.source(source)  # raises if there is none
         numbers = resubmission.received_ids(ingest.store.path, source, since, until)
