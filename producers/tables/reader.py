@@ -81,7 +81,8 @@ class TableFile:
             merged=self._source.merged if isinstance(self._source, Workbook) else (),
         )
         if header is None:
-            raise TableError(_explain_no_header(path, header_row))
+            hidden = self._source.hidden_sheets if isinstance(self._source, Workbook) else []
+            raise TableError(_explain_no_header(path, header_row, hidden))
         self.header: Header = header
         self.titles = [
             to_text(cell)
@@ -280,7 +281,10 @@ def _note_hidden(rows: list[int], header_end: int) -> Iterator[str]:
         )
 
 
-def _explain_no_header(path: Path, header_row: int | None) -> str:
+def _explain_no_header(path: Path, header_row: int | None, hidden: list[str]) -> str:
+    if header_row is None and hidden:
+        shown = ", ".join(map(repr, hidden))
+        return f"{path}: no visible sheet has a table; hidden are {shown}: name one with --sheet"
     if header_row is None:
         return f"{path}: the first row must name the columns, and is empty"
     return f"{path}: row {header_row} must name the columns (header_row), and is empty"

@@ -48,6 +48,9 @@ class Workbook:
             self._sheet = _load(path, parts, self.name)
         self.total = self._facts.rows
         self.hidden_rows = self._facts.hidden_rows
+        self.hidden_sheets = [
+            one.name for one in parts.sheets if one.is_worksheet and not one.is_visible
+        ]
         self.merged = sorted(
             (first[0], first[1], last[0], last[1])
             for first, last in self._sheet.merged_cell_ranges or ()

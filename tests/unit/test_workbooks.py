@@ -285,3 +285,16 @@ def test_hidden_rows_are_read_and_named(tmp_path: Path) -> None:
         "hidden rows are read too, such as those of a filter: 1 (row 3); "
         "delete them if they must not count"
     )
+
+
+def test_a_table_on_a_hidden_sheet_is_read_only_if_it_is_named(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.worksheets[0].title = "Data"
+    for row in (HEADER, GOOD):
+        book["Data"].append(row)
+    book["Data"].sheet_state = "hidden"
+    book.create_sheet("Print")
+    book.active = 1
+    book.save(tmp_path / "t.xlsx")
+    assert "hidden are 'Data': name one with --sheet" in refusal(tmp_path / "t.xlsx")
+    assert len(counts(tmp_path / "t.xlsx", mapping(sheet='"Data"'))) == 1
