@@ -1,5 +1,6 @@
 """`pravah import --suggest`: a mapping guessed from a table, and rows as they would count by it."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
@@ -7,7 +8,7 @@ import typer
 
 from cli.import_preview import print_preview
 from cli.import_run import ImportRun
-from producers.tables import ImportMapping, MappingError
+from producers.tables import ImportMapping, MappingError, TableError
 from producers.tables.reader import TableFile
 from producers.tables.suggestion import Suggestion, suggest_mapping
 from producers.tables.suggestion_text import write_toml
@@ -25,14 +26,16 @@ def print_suggestion(run: ImportRun, output: Path | None, *, as_json: bool) -> i
         The exit code: 1 if a person must complete the mapping, or a row was rejected by it.
 
     Raises:
-        FileExistsError: the output is there already.
+        BadParameter: the output is there already.
         TableError, OSError: the table cannot be read.
     """
+    if output is not None and output.exists():
+        msg = f"{output} is there already; name a new file, or remove it"
+        raise typer.BadParameter(msg, param_hint="--output")
     suggestion = _suggest(run)
     text = write_toml(suggestion)
     if output is not None:
-        with output.open("x", encoding="utf-8") as file:
-            file.write(text)
+        output.write_text(text, encoding="utf-8")
     findings: list[str] = []
     try:
         run.run(ImportMapping.from_toml(text))
@@ -64,11 +67,25 @@ def print_suggestion(run: ImportRun, output: Path | None, *, as_json: bool) -> i
 
 
 def _suggest(run: ImportRun) -> Suggestion:
-    file = TableFile(run.table, sheet=run.sheet)
+    """Guess the mapping of the table, or of the sheet with most columns, which `run` then reads."""
+    first = TableFile(run.table, sheet=run.sheet)
+    files = [first]
+    for name in first.other_sheets if run.sheet is None else []:
+        with suppress(TableError):  # a sheet without a table
+            files.append(TableFile(run.table, sheet=name))
+    file = max(files, key=lambda one: sum(map(bool, one.header.columns)))
+    same = [one.sheet for one in files if one.header.columns == file.header.columns]
+    if len(same) > 1:
+        typer.echo(
+            f"the sheets {', '.join(map(repr, same))} have the same columns: import each of them "
+            f"with --sheet; the rows shown are those of {file.sheet!r}",
+            err=True,
+        )
+    run.sheet = file.sheet or None
     return suggest_mapping(
         file.header.columns,
         (row for _, row in file.iter_rows()),
         name=run.table.stem,
         titles=file.titles,
-        sheet=file.sheet if file.other_sheets or run.sheet else None,
+        sheet=file.sheet if len(files) > 1 and len(same) == 1 else None,
     )

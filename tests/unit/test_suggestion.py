@@ -4,6 +4,7 @@ import json
 from datetime import date
 from pathlib import Path
 
+import openpyxl
 import pytest
 import typer
 from hypothesis import given
@@ -251,6 +252,24 @@ def test_date_cells_and_ambiguous_dates_are_said(tmp_path: Path) -> None:
     only = suggest(write_workbook(tmp_path / "t.xlsx", [header, texts]))
     guesses = {guess.place: guess for guess in only.guesses}
     assert "LOOK which it is" in guesses["occurred_at.format"].evidence
+
+
+def test_the_sheet_with_the_table_is_looked_at(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.worksheets[0].append(["List of May"])
+    for name in ("April", "May"):
+        sheet = book.create_sheet(name)
+        sheet.append(["Form No", "Booth Code", "Date", "New members", "Mode"])
+        sheet.append([name, "CG-AC084-B0017", date(2022, 5, 3), 12, "Paper"])
+    book.save(tmp_path / "t.xlsx")
+    code, stdout, stderr = run(tmp_path / "t.xlsx", "--suggest")
+    assert (code, ImportMapping.from_toml(stdout).sheet) == (0, None)
+    assert "the sheets 'April', 'May' have the same columns: import each of them" in stderr
+    del book["April"]
+    book.save(tmp_path / "t.xlsx")
+    code, stdout, stderr = run(tmp_path / "t.xlsx", "--suggest")
+    assert (code, ImportMapping.from_toml(stdout).sheet) == (0, "May")
+    assert "members_manual 12" in stderr
 
 
 CELLS = st.one_of(
