@@ -109,7 +109,8 @@ def explain_garbled(text: str) -> str | None:
         return _ROUNDED
     folded = fold_text(plain)
     whole = (reason for pattern, reason in _WHOLE_TEXTS if pattern.fullmatch(folded))
-    return next(whole, None) or _explain_letters(text)
+    # a byte of UTF-8 may be a blank or a soft hyphen, and other signs may stand between bytes
+    return next(whole, None) or _explain_letters(text) or _explain_letters(normalise_text(text))
 
 
 def explain_number_cell(cell: object) -> str | None:

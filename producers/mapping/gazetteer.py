@@ -173,10 +173,15 @@ class Gazetteer:
         return code
 
     def _find_name(self, text: str, day: int, level: Level | None, within: Sequence[str]) -> str:
+        # A code names its state and assembly. The cheap test of the prefix leaves few of the
+        # thousands of booths with the same name for the hierarchy.
+        prefix = max((_get_prefix(ancestor) for ancestor in within), key=len, default="")
+
         def fit(units: Iterable[Unit]) -> set[str]:
+            near = (unit for unit in units if unit.code.startswith(prefix))
             return {
                 unit.code
-                for unit in units
+                for unit in near
                 if unit.first <= day <= unit.last
                 and level in {None, unit.level}
                 and self._is_within(unit.code, day, within)
@@ -252,12 +257,7 @@ class Gazetteer:
         return f"{self._units[code].name_en} ({', '.join([code, *names])})"
 
     def _is_within(self, code: str, day: int, within: Sequence[str]) -> bool:
-        # A code names its state and assembly. The cheap test of the prefix leaves few of the
-        # thousands of booths with the same name for the hierarchy.
-        return all(
-            code.startswith(ancestor if "-AC" in ancestor else state_of(ancestor) or "")
-            for ancestor in within
-        ) and all(self.registry.is_at_or_below(code, ancestor, day) for ancestor in within)
+        return all(self.registry.is_at_or_below(code, ancestor, day) for ancestor in within)
 
     def _suggest(
         self, text: str, day: int, level: Level | None, within: Sequence[str]
@@ -280,7 +280,9 @@ class Gazetteer:
         fitting = (
             unit
             for unit in units
-            if level in {None, unit.level} and self._is_within(unit.code, day, within)
+            if level in {None, unit.level}
+            and unit.code.startswith(tuple(map(_get_prefix, within)) or "")
+            and self._is_within(unit.code, day, within)
         )
         return [
             _format_unit(unit) for unit, _ in zip(fitting, range(_MAX_SUGGESTIONS), strict=False)
@@ -359,6 +361,11 @@ def redact(text: str) -> str:
     """
     short = re.sub(r"\d{7,}", "…", to_ascii_digits(text))
     return repr(short if len(short) <= _MAX_QUOTED_LENGTH else short[:_MAX_QUOTED_LENGTH] + "…")
+
+
+def _get_prefix(ancestor: str) -> str:
+    """Return how the codes of all units below a unit begin."""
+    return ancestor if "-AC" in ancestor else state_of(ancestor) or ""
 
 
 def _format_unit(unit: Unit) -> str:
