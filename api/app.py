@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 from prometheus_client import generate_latest
@@ -53,7 +54,7 @@ def build(settings: Settings) -> FastAPI:
         if state_reader is not None:
             await state_reader.close()
 
-    app = FastAPI(
+    app = FastAPIOffline(
         title="Pravah",
         version="1",
         description=(
@@ -62,6 +63,9 @@ def build(settings: Settings) -> FastAPI:
         ),
         lifespan=lifespan,
         dependencies=[Depends(refuse_unknown_parameters)],
+        # Swagger UI would load a badge, ReDoc a logo, from servers of their makers.
+        swagger_ui_parameters={"validatorUrl": None},
+        redoc_url=None,
     )
     app.add_middleware(CompressMiddleware)
     app.add_middleware(TelemetryMiddleware, metrics=metrics)

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, FastAPI, Path, Request
+from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
@@ -260,11 +261,14 @@ async def _reasons_not_ready(ingest: IngestService) -> list[str]:
 
 def build(ingest: IngestService) -> FastAPI:
     """Build the application around an open ingest service."""
-    app = FastAPI(
+    app = FastAPIOffline(
         title="Pravah gateway",
         version="1",
         description="Accepts events and the webhooks of field tools. Everything answered with 2xx "
         "is on disk, and counts once.",
+        # Swagger UI would load a badge, ReDoc a logo, from servers of their makers.
+        swagger_ui_parameters={"validatorUrl": None},
+        redoc_url=None,
     )
     app.state.gateway, app.state.telemetry = Gateway(ingest), Telemetry()
     problems.install(app)
