@@ -18,7 +18,7 @@ from producers.gateway.results import (
 from producers.gateway.sources import FieldSource
 from producers.gateway.submission_diff import EntityState, is_current, retractions
 from producers.gateway.transaction import Transaction
-from producers.mapping.tools.json_body import to_utf8
+from producers.mapping.tools.json_body import find_duplicate, to_utf8
 from producers.outbox import OutboxRecord, outbox_record
 
 
@@ -44,6 +44,9 @@ def split_body(body: bytes, source: FieldSource) -> list[bytes]:
         raise EventError(
             reason, f"the body is nested more than {source.limits.depth} deep; no event is"
         )
+    if path := find_duplicate(body):
+        reason = "invalid"
+        raise EventError(reason, f"{path}: stands twice with different values; send it once")
     if not is_array(body):
         return [body]
     try:

@@ -126,6 +126,16 @@ def test_the_gateway_says_where_the_json_is_wrong(tmp_path: Path) -> None:
             answer = gateway_world.post(world, body, headers, "/v1/hooks/kobo/kobo-all")
             assert (answer.status_code, answer.json()["reason"]) == (422, "unreadable")
             assert "after the field 'posts': NaN is no value of JSON" in answer.json()["detail"]
+        twice = json.dumps(gateway_world.event()).replace('"posts": 3', '"posts": 3, "posts": 30')
+        for text, path in ((twice, "data/posts"), (f"[{twice}]", "0/data/posts")):
+            answer = gateway_world.post(world, text.encode())
+            assert (answer.status_code, answer.json()["reason"]) == (422, "invalid")
+            assert f"{path}: stands twice" in answer.json()["detail"]
+        number = json.dumps(gateway_world.event()).replace('"posts": 3', '"posts": NaN')
+        for text, place in ((number, "data.posts"), (f"[{number}]", "line 1, column")):
+            answer = gateway_world.post(world, text.encode())
+            assert answer.status_code == 422
+            assert place in answer.json()["detail"]
         cut = gateway_world.post(world, b'[{"event_id": 1}')
         assert (cut.status_code, cut.json()["reason"]) == (422, "not_json")
         assert "line 1, column" in cut.json()["detail"]

@@ -105,6 +105,28 @@ def parse_json_rows(body: bytes) -> Any:
     return _parse(decode_text(body))
 
 
+def find_duplicate(body: bytes) -> str:
+    """Return the path of a name that stands twice in an object with different values.
+
+    Empty if there is none, or if the body is no JSON.
+    """
+    has_any = False
+
+    def look(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal has_any
+        found = dict(pairs)
+        if len(found) == len(pairs):
+            return found
+        has_any = True
+        return _to_object(pairs)
+
+    try:
+        content = json.loads(body, object_pairs_hook=look)
+    except (ValueError, RecursionError):
+        return ""
+    return next((_shorten(path) for path, _ in iter_faults(content)), "") if has_any else ""
+
+
 def refuse_faults(row: Any) -> None:
     """Refuse a row that has a `Fault`.
 
