@@ -40,10 +40,7 @@ class Tokens:
         if digest in self._cache and now - at < _CACHE_SECONDS:
             return scope
         rows = await self._reader.rows(
-            """
-            SELECT name, unit, kinds FROM api_tokens FINAL
-            WHERE hash = {hash:String} AND NOT revoked AND expires_at > now64(3)
-            """,
+            "SELECT name, unit, kinds FROM api_token(hash = {hash:String})",
             {"hash": digest},
         )
         scope = Scope(rows[0][0], rows[0][1], frozenset(rows[0][2])) if rows else None

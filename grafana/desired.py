@@ -27,6 +27,7 @@ from grafana.notifications import (
     policy,
 )
 from pravah.settings import ClickHouseSettings, ClickHouseUser
+from schemas.scopes import name_database
 
 AudienceName = Literal["state", "district", "aicc"]
 Kind = Literal[
@@ -132,7 +133,7 @@ class DesiredState:
             "protocol": "native",
             "secure": clickhouse.secure,
             "username": self.account.user,
-            "defaultDatabase": clickhouse.database,
+            "defaultDatabase": self._database(),
             "dialTimeout": "10",
             "queryTimeout": "60",
         }
@@ -150,6 +151,13 @@ class DesiredState:
             content,
             {"password": self.account.password.get_secret_value()},
         )
+
+    def _database(self) -> str:
+        """The database of the account: that of its unit if it has one."""
+        for unit, account in self.clickhouse.scoped.items():
+            if account == self.account:
+                return name_database(unit, self.clickhouse.database)
+        return self.clickhouse.database
 
     def _prometheus(self) -> Resource:
         content = {

@@ -13,6 +13,7 @@ from sinks.deployment import REGISTRY, check_log, get_fact
 from sinks.dimensions import load_metrics
 from sinks.migrate import Schema, migrate
 from sinks.plan import load_plan, loaded_fingerprint
+from sinks.scopes import create_scoped_views
 from stack.topics import create_topics, identify
 
 
@@ -49,6 +50,8 @@ def prepare(
         for step in migrate(client, schema):
             report(f"schema: {step}")
     with connect(settings.clickhouse, "writer") as client:
+        if changed := create_scoped_views(client, schema, settings.clickhouse.scoped):
+            report(f"accounts of units: {changed} views")
         check_log(client, topic=identity, partitions=partitions)
         load_metrics(client, schema, default_dictionary())
         plan = default_plan()

@@ -1,6 +1,12 @@
 """Row policies and grants of a ClickHouse account that belongs to one unit, such as a district.
 
-Viewers of a dashboard can send any query, so the database restricts the rows.
+Viewers of a dashboard can send any query, so the database restricts the rows. A row policy alone
+does not do it: functions such as `mergeTreeIndex` show the keys of rows that a policy withholds. So
+a unit has two accounts and a database:
+
+- its reader logs in and may read the views of the unit's database, and no table;
+- its definer, with whose rights these views read, has the grants and row policies on the tables.
+  Nobody can log in as it.
 
 A row belongs to the account's unit if the row's unit is, or once was, that unit or a unit below it.
 A unit that moved away is visible up to its last day there; one that joined brings its history,
@@ -36,7 +42,7 @@ _FILTERS: dict[str, str] = {
 # Tables without data of units.
 _OPEN = ("plans", "plan_kinds", "metrics")
 # Columns that tell how fresh the figures are, and nothing about units.
-_FRESHNESS = "chunks(partition, chunk, attempt, updated_at, last_appended_at)"
+FRESHNESS = ("partition", "chunk", "attempt", "updated_at", "last_appended_at")
 # Views, which read their tables with the rights of the account that queries them.
 _VIEWS = (
     *(
@@ -73,7 +79,7 @@ _VIEWS = (
 
 
 def row_filters(unit: str, database: str) -> dict[str, str]:
-    """Build the row policies of an account of a unit.
+    """Build the row policies of a unit's definer.
 
     Returns:
         By table the condition that rows must meet to be visible.
@@ -90,12 +96,26 @@ def row_filters(unit: str, database: str) -> dict[str, str]:
     }
 
 
+def list_names() -> list[str]:
+    """List the tables and views of which an account of a unit reads whole rows."""
+    return [*_FILTERS, *_OPEN, *_VIEWS]
+
+
+def name_database(unit: str, database: str) -> str:
+    """Name the database with the views of a unit: `pravah_CG_D_RPR`."""
+    return f"{database}_{unit.replace('-', '_')}"
+
+
+def name_definer(unit: str) -> str:
+    """Name the account with whose rights the views of a unit read: `pravah_CG-D-RPR_rows`."""
+    return f"pravah_{unit}_rows"
+
+
 def list_grants(database: str) -> list[str]:
-    """List the privileges of an account of a unit, as they stand after `GRANT`.
+    """List the privileges of a unit's definer, as they stand after `GRANT`.
 
     Tables that it names are filtered by `row_filters`.
     """
-    names = [*_FILTERS, *_OPEN, *_VIEWS]
-    return [f"SELECT, SHOW ON {database}.{name}" for name in names] + [
-        f"SELECT{_FRESHNESS.removeprefix('chunks')} ON {database}.chunks"
+    return [f"SELECT, SHOW ON {database}.{name}" for name in list_names()] + [
+        f"SELECT({', '.join(FRESHNESS)}) ON {database}.chunks"
     ]

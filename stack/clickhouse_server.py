@@ -4,27 +4,34 @@ libchdb's `query_stable_v2` is the main function of clickhouse-local. With `SYST
 a query that never ends it serves like a server. It gets a pseudo-terminal and `--interactive`,
 because otherwise clickhouse-local aborts when a client resets its connection.
 
+clickhouse-local lets its function `file()` read any file for any account, without a grant. So a
+function of the same name shadows it, and the process opens its own folders alone
+(`stack.confinement`). docs/security.md has the whole.
+
 `python -m stack serve-clickhouse LIBRARY CONFIG` runs it.
 """
 
 import ctypes
-import hashlib
 import os
 import pty
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 from pravah.settings import ClickHouseUser, Role
-from schemas.scopes import list_grants, row_filters
+from stack.clickhouse_accounts import DATABASE, render_users
+from stack.confinement import MIN_VERSION, confine, landlock_version, take_own_identity
 from stack.install import Tools
 
-DATABASE = "pravah"
+__all__ = ["DATABASE", "ClickHouseServer", "find_weakness", "serve"]
 
+# A browser sends Origin with each request that a page of another site makes and could read, and
+# Sec-Fetch-Site with every request; "none" is an address that a person typed. A foreign Host is
+# how a site that resolves to this machine would pass for it.
 _CONFIG = """\
 <clickhouse>
     <logger><console>false</console><log>{log}</log><size>50M</size><count>2</count></logger>
@@ -41,65 +48,79 @@ _CONFIG = """\
          policies written for a user, never because one was forgotten. -->
     <access_control_improvements>
         <users_without_row_policies_can_read_rows>true</users_without_row_policies_can_read_rows>
+        <select_from_system_db_requires_grant>true</select_from_system_db_requires_grant>
+        <settings_constraints_replace_previous>true</settings_constraints_replace_previous>
     </access_control_improvements>
+    <!-- Of HTTP, queries and /ping alone, and nothing that a page of a browser asks. -->
+    <http_handlers>
+        <rule>
+            <url>/ping</url>
+            <headers><Host>{own_host}</Host></headers>
+            <handler><type>ping</type></handler>
+        </rule>
+        <rule>
+            <url>/</url>
+            <methods>GET,POST</methods>
+            <headers>
+                <Host>{own_host}</Host>
+                <Origin>regex:</Origin>
+                <Sec-Fetch-Site>regex:(none)?</Sec-Fetch-Site>
+            </headers>
+            <handler>
+                <type>dynamic_query_handler</type><query_param_name>query</query_param_name>
+            </handler>
+        </rule>
+        <rule>
+            <handler>
+                <type>static</type>
+                <status>403</status>
+                <content_type>text/plain; charset=UTF-8</content_type>
+                <response_content>{refusal}</response_content>
+            </handler>
+        </rule>
+    </http_handlers>
+    <!-- Nothing is read from elsewhere. -->
+    <remote_url_allow_hosts/>
 </clickhouse>
 """
-
-_USERS = """\
-<clickhouse>
-    <profiles>
-        <default/>
-        <reader><readonly>2</readonly><max_memory_usage>4000000000</max_memory_usage></reader>
-    </profiles>
-    <quotas><default/></quotas>
-    <users>
-        <default>
-            <!-- The session of the server itself: it may listen and sleep, and sees no data. -->
-            <password></password>
-            <networks><ip>127.0.0.1</ip></networks>
-            <profile>default</profile>
-            <quota>default</quota>
-            <grants>
-                <query>GRANT SYSTEM LISTEN ON *.*</query>
-                <query>GRANT SELECT ON system.numbers</query>
-            </grants>
-        </default>
-{accounts}
-    </users>
-</clickhouse>
-"""
-
-_ACCOUNT = """\
-        <{user}>
-            <password_sha256_hex>{digest}</password_sha256_hex>
-            <networks><ip>127.0.0.1</ip></networks>
-            <profile>{profile}</profile>
-            <quota>default</quota>
-            <grants>{grants}</grants>
-{filters}        </{user}>
-"""
-
-_GRANTS: dict[Role, tuple[str, ...]] = {
-    "writer": (
-        f"GRANT ALL ON {DATABASE}.*",
-        "GRANT SELECT ON system.*",
-        "GRANT CREATE TEMPORARY TABLE ON *.*",
-        "GRANT CLUSTER ON *.*",
-        "GRANT TABLE ENGINE ON *",
-    ),
-    "grafana": (f"GRANT SELECT, SHOW ON {DATABASE}.*", "GRANT SELECT ON system.parts"),
-    "aicc": (f"GRANT SELECT, SHOW ON {DATABASE}.*",),
-}
-
-# Headquarters sees no row of the one table with names and phone numbers. A users file cannot
-# revoke; on a server with SQL accounts, `REVOKE SELECT` does the same.
-_NO_PERSONS = {"contacts": "0"}
+_OWN_HOST = r"regex:(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?"
+_REFUSAL = (
+    "refused: send queries to / of 127.0.0.1 or localhost by GET or POST, from a program and not "
+    "from a page of a browser&#10;"
+)
+# ClickHouse loads functions at its start without asking whether the name is one of its own, and
+# looks for them first. These two read files without a grant.
+_SHADOWED = ("file", "catboostEvaluate")
+_SHADOW = "CREATE FUNCTION {name} AS (path) -> throwIf(true, 'this server reads no files')"
 
 _FOREVER = (
     "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; "
     "SELECT sleepEachRow(1) FROM system.numbers FORMAT Null "
     "SETTINGS max_block_size = 1, function_sleep_max_microseconds_per_block = 0, max_threads = 1"
 )
+# ClickHouse measures its own memory and that of its container.
+_READABLE = (
+    "/proc/self",
+    "/proc/meminfo",
+    "/proc/cpuinfo",
+    "/sys/fs/cgroup",
+    "/sys/devices/system/cpu",
+    "/dev/urandom",
+    "/dev/random",
+)
+_WRITABLE = ("/dev/null", "/dev/tty", "/dev/pts")
+
+
+def find_weakness() -> str:
+    """Why this machine cannot confine the server to its data folder; empty if it can."""
+    version = landlock_version()
+    if version >= MIN_VERSION:
+        return ""
+    return (
+        f"this kernel offers {f'version {version}' if version else 'no version'} of Landlock, and "
+        f"{MIN_VERSION} is needed (Linux 5.19, with landlock among its security modules): the "
+        "embedded ClickHouse runs with all rights of its user on files"
+    )
 
 
 @dataclass(frozen=True)
@@ -123,21 +144,31 @@ class ClickHouseServer:
 
     @property
     def server_log(self) -> Path:
-        """ClickHouse's own log."""
-        return self.home / "logs" / "clickhouse-server.log"
+        """ClickHouse's own log, in a folder of its own: it may write nowhere else."""
+        return self.home / "clickhouse-logs" / "clickhouse-server.log"
 
     def prepare(self) -> None:
         """Write the configuration; only the owner can read the users file, which has hashes."""
         data = self.home / "clickhouse"
-        for folder in (data / "tmp", data / "user_files"):
-            folder.mkdir(parents=True, exist_ok=True)
+        for folder in ("tmp", "user_files", "user_defined"):
+            (data / folder).mkdir(parents=True, exist_ok=True)
+        for name in _SHADOWED:
+            shadow = data / "user_defined" / f"function_{name}.sql"
+            shadow.write_text(_SHADOW.format(name=name), encoding="utf-8")
+        self.server_log.parent.mkdir(exist_ok=True)
         users = self.home / "clickhouse-users.xml"
         users.touch(mode=0o600)
-        users.write_text(_render_users(self.users, self.scoped), encoding="utf-8")
+        users.write_text(render_users(self.users, self.scoped), encoding="utf-8")
         paths = {"data": data.resolve(), "users": users.resolve(), "log": self.server_log.resolve()}
         escaped = {name: escape(str(path)) for name, path in paths.items()}
         self._config.write_text(
-            _CONFIG.format(native_port=self.native_port, http_port=self.http_port, **escaped),
+            _CONFIG.format(
+                native_port=self.native_port,
+                http_port=self.http_port,
+                own_host=_OWN_HOST,
+                refusal=_REFUSAL,
+                **escaped,
+            ),
             encoding="utf-8",
         )
 
@@ -167,43 +198,8 @@ class ClickHouseServer:
         return self.home / "clickhouse.xml"
 
 
-def _render_users(users: dict[Role, ClickHouseUser], scoped: dict[str, ClickHouseUser]) -> str:
-    accounts = [
-        _render_account(
-            users[role],
-            _GRANTS[role],
-            {"aicc": _NO_PERSONS}.get(role, {}),
-            "default" if role == "writer" else "reader",
-        )
-        for role in users
-    ]
-    grants = [f"GRANT {grant}" for grant in list_grants(DATABASE)]
-    accounts += [
-        _render_account(account, grants, row_filters(unit, DATABASE), "reader")
-        for unit, account in scoped.items()
-    ]
-    return _USERS.format(accounts="".join(accounts))
-
-
-def _render_account(
-    account: ClickHouseUser, grants: Iterable[str], filters: dict[str, str], profile: str
-) -> str:
-    queries = "".join(f"<query>{grant}</query>" for grant in grants)
-    tables = "".join(
-        f"<{table}><filter>{escape(condition)}</filter></{table}>"
-        for table, condition in filters.items()
-    )
-    rows = (
-        f"            <databases><{DATABASE}>{tables}</{DATABASE}></databases>\n" if tables else ""
-    )
-    digest = hashlib.sha256(account.password.get_secret_value().encode()).hexdigest()
-    return _ACCOUNT.format(
-        user=account.user, digest=digest, profile=profile, grants=queries, filters=rows
-    )
-
-
 def serve(library: str, config: str) -> None:
-    """Run ClickHouse in this process until a signal.
+    """Run ClickHouse in this process until a signal, confined to its own files.
 
     Args:
         library: path of libchdb.
@@ -224,4 +220,32 @@ def serve(library: str, config: str) -> None:
     argv = (ctypes.c_char_p * (len(arguments) + 1))(*map(str.encode, arguments), None)
     main = ctypes.CDLL(library).query_stable_v2
     main.restype = ctypes.c_void_p
+    _give_up_rights(Path(config))
     main(len(arguments), argv)
+
+
+def _give_up_rights(config: Path) -> None:
+    """Keep the server's own files and ports, and nothing of the environment."""
+    settings = ET.parse(config).getroot()  # noqa: S314 -- our own file
+
+    def text(name: str) -> str:
+        return settings.findtext(name) or ""
+
+    data, log = Path(text("path")), Path(text("logger/log")).parent
+    for name in list(os.environ):  # may hold secrets of ours
+        del os.environ[name]
+    os.environ["HOME"] = str(data)
+    weakness = find_weakness()
+    if weakness:
+        sys.stderr.write(f"warning: {weakness}\n")
+        return
+    take_own_identity(data, log)
+    confine(
+        writable=(data, log, *map(Path, _WRITABLE)),
+        readable=(
+            config,
+            Path(text("user_directories/users_xml/path")),
+            *map(Path, _READABLE),
+        ),
+        ports=(int(text("tcp_port")), int(text("http_port"))),
+    )

@@ -13,6 +13,7 @@ from grafana.build import dashboards
 from grafana.dashboards import activity, explain, programme, subtree, wall
 from grafana.dashboards.base import AICC_COPY, DISTRICT, EXPLAIN, PIPELINE, WALL
 from pravah.settings import Settings
+from schemas.scopes import name_database
 from tests.support import oracle
 from tests.support.grafana_campaign import ON, Campaign, deploy_campaign
 from tests.support.grafana_sql import as_sent
@@ -334,7 +335,7 @@ def viewer(campaign: Campaign) -> Iterator[Client]:
     with Client(
         settings.host,
         port=settings.native_port,
-        database=settings.database,
+        database=name_database(OWN, settings.database),
         user=account.user,
         password=account.password.get_secret_value(),
     ) as client:

@@ -20,6 +20,7 @@ from sinks.connection import connect
 from sinks.dimensions import load_metrics, load_registry
 from sinks.migrate import Schema, migrate
 from sinks.plan import load_plan
+from sinks.scopes import create_scoped_views
 from tests.support import oracle
 from tests.support.deployment import empty, until
 from tests.support.folding import fold
@@ -70,6 +71,7 @@ def deploy_campaign(services: Settings) -> Iterator[Campaign]:
     schema = Schema(services.clickhouse.database)
     with connect(services.clickhouse, "writer", database="default") as client:
         list(migrate(client, schema))
+        create_scoped_views(client, schema, services.clickhouse.scoped)
     options = SimulationOptions(events=EVENTS, first=FIRST, last=LAST, broken=0, wrong_key=0)
     events = [
         json.loads(delivery.value or b"")

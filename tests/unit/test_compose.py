@@ -16,7 +16,7 @@ from cli.main import app
 from grafana.files import PASSWORD
 from pravah.settings import Settings
 from producers.gateway.sources import read_field_sources
-from stack import clickhouse_server
+from stack import clickhouse_accounts, clickhouse_server
 from stack.kafka_server import _PROPERTIES
 
 ROOT = Path(__file__).parents[2]
@@ -137,7 +137,7 @@ def test_images_are_pinned_servers_are_inside_and_everything_that_stays_is_watch
 def test_clickhouses_accounts_are_those_of_the_embedded_server() -> None:
     users = ET.parse(ROOT / "docker" / "clickhouse" / "users.xml").getroot().find("users")  # noqa: S314
     assert users is not None
-    for role, grants in clickhouse_server._GRANTS.items():
+    for role, grants in clickhouse_accounts.GRANTS.items():
         account = users.find(f"pravah_{role}")
         assert account is not None
         assert [query.text for query in account.iterfind("grants/query")] == list(grants)
