@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from openpyxl import Workbook
+from openpyxl.cell.cell import ERROR_CODES, WriteOnlyCell
 from openpyxl.cell.cell import Cell as SheetCell
-from openpyxl.cell.cell import WriteOnlyCell
 from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 
-from producers.mapping.conversions import Cell, to_text
+from producers.mapping.conversions import Cell
 from producers.tables.cells import FaultyCell
 from producers.tables.mapping import ImportMapping
 from producers.tables.reasons import to_hindi
@@ -116,20 +116,18 @@ class RejectedRows:
             number: the row's number in the table that was imported.
             reason: the kind, as `EventError.reason`.
             detail: all problems of the row.
-            row: its cells. Cells beyond the table's columns stand in the reason.
+            row: its cells. Cells beyond the table's columns stand beyond the reason, so that the
+                row is refused again as long as they are there.
         """
-        cells = [cell for index, cell in enumerate(row) if index not in self._old]
-        beyond = [to_text(cell) for cell in cells[self._width :] if to_text(cell)]
-        written = [self._make_cell(cell) for cell in cells[: self._width]]
-        written += [None] * (self._width - len(written))
-        extra = f" [+ {' | '.join(beyond)}]" if beyond else ""
+        cells = [self._make_cell(cell) for index, cell in enumerate(row) if index not in self._old]
+        cells += [None] * (self._width - len(cells))
         place = "?" if number is None else f"{number:,}"
         why = self._make_cell(
-            f"पंक्ति {place}: {to_hindi(reason, detail)}\nrow {place}: {reason}: {detail}{extra}"
+            f"पंक्ति {place}: {to_hindi(reason, detail)}\nrow {place}: {reason}: {detail}"
         )
         if why is not None:
             why.alignment, why.fill = _WRAP, _RED
-        self._sheet.append([*written, why])
+        self._sheet.append([*cells[: self._width], why, *cells[self._width :]])
 
     def close(self) -> None:
         """Write the file.
@@ -146,9 +144,14 @@ class RejectedRows:
         self.close()
 
     def _make_cell(self, value: Cell) -> SheetCell | None:
-        """Return a cell of the same type. A text stays a text, whatever it begins with."""
+        """Return a cell of the same type. A text stays a text, whatever it begins with.
+
+        A cell without a value becomes a spreadsheet's error, so that it is refused again until it
+        is corrected, also in an optional column.
+        """
         if isinstance(value, FaultyCell):
-            value = value.text
+            text = value.text if value.text in ERROR_CODES else "#N/A"
+            return None if value.is_covered else WriteOnlyCell(self._sheet, value=text)
         if value is None or value == "":
             return None
         if isinstance(value, float) and value.is_integer():
