@@ -18,6 +18,8 @@ from producers.gateway.results import (
 from producers.gateway.sources import FieldSource
 from producers.gateway.submission_diff import EntityState, is_current, retractions
 from producers.gateway.transaction import Transaction
+from producers.mapping.garbled_text import explain_garbled
+from producers.mapping.placeholders import explain_placeholder
 from producers.mapping.tools.json_body import find_duplicate, to_utf8
 from producers.outbox import OutboxRecord, outbox_record
 
@@ -83,8 +85,15 @@ def parse(value: bytes, source: FieldSource, units: UnitChecker) -> ParsedEvent:
         event = parse_event(value)
     except EventError as error:
         return ParsedEvent("", None, value, Refusal(error.reason, redact(error.redacted_detail)))
-    refusal = units.check_event(source.unit, event)
+    refusal = _check_entity(event) or units.check_event(source.unit, event)
     return ParsedEvent(str(event.event_id), event, value, refusal)
+
+
+def _check_entity(event: Event) -> Refusal | None:
+    """Why the name of an entity means nothing, so that all such events would be one, or None."""
+    name = event.entity or ""
+    reason = (explain_placeholder(name) or explain_garbled(name)) if name else None
+    return None if reason is None else Refusal("invalid", f"entity: {reason}")
 
 
 def apply_events(

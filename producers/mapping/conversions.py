@@ -241,7 +241,8 @@ class Conversion(StrictModel):
             case "boolean":
                 return to_boolean(cell)
             case "hash" | "phone":
-                if (reason := explain_number_cell(cell)) is not None:
+                reason = explain_number_cell(cell) or _explain_person_cell(cell)
+                if reason is not None:
                     raise ConversionError(reason)
                 return self.hash_all([to_text(cell)], pseudonymiser)[0]
             case _:
@@ -275,6 +276,13 @@ class Conversion(StrictModel):
                 raise ConversionError(msg) from None
             if self.type == "phone":
                 raise ConversionError(str(error)) from None
+
+
+def _explain_person_cell(cell: Cell) -> str | None:
+    """Return the reason why a spreadsheet's cell can be no person, None if it may be one."""
+    if isinstance(cell, date):
+        return "is a date and no person; if it was a number such as 5-3, format the column as text"
+    return "is yes or no and no person" if isinstance(cell, bool) else None
 
 
 def normalise_names(values: Mapping[str, AnyValue] | None) -> dict[str, AnyValue] | None:

@@ -35,7 +35,7 @@ _LABELS = (
     "|india|मोबाइल|मोबाईल|मोब|मो|फोन|फ़ोन|दूरभाष|नंबर|नम्बर|नं|न|संपर्क|सम्पर्क|व्हाट्सएप्प|व्हाट्सएप|व्हाट्सऐप|व्हाट्सअप"
     "|व्हाट्सप|वाट्सएप|वाट्सअप|वॉट्सऐप|निजी|घर|केवल|क्रमांक|क्र|भारत"
 )
-_SHORT_LABELS = r"w/a|wa|mo|ph|no|nr|[mpt](?=\s*[.:)\]]|\s+\D|\s*$)|m(?=\s)"
+_SHORT_LABELS = r"w/a|wa|mo|ph|no|nr|(?<=\()[a-z](?=\))|[mpt](?=\s*[.:)\]]|\s+\D|\s*$)|m(?=\s)"
 _LABEL = re.compile(
     rf"(?<!\w)(?:(?:{fold_text(_LABELS)})(?![^\W\d_])|(?:{_SHORT_LABELS})(?!\w))[.:°]*"
 )
@@ -45,7 +45,7 @@ _SEPARATORS = re.compile(
     "'\"`\u00b4\u2018-\u201f\u2032\u2033\u00ab\u00bb\u2039\u203a\uff07\uff02]+"
 )
 _BETWEEN_NUMBERS = re.compile(
-    r"[/,;|&\n\\]|(?<!\w)(?:or|and|also|alt|alternate|या|और|व|एवं|तथा|अथवा)(?!\w)"
+    r"[/,;|&\n\\]|(?<=\d)\s*\+\s*(?=\d)|(?<!\w)(?:or|and|also|alt|alternate|या|और|व|एवं|तथा|अथवा)(?!\w)"
 )
 _FRACTION = re.compile(r"(?<=\d{10})[.,]0+(?!\d)")
 _LETTERS_FOR_DIGITS = str.maketrans({"o": "0", "l": "1", "i": "1", "|": "1", "s": "5"})

@@ -179,3 +179,14 @@ def test_the_gateway_refuses_what_the_worker_would(tmp_path: Path) -> None:
             answer = world.client.post("/v1/events", content=value, headers=BEARER)
             assert (answer.status_code < 400) == (reason == ""), answer.text
             assert reason in answer.text
+
+
+@pytest.mark.parametrize("entity", ["@results.group.input", "{{id}}", "undefined", "null", "????"])
+def test_the_gateway_refuses_an_event_of_an_entity_that_means_nothing(
+    tmp_path: Path, entity: str
+) -> None:
+    with gateway(tmp_path) as world:
+        value = orjson.dumps({**GOOD, "entity": entity})
+        answer = world.client.post("/v1/events", content=value, headers=BEARER)
+    assert answer.status_code >= 400
+    assert "entity: " in answer.text

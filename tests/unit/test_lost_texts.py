@@ -107,7 +107,10 @@ TEMPLATES = [
     *("@(upper(contact.name))", "group-@results.group.input", "@RESULTS.GROUP.INPUT"),
     *("{{name}}", "{{ results.group }}", "{{", "${booth}", "${a/b}", "{% if x %}", "<%= x %>"),
     *("[[name]]", "<<name>>", "«Name»", "%name%", "%(name)s", "{name}", "<name>", "$name"),
-    *("[object Object]", "__name__"),
+    *("[object Object]", "__name__", "@group.label", "@webhook.json", "#form/booth", "/data/booth"),
+    *("#{name}", "$(name)", "<?= $x ?>", "{!Contact.Name}", "{$name}", "*|NAME|*", "%%name%%"),
+    *("%s", "{0}", "[Name]", "[Booth No]", "##NAME##", "[% x %]", "$json.x", "={{ $json.x }}"),
+    *("@res\u200bults.x", "https://x.example/{{id}}", "{{cut off"),
 ]
 NOTHING = [
     *(
@@ -126,6 +129,8 @@ NOTHING = [
     ),
     *("#N/A"[1:], "-", "--", "—", ".", "...", "(blank)", "not available", "Not Applicable"),
     *("unknown", "Infinity", "निरंक", "लागू नहीं", "उपलब्ध नहीं", "कोई नहीं", "nu\u200bll", "{}", "[]"),
+    *("undefined-17", "group-undefined", "null/84", "NaN NaN", "None-17", "Invalid Date", "error"),
+    "https://chat.whatsapp.com/undefined",
 ]
 HONEST = [
     *("F-17", "5-3", "17/3", "CG-AC084", "0", "1", "Sita", "सीता नेताम", "क्\u200dष", "São Tomé"),
@@ -133,7 +138,14 @@ HONEST = [
     *("sita@results.org", "a@contact.in", "120363041234567890@g.us", "@ram_kumar", "100%", "x"),
     *("https://chat.whatsapp.com/AbC?mode=ac_t", "https://x.example/a?b=1&c=%E0%A4%95", "A{1}"),
     *("1234567890123456", "100000000000000", "9000000001", "uuid:0f1e2d3c", "Is it? yes", "5-Marg"),
-    "{0f1e2d3c4b5a69788796a5b4c3d2e1f0}",
+    *(
+        "{0f1e2d3c4b5a69788796a5b4c3d2e1f0}",
+        "Nil Kanth",
+        "None Other",
+        "undefinedly",
+        "#17/3",
+        "$5",
+    ),
 ]
 
 
