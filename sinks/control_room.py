@@ -299,5 +299,12 @@ def reporting_rates(
 
 
 def millis(instant: datetime) -> int:
-    """Milliseconds since 1970-01-01T00:00Z."""
+    """Milliseconds since 1970-01-01T00:00Z.
+
+    Raises:
+        ValueError: the instant has no zone.
+    """
+    if instant.tzinfo is None:
+        msg = f"{instant} has no zone; a day's end is pravah.days.end_of_day"
+        raise ValueError(msg)
     return int(instant.timestamp() * 1000)

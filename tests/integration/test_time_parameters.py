@@ -97,6 +97,29 @@ def test_all_spellings_of_an_instant_give_the_figures_of_its_day(client: Client,
 
 
 @pytest.mark.parametrize("view", DAY_VIEWS)
+def test_a_view_of_a_day_has_the_columns_of_the_older_one(client: Client, view: str) -> None:
+    more, of_an_instant = DAY_VIEWS[view]
+    columns = [
+        client.execute(f"DESCRIBE (SELECT * FROM {call}{more}))")
+        for call in (f"{view}(day = '2022-03-20'", f"{of_an_instant}(as_of = now()")
+    ]
+    assert columns[0] == columns[1]
+
+
+@pytest.mark.parametrize("view", DAY_VIEWS)
+def test_the_zone_of_a_session_changes_nothing(client: Client, view: str) -> None:
+    query = f"SELECT * FROM {view}(day = '2022-03-20T23:59:59+05:30'{DAY_VIEWS[view][0]})"
+    elsewhere = {"session_timezone": "America/New_York"}
+    assert sorted(client.execute(query, settings=elsewhere), key=repr) == rows(client, query)
+
+
+def test_a_range_of_days_reads_by_the_index(client: Client) -> None:
+    query = "EXPLAIN indexes = 1 SELECT * FROM unusual_values(first = %(day)s, last = %(day)s)"
+    plan = "\n".join(row[0] for row in client.execute(query, {"day": "2022-03-20"}))
+    assert "day in [" in plan or "day in (-Inf, 19071]" in plan, plan
+
+
+@pytest.mark.parametrize("view", DAY_VIEWS)
 @pytest.mark.parametrize("argument", NO_DAY)
 def test_what_is_no_day_is_refused(client: Client, view: str, argument: str) -> None:
     with pytest.raises(ServerException, match="day: a day such as 2022-03-20"):
