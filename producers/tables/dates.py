@@ -5,7 +5,7 @@ but leaves 13/05/2022 as the text it is. In such a column the same way of writin
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 
 from producers.mapping.conversions import Cell, ConversionError, to_text
@@ -17,6 +17,8 @@ _MONTHS = 12
 # A day in figures whose first part is not the year.
 _NUMERIC = re.compile(r"\d{1,2}\s*[/.\- ]\s*\d{1,2}\s*[/.\- ]\s*(\d{4}|\d{2})\b.*", re.DOTALL)
 _ISO = re.compile(r"\d{4}[/.-]\d{1,2}[/.-]\d{1,2}\b.*", re.DOTALL)
+# A code of numbers, of which some look like a day.
+_CODE = re.compile(r"\d{1,4}\s*[/.-]\s*\d{1,4}(\s*[/.-]\s*\d{1,4})?")
 _MONTH_FIRST = re.compile(r"\d{1,2}[/.-](1[3-9]|2\d|3[01])[/.-]\d{2,4}\b.*", re.DOTALL)
 
 
@@ -73,6 +75,37 @@ def find_mixed_dates(
         if column < len(row):
             kinds.add(number, row[column])
     return kinds.find_conflict()
+
+
+def find_converted_codes(
+    columns: Mapping[str, int], rows: Iterable[tuple[int, list[Cell]]]
+) -> str | None:
+    """Return why a column of codes has no certain meaning, None if all have.
+
+    A spreadsheet makes a day of the code 5-3 and leaves 5-31 and 17-35 alone.
+
+    Args:
+        columns: name of a column that identifies something → its index.
+        rows: all rows of the table with their numbers.
+    """
+    dates: dict[str, list[int]] = {name: [] for name in columns}
+    codes: dict[str, list[int]] = {name: [] for name in columns}
+    for number, row in rows:
+        for name, index in columns.items():
+            cell = row[index] if index < len(row) else None
+            if isinstance(cell, date):
+                dates[name].append(number)
+            elif _CODE.fullmatch(to_ascii_digits(to_text(cell))):
+                codes[name].append(number)
+    for name in columns:
+        if dates[name] and codes[name]:
+            return (
+                f"column {name!r} has {_count(dates[name], 'date')} ({_show(dates[name])}) and "
+                f"{_count(codes[name], 'text')} such as 17-35 ({_show(codes[name])}). A "
+                "spreadsheet makes days of codes such as 5-3. Format the column as text in the "
+                "original, enter these again and save"
+            )
+    return None
 
 
 def swap_day_and_month(cell: date) -> date:

@@ -220,6 +220,16 @@ class ImportMapping(StrictModel):
         """Whether a field becomes the keyed hash of a person."""
         return any(field.is_personal for field in (*self.fields.values(), *self.envelope.values()))
 
+    def iter_identity(self) -> Iterator[str]:
+        """Yield the columns, besides the day's, that identify rows, units and persons."""
+        persons = (
+            field.column
+            for field in (*self.fields.values(), *self.envelope.values())
+            if field.is_personal
+        )
+        columns = (*self.entity.columns, self.unit.column, *self.unit.above.values(), *persons)
+        yield from (column for column in columns if column != self.occurred_at.column)
+
     def iter_columns(self) -> Iterator[tuple[str, str]]:
         """Yield each use of a column: its place in the mapping, the column's name."""
         yield "unit", self.unit.column

@@ -9,7 +9,7 @@ from pathlib import Path
 from producers.mapping.conversions import Cell, to_text
 from producers.tables.cells import is_filled
 from producers.tables.csv_files import CsvFile, to_cells
-from producers.tables.dates import find_mixed_dates
+from producers.tables.dates import find_converted_codes, find_mixed_dates
 from producers.tables.errors import TableError
 from producers.tables.file_types import check_type
 from producers.tables.headers import (
@@ -185,7 +185,7 @@ def open_mapped_table(
 
     Raises:
         TableError: as `open_table`; or a column has both date cells and dates as texts, of which
-            a spreadsheet may have exchanged day and month.
+            a spreadsheet may have exchanged day and month; or codes of which it made days.
         OSError: the file cannot be read.
     """
     file, similar_sheets = _open_sheet(path, mapping, sheet or mapping.sheet)
@@ -209,6 +209,13 @@ def open_mapped_table(
     if days is not None and names.is_one(days):
         finding = find_mixed_dates(mapping.occurred_at, names.find(days), iter_rows())
         if finding is not None:
+            msg = f"{path}: {finding}"
+            raise TableError(msg)
+    if file.sheet:  # only workbooks have date cells
+        codes = {
+            column: names.find(column) for column in mapping.iter_identity() if names.is_one(column)
+        }
+        if (finding := find_converted_codes(codes, iter_rows())) is not None:
             msg = f"{path}: {finding}"
             raise TableError(msg)
     yield Table(

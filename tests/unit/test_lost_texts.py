@@ -5,6 +5,7 @@ nothing: in identities, units, persons and numbers, of forms and of tables.
 """
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,8 +23,9 @@ from producers.mapping.form_mapping import FormMapping
 from producers.mapping.gazetteer import Gazetteer
 from producers.mapping.pseudonyms import Pseudonymiser
 from producers.mapping.submissions import MappedEvent, Submission
-from producers.tables import Importer, ImportMapping
+from producers.tables import Importer, ImportMapping, TableError, open_mapped_table
 from tests.support import small_world
+from tests.support.tables import write_workbook
 
 UNITS = Gazetteer(small_world.registry())
 PERSONS = Pseudonymiser([b"a-key-of-the-tests"])
@@ -338,3 +340,26 @@ def test_what_nobody_sees_makes_no_second_row(same: str) -> None:
     import_row(2, importer)
     with pytest.raises(EventError, match="as row 2"):
         import_row(3, importer, Form=same)
+
+
+@pytest.mark.parametrize("column", ["Form", "Booth", "Who"])
+@pytest.mark.parametrize("code", ["17-35", "5/31", "12.40", "१७-३५", "3-15-22"])
+def test_a_column_in_which_codes_became_days_is_refused(
+    tmp_path: Path, column: str, code: str
+) -> None:
+    """A spreadsheet makes 5 March of the form 5-3, and leaves 17-35 alone."""
+    rows = [list(ROW), *[list({**ROW, column: cell}.values()) for cell in (code, date(2022, 3, 5))]]
+    path = write_workbook(tmp_path / "t.xlsx", rows)
+    mapping = ImportMapping.from_toml(TABLE)
+    with (
+        pytest.raises(TableError, match=f"column '{column}' has 1 date .row 3. and 1 text such as"),
+        open_mapped_table(path, mapping) as table,
+    ):
+        list(table.rows)
+
+
+def test_a_column_of_days_may_identify_rows(tmp_path: Path) -> None:
+    rows = [list(ROW), *[list({**ROW, "Form": date(2022, 3, day)}.values()) for day in (5, 6)]]
+    path = write_workbook(tmp_path / "t.xlsx", rows)
+    with open_mapped_table(path, ImportMapping.from_toml(TABLE)) as table:
+        assert len(list(table.rows)) == 2
