@@ -17,7 +17,15 @@ _WIDE = 160
 
 
 def doctor(
-    *, as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False
+    *,
+    escapes: Annotated[
+        bool,
+        typer.Option(
+            "--escapes",
+            help="Also try, as each ClickHouse account, what must be refused.",
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
 ) -> None:
     """Check this deployment, and print a remedy for each problem. Changes nothing.
 
@@ -28,7 +36,7 @@ def doctor(
     # An unreachable server is reported as a check, not as a driver's traceback.
     for driver in ("clickhouse_driver", "kafka"):
         logging.getLogger(driver).setLevel(logging.CRITICAL)
-    checks = diagnose(gather(Settings(), embedded=is_embedded()))
+    checks = diagnose(gather(Settings(), embedded=is_embedded(), escapes=escapes))
     if as_json:
         typer.echo(orjson.dumps([asdict(check) for check in checks]).decode())
     else:

@@ -62,12 +62,13 @@ def take_own_identity(*folders: Path) -> None:
     """As root, become a user of one's own who owns the folders; otherwise do nothing.
 
     It keeps the right to pass through and to read what `confine`, which must follow, leaves open:
-    a home folder is its owner's alone. Where the user namespace has no such user, root stays.
+    a home folder is its owner's alone. A root that may not become another user, as in some
+    containers, stays what it is.
 
     Args:
         folders: with all that is in them.
     """
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 or not _may_change_identity(folders[0]):
         return
     for folder in folders:
         for path in (folder, *folder.rglob("*")):
@@ -76,9 +77,7 @@ def take_own_identity(*folders: Path) -> None:
     libc, parent, bound = _libc(), os.getppid(), ctypes.c_int()
     _check(libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(bound), 0, 0, 0))
     _check(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
-    os.setgroups([])
-    os.setresgid(OWN_USER, OWN_USER, OWN_USER)
-    os.setresuid(OWN_USER, OWN_USER, OWN_USER)
+    _change_identity()
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     passing = 1 << _CAP_DAC_READ_SEARCH
     # Effective, permitted and inheritable, of the first 32 capabilities and of the others.
@@ -87,6 +86,25 @@ def take_own_identity(*folders: Path) -> None:
     _check(libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
     if bound.value:
         bind_to_parent(parent)  # a change of identity unbinds it
+
+
+def _may_change_identity(folder: Path) -> bool:
+    """Whether root may become `OWN_USER` and give it a folder; a child tries it."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os.chown(folder, OWN_USER, OWN_USER)
+            _change_identity()
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def _change_identity() -> None:
+    os.setgroups([])
+    os.setresgid(OWN_USER, OWN_USER, OWN_USER)
+    os.setresuid(OWN_USER, OWN_USER, OWN_USER)
 
 
 def confine(*, writable: Iterable[Path], readable: Iterable[Path], ports: Iterable[int]) -> None:

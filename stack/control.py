@@ -16,7 +16,7 @@ import psutil
 
 from pravah.settings import Settings
 from schemas.scopes import row_filters
-from stack.clickhouse_server import DATABASE
+from stack.clickhouse_server import DATABASE, find_weakness
 from stack.errors import StackError
 from stack.install import ensure_installed
 from stack.supervisor import READY_SECONDS, STOP_SECONDS, accounts
@@ -76,6 +76,8 @@ def up(home: Path, report: Callable[[str], None]) -> Status:
             report("starting Kafka and ClickHouse …")
             _LEFT_RUNNING.append(_spawn(home, parent=None))
         _wait_until_ready(home)
+    if weakness := find_weakness():
+        report(f"warning: {weakness}")
     return status(home)
 
 

@@ -1,6 +1,7 @@
 """`Facts`: everything that the rules judge, and `gather`, which reads it once."""
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 
 import reference
 from doctor.facts.clickhouse import ServerFacts, TableFacts, gather_server, gather_tables
+from doctor.facts.escapes import gather_escapes
 from doctor.facts.gateway import GatewayFacts, gather_gateway
 from doctor.facts.kafka import KafkaFacts, Topic, gather_kafka
 from operations.bootstrap import default_dictionary
@@ -23,6 +25,7 @@ from schemas.metrics import MetricDictionary
 from schemas.plan import Plan, PlanError
 from schemas.registry import RegistryError
 from sinks.connection import first_line
+from stack.clickhouse_server import find_weakness
 
 T = TypeVar("T")
 
@@ -61,6 +64,10 @@ class Facts:
     server_or_reason: ServerFacts | str
     tables_or_reason: TableFacts | str
     gateway_or_reason: GatewayFacts | str
+    confinement_weakness: str = ""
+    """Why the embedded ClickHouse is not confined to its folders; empty if it is."""
+    escapes_or_reason: Mapping[str, tuple[str, ...]] | str | None = None
+    """Account → attempts that were not refused; None if they were not tried."""
 
     @property
     def kafka(self) -> KafkaFacts:
@@ -141,12 +148,13 @@ def _available(part: T | str, reason: object) -> T:
     return part
 
 
-def gather(settings: Settings, *, embedded: bool) -> Facts:
+def gather(settings: Settings, *, embedded: bool, escapes: bool = False) -> Facts:
     """Gather all facts. Changes nothing; an unreachable server costs seconds.
 
     Args:
         settings: of the deployment.
         embedded: whether its servers are those of the home folder.
+        escapes: try what ClickHouse accounts must not be able to do.
     """
     kafka = _gather_kafka(settings)
     server = _gather_server(settings)
@@ -170,7 +178,24 @@ def gather(settings: Settings, *, embedded: bool) -> Facts:
         server_or_reason=server,
         tables_or_reason=_gather_tables(settings, server),
         gateway_or_reason=_gather_gateway(settings),
+        confinement_weakness=find_weakness() if embedded else "",
+        escapes_or_reason=(
+            _gather_escapes(settings, server, settings.home if embedded else None)
+            if escapes
+            else None
+        ),
     )
+
+
+def _gather_escapes(
+    settings: Settings, server: ServerFacts | str, home: Path | None
+) -> Mapping[str, tuple[str, ...]] | str:
+    if isinstance(server, str):
+        return "ClickHouse does not answer"
+    try:
+        return gather_escapes(settings.clickhouse, home)
+    except _CONNECTION_ERRORS as error:
+        return first_line(error)
 
 
 def _gather_kafka(settings: Settings) -> KafkaFacts | str:

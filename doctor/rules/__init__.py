@@ -6,7 +6,7 @@ They do no I/O. Start reading at `RULES`, the table of every check, and at `diag
 from dataclasses import dataclass
 
 from doctor.facts import Facts, UnavailableError
-from doctor.rules import clickhouse, gateway, kafka, registry, settings
+from doctor.rules import clickhouse, gateway, kafka, registry, security, settings
 from doctor.rules.base import Area, Finding, Rule, Verdict
 
 __all__ = ["RULES", "Area", "Check", "Finding", "Rule", "Verdict", "diagnose"]
@@ -17,6 +17,7 @@ NOT_CHECKED = "not checked"
 RULES: tuple[Rule, ...] = (
     *kafka.RULES,
     *clickhouse.RULES,
+    *security.RULES,
     *registry.RULES,
     *gateway.RULES,
     *settings.RULES,

@@ -11,6 +11,7 @@ from clickhouse_driver import Client
 from clickhouse_driver.errors import ServerException
 
 import stack
+from doctor import diagnose, gather
 from doctor.escapes import Kind, find_escapes, list_escapes
 from pravah.settings import ClickHouseUser
 from schemas.readers import list_readable
@@ -91,6 +92,14 @@ def test_an_escape_that_succeeds_is_told(deployment: Deployment) -> None:
     escapes = [one for one in list_escapes("unit", "pravah", ("x",)) if one.what in allowed]
     assert len(escapes) == len(allowed)
     assert len(list(find_escapes(deployment.clickhouse, iter(escapes)))) == len(allowed)
+
+
+def test_the_doctor_tries_them(deployment: Deployment) -> None:
+    facts = gather(deployment.settings, embedded=True, escapes=True)
+    checks = {check.name: check for check in diagnose(facts)}
+    assert checks["escapes"].found.startswith("every attempt is refused, as writer, grafana, aicc")
+    assert checks["escapes"].verdict == "ok"
+    assert checks["confinement"].verdict == ("ok" if landlock_version() > 1 else "warning")
 
 
 @pytest.mark.parametrize("user", ["default", "", "pravah_admin", name_definer(UNIT)])

@@ -302,6 +302,22 @@ CASES = [
         f"partition {HOME} stands still for more than 120 s with 40 records waiting",
         "/readyz",
     ),
+    (
+        "confinement",
+        "warning",
+        dataclasses.replace(WELL, confinement_weakness="this kernel offers no version of Landlock"),
+        "no version of Landlock",
+        "a ClickHouse server of its own",
+    ),
+    (
+        "escapes",
+        "failure",
+        dataclasses.replace(
+            WELL, escapes_or_reason={"writer": (), "aicc": ("SELECT file('x'): answered",)}
+        ),
+        "aicc is not refused: SELECT file('x'): answered",
+        "docker/clickhouse/users.xml",
+    ),
     ("version", "warning", server(version="25.8.1.1"), "older than the 26.7", "update ClickHouse"),
     (
         "accounts",
