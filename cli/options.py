@@ -5,12 +5,12 @@ the value, and what may have been meant.
 """
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from pravah.days import parse_day
+from pravah.days import KOLKATA, parse_day
 from schemas.unit_names import UnknownNameError
 
 if TYPE_CHECKING:
@@ -63,6 +63,23 @@ def find_unit(client: "Client", text: str, option: str = "--unit") -> str:
     from sinks.lookup import find_units
 
     return _check(client, lambda: find_units([text]), option)[0]
+
+
+def find_open_unit(client: "Client", text: str, as_of: datetime) -> str:
+    """Return the code of the unit that `--unit` names, which must exist on a day.
+
+    Raises:
+        typer.BadParameter: there is no such unit, or not on the day of `as_of`.
+    """
+    from sinks.dimensions import days_of_unit
+
+    unit, day = find_unit(client, text), as_of.astimezone(KOLKATA).date()
+    first, last = days_of_unit(client, unit)
+    if not first <= day <= last:
+        days = f"it begins on {first}" if day < first else f"it ended on {last}"
+        msg = f"{unit} does not exist on {day}: {days}"
+        raise typer.BadParameter(msg, param_hint="'--unit'")
+    return unit
 
 
 def check_metric(client: "Client", metric: str, option: str = "--metric") -> None:

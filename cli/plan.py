@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 import reference
-from cli.options import AsJson, On, Unit, check_milestone, find_unit, print_end
+from cli.options import AsJson, On, Unit, check_milestone, find_open_unit, print_end
 from operations.reconcile import author
 from pravah.days import end_of_day
 from pravah.settings import Settings
@@ -128,7 +128,7 @@ def status(*, unit: Unit = "IN", on: On = None, as_json: AsJson = False) -> None
     """Show the progress of a unit and those below it, by milestone."""
     as_of = end_of_day(on)
     with connect(Settings().clickhouse, "grafana") as client:
-        unit = find_unit(client, unit)
+        unit = find_open_unit(client, unit, as_of)
         found = milestone_progress(client, unit, as_of)
         ended = None if on else ended_campaign(client)
     if as_json:
@@ -171,7 +171,7 @@ def forecast(
     """
     as_of = end_of_day(on)
     with connect(Settings().clickhouse, "grafana") as client:
-        unit = find_unit(client, unit)
+        unit = find_open_unit(client, unit, as_of)
         found = forecasts(client, unit, as_of, share=share)
         ended = None if on else ended_campaign(client)
     if as_json:
@@ -239,7 +239,7 @@ def show_defaulters(
     """
     as_of = end_of_day(on)
     with connect(Settings().clickhouse, "grafana") as client:
-        unit = find_unit(client, unit)
+        unit = find_open_unit(client, unit, as_of)
         check_milestone(client, milestone)
         found = defaulters(client, unit, as_of, milestone=milestone, limit=limit)
         ended = None if on else ended_campaign(client)

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli.options import AsJson, On, Unit, find_unit
+from cli.options import AsJson, On, Unit, find_open_unit, find_unit
 from pravah.days import FIRST_DAY, date_of, end_of_day
 from pravah.settings import Settings
 from pravah.units import Level
@@ -44,11 +44,12 @@ def silent(
 ) -> None:
     """Show the open units that have not reported for some days, the longest silent first."""
     state: Literal["silent", "zero"] = "zero" if zero else "silent"
+    as_of = end_of_day(on)
     with connect(Settings().clickhouse, "grafana") as client:
-        unit = find_unit(client, unit)
+        unit = find_open_unit(client, unit, as_of)
         found = [
             one
-            for one in activity(client, unit, end_of_day(on), days=days, state=state)
+            for one in activity(client, unit, as_of, days=days, state=state)
             if level in {None, one["level"]}
         ]
     if as_json:

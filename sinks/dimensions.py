@@ -5,6 +5,7 @@ They are loaded whole and exchanged at once, so that no reader sees half of one.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from itertools import islice
 from typing import Any
 from uuid import uuid4
@@ -70,6 +71,14 @@ def proposed(client: ColumnClient, schema: Schema, registry: Registry) -> Iterat
 def known_units(client: Client) -> set[str]:
     """The codes of all units of the active registry, whenever they are open."""
     return {row[0] for row in client.execute("SELECT unit FROM units")}
+
+
+def days_of_unit(client: Client, unit: str) -> tuple[date, date]:
+    """The first and the last day of a unit of the active registry."""
+    ((first, last),) = client.execute(
+        "SELECT valid_from, valid_to FROM units WHERE unit = %(unit)s", {"unit": unit}
+    )
+    return first, last
 
 
 def load_metrics(client: Client, schema: Schema, dictionary: MetricDictionary) -> None:

@@ -113,6 +113,27 @@ def test_a_campaign_that_is_over_says_so_and_offers_its_last_day(
     assert json.loads(capsys.readouterr().out)["ended"]["last_day"] == "2022-06-30"
 
 
+@pytest.mark.parametrize("command", ["plan status", "plan defaulters", "watch silent"])
+@pytest.mark.parametrize(
+    ("unit", "day", "why"),
+    [
+        ("CG-D-D", "2022-03-02", "it begins on 2022-03-31"),
+        ("CG-AC001-B0004", "2022-07-01", "it ended on 2022-04-10"),
+    ],
+)
+def test_a_unit_that_does_not_exist_on_the_day_is_refused(
+    command: str,
+    unit: str,
+    day: str,
+    why: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, said = run([*command.split(), "--unit", unit, "--date", day], monkeypatch, capsys)
+    assert code == 2
+    assert f"Invalid value for '--unit': {unit} does not exist on {day}: {why}" in said
+
+
 def test_units_of_the_deployment_are_shown_and_found(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
