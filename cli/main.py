@@ -89,6 +89,8 @@ def _explain(error: Exception) -> tuple[str, int]:
     """
     if _is_a(error, "pydantic", "ValidationError"):
         return _settings_message(error), 2
+    if _is_a(error, "schemas.unit_names", "UnknownNameError"):
+        return str(error), 2
     if isinstance(error, LookupError) or any(
         _is_a(error, module, name)
         for module, name in (("pravah.errors", "PravahError"), ("kafka.errors", "KafkaError"))
