@@ -4,9 +4,10 @@ Servers of KoboToolbox before 2022, and clients that send on what they have, nam
 id and by that of the state it replaced, and not by the first one. The table `aliases` links these
 ids to the name under which the submission is stored, which never changes: that of the state that
 came first. States may come in any order, several times, by hook and pull. Of two states with the
-same time the one that replaced the other counts; where the states between two edits never came,
-the one that came last. If the state between two others comes last, both were stored: then the later
-one stays, and the events of the earlier one are retracted.
+same time the one that replaced the other counts. If the states between two edits never came, the
+tool's number links them, and the one that came last counts until a state between them shows
+otherwise. Without a number both are stored: then the later one stays, and the events of the earlier
+one are retracted.
 """
 
 from datetime import datetime
@@ -64,8 +65,11 @@ def find_place(
     if known.deleted or not submission.state or (own is not None and own.is_current):
         is_newer = changed_at == known.changed_at and replace_equal
         return Place(name, is_newer, changed_at, merged)
-    is_newer = finder.is_next()
-    return Place(name, is_newer, known.changed_at, merged, not is_newer, is_by_number)
+    is_newer = finder.is_next() and (not is_by_number or changed_at == known.changed_at)
+    is_replaced = not is_newer and not transaction.is_held(
+        source, submission.form, submission.state
+    )
+    return Place(name, is_newer, known.changed_at, merged, is_replaced, is_by_number)
 
 
 def save_links(transaction: Transaction, source: str, submission: Submission, place: Place) -> None:
@@ -85,6 +89,8 @@ def save_place(transaction: Transaction, source: str, submission: Submission, pl
     if place.is_replaced:
         replaced.add(submission.state or submission.name)
     elif place.is_newer and submission.state:
+        if place.is_by_number:
+            transaction.hold_current_state(source, submission.form, place.name)
         transaction.set_current_alias(
             source,
             submission.form,

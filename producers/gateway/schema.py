@@ -15,8 +15,8 @@ FILE = "gateway.sqlite"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # `issued_events` has the events that were sent for submissions, `aliases` the names of states of
-# edited submissions, `ready` the states of entities of /v1/events, `issued_hashes` the hashes of
-# persons.
+# edited submissions, `held_states` the events of a state that may still be the last one, `ready`
+# the states of entities of /v1/events, `issued_hashes` the hashes of persons.
 _TABLES = """
 CREATE TABLE IF NOT EXISTS archive (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -55,6 +55,13 @@ CREATE TABLE IF NOT EXISTS aliases (
     PRIMARY KEY (source, form, alias)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS aliases_name ON aliases (source, form, name);
+CREATE TABLE IF NOT EXISTS held_states (
+    source TEXT NOT NULL,
+    form TEXT NOT NULL,
+    alias TEXT NOT NULL,
+    events TEXT NOT NULL,
+    PRIMARY KEY (source, form, alias)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS issued_events (
     source TEXT NOT NULL,
     form TEXT NOT NULL,

@@ -150,7 +150,9 @@ def apply_submission(
         for name in place.merged
     )
     if not place.is_newer:
-        return ItemResult(submission.name, "repeated"), events
+        return ItemResult(submission.name, "repeated"), events + _restore(
+            transaction, source, submission.form, place
+        )
     events += _store_state(
         transaction,
         SubmissionId(source, submission.form, place.name),
@@ -159,6 +161,21 @@ def apply_submission(
         deleted=submission.deleted,
     )
     return ItemResult(submission.name, "accepted"), events
+
+
+def _restore(transaction: Transaction, source: str, form: str, place: Place) -> int:
+    """Put a held state back if the one that came after it turns out to be older.
+
+    Returns the number of events.
+    """
+    held = transaction.take_held_state(source, form, place.name)
+    submission_id = SubmissionId(source, form, place.name)
+    known = transaction.known_state(submission_id)
+    if held is None or known is None or known.deleted:
+        return 0
+    state, mapped_events = held
+    transaction.set_current_alias(source, form, place.name, state, is_certain=True)
+    return _store_state(transaction, submission_id, known.changed_at, mapped_events, deleted=False)
 
 
 def _store_state(

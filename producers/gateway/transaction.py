@@ -128,6 +128,58 @@ class Transaction:
             (state, _CURRENT, _REPLACED, earlier, source, form, name, _CURRENT, state),
         )
 
+    def hold_current_state(self, source: str, form: str, name: str) -> None:
+        """Keep the events of a submission's state, because it may be later than the next one."""
+        state = self._current_alias(source, form, name)
+        if state is None:
+            return
+        events = [one.mapped for one in self.stored_events(SubmissionId(source, form, name))]
+        content = orjson.dumps(
+            [[one.part, one.entity, one.unit, one.content] for one in events]
+        ).decode()
+        self._connection.execute(
+            "INSERT OR REPLACE INTO held_states VALUES (?, ?, ?, ?)", (source, form, state, content)
+        )
+
+    def is_held(self, source: str, form: str, state: str) -> bool:
+        """Whether the events of a state are held."""
+        row = self._connection.execute(
+            "SELECT 1 FROM held_states WHERE (source, form, alias) = (?, ?, ?)",
+            (source, form, state),
+        ).fetchone()
+        return row is not None
+
+    def take_held_state(
+        self, source: str, form: str, name: str
+    ) -> tuple[str, list[MappedEvent]] | None:
+        """The held state of a submission that is in none; None if there is none or it is in one.
+
+        It is held no longer.
+        """
+        if self._current_alias(source, form, name) is not None:
+            return None
+        row = self._connection.execute(
+            """
+            SELECT alias, events FROM held_states JOIN aliases USING (source, form, alias)
+            WHERE (source, form, name) = (?, ?, ?) AND stage != ?
+            """,
+            (source, form, name, _REPLACED),
+        ).fetchone()
+        if row is None:
+            return None
+        self._connection.execute(
+            "DELETE FROM held_states WHERE (source, form, alias) = (?, ?, ?)",
+            (source, form, row[0]),
+        )
+        return row[0], [MappedEvent(*one) for one in orjson.loads(row[1])]
+
+    def _current_alias(self, source: str, form: str, name: str) -> str | None:
+        row = self._connection.execute(
+            "SELECT alias FROM aliases WHERE (source, form, name, stage) = (?, ?, ?, ?)",
+            (source, form, name, _CURRENT),
+        ).fetchone()
+        return None if row is None else row[0]
+
     def set_replaced_alias(self, source: str, form: str, state: str) -> None:
         """Record that another state has replaced a state."""
         self._connection.execute(

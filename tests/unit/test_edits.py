@@ -174,6 +174,15 @@ def test_edits_whose_original_never_came_count_once(world: World) -> None:
     assert list(standing(world).values()) == [4]
 
 
+@pytest.mark.parametrize("order", ["DBC", "DBAC", "DBDC", "DBCA", "DBBC", "CADB", "DABC", "BDC"])
+def test_a_state_that_came_too_early_is_the_last_one_all_the_same(
+    world: World, order: str
+) -> None:
+    for name in order:
+        send(world, {"A": A, "B": B, "C": C, "D": D}[name])
+    assert list(standing(world).values()) == [4]
+
+
 def test_a_pull_finds_the_edit_of_a_submission_that_came_by_hook(world: World) -> None:
     send(world, A)
     pull(world, D)  # two edits between them, which no hook reported
