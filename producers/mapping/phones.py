@@ -30,10 +30,11 @@ _ADDRESS = re.compile(
 _URN = re.compile(r"(?:tel|whatsapp|sms|callto):(?://)?")
 # Words beside a number. Short ones must not stand right before it: M9000000001 is another number.
 _LABELS = (
-    "whatsapp|whats app|whatsup|watsapp|wattsapp|mobile|mobil|mob|mbl|telephone|phone|phon|tel"
+    "whatsapp|whats app|whatsaap|whatsup|watsapp|watsup|wattsapp"
+    "|jio|airtel|bsnl|vodafone|idea|mobile|mobil|mob|mbl|telephone|phone|phon|tel"
     "|cellphone|cell|contact|calling|call|numbers|number|num|nos|sms|home|office|personal|self|only"
-    "|india|मोबाइल|मोबाईल|मोब|मो|फोन|फ़ोन|दूरभाष|नंबर|नम्बर|नं|न|संपर्क|सम्पर्क|व्हाट्सएप्प|व्हाट्सएप|व्हाट्सऐप|व्हाट्सअप"
-    "|व्हाट्सप|वाट्सएप|वाट्सअप|वॉट्सऐप|निजी|घर|केवल|क्रमांक|क्र|भारत"
+    "|india|मोबाइल|मोबाईल|मोबा|मोब|मो|फोन|फ़ोन|दूरभाष|नंबर|नम्बर|नं|न|संपर्क|सम्पर्क|व्हाट्सएप्प|व्हाट्सएप|व्हाट्सऐप|व्हाट्सअप"
+    "|व्हाट्सप|वाट्सएप|वाट्सअप|वॉट्सऐप|व्हॉट्सएप|व्हॉट्सऐप|निजी|घर|केवल|क्रमांक|क्र|भारत"
 )
 _SHORT_LABELS = r"w/a|wa|mo|ph|no|nr|(?<=\()[a-z](?=\))|[mpt](?=\s*[.:)\]]|\s+\D|\s*$)|m(?=\s)"
 _LABEL = re.compile(
@@ -47,6 +48,8 @@ _SEPARATORS = re.compile(
 _BETWEEN_NUMBERS = re.compile(
     r"[/,;|&\n\\]|(?<=\d)\s*\+\s*(?=\d)|(?<!\w)(?:or|and|also|alt|alternate|या|और|व|एवं|तथा|अथवा)(?!\w)"
 )
+# 9,000,000,001 and 90,00,00,00,01, as a spreadsheet shows a number.
+_WITH_COMMAS = re.compile(r"\d{1,3}(?:,\d{2,3})+|\d{5},\d{5}")
 _FRACTION = re.compile(r"(?<=\d{10})[.,]0+(?!\d)")
 _LETTERS_FOR_DIGITS = str.maketrans({"o": "0", "l": "1", "i": "1", "|": "1", "s": "5"})
 _MIN_DIGITS, _MAX_DIGITS = 7, 15
@@ -104,8 +107,12 @@ def to_e164(text: str, region: str = INDIA) -> str:
         mobile = _INDIAN_MOBILE.fullmatch(digits)
         return f"+91{mobile[1]}" if mobile else _read_international(f"+{digits}")
     unlabelled = _LABEL.sub(" ", _FRACTION.sub("", _URN.sub(" ", plain)))
-    parts = [part for part in _BETWEEN_NUMBERS.split(unlabelled) if re.search(r"\d", part)]
-    if len(parts) > 1:
+    if _WITH_COMMAS.fullmatch(unlabelled.strip()):
+        unlabelled = unlabelled.replace(",", "")
+    parts = [part for part in _BETWEEN_NUMBERS.split(unlabelled) if re.search(r"\w", part)]
+    if len(parts) == 1:
+        unlabelled = parts[0]
+    elif all(re.search(r"\d", part) for part in parts) and parts:
         return _read_one_of(parts, region)
     spaced = _SEPARATORS.sub(" ", unlabelled)
     numbers = _ONE_NUMBER.findall(spaced)
@@ -203,8 +210,8 @@ def _explain(plain: str, compact: str, region: str) -> PhoneError:
     if len(set(numbers)) > 1 or (len(compact) > _MAX_DIGITS and re.fullmatch(series, compact)):
         return _make_several_error()
     is_meant = True
-    if numbers and _WORD.search(plain) and not _OTHER_NUMBER.search(plain):
-        reason = ": other words stand beside the number; put them into a column of their own"
+    if numbers and not _OTHER_NUMBER.search(plain):
+        reason = ": other words or signs stand beside the number; put them into another column"
     elif _HIDDEN.fullmatch(compact) and any(map(str.isdigit, compact)):
         reason = ": digits are hidden, so others have the same; give all digits"
     elif _WORD.search(compact):

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import openpyxl
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pravah.events import EventError
 from producers.tables import Importer, ImportMapping, open_mapped_table
+from producers.tables.dates import find_converted_codes
 from producers.tables.reasons import to_hindi
 from producers.tables.rejects import REASON_COLUMN, RejectedRows
 from tests.support.tables import BOOTH, GOOD, HEADER, MAPPING, mapping, write_csv, write_workbook
@@ -199,8 +200,11 @@ CELLS = st.one_of(
 def test_rows_that_are_not_corrected_are_rejected_again_and_never_get_lost(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[object]]
 ) -> None:
-    folder = tmp_path_factory.mktemp("rejects")
     how = mapping(MAPPING.replace("[occurred_at]", '[occurred_at]\ndate_cells = "right"'))
+    identity = {column: HEADER.index(column) for column in how.iter_identity()}
+    # a table with codes of which some became days is not opened at all
+    assume(find_converted_codes(identity, enumerate(rows)) is None)
+    folder = tmp_path_factory.mktemp("rejects")
     rejected = RejectedRows(folder / "r.xlsx", HEADER, how, sheet=None)
     filled = 0
     for number, row in enumerate(rows, start=2):
