@@ -16,6 +16,7 @@ from cli.main import app
 from grafana.files import PASSWORD
 from pravah.settings import Settings
 from producers.gateway.sources import read_field_sources
+from schemas.readers import SETTING_LIMITS, SETTINGS
 from stack import clickhouse_accounts, clickhouse_server
 from stack.kafka_server import _PROPERTIES
 
@@ -135,8 +136,10 @@ def test_images_are_pinned_servers_are_inside_and_everything_that_stays_is_watch
 
 
 def test_clickhouses_accounts_are_those_of_the_embedded_server() -> None:
-    users = ET.parse(ROOT / "docker" / "clickhouse" / "users.xml").getroot().find("users")  # noqa: S314
+    root = ET.parse(ROOT / "docker" / "clickhouse" / "users.xml").getroot()  # noqa: S314
+    users, reader = root.find("users"), root.find("profiles/reader")
     assert users is not None
+    assert reader is not None
     for role, grants in clickhouse_accounts.GRANTS.items():
         account = users.find(f"pravah_{role}")
         assert account is not None
@@ -150,6 +153,14 @@ def test_clickhouses_accounts_are_those_of_the_embedded_server() -> None:
     removed = users.find("default")
     assert removed is not None
     assert removed.get("remove") == "remove"
+    assert users.find(".//no_password") is None, "no account without a secret"
+    for name, value in SETTINGS.items():
+        assert reader.findtext(name) == str(value), name
+    limits = {one.tag: one.findtext("max") for one in reader.iterfind("constraints/*")}
+    assert limits == {
+        name: None if limit is None else str(limit) for name, limit in SETTING_LIMITS.items()
+    }
+    assert len(reader) == len(SETTINGS) + 1
     setting = "users_without_row_policies_can_read_rows"
     assert f"<{setting}>true</{setting}>" in (
         ROOT / "docker" / "clickhouse" / "config.xml"
