@@ -14,7 +14,7 @@ from schemas.unit_names import parse_code
 
 # Share of a column's filled values that must have a form, so that the column counts as of that
 # form.
-_ENOUGH = 0.8
+ENOUGH = 0.8
 # Formats of days and instants in the order in which they are tried; None is ISO. With day and month
 # in figures the day comes first, as people write in India.
 _DAY_FIRST = [f"%d{sign}%m{sign}{year}" for year in ("%Y", "%y") for sign in "/-."]
@@ -123,7 +123,7 @@ class ColumnProfile:
 
     def is_mostly(self, count: int) -> bool:
         """Whether a number of values are most of the values."""
-        return bool(self.values) and count >= _ENOUGH * len(self.values)
+        return bool(self.values) and count >= ENOUGH * len(self.values)
 
     def count_days_in(self, form: str) -> int:
         """Return how many values a format reads."""

@@ -1,7 +1,11 @@
 """Words by which a table shows what kind of events it has, and the values of their fields."""
 
+from collections.abc import Sequence
+
 from pravah.events import Kind
+from producers.tables.column_profiles import ENOUGH
 from producers.tables.headings import contains_words
+from schemas.unit_names import normalise_name
 
 # Phrases are separated by `|`.
 WORDS_OF_KIND: dict[Kind, str] = {
@@ -50,3 +54,22 @@ def find_value(name: str, text: str) -> str | None:
     """
     found = [value for value, words in CONSTANTS[name].items() if contains_words(text, words)]
     return found[0] if len(found) == 1 else None
+
+
+def has_values_of(name: str, texts: Sequence[str]) -> bool:
+    """Whether most texts of a column are words for the values of a field, and little else.
+
+    Args:
+        name: a field of `CONSTANTS`.
+        texts: the filled cells of a column. Names of groups have such words too, and all differ.
+    """
+    enough = ENOUGH * len(texts)
+    exact = sum(normalise_name(text) in _WORDS[name] for text in texts)
+    known = sum(find_value(name, text) is not None for text in texts)
+    return bool(texts) and (exact >= enough or (known >= enough and len(set(texts)) < len(texts)))
+
+
+_WORDS = {
+    name: {normalise_name(word) for words in values.values() for word in words.split("|")}
+    for name, values in CONSTANTS.items()
+}

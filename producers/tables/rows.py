@@ -29,6 +29,23 @@ def is_total(text: str) -> bool:
     return _TOTAL.fullmatch(normalise_text(text)) is not None
 
 
+def find_totals(
+    columns: Sequence[str], rows: Sequence[Sequence[Cell]]
+) -> Iterator[tuple[int, str, str]]:
+    """Yield index, column and text of rows that are totals."""
+    seen = set()
+    for number, row in enumerate(rows):
+        for name, cell in zip(columns, row, strict=False):
+            text = to_text(cell)
+            if name and is_total(text):
+                if (name, text) not in seen:
+                    yield number, name, text
+                else:
+                    yield number, "", ""
+                seen.add((name, text))
+                break
+
+
 def explain_length(row: Sequence[Cell], names: Sequence[str]) -> str:
     """Return the reason to refuse a row that has more cells than the table has columns."""
     counts = f"the row has {len(row)} cells for {len(names)} columns"

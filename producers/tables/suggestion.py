@@ -13,9 +13,10 @@ from pravah.events import MODELS, Kind
 from producers.mapping.conversions import Cell, to_text
 from producers.tables.column_profiles import ColumnProfile, iter_profiles, put_month_first
 from producers.tables.headings import Meaning, contains_words
-from producers.tables.kinds import CONSTANTS, WORDS_OF_KIND, find_value
+from producers.tables.identities import STOCKS, Known, find_links, iter_identities
+from producers.tables.kinds import CONSTANTS, WORDS_OF_KIND, find_value, has_values_of
 from producers.tables.mapping import PLACEHOLDER
-from producers.tables.rows import is_total
+from producers.tables.rows import find_totals
 
 # Rows that are looked at.
 MAX_ROWS = 200
@@ -105,7 +106,7 @@ class _Suggester:
         titles: Sequence[str],
         sheet: str | None,
     ) -> None:
-        self._totals = list(_find_totals(columns, rows))
+        self._totals = list(find_totals(columns, rows))
         totals = {number for number, _, _ in self._totals}
         data = [row for number, row in enumerate(rows) if number not in totals]
         self._profiles = list(iter_profiles(columns, data))
@@ -181,19 +182,22 @@ class _Suggester:
             yield 2, "title or file name has words of it"
         if contains_words(self._headings, WORDS_OF_KIND[kind]):
             yield 1, "headings have words of it"
+        has_number = False
         for name, meanings in _NUMBERS[kind].items():
             profile = self._pick(meanings, lambda one: one.is_mostly(one.numbers))
             if profile is not None:
+                has_number = True
                 is_singular = any(one.meaning in _SINGULAR for one in profile.meanings)
                 yield 3 if is_singular else 2, f"{profile.heading!r} may be its {name}"
         data = MODELS[kind].model_fields["data"].annotation
         for name, meaning in _CHOICES.items():
             if name in data.model_fields and (profile := self._pick([meaning])) is not None:  # type: ignore[union-attr]
                 yield 2, f"{profile.heading!r} may be its {name}"
-        if kind in {"membership", "incharge_appointed"}:
+        if kind in {"membership", "incharge_appointed"} and not has_number:
             phone = self._find_phone()
             if phone is not None:
-                yield 1, f"{phone.heading!r} has persons' phone numbers"
+                has_names = any(one.means("name") for one in self._profiles)
+                yield 1 + has_names, f"{phone.heading!r} has persons' phone numbers"
 
     def _find_phone(self) -> ColumnProfile | None:
         return next(
@@ -216,8 +220,13 @@ class _Suggester:
         ]
         named = [profile for profile in days if profile.means("date")]
         # the day of the event rather than that of the report
-        named.sort(key=lambda profile: contains_words(profile.heading, "timestamp|submitted at"))
-        profile = next(iter(named or days), None)
+        days.sort(
+            key=lambda profile: (
+                contains_words(profile.heading, "timestamp|submitted at|submission time"),
+                profile not in named,
+            )
+        )
+        profile = next(iter(days), None)
         if profile is None:
             text = (
                 f"{PLACEHOLDER} the day of the list, such as 2022-05-03; or column = one with days"
@@ -232,6 +241,8 @@ class _Suggester:
             self._add("occurred_at.date_cells", text, evidence)
         if form is not None:
             self._add("occurred_at.format", form, self._say_format(profile, form, count))
+        if profile.heading == "_submission_time":
+            self._add("occurred_at.zone", "UTC", "KoboToolbox writes it so")
         return profile
 
     @staticmethod
@@ -292,6 +303,13 @@ class _Suggester:
                 found |= self._add_choice(name, meaning)
         if kind == "training_held":
             found |= self._add_programme()
+        if (
+            kind == "social_post"
+            and "posts" not in found
+            and find_links(self._profiles) is not None
+        ):
+            self._add("constants.posts", 1, "each row has the link of one post")
+            found.add("posts")
         for name in sorted(required - found):
             if name in _NUMBERS[kind] and self._add_only_number(name):
                 continue
@@ -304,6 +322,19 @@ class _Suggester:
         for name, meanings in _NUMBERS[kind].items():
             profile = self._pick(meanings, lambda one: one.is_mostly(one.numbers))
             if profile is None:
+                continue
+            alike = [
+                one.name
+                for one in self._profiles
+                if one.index not in self._used
+                and one.is_mostly(one.numbers)
+                and one.means(profile.meanings[0].meaning)
+            ]
+            if len(alike) > 1:
+                text = f"{PLACEHOLDER} one of {', '.join(alike)}; a mapping counts one column"
+                self._add(f"fields.{name}.column", text, "several headings may be it")
+                self._add(f"fields.{name}.type", "integer", "")
+                yield name
                 continue
             self._use(
                 f"fields.{name}.column",
@@ -362,8 +393,7 @@ class _Suggester:
                 for one in self._profiles
                 if one.index not in self._used
                 and not one.means("name", "group_name", "identity")
-                and len(set(one.texts)) < len(one.texts)
-                and one.is_mostly(sum(find_value(name, text) is not None for text in one.texts))
+                and has_values_of(name, one.texts)
             ),
             None,
         )
@@ -419,7 +449,17 @@ class _Suggester:
         self._add(
             "entity.prefix", f"sheet:{self._name}"[:100], "the file's name; never change it later"
         )
-        for candidates, why in self._iter_identities(kind, date, units):
+        fields = {one.place: one for one in self._found.guesses}
+        known = Known(
+            kind,
+            is_stock=kind in STOCKS
+            or fields.get("constants.metric", Guess("", "", "")).value == "volunteers",
+            is_one_post="constants.posts" in fields,
+            units=units,
+            date=date,
+            persons={one.column for one in fields.values() if one.place.startswith("fields")},
+        )
+        for candidates, why in iter_identities(self._profiles, known):
             keys = [
                 tuple(to_text(one.cells[row]) for one in candidates) for row in range(self._rows)
             ]
@@ -436,33 +476,6 @@ class _Suggester:
                 return
         text = f"{PLACEHOLDER} the columns that identify a row, for good, such as a form's number"
         self._add("entity.columns", [text], "no columns differ in all rows")
-
-    def _iter_identities(
-        self, kind: Kind | None, date: ColumnProfile | None, units: list[ColumnProfile]
-    ) -> Iterator[tuple[list[ColumnProfile], str]]:
-        def of(*meanings: Meaning) -> list[ColumnProfile]:
-            return [one for one in self._profiles if one.means(*meanings)]
-
-        names = {guess.column for guess in self._found.guesses if guess.place.startswith("fields")}
-        phones = [one for one in self._profiles if one.means("phone") and one.name in names]
-        reporters = [one for one in of("reporter") if one.is_mostly(one.phones)]
-        days = [date] if date is not None else []
-        for profile in of("identity"):
-            yield [profile], "a number or link of its own"
-        for profile in phones:
-            yield [profile], "a person; it enters as the keyed hash"
-            yield [*units, profile], "a person of a unit; it enters as the keyed hash"
-        if kind == "messaging_group":
-            for profile in of("group_name"):
-                yield [*units, profile], "a group's name may change: better a link or an id"
-        if kind != "messaging_group":
-            more = of("programme", "platform")
-            yield [*units, *days], "one report of a unit and day"
-            yield [*units, *days, *more], "one report of a unit and day"
-            yield [*units, *days, *reporters], "one report of a unit, day and reporter"
-            yield [*units, *days, *reporters, *more], "one report of a unit, day and reporter"
-        for profile in of("serial"):
-            yield [profile], "LOOK: inserted rows must not shift these numbers"
 
     def _note_unused(self) -> None:
         for profile in self._profiles:
@@ -481,20 +494,3 @@ class _Suggester:
                 "booth": "the unit is known without it",
             }.get(meaning or "", "no field of the event")
             self._found.unused.append((profile.name, reason))
-
-
-def _find_totals(
-    columns: Sequence[str], rows: Sequence[Sequence[Cell]]
-) -> Iterator[tuple[int, str, str]]:
-    """Yield index, column and text of rows that are totals."""
-    seen = set()
-    for number, row in enumerate(rows):
-        for name, cell in zip(columns, row, strict=False):
-            text = to_text(cell)
-            if name and is_total(text):
-                if (name, text) not in seen:
-                    yield number, name, text
-                else:
-                    yield number, "", ""
-                seen.add((name, text))
-                break

@@ -255,6 +255,55 @@ def test_date_cells_and_ambiguous_dates_are_said(tmp_path: Path) -> None:
     assert "LOOK which it is" in guesses["occurred_at.format"].evidence
 
 
+def find_guesses(tmp_path: Path, *rows: list[object]) -> dict[str, object]:
+    return {
+        guess.place: guess.value for guess in suggest(write_csv(tmp_path / "t.csv", rows)).guesses
+    }
+
+
+def test_of_two_columns_of_counts_a_person_must_choose(tmp_path: Path) -> None:
+    guesses = find_guesses(
+        tmp_path,
+        ["Date", "Booth", "Members (Paper)", "Members (App)"],
+        ["13/05/2022", "CG-AC084-B0017", 12, 3],
+    )
+    column = str(guesses["fields.count.column"])
+    assert column.startswith("TODO: one of Members (Paper), Members (App);")
+
+
+def test_reports_on_what_lasts_are_not_told_apart_by_forms_or_days(tmp_path: Path) -> None:
+    guesses = find_guesses(
+        tmp_path,
+        ["Submission ID", "booth", "volunteers_today", "_submission_time"],
+        ["1001", "CG-AC084-B0017", 12, "2022-05-03T12:36:00"],
+        ["1002", "CG-AC084-B0018", 9, "2022-05-04T12:36:00"],
+    )
+    assert guesses["constants.metric"] == "volunteers"
+    assert guesses["entity.columns"] == ["booth"]
+    assert guesses["occurred_at.zone"] == "UTC"
+
+
+def test_a_list_of_persons_without_days_is_known_by_its_headings(tmp_path: Path) -> None:
+    guesses = find_guesses(
+        tmp_path,
+        ["अनु क्र", "विधानसभा क्रमांक", "बूथ नं", "बूथ अध्यक्ष का नाम", "मोबाइल नम्बर"],
+        [1, 84, 17, "रामलाल", "9000001001"],
+    )
+    assert (guesses["kind"], guesses["constants.role"]) == ("incharge_appointed", "head")
+    assert str(guesses["occurred_at.value"]).startswith("TODO: the day of the list")
+
+
+def test_rows_with_a_link_each_are_posts(tmp_path: Path) -> None:
+    guesses = find_guesses(
+        tmp_path,
+        ["Post URL", "Posted at", "Network", "Impressions", "AC"],
+        ["https://a.example/1", "13/05/2022 18:30", "FB", "1204", "Narayanpur"],
+        ["https://a.example/2", "14/05/2022 09:10", "Twitter", "800", "Narayanpur"],
+    )
+    assert (guesses["constants.posts"], guesses["entity.columns"]) == (1, ["Post URL"])
+    assert guesses["fields.platform.column"] == "Network"
+
+
 def test_the_sheet_with_the_table_is_looked_at(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     book.worksheets[0].append(["List of May"])
