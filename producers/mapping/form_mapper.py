@@ -3,6 +3,7 @@
 A submission that cannot be mapped is refused whole, with all findings.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from producers.mapping.submissions import MappedEvent, Submission
 from producers.mapping.text import fold_text, normalise_text
 
 _MAX_LISTED_UNITS = 5
+_LINK = re.compile(r"https?://\S+\Z")
 
 
 class _NotARepeatError(ValueError):
@@ -427,7 +429,11 @@ class _Mapper:
         self, name: str, field: FieldMapping, value: object, scope: _Scope, day: int | None
     ) -> object:
         if field.unit is None:
-            return field.convert(value, self._pseudonymiser)
+            converted = field.convert(value, self._pseudonymiser)
+            if name == "evidence" and not _LINK.match(str(converted)):
+                msg = "is no link with https://; map an attachment's address, not its name"
+                raise ConversionError(msg)
+            return converted
         return None if day is None else self._look_up(name, field.unit, value, scope, day)
 
 

@@ -63,6 +63,12 @@ def test_a_list_that_is_none_gives_no_evidence(attachments: object) -> None:
     assert evidence(attachments) is None
 
 
+@pytest.mark.parametrize("link", ["media/17.jpg", "17.jpg", "ftp://k.example/17.jpg", "https://"])
+def test_evidence_that_is_no_link_is_refused_with_the_field(link: str) -> None:
+    with pytest.raises(UnmappableError, match="_attachments/0/download_url is no link"):
+        evidence([{"download_url": link}])
+
+
 def test_the_mapping_can_name_the_question_of_a_photo() -> None:
     mapping = """
         unit = {field = "where/booth"}
