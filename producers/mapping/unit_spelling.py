@@ -12,7 +12,7 @@ from schemas.unit_names import normalise_name, parse_code
 
 _NUMBER_WORDS = "no|num|nr|number|sr|sl|क्रमांक|क्र|नंबर|नम्बर|नं|संख्या|सं"
 _WORDS: dict[Level, str] = {
-    "booth": f"{_NUMBER_WORDS}|booth|b|p|s|ps|polling|station|part|matdan|kendra|बूथ|मतदान|केंद्र|भाग",
+    "booth": f"{_NUMBER_WORDS}|booth|b|ps|polling|station|part|matdan|kendra|बूथ|मतदान|केंद्र|भाग",
     "assembly": (
         f"{_NUMBER_WORDS}|ac|assembly|constituency|vidhan|sabha|vidhansabha|vs|st|sc|gen|general|seat"
         "|विधानसभा|विधान|सभा|क्षेत्र|निर्वाचन|सीट|अ|ज|जा|अजजा|अजा|सामान्य"
@@ -26,8 +26,12 @@ _WORDS: dict[Level, str] = {
 LEVEL_WORDS = {
     level: frozenset(map(normalise_name, words.split("|"))) for level, words in _WORDS.items()
 }
-# 17, B17, B-0017, AC084; not 17A, which is another booth than 17.
-_NUMBER = re.compile(r"(?:b|ps|ac|booth|बूथ)?0*(\d{1,4})")
+# 17, B17, B0017; AC084: not 17A, which is another booth than 17.
+_NUMBERS: dict[Level, re.Pattern[str]] = {
+    "booth": re.compile(r"(?:b|ps|booth|बूथ)?0*(\d{1,4})"),
+    "assembly": re.compile(r"(?:ac|विधानसभा)?0*(\d{1,3})"),
+}
+_ANY_NUMBER = re.compile(r"\d+")
 # A spreadsheet's 17.0.
 _FRACTION = re.compile(r"^(\d+)\.0+$")
 _CODE = re.compile(
@@ -75,13 +79,16 @@ def read_code(text: str) -> str | CodeSpelling | None:
 
 def read_name(text: str, level: Level) -> NameSpelling | None:
     """Return the name and number of a unit of a level; None if the text has several numbers."""
+    pattern = _NUMBERS.get(level, _ANY_NUMBER)
     plain = _FRACTION.sub(r"\1", to_ascii_digits(normalise_text(text)))
-    words = [word for word in normalise_name(plain).split() if word not in LEVEL_WORDS[level]]
-    numbers = [found for word in words if (found := _NUMBER.fullmatch(word)) is not None]
+    # P.S., a polling station
+    words = re.sub(r"\bp s\b", "ps", normalise_name(plain)).split()
+    words = [word for word in words if word not in LEVEL_WORDS[level]]
+    numbers = [found for word in words if (found := pattern.fullmatch(word)) is not None]
     if len(numbers) > 1:
         return None
-    name = " ".join(word for word in words if not _NUMBER.fullmatch(word))
-    return NameSpelling(name, int(numbers[0][1]) if numbers else None)
+    name = " ".join(word for word in words if not pattern.fullmatch(word))
+    return NameSpelling(name, int(numbers[0][numbers[0].re.groups]) if numbers else None)
 
 
 def is_number(text: str) -> bool:

@@ -144,6 +144,11 @@ def test_the_number_says_which_booth(number: int, written: str) -> None:
         ("17.5", "booth", "is the name of no unit there"),
         ("seventeen", "booth", "is the name of no unit there"),
         ("AC85-B17", "booth", "is the name of no unit there"),
+        ("AC17", "booth", "is the name of no unit there"),
+        ("S 17", "booth", "is the name of no unit there"),
+        ("B84", "assembly", "is the name of no unit there"),
+        ("Booth 84", "assembly", "is the name of no unit there"),
+        ("0084", "district", "is the name of no unit there"),
         ("Narainpur", "assembly", "alike: Narayanpur नारायणपुर (CG-AC084)"),
         ("84 Narainpur", "assembly", "alike: Narayanpur नारायणपुर (CG-AC084)"),
         (
