@@ -11,7 +11,15 @@ from datetime import UTC, date, datetime, time
 from typing import Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from pravah.errors import FindingsError
 from pravah.events import EARLIEST
@@ -178,6 +186,20 @@ def find_value(values: Mapping[str, AnyValue], text: str) -> AnyValue | None:
         return values[text]
     found = [value for name, value in values.items() if fold_text(name) == fold_text(text)]
     return found[0] if len(found) == 1 else None
+
+
+def check_name(name: str) -> str:
+    """Check a text that a mapping file puts into the names of entities."""
+    if not name.strip():
+        msg = "is blank"
+        raise ValueError(msg)
+    if (reason := explain_template(name)) is not None:
+        raise ValueError(reason)
+    return name
+
+
+# A text of a mapping file that is part of the names of entities.
+NamePart = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(check_name)]
 
 
 class Conversion(StrictModel):

@@ -16,8 +16,10 @@ from pravah.units import Level
 from producers.mapping.conversions import (
     Conversion,
     MappingError,
+    NamePart,
     StrictModel,
     TimeFormat,
+    check_name,
     load_mapping,
     normalise_names,
 )
@@ -119,7 +121,7 @@ TimeMappings = Annotated[list[TimeMapping], BeforeValidator(_to_list)]
 class EntityMapping(StrictModel):
     """The entity of an event about which many submissions may report."""
 
-    prefix: Annotated[str, Field(min_length=1, max_length=100)]
+    prefix: NamePart
     """Unlike that of any other mapping, such as `whatsapp`."""
     fields: Annotated[list[Path], Field(min_length=1)]
     """They must identify the entity permanently."""
@@ -163,10 +165,10 @@ class EventMapping(StrictModel):
 class FormMapping(StrictModel):
     """A form's mapping file."""
 
-    server: str | None = None
+    server: Annotated[str, AfterValidator(check_name)] | None = None
     """Part of the entities' names; by default the source's name. A change of it gives all
     submissions other entities."""
-    form: str | None = None
+    form: Annotated[str, AfterValidator(check_name)] | None = None
     """The same; by default the tool's name of the form."""
     unit: UnitMapping | None = None
     """For events without a `unit` of their own. Its paths begin at the submission, also for events

@@ -13,6 +13,7 @@ from pravah.units import Level
 from producers.mapping.conversions import (
     Conversion,
     MappingError,
+    NamePart,
     StrictModel,
     TimeFormat,
     load_mapping,
@@ -154,7 +155,7 @@ class SkipRule(StrictModel):
 class EntityMapping(StrictModel):
     """The columns that identify a row. A correction must not change them."""
 
-    prefix: Annotated[str, Field(min_length=1, max_length=100)]
+    prefix: NamePart
     """Unlike that of any other mapping, such as `sheet:raipur-members-2022`."""
     columns: Annotated[list[str], Field(min_length=1)]
 

@@ -144,6 +144,13 @@ SECOND = FORM[FORM.index("[[event]]") :].replace("[[event]]", f'[[event]]\npart 
             FORM.replace("[[event]]", f"[[event]]\n{ENTITY}") + SECOND,
             "events '' and 'b': both always have the entity whatsapp at the same time",
         ),
+        ('server = "{{server}}"\n' + FORM, "not filled in"),
+        ('form = "@flow.name"\n' + FORM, "not filled in"),
+        (FORM.replace("[[event]]", f"[[event]]\n{ENTITY.replace('whatsapp', ' ')}"), "is blank"),
+        (
+            FORM.replace("[[event]]", f"[[event]]\n{ENTITY.replace('whatsapp', '${x}')}"),
+            "not filled in",
+        ),
         (
             FORM.replace('metric = "volunteers"', 'metric = "volunteers", value = 3'),
             "value: stands under both constants and fields",
