@@ -32,10 +32,13 @@ EMOJI = GOOD.replace('"_status": "submitted_via_web"', '"_status": "\\ud83d"')
         (b'{"v": {"n": "1", "n": "2"}}', ["v/n stands twice"]),
         (b"{'a': 1}", ["line 1, column 2", "double quotes"]),
         (b'{"a": 1,}', ["line 1, column 9", "after the field 'a'"]),
-        (b'{"a": 1} {"a": 2}', ["extra data", "line 1, column 10"]),
+        (b'{"a": 1} {"a": 2}', ["follows the first object; send each on its own", "column 10"]),
+        (b'{"a": 1}\n{"a": 2}\n', ["line 2, column 1", "send each on its own"]),
         (b'{"a": "\xff"}', ["line 1, column 8", "byte 0xff", "must write UTF-8"]),
         (b"a=1&b=%7B%7D", ["a web form", "application/json"]),
         (b"payload=%7B%22a%22%3A1%7D", ["a web form"]),
+        (b"%7B%22a%22%3A1%7D", ["a web form"]),
+        (b'"{\\"a\\": 1}"', ["is a text", "encoded the JSON twice"]),
         (b"<data/>", ["XML or a web page", "hook to JSON"]),
         (b'--x\r\nContent-Disposition: form-data; name="a"\r\n', ["a form of several parts"]),
         (gzip.compress(GOOD.encode()), ["compressed (gzip)", "uncompressed"]),
@@ -100,6 +103,15 @@ def test_an_error_shows_no_value() -> None:
 def test_bytes_that_cannot_be_decoded_stay() -> None:
     assert to_utf8(b"\xff\xfe") == b"\xff\xfe"
     assert to_utf8(b"\xef\xbb\xbf{}") == b"{}"
+
+
+def test_a_page_of_rows_is_no_hooks_body_unless_it_has_one_row() -> None:
+    page = {"count": 1, "next": None, "results": [kobo_bodies.REPORT]}
+    (submission,) = kobo.read_hook(json.dumps(page).encode(), {})
+    assert corpora.map_events("kobo", submission) == [kobo_bodies.POSTS]
+    page["results"] *= 2
+    with pytest.raises(BodyError, match="holds 2 submissions; send the submission itself"):
+        kobo.read_hook(json.dumps(page).encode(), {})
 
 
 # --- the gateway's door

@@ -36,6 +36,8 @@ def parse_json_object(body: bytes) -> dict[str, Any]:
         msg = f"the body is {_describe(content)}; expected a JSON object, one submission"
         if isinstance(content, list):
             msg += ": send each on its own, or let a pull fetch them"
+        if isinstance(content, str) and content.lstrip().startswith("{"):
+            msg += ": the sender encoded the JSON twice"
         raise BodyError(msg)
     check_depth(content)
     return content

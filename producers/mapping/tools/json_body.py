@@ -253,7 +253,7 @@ def _refuse(text: str, error: json.JSONDecodeError) -> NoReturn:
         msg = f"the body is not JSON in UTF-8: it is XML or a web page; {_HINT}"
     elif start.startswith("--") and "form-data" in text[:1_000]:
         msg = f"the body is not JSON in UTF-8: it is a form of several parts; {_HINT}"
-    elif _FORM.match(start):
+    elif _FORM.match(start) or start[:3].upper() == "%7B":
         msg = (
             "the body is not JSON in UTF-8: it is a web form (name=value&…); "
             f"{_HINT}, content type application/json"
@@ -262,7 +262,10 @@ def _refuse(text: str, error: json.JSONDecodeError) -> NoReturn:
         raise _make_cut_error(text) from None
     else:
         reason = error.msg[:1].lower() + error.msg[1:]
-        msg = _format(text, f"{reason}; correct the template or program", error.pos)
+        hint = "correct the template or program"
+        if error.msg == "Extra data":
+            reason, hint = "something follows the first object", "send each on its own"
+        msg = _format(text, f"{reason}; {hint}", error.pos)
     raise BodyError(msg) from None
 
 

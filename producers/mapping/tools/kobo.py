@@ -183,7 +183,13 @@ def _iter_layers(content: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
     layer = [content]
     for _ in range(_MAX_WRAPPERS):
         yield [one for one in layer if any(isinstance(one.get(marker), str) for marker in _MARKERS)]
-        layer = [inner for one in layer for inner in one.values() if isinstance(inner, dict)]
+        layer = [
+            inner
+            for one in layer
+            for value in one.values()
+            for inner in (value if isinstance(value, list) else [value])
+            if isinstance(inner, dict)
+        ]
 
 
 def _nest(row: Mapping[str, Any], prefix: str) -> dict[str, Any]:
