@@ -17,7 +17,7 @@ from rapidfuzz import fuzz, process
 
 from pravah.days import date_of
 from pravah.units import RANK, Level, state_of
-from producers.mapping.text import to_ascii_digits
+from producers.mapping.text import normalise_text, to_ascii_digits
 from producers.mapping.unit_spelling import (
     CodeSpelling,
     is_number,
@@ -90,6 +90,7 @@ class Gazetteer:
         Raises:
             UnitError: the text names no unit, several, or one that is not open.
         """
+        text = normalise_text(text)
         if by == "name":
             return self._find_name(text, day, level, within)
         code = self._find_code(text, within) if by == "code" else self._find_alias(text)
@@ -105,7 +106,7 @@ class Gazetteer:
         Raises:
             UnitError: the text names no such unit, several, or one that is not open.
         """
-        return self._find_name(text, day, level, within)
+        return self._find_name(normalise_text(text), day, level, within)
 
     def complete_code(self, text: str, within: Sequence[str] = ()) -> str | None:
         """Return the code that a text spells, with the zeros and the state that are missing.
@@ -316,7 +317,8 @@ class Gazetteer:
             yield Finding(file, 1, f"the header must be {','.join(ALIAS_COLUMNS)}")
             return
         for row in reader:
-            alias, unit = normalise_name(row["alias"] or ""), (row["unit"] or "").strip()
+            alias = normalise_name(normalise_text(row["alias"] or ""))
+            unit = normalise_text(row["unit"] or "")
             if not alias:
                 yield Finding(file, reader.line_num, "alias is empty")
             elif unit not in self.registry.units:

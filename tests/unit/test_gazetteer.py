@@ -174,6 +174,18 @@ def test_the_unit_above_is_found_by_code_alias_or_name() -> None:
         units.find_at_level("old town", EARLY, "assembly")
 
 
+@pytest.mark.parametrize("sign", ["\u200b", "\u200d", "\u00ad", "\ufe0f", "\ufeff", "\u202a"])
+def test_an_invisible_character_is_none_of_a_name(sign: str) -> None:
+    units = make_small((f"old{sign} town,CG-D-A{sign}",))
+    for text, by in (
+        (f"CG-D{sign}-A", "code"),
+        (f"Old T{sign}own", "alias"),
+        (f"No{sign}rth", "name"),
+        (f"उ{sign}त्तर", "name"),
+    ):
+        assert units.find(text, EARLY, by=by) in {"CG-D-A", "CG-V-N"}  # type: ignore[arg-type]
+
+
 def test_all_errors_of_alias_files_are_reported_with_file_and_line() -> None:
     lines = [
         "alias,unit",
