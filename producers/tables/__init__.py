@@ -1,9 +1,10 @@
 """Import of tables: rows of CSV and XLSX files become events, by a mapping file.
 
 `reader` opens a table (`workbooks` and `csv_files` read it, `headers` finds its columns), `mapping`
-is the model of the mapping file, `importer` converts rows. The package imports `pravah`, `schemas`
-and `producers.mapping`. Start with `importer`; the example `producers/examples/members.toml`
-explains every part of a mapping file.
+is the model of the mapping file, `importer` converts rows, `rejects` writes those that were not
+sent. `suggestion` guesses a mapping. The package imports `pravah`, `schemas` and
+`producers.mapping`. Start with `importer`; the example `producers/examples/members.toml` explains
+every part of a mapping file.
 """
 
 from producers.mapping.conversions import MappingError

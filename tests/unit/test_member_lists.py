@@ -6,9 +6,12 @@ from pathlib import Path
 import orjson
 import pytest
 
+import producers
+import reference
 from pravah.events import EventError, Membership
 from producers.mapping.pseudonyms import Pseudonymiser
 from producers.tables import Importer, ImportMapping, MappingError, open_mapped_table
+from schemas.registry_readers import registry_from_csv
 from tests.support import small_world
 from tests.support.member_list import HEADER as LIST_HEADER
 from tests.support.member_list import MAPPING as LIST_MAPPING
@@ -151,6 +154,25 @@ def test_units_are_found_by_name_within_the_units_that_other_columns_name() -> N
     assert "Booth: 'Booth 5'" in found[7]
     with pytest.raises(MappingError, match="by = 'name' needs the registry"):
         Importer(mapping, COLUMNS, pseudonymiser=KEY)
+
+
+def test_the_example_that_comes_with_pravah_counts_members_and_persons() -> None:
+    folder = Path(producers.__file__).parent / "examples"
+    mapping = ImportMapping.from_toml((folder / "member-list.toml").read_text(encoding="utf-8"))
+    registry = registry_from_csv(
+        {file.name: file.read_text("utf-8").splitlines() for file in reference.registry_files()}
+    )
+    units: Counter[str] = Counter()
+    persons: set[str] = set()
+    with open_mapped_table(folder / "member-list.csv", mapping) as table:
+        importer = Importer(mapping, table.columns, registry=registry, pseudonymiser=KEY)
+        for number, row in table.rows:
+            event = importer.convert(number, row).event
+            assert isinstance(event, Membership)
+            units[event.unit] += event.data.count
+            persons.update(event.data.member_keys or ())
+    assert units == {"CG-AC084-B0017": 2, "CG-AC084-B0018": 2, "CG-AC084-B0019": 1}
+    assert len(persons) == 4
 
 
 @pytest.mark.parametrize("suffix", [".xlsx", ".csv"])
