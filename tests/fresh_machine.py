@@ -74,7 +74,11 @@ def try_release(release: str, mirror: str | None) -> bool:
 def inside(root: Path, command: str) -> list[str]:
     """A command that runs in the clone on a root file system, as on a system that was booted."""
     isolated = ["unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]
-    mounts = f"mount -t proc proc {root}/proc && mount -t tmpfs shm {root}/dev/shm"
+    mounts = (
+        f"mount -t proc proc {root}/proc && mount -t tmpfs shm {root}/dev/shm"
+        f" && mkdir -p {root}/dev/pts && mount -t devpts -o newinstance,ptmxmode=666 pts"
+        f" {root}/dev/pts && mount --bind {root}/dev/pts/ptmx {root}/dev/ptmx"
+    )
     variables = " ".join(f"{name}={value}" for name, value in ENVIRONMENT.items())
     shell = f'exec env -i {variables} chroot {root} /bin/sh -ec "$0"'
     return [*isolated, "/bin/sh", "-ec", f"{mounts} && {shell}", f"cd /{FOLDER}\n{command}"]
