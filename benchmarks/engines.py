@@ -29,6 +29,7 @@ from pravah.topics import ALERTS, EVENTS, REJECTED, UNITS
 from schemas.registry import Registry
 from sinks.connection import connect
 from sinks.lag import Lag
+from stack.clickhouse_accounts import UNCONFINED
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS_PYTHON = ROOT / ".tools" / "bench" / "bin" / "python"
@@ -104,7 +105,11 @@ class Run:
 
 @contextmanager
 def stack_with_events(registry: Registry, records: Iterable[Record]) -> Iterator[Settings]:
-    """Run a stack whose log has records, for the length of a block."""
+    """Run a stack whose log has records, for the length of a block.
+
+    Its ClickHouse is not confined, because ClickHouse's Kafka engine reads from a broker.
+    """
+    os.environ[UNCONFINED] = "1"
     with (
         tempfile.TemporaryDirectory(prefix="pravah-compare-") as folder,
         stack.running(Path(folder) / "home", say) as settings,

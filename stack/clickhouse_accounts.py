@@ -6,6 +6,7 @@ may read.
 """
 
 import hashlib
+import os
 from collections.abc import Iterable
 from secrets import token_urlsafe
 from xml.sax.saxutils import escape
@@ -17,6 +18,9 @@ from schemas.readers import SETTING_LIMITS, SETTINGS, list_reader_grants
 from schemas.scopes import list_grants, name_database, name_definer, row_filters
 
 DATABASE = "pravah"
+# Environment variable of benchmarks that compare Pravah with ClickHouse's own Kafka engine: the
+# server is not confined, and the writer has every table engine.
+UNCONFINED = "PRAVAH_CLICKHOUSE_UNCONFINED"
 
 # The server's own session is `default` without a password: clickhouse-local cannot be told
 # otherwise. It is the one session that `default` may have, begins before the server listens, and
@@ -87,6 +91,8 @@ GRANTS: dict[Role, tuple[str, ...]] = {
     "aicc": tuple(f"GRANT {grant}" for grant in list_reader_grants("aicc", DATABASE)),
 }
 
+_UNCONFINED_GRANTS = (f"GRANT ALL ON {DATABASE}.*", "GRANT TABLE ENGINE ON *")
+
 # Headquarters sees no row of the one table with names and phone numbers. A users file cannot
 # revoke; on a server with SQL accounts, `REVOKE SELECT` does the same.
 _NO_PERSONS = {"contacts": "0"}
@@ -99,10 +105,11 @@ def render_users(users: dict[Role, ClickHouseUser], scoped: dict[str, ClickHouse
         users: role → account.
         scoped: unit code → an account that sees the rows of this unit.
     """
+    is_unconfined = UNCONFINED in os.environ
     accounts = [
         _render_account(
             users[role],
-            GRANTS[role],
+            GRANTS[role] + (_UNCONFINED_GRANTS if is_unconfined and role == "writer" else ()),
             {"aicc": _NO_PERSONS}.get(role, {}),
             "default" if role == "writer" else "reader",
         )

@@ -23,7 +23,7 @@ from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 from pravah.settings import ClickHouseUser, Role
-from stack.clickhouse_accounts import DATABASE, render_users
+from stack.clickhouse_accounts import DATABASE, UNCONFINED, render_users
 from stack.confinement import MIN_VERSION, confine, landlock_version, take_own_identity
 from stack.install import Tools
 
@@ -112,7 +112,9 @@ _WRITABLE = ("/dev/null", "/dev/tty", "/dev/pts")
 
 
 def find_weakness() -> str:
-    """Why this machine cannot confine the server to its data folder; empty if it can."""
+    """Why the server is not confined to its folders; empty if it is."""
+    if UNCONFINED in os.environ:
+        return f"{UNCONFINED} is set: the embedded ClickHouse reads files and reaches other hosts"
     version = landlock_version()
     if version >= MIN_VERSION:
         return ""
@@ -232,10 +234,10 @@ def _give_up_rights(config: Path) -> None:
         return settings.findtext(name) or ""
 
     data, log = Path(text("path")), Path(text("logger/log")).parent
+    weakness = find_weakness()
     for name in list(os.environ):  # may hold secrets of ours
         del os.environ[name]
     os.environ["HOME"] = str(data)
-    weakness = find_weakness()
     if weakness:
         sys.stderr.write(f"warning: {weakness}\n")
         return

@@ -7,13 +7,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from pravah.settings import ClickHouseUser
 from stack import clickhouse_server, confinement
+from stack.clickhouse_accounts import UNCONFINED, render_users
 
 pytestmark = pytest.mark.skipif(
     confinement.landlock_version() < confinement.MIN_VERSION,
     reason="this kernel has no Landlock",
 )
+
+WRITER = ClickHouseUser(user="pravah_writer", password=SecretStr("secret"))
 
 _BEGIN = """
 import os, socket, sys
@@ -128,3 +133,10 @@ def test_a_kernel_without_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(confinement, "landlock_version", lambda version=version: version)
         with pytest.raises(OSError, match="Landlock 2 is needed"):
             confinement.confine(writable=(), readable=(), ports=())
+
+
+def test_a_server_that_is_not_to_be_confined_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "GRANT TABLE ENGINE ON *<" not in render_users({"writer": WRITER}, {})
+    monkeypatch.setenv(UNCONFINED, "1")
+    assert clickhouse_server.find_weakness().startswith("PRAVAH_CLICKHOUSE_UNCONFINED is set")
+    assert "GRANT TABLE ENGINE ON *<" in render_users({"writer": WRITER}, {})
