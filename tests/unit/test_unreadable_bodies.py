@@ -15,6 +15,7 @@ from producers.pulls.pagination import PullError, parse_page
 from tests.support import gateway_world
 from tests.support.field_bodies import corpora
 from tests.support.field_bodies import kobo as kobo_bodies
+from tests.support.field_bodies import odk as odk_bodies
 
 GOOD = json.dumps(kobo_bodies.REPORT)
 EMOJI = GOOD.replace('"_status": "submitted_via_web"', '"_status": "\\ud83d"')
@@ -79,6 +80,35 @@ def test_a_body_that_is_no_json_says_what_is_wrong_and_where(
 def test_a_body_is_read_whatever_stands_in_a_field_that_nobody_maps(body: bytes) -> None:
     (submission,) = kobo.read_hook(body, {})
     assert corpora.map_events("kobo", submission) == [kobo_bodies.POSTS]
+
+
+@pytest.mark.parametrize(
+    ("note", "shown"),
+    [
+        ("\ud83d", "\ufffd"),
+        ("&#xD83D;", "\ufffd"),
+        ("&#xD83D;&#xDE00;", "😀"),
+        ("&#55357;&#56832;", "😀"),
+        ("a&#x1;b", "a\ufffdb"),
+        ("a\x01b", "a\ufffdb"),
+        ("&#x1F600;&#65;&amp;", "😀A&"),
+        ("&#xD83D;&#xDE00;&#65;", "😀A"),
+    ],
+)
+def test_the_xml_of_odk_is_read_whatever_stands_in_a_field_that_nobody_maps(
+    note: str, shown: str
+) -> None:
+    body = odk_bodies.xml(f"<unit>CG-AC084</unit>{odk_bodies.HELD}<note>{note}</note>")
+    (submission,) = READERS["odk"](json.dumps(body).encode(), {})
+    assert submission.fields["note"] == shown
+    assert corpora.map_events("odk", submission) == [odk_bodies.TRAINING]
+
+
+def test_xml_that_is_cut_off_says_where() -> None:
+    body = odk_bodies.xml("<unit>CG-AC084</unit>")
+    body["data"]["xml"] = body["data"]["xml"][:120]
+    with pytest.raises(BodyError, match=r"line 1, column \d+: .*; send it whole"):
+        READERS["odk"](json.dumps(body).encode(), {})
 
 
 def test_the_halves_of_an_emoji_that_were_written_one_by_one_are_one_emoji() -> None:

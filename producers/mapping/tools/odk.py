@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from xml.parsers.expat import ExpatError
+from xml.parsers.expat import ErrorString, ExpatError
 
 import xmltodict
 
@@ -36,6 +36,12 @@ HOOK_CHANGED_AT = datetime(2000, 1, 1, tzinfo=UTC)
 
 # A review, or an edit by a service that sends its XML as well.
 _UPDATES = frozenset({"submission.update", "submission.update.version"})
+
+# References to characters, such as `&#xD83D;`, and characters that XML 1.0 cannot have.
+_REFERENCE = re.compile(r"&#(?:x([0-9a-fA-F]{1,6})|([0-9]{1,7}));")
+_SURROGATES = range(0xD800, 0xE000)
+_CONTROLS = frozenset({*range(32), 0xFFFE, 0xFFFF} - {0x9, 0xA, 0xD})
+_INVALID = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 _VERIFICATION: dict[str, Verification] = {"approved": "verified", "rejected": "rejected"}
 # `__system/status` of a row whose answers ODK Central cannot read.
@@ -122,8 +128,14 @@ def read_row(row: Mapping[str, Any], form: str) -> Submission:
 def _parse_xml(text: str) -> tuple[str, dict[str, Any]]:
     """Return the form's name and fields."""
     try:
-        content = xmltodict.parse(text, disable_entities=True)
-    except (ExpatError, ValueError, RecursionError):
+        content = xmltodict.parse(_repair_characters(text), disable_entities=True)
+    except ExpatError as error:
+        msg = (
+            f"data.xml: is no well-formed XML without entities: line {error.lineno}, "
+            f"column {error.offset + 1}: {ErrorString(error.code)}; send it whole, as ODK has it"
+        )
+        raise BodyError(msg) from None
+    except (ValueError, RecursionError):
         msg = "data.xml: is no well-formed XML without entities"
         raise BodyError(msg) from None
     check_depth(content)
@@ -139,6 +151,19 @@ def _parse_xml(text: str) -> tuple[str, dict[str, Any]]:
     )
     fields = _from_xml(root)
     return form, fields if isinstance(fields, dict) else {}
+
+
+def _repair_characters(text: str) -> str:
+    """Replace characters that XML cannot have by U+FFFD, and join the halves of an emoji."""
+
+    def decode(found: re.Match[str]) -> str:
+        code = int(found[1], 16) if found[1] else int(found[2])
+        if code in _SURROGATES:
+            return chr(code)
+        return "\ufffd" if code in _CONTROLS else found[0]
+
+    units = _REFERENCE.sub(decode, text).encode("utf-16-le", "surrogatepass")
+    return _INVALID.sub("\ufffd", units.decode("utf-16-le", "replace"))
 
 
 def _read_meta(fields: Mapping[str, Any], name: str) -> str:
