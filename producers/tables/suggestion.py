@@ -135,8 +135,6 @@ class _Suggester:
         self._note_unused()
         return self._found
 
-    # --- helpers
-
     def _add(self, place: str, value: object, evidence: str, column: str | None = None) -> None:
         self._found.guesses.append(Guess(place, value, evidence, column))
 
@@ -164,8 +162,6 @@ class _Suggester:
         heading = f"heading has {words}" if words else "by its values"
         filled = len(profile.values)
         return f"{heading}; {count} of {filled} values {noun}" if count is not None else heading
-
-    # --- parts of the mapping
 
     def _find_kind(self) -> tuple[Kind | None, str]:
         scores = {kind: list(self._iter_kind_evidence(kind)) for kind in WORDS_OF_KIND}
@@ -226,7 +222,7 @@ class _Suggester:
                 profile not in named,
             )
         )
-        profile = next(iter(days), None)
+        profile = next(iter(days), None) or self._pick(["date"], lambda one: bool(one.values))
         if profile is None:
             text = (
                 f"{PLACEHOLDER} the day of the list, such as 2022-05-03; or column = one with days"
@@ -235,6 +231,11 @@ class _Suggester:
             return None
         self._use("occurred_at.column", profile, self._say(profile, profile.days, "are days"))
         form, count = profile.format
+        if not profile.is_mostly(profile.days):
+            text = f"{PLACEHOLDER} how days are written, such as %d/%m/%Y; make all rows alike"
+            evidence = f"the likeliest is {form or '2022-05-03'}, in {count} rows"
+            self._add("occurred_at.format", text, evidence)
+            return profile
         if count and profile.date_cells:
             text = f"{PLACEHOLDER} right if the date cells show the right day, else swapped"
             evidence = f"{profile.date_cells} date cells and {count} texts"

@@ -293,6 +293,13 @@ def test_a_list_of_persons_without_days_is_known_by_its_headings(tmp_path: Path)
     assert str(guesses["occurred_at.value"]).startswith("TODO: the day of the list")
 
 
+def test_days_that_are_written_in_several_ways_are_asked_for(tmp_path: Path) -> None:
+    rows: list[list[object]] = [["R1", "13/05/2022", 1], ["R2", "2022-05-14", 2], ["R3", "May", 3]]
+    guesses = find_guesses(tmp_path, ["Form No", "Date", "New members"], *rows)
+    assert guesses["occurred_at.column"] == "Date"
+    assert str(guesses["occurred_at.format"]).startswith("TODO: how days are written")
+
+
 def test_rows_with_a_link_each_are_posts(tmp_path: Path) -> None:
     guesses = find_guesses(
         tmp_path,
