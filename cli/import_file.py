@@ -120,6 +120,9 @@ def import_file(
         if mapping is None:
             msg = "is missing; `--suggest` writes a first one"
             raise typer.BadParameter(msg, param_hint="--mapping")
+        if rejects is not None and rejects.resolve() == mapping.resolve():
+            msg = f"{rejects} is the mapping itself; name another file for rejected rows"
+            raise typer.BadParameter(msg, param_hint="--rejects")
         run.run(ImportMapping.from_toml(mapping.read_text(encoding="utf-8")))
     except (MappingError, TableError) as error:
         raise typer.BadParameter(

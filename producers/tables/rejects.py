@@ -85,7 +85,11 @@ class RejectedRows:
             columns: the table's column names.
             mapping: its `header_row`, `header_rows` and `sheet` hold for the new workbook too.
             sheet: the sheet's name, instead of the mapping's.
+
+        Raises:
+            OSError: the file cannot be written.
         """
+        path.write_bytes(b"")  # a place where nothing can be written is known before rows are sent
         self._path = path
         # Rows that were rejected again have the column already.
         self._columns = [name for name in columns if name != REASON_COLUMN]

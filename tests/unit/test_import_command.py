@@ -108,6 +108,18 @@ def test_the_table_itself_is_not_overwritten(tmp_path: Path, mapping: Path, name
     assert (code, "is the table itself" in stderr, table.read_bytes() == before) == (2, True, True)
 
 
+def test_a_file_of_rejected_rows_that_cannot_be_written_is_refused_before_rows_are_sent(
+    tmp_path: Path, mapping: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli.import_run, "EventProducer", None)
+    monkeypatch.setattr(cli.import_run, "read_registry", lambda _: None)
+    table, text = write_csv(tmp_path / "t.csv", TABLE), mapping.read_text(encoding="utf-8")
+    for rejects in (tmp_path / "none" / "r.xlsx", tmp_path, mapping):
+        code, stdout, _ = run(table, "--mapping", mapping, "--rejects", rejects)
+        assert (code, stdout) == (2, "")
+    assert mapping.read_text(encoding="utf-8") == text
+
+
 def test_of_several_sheets_with_the_columns_one_must_be_named(
     tmp_path: Path, mapping: Path
 ) -> None:
