@@ -388,7 +388,7 @@ class _Suggester:
         return {"metric"}
 
     def _add_choice(self, name: str, meaning: Meaning) -> set[str]:
-        profile = self._pick([meaning]) or next(
+        profile = self._pick([meaning], lambda one: bool(one.values)) or next(
             (
                 one
                 for one in self._profiles
