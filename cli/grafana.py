@@ -1,11 +1,13 @@
 """`pravah grafana`: provision dashboards and alerts, and the accounts of data sources."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import orjson
 import typer
+from clickhouse_driver.errors import Error as DriverError
 from pydantic import SecretStr
 
 import stack
@@ -20,7 +22,7 @@ from grafana.notifications import Contacts
 from grafana.provisioning import Change, GrafanaServer
 from pravah.settings import ClickHouseUser, Settings
 from schemas.unit_names import parse_code
-from sinks.connection import connect, is_retryable
+from sinks.connection import connect
 
 grafana = typer.Typer(
     no_args_is_help=True,
@@ -314,12 +316,11 @@ def accounts(
 def _find_unit(settings: Settings, text: str, option: str) -> str:
     """The code of a unit; not looked up in a registry if no ClickHouse answers."""
     if settings.clickhouse.users:
-        try:
-            with connect(settings.clickhouse, "grafana") as client:
-                return find_unit(client, text, option)
-        except Exception as error:
-            if not is_retryable(error):
-                raise
+        with (
+            suppress(DriverError, OSError, EOFError),
+            connect(settings.clickhouse, "grafana") as client,
+        ):
+            return find_unit(client, text, option)
     code = parse_code(text)
     if code is None:
         msg = f"{text!r} is no unit code; one is written CG-D-RPR"

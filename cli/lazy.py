@@ -73,6 +73,7 @@ def load(name: str, spec: CommandSpec) -> Any:
         parent.command(name)(command)
     loaded = get_group(parent).commands[name]
     _join_lines(loaded)
+    _refuse_repeats(loaded)
     return loaded
 
 
@@ -83,3 +84,20 @@ def _join_lines(command: Any) -> None:
         command.help = "\n\n".join(" ".join(lines.split()) for lines in paragraphs)
     for subcommand in getattr(command, "commands", {}).values():
         _join_lines(subcommand)
+
+
+def _refuse_repeats(command: Any) -> None:
+    """Refuse an option for one value that is given twice: the first value would not count."""
+    parse = command.parse_args
+
+    def parse_args(ctx: Any, args: list[str]) -> Any:
+        _, _, given = command.make_parser(ctx).parse_args(args=list(args))
+        for option in {one for one in given if given.count(one) > 1}:
+            if option.param_type_name == "option" and not (option.multiple or option.is_flag):
+                msg = "may be given once only"
+                raise typer.BadParameter(msg, ctx=ctx, param_hint=f"'{option.opts[0]}'")
+        return parse(ctx, args)
+
+    command.parse_args = parse_args
+    for subcommand in getattr(command, "commands", {}).values():
+        _refuse_repeats(subcommand)

@@ -35,6 +35,7 @@ class Parameter(NamedTuple):
     option: str
     """Empty for an argument."""
     is_repeatable: bool
+    """Whether it may be given more than once; a flag may, too."""
     annotation: Any
 
     @property
@@ -82,7 +83,7 @@ def _parameters(path: str, command: Any) -> Iterator[Parameter]:
                 path,
                 one.name,
                 option,
-                one.nargs != 1 or one.multiple,
+                one.nargs != 1 or one.multiple or getattr(one, "is_flag", False),
                 one.type_descriptor.annotation,
             )
     for name, below in getattr(command, "commands", {}).items():

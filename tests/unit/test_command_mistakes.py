@@ -95,6 +95,18 @@ def test_an_option_that_does_not_exist_is_refused(
     assert "No such option: --unti" in said
 
 
+@pytest.mark.parametrize(
+    "parameter", [one for one in ALL if one.option and not one.is_repeatable], ids=_name
+)
+def test_an_option_for_one_value_is_refused_if_given_twice(
+    parameter: Parameter, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [*parameter.arguments("1"), parameter.option, "1"]
+    code, said = run(arguments, monkeypatch, capsys)
+    assert code == 2
+    assert f"Invalid value for '{parameter.option}': may be given once only" in said
+
+
 @pytest.mark.parametrize("command", NEED_A_STACK)
 def test_where_nothing_runs_one_line_says_so_and_how_to_start_it(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
