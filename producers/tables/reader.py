@@ -260,6 +260,9 @@ def _open_sheet(
         with suppress(TableError):  # a sheet without a table
             files[name] = open_sheet(name)
     fitting = {name: file for name, file in files.items() if file.has_all(columns)}
+    # an empty form has the columns too
+    filled = {name: file for name, file in fitting.items() if next(file.iter_rows(), None)}
+    fitting = filled or fitting
     if not fitting:
         return first, []
     name, chosen = next(iter(fitting.items()))

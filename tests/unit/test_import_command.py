@@ -136,6 +136,10 @@ def test_of_several_sheets_with_the_columns_one_must_be_named(
     assert "the sheets 'April', 'May' all have the columns of the mapping" in stderr
     code, stdout, _ = run(table, "--mapping", mapping, "--dry-run", "--sheet", "May")
     assert (code, "members_manual 30" in stdout) == (0, True)
+    book["April"].delete_rows(2)
+    book.save(table)
+    code, stdout, _ = run(table, "--mapping", mapping, "--dry-run")
+    assert (code, "members_manual 30" in stdout) == (0, True)
     del book["April"]
     book.save(table)
     code, stdout, stderr = run(table, "--mapping", mapping, "--dry-run")
