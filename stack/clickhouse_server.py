@@ -23,9 +23,12 @@ from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 from pravah.settings import ClickHouseUser, Role
+from stack import mount_namespace
 from stack.clickhouse_accounts import DATABASE, UNCONFINED, render_users
 from stack.confinement import MIN_VERSION, confine, landlock_version, take_own_identity
 from stack.install import Tools
+from stack.mount_namespace import isolate
+from stack.parent import stay_bound
 
 __all__ = ["DATABASE", "ClickHouseServer", "find_weakness", "serve"]
 
@@ -115,13 +118,12 @@ def find_weakness() -> str:
     """Why the server is not confined to its folders; empty if it is."""
     if UNCONFINED in os.environ:
         return f"{UNCONFINED} is set: the embedded ClickHouse reads files and reaches other hosts"
-    version = landlock_version()
-    if version >= MIN_VERSION:
+    if landlock_version() >= MIN_VERSION or mount_namespace.is_available():
         return ""
     return (
-        f"this kernel offers {f'version {version}' if version else 'no version'} of Landlock, and "
-        f"{MIN_VERSION} is needed (Linux 5.19, with landlock among its security modules): the "
-        "embedded ClickHouse runs with all rights of its user on files"
+        f"this kernel offers no Landlock of version {MIN_VERSION} (Linux 5.19, with landlock among "
+        "its security modules), and no mount namespaces to this user: the embedded ClickHouse "
+        "runs with all rights of its user on files"
     )
 
 
@@ -157,7 +159,8 @@ class ClickHouseServer:
         for name in _SHADOWED:
             shadow = data / "user_defined" / f"function_{name}.sql"
             shadow.write_text(_SHADOW.format(name=name), encoding="utf-8")
-        self.server_log.parent.mkdir(exist_ok=True)
+        for folder in (self.server_log.parent, self.home / "clickhouse-root"):
+            folder.mkdir(exist_ok=True)
         users = self.home / "clickhouse-users.xml"
         users.touch(mode=0o600)
         users.write_text(render_users(self.users, self.scoped), encoding="utf-8")
@@ -241,13 +244,17 @@ def _give_up_rights(config: Path) -> None:
     if weakness:
         sys.stderr.write(f"warning: {weakness}\n")
         return
-    take_own_identity(data, log)
+    writable = (data, log, *map(Path, _WRITABLE))
+    readable = (config, Path(text("user_directories/users_xml/path")), *map(Path, _READABLE))
+    with stay_bound():
+        if landlock_version() < MIN_VERSION:
+            isolate(config.parent / "clickhouse-root", writable=writable, readable=readable)
+            take_own_identity(data, log)
+            os.chdir(config.parent)
+            return
+        take_own_identity(data, log)
     confine(
-        writable=(data, log, *map(Path, _WRITABLE)),
-        readable=(
-            config,
-            Path(text("user_directories/users_xml/path")),
-            *map(Path, _READABLE),
-        ),
+        writable=writable,
+        readable=readable,
         ports=(int(text("tcp_port")), int(text("http_port"))),
     )

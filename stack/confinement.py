@@ -9,13 +9,11 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from stack.parent import bind_to_parent
-
 # landlock_create_ruleset(2), landlock_add_rule(2), landlock_restrict_self(2); prctl(2).
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _CREATE_RULESET_VERSION = 1
 _RULE_PATH_BENEATH, _RULE_NET_PORT = 1, 2
-_PR_GET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_NO_NEW_PRIVS = 2, 4, 8, 38
+_PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_NO_NEW_PRIVS = 4, 8, 38
 # Numbers of capset(2).
 _CAPABILITY_VERSION_3, _CAP_DAC_READ_SEARCH = 0x20080522, 2
 # Of a server that root started; no distribution gives this number to anybody.
@@ -61,9 +59,9 @@ def landlock_version() -> int:
 def take_own_identity(*folders: Path) -> None:
     """As root, become a user of one's own who owns the folders; otherwise do nothing.
 
-    It keeps the right to pass through and to read what `confine`, which must follow, leaves open:
-    a home folder is its owner's alone. A root that may not become another user, as in some
-    containers, stays what it is.
+    It keeps the right to pass through folders and to read, since a home folder is its owner's
+    alone. So `confine` must follow, or `mount_namespace.isolate` must have come before. A root that
+    may not become another user, as in some containers, stays what it is.
 
     Args:
         folders: with all that is in them.
@@ -74,8 +72,7 @@ def take_own_identity(*folders: Path) -> None:
         for path in (folder, *folder.rglob("*")):
             if path.lstat().st_uid != OWN_USER:
                 os.chown(path, OWN_USER, OWN_USER, follow_symlinks=False)
-    libc, parent, bound = _libc(), os.getppid(), ctypes.c_int()
-    _check(libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(bound), 0, 0, 0))
+    libc = _libc()
     _check(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
     _change_identity()
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
@@ -84,8 +81,6 @@ def take_own_identity(*folders: Path) -> None:
     capabilities = (ctypes.c_uint32 * 6)(passing, passing, 0, 0, 0, 0)
     _check(libc.capset(header, capabilities))
     _check(libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
-    if bound.value:
-        bind_to_parent(parent)  # a change of identity unbinds it
 
 
 def _may_change_identity(folder: Path) -> bool:

@@ -2,6 +2,9 @@
 
 import http.client
 import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,8 +19,12 @@ from doctor.escapes import Kind, find_escapes, list_escapes
 from pravah.settings import ClickHouseUser
 from schemas.readers import list_readable
 from schemas.scopes import list_names, name_database, name_definer
+from stack import mount_namespace
+from stack.clickhouse_server import ClickHouseServer
 from stack.confinement import OWN_USER, landlock_version
-from tests.support.deployment import SCOPED, Deployment
+from stack.install import ensure_installed
+from stack.supervisor import accounts
+from tests.support.deployment import SCOPED, Deployment, until
 
 UNIT = SCOPED[0]
 ACCOUNTS: dict[str, Kind] = {
@@ -226,6 +233,62 @@ def test_the_process_has_no_rights_but_its_own(deployment: Deployment) -> None:
         file for file in opened if own & {file, *file.parents}
     }
     assert not foreign
+
+
+_WITHOUT_LANDLOCK = """
+import sys
+from stack import clickhouse_server
+clickhouse_server.landlock_version = lambda: 0
+clickhouse_server.serve(*sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif(not mount_namespace.is_available(), reason="no namespaces for this user")
+def test_without_landlock_the_server_runs_in_a_mount_namespace(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / "logs").mkdir(parents=True)
+    with socket.socket() as native, socket.socket() as web:
+        native.bind(("127.0.0.1", 0))
+        web.bind(("127.0.0.1", 0))
+        ports = native.getsockname()[1], web.getsockname()[1]
+    users, scoped = accounts(home)
+    server = ClickHouseServer(ensure_installed(), home, *ports, users, scoped)
+    server.prepare()
+    arguments = server.command()[-2:]
+    with (
+        server.log_file.open("wb") as log,
+        subprocess.Popen(
+            [sys.executable, "-c", _WITHOUT_LANDLOCK, *arguments],
+            cwd=Path(__file__).parents[2],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        ) as process,
+    ):
+        try:
+            until(server.is_ready, "the server answers")
+            writer = users["writer"]
+            with Client(
+                "127.0.0.1",
+                port=ports[0],
+                user=writer.user,
+                password=writer.password.get_secret_value(),
+            ) as client:
+                client.execute("CREATE DATABASE pravah")
+                client.execute("CREATE TABLE pravah.n (n UInt8) ENGINE = MergeTree ORDER BY n")
+                client.execute("INSERT INTO pravah.n SELECT number FROM numbers(9)")
+                assert client.execute("SELECT sum(n) FROM pravah.n") == [(36,)]
+                client.execute("DROP TABLE pravah.n SYNC")
+            seen = Path(f"/proc/{process.pid}/root")
+            assert {one.name for one in (seen / home.relative_to("/")).iterdir()} == {
+                "clickhouse",
+                "clickhouse-logs",
+                "clickhouse-users.xml",
+                "clickhouse.xml",
+            }
+            assert not (seen / "etc").exists()
+        finally:
+            process.terminate()
 
 
 def test_every_table_and_view_is_open_to_named_accounts_only(deployment: Deployment) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from pravah.settings import ClickHouseUser
-from stack import clickhouse_server, confinement
+from stack import clickhouse_server, confinement, mount_namespace
 from stack.clickhouse_accounts import UNCONFINED, render_users
 
 pytestmark = pytest.mark.skipif(
@@ -125,11 +125,38 @@ print(os.getuid(), os.geteuid(), os.getgroups(), (own / "mine").stat().st_uid)
     assert run(code, tmp_path / "own") == f"{user} {user} [] {user}"
 
 
-def test_a_kernel_without_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(not mount_namespace.is_available(), reason="no namespaces for this user")
+def test_without_landlock_a_mount_namespace_leaves_its_folder_alone(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    code = """
+from stack.mount_namespace import isolate
+(own / "link").symlink_to(secret)
+(own / "a").mkdir(); (own / "b").mkdir()
+isolate(own.parent / "root", writable=[own, Path("/dev/null")], readable=[own.parent / "readable"])
+assert refused(open, secret), "another file"
+assert refused(open, own / "link"), "a link to it"
+assert refused(open, f"/proc/self/root{secret}"), "a way round"
+assert refused(open, f"/proc/{os.getppid()}/environ"), "another process"
+assert refused(open, own.parent / "readable", "w"), "a file that it may only read"
+assert refused(os.execv, "/bin/true", ["true"]), "a program"
+assert (own.parent / "readable").read_text() == "readable"
+assert os.listdir(own.parent) == ["own", "readable"], os.listdir(own.parent)
+(own / "a" / "file").write_text("mine")
+os.rename(own / "a" / "file", own / "b" / "file")
+print((own / "b" / "file").read_text())
+"""
+    assert run(code, tmp_path / "own") == "mine"
+    assert not list((tmp_path / "root").iterdir()), "nobody else sees the new root"
+
+
+def test_a_kernel_without_either_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert clickhouse_server.find_weakness() == ""
-    for version, told in ((0, "no version"), (1, "version 1")):
+    for version in (0, 1):
         monkeypatch.setattr(clickhouse_server, "landlock_version", lambda version=version: version)
-        assert told in clickhouse_server.find_weakness()
+        monkeypatch.setattr(mount_namespace, "is_available", lambda: True)
+        assert clickhouse_server.find_weakness() == ""
+        monkeypatch.setattr(mount_namespace, "is_available", lambda: False)
+        assert "no Landlock of version 2" in clickhouse_server.find_weakness()
         monkeypatch.setattr(confinement, "landlock_version", lambda version=version: version)
         with pytest.raises(OSError, match="Landlock 2 is needed"):
             confinement.confine(writable=(), readable=(), ports=())
