@@ -165,9 +165,7 @@ def _is_name(text: str) -> bool:
 
 def _link(transaction: Transaction, source: str, submission: Submission, name: str) -> None:
     names = {submission.state, submission.previous, submission.name} - {"", name}
-    if not all(map(_is_name, (name, *names))):
-        return  # it is refused, and must draw no other submission to it
-    if submission.number:
-        names.add(f"#{submission.number}")
-    if names:
-        transaction.save_aliases(source, submission.form, names, name)
+    numbers = {f"#{submission.number}"} if submission.number else set()
+    # a state whose name has no meaning is refused, and must draw no other submission to it
+    if (names or numbers) and all(map(_is_name, (name, *names))):
+        transaction.save_aliases(source, submission.form, names | numbers, name)
