@@ -154,8 +154,8 @@ class ClickHouseServer:
     def prepare(self) -> None:
         """Write the configuration; only the owner can read the users file, which has hashes."""
         data = self.home / "clickhouse"
-        for folder in ("tmp", "user_files", "user_defined"):
-            (data / folder).mkdir(parents=True, exist_ok=True)
+        for name in ("tmp", "user_files", "user_defined"):
+            (data / name).mkdir(parents=True, exist_ok=True)
         for name in _SHADOWED:
             shadow = data / "user_defined" / f"function_{name}.sql"
             shadow.write_text(_SHADOW.format(name=name), encoding="utf-8")
