@@ -11,13 +11,14 @@ from urllib.parse import quote
 import psutil
 import pytest
 from clickhouse_driver import Client
+from clickhouse_driver.clientinfo import ClientInfo
 from clickhouse_driver.errors import ServerException
 
 import stack
 from doctor import diagnose, gather
 from doctor.escapes import Kind, find_escapes, list_escapes
 from pravah.settings import ClickHouseUser
-from schemas.readers import list_readable
+from schemas.readers import SETTING_LIMITS, SETTINGS, list_readable
 from schemas.scopes import list_names, name_database, name_definer
 from stack import mount_namespace
 from stack.clickhouse_server import ClickHouseServer
@@ -211,6 +212,29 @@ def test_settings_that_clients_send_are_accepted(deployment: Deployment) -> None
         "&client_protocol_version=54460&database=pravah&wait_end_of_query=1&session_id=1"
     )
     assert ask(deployment, query)[0] == 200
+
+
+def test_a_query_that_claims_to_be_a_part_of_anothers_gets_no_more(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any client can send it so; the server then adapts settings instead of refusing them."""
+    write = ClientInfo.write
+
+    def write_as_a_part(self: ClientInfo, *arguments: object) -> None:
+        self.query_kind = ClientInfo.QueryKind.SECONDARY_QUERY
+        self.initial_user = "pravah_writer"
+        write(self, *arguments)
+
+    monkeypatch.setattr(ClientInfo, "write", write_as_a_part)
+    with client_of(deployment, "aicc") as client:
+        wanted = {"readonly": 0, "max_memory_usage": 0, "max_execution_time": 100_000}
+        assert client.execute(
+            "SELECT getSetting('readonly'), getSetting('max_memory_usage'),"
+            " getSetting('max_execution_time')",
+            settings=wanted,
+        ) == [(1, SETTINGS["max_memory_usage"], SETTING_LIMITS["max_execution_time"])]
+        escapes = list(list_escapes("headquarters", "pravah", ("/etc/passwd",)))
+        assert list(find_escapes(client, iter(escapes))) == []
 
 
 @pytest.mark.skipif(landlock_version() < 2, reason="this kernel has no Landlock")
