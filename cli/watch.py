@@ -10,12 +10,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli.options import AsJson, On, Unit, find_open_unit, find_unit
+from cli.options import AsJson, On, Unit, find_open_unit, find_unit, print_end
 from pravah.days import FIRST_DAY, date_of, end_of_day
 from pravah.settings import Settings
 from pravah.units import Level
 from sinks.connection import connect
-from sinks.control_room import SILENT_DAYS, activity, reporting_rates
+from sinks.control_room import SILENT_DAYS, activity, ended_campaign, reporting_rates
 from sinks.members import EXACT_UP_TO, members, named_twice
 from sinks.unusual import unusual_values
 
@@ -47,6 +47,7 @@ def silent(
     as_of = end_of_day(on)
     with connect(Settings().clickhouse, "grafana") as client:
         unit = find_open_unit(client, unit, as_of)
+        ended = None if on else ended_campaign(client)
         found = [
             one
             for one in activity(client, unit, as_of, days=days, state=state)
@@ -55,6 +56,7 @@ def silent(
     if as_json:
         typer.echo(orjson.dumps(found).decode())
         return
+    print_end(ended)
     rows = [
         (
             one["unit"],
@@ -89,10 +91,12 @@ def unusual(
     first, last = _span(on, days)
     with connect(Settings().clickhouse, "grafana") as client:
         unit = find_unit(client, unit)
+        ended = None if on else ended_campaign(client)
         found = unusual_values(client, unit, first, last, level=level)
     if as_json:
         typer.echo(orjson.dumps([asdict(one) for one in found]).decode())
         return
+    print_end(ended)
     rows = [
         (
             str(one.day),
@@ -148,10 +152,12 @@ def completeness(
     first, last = _span(on, days)
     with connect(Settings().clickhouse, "grafana") as client:
         unit = find_unit(client, unit)
+        ended = None if on else ended_campaign(client)
         found = reporting_rates(client, [unit], first, last, level=level, days=late)
     if as_json:
         typer.echo(orjson.dumps([asdict(one) for one in found]).decode())
         return
+    print_end(ended)
     rows = [
         (
             str(one.day),

@@ -100,7 +100,15 @@ def test_a_code_is_taken_however_it_is_typed_and_a_name_too(
 def test_a_campaign_that_is_over_says_so_and_offers_its_last_day(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for command in ("plan status", "plan forecast", "plan defaulters", "report"):
+    for command in (
+        "plan status",
+        "plan forecast",
+        "plan defaulters",
+        "report",
+        "watch silent",
+        "watch unusual",
+        "watch completeness",
+    ):
         code, said = run(command.split(), monkeypatch, capsys)
         assert code == 0
         assert "note: the plan's last deadline was 2022-06-30" in said, command
