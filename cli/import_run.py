@@ -92,7 +92,7 @@ class ImportRun:
         settings = Settings()
         registry = self._read_registry(settings)
         gazetteer = None
-        if registry is not None and self._mapping.unit.by != "code":
+        if registry is not None and self._mapping.has_names:
             folder = self.aliases or settings.gateway_aliases
             gazetteer = Gazetteer(registry, {} if folder is None else read_aliases(folder))
         pseudonymiser = None
@@ -118,7 +118,7 @@ class ImportRun:
     def _read_registry(self, settings: Settings) -> Registry | None:
         if not self.dry_run:
             return read_registry(settings.kafka)
-        if self.registry is None and self._mapping.unit.by == "code":
+        if self.registry is None and not self._mapping.has_names:
             self._warn("units are checked by the form of their codes only; --registry checks more")
             return None
         if self.registry is None:

@@ -25,6 +25,7 @@ from producers.mapping.conversions import (
     to_text,
 )
 from producers.mapping.delivery_ids import derive_event_id
+from producers.mapping.garbled_text import explain_number_cell
 from producers.mapping.gazetteer import Gazetteer, UnitError
 from producers.mapping.metric_dictionary import default_dictionary
 from producers.mapping.phones import parse_phone
@@ -33,7 +34,7 @@ from producers.tables.cells import FaultyCell
 from producers.tables.csv_files import find_other_delimiter
 from producers.tables.dates import DateKinds, explain_date, swap_day_and_month
 from producers.tables.headers import ColumnNames
-from producers.tables.mapping import FieldMapping, ImportMapping
+from producers.tables.mapping import FieldMapping, ImportMapping, UnitLookup
 from producers.tables.rows import explain_length, explain_no_data, explain_problems
 from producers.tables.units import find_unit
 from schemas.acceptance import AcceptanceRules
@@ -105,8 +106,8 @@ class Importer:
         self._gazetteer = gazetteer
         if gazetteer is None and registry is not None:
             self._gazetteer = Gazetteer(registry)
-        elif gazetteer is None and mapping.unit.by != "code":
-            findings.append(f"unit: by = {mapping.unit.by!r} needs the registry of units")
+        elif gazetteer is None and mapping.has_names:
+            findings.append("unit: by = 'name' or 'alias' needs the registry of units")
         if findings:
             raise MappingError(findings)
         self._mapping, self._as_version = mapping, as_version
@@ -150,8 +151,11 @@ class Importer:
             "kind": mapping.kind,
             "occurred_at": "" if occurred_at is None else occurred_at.isoformat(),
             "source": {"tool": mapping.tool, "producer": mapping.producer},
-            "data": {**mapping.constants, **self._convert_fields(row, mapping.fields, problems)},
-            **self._convert_fields(row, mapping.envelope, problems),
+            "data": {
+                **mapping.constants,
+                **self._convert_fields(row, mapping.fields, occurred_at, problems),
+            },
+            **self._convert_fields(row, mapping.envelope, occurred_at, problems),
         }
         if problems:
             reason = "invalid"
@@ -247,16 +251,30 @@ class Importer:
     def _convert_unit(
         self, row: list[Cell], occurred_at: datetime | None, problems: list[str]
     ) -> str:
+        unit = self._mapping.unit
         try:
-            return find_unit(
-                self._mapping.unit,
-                lambda column: self._get_cell(row, column),
-                occurred_at,
-                self._gazetteer,
-            )
+            cell = self._get_cell(row, unit.column)
+            return self._find_unit(unit, unit.column, cell, row, occurred_at)
         except UnitError as error:
             problems.append(str(error))
             return ""
+
+    def _find_unit(
+        self,
+        lookup: UnitLookup,
+        column: str,
+        cell: Cell,
+        row: list[Cell],
+        occurred_at: datetime | None,
+    ) -> str:
+        return find_unit(
+            lookup,
+            column,
+            cell,
+            lambda above: self._get_cell(row, above),
+            occurred_at,
+            self._gazetteer,
+        )
 
     def _convert_time(self, row: list[Cell], problems: list[str]) -> datetime | None:
         column = self._mapping.occurred_at.column
@@ -275,7 +293,11 @@ class Importer:
             return None
 
     def _convert_fields(
-        self, row: list[Cell], fields: Mapping[Any, FieldMapping], problems: list[str]
+        self,
+        row: list[Cell],
+        fields: Mapping[Any, FieldMapping],
+        occurred_at: datetime | None,
+        problems: list[str],
     ) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for name, field in fields.items():
@@ -291,18 +313,28 @@ class Importer:
                     parse_phone(text, field.region) is not None for text in texts
                 )
             try:
-                found[name] = (
-                    self._convert_list(field, cell)
-                    if field.many
-                    else field.convert(cell, self._pseudonymiser)
-                )
+                found[name] = self._convert_field(field, cell, row, occurred_at)
+            except UnitError as error:
+                problems.append(str(error))
             except ConversionError as error:
                 quoted = "" if field.is_personal else f"{_quote(cell)} "
                 problems.append(f"{field.column}: {quoted}{error}")
         return found
 
-    def _convert_list(self, field: FieldMapping, cell: Cell) -> list[Any]:
-        """Return the distinct parts of a cell, in their order."""
+    def _convert_field(
+        self, field: FieldMapping, cell: Cell, row: list[Cell], occurred_at: datetime | None
+    ) -> object:
+        """Return the value of a cell, or the distinct ones of its parts in their order."""
+        if field.unit is not None:
+            codes = [
+                self._find_unit(field.unit, field.column, part, row, occurred_at)
+                for part in (field.split(to_text(cell)) if field.many else [cell])
+            ]
+            return list(dict.fromkeys(codes)) if field.many else codes[0]
+        if not field.many:
+            return field.convert(cell, self._pseudonymiser)
+        if (reason := explain_number_cell(cell)) is not None:
+            raise ConversionError(reason)
         texts = field.split(to_text(cell))
         if not texts:
             msg = "has separators only"

@@ -12,6 +12,7 @@ from pravah.events import MODELS, Kind, Label, UnitCode
 from pravah.units import Level
 from producers.mapping.conversions import (
     Conversion,
+    ConversionError,
     MappingError,
     NamePart,
     StrictModel,
@@ -37,29 +38,9 @@ PLACEHOLDER = "TODO:"
 SEPARATORS = re.compile(r"[,;/|\n\r]")
 
 
-class FieldMapping(Conversion):
-    """The source of a field and its conversion."""
+class UnitLookup(StrictModel):
+    """How a text names a unit."""
 
-    column: str
-    many: bool = False
-    """The value is a list: the parts of the cell, each once."""
-    separator: Annotated[str | None, Field(min_length=1)] = None
-    """Separates the parts, besides line breaks; comma, semicolon, slash and `|` if left out."""
-
-    def split(self, text: str) -> list[str]:
-        """Return the parts of a cell with several, each once."""
-        parts = (
-            SEPARATORS.split(text)
-            if self.separator is None
-            else [part for line in text.splitlines() for part in line.split(self.separator)]
-        )
-        return list(dict.fromkeys(filter(None, map(str.strip, parts))))
-
-
-class UnitMapping(StrictModel):
-    """The column that names the reporting unit, and how."""
-
-    column: str
     values: dict[str, str] | None = None
     """Text → the text that is looked up instead; any other text is refused."""
     by: LookupKey = "code"
@@ -78,7 +59,7 @@ class UnitMapping(StrictModel):
         return normalise_names(values)
 
     @model_validator(mode="after")
-    def _check_lookup(self) -> "UnitMapping":
+    def _check_lookup(self) -> "UnitLookup":
         if problems := list(iter_lookup_errors(self.by, self.level, self.above.keys())):
             raise ValueError("; ".join(problems))
         return self
@@ -92,6 +73,33 @@ class UnitMapping(StrictModel):
             "assembly": self.assembly,
         }
         return {level: column for level, column in columns.items() if column is not None}
+
+
+class UnitMapping(UnitLookup):
+    """The column that names the reporting unit, and how."""
+
+    column: str
+
+
+class FieldMapping(Conversion):
+    """The source of a field and its conversion."""
+
+    column: str
+    many: bool = False
+    """The value is a list: the parts of the cell, each once."""
+    separator: Annotated[str | None, Field(min_length=1)] = None
+    """Separates the parts, besides line breaks; comma, semicolon, slash and `|` if left out."""
+    unit: UnitLookup | None = None
+    """The column names units, which become codes."""
+
+    def split(self, text: str) -> list[str]:
+        """Return the parts of a cell with several, each once."""
+        parts = (
+            SEPARATORS.split(text)
+            if self.separator is None
+            else [part for line in text.splitlines() for part in line.split(self.separator)]
+        )
+        return list(dict.fromkeys(filter(None, map(str.strip, parts))))
 
 
 class TimeMapping(TimeFormat):
@@ -121,6 +129,12 @@ class TimeMapping(TimeFormat):
         if (self.column is None) == (self.value is None):
             msg = "give either column, or one value for all rows such as 2022-05-03"
             raise ValueError(msg)
+        if self.value is not None:
+            try:
+                self.parse(self.value)
+            except ConversionError as error:
+                msg = f"value {error}"
+                raise ValueError(msg) from None
         return self
 
 
@@ -243,6 +257,15 @@ class ImportMapping(StrictModel):
         yield from (("skip", rule.column) for rule in self.skip)
         yield from ((f"fields.{name}", field.column) for name, field in self.fields.items())
         yield from ((f"envelope.{name}", field.column) for name, field in self.envelope.items())
+        for name, field in self.fields.items():
+            above = field.unit.above if field.unit is not None else {}
+            yield from ((f"fields.{name}.unit.{level}", column) for level, column in above.items())
+
+    @property
+    def has_names(self) -> bool:
+        """Whether units are looked up otherwise than by code."""
+        lookups = [self.unit, *(field.unit for field in self.fields.values())]
+        return any(lookup is not None and lookup.by != "code" for lookup in lookups)
 
 
 def _iter_errors(mapping: ImportMapping) -> Iterator[str]:
@@ -263,7 +286,8 @@ def _iter_errors(mapping: ImportMapping) -> Iterator[str]:
     for model, fields in parts:
         for name, field in fields.items():
             if name in model.model_fields:  # `iter_data_errors` reports the others
-                yield from iter_type_errors(model, name, field, many=field.many)
+                is_unit = field.unit is not None
+                yield from iter_type_errors(model, name, field, many=field.many, is_unit=is_unit)
 
 
 def _iter_uses(mapping: ImportMapping) -> Iterator[Use]:

@@ -13,19 +13,23 @@ from producers.mapping.conversions import (
 )
 from producers.mapping.gazetteer import Gazetteer, UnitError, redact
 from producers.mapping.unit_spelling import read_code
-from producers.tables.mapping import UnitMapping
+from producers.tables.mapping import UnitLookup
 
 
 def find_unit(
-    mapping: UnitMapping,
+    lookup: UnitLookup,
+    column: str,
+    cell: Cell,
     get_cell: Callable[[str], Cell],
     occurred_at: datetime | None,
     gazetteer: Gazetteer | None,
 ) -> str:
-    """Return the code of the unit that a row names; a text that is no code as it is.
+    """Return the code of the unit that a cell names; a text that is no code as it is.
 
     Args:
-        mapping: where and how the row names the unit.
+        lookup: how the cell names the unit.
+        column: the cell's, for messages.
+        cell: the cell, or a part of one.
         get_cell: column → the row's cell.
         occurred_at: when it happened: names are looked up on that day. None if it is unknown.
         gazetteer: finds units; only codes are found without it.
@@ -33,36 +37,36 @@ def find_unit(
     Raises:
         UnitError: the cell is empty, or names no unit or several.
     """
-    text = _read_name(mapping.column, get_cell(mapping.column))
+    text = _read_name(column, cell)
     if not text:
-        msg = f"{mapping.column}: is empty; it must say which unit reports"
+        msg = f"{column}: is empty; it must say which unit reports"
         raise UnitError(msg)
-    if mapping.values is not None:
-        found = find_value(mapping.values, text)
+    if lookup.values is not None:
+        found = find_value(lookup.values, text)
         if found is None:
-            msg = f"{mapping.column}: {redact(text)} is not among unit.values"
+            msg = f"{column}: {redact(text)} is not among unit.values"
             raise UnitError(msg)
         text = found
-    within = [] if mapping.within is None else [mapping.within]
-    if gazetteer is None or (mapping.by == "code" and mapping.within is None):
-        return _complete_code(mapping.column, text, gazetteer)
+    within = [] if lookup.within is None else [lookup.within]
+    if gazetteer is None or (lookup.by == "code" and lookup.within is None):
+        return _complete_code(column, text, gazetteer)
     if occurred_at is None:
         return ""  # the row is refused for its date
     day = day_of_micros(instant_micros(occurred_at))
-    for level, column in mapping.above.items():
-        name = _read_name(column, get_cell(column))
+    for level, above in lookup.above.items():
+        name = _read_name(above, get_cell(above))
         if not name:
-            msg = f"{column}: is empty; it must name the {level} of the unit"
+            msg = f"{above}: is empty; it must name the {level} of the unit"
             raise UnitError(msg)
         try:
             within.append(gazetteer.find_at_level(name, day, level, within))
         except UnitError as error:
-            msg = f"{column}: {error}"
+            msg = f"{above}: {error}"
             raise UnitError(msg) from None
     try:
-        return gazetteer.find(text, day, by=mapping.by, level=mapping.level, within=within)
+        return gazetteer.find(text, day, by=lookup.by, level=lookup.level, within=within)
     except UnitError as error:
-        msg = f"{mapping.column}: {error}"
+        msg = f"{column}: {error}"
         raise UnitError(msg) from None
 
 

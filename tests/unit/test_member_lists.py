@@ -102,6 +102,48 @@ def test_a_mapping_that_can_never_work_is_refused_when_it_is_read(
     assert expected in findings(old, new)
 
 
+TRAINING = """
+kind = "training_held"
+producer = "test-office"
+unit = { column = "Assembly" }
+occurred_at = { value = 2022-03-05 }
+entity = { prefix = "sheet:training", columns = ["Assembly"] }
+constants = { programme = "incharge" }
+fields.attendees = { column = "Present", type = "integer" }
+
+[fields.trained_units]
+column = "Booths"
+many = true
+unit = { by = "name", level = "booth", assembly = "Assembly" }
+"""
+
+
+def test_a_cell_with_several_units_becomes_their_codes() -> None:
+    mapping = ImportMapping.from_toml(TRAINING)
+    columns = ["Assembly", "Present", "Booths"]
+    importer = Importer(mapping, columns, registry=small_world.registry())
+    event = orjson.loads(importer.convert(2, ["CG-AC001", "12", "1, केन्द्र 2; Booth 1"]).value)
+    assert event["data"]["trained_units"] == ["CG-AC001-B0001", "CG-AC001-B0002"]
+    with pytest.raises(EventError, match="Booths: 'Booth 9'"):
+        importer.convert(3, ["CG-AC001", "12", "1, Booth 9"])
+    with pytest.raises(MappingError, match=r"trained_units\.unit\.assembly: the table has"):
+        importer = Importer(
+            ImportMapping.from_toml(TRAINING.replace('assembly = "Assembly"', 'assembly = "AC"')),
+            columns,
+            registry=small_world.registry(),
+        )
+    by_code = TRAINING.replace('{ by = "name", level = "booth", assembly = "Assembly" }', "{}")
+    importer = Importer(ImportMapping.from_toml(by_code), columns)
+    event = orjson.loads(importer.convert(2, ["CG-AC001", "12", "cg_ac001_b0001"]).value)
+    assert event["data"]["trained_units"] == ["CG-AC001-B0001"]
+
+
+def test_a_number_that_a_spreadsheet_rounded_is_nobody_s() -> None:
+    importer = Importer(how('["Mobile"]', '["Name"]'), COLUMNS, pseudonymiser=KEY)
+    with pytest.raises(EventError, match="Mobile: is a number of more than 15 digits"):
+        data(importer, 2, 9000000001900000002.0)
+
+
 @pytest.mark.parametrize(
     "code",
     [
@@ -122,6 +164,9 @@ def test_a_list_without_days_has_one_day_for_all_rows() -> None:
         mapping = how('{ column = "Date", format = "%d/%m/%Y" }', f"{{ value = {value} }}")
         event = data(Importer(mapping, COLUMNS, pseudonymiser=KEY), 2, "9000000001")
         assert event["occurred_at"] == "2022-03-05T12:00:00+05:30"
+    assert "lies before the year 2000" in findings(
+        '{ column = "Date", format = "%d/%m/%Y" }', "{ value = 1999-12-31 }"
+    )
     for wrong in ('column = "Date", value = 2022-03-05', "time = '12:00'", "value = '5 March'"):
         found = findings('{ column = "Date", format = "%d/%m/%Y" }', f"{{ {wrong} }}")
         assert "2022-05-03" in found
@@ -152,7 +197,7 @@ def test_units_are_found_by_name_within_the_units_that_other_columns_name() -> N
     assert "Name: 'Ten' is the name of no unit" in found[5]
     assert "Name: is empty; it must name the assembly of the unit" in found[6]
     assert "Booth: 'Booth 5'" in found[7]
-    with pytest.raises(MappingError, match="by = 'name' needs the registry"):
+    with pytest.raises(MappingError, match="by = 'name' or 'alias' needs the registry"):
         Importer(mapping, COLUMNS, pseudonymiser=KEY)
 
 
