@@ -122,6 +122,8 @@ class Importer:
         self._dates = DateKinds(mapping.occurred_at)
         # column of type `hash` → its values, and those that are phone numbers
         self._hashed, self._phones = Counter[str](), Counter[str]()
+        # column of the identity → its values, and those that are phone numbers
+        self._identified, self._open_phones = Counter[str](), Counter[str]()
         # event_id as integer → row number
         self._rows: dict[int, int] = {}
 
@@ -186,12 +188,18 @@ class Importer:
 
     @property
     def notes(self) -> list[str]:
-        """What the rows so far say of the mapping: persons' columns that should be `phone`."""
+        """What the rows so far say of the mapping: columns with phone numbers."""
         return [
             f"{column}: {phones:,} of {total:,} values are phone numbers; say type = 'phone', so "
             "that a mistyped number is refused and not counted as another person"
             for column, total in self._hashed.items()
             if 2 * (phones := self._phones[column]) > total
+        ] + [
+            f"{column}: {phones:,} of {total:,} values are phone numbers, and as a part of "
+            "entity.columns every event shows them; map the column too, as fields.member_keys, "
+            "fields.person or envelope.reporter with type = 'phone', so that hashes enter instead"
+            for column, total in self._identified.items()
+            if 2 * (phones := self._open_phones[column]) > total
         ]
 
     def _check_row(self, number: int, row: list[Cell]) -> Iterator[str]:
@@ -229,6 +237,8 @@ class Importer:
                 except ConversionError:
                     pass  # the field's own problem
             else:
+                self._identified[column] += 1
+                self._open_phones[column] += parse_phone(text) is not None
                 try:
                     text = to_identifier(cell, may_be_day=column in self._days)
                 except ConversionError as error:

@@ -138,6 +138,19 @@ def test_a_cell_with_several_units_becomes_their_codes() -> None:
     assert event["data"]["trained_units"] == ["CG-AC001-B0001"]
 
 
+def test_numbers_that_every_event_would_show_are_named() -> None:
+    mapping = how('type = "phone"', 'type = "phone"\noptional = true')
+    mapping = mapping.model_copy(update={"fields": {}})
+    importer = Importer(mapping, COLUMNS, pseudonymiser=KEY)
+    data(importer, 2, "9000000001")
+    (note,) = importer.notes
+    assert "Mobile: 1 of 1 values are phone numbers" in note
+    assert "9000000001" not in note
+    importer = Importer(how(), COLUMNS, pseudonymiser=KEY)
+    data(importer, 2, "9000000001")
+    assert importer.notes == []
+
+
 def test_a_number_that_a_spreadsheet_rounded_is_nobody_s() -> None:
     importer = Importer(how('["Mobile"]', '["Name"]'), COLUMNS, pseudonymiser=KEY)
     with pytest.raises(EventError, match="Mobile: is a number of more than 15 digits"):
