@@ -77,7 +77,7 @@ def check_mapping(
     """
     result = MappingCheck()
     try:
-        form_mapping = FormMapping.from_toml(mapping.read_text(encoding="utf-8"))
+        form_mapping = FormMapping.from_toml(mapping.read_text(encoding="utf-8-sig"))
         body = sample.read_bytes()
         tool = tool or detect_tool(body)
         for submission in READERS[tool](body, {}):

@@ -173,7 +173,8 @@ class _Reader:
                 "digit"
             )
         try:
-            read = _SourceFile.model_validate(tomllib.loads(self.path.read_text(encoding="utf-8")))
+            text = self.path.read_text(encoding="utf-8-sig")
+            read = _SourceFile.model_validate(tomllib.loads(text))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             self.findings.append(f"cannot be read: {error}")
             return None
@@ -270,7 +271,7 @@ class _Reader:
 
     def _file(self, part: str, name: str) -> str:
         try:
-            value = (self.path.parent / name).read_text(encoding="utf-8").strip()
+            value = (self.path.parent / name).read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
             self.findings.append(
                 f"[{part}]: the file {name} cannot be read: {type(error).__name__}"

@@ -100,7 +100,7 @@ def _read_mappings(sources: Mapping[str, FieldSource]) -> dict[str, dict[str, Fo
         found[source.name] = {}
         for form, path in source.forms.items():
             try:
-                mapping = FormMapping.from_toml(path.read_text(encoding="utf-8"))
+                mapping = FormMapping.from_toml(path.read_text(encoding="utf-8-sig"))
                 if found[source.name].setdefault(normalise_text(form), mapping) is not mapping:
                     findings.append(
                         f"{source.name}.toml: form {form}: stands there twice, in two Unicode forms"

@@ -8,11 +8,15 @@ import httpx2
 import pytest
 
 from operations.mapping_check import check_mapping
+from producers.gateway.registry import UnitChecker
+from producers.gateway.sources import read_field_sources
+from producers.gateway.submissions import SubmissionMapper
+from producers.mapping.gazetteer import Gazetteer
 from producers.mapping.tools import READERS, BodyError, kobo
 from producers.mapping.tools.json_body import parse_json, to_utf8
 from producers.pulls.http import ToolApi
 from producers.pulls.pagination import PullError, parse_page
-from tests.support import gateway_world
+from tests.support import gateway_world, small_world
 from tests.support.field_bodies import corpora
 from tests.support.field_bodies import kobo as kobo_bodies
 from tests.support.field_bodies import odk as odk_bodies
@@ -158,6 +162,28 @@ def test_the_gateway_reads_a_byte_order_mark_and_utf_16(tmp_path: Path) -> None:
         array = gateway_world.post(world, b"\xef\xbb\xbf[" + event + b"]")
         assert (array.status_code, array.json()["repeated"]) == (200, 1)
         assert len(world.sent()) == 2
+
+
+def test_files_that_a_windows_editor_saved_are_read(tmp_path: Path) -> None:
+    """A source, its secret and its mapping with a byte order mark."""
+    folder = gateway_world.write_sources(tmp_path / "sources")
+    for path in [folder / "kobo-all.toml", folder / "one.secret", folder / "mappings/form.toml"]:
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    source = read_field_sources(folder)["kobo-all"]
+    assert source.check.secrets[0].get_secret_value() == gateway_world.SECRET
+    mapping = SubmissionMapper({"kobo-all": source}, UnitChecker({}, 24.0), lambda _: None)
+    assert mapping is not None
+    sample = tmp_path / "sample.json"
+    sample.write_text(json.dumps(gateway_world.kobo(1)), encoding="utf-8-sig")
+    result = check_mapping(
+        folder / "mappings" / "form.toml",
+        sample,
+        tool=None,
+        producer="check",
+        gazetteer=Gazetteer(small_world.registry(), {}),
+        pseudonymiser=None,
+    )
+    assert len(result.events) == 1
 
 
 def test_the_gateway_says_where_the_json_is_wrong(tmp_path: Path) -> None:
