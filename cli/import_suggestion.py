@@ -36,6 +36,8 @@ def print_suggestion(run: ImportRun, output: Path | None, *, as_json: bool) -> i
     text = write_toml(suggestion)
     if output is not None:
         output.write_text(text, encoding="utf-8")
+    if output is None and not as_json:
+        typer.echo(text)
     findings: list[str] = []
     try:
         run.run(ImportMapping.from_toml(text))
@@ -53,8 +55,6 @@ def print_suggestion(run: ImportRun, output: Path | None, *, as_json: bool) -> i
         }
         typer.echo(orjson.dumps(content).decode())
         return 1 if findings or run.reasons else 0
-    if output is None:
-        typer.echo(text)
     for finding in findings:
         typer.echo(finding, err=True)
     if not findings:
@@ -73,8 +73,9 @@ def _suggest(run: ImportRun) -> Suggestion:
     for name in first.other_sheets if run.sheet is None else []:
         with suppress(TableError):  # a sheet without a table
             files.append(TableFile(run.table, sheet=name))
-    file = max(files, key=lambda one: sum(map(bool, one.header.columns)))
-    same = [one.sheet for one in files if one.header.columns == file.header.columns]
+    filled = [one for one in files if next(one.iter_rows(), None)] or files
+    file = max(filled, key=lambda one: sum(map(bool, one.header.columns)))
+    same = [one.sheet for one in filled if one.header.columns == file.header.columns]
     if len(same) > 1:
         typer.echo(
             f"the sheets {', '.join(map(repr, same))} have the same columns: import each of them "
