@@ -38,7 +38,7 @@ _LABELS = (
 )
 _SHORT_LABELS = r"w/a|wa|mo|ph|no|nr|(?<=\()[a-z](?=\))|[mpt](?=\s*[.:)\]]|\s+\D|\s*$)|m(?=\s)"
 _LABEL = re.compile(
-    rf"(?<!\w)(?:(?:{fold_text(_LABELS)})(?![^\W\d_])|(?:{_SHORT_LABELS})(?!\w))[.:°]*"
+    rf"(?:(?<![^\W\d])(?:{fold_text(_LABELS)})(?![^\W\d_])|(?<!\w)(?:{_SHORT_LABELS})(?!\w))[.:°]*"
 )
 # Between the digits of one number, and around it.
 _SEPARATORS = re.compile(
