@@ -59,8 +59,8 @@ def explain_placeholder(text: str) -> str | None:
         return reason
     if fold_text(text) in _NOTHING or _JOINED.search(normalise_text(text)):
         return (
-            "has a word for no value, such as null or N/A; give the value, in numbers 0 for none, or "
-            "leave an optional field empty"
+            "has a word for no value, such as null or N/A; give the value, in numbers 0 for none, "
+            "or leave an optional field empty"
         )
     return None
 
