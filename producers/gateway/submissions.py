@@ -21,6 +21,7 @@ from producers.mapping.pseudonyms import IssuedHashes, Pseudonymiser
 from producers.mapping.submissions import MappedEvent, Submission
 from producers.mapping.text import normalise_text
 from producers.mapping.tools import BodyError
+from producers.mapping.tools.json_body import parse_json
 from producers.outbox import outbox_record
 
 _ANY_FORM = "*"
@@ -210,10 +211,10 @@ def submission_from_json(content: bytes) -> Submission:
     Raises:
         BodyError: it is not one.
     """
+    read = parse_json(content)
     try:
-        read = orjson.loads(content)
         return Submission(**(read | {"changed_at": datetime.fromisoformat(read["changed_at"])}))
-    except (orjson.JSONDecodeError, TypeError, KeyError, ValueError) as error:
+    except (TypeError, KeyError, ValueError) as error:
         msg = (
             "this is no submission as `pravah gateway rejected show` writes it: "
             f"{type(error).__name__}"

@@ -10,7 +10,11 @@ import pytest
 from operations.mapping_check import check_mapping
 from producers.gateway.registry import UnitChecker
 from producers.gateway.sources import read_field_sources
-from producers.gateway.submissions import SubmissionMapper
+from producers.gateway.submissions import (
+    SubmissionMapper,
+    submission_from_json,
+    submission_to_json,
+)
 from producers.mapping.gazetteer import Gazetteer
 from producers.mapping.tools import READERS, BodyError, kobo
 from producers.mapping.tools.json_body import parse_json, to_utf8
@@ -184,6 +188,14 @@ def test_files_that_a_windows_editor_saved_are_read(tmp_path: Path) -> None:
         pseudonymiser=None,
     )
     assert len(result.events) == 1
+
+
+def test_a_corrected_submission_that_a_windows_editor_saved_is_read() -> None:
+    submission = kobo.read_row(kobo_bodies.REPORT)
+    saved = submission_to_json(submission)
+    assert submission_from_json(b"\xef\xbb\xbf" + saved) == submission
+    with pytest.raises(BodyError, match="cut off"):
+        submission_from_json(saved[:-5])
 
 
 def test_the_gateway_says_where_the_json_is_wrong(tmp_path: Path) -> None:
