@@ -10,12 +10,14 @@ from pravah.units import Level
 from producers.mapping.text import normalise_text, to_ascii_digits
 from schemas.unit_names import normalise_name, parse_code
 
-_NUMBER_WORDS = "no|num|nr|number|sr|sl|क्रमांक|क्र|नंबर|नम्बर|नं|संख्या|सं"
+_NUMBER_WORDS = "no|num|nr|number|sr|sl|क्रमांक|क्र|क्रं|नंबर|नम्बर|नं|संख्या|सं"
 _WORDS: dict[Level, str] = {
-    "booth": f"{_NUMBER_WORDS}|booth|b|ps|polling|station|part|matdan|kendra|बूथ|मतदान|केंद्र|भाग",
+    "booth": (
+        f"{_NUMBER_WORDS}|booth|b|ps|polling|station|part|matdan|kendra|बूथ|बू|मतदान|म|केंद्र|के|भाग"
+    ),
     "assembly": (
         f"{_NUMBER_WORDS}|ac|assembly|constituency|vidhan|sabha|vidhansabha|vs|st|sc|gen|general|seat"
-        "|विधानसभा|विधान|सभा|क्षेत्र|निर्वाचन|सीट|अ|ज|जा|अजजा|अजा|सामान्य"
+        "|विधानसभा|विधान|वि|सभा|स|क्षेत्र|निर्वाचन|सीट|अ|ज|जा|अजजा|अजा|सामान्य"
     ),
     "district": "district|distt|dist|zila|zilla|jila|jilla|जिला|ज़िला|जिले",
     "division": "division|div|sambhag|संभाग|मंडल",
@@ -81,8 +83,8 @@ def read_name(text: str, level: Level) -> NameSpelling | None:
     """Return the name and number of a unit of a level; None if the text has several numbers."""
     pattern = _NUMBERS.get(level, _ANY_NUMBER)
     plain = _FRACTION.sub(r"\1", to_ascii_digits(normalise_text(text)))
-    # P.S., a polling station
-    words = re.sub(r"\bp s\b", "ps", normalise_name(plain)).split()
+    # P.S. is a polling station, A.C. an assembly constituency
+    words = re.sub(r"\b([pa]) ([sc])\b", r"\1\2", normalise_name(plain)).split()
     words = [word for word in words if word not in LEVEL_WORDS[level]]
     numbers = [found for word in words if (found := pattern.fullmatch(word)) is not None]
     if len(numbers) > 1:
