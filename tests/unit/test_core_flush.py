@@ -242,6 +242,20 @@ def test_a_repair_deletes_versions_that_are_not_accepted_now_and_inserts_missing
     assert repair_chunk(store, attempt.chunk) is None
 
 
+def test_one_version_that_differs_is_enough_for_a_repair() -> None:
+    store = MemoryStore()
+    partition, _ = fold(engine(), log([post("e1"), post("e2"), None], 0))
+    attempt = partition.open_chunk
+    assert attempt is not None
+    write_all(store, [attempt])
+    (key, row), _ = store.ledger.items()
+    store.ledger["CG-AC001", "e9", 1, 0, 1] = {**row, "entity": "e9", "offset": 1}
+    assert repair_chunk(store, attempt.chunk) == Repair(0, 0, 0, 1), "one that is not accepted"
+    del store.ledger[key]
+    assert repair_chunk(store, attempt.chunk) == Repair(0, 0, 0, 1), "one that is missing"
+    assert repair_chunk(store, attempt.chunk) is None
+
+
 def test_a_chunk_without_accepted_versions_deletes_those_of_another_attempt() -> None:
     store = MemoryStore()
     (attempt,) = complete(1)

@@ -15,6 +15,7 @@ from rollup.entity_cache import EntityCache, EntityVersions
 from rollup.open_chunk import Counts
 from rollup.record_batch import BatchRecord
 from rollup.storage import StoredVersion
+from schemas.metrics import MetricDictionary
 from tests.support import small_world
 from tests.support.memory_store import MemoryStore
 
@@ -145,6 +146,31 @@ def test_an_entity_of_an_earlier_chunk_that_is_no_longer_in_memory_is_looked_up(
     assert counts == Counts(accepted=1, corrections=1)
     assert partition.lookup() is None
     assert lookup.attempt.chunk.counts == Counts(records=1, accepted=1, corrections=1)
+
+
+def test_a_metric_that_the_dictionary_no_longer_has_is_a_flow() -> None:
+    """Also if the dictionary's last metric is a stock."""
+    metrics = small_world.dictionary().metrics.values()
+    folding = RollupEngine(
+        small_world.registry(),
+        MetricDictionary(sorted(metrics, key=lambda metric: metric.metric == "whatsapp_groups")),
+        partition_of=lambda _: 0,
+        max_future_hours=24,
+        chunk_size=100,
+    )
+    partition = folding.assign(0)
+    partition.seen_filter.add(np.array([_fingerprint(partition, "e1")], np.uint32))
+    fold(folding, log([post("e1", 2)], 5))
+    lookup = partition.lookup()
+    assert lookup is not None
+    earlier = stored(1, 0)._replace(day=19_050, metrics=["unheard_of"], amounts=[4])
+    lookup.attempt.fold_pending(lookup.request.entities, [earlier])
+    rollup = lookup.attempt.chunk._rollup.entries()
+    booth = {key[1:]: sums for key, sums in rollup.items() if key[2] == "CG-AC001-B0001"}
+    assert booth == {
+        ("posts_facebook", "CG-AC001-B0001", 19_056): [1, 0, 1],
+        ("unheard_of", "CG-AC001-B0001", 19_050): [-4, 0, 0],
+    }
 
 
 def test_a_version_that_came_after_a_lookup_was_sent_waits_for_its_own() -> None:
