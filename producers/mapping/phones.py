@@ -55,6 +55,7 @@ _LETTERS_FOR_DIGITS = str.maketrans({"o": "0", "l": "1", "i": "1", "|": "1", "s"
 _MIN_DIGITS, _MAX_DIGITS = 7, 15
 # A number that belongs to letters, as in MEM-9000000001 and CG/9000000001.
 _OTHER_NUMBER = re.compile(r"[^\W\d_][-/_#]?\d|\d[^\W\d_]")
+_WORDS = re.compile(r"[^\W\d_]+[.:]?")
 _WORD = re.compile(r"[^\W\d_]")
 _HIDDEN = re.compile(r"\+?\d*[x*•●]{2,}[\dx*•●]*\d*")
 
@@ -206,8 +207,13 @@ def _explain(plain: str, compact: str, region: str) -> PhoneError:
         region: of numbers without a country code.
     """
     series = rf"(?:{_INDIAN_MOBILE.pattern}){{2,}}"
-    numbers = _ONE_NUMBER.findall(_SEPARATORS.sub(" ", plain))
-    if len(set(numbers)) > 1 or (len(compact) > _MAX_DIGITS and re.fullmatch(series, compact)):
+    # vowel signs belong to the letters that they stand at
+    plain = "".join(letter for letter in plain if unicodedata.category(letter)[0] != "M")
+    numbers = set(_ONE_NUMBER.findall(_SEPARATORS.sub(" ", plain)))
+    for part in _WORDS.split(plain):  # numbers with gaps, as 90000 00001
+        if mobile := _INDIAN_MOBILE.fullmatch(_SEPARATORS.sub("", part)):
+            numbers.add(mobile[1])
+    if len(numbers) > 1 or (len(compact) > _MAX_DIGITS and re.fullmatch(series, compact)):
         return _make_several_error()
     is_meant = True
     if numbers and not _OTHER_NUMBER.search(plain):

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -200,6 +201,9 @@ SEVERAL = [
     "9000000001 \u2022 9000000002",
     "9000000001Mob. 90000 00002",
     "9000000001whatsapp9000000002",
+    "9000000001Ph: 90000 00002",
+    "Ram 90000 00001 Sita 90000 00002",
+    "+91 90000 00001 (Ram) +91 90000 00002",
     "0771-2234567, 9000000001",
     "9000000001, 900000000",
     "9000000001 / 9000000002 / 9000000003",
@@ -232,6 +236,7 @@ def test_two_numbers_in_one_cell_are_refused(written: str, type_: Any) -> None:
         ("90000XXXXX", "digits are hidden"),
         ("98******12", "digits are hidden"),
         ("Sita 9000000001", "other words"),
+        ("Sita 90000 00001", "other words"),
         ("9000000001 (Ram)", "other words"),
         ("9000000001 सीता के पति", "other words"),
         ("9000000001 ext 5", "other words"),
@@ -271,6 +276,31 @@ def test_a_hash_accepts_names_and_other_numbers(written: str) -> None:
     plain = normalise_identifier(written)
     assert Conversion(type="hash").convert(written, PERSONS) == digest(plain)
     assert not plain.startswith("tel:")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Sita 9000000001",
+        "Sita 90000 00001",
+        "सीता 90000 00001",
+        "सीता +91 90000-00001",
+        "9000000001(2)",
+        "9000000001 - 2",
+        "9000000001?",
+        "9000000001 / NA",
+    ],
+)
+def test_a_number_beside_something_is_no_other_person_for_a_hash(written: str) -> None:
+    with pytest.raises(ConversionError, match="stand beside the number"):
+        Conversion(type="hash").convert(written, PERSONS)
+
+
+@pytest.mark.parametrize("cell", [date(2022, 3, 5), datetime(2022, 3, 5, tzinfo=UTC), True])
+def test_a_date_or_a_yes_is_no_person(cell: object) -> None:
+    for type_ in ("phone", "hash"):
+        with pytest.raises(ConversionError, match="no person"):
+            Conversion(type=type_).convert(cell, PERSONS)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
