@@ -119,6 +119,9 @@ def test_a_stock_says_what_followed_what_came_later_and_what_was_retracted() -> 
         0,
         {1: "undone by the retraction, version 2", 2: "undone by the retraction, version 2"},
     )
+    ended_later = version(2, DAY + 1, op="retract", amounts={})
+    ended = stock(version(1), ended_later, version(3), day=DAY + 2)
+    assert (ended.counted, ended.value) == (3, 2)
 
 
 def test_a_retracted_or_refused_entity_says_so_for_each_version() -> None:

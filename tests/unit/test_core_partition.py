@@ -148,7 +148,7 @@ def test_an_entity_of_an_earlier_chunk_that_is_no_longer_in_memory_is_looked_up(
     assert lookup.attempt.chunk.counts == Counts(records=1, accepted=1, corrections=1)
 
 
-def test_a_metric_that_the_dictionary_no_longer_has_is_a_flow() -> None:
+def test_metrics_that_the_dictionary_no_longer_has_are_flows() -> None:
     """Also if the dictionary's last metric is a stock."""
     metrics = small_world.dictionary().metrics.values()
     folding = RollupEngine(
@@ -163,13 +163,14 @@ def test_a_metric_that_the_dictionary_no_longer_has_is_a_flow() -> None:
     fold(folding, log([post("e1", 2)], 5))
     lookup = partition.lookup()
     assert lookup is not None
-    earlier = stored(1, 0)._replace(day=19_050, metrics=["unheard_of"], amounts=[4])
+    earlier = stored(1, 0)._replace(day=19_050, metrics=["unheard", "of"], amounts=[4, 5])
     lookup.attempt.fold_pending(lookup.request.entities, [earlier])
     rollup = lookup.attempt.chunk._rollup.entries()
     booth = {key[1:]: sums for key, sums in rollup.items() if key[2] == "CG-AC001-B0001"}
     assert booth == {
         ("posts_facebook", "CG-AC001-B0001", 19_056): [1, 0, 1],
-        ("unheard_of", "CG-AC001-B0001", 19_050): [-4, 0, 0],
+        ("unheard", "CG-AC001-B0001", 19_050): [-4, 0, 0],
+        ("of", "CG-AC001-B0001", 19_050): [-5, 0, 0],
     }
 
 
