@@ -8,10 +8,9 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from cli.options import AsJson, Unit, find_unit
+from cli.tables import AsPlain, Column, print_table
 from pravah.listen import check_listen
 from pravah.settings import Settings
 from schemas.access import DATA_KINDS
@@ -23,6 +22,14 @@ token = typer.Typer(no_args_is_help=True, help="Tokens: who may read what.")
 api.add_typer(token, name="token")
 
 AUDIT_FILE = "api-audit.jsonl"
+TOKEN_COLUMNS = (
+    Column("token", "key"),
+    Column("unit", "key"),
+    Column("kinds", rank=2),
+    Column("created", "day", rank=1),
+    Column("expires", "day"),
+    Column("state"),
+)
 
 
 @api.callback(invoke_without_command=True)
@@ -50,16 +57,13 @@ def serve(
     import uvicorn
 
     from api.app import build
-    from api.audit import logger
+    from api.audit import logger, open_log
 
     settings = Settings()
     settings.clickhouse.account("aicc")  # without one there is nothing to serve
     check_listen(host, port, server="the API", remedy="Choose another --port or --host")
     log = settings.home / "logs" / AUDIT_FILE
-    log.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(log, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger.addHandler(handler)
+    logger.addHandler(open_log(log))
     logger.setLevel(logging.INFO)
     logger.propagate = False
     # uvicorn shuts down in order, then raises the signal again
@@ -102,16 +106,15 @@ def create(
 
 
 @token.command("list")
-def show(*, as_json: AsJson = False) -> None:
+def show(*, as_json: AsJson = False, plain: AsPlain = False) -> None:
     """List all tokens ever created; their secrets are not stored."""
     with connect(Settings().clickhouse, "writer") as client:
         found = tokens(client)
     if as_json:
         typer.echo(orjson.dumps([asdict(one) for one in found]).decode())
         return
-    table = Table("name", "unit", "kinds", "created", "expires", "")
-    for one in found:
-        table.add_row(
+    rows = [
+        (
             one.name,
             one.unit,
             ", ".join(one.kinds),
@@ -119,7 +122,9 @@ def show(*, as_json: AsJson = False) -> None:
             f"{one.expires_at:%Y-%m-%d}",
             "revoked" if one.revoked else "",
         )
-    Console().print(table)
+        for one in found
+    ]
+    print_table(TOKEN_COLUMNS, rows, plain=plain)
 
 
 @token.command("revoke")

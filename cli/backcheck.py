@@ -8,10 +8,9 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from cli.options import AsJson, Unit, find_unit, read_day
+from cli.tables import AsPlain, Column, print_table
 from operations.back_check import outcome_events, send_events
 from operations.reconcile import author
 from pravah.events import MODELS
@@ -28,6 +27,14 @@ backcheck = typer.Typer(
 
 # Changed entities that are printed; --json lists all of them.
 _MAX_SHOWN = 20
+RESULT_COLUMNS = (
+    Column("part\nभाग", "key"),
+    Column("drawn\nचुने", "number"),
+    Column("verified\nसत्यापित", "number"),
+    Column("rejected\nअस्वीकृत", "number"),
+    Column("taken back\nवापस", "number", rank=1),
+    Column("waiting\nशेष", "number"),
+)
 
 
 @backcheck.command("draw")
@@ -144,7 +151,10 @@ def enter(
 
 @backcheck.command("result")
 def show_result(
-    sample: Annotated[str, typer.Argument(help="Name of the sample.")], *, as_json: AsJson = False
+    sample: Annotated[str, typer.Argument(help="Name of the sample.")],
+    *,
+    as_json: AsJson = False,
+    plain: AsPlain = False,
 ) -> None:
     """Show which share of a sample was verified, with its 95 % interval."""
     with connect(Settings().clickhouse, "writer") as client:
@@ -169,29 +179,12 @@ def show_result(
             ).decode()
         )
         return
-    table = Table(
-        "part भाग",
-        *(
-            f"{name}"
-            for name in (
-                "drawn चुने",
-                "verified सत्यापित",
-                "rejected अस्वीकृत",
-                "taken back वापस",
-                "waiting शेष",
-            )
-        ),
-        title=sample,
-    )
-    for one in found:
-        table.add_row(
-            one.stratum,
-            *(
-                f"{count:,}"
-                for count in (one.drawn, one.verified, one.rejected, one.gone, one.waiting)
-            ),
-        )
-    Console().print(table)
+    rows = [
+        (one.stratum, one.drawn, one.verified, one.rejected, one.gone, one.waiting) for one in found
+    ]
+    print_table(RESULT_COLUMNS, rows, title=sample, plain=plain)
+    if plain:
+        return
     share = (
         f"{100 * verified / checked:.1f} % ({100 * low:.1f} to {100 * high:.1f} %)"
         if checked

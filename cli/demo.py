@@ -3,7 +3,6 @@
 import shutil
 import statistics
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import date
 from typing import Annotated, Any
@@ -13,11 +12,11 @@ import typer
 from clickhouse_driver import Client
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 import reference
 import stack
-from cli.reconcile import differences_table
+from cli.reconcile import print_differences
+from cli.tables import Cell, Column, open_console, print_table
 from operations.bootstrap import prepare
 from operations.demo import (
     CampaignProgress,
@@ -38,22 +37,20 @@ from sinks.connection import connect
 from sinks.recount import Recount, durable_cut, recount
 
 FIRST, LAST = date(2022, 2, 1), date(2022, 9, 30)
-# Width of the whole situation table; a narrower screen shows the most important columns.
-WIDE = 150
 # Number of single events whose latency is measured.
 PROBES = 10
 
-_COLUMNS = (
-    ("booths", "बूथ"),
-    ("in-charges", "प्रभारी"),
-    ("WhatsApp groups", "व्हाट्सएप समूह"),
-    ("… members", "… सदस्य"),
-    ("trainings", "प्रशिक्षण"),
-    ("posts", "पोस्ट"),
-    ("new members", "नए सदस्य"),
-    ("verified", "सत्यापित"),
+SITUATION_COLUMNS = (
+    Column("unit\nइकाई"),
+    Column("booths\nबूथ", "number"),
+    Column("in-charges\nप्रभारी", "number"),
+    Column("WhatsApp groups\nव्हाट्सएप समूह", "number"),
+    Column("their members\nउनके सदस्य", "number", rank=2),
+    Column("trainings\nप्रशिक्षण", "number", rank=3),
+    Column("posts\nपोस्ट", "number", rank=1),
+    Column("new members\nनए सदस्य", "number"),
+    Column("verified\nसत्यापित", "number", rank=1),
 )
-_NARROW_COLUMNS = (0, 1, 2, 5, 6)
 
 
 def demo(
@@ -71,9 +68,7 @@ def demo(
     in PRAVAH_HOME/demo, afresh each time and only for this run.
     Exit 1 if a figure differs from the ledger.
     """
-    console = Console(stderr=as_json)
-    if not console.is_terminal:
-        console = Console(stderr=as_json, width=WIDE)
+    console = open_console(stderr=as_json)
     home = Settings().home / "demo"
     shutil.rmtree(home, ignore_errors=True)
     began = time.monotonic()
@@ -161,42 +156,36 @@ def _run_campaign(
 
 def _print_situation(situation: Situation, console: Console) -> None:
     rows, divisions = situation
-    table = Table(
-        title="Chhattisgarh छत्तीसगढ़",
-        caption=(
-            "Flows stay with the districts of their day; stocks follow their units into today's "
-            "districts."
-        ),
-    )
-    shown = range(len(_COLUMNS)) if console.width >= WIDE else _NARROW_COLUMNS
-    table.add_column("unit\nइकाई")
-    for number in shown:
-        table.add_column("\n".join(_COLUMNS[number]), justify="right", min_width=6)
-
-    def cells(row: tuple[Any, ...], indent: str) -> list[str]:
-        name, *figures = _cells(row, indent)
-        return [name, *(figures[number] for number in shown)]
-
-    state = rows.get("CG")
+    table: list[tuple[Cell, ...]] = []
     for division in sorted(
         (row for row in rows.values() if row[0] == "division"), key=lambda row: row[2]
     ):
-        table.add_row(*cells(division, ""), style="bold")
-        for district in sorted(
-            (r for r in rows.values() if r[0] == "district" and divisions.get(r[1]) == division[1]),
-            key=lambda row: row[2],
-        ):
-            table.add_row(*cells(district, "  "))
-        table.add_section()
-    if state:
-        table.add_row(*cells(state, ""), style="bold")
-    console.print(table)
+        table.append(_cells(division, ""))
+        table += [
+            _cells(district, "  ")
+            for district in sorted(
+                (
+                    r
+                    for r in rows.values()
+                    if r[0] == "district" and divisions.get(r[1]) == division[1]
+                ),
+                key=lambda row: row[2],
+            )
+        ]
+    if state := rows.get("CG"):
+        table.append(_cells(state, ""))
+    print_table(
+        SITUATION_COLUMNS,
+        table,
+        title="Chhattisgarh छत्तीसगढ़",
+        note="Flows stay with the districts of their day; stocks follow their units into today's "
+        "districts.",
+        console=console,
+    )
 
 
-def _cells(row: tuple[Any, ...], indent: str) -> Iterator[str]:
-    yield f"{indent}{row[2]}  {row[3]}"
-    yield from (f"{value:,}" for value in row[4:-1])
-    yield f"{row[-1] or 0:.0%}"
+def _cells(row: tuple[Any, ...], indent: str) -> tuple[Cell, ...]:
+    return (f"{indent}{row[2]}  {row[3]}", *row[4:-1], f"{row[-1] or 0:.0%}")
 
 
 def _print_result(result: dict[str, Any], console: Console) -> None:
@@ -224,4 +213,4 @@ def _print_recount(outcome: Recount, console: Console) -> None:
     console.print(
         f"[red]✗ {outcome.different:,} of {outcome.figures:,} figures differ from the recount"
     )
-    console.print(differences_table(outcome))
+    print_differences(outcome, console=console)

@@ -1,5 +1,6 @@
 """`pravah explain`: a figure, its chunks and repairs, and the events behind it."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
 from typing import Annotated, Any
@@ -8,32 +9,38 @@ import orjson
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from cli.options import AsJson, check_metric, find_unit, read_day
+from cli.tables import Cell, Column, open_console, print_table
 from operations.explain import Counted, Explanation, Uncounted, explain_figure
 from pravah.settings import Settings
 from sinks.connection import connect
 from sinks.explanation import Origin
 
-_WIDE = 100
-_EVENT_COLUMNS = (
-    "amount",
-    "verified",
-    "unit / इकाई",
-    "occurred (IST)",
-    "entity",
-    "version",
-    "tool",
-    "partition:offset",
+ORIGIN_COLUMNS = (
+    Column("partition", "key"),
+    Column("chunk", "key"),
+    Column("all", "number"),
+    Column("verified", "number", rank=1),
+    Column("what", rank=2),
 )
-_UNCOUNTED_COLUMNS = (
-    "value",
-    "unit / इकाई",
-    "occurred (IST)",
-    "entity",
-    "version",
-    "why it does not count",
+EVENT_COLUMNS = (
+    Column("amount", "number"),
+    Column("verified", "number", rank=4),
+    Column("unit\nइकाई", "key"),
+    Column("occurred (IST)", "day"),
+    Column("entity", "key"),
+    Column("version", "number", rank=3),
+    Column("tool", rank=1),
+    Column("partition: offset", "key", rank=2),
+)
+UNCOUNTED_COLUMNS = (
+    Column("value", "number"),
+    Column("unit\nइकाई", "key"),
+    Column("occurred (IST)", "day"),
+    Column("entity", "key"),
+    Column("version", "number", rank=1),
+    Column("why it does not count"),
 )
 
 
@@ -65,12 +72,7 @@ def explain(
     if as_json:
         typer.echo(orjson.dumps(_as_json(found)).decode())
     else:
-        console = Console()
-        _print_explanation(
-            found,
-            limit,
-            console if console.is_terminal else Console(width=max(_WIDE, console.width)),
-        )
+        _print_explanation(found, limit, open_console())
     raise typer.Exit(0 if found.agrees else 1)
 
 
@@ -112,21 +114,21 @@ def _print_explanation(found: Explanation, limit: int, console: Console) -> None
         console,
         limit,
         "made of / स्रोत",
-        ("partition", "chunk", "all", "verified", "what"),
+        ORIGIN_COLUMNS,
         [_origin_row(one) for one in found.origins],
     )
     _print_table(
         console,
         limit,
         "events that count / गिनी गई घटनाएँ",
-        _EVENT_COLUMNS,
+        EVENT_COLUMNS,
         [_counted_row(one) for one in found.counted],
     )
     _print_table(
         console,
         limit,
         "versions that do not count / न गिने गए",
-        _UNCOUNTED_COLUMNS,
+        UNCOUNTED_COLUMNS,
         [_uncounted_row(one, about.metric) for one in found.uncounted],
     )
     if found.agrees:
@@ -149,16 +151,17 @@ def _print_explanation(found: Explanation, limit: int, console: Console) -> None
 
 
 def _print_table(
-    console: Console, limit: int, title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]
+    console: Console,
+    limit: int,
+    title: str,
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[Cell]],
 ) -> None:
     if not rows:
         return
-    table = Table(*columns, title=title, title_justify="left")
-    for row in rows[:limit]:
-        table.add_row(*map(escape, row))
-    if len(rows) > limit:
-        table.caption = f"the first {limit} of {len(rows):,}; --limit shows more, --json all"
-    console.print(table)
+    more = f"the first {limit} of {len(rows):,}; --limit shows more, --json all"
+    note = more if len(rows) > limit else ""
+    print_table(columns, rows[:limit], title=title, note=note, console=console)
 
 
 def _origin_row(one: Origin) -> tuple[str, ...]:
@@ -166,29 +169,29 @@ def _origin_row(one: Origin) -> tuple[str, ...]:
     return (*place, f"{one.value:+,}", f"{one.verified_value:+,}", one.description)
 
 
-def _counted_row(one: Counted) -> tuple[str, ...]:
+def _counted_row(one: Counted) -> tuple[Cell, ...]:
     event = one.event
     when = f"{event.occurred_at:%Y-%m-%d %H:%M}"
     return (
-        f"{one.value:,}",
-        f"{one.verified_value:,}",
+        one.value,
+        one.verified_value,
         event.unit,
         when,
         event.entity,
-        str(event.version),
+        event.version,
         event.tool,
         f"{event.partition}:{event.offset}",
     )
 
 
-def _uncounted_row(one: Uncounted, metric: str) -> tuple[str, ...]:
+def _uncounted_row(one: Uncounted, metric: str) -> tuple[Cell, ...]:
     event = one.event
-    value = "retraction" if event.op == "retract" else f"{event.amounts.get(metric, 0):,}"
+    value: Cell = "retraction" if event.op == "retract" else event.amounts.get(metric, 0)
     return (
         value,
         event.unit,
         f"{event.occurred_at:%Y-%m-%d %H:%M}",
         event.entity,
-        str(event.version),
+        event.version,
         one.reason,
     )

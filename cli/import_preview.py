@@ -3,11 +3,17 @@
 from collections.abc import Iterator
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from cli.tables import Column, print_table
 from producers.tables.preview import CountedRow, Preview
 
+PREVIEW_COLUMNS = (
+    Column("row", "number"),
+    Column("day\nदिन", "day"),
+    Column("unit\nइकाई", "key"),
+    Column("kind", "key"),
+    Column("counts\nगिनती"),
+)
 _MAX_REFUSALS = 10
 
 
@@ -35,13 +41,9 @@ def print_preview(preview: Preview, *, on_stderr: bool = False) -> None:
 
 
 def _print_table(preview: Preview, console: Console) -> None:
-    table = Table(title="as they would count / ऐसे गिना जाएगा", title_justify="left")
-    for heading in ("row", "day / दिन", "unit / इकाई", "kind", "counts / गिनती"):
-        table.add_column(heading, overflow="fold")
-    for row in preview.rows:
-        cells = str(row.number), str(row.day), row.unit, row.kind, _format_amounts(row)
-        table.add_row(*map(escape, cells))
-    console.print(table, soft_wrap=False)
+    rows = [(row.number, row.day, row.unit, row.kind, _format_amounts(row)) for row in preview.rows]
+    title = "as they would count / ऐसे गिना जाएगा"
+    print_table(PREVIEW_COLUMNS, rows, title=title, console=console)
 
 
 def _format_amounts(row: CountedRow) -> str:

@@ -9,11 +9,10 @@ from typing import Annotated
 import orjson
 import typer
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from rich.console import Console
-from rich.table import Table
 
 import reference
 from cli.options import AsJson, On, Unit, check_milestone, find_open_unit, print_end
+from cli.tables import AsPlain, Cell, Column, print_table
 from operations.reconcile import author
 from pravah.days import end_of_day
 from pravah.settings import Settings
@@ -23,7 +22,6 @@ from sinks.connection import connect
 from sinks.control_room import (
     Call,
     Defaulter,
-    MilestoneProgress,
     calls,
     defaulters,
     ended_campaign,
@@ -53,6 +51,52 @@ TEXTS = Environment(
     autoescape=False,  # noqa: S701
 )
 MAX_SHOWN_IN_TEXT = 10
+HISTORY_COLUMNS = (
+    Column("plan", "key"),
+    Column("milestone", "key"),
+    Column("before", "day"),
+    Column("after", "day"),
+    Column("loaded", "day", rank=1),
+    Column("by", rank=2),
+    Column("why", rank=3),
+)
+STATUS_COLUMNS = (
+    Column("milestone", "key"),
+    Column("name", rank=4),
+    Column("लक्ष्य", rank=5),
+    Column("deadline", "day"),
+    Column("expected", "number", rank=2),
+    Column("on time\nसमय पर", "number", rank=1),
+    Column("late\nदेर से", "number", rank=3),
+    Column("overdue\nबकाया", "number"),
+    Column("due\nशेष", "number", rank=2),
+    Column("done %", "number"),
+)
+FORECAST_COLUMNS = (
+    Column("milestone", "key"),
+    Column("deadline", "day"),
+    Column("expected", "number", rank=4),
+    Column("done", "number", rank=1),
+    Column("last 7 days", "number", rank=3),
+    Column("goal", "number", rank=2),
+    Column("outlook", rank=5),
+    Column("day\nदिन", "day"),
+    Column("earliest", "day", rank=6),
+    Column("latest", "day", rank=6),
+)
+DEFAULTERS_COLUMNS = (
+    Column("unit", "key"),
+    Column("name", rank=2),
+    Column("नाम", rank=6),
+    Column("milestone", "key"),
+    Column("milestone's name", rank=7),
+    Column("लक्ष्य", rank=8),
+    Column("days overdue", "number"),
+    Column("blocks", "number", rank=1),
+    Column("last report", "day", rank=3),
+    Column("responsible", rank=5),
+    Column("call", rank=4),
+)
 OUTLOOKS = {
     "reached": "reached पूरा",
     "forecast": "forecast अनुमान",
@@ -103,28 +147,35 @@ def load(
 
 
 @plan.command()
-def history(*, as_json: AsJson = False) -> None:
+def history(*, as_json: AsJson = False, plain: AsPlain = False) -> None:
     """Show which deadlines were moved, when, by whom and why."""
     with connect(Settings().clickhouse, "grafana") as client:
         moved = moved_deadlines(client)
     if as_json:
         typer.echo(orjson.dumps([asdict(one) for one in moved]).decode())
         return
-    table = Table("plan", "milestone", "before", "after", "loaded", "by", "why")
-    for one in moved:
-        cells = (
-            str(one.before or "new"),
-            str(one.deadline or "taken out"),
+    if not moved and not plain:
+        typer.echo("no deadline was ever moved")
+        return
+    rows = [
+        (
+            one.plan,
+            one.milestone,
+            one.before or "new",
+            one.deadline or "taken out",
             f"{one.loaded_at:%Y-%m-%d %H:%M}",
             one.author,
             one.reason,
         )
-        table.add_row(one.plan, one.milestone, *cells)
-    Console().print(table if moved else "no deadline was ever moved")
+        for one in moved
+    ]
+    print_table(HISTORY_COLUMNS, rows, plain=plain)
 
 
 @plan.command()
-def status(*, unit: Unit = "IN", on: On = None, as_json: AsJson = False) -> None:
+def status(
+    *, unit: Unit = "IN", on: On = None, as_json: AsJson = False, plain: AsPlain = False
+) -> None:
     """Show the progress of a unit and those below it, by milestone."""
     as_of = end_of_day(on)
     with connect(Settings().clickhouse, "grafana") as client:
@@ -144,11 +195,21 @@ def status(*, unit: Unit = "IN", on: On = None, as_json: AsJson = False) -> None
         )
         return
     print_end(ended)
-    Console().print(
-        _progress_table(found, unit, as_of)
-        if found
-        else f"no milestone is expected at or below {unit} on {as_of.date()}"
-    )
+    if not found and not plain:
+        typer.echo(f"no milestone is expected at or below {unit} on {as_of.date()}")
+        return
+    rows = [
+        (
+            one.milestone,
+            one.name_en,
+            one.name_hi,
+            one.deadline,
+            *(one.expected, one.done_on_time, one.done_late, one.overdue, one.due),
+            100 * (one.done_on_time + one.done_late) / one.expected,
+        )
+        for one in found
+    ]
+    print_table(STATUS_COLUMNS, rows, title=f"{unit} · {as_of.date()}", plain=plain)
 
 
 @plan.command()
@@ -163,6 +224,7 @@ def forecast(
         ),
     ] = SHARE,
     as_json: AsJson = False,
+    plain: AsPlain = False,
 ) -> None:
     """Forecast the day on which each milestone is reached.
 
@@ -188,36 +250,20 @@ def forecast(
         )
         return
     print_end(ended)
-    table = Table(
-        "milestone",
-        "deadline",
-        "expected",
-        "done",
-        "last 7 days",
-        "goal",
-        "outlook",
-        "day दिन",
-        "earliest",
-        "latest",
-        title=f"{unit} · {as_of.date()} · {share:.0%}",
-    )
-    for one in found:
-        counts = (f"{count:,}" for count in (one.expected, one.done, one.recent, one.goal))
-        latest = (
-            "> 1 year"
-            if one.outlook == "forecast" and one.latest is None
-            else str(one.latest or "")
-        )
-        table.add_row(
+    rows = [
+        (
             one.milestone,
-            str(one.deadline),
-            *counts,
+            one.deadline,
+            *(one.expected, one.done, one.recent, one.goal),
             OUTLOOKS[one.outlook],
-            str(one.reached_at or ""),
-            str(one.earliest or ""),
-            latest,
+            one.reached_at,
+            one.earliest,
+            "> 1 year" if one.outlook == "forecast" and one.latest is None else one.latest,
         )
-    Console().print(table)
+        for one in found
+    ]
+    title = f"{unit} · {as_of.date()} · {share:.0%}"
+    print_table(FORECAST_COLUMNS, rows, title=title, plain=plain)
 
 
 @plan.command("defaulters")
@@ -231,6 +277,7 @@ def show_defaulters(
         Language | None, typer.Option(help="Print a text to send, in hi or en.")
     ] = None,
     as_json: AsJson = False,
+    plain: AsPlain = False,
 ) -> None:
     """Show the overdue units, those first that block most.
 
@@ -261,12 +308,11 @@ def show_defaulters(
     print_end(ended)
     if text:
         typer.echo(defaulters_text(found, whom, title, as_of, text))
+    elif found or plain:
+        table = [_defaulter_row(one, call) for one, call in zip(found, whom, strict=True)]
+        print_table(DEFAULTERS_COLUMNS, table, plain=plain)
     else:
-        Console().print(
-            _defaulters_table(found, whom)
-            if found
-            else f"nobody at or below {unit} is overdue on {as_of.date()}"
-        )
+        typer.echo(f"nobody at or below {unit} is overdue on {as_of.date()}")
 
 
 def defaulters_text(
@@ -289,51 +335,17 @@ def _read(file: Path | None) -> Plan:
     return Plan.from_toml((file or reference.plan_file()).read_text(encoding="utf-8"))
 
 
-def _progress_table(found: Sequence[MilestoneProgress], unit: str, as_of: datetime) -> Table:
-    table = Table(title=f"{unit} · {as_of.date()}")
-    for name in ("milestone", "लक्ष्य", "deadline"):
-        table.add_column(name)
-    for name in ("expected", "on time समय पर", "late देर से", "overdue बकाया", "due शेष", "done %"):
-        table.add_column(name, justify="right")
-    for one in found:
-        share = 100 * (one.done_on_time + one.done_late) / one.expected
-        counts = (one.expected, one.done_on_time, one.done_late, one.overdue, one.due)
-        table.add_row(
-            one.name_en,
-            one.name_hi,
-            str(one.deadline),
-            *(f"{count:,}" for count in counts),
-            f"{share:.1f}",
-        )
-    return table
-
-
-def _defaulters_table(found: Sequence[Defaulter], whom: Sequence[Call | None]) -> Table:
-    table = Table(
-        "unit",
-        "name",
-        "नाम",
-        "milestone",
-        "लक्ष्य",
-        "days overdue",
-        "blocks",
-        "last report",
-        "responsible",
-        "call",
+def _defaulter_row(one: Defaulter, call: Call | None) -> tuple[Cell, ...]:
+    return (
+        one.unit,
+        one.name_en,
+        one.name_hi,
+        one.milestone,
+        one.milestone_en,
+        one.milestone_hi,
+        one.days_overdue,
+        one.blocks,
+        one.last_report or "never",
+        f"{one.responsible} · {one.responsible_en}" if one.responsible_unit else one.responsible,
+        f"{call.name} {call.phone}" if call else "",
     )
-    for one, call in zip(found, whom, strict=True):
-        counts = (f"{one.days_overdue:,}", f"{one.blocks:,}", str(one.last_report or "never"))
-        answers = (
-            f"{one.responsible} · {one.responsible_en}" if one.responsible_unit else one.responsible
-        )
-        table.add_row(
-            one.unit,
-            one.name_en,
-            one.name_hi,
-            one.milestone_en,
-            one.milestone_hi,
-            *counts,
-            answers,
-            f"{call.name} {call.phone}" if call else "",
-        )
-    return table

@@ -7,16 +7,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from cli.progress import Advance, progress
+from cli.tables import AsPlain, Column, print_table
 from pravah.settings import Settings
 from replica.sources import Source, sources_from_toml
 from sinks.connection import connect
 
 if TYPE_CHECKING:
     from replica.pull import PullResult
+
+COLUMNS = (
+    Column("state", "key"),
+    Column("pages", "number", rank=1),
+    Column("figures changed", "number"),
+    Column("totals compared", "number"),
+    Column("different", "number"),
+)
 
 
 def pull(
@@ -46,6 +53,7 @@ def pull(
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    plain: AsPlain = False,
 ) -> None:
     """Pull what changed since the last pull from every state, and compare totals with its own.
 
@@ -71,7 +79,7 @@ def pull(
             ).decode()
         )
     else:
-        _print(results, failures)
+        _print(results, failures, plain=plain)
     raise typer.Exit(1 if failures or any(one.different for one in results) else 0)
 
 
@@ -98,17 +106,18 @@ def _pull(
             client.disconnect()
 
 
-def _print(results: list["PullResult"], failures: list[str]) -> None:
-    table = Table("state", "pages", "figures changed", "totals compared", "different")
-    for one in results:
-        table.add_row(
+def _print(results: list["PullResult"], failures: list[str], *, plain: bool) -> None:
+    rows = [
+        (
             one.source + (" (anew)" if one.began_anew else ""),
-            f"{one.pages:,}",
-            f"{one.rows:,}",
-            f"{one.figures:,}",
-            "moving" if one.moving else f"{one.different:,}",
+            one.pages,
+            one.rows,
+            one.figures,
+            "moving" if one.moving else one.different,
         )
-    Console().print(table)
+        for one in results
+    ]
+    print_table(COLUMNS, rows, plain=plain)
     for failure in failures:
         typer.echo(f"error: {failure}", err=True)
 

@@ -6,12 +6,25 @@ from typing import Annotated
 import orjson
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from cli.tables import AsPlain, Column, open_console, print_table
 from operations.reconcile import Reconciliation
 from operations.reconcile import reconcile as reconcile_figures
 from pravah.settings import Settings
 from sinks.recount import Amounts, Recount
+
+DIFFERENCES_COLUMNS = (
+    Column("day\nदिन", "day"),
+    Column("level", rank=5),
+    Column("unit\nइकाई", "key"),
+    Column("metric\nमाप", "key"),
+    Column("ledger\nबही", "number"),
+    Column("verified\nसत्यापित", "number", rank=2),
+    Column("reports\nरिपोर्ट", "number", rank=4),
+    Column("figures\nआँकड़े", "number"),
+    Column("figures verified\nसत्यापित आँकड़े", "number", rank=1),
+    Column("figures' reports\nआँकड़ों की रिपोर्ट", "number", rank=3),
+)
 
 
 def reconcile(
@@ -32,6 +45,7 @@ def reconcile(
         typer.Option(min=0, help="Seconds without progress after which open chunks are left out."),
     ] = 15.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    plain: AsPlain = False,
 ) -> None:
     """Recount every figure from the ledger and compare.
 
@@ -59,8 +73,10 @@ def reconcile(
             "seconds": round(found.seconds, 2),
         }
         typer.echo(orjson.dumps(result).decode())
+    elif plain:
+        print_differences(outcome, plain=True)
     else:
-        _print_result(found, Console())
+        _print_result(found, open_console())
         if done:
             typer.echo(
                 f"repair {done.number}: {done.entries:,} entries written; "
@@ -86,25 +102,25 @@ def _print_result(found: Reconciliation, console: Console) -> None:
         f"[red]✗ {outcome.different:,} of {outcome.figures:,} figures differ from the ledger "
         f"/ बही से भिन्न[/red]: {scope}"
     )
-    console.print(differences_table(outcome))
+    print_differences(outcome, console=console)
     console.print(
         "`pravah explain --unit … --metric … --day …` shows the events behind a figure; "
         "`pravah reconcile --repair` corrects the figures"
     )
 
 
-def differences_table(outcome: Recount) -> Table:
-    """A table of the first differences."""
-    table = Table(
-        "day / दिन", "level", "unit / इकाई", "metric / माप", "ledger / बही", "figures / आँकड़े"
-    )
-    for one in outcome.examples:
-        amounts = (_format_amounts(one.expected), _format_amounts(one.found))
-        table.add_row(str(one.day), one.level, one.unit, one.metric, *amounts)
-    if outcome.different > len(outcome.examples):
-        table.caption = f"the first {len(outcome.examples)} of {outcome.different:,}"
-    return table
+def print_differences(
+    outcome: Recount, *, plain: bool = False, console: Console | None = None
+) -> None:
+    """Print a table of the first differences."""
+    rows = [
+        (one.day, one.level, one.unit, one.metric, *_amounts(one.expected), *_amounts(one.found))
+        for one in outcome.examples
+    ]
+    is_all = outcome.different == len(rows)
+    note = "" if is_all else f"the first {len(rows)} of {outcome.different:,}"
+    print_table(DIFFERENCES_COLUMNS, rows, note=note, plain=plain, console=console)
 
 
-def _format_amounts(amounts: Amounts) -> str:
-    return f"{amounts.value:,} ({amounts.verified_value:,} verified, {amounts.reports:,} reports)"
+def _amounts(amounts: Amounts) -> tuple[int, int, int]:
+    return amounts.value, amounts.verified_value, amounts.reports

@@ -1,22 +1,29 @@
 """`pravah up`, `pravah down` and `pravah status`: the stack on this machine."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 import stack
+from cli.tables import AsPlain, Column, print_table
 from operations.bootstrap import prepare
 from pravah.settings import Settings
 from sinks.connection import connect, first_line
 from sinks.lag import Lag
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+SERVER_COLUMNS = (
+    Column("server", "key"),
+    Column("address", "key"),
+    Column("pid", "key", rank=1),
+    Column("memory", "number"),
+    Column("since", "day"),
+    Column("log", rank=2),
+)
 _KOLKATA = ZoneInfo("Asia/Kolkata")
 
 
@@ -47,7 +54,7 @@ def down() -> None:
     typer.echo("stopped" if stack.down(Settings().home) else "nothing was running")
 
 
-def status(*, as_json: AsJson = False) -> None:
+def status(*, as_json: AsJson = False, plain: AsPlain = False) -> None:
     """Show the servers and how far figures are behind the log.
 
     Prints address, memory and log of each server, and how many records are in the figures.
@@ -82,27 +89,26 @@ def status(*, as_json: AsJson = False) -> None:
             ).decode()
         )
         raise typer.Exit(0 if ready and not problem else 1)
-    console = Console()
     if now.servers:
-        table = Table("server", "address", "pid", "memory", "since", "log")
-        for server in now.servers:
-            since = datetime.fromtimestamp(server.since, UTC).astimezone(_KOLKATA)
-            table.add_row(
+        rows = [
+            (
                 server.name,
                 server.address,
                 str(server.pid),
                 f"{server.memory >> 20} MiB",
-                f"{since:%Y-%m-%d %H:%M}",
+                f"{datetime.fromtimestamp(server.since, _KOLKATA):%Y-%m-%d %H:%M}",
                 str(server.log),
             )
-        console.print(table)
+            for server in now.servers
+        ]
+        print_table(SERVER_COLUMNS, rows, plain=plain)
     elif stack.is_embedded():
         typer.echo(f"no stack runs in {settings.home}; `pravah up` starts one")
-    if position is not None:
+    if position is not None and not plain:
         typer.echo(
             f"{position.durable:,} of {position.end:,} records are in the figures, "
             f"{position.behind:,} are not yet"
         )
     if problem:
-        typer.echo(f"figures: {problem}")
+        typer.echo(f"figures: {problem}", err=plain)
     raise typer.Exit(0 if ready and not problem else 1)

@@ -8,11 +8,10 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 import reference
 from cli.options import AsJson, On, read_day
+from cli.tables import AsPlain, Column, print_table
 from cli.units_apply import apply
 from operations.registry import install_registry, read_registry_files
 from operations.unit_directory import Branch, UnitDirectory, open_directory
@@ -30,6 +29,23 @@ from sinks.migrate import Schema
 units = typer.Typer(no_args_is_help=True, help="Check, load, show and move units.")
 
 units.command()(apply)
+
+SHOW_COLUMNS = (
+    Column("level"),
+    Column("unit", "key"),
+    Column("name", rank=1),
+    Column("नाम", rank=2),
+    Column("from", "day"),
+    Column("to", "day"),
+)
+FIND_COLUMNS = (Column("unit", "key"), Column("description"))
+TREE_COLUMNS = (
+    Column("unit", "key"),
+    Column("level"),
+    Column("name", rank=1),
+    Column("नाम", rank=2),
+    Column("parent", "key"),
+)
 
 Folder = Annotated[
     Path | None,
@@ -121,6 +137,7 @@ def show(
         ),
     ] = None,
     as_json: AsJson = False,
+    plain: AsPlain = False,
 ) -> None:
     """Show a unit and its ancestors with their days."""
     with _open_directory() as directory:
@@ -148,19 +165,15 @@ def show(
         }
         typer.echo(orjson.dumps(result).decode())
         return
-    table = Table(
-        "level",
-        "unit",
-        "name",
-        "नाम",
-        "from",
-        "to",
+    print_table(
+        SHOW_COLUMNS,
+        [
+            (one.level, one.unit, one.name_en, one.name_hi, one.valid_from, one.valid_to)
+            for one in rows
+        ],
         title=f"{code}  {unit.name_en}  {unit.name_hi}",
+        plain=plain,
     )
-    for one in rows:
-        days = (str(one.valid_from or ""), str(one.valid_to or ""))
-        table.add_row(one.level, one.unit, one.name_en, one.name_hi, *days)
-    Console().print(table)
 
 
 @units.command()
@@ -171,6 +184,7 @@ def find(
     *,
     limit: Annotated[int, typer.Option(min=1, max=1_000, help="At most this many.")] = 20,
     as_json: AsJson = False,
+    plain: AsPlain = False,
 ) -> None:
     """Find units whose name or code contains a text.
 
@@ -182,13 +196,17 @@ def find(
         if not is_found:
             found = directory.search(name, MAX_NEAREST, only_containing=False)
     if as_json:
-        rows = [{"unit": one.code, "description": one.description} for one in found]
-        typer.echo(orjson.dumps(rows if is_found else []).decode())
+        listed = [{"unit": one.code, "description": one.description} for one in found]
+        typer.echo(orjson.dumps(listed if is_found else []).decode())
     else:
         if not is_found:
             typer.echo(f"no code or name contains {name!r}; alike:", err=True)
-        for one in found:
-            typer.echo(f"{one.code}\t{one.description}")
+        if plain:
+            rows = [(one.code, one.description) for one in found]
+            print_table(FIND_COLUMNS, rows if is_found else [], plain=True)
+        else:
+            for one in found:
+                typer.echo(f"{one.code}\t{one.description}")
     raise typer.Exit(0 if is_found else 1)
 
 
@@ -201,6 +219,7 @@ def tree(
     depth: Annotated[int, typer.Option(min=1, max=5, help="Number of levels below it.")] = 2,
     on: On = None,
     as_json: AsJson = False,
+    plain: AsPlain = False,
 ) -> None:
     """Show a unit and the units below it, each under the nearest unit above it."""
     day = on or end_of_day(None).date()
@@ -212,6 +231,10 @@ def tree(
         raise typer.BadParameter(msg, param_hint="--date")
     if as_json:
         typer.echo(orjson.dumps([one._asdict() for one in found]).decode())
+        return
+    if plain:
+        rows = [(one.unit, one.level, one.name_en, one.name_hi, one.parent) for one in found]
+        print_table(TREE_COLUMNS, rows, plain=True)
         return
     below: dict[str, list[Branch]] = {}
     for one in found:

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import orjson
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from cli.tables import Column, open_console, print_table
 from operations.reconcile import author
 from operations.registry import (
     apply_change,
@@ -24,6 +24,22 @@ from schemas.registry import Registry, Unit
 from sinks.connection import connect
 from sinks.recount import Movement
 
+UNITS_COLUMNS = (
+    Column("unit\nइकाई", "key"),
+    Column("name", rank=1),
+    Column("नाम", rank=2),
+    Column("before\nपहले", "key"),
+    Column("after\nबाद", "key"),
+)
+FIGURES_COLUMNS = (
+    Column("level", rank=2),
+    Column("unit\nइकाई", "key"),
+    Column("name", rank=3),
+    Column("metric\nमाप", "key"),
+    Column("days\nदिन", "number", rank=1),
+    Column("all\nकुल", "number"),
+    Column("verified\nसत्यापित", "number"),
+)
 # A recount of everything may take minutes.
 _QUERY_SECONDS = 3_600
 
@@ -103,7 +119,7 @@ def apply(
         }
         typer.echo(orjson.dumps(result).decode())
         return
-    _print_change(units, figures, limit, Console(), following)
+    _print_change(units, figures, limit, open_console(), following)
     if done is not None:
         moved = " and ".join(f"repair {one.number} ({one.entries:,} entries)" for one in done)
         typer.echo(f"applied: {len(units):,} units changed; figures moved by {moved or 'nothing'}")
@@ -131,26 +147,19 @@ def _print_change(
     if not units:
         console.print("the registry is this already: nothing changes / कोई बदलाव नहीं")
         return
-    table = Table(
-        "unit / इकाई",
-        "name",
-        "नाम",
-        "before / पहले",
-        "after / बाद",
-        title=f"{len(units):,} units change / इकाइयाँ बदलती हैं",
-    )
-    for one in units[:limit]:
-        shown = one.after or one.before
-        table.add_row(
+    rows = [
+        (
             one.unit,
             shown.name_en if shown else "",
             shown.name_hi if shown else "",
             _brief(one.before, one.after),
             _brief(one.after, one.before),
         )
-    if len(units) > limit:
-        table.caption = f"the first {limit} of {len(units):,}"
-    console.print(table)
+        for one, shown in ((one, one.after or one.before) for one in units[:limit])
+    ]
+    note = f"the first {limit} of {len(units):,}" if len(units) > limit else ""
+    title = f"{len(units):,} units change / इकाइयाँ बदलती हैं"
+    print_table(UNITS_COLUMNS, rows, title=title, note=note, console=console)
     counts = {
         level: sum(figure.figures for figure in figures if figure.level == level)
         for level in LEVELS
@@ -164,29 +173,21 @@ def _print_change(
     )
     if not figures:
         return
-    table = Table(
-        "level",
-        "unit / इकाई",
-        "name",
-        "metric / माप",
-        "days / दिन",
-        "all / कुल",
-        "verified / सत्यापित",
-    )
-    for figure in figures[:limit]:
-        name = following.units[figure.unit].name_en if figure.unit in following.units else ""
-        table.add_row(
-            figure.level,
-            figure.unit,
-            name,
-            figure.metric,
-            f"{figure.figures:,}",
-            f"{figure.value:+,}",
-            f"{figure.verified_value:+,}",
+    moves = [
+        (
+            one.level,
+            one.unit,
+            following.units[one.unit].name_en if one.unit in following.units else "",
+            one.metric,
+            one.figures,
+            f"{one.value:+,}",
+            f"{one.verified_value:+,}",
         )
-    if len(figures) > limit:
-        table.caption = f"the first {limit} of {len(figures):,}, from the top level down"
-    console.print(table)
+        for one in figures[:limit]
+    ]
+    top = f"the first {limit} of {len(figures):,}, from the top level down"
+    note = top if len(figures) > limit else ""
+    print_table(FIGURES_COLUMNS, moves, note=note, console=console)
 
 
 def _brief(unit: Unit | None, other: Unit | None) -> str:

@@ -7,10 +7,9 @@ from typing import Annotated, Any, Literal
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from cli.options import AsJson, On, Unit, find_open_unit, find_unit, print_end
+from cli.tables import AsPlain, Column, print_table
 from pravah.days import FIRST_DAY, date_of, end_of_day
 from pravah.settings import Settings
 from pravah.units import Level
@@ -25,6 +24,49 @@ watch = typer.Typer(
 )
 
 Days = Annotated[int, typer.Option(min=1, max=400, help="Number of days, up to the date.")]
+
+SILENT_COLUMNS = (
+    Column("unit", "key"),
+    Column("level", rank=2),
+    Column("name", rank=1),
+    Column("नाम", rank=3),
+    Column("last report\nअंतिम", "day"),
+    Column("days\nदिन", "number"),
+)
+UNUSUAL_COLUMNS = (
+    Column("day", "day"),
+    Column("unit", "key"),
+    Column("name", rank=2),
+    Column("नाम", rank=3),
+    Column("metric", "key"),
+    Column("value\nमान", "number"),
+    Column("usual\nसामान्य", "number", rank=1),
+    Column("z own past", "number", rank=4),
+    Column("z peers", "number", rank=4),
+)
+COMPLETENESS_COLUMNS = (
+    Column("day\nदिन", "day"),
+    Column("expected\nअपेक्षित", "number"),
+    Column("reported\nप्राप्त", "number"),
+    Column("% reported", "number"),
+    Column("in time\nसमय पर", "number"),
+    Column("% in time", "number"),
+)
+MEMBERS_COLUMNS = (
+    Column("unit", "key"),
+    Column("members\nसदस्य", "number"),
+    Column("verified\nसत्यापित", "number"),
+    Column("with a key\nपहचान सहित", "number", rank=2),
+    Column("persons\nव्यक्ति", "number"),
+    Column("verified persons", "number", rank=1),
+)
+TWICE_COLUMNS = (
+    Column("key"),
+    Column("times\nबार", "number"),
+    Column("units\nइकाइयाँ"),
+    Column("first day\nपहला दिन", "day"),
+    Column("last day\nअंतिम दिन", "day"),
+)
 
 
 @watch.command()
@@ -41,6 +83,7 @@ def silent(
     ] = False,
     level: Annotated[Level | None, typer.Option(help="Only units of this level.")] = None,
     as_json: AsJson = False,
+    plain: AsPlain = False,
 ) -> None:
     """Show the open units that have not reported for some days, the longest silent first."""
     state: Literal["silent", "zero"] = "zero" if zero else "silent"
@@ -63,16 +106,12 @@ def silent(
             one["level"],
             one["name_en"],
             one["name_hi"],
-            str(one["last_report"] or "never कभी नहीं"),
-            _format_number(one["days_since"]),
+            one["last_report"] or "never कभी नहीं",
+            "-" if one["days_since"] is None else one["days_since"],
         )
         for one in found
     ]
-    _print_table(
-        ("unit", "level", "name", "नाम", "last report अंतिम", "days दिन"),
-        rows,
-        f"{len(found):,} {state}",
-    )
+    print_table(SILENT_COLUMNS, rows, title=f"{len(found):,} {state}", plain=plain)
 
 
 @watch.command()
@@ -83,6 +122,7 @@ def unusual(
     days: Days = 1,
     level: Annotated[Level | None, typer.Option(help="Only units of this level.")] = None,
     as_json: AsJson = False,
+    plain: AsPlain = False,
 ) -> None:
     """Show reported values that differ from the unit's past or its peers.
 
@@ -99,33 +139,19 @@ def unusual(
     print_end(ended)
     rows = [
         (
-            str(one.day),
+            one.day,
             one.unit,
             one.name_en,
             one.name_hi,
             one.metric,
-            f"{one.amount:,}",
-            _format_number(one.usual),
-            _format_number(one.own_z, 1),
-            _format_number(one.peer_z, 1),
+            one.amount,
+            "-" if one.usual is None else round(one.usual),
+            "-" if one.own_z is None else one.own_z,
+            "-" if one.peer_z is None else one.peer_z,
         )
         for one in found
     ]
-    _print_table(
-        (
-            "day",
-            "unit",
-            "name",
-            "नाम",
-            "metric",
-            "value मान",
-            "usual सामान्य",
-            "z, own past",
-            "z, peers",
-        ),
-        rows,
-        f"{len(found):,} unusual values",
-    )
+    print_table(UNUSUAL_COLUMNS, rows, title=f"{len(found):,} unusual values", plain=plain)
 
 
 @watch.command()
@@ -144,6 +170,7 @@ def completeness(
         ),
     ] = 1,
     as_json: AsJson = False,
+    plain: AsPlain = False,
 ) -> None:
     """Show the share of units that reported for each day, and in time.
 
@@ -160,20 +187,16 @@ def completeness(
     print_end(ended)
     rows = [
         (
-            str(one.day),
-            f"{one.expected:,}",
-            f"{one.reported:,}",
-            f"{100 * one.reported / one.expected:.1f}",
-            f"{one.on_time:,}",
-            f"{100 * one.on_time / one.expected:.1f}",
+            one.day,
+            one.expected,
+            one.reported,
+            100 * one.reported / one.expected,
+            one.on_time,
+            100 * one.on_time / one.expected,
         )
         for one in found
     ]
-    _print_table(
-        ("day दिन", "expected अपेक्षित", "reported प्राप्त", "%", "in time समय पर", "%"),
-        rows,
-        f"{unit} · {level}",
-    )
+    print_table(COMPLETENESS_COLUMNS, rows, title=f"{unit} · {level}", plain=plain)
 
 
 @watch.command("members")
@@ -195,6 +218,7 @@ def show_members(
         typer.Option("--twice", help="Show keys that were reported more than once, and where."),
     ] = False,
     as_json: AsJson = False,
+    plain: AsPlain = False,
 ) -> None:
     """Show reported, verified and distinct members.
 
@@ -204,7 +228,7 @@ def show_members(
     with connect(Settings().clickhouse, "grafana") as client:
         unit = find_unit(client, unit)
         if twice:
-            _print_twice(named_twice(client, unit, as_of), as_json=as_json)
+            _print_twice(named_twice(client, unit, as_of), as_json=as_json, plain=plain)
             return
         found = [
             one
@@ -219,58 +243,33 @@ def show_members(
     rows = [
         (
             one.unit,
-            *(f"{count:,}" for count in (one.members, one.verified, one.named)),
-            f"{'≈ ' if one.method == 'approximate' else ''}{one.persons:,}",
-            f"{one.verified_persons:,}",
+            *(one.members, one.verified, one.named),
+            f"≈ {one.persons:,}" if one.method == "approximate" else one.persons,
+            one.verified_persons,
         )
         for one in found
     ]
-    _print_table(
-        (
-            "unit",
-            "members सदस्य",
-            "verified सत्यापित",
-            "with a key पहचान सहित",
-            "persons व्यक्ति",
-            "verified persons",
-        ),
-        rows,
-        f"{as_of.date()}",
-    )
+    print_table(MEMBERS_COLUMNS, rows, title=f"{as_of.date()}", plain=plain)
 
 
-def _print_twice(found: Sequence[Any], *, as_json: bool) -> None:
+def _print_twice(found: Sequence[Any], *, as_json: bool, plain: bool) -> None:
     if as_json:
         typer.echo(orjson.dumps([asdict(one) for one in found]).decode())
         return
     rows = [
         (
-            one.member_key[:12] + "…",
-            str(one.memberships),
+            one.member_key,
+            one.memberships,
             ", ".join(one.units),
-            f"{one.first_day} … {one.last_day}",
+            one.first_day,
+            one.last_day,
         )
         for one in found
     ]
-    _print_table(
-        ("key", "times बार", "units इकाइयाँ", "days दिन"),
-        rows,
-        f"{len(found):,} reported more than once",
-    )
+    print_table(TWICE_COLUMNS, rows, title=f"{len(found):,} reported more than once", plain=plain)
 
 
 def _span(on: date | None, days: int) -> tuple[date, date]:
     """The first and the last of so many days up to a day, by default today."""
     last = on or end_of_day(None).date()
     return max(last - timedelta(days=days - 1), date_of(FIRST_DAY)), last
-
-
-def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
-    table = Table(*columns, title=title)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
-
-
-def _format_number(value: float | None, digits: int = 0) -> str:
-    return "-" if value is None else f"{value:,.{digits}f}"

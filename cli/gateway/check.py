@@ -7,9 +7,8 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from cli.tables import Column, print_table
 from operations.mapping_check import check_mapping, read_gazetteer
 from pravah.days import KOLKATA
 from pravah.settings import Settings
@@ -18,6 +17,13 @@ from producers.mapping.submissions import MappedEvent
 from producers.mapping.tools import Tool
 from schemas.registry import Registry
 
+EVENT_COLUMNS = (
+    Column("event\nघटना"),
+    Column("unit\nइकाई", "key"),
+    Column("name\nनाम", rank=1),
+    Column("when\nकब", "day"),
+    Column("data\nविवरण"),
+)
 # Items of a list shown per field.
 _SHOWN = 3
 
@@ -109,24 +115,10 @@ def _print_findings(findings: list[str]) -> None:
 
 
 def _print_events(events: list[MappedEvent], units: Registry, *, has_own_key: bool) -> None:
-    table = Table()
-    for heading in ("event / घटना", "unit / इकाई", "when / कब", "data / विवरण"):
-        table.add_column(heading, overflow="fold")
-    for one in events:
-        unit = units.units[one.unit]
-        moment = datetime.fromisoformat(one.content["occurred_at"]).astimezone(KOLKATA)
-        event = "\n".join(
-            filter(None, (one.part, one.content["kind"], one.content["verification"]))
-        )
-        data = "\n".join([*_format_fields(one.content), one.entity])
-        table.add_row(
-            event,
-            f"{unit.name_en}\n{unit.name_hi}\n{one.unit}",
-            f"{moment:%Y-%m-%d\n%H:%M}",
-            data,
-            end_section=True,
-        )
-    Console().print(table if events else "this sample gives no event / इस नमूने से कोई घटना नहीं बनती")
+    if not events:
+        typer.echo("this sample gives no event / इस नमूने से कोई घटना नहीं बनती")
+    else:
+        print_table(EVENT_COLUMNS, [_event_row(one, units) for one in events])
     has_hashes = any("…" in line for one in events for line in _format_fields(one.content))
     if has_hashes and not has_own_key:
         typer.echo(
@@ -134,6 +126,19 @@ def _print_events(events: list[MappedEvent], units: Registry, *, has_own_key: bo
             "only",
             err=True,
         )
+
+
+def _event_row(one: MappedEvent, units: Registry) -> tuple[str, ...]:
+    unit = units.units[one.unit]
+    moment = datetime.fromisoformat(one.content["occurred_at"]).astimezone(KOLKATA)
+    event = filter(None, (one.part, one.content["kind"], one.content["verification"]))
+    return (
+        "\n".join(event),
+        one.unit,
+        f"{unit.name_en}\n{unit.name_hi}",
+        f"{moment:%Y-%m-%d %H:%M}",
+        "\n".join([*_format_fields(one.content), one.entity]),
+    )
 
 
 def _format_fields(content: Mapping[str, Any]) -> list[str]:

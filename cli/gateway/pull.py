@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from cli.progress import progress
+from cli.tables import Column, open_console, print_table
 from pravah.settings import Settings
 from producers.gateway.ingest import IngestService
 from producers.pulls.pull import PULL_ERRORS, PullResult
@@ -24,6 +23,18 @@ from producers.pulls.reconcile import (
 )
 from producers.pulls.reconcile import reconcile as reconcile_source
 
+COUNT_COLUMNS = (
+    Column("seen\nदेखे गए", "number"),
+    Column("new or changed\nनए या बदले", "number"),
+    Column("known already\nपहले से ज्ञात", "number"),
+    Column("refused\nअस्वीकृत", "number"),
+    Column("unreadable\nअपठनीय", "number"),
+)
+DAY_COLUMNS = (
+    Column("submitted on\nजमा करने का दिन", "day"),
+    Column("at the tool\nटूल में", "number"),
+    Column("of them here\nउनमें से यहाँ", "number"),
+)
 # Lines printed per kind; `--json` prints all.
 _MAX_LINES = 10
 _FLUSH_TIMEOUT_S = 30.0
@@ -151,13 +162,6 @@ def _confirm(result: ReconcileResult) -> bool:
 
 
 def _print_pull(result: PullResult) -> None:
-    table = Table(
-        "seen / देखे गए",
-        "new or changed / नए या बदले",
-        "known already / पहले से ज्ञात",
-        "refused / अस्वीकृत",
-        "unreadable / अपठनीय",
-    )
     counts = (
         result.submissions,
         result.accepted,
@@ -165,8 +169,7 @@ def _print_pull(result: PullResult) -> None:
         len(result.refused),
         len(result.unreadable),
     )
-    table.add_row(*(f"{count:,}" for count in counts))
-    Console().print(table)
+    print_table(COUNT_COLUMNS, [counts])
     lines = [
         f"refused: {one.name}: {reason}: {detail}" for one, reason, detail in result.refused
     ] + [f"unreadable: {one.row}: {one.detail}" for one in result.unreadable]
@@ -180,17 +183,13 @@ def _print_pull(result: PullResult) -> None:
 
 
 def _print_comparison(result: ReconcileResult) -> None:
-    console = Console()
+    console = open_console()
     unequal_days = [
         (day, counts) for day, counts in result.days.items() if counts.at_tool != counts.here
     ]
     if unequal_days:
-        table = Table(
-            "submitted on / जमा करने का दिन", "at the tool / टूल में", "of them here / उनमें से यहाँ"
-        )
-        for day, counts in unequal_days[-_MAX_LINES:]:
-            table.add_row(day.isoformat(), f"{counts.at_tool:,}", f"{counts.here:,}")
-        console.print(table)
+        rows = [(day, counts.at_tool, counts.here) for day, counts in unequal_days[-_MAX_LINES:]]
+        print_table(DAY_COLUMNS, rows, console=console)
     console.print(
         f"{result.source}: {result.at_tool:,} submissions stand at the tool, {result.here:,} here "
         f"/ टूल में {result.at_tool:,}, यहाँ {result.here:,}",

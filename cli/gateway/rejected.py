@@ -8,10 +8,9 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from cli.options import read_day
+from cli.tables import AsPlain, Column, print_table
 from pravah.days import KOLKATA
 from pravah.settings import Settings
 from producers.gateway import resubmission
@@ -33,6 +32,14 @@ SourceOption = Annotated[str | None, typer.Option("--source", help="Only of this
 ReasonOption = Annotated[str | None, typer.Option("--reason", help="Only with this reason.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
+REJECTED_COLUMNS = (
+    Column("number\nक्रमांक", "key"),
+    Column("last came\nपिछली बार", "day", rank=1),
+    Column("source\nस्रोत", "key"),
+    Column("times\nबार", "number", rank=2),
+    Column("reason\nकारण", "key"),
+    Column("detail\nविवरण"),
+)
 _FLUSH_TIMEOUT_S = 10.0
 # Bodies that are still refused, printed one per line; `--json` prints all.
 _MAX_LINES = 20
@@ -45,6 +52,7 @@ def list_rejected(
     reason: ReasonOption = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number, the newest ones.")] = 50,
     as_json: JsonOption = False,
+    plain: AsPlain = False,
 ) -> None:
     """List refused bodies that are neither corrected nor dropped, the newest last.
 
@@ -55,26 +63,20 @@ def list_rejected(
         listed = {"total": total, "rejected": [_to_json(one) for one in bodies]}
         typer.echo(orjson.dumps(listed).decode())
         raise typer.Exit(1 if total else 0)
-    table = Table(
-        "number / क्रमांक",
-        "last came / पिछली बार",
-        "source / स्रोत",
-        "times / बार",
-        "reason / कारण",
-        "detail / विवरण",
-    )
-    for one in bodies:
-        table.add_row(
+    rows = [
+        (
             str(one.id),
             f"{one.at.astimezone(KOLKATA):%Y-%m-%d %H:%M}",
             one.source,
-            f"{one.times:,}",
+            one.times,
             one.reason,
             one.detail,
         )
-    Console().print(table)
+        for one in bodies
+    ]
+    print_table(REJECTED_COLUMNS, rows, plain=plain)
     shown = f", the newest {len(bodies):,} shown" if total > len(bodies) else ""
-    typer.echo(f"{total:,} refused{shown}")
+    typer.echo(f"{total:,} refused{shown}", err=plain)
     raise typer.Exit(1 if total else 0)
 
 

@@ -9,20 +9,32 @@ from typing import Annotated, Any
 import orjson
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from cli.tables import AsPlain, Cell, Column, open_console, print_table
 from pravah.days import KOLKATA
 from pravah.settings import Settings
 from producers.gateway.schema import PullState, gateway_file, open_read_only
 from producers.gateway.sources import FieldSourcesError, read_field_sources
-from producers.gateway.status import GatewayStatus, read_status
+from producers.gateway.status import GatewayStatus, SourceStatus, read_status
 from producers.outbox import OutboxDepth
 
+SOURCE_COLUMNS = (
+    Column("source\nस्रोत", "key"),
+    Column("last accepted\nपिछली स्वीकृति", "day"),
+    Column("accepted\nस्वीकृत", "number", rank=1),
+    Column("repeated\nदोहराव", "number", rank=5),
+    Column("refused\nअस्वीकृत", rank=2),
+    Column("to correct\nसुधारने हैं", "number"),
+    Column("silence\nचुप्पी", "text", rank=3),
+    Column("usual gap\nसामान्य अंतर", "key", rank=4),
+)
 _DURATIONS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 
 
 def status(
-    *, as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    plain: AsPlain = False,
 ) -> None:
     """Show what each source sent, what was refused, and how many events wait for Kafka.
 
@@ -39,6 +51,8 @@ def status(
         found = read_status(connection, names, time.time())
     if as_json:
         typer.echo(orjson.dumps(_to_json(found)).decode())
+    elif plain:
+        print_table(SOURCE_COLUMNS, map(_source_row, found.sources), plain=True)
     else:
         _print(found)
     raise typer.Exit(0 if found.is_healthy else 1)
@@ -64,33 +78,8 @@ def _to_json(found: GatewayStatus) -> dict[str, Any]:
 
 
 def _print(found: GatewayStatus) -> None:
-    console = Console()
-    table = Table(
-        "source / स्रोत",
-        "last accepted / पिछली स्वीकृति",
-        "accepted / स्वीकृत",
-        "repeated / दोहराव",
-        "refused / अस्वीकृत",
-        "to correct / सुधारने हैं",
-        "silence / चुप्पी",
-        "usual gap / सामान्य अंतर",
-    )
-    for source in found.sources:
-        refused = ", ".join(
-            f"{reason} {count:,}" for reason, count in sorted(source.refused.items())
-        )
-        silence = _duration(source.silence)
-        table.add_row(
-            source.name,
-            _instant(source.last_accepted),
-            f"{source.accepted:,}",
-            f"{source.repeated + source.superseded:,}",
-            refused or "0",
-            f"{source.waiting:,}",
-            f"[bold red]{silence} silent / चुप[/]" if source.is_silent else silence,
-            _duration(source.habit.median if source.habit else None),
-        )
-    console.print(table)
+    console = open_console()
+    print_table(SOURCE_COLUMNS, map(_source_row, found.sources), console=console)
     _print_outbox(console, found.outbox)
     _print_pulls(console, found.pulls)
     if found.unknown_senders:
@@ -101,6 +90,21 @@ def _print(found: GatewayStatus) -> None:
         console.print(
             "`pravah gateway rejected list` shows what is to be corrected / सुधारने योग्य सूची दिखाता है"
         )
+
+
+def _source_row(source: SourceStatus) -> tuple[Cell, ...]:
+    refused = ", ".join(f"{reason} {count:,}" for reason, count in sorted(source.refused.items()))
+    silence = _duration(source.silence)
+    return (
+        source.name,
+        _instant(source.last_accepted),
+        source.accepted,
+        source.repeated + source.superseded,
+        refused or "0",
+        source.waiting,
+        f"{silence} silent / चुप" if source.is_silent else silence,
+        _duration(source.habit.median if source.habit else None),
+    )
 
 
 def _print_outbox(console: Console, outbox: OutboxDepth) -> None:

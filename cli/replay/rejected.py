@@ -11,10 +11,9 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from cli.progress import progress
+from cli.tables import Column, print_table
 from operations.bootstrap import default_dictionary
 from pravah.producer import EventProducer
 from pravah.settings import Settings
@@ -27,13 +26,16 @@ from sinks.event_ids import counted_events
 
 _BATCH = 2_000
 _EXAMPLES = 10
-_COLUMNS = {
-    "send": "can be counted / गिने जा सकते हैं",
-    "counted": "counted already / गिने जा चुके",
-    "repeat": "repeats / दोहराव",
-    "superseded": "version taken / संस्करण मौजूद",
-    "rejected": "still rejected / अब भी अस्वीकृत",
-}
+OUTCOME_COLUMNS = (
+    Column("reason\nकारण", "key"),
+    Column("can be counted\nगिने जा सकते हैं", "number"),
+    Column("counted already\nगिने जा चुके", "number"),
+    Column("repeats\nदोहराव", "number", rank=2),
+    Column("version taken\nसंस्करण मौजूद", "number", rank=1),
+    Column("still rejected\nअब भी अस्वीकृत", "number"),
+)
+# In the order of the columns.
+_OUTCOMES = ("send", "counted", "repeat", "superseded", "rejected")
 
 
 class ReplayRefusedError(LookupError):
@@ -167,16 +169,17 @@ def _print(outcome: _Outcome, *, send: bool, to: Path | None, as_json: bool) -> 
             "outcomes": {reason: dict(some) for reason, some in outcome.outcomes.items()},
         }
         typer.echo(
-            orjson.dumps({**shown, **{name: outcome.count(name) for name in _COLUMNS}}).decode()
+            orjson.dumps({**shown, **{name: outcome.count(name) for name in _OUTCOMES}}).decode()
         )
         return
     if not outcome.records:
         typer.echo("nothing was rejected / कुछ भी अस्वीकृत नहीं")
         return
-    table = Table("reason / कारण", *_COLUMNS.values())
-    for reason, some in sorted(outcome.outcomes.items()):
-        table.add_row(reason, *(f"{some[name]:,}" for name in _COLUMNS))
-    Console().print(table)
+    rows: list[tuple[str | int, ...]] = [
+        (reason, *(some[name] for name in _OUTCOMES))
+        for reason, some in sorted(outcome.outcomes.items())
+    ]
+    print_table(OUTCOME_COLUMNS, rows)
     for example in outcome.examples:
         typer.echo(
             f"{example['where']}: {example['reason'] or example['outcome']}: {example['detail']}"
