@@ -6,16 +6,11 @@ import sys
 from dataclasses import asdict
 from typing import Annotated
 
-import orjson
 import typer
 
 from cli.options import AsJson, Unit, find_unit
 from cli.tables import AsPlain, Column, print_table
-from pravah.listen import check_listen
-from pravah.settings import Settings
 from schemas.access import DATA_KINDS
-from sinks.api_tokens import create_token, revoke_token, tokens
-from sinks.connection import connect
 
 api = typer.Typer(help="Serve the AICC API (without a subcommand), and manage its tokens.")
 token = typer.Typer(no_args_is_help=True, help="Tokens: who may read what.")
@@ -58,6 +53,8 @@ def serve(
 
     from api.app import build
     from api.audit import logger, open_log
+    from pravah.listen import check_listen
+    from pravah.settings import Settings
 
     settings = Settings()
     settings.clickhouse.account("aicc")  # without one there is nothing to serve
@@ -90,6 +87,10 @@ def create(
     days: Annotated[int, typer.Option(min=1, max=3_660, help="Days until it expires.")] = 365,
 ) -> None:
     """Create a token and print its secret, which is not stored."""
+    from pravah.settings import Settings
+    from sinks.api_tokens import create_token
+    from sinks.connection import connect
+
     unknown = sorted(set(kind) - set(DATA_KINDS))
     if unknown:
         msg = f"{', '.join(map(repr, unknown))}: kinds of data are {', '.join(DATA_KINDS)}"
@@ -108,6 +109,12 @@ def create(
 @token.command("list")
 def show(*, as_json: AsJson = False, plain: AsPlain = False) -> None:
     """List all tokens ever created; their secrets are not stored."""
+    import orjson
+
+    from pravah.settings import Settings
+    from sinks.api_tokens import tokens
+    from sinks.connection import connect
+
     with connect(Settings().clickhouse, "writer") as client:
         found = tokens(client)
     if as_json:
@@ -130,6 +137,10 @@ def show(*, as_json: AsJson = False, plain: AsPlain = False) -> None:
 @token.command("revoke")
 def revoke(name: Annotated[str, typer.Argument(help="Who holds the token.")]) -> None:
     """Revoke a token; running servers refuse it within five seconds."""
+    from pravah.settings import Settings
+    from sinks.api_tokens import revoke_token
+    from sinks.connection import connect
+
     with connect(Settings().clickhouse, "writer") as client:
         revoke_token(client, name)
     typer.echo(f"token of {name} revoked")

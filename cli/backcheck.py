@@ -6,19 +6,12 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 
 from cli.options import AsJson, Unit, find_unit, read_day
 from cli.tables import AsPlain, Column, print_table
-from operations.back_check import outcome_events, send_events
-from operations.reconcile import author
 from pravah.events import MODELS
-from pravah.settings import Settings
 from pravah.units import Level
-from schemas.back_check import COLUMNS, outcomes_from_csv, wilson_interval
-from sinks.back_checks import Drawing, draw, result
-from sinks.connection import connect
 
 backcheck = typer.Typer(
     no_args_is_help=True,
@@ -77,6 +70,12 @@ def draw_sample(
     alone, so anybody can draw it again. Fill in `verified` or `rejected` in the column `outcome`;
     then `pravah backcheck enter`.
     """
+    from operations.reconcile import author
+    from pravah.settings import Settings
+    from schemas.back_check import COLUMNS
+    from sinks.back_checks import Drawing, draw
+    from sinks.connection import connect
+
     if kind not in MODELS:
         msg = f"{kind!r}: one of {', '.join(MODELS)}"
         raise typer.BadParameter(msg, param_hint="'--kind'")
@@ -126,6 +125,12 @@ def enter(
     changed or retracted since it was drawn is not entered: it must be checked again.
     Exit 1 if there is such an entity.
     """
+    import orjson
+
+    from operations.back_check import outcome_events, send_events
+    from pravah.settings import Settings
+    from schemas.back_check import outcomes_from_csv
+
     outcomes = outcomes_from_csv(sheet.read_text(encoding="utf-8-sig").splitlines())
     settings = Settings()
     found = outcome_events(settings, outcomes)
@@ -157,6 +162,13 @@ def show_result(
     plain: AsPlain = False,
 ) -> None:
     """Show which share of a sample was verified, with its 95 % interval."""
+    import orjson
+
+    from pravah.settings import Settings
+    from schemas.back_check import wilson_interval
+    from sinks.back_checks import result
+    from sinks.connection import connect
+
     with connect(Settings().clickhouse, "writer") as client:
         found = result(client, sample)
     verified, checked = (

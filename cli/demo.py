@@ -5,36 +5,23 @@ import statistics
 import time
 from contextlib import ExitStack
 from datetime import date
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import orjson
 import typer
-from clickhouse_driver import Client
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-import reference
-import stack
-from cli.reconcile import print_differences
 from cli.tables import Cell, Column, open_console, print_table
-from operations.bootstrap import prepare
-from operations.demo import (
-    CampaignProgress,
-    CampaignResult,
-    Situation,
-    probe_latency,
-    read_situation,
-    record_counts,
-    run_campaign,
-)
-from operations.gc_tuning import tune_collector
-from operations.registry import read_registry_files
-from operations.worker_processes import StalledError, last_lines, running_worker
-from pravah.settings import Settings
-from producers.simulator import SimulationOptions
-from schemas.registry import Registry
-from sinks.connection import connect
-from sinks.recount import Recount, durable_cut, recount
+
+if TYPE_CHECKING:
+    from clickhouse_driver import Client
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from operations.demo import CampaignResult, Situation
+    from pravah.settings import Settings
+    from producers.simulator import SimulationOptions
+    from schemas.registry import Registry
+    from sinks.recount import Recount
 
 FIRST, LAST = date(2022, 2, 1), date(2022, 9, 30)
 # Number of single events whose latency is measured.
@@ -68,6 +55,20 @@ def demo(
     in PRAVAH_HOME/demo, afresh each time and only for this run.
     Exit 1 if a figure differs from the ledger.
     """
+    import orjson
+
+    import reference
+    import stack
+    from operations.bootstrap import prepare
+    from operations.demo import probe_latency, read_situation, record_counts
+    from operations.gc_tuning import tune_collector
+    from operations.registry import read_registry_files
+    from operations.worker_processes import StalledError, last_lines, running_worker
+    from pravah.settings import Settings
+    from producers.simulator import SimulationOptions
+    from sinks.connection import connect
+    from sinks.recount import durable_cut, recount
+
     console = open_console(stderr=as_json)
     home = Settings().home / "demo"
     shutil.rmtree(home, ignore_errors=True)
@@ -128,13 +129,17 @@ _NEXT = """Try next:
 
 
 def _run_campaign(
-    settings: Settings,
-    clickhouse: Client,
-    registry: Registry,
-    console: Console,
-    options: SimulationOptions,
-) -> CampaignResult:
+    settings: "Settings",
+    clickhouse: "Client",
+    registry: "Registry",
+    console: "Console",
+    options: "SimulationOptions",
+) -> "CampaignResult":
     """Run the campaign with a bar for what is sent and one for what is in the figures."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from operations.demo import CampaignProgress, run_campaign
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -154,7 +159,7 @@ def _run_campaign(
         return run_campaign(settings, clickhouse, registry, options, update)
 
 
-def _print_situation(situation: Situation, console: Console) -> None:
+def _print_situation(situation: "Situation", console: "Console") -> None:
     rows, divisions = situation
     table: list[tuple[Cell, ...]] = []
     for division in sorted(
@@ -188,7 +193,7 @@ def _cells(row: tuple[Any, ...], indent: str) -> tuple[Cell, ...]:
     return (f"{indent}{row[2]}  {row[3]}", *row[4:-1], f"{row[-1] or 0:.0%}")
 
 
-def _print_result(result: dict[str, Any], console: Console) -> None:
+def _print_result(result: dict[str, Any], console: "Console") -> None:
     counts, delay = result["counts"], result["event_to_figure_seconds"]
     console.print(
         f"{counts['records']:,} records in {result['seconds_to_roll_up']} s: "
@@ -203,7 +208,9 @@ def _print_result(result: dict[str, Any], console: Console) -> None:
     )
 
 
-def _print_recount(outcome: Recount, console: Console) -> None:
+def _print_recount(outcome: "Recount", console: "Console") -> None:
+    from cli.reconcile import print_differences
+
     if outcome.equal:
         console.print(
             f"[green]✓ {outcome.figures:,} figures, every level, metric and day, equal an "

@@ -4,13 +4,7 @@ import logging
 from dataclasses import asdict
 from typing import Annotated
 
-import orjson
 import typer
-from rich.console import Console
-
-from doctor import diagnose, gather, render, summary
-from pravah.settings import Settings
-from stack.control import is_embedded
 
 # Columns of the table when it goes to a file or a pipe.
 _WIDE = 160
@@ -33,6 +27,13 @@ def doctor(
     and metric dictionary; the gateway, if one is set up or has run on this home; settings.
     Exit 1 if there is a failure; warnings are worth a look.
     """
+    import orjson
+    from rich.console import Console
+
+    from doctor import diagnose, gather, render, summary
+    from pravah.settings import Settings
+    from stack.control import is_embedded
+
     # An unreachable server is reported as a check, not as a driver's traceback.
     for driver in ("clickhouse_driver", "kafka"):
         logging.getLogger(driver).setLevel(logging.CRITICAL)

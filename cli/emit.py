@@ -6,16 +6,15 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
 
-from cli.progress import Advance, progress
 from pravah.events import EventError
-from pravah.producer import EventProducer, ProducerError, validate_event
-from pravah.settings import Settings
-from producers.outbox import Bounds, OutboxDepth, OutboxProducer, OutboxRecord, outbox_record
+
+if TYPE_CHECKING:
+    from cli.progress import Advance
 
 # Events that go into an outbox in one transaction.
 _BATCH_EVENTS = 500
@@ -74,6 +73,10 @@ def emit(
     `pravah emit --outbox FILE --drain`, or for the next `emit --outbox FILE`.
     Exit 1 if a line was refused or not delivered.
     """
+    from cli.progress import progress
+    from pravah.producer import EventProducer, ProducerError
+    from pravah.settings import Settings
+
     if drain and outbox is None:
         msg = "it goes with --outbox FILE"
         raise typer.BadParameter(msg, param_hint="--drain")
@@ -123,6 +126,11 @@ def _emit_by_outbox(
     strict: bool,
     drain: bool,
 ) -> None:
+    from cli.progress import progress
+    from pravah.producer import validate_event
+    from pravah.settings import Settings
+    from producers.outbox import Bounds, OutboxDepth, OutboxProducer, OutboxRecord, outbox_record
+
     settings = Settings()
     with OutboxProducer(
         outbox,
@@ -161,7 +169,7 @@ def _emit_by_outbox(
         outcome.waiting = producer.depth().rows
 
 
-def _texts(lines: IO[bytes], advance: Advance) -> Iterator[tuple[int, bytes]]:
+def _texts(lines: IO[bytes], advance: "Advance") -> Iterator[tuple[int, bytes]]:
     """Yield the lines that are not empty, with their numbers."""
     for number, line in enumerate(lines, start=1):
         advance(len(line), f"{number:,} lines")

@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import orjson
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from cli.options import AsJson, check_metric, find_unit, read_day
 from cli.tables import Cell, Column, open_console, print_table
-from operations.explain import Counted, Explanation, Uncounted, explain_figure
-from pravah.settings import Settings
-from sinks.connection import connect
-from sinks.explanation import Origin
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from operations.explain import Counted, Explanation, Uncounted
+    from sinks.explanation import Origin
 
 ORIGIN_COLUMNS = (
     Column("partition", "key"),
@@ -65,6 +65,12 @@ def explain(
     that count in it, and those that do not count, with the reason.
     Exit 1 if origins or events do not add up to the figure.
     """
+    import orjson
+
+    from operations.explain import explain_figure
+    from pravah.settings import Settings
+    from sinks.connection import connect
+
     with connect(Settings().clickhouse, "writer") as client:
         unit = find_unit(client, unit)
         check_metric(client, metric)
@@ -76,7 +82,7 @@ def explain(
     raise typer.Exit(0 if found.agrees else 1)
 
 
-def _as_json(found: Explanation) -> dict[str, Any]:
+def _as_json(found: "Explanation") -> dict[str, Any]:
     return {
         **asdict(found.subject),
         "reported": found.row is not None,
@@ -93,7 +99,7 @@ def _as_json(found: Explanation) -> dict[str, Any]:
     }
 
 
-def _print_explanation(found: Explanation, limit: int, console: Console) -> None:
+def _print_explanation(found: "Explanation", limit: int, console: "Console") -> None:
     about = found.subject
     console.print(
         f"[bold]{about.unit}[/bold] {escape(about.unit_en)} {about.unit_hi} · "
@@ -151,7 +157,7 @@ def _print_explanation(found: Explanation, limit: int, console: Console) -> None
 
 
 def _print_table(
-    console: Console,
+    console: "Console",
     limit: int,
     title: str,
     columns: Sequence[Column],
@@ -164,12 +170,12 @@ def _print_table(
     print_table(columns, rows[:limit], title=title, note=note, console=console)
 
 
-def _origin_row(one: Origin) -> tuple[str, ...]:
+def _origin_row(one: "Origin") -> tuple[str, ...]:
     place = ("repair", "") if one.partition < 0 else (str(one.partition), str(one.chunk))
     return (*place, f"{one.value:+,}", f"{one.verified_value:+,}", one.description)
 
 
-def _counted_row(one: Counted) -> tuple[Cell, ...]:
+def _counted_row(one: "Counted") -> tuple[Cell, ...]:
     event = one.event
     when = f"{event.occurred_at:%Y-%m-%d %H:%M}"
     return (
@@ -184,7 +190,7 @@ def _counted_row(one: Counted) -> tuple[Cell, ...]:
     )
 
 
-def _uncounted_row(one: Uncounted, metric: str) -> tuple[Cell, ...]:
+def _uncounted_row(one: "Uncounted", metric: str) -> tuple[Cell, ...]:
     event = one.event
     value: Cell = "retraction" if event.op == "retract" else event.amounts.get(metric, 0)
     return (

@@ -3,26 +3,18 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
-from clickhouse_driver.errors import Error as DriverError
-from pydantic import SecretStr
 
-import stack
 from cli.options import AsJson, find_unit
-from grafana.accounts import account_statements
-from grafana.build import GENERATED, dump_json, write_generated
-from grafana.client import GrafanaError
-from grafana.desired import AUDIENCES, AudienceName, DesiredState
-from grafana.files import provisioning_files, write_files
-from grafana.lint import lint_dashboards
-from grafana.notifications import Contacts
-from grafana.provisioning import Change, GrafanaServer
-from pravah.settings import ClickHouseUser, Settings
-from schemas.unit_names import parse_code
-from sinks.connection import connect
+from grafana.audiences import AudienceName
+
+if TYPE_CHECKING:
+    from grafana.desired import DesiredState
+    from grafana.notifications import Contacts
+    from grafana.provisioning import Change, GrafanaServer
+    from pravah.settings import Settings
 
 grafana = typer.Typer(
     no_args_is_help=True,
@@ -96,7 +88,8 @@ def build(
     ] = False,
 ) -> None:
     """Lint the dashboards and write their JSON from their builders; exit 1 if the lint fails."""
-    from grafana.build import dashboards, generated_files
+    from grafana.build import GENERATED, dashboards, generated_files, write_generated
+    from grafana.lint import lint_dashboards
 
     found = lint_dashboards(dashboards())
     for one in found:
@@ -136,6 +129,12 @@ def provision(
 
     Safe to repeat: only what differs is changed.
     """
+    import orjson
+
+    from grafana.desired import AUDIENCES
+    from grafana.notifications import Contacts
+    from pravah.settings import Settings
+
     settings = Settings()
     resources = _desired_state(
         settings, audience, unit, clickhouse_host, clickhouse_port, prometheus
@@ -189,6 +188,8 @@ def diff(
     prometheus: Prometheus = None,
 ) -> None:
     """Show how a Grafana differs from what it should have; exit 1 if it does."""
+    from pravah.settings import Settings
+
     settings = Settings()
     desired = _desired_state(settings, audience, unit, clickhouse_host, clickhouse_port, prometheus)
     changes = _server(settings, url, org, token_file).changes(desired.resources())
@@ -216,6 +217,12 @@ def pull(
 
     Exit 1 if there is any.
     """
+    from pydantic import SecretStr
+
+    from grafana.build import dump_json
+    from grafana.desired import DesiredState
+    from pravah.settings import ClickHouseUser, Settings
+
     settings = Settings()
     nobody = ClickHouseUser(user="", password=SecretStr(""))  # dashboards do not need it
     dashboards = [
@@ -257,6 +264,10 @@ def files(
     Secrets stay in its environment: PRAVAH_CLICKHOUSE_PASSWORD, and PRAVAH_ALERT_… if they are set
     here.
     """
+    from grafana.files import provisioning_files, write_files
+    from grafana.notifications import Contacts
+    from pravah.settings import Settings
+
     settings = Settings()
     desired = _desired_state(
         settings,
@@ -293,6 +304,10 @@ def accounts(
 
     Creates them in the embedded stack; for another server use --sql.
     """
+    import stack
+    from grafana.accounts import account_statements
+    from pravah.settings import Settings
+
     settings = Settings()
     units = [_find_unit(settings, unit, "UNIT") for unit in units or []]
     if sql:
@@ -313,8 +328,13 @@ def accounts(
         typer.echo(f"{unit}: account {settings.clickhouse.scoped[unit].user}")
 
 
-def _find_unit(settings: Settings, text: str, option: str) -> str:
+def _find_unit(settings: "Settings", text: str, option: str) -> str:
     """The code of a unit; not looked up in a registry if no ClickHouse answers."""
+    from clickhouse_driver.errors import Error as DriverError
+
+    from schemas.unit_names import parse_code
+    from sinks.connection import connect
+
     if settings.clickhouse.users:
         with (
             suppress(DriverError, OSError, EOFError),
@@ -329,14 +349,17 @@ def _find_unit(settings: Settings, text: str, option: str) -> str:
 
 
 def _desired_state(
-    settings: Settings,
+    settings: "Settings",
     audience: AudienceName,
     unit: str | None,
     host: str | None,
     port: int | None,
     prometheus: str | None,
-    contacts: Contacts | None = None,
-) -> DesiredState:
+    contacts: "Contacts | None" = None,
+) -> "DesiredState":
+    from grafana.desired import DesiredState
+    from grafana.notifications import Contacts
+
     clickhouse = settings.clickhouse
     if audience == "district" and unit is None:
         msg = "--unit: which district? Its account decides what its viewers see"
@@ -358,8 +381,11 @@ def _desired_state(
 
 
 def _server(
-    settings: Settings, url: str, org: str | None, token_file: Path | None
-) -> GrafanaServer:
+    settings: "Settings", url: str, org: str | None, token_file: Path | None
+) -> "GrafanaServer":
+    from grafana.client import GrafanaError
+    from grafana.provisioning import GrafanaServer
+
     if token_file:
         token = (
             typer.get_text_stream("stdin").read()
@@ -382,7 +408,7 @@ def _server(
     return GrafanaServer(url, settings.grafana_token.get_secret_value(), organisation=org)
 
 
-def _print_diff(changes: Sequence[Change]) -> None:
+def _print_diff(changes: "Sequence[Change]") -> None:
     for change in changes:
         state = "is missing" if change.actual is None else "differs"
         reason = f" ({change.why})" if change.why else ""

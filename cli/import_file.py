@@ -1,16 +1,12 @@
 """`pravah import`: a CSV or XLSX table to Kafka, by a mapping file."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
 
-from cli.import_preview import print_preview
-from cli.import_run import ImportRun
-from cli.import_suggestion import print_suggestion
-from producers.tables import ImportMapping, MappingError, TableError
-from schemas.registry import RegistryError
+if TYPE_CHECKING:
+    from cli.import_run import ImportRun
 
 # Rows that a dry run shows as they would count.
 _MAX_PREVIEWED = 10
@@ -104,6 +100,11 @@ def import_file(
     stores which hashes were issued. Exit 1 if a row was rejected or not delivered, or a suggested
     mapping is not complete.
     """
+    from cli.import_run import ImportRun
+    from cli.import_suggestion import print_suggestion
+    from producers.tables import ImportMapping, MappingError, TableError
+    from schemas.registry import RegistryError
+
     run = ImportRun(
         table,
         sheet=sheet,
@@ -138,7 +139,11 @@ def import_file(
     raise typer.Exit(0 if not run.reasons else 1)
 
 
-def _print_result(run: ImportRun, *, as_json: bool) -> None:
+def _print_result(run: "ImportRun", *, as_json: bool) -> None:
+    import orjson
+
+    from cli.import_preview import print_preview
+
     rejected = run.reasons.total()
     if as_json:
         content = {

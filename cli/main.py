@@ -14,7 +14,7 @@ COMMANDS = {
         "cli.stack:status", "stack", "Show the servers and how far figures are behind the log."
     ),
     "demo": CommandSpec("cli.demo:demo", "stack", "Run the 2022 campaign from end to end."),
-    "worker": CommandSpec("cli.worker:worker", "worker", "Roll events up until a signal."),
+    "worker": CommandSpec("cli.worker_command:worker", "worker", "Roll events up until a signal."),
     "emit": CommandSpec("cli.emit:emit", "cli", "Send events from JSON lines."),
     "import": CommandSpec(
         "cli.import_file:import_file", "cli", "Send the rows of a CSV or XLSX file as events."

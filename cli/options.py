@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from pravah.days import KOLKATA, parse_day
-from schemas.unit_names import UnknownNameError
 
 if TYPE_CHECKING:
     from clickhouse_driver import Client
@@ -116,6 +115,7 @@ def print_end(ended: "CampaignEnd | None") -> None:
 
 
 def _check(client: "Client", lookup: "Callable[[], Lookup[T]]", option: str) -> T:
+    from schemas.unit_names import UnknownNameError
     from sinks.lookup import run
 
     try:

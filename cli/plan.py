@@ -4,33 +4,19 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
-import reference
 from cli.options import AsJson, On, Unit, check_milestone, find_open_unit, print_end
 from cli.tables import AsPlain, Cell, Column, print_table
-from operations.reconcile import author
 from pravah.days import end_of_day
-from pravah.settings import Settings
 from schemas.contacts import Language
-from schemas.plan import Plan
-from sinks.connection import connect
-from sinks.control_room import (
-    Call,
-    Defaulter,
-    calls,
-    defaulters,
-    ended_campaign,
-    milestone_progress,
-    unit_name,
-)
-from sinks.forecast import SHARE, forecasts
-from sinks.migrate import Schema
-from sinks.plan import load_plan, moved_deadlines
+from schemas.defaults import SHARE
+
+if TYPE_CHECKING:
+    from schemas.plan import Plan
+    from sinks.control_room import Call, Defaulter
 
 plan = typer.Typer(
     no_args_is_help=True,
@@ -43,13 +29,6 @@ File = Annotated[
         metavar="[FILE]", help="A plan as TOML; default: the plan of 2022 that comes with Pravah."
     ),
 ]
-TEXTS = Environment(
-    loader=PackageLoader("cli"),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    autoescape=False,  # noqa: S701
-)
 MAX_SHOWN_IN_TEXT = 10
 HISTORY_COLUMNS = (
     Column("plan", "key"),
@@ -128,6 +107,12 @@ def load(
 
     Prints the deadlines that moved; the previous plan stays in the history.
     """
+    from operations.reconcile import author
+    from pravah.settings import Settings
+    from sinks.connection import connect
+    from sinks.migrate import Schema
+    from sinks.plan import load_plan, moved_deadlines
+
     found, settings = _read(file), Settings()
     with connect(settings.clickhouse, "writer") as client:
         before = len(moved_deadlines(client))
@@ -149,6 +134,12 @@ def load(
 @plan.command()
 def history(*, as_json: AsJson = False, plain: AsPlain = False) -> None:
     """Show which deadlines were moved, when, by whom and why."""
+    import orjson
+
+    from pravah.settings import Settings
+    from sinks.connection import connect
+    from sinks.plan import moved_deadlines
+
     with connect(Settings().clickhouse, "grafana") as client:
         moved = moved_deadlines(client)
     if as_json:
@@ -177,6 +168,12 @@ def status(
     *, unit: Unit = "IN", on: On = None, as_json: AsJson = False, plain: AsPlain = False
 ) -> None:
     """Show the progress of a unit and those below it, by milestone."""
+    import orjson
+
+    from pravah.settings import Settings
+    from sinks.connection import connect
+    from sinks.control_room import ended_campaign, milestone_progress
+
     as_of = end_of_day(on)
     with connect(Settings().clickhouse, "grafana") as client:
         unit = find_open_unit(client, unit, as_of)
@@ -231,6 +228,13 @@ def forecast(
     Prints the day by which a share of the units is done at the pace of the last week, with a band
     that holds in about four of five cases. docs/plan.md states the measured errors.
     """
+    import orjson
+
+    from pravah.settings import Settings
+    from sinks.connection import connect
+    from sinks.control_room import ended_campaign
+    from sinks.forecast import forecasts
+
     as_of = end_of_day(on)
     with connect(Settings().clickhouse, "grafana") as client:
         unit = find_open_unit(client, unit, as_of)
@@ -284,6 +288,12 @@ def show_defaulters(
     Prints how long each is overdue, how many milestones it blocks, its last report, and whom to
     call.
     """
+    import orjson
+
+    from pravah.settings import Settings
+    from sinks.connection import connect
+    from sinks.control_room import calls, defaulters, ended_campaign, unit_name
+
     as_of = end_of_day(on)
     with connect(Settings().clickhouse, "grafana") as client:
         unit = find_open_unit(client, unit, as_of)
@@ -316,26 +326,38 @@ def show_defaulters(
 
 
 def defaulters_text(
-    found: Sequence[Defaulter],
-    whom: Sequence[Call | None],
+    found: "Sequence[Defaulter]",
+    whom: "Sequence[Call | None]",
     title: str,
     as_of: datetime,
     language: Language,
 ) -> str:
     """Render defaulters as a text for a messenger, in Hindi or English."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    texts = Environment(
+        loader=PackageLoader("cli"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701
+    )
     shown = list(zip(found, whom, strict=True))[:MAX_SHOWN_IN_TEXT]
     return (
-        TEXTS.get_template(f"defaulters.{language}.txt")
+        texts.get_template(f"defaulters.{language}.txt")
         .render(shown=shown, more=len(found) - len(shown), title=title, day=as_of.date())
         .strip()
     )
 
 
-def _read(file: Path | None) -> Plan:
+def _read(file: Path | None) -> "Plan":
+    import reference
+    from schemas.plan import Plan
+
     return Plan.from_toml((file or reference.plan_file()).read_text(encoding="utf-8"))
 
 
-def _defaulter_row(one: Defaulter, call: Call | None) -> tuple[Cell, ...]:
+def _defaulter_row(one: "Defaulter", call: "Call | None") -> tuple[Cell, ...]:
     return (
         one.unit,
         one.name_en,

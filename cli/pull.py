@@ -5,14 +5,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
 
-from cli.progress import Advance, progress
 from cli.tables import AsPlain, Column, print_table
-from pravah.settings import Settings
-from replica.sources import Source, sources_from_toml
-from sinks.connection import connect
+
+if TYPE_CHECKING:
+    from cli.progress import Advance
+    from replica.sources import Source
 
 if TYPE_CHECKING:
     from replica.pull import PullResult
@@ -60,7 +59,11 @@ def pull(
     It can be killed at any moment; the next pull continues. Exit 1 if a state does not answer or a
     total differs.
     """
+    import orjson
+
+    from cli.progress import progress
     from replica.pull import PullError
+    from replica.sources import sources_from_toml
 
     if (into is None) == (not into_clickhouse):
         msg = "give a destination: either --into FOLDER or --into-clickhouse"
@@ -84,10 +87,12 @@ def pull(
 
 
 def _pull(
-    source: Source, into: Path | None, on_page: Callable[["PullResult"], None]
+    source: "Source", into: Path | None, on_page: Callable[["PullResult"], None]
 ) -> "PullResult":
+    from pravah.settings import Settings
     from replica.pull import Puller
     from replica.store import ClickHouseCopy, ParquetCopy
+    from sinks.connection import connect
 
     client = None if into is not None else connect(Settings().clickhouse, "writer")
     try:
@@ -122,5 +127,5 @@ def _print(results: list["PullResult"], failures: list[str], *, plain: bool) -> 
         typer.echo(f"error: {failure}", err=True)
 
 
-def _show_rows(advance: Advance) -> Callable[["PullResult"], None]:
+def _show_rows(advance: "Advance") -> Callable[["PullResult"], None]:
     return lambda result: advance(0, f"{result.rows:,} figures")

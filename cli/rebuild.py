@@ -3,12 +3,7 @@
 from functools import partial
 from typing import Annotated
 
-import orjson
 import typer
-
-from cli.progress import progress
-from operations.rebuild import find_gaps, rebuild_from_ledger, rebuild_from_log, skip_gaps
-from pravah.settings import Settings
 
 rebuild = typer.Typer(
     no_args_is_help=True,
@@ -41,6 +36,12 @@ def from_log(
 
     If the command is interrupted, workers go on counting from where it stopped.
     """
+    import orjson
+
+    from cli.progress import progress
+    from operations.rebuild import rebuild_from_log
+    from pravah.settings import Settings
+
     done = rebuild_from_log(
         Settings(),
         discard=discard,
@@ -72,6 +73,12 @@ def from_ledger(*, as_json: AsJson = False) -> None:
     complete, so readers find the old figures until then. Repairs are not needed afterwards and are
     removed: figures as they were known before a change of the registry are gone after a rebuild.
     """
+    import orjson
+
+    from cli.progress import progress
+    from operations.rebuild import rebuild_from_ledger
+    from pravah.settings import Settings
+
     done = rebuild_from_ledger(
         Settings(),
         report=_report,
@@ -105,6 +112,11 @@ def lost(
     Stop all workers first. What an open chunk had made durable of such records is removed from the
     figures: send those events again from their sources.
     """
+    import orjson
+
+    from operations.rebuild import find_gaps, skip_gaps
+    from pravah.settings import Settings
+
     settings = Settings()
     gaps = (
         skip_gaps(settings, reason=reason, report=_report)

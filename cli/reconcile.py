@@ -1,17 +1,17 @@
 """`pravah reconcile`: compare every figure with the ledger, and repair what differs."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
-from rich.console import Console
 
 from cli.tables import AsPlain, Column, open_console, print_table
-from operations.reconcile import Reconciliation
-from operations.reconcile import reconcile as reconcile_figures
-from pravah.settings import Settings
-from sinks.recount import Amounts, Recount
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from operations.reconcile import Reconciliation
+    from sinks.recount import Amounts, Recount
 
 DIFFERENCES_COLUMNS = (
     Column("day\nदिन", "day"),
@@ -54,6 +54,11 @@ def reconcile(
     closed first, by a tick in the log, so that it reaches to this moment.
     Exit 1 if a figure differs and was not repaired.
     """
+    import orjson
+
+    from operations.reconcile import reconcile as reconcile_figures
+    from pravah.settings import Settings
+
     found = reconcile_figures(
         Settings(),
         reason=reason if with_repair else None,
@@ -85,7 +90,7 @@ def reconcile(
     raise typer.Exit(0 if outcome.equal else 1)
 
 
-def _print_result(found: Reconciliation, console: Console) -> None:
+def _print_result(found: "Reconciliation", console: "Console") -> None:
     outcome, left_out = found.outcome, found.records_not_compared
     scope = f"{outcome.cut.records:,} records of the log"
     if left_out:
@@ -110,7 +115,7 @@ def _print_result(found: Reconciliation, console: Console) -> None:
 
 
 def print_differences(
-    outcome: Recount, *, plain: bool = False, console: Console | None = None
+    outcome: "Recount", *, plain: bool = False, console: "Console | None" = None
 ) -> None:
     """Print a table of the first differences."""
     rows = [
@@ -122,5 +127,5 @@ def print_differences(
     print_table(DIFFERENCES_COLUMNS, rows, note=note, plain=plain, console=console)
 
 
-def _amounts(amounts: Amounts) -> tuple[int, int, int]:
+def _amounts(amounts: "Amounts") -> tuple[int, int, int]:
     return amounts.value, amounts.verified_value, amounts.reports

@@ -6,11 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.options import On, find_unit, print_end
-from pravah.settings import Settings
-from reports.formats import FORMATS, Format, render
-from reports.labels import Lang
-from sinks.connection import connect
-from sinks.control_room import ended_campaign
+from reports.choices import Format, Lang
 
 _STANDARD_OUTPUT = Path("-")
 
@@ -51,7 +47,11 @@ def report(
     behind, defaulters, and how current the figures are. html is a page for a phone, pdf the same on
     A4, png a card to forward, xlsx a workbook, json the data.
     """
+    from pravah.settings import Settings
     from reports.facts import FutureDayError, default_unit, read_situation
+    from reports.formats import render
+    from sinks.connection import connect
+    from sinks.control_room import ended_campaign
 
     format_ = format_ or _format_of(to)
     with connect(Settings().clickhouse, "grafana") as client:
@@ -84,6 +84,8 @@ def _format_of(to: Path | None) -> Format:
     Raises:
         typer.BadParameter: the extension names no format.
     """
+    from reports.formats import FORMATS
+
     if to is None or to == _STANDARD_OUTPUT:
         return "html"
     extension = to.suffix.removeprefix(".").lower()

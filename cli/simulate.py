@@ -7,23 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
-from pydantic import ValidationError
 
-import reference
 from cli.options import read_day
-from cli.progress import progress
-from operations.registry import read_registry_files
 from pravah.days import date_of, day_of_micros, instant_micros
-from pravah.producer import EventProducer
-from pravah.settings import Settings
-from producers.simulator import Delivery, SimulationOptions, simulate
-from schemas.plan import Plan
-from schemas.registry import Registry
-from schemas.unit_names import UnknownNameError, find_unit_in
+from producers.simulator import Delivery, SimulationOptions
+
+if TYPE_CHECKING:
+    from schemas.registry import Registry
 
 # Events a second that Chhattisgarh's booths send on average on busy days.
 LIVE_SPEED = 14.0
@@ -107,6 +100,14 @@ def simulate_command(
     and broken deliveries. Prints how many of each sort were sent. The same seed and options give
     the same deliveries, so sending them again changes nothing.
     """
+    from pydantic import ValidationError
+
+    import reference
+    from cli.progress import progress
+    from operations.registry import read_registry_files
+    from producers.simulator import simulate
+    from schemas.plan import Plan
+
     now = datetime.now(UTC)
     shares = {
         "repeats": repeats,
@@ -158,7 +159,9 @@ def simulate_command(
     _print_result(counts, as_json=as_json, err=str(out) == "-")
 
 
-def _find_state(registry: Registry, text: str) -> str:
+def _find_state(registry: "Registry", text: str) -> str:
+    from schemas.unit_names import UnknownNameError, find_unit_in
+
     try:
         code = find_unit_in(registry, text)
     except UnknownNameError as error:
@@ -211,6 +214,9 @@ def _steady_pace(speed: float) -> Callable[[Delivery], None]:
 @contextmanager
 def _sink(out: Path | None) -> Iterator[Sink]:
     """Open Kafka or the file that deliveries go to."""
+    from pravah.producer import EventProducer
+    from pravah.settings import Settings
+
     if out is None:
         with EventProducer(Settings().kafka) as producer:
 
@@ -247,6 +253,8 @@ def _is_text(value: bytes) -> bool:
 
 def _print_result(counts: Counter[str], *, as_json: bool, err: bool) -> None:
     """Print the counts; on standard error if standard output has the deliveries."""
+    import orjson
+
     left_out = counts.pop("left out", 0)
     if as_json:
         typer.echo(

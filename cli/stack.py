@@ -5,15 +5,9 @@ from datetime import datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-import orjson
 import typer
 
-import stack
 from cli.tables import AsPlain, Column, print_table
-from operations.bootstrap import prepare
-from pravah.settings import Settings
-from sinks.connection import connect, first_line
-from sinks.lag import Lag
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 SERVER_COLUMNS = (
@@ -34,6 +28,10 @@ def up() -> None:
     Data stays in PRAVAH_HOME between runs. With PRAVAH_KAFKA__BOOTSTRAP_SERVERS and
     PRAVAH_CLICKHOUSE__HOST set, servers elsewhere are used, and only prepared.
     """
+    import stack
+    from operations.bootstrap import prepare
+    from pravah.settings import Settings
+
     settings = Settings()
     if stack.is_embedded():
         stack.up(settings.home, lambda text: typer.echo(text, err=True))
@@ -51,6 +49,9 @@ def up() -> None:
 
 def down() -> None:
     """Stop Kafka and ClickHouse; their data stay."""
+    import stack
+    from pravah.settings import Settings
+
     typer.echo("stopped" if stack.down(Settings().home) else "nothing was running")
 
 
@@ -60,6 +61,13 @@ def status(*, as_json: AsJson = False, plain: AsPlain = False) -> None:
     Prints address, memory and log of each server, and how many records are in the figures.
     Exit 1 if the stack is down, or a server does not answer.
     """
+    import orjson
+
+    import stack
+    from pravah.settings import Settings
+    from sinks.connection import connect, first_line
+    from sinks.lag import Lag
+
     settings = Settings()
     now = stack.status(settings.home)
     ready = now.is_ready or not stack.is_embedded()

@@ -4,27 +4,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
 
-import reference
 from cli.options import AsJson, On, read_day
 from cli.tables import AsPlain, Column, print_table
 from cli.units_apply import apply
-from operations.registry import install_registry, read_registry_files
-from operations.unit_directory import Branch, UnitDirectory, open_directory
 from pravah.days import end_of_day
-from pravah.settings import Settings
 from pravah.units import LEVELS
 from schemas.contacts import contacts_from_csv
-from schemas.registry import Registry
-from schemas.unit_names import MAX_NEAREST, UnknownNameError
-from sinks.connection import connect
-from sinks.control_room import load_contacts
-from sinks.dimensions import known_units
-from sinks.migrate import Schema
+
+if TYPE_CHECKING:
+    from operations.unit_directory import Branch, UnitDirectory
+    from schemas.registry import Registry
 
 units = typer.Typer(no_args_is_help=True, help="Check, load, show and move units.")
 
@@ -66,6 +59,8 @@ def check(folder: Folder = None, *, as_json: AsJson = False) -> None:
     Checks codes, levels, circles, overlaps, orphans and gaps. Prints all findings at once, with
     file and line, or how many units there are. Exit 1 if there are findings.
     """
+    import orjson
+
     registry = _read(folder)
     counts = {
         level: sum(unit.level == level for unit in registry.units.values()) for level in LEVELS
@@ -91,6 +86,9 @@ def load(folder: Folder = None) -> None:
     `pravah units apply` moves them, too. Exit 1 if there are findings, or if somebody else loaded
     another registry at the same time.
     """
+    from operations.registry import install_registry
+    from pravah.settings import Settings
+
     registry = _read(folder)
     changed = install_registry(Settings(), registry)
     typer.echo(f"{len(registry):,} units loaded, {changed:,} entries changed")
@@ -110,6 +108,12 @@ def load_contacts_file(
     A contacts file says who holds which office, and how to reach them. Names and phone numbers are
     in this table only, which the AICC's account may not read. Exit 1 if there are findings.
     """
+    from pravah.settings import Settings
+    from sinks.connection import connect
+    from sinks.control_room import load_contacts
+    from sinks.dimensions import known_units
+    from sinks.migrate import Schema
+
     lines, settings = file.read_text(encoding="utf-8-sig").splitlines(), Settings()
     with connect(settings.clickhouse, "writer") as client:
         contacts = contacts_from_csv(lines, known_units(client))
@@ -140,6 +144,8 @@ def show(
     plain: AsPlain = False,
 ) -> None:
     """Show a unit and its ancestors with their days."""
+    import orjson
+
     with _open_directory() as directory:
         code = _find(directory, code)
         spans = directory.spans(code)
@@ -190,6 +196,10 @@ def find(
 
     Exit 1 if there is none; then it prints those that are alike.
     """
+    import orjson
+
+    from schemas.unit_names import MAX_NEAREST
+
     with _open_directory() as directory:
         found = directory.search(name, limit, only_containing=True)
         is_found = bool(found)
@@ -222,6 +232,8 @@ def tree(
     plain: AsPlain = False,
 ) -> None:
     """Show a unit and the units below it, each under the nearest unit above it."""
+    import orjson
+
     day = on or end_of_day(None).date()
     with _open_directory() as directory:
         code = _find(directory, code)
@@ -242,28 +254,36 @@ def tree(
     _print_branches(below, "", 0)
 
 
-def _print_branches(below: Mapping[str, Sequence[Branch]], parent: str, indent: int) -> None:
+def _print_branches(below: "Mapping[str, Sequence[Branch]]", parent: str, indent: int) -> None:
     for one in below.get(parent, ()):
         typer.echo(f"{'  ' * indent}{one.unit}  {one.name_en}  {one.name_hi}  ({one.level})")
         _print_branches(below, one.unit, indent + 1)
 
 
 @contextmanager
-def _open_directory() -> Iterator[UnitDirectory]:
+def _open_directory() -> "Iterator[UnitDirectory]":
+    from operations.unit_directory import open_directory
+    from pravah.settings import Settings
+
     with open_directory(Settings()) as (directory, is_deployed):
         if not is_deployed:
             typer.echo("nothing runs here: units of the registry that comes with Pravah", err=True)
         yield directory
 
 
-def _find(directory: UnitDirectory, text: str) -> str:
+def _find(directory: "UnitDirectory", text: str) -> str:
+    from schemas.unit_names import UnknownNameError
+
     try:
         return directory.find(text)
     except UnknownNameError as error:
         raise typer.BadParameter(error.detail, param_hint="'UNIT'") from None
 
 
-def _read(folder: Path | None) -> Registry:
+def _read(folder: Path | None) -> "Registry":
+    import reference
+    from operations.registry import read_registry_files
+
     if folder is None:
         return read_registry_files(reference.registry_files())
     paths = sorted([*folder.glob("*.units.csv"), *folder.glob("*.parents.csv")])

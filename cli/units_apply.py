@@ -2,27 +2,20 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import orjson
 import typer
-from rich.console import Console
 
 from cli.tables import Column, open_console, print_table
-from operations.reconcile import author
-from operations.registry import (
-    apply_change,
-    current_registry,
-    preview_change,
-    read_registry_files,
-)
 from pravah.days import FIRST_DAY, LAST_DAY, date_of
-from pravah.settings import Settings
 from pravah.units import LEVELS
-from schemas.moves import Difference, move_units
-from schemas.registry import Registry, Unit
-from sinks.connection import connect
-from sinks.recount import Movement
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from schemas.moves import Difference
+    from schemas.registry import Registry, Unit
+    from sinks.recount import Movement
 
 UNITS_COLUMNS = (
     Column("unit\nइकाई", "key"),
@@ -87,6 +80,13 @@ def apply(
     `rollups_as_known(as_of = …)` as they were known before. Workers may run meanwhile.
     Exit 1 if something must be repaired first.
     """
+    import orjson
+
+    from operations.reconcile import author
+    from operations.registry import apply_change, current_registry, preview_change
+    from pravah.settings import Settings
+    from sinks.connection import connect
+
     settings = Settings()
 
     def report(text: str) -> None:
@@ -127,7 +127,10 @@ def apply(
         typer.echo("a dry run: nothing was changed. Add --yes to do it")
 
 
-def _read(source: Path, present: Registry) -> Registry:
+def _read(source: Path, present: "Registry") -> "Registry":
+    from operations.registry import read_registry_files
+    from schemas.moves import move_units
+
     if source.is_file():
         return move_units(present, source.name, source.read_text(encoding="utf-8-sig").splitlines())
     paths = sorted([*source.glob("*.units.csv"), *source.glob("*.parents.csv")])
@@ -138,11 +141,11 @@ def _read(source: Path, present: Registry) -> Registry:
 
 
 def _print_change(
-    units: list[Difference],
-    figures: list[Movement],
+    units: "list[Difference]",
+    figures: "list[Movement]",
     limit: int,
-    console: Console,
-    following: Registry,
+    console: "Console",
+    following: "Registry",
 ) -> None:
     if not units:
         console.print("the registry is this already: nothing changes / कोई बदलाव नहीं")
@@ -190,7 +193,7 @@ def _print_change(
     print_table(FIGURES_COLUMNS, moves, note=note, console=console)
 
 
-def _brief(unit: Unit | None, other: Unit | None) -> str:
+def _brief(unit: "Unit | None", other: "Unit | None") -> str:
     """The days and parents of a unit that the other registry does not have."""
     if unit is None:
         return "-"
@@ -213,7 +216,7 @@ def _days(first: int, last: int) -> str:
     return f"{begin}…{end}"
 
 
-def _unit_json(unit: Unit | None) -> dict[str, Any] | None:
+def _unit_json(unit: "Unit | None") -> dict[str, Any] | None:
     if unit is None:
         return None
     parents = [

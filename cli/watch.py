@@ -5,18 +5,13 @@ from dataclasses import asdict
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
-import orjson
 import typer
 
 from cli.options import AsJson, On, Unit, find_open_unit, find_unit, print_end
 from cli.tables import AsPlain, Column, print_table
 from pravah.days import FIRST_DAY, date_of, end_of_day
-from pravah.settings import Settings
 from pravah.units import Level
-from sinks.connection import connect
-from sinks.control_room import SILENT_DAYS, activity, ended_campaign, reporting_rates
-from sinks.members import EXACT_UP_TO, members, named_twice
-from sinks.unusual import unusual_values
+from schemas.defaults import EXACT_UP_TO, SILENT_DAYS
 
 watch = typer.Typer(
     no_args_is_help=True,
@@ -86,6 +81,12 @@ def silent(
     plain: AsPlain = False,
 ) -> None:
     """Show the open units that have not reported for some days, the longest silent first."""
+    import orjson
+
+    from pravah.settings import Settings
+    from sinks.connection import connect
+    from sinks.control_room import activity, ended_campaign
+
     state: Literal["silent", "zero"] = "zero" if zero else "silent"
     as_of = end_of_day(on)
     with connect(Settings().clickhouse, "grafana") as client:
@@ -128,6 +129,13 @@ def unusual(
 
     Prints each value with the usual one and its z-scores. Unusual values count all the same.
     """
+    import orjson
+
+    from pravah.settings import Settings
+    from sinks.connection import connect
+    from sinks.control_room import ended_campaign
+    from sinks.unusual import unusual_values
+
     first, last = _span(on, days)
     with connect(Settings().clickhouse, "grafana") as client:
         unit = find_unit(client, unit)
@@ -176,6 +184,12 @@ def completeness(
 
     These are DHIS2's reporting rates.
     """
+    import orjson
+
+    from pravah.settings import Settings
+    from sinks.connection import connect
+    from sinks.control_room import ended_campaign, reporting_rates
+
     first, last = _span(on, days)
     with connect(Settings().clickhouse, "grafana") as client:
         unit = find_unit(client, unit)
@@ -224,6 +238,12 @@ def show_members(
 
     Prints them side by side; persons are distinct by their keyed hashes.
     """
+    import orjson
+
+    from pravah.settings import Settings
+    from sinks.connection import connect
+    from sinks.members import members, named_twice
+
     as_of = end_of_day(on)
     with connect(Settings().clickhouse, "grafana") as client:
         unit = find_unit(client, unit)
@@ -253,6 +273,8 @@ def show_members(
 
 
 def _print_twice(found: Sequence[Any], *, as_json: bool, plain: bool) -> None:
+    import orjson
+
     if as_json:
         typer.echo(orjson.dumps([asdict(one) for one in found]).decode())
         return

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import threading
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
 import faust
 import typer
@@ -56,23 +56,11 @@ def _restart() -> NoReturn:
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
 
 
-def worker(
-    processes: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            help="Number of workers, each a process; at full speed one uses about 1.5 cores.",
-        ),
-    ] = 1,
-) -> None:
-    """Roll events up until a signal.
+def worker(processes: int = 1) -> None:
+    """Run workers until a signal; `cli.worker_command` describes them.
 
-    Reads activity.events and writes figures to ClickHouse; logs go to standard error. Several
-    workers may run: Kafka divides the partitions among them. A worker that is killed loses nothing:
-    chunks that it had not closed are folded again. When the registry changes, a worker restarts by
-    itself, so that each open chunk is folded under one registry. With --processes, a worker that
-    ends by itself is restarted; the first one has PRAVAH_WORKER_PORT, the next ones the ports
-    after it.
+    Args:
+        processes: number of workers; with more than one, each is a process.
     """
     if processes > 1:
         raise typer.Exit(run_workers(processes, Settings(), _report))

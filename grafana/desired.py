@@ -1,9 +1,9 @@
 """Resources that a Grafana should have for an audience. Pure: others apply or write them."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
-from grafana import build
+from grafana import audiences, build
 from grafana.alerts import CONTROL_ROOM, DATASOURCE, FOLDER, OPERATIONS, rule_group
 from grafana.clickhouse_query import PLUGIN
 from grafana.dashboards.base import (
@@ -29,7 +29,7 @@ from grafana.notifications import (
 from pravah.settings import ClickHouseSettings, ClickHouseUser
 from schemas.scopes import name_database
 
-AudienceName = Literal["state", "district", "aicc"]
+AudienceName: TypeAlias = audiences.AudienceName
 Kind = Literal[
     "datasource",
     "folder",

@@ -1,13 +1,14 @@
 """The formats of a report, and the function that renders one."""
 
-from typing import Literal, get_args
+from typing import TypeAlias, get_args
 
 import orjson
 
+from reports import choices
 from reports.labels import Lang
 from reports.situation import Situation
 
-Format = Literal["html", "pdf", "xlsx", "png", "json"]
+Format: TypeAlias = choices.Format
 FORMATS: tuple[Format, ...] = get_args(Format)
 MEDIA_TYPES: dict[Format, str] = {
     "json": "application/json",

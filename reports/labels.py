@@ -7,14 +7,15 @@ official use.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal, get_args
+from typing import TypeAlias, get_args
 
 from markupsafe import Markup
 
 from pravah.days import KOLKATA
+from reports import choices
 from schemas.contacts import Language
 
-Lang = Literal["hi", "en", "both"]
+Lang: TypeAlias = choices.Lang
 LANGS: tuple[Lang, ...] = get_args(Lang)
 
 _LANGUAGES_OF: dict[Lang, tuple[Language, ...]] = {

@@ -8,12 +8,13 @@ from typing import Any
 from clickhouse_driver import Client
 
 from pravah.units import Level
+from schemas import defaults
 from schemas.contacts import Contact, Language, parse_responsible
 from sinks.dimensions import replace_table
 from sinks.migrate import Schema
 
-# Default number of days without a report after which a unit counts as silent.
-SILENT_DAYS = 14
+SILENT_DAYS = defaults.SILENT_DAYS
+
 # A campaign is over when no deadline lies ahead and nothing was reported for this many days.
 _QUIET_DAYS = 30
 

@@ -6,10 +6,10 @@ from typing import Literal
 
 from clickhouse_driver import Client
 
+from schemas import defaults
 from sinks.control_room import millis
 
-# Default share of the units for which a day is forecast.
-SHARE = 0.8
+SHARE = defaults.SHARE
 
 Outlook = Literal["reached", "forecast", "not_in_sight", "too_little"]
 

@@ -6,10 +6,10 @@ from typing import Literal
 
 from clickhouse_driver import Client
 
+from schemas import defaults
 from sinks.control_room import millis
 
-# Number of keys below a unit up to which persons are counted exactly; above, approximately.
-EXACT_UP_TO = 1_000_000
+EXACT_UP_TO = defaults.EXACT_UP_TO
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,17 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import orjson
 import typer
 
 from cli.tables import Column, print_table
-from operations.mapping_check import check_mapping, read_gazetteer
 from pravah.days import KOLKATA
-from pravah.settings import Settings
-from producers.mapping.pseudonyms import Pseudonymiser
-from producers.mapping.submissions import MappedEvent
 from producers.mapping.tools import Tool
-from schemas.registry import Registry
+
+if TYPE_CHECKING:
+    from producers.mapping.submissions import MappedEvent
+    from schemas.registry import Registry
 
 EVENT_COLUMNS = (
     Column("event\nघटना"),
@@ -77,6 +75,12 @@ def check(
 
     Sends nothing and needs no server. Exit 1 if there are errors.
     """
+    import orjson
+
+    from operations.mapping_check import check_mapping, read_gazetteer
+    from pravah.settings import Settings
+    from producers.mapping.pseudonyms import Pseudonymiser
+
     settings = Settings()
     pseudonymiser = Pseudonymiser.from_settings(settings)
     folders = [mapping.parent, mapping.absolute().parent.parent] if aliases is None else [aliases]
@@ -114,7 +118,7 @@ def _print_findings(findings: list[str]) -> None:
     )
 
 
-def _print_events(events: list[MappedEvent], units: Registry, *, has_own_key: bool) -> None:
+def _print_events(events: "list[MappedEvent]", units: "Registry", *, has_own_key: bool) -> None:
     if not events:
         typer.echo("this sample gives no event / इस नमूने से कोई घटना नहीं बनती")
     else:
@@ -128,7 +132,7 @@ def _print_events(events: list[MappedEvent], units: Registry, *, has_own_key: bo
         )
 
 
-def _event_row(one: MappedEvent, units: Registry) -> tuple[str, ...]:
+def _event_row(one: "MappedEvent", units: "Registry") -> tuple[str, ...]:
     unit = units.units[one.unit]
     moment = datetime.fromisoformat(one.content["occurred_at"]).astimezone(KOLKATA)
     event = filter(None, (one.part, one.content["kind"], one.content["verification"]))

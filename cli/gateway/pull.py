@@ -3,25 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import orjson
 import typer
 
-from cli.progress import progress
 from cli.tables import Column, open_console, print_table
-from pravah.settings import Settings
-from producers.gateway.ingest import IngestService
-from producers.pulls.pull import PULL_ERRORS, PullResult
-from producers.pulls.pull import pull as pull_source
-from producers.pulls.reconcile import (
-    Difference,
-    ReconcileResult,
-    State,
-    group_by_state,
-    repair,
-)
-from producers.pulls.reconcile import reconcile as reconcile_source
+
+if TYPE_CHECKING:
+    from producers.gateway.ingest import IngestService
+    from producers.pulls.pull import PullResult
+    from producers.pulls.reconcile import ReconcileResult, State
 
 COUNT_COLUMNS = (
     Column("seen\nदेखे गए", "number"),
@@ -40,7 +31,7 @@ _MAX_LINES = 10
 _FLUSH_TIMEOUT_S = 30.0
 
 # Meaning of each state in both languages, and what to do about it.
-_STATES: dict[State, tuple[str, str]] = {
+_STATES: dict["State", tuple[str, str]] = {
     "missing": (
         "stand at the tool, not here / टूल में हैं, यहाँ नहीं",
         (
@@ -90,6 +81,11 @@ def pull(
     The gateway may run meanwhile. A pull may be killed at any moment; the next one continues there.
     Exit 1 if the tool does not answer, or something cannot be accepted.
     """
+    import orjson
+
+    from cli.progress import progress
+    from producers.pulls.pull import pull as pull_source
+
     with _open() as ingest, progress(f"pull of {source}", None, quiet=as_json) as advance:
         result = pull_source(
             ingest,
@@ -123,6 +119,12 @@ def reconcile(
 
     Reads everything the tool has. Exit 1 if they differ by more than the next pull brings.
     """
+    import orjson
+
+    from cli.progress import progress
+    from producers.pulls.reconcile import reconcile as reconcile_source
+    from producers.pulls.reconcile import repair
+
     with _open() as ingest:
         with progress(f"reconcile {source}", None, quiet=as_json) as advance:
             seen = 0
@@ -145,7 +147,11 @@ def reconcile(
 
 
 @contextmanager
-def _open() -> Iterator[IngestService]:
+def _open() -> "Iterator[IngestService]":
+    from pravah.settings import Settings
+    from producers.gateway.ingest import IngestService
+    from producers.pulls.pull import PULL_ERRORS
+
     try:
         with IngestService.open(Settings()) as ingest:
             yield ingest
@@ -154,14 +160,14 @@ def _open() -> Iterator[IngestService]:
         raise typer.Exit(1) from None
 
 
-def _confirm(result: ReconcileResult) -> bool:
+def _confirm(result: "ReconcileResult") -> bool:
     deletions = sum(one.deleted for one in result.repairs)
     return typer.confirm(
         f"Apply {len(result.repairs):,} changes, {deletions:,} of them deletions?", err=True
     )
 
 
-def _print_pull(result: PullResult) -> None:
+def _print_pull(result: "PullResult") -> None:
     counts = (
         result.submissions,
         result.accepted,
@@ -182,7 +188,9 @@ def _print_pull(result: PullResult) -> None:
         )
 
 
-def _print_comparison(result: ReconcileResult) -> None:
+def _print_comparison(result: "ReconcileResult") -> None:
+    from producers.pulls.reconcile import group_by_state
+
     console = open_console()
     unequal_days = [
         (day, counts) for day, counts in result.days.items() if counts.at_tool != counts.here
@@ -223,7 +231,7 @@ def _format_day(day: date | None) -> str:
     return day.isoformat() if day is not None else "          "
 
 
-def _pull_to_json(result: PullResult) -> dict[str, Any]:
+def _pull_to_json(result: "PullResult") -> dict[str, Any]:
     return {
         "source": result.source,
         "submissions": result.submissions,
@@ -237,7 +245,9 @@ def _pull_to_json(result: PullResult) -> dict[str, Any]:
     }
 
 
-def _comparison_to_json(result: ReconcileResult) -> dict[str, Any]:
+def _comparison_to_json(result: "ReconcileResult") -> dict[str, Any]:
+    from producers.pulls.reconcile import Difference
+
     def to_json(one: Difference) -> dict[str, Any]:
         return {
             "state": one.state,

@@ -4,21 +4,18 @@ from collections import Counter
 from contextlib import AbstractContextManager
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import orjson
 import typer
 
 from cli.options import read_day
 from cli.tables import AsPlain, Column, print_table
 from pravah.days import KOLKATA
-from pravah.settings import Settings
-from producers.gateway import resubmission
-from producers.gateway.archive import ArchivedBody
-from producers.gateway.ingest import IngestService
-from producers.gateway.resubmission import ResubmitResult
-from producers.gateway.schema import gateway_file
-from producers.gateway.store import Store
+
+if TYPE_CHECKING:
+    from producers.gateway.archive import ArchivedBody
+    from producers.gateway.ingest import IngestService
+    from producers.gateway.resubmission import ResubmitResult
 
 rejected = typer.Typer(
     no_args_is_help=True,
@@ -58,6 +55,10 @@ def list_rejected(
 
     Exit 1 if there are any.
     """
+    import orjson
+
+    from producers.gateway import resubmission
+
     total, bodies = resubmission.newest_refused(_file(), source, reason, limit)
     if as_json:
         listed = {"total": total, "rejected": [_to_json(one) for one in bodies]}
@@ -89,6 +90,10 @@ def show(
     ] = None,
 ) -> None:
     """Show an archived body as it came. It may hold names and phone numbers."""
+    import orjson
+
+    from producers.gateway import resubmission
+
     body = resubmission.find_body(_file(), number)
     typer.echo(orjson.dumps(_to_json(body), option=orjson.OPT_INDENT_2).decode(), err=True)
     if to is None:
@@ -124,6 +129,8 @@ def send(
     Use it after a mapping, the registry or a source was corrected. It may be repeated, also while
     the gateway runs. Exit 1 if something is still refused.
     """
+    from producers.gateway import resubmission
+
     if body is not None and (numbers is None or len(numbers) != 1):
         msg = "a corrected body needs exactly one number"
         raise typer.BadParameter(msg, param_hint="--body")
@@ -139,6 +146,10 @@ def drop(
     because: Annotated[str, typer.Option("--because", help="Why; stored with the body.")],
 ) -> None:
     """Exclude refused bodies from being sent again. They stay archived as long as all others."""
+    from pravah.settings import Settings
+    from producers.gateway import resubmission
+    from producers.gateway.store import Store
+
     with Store.open(Settings()) as store:
         resubmission.drop_bodies(store, numbers, because)
     typer.echo(f"dropped: {len(numbers):,}")
@@ -169,6 +180,8 @@ def replay(
     The new events replace the earlier ones of each submission. Newer states of a submission stay,
     and unchanged events are not sent again, so it may be repeated. Exit 1 if something is refused.
     """
+    from producers.gateway import resubmission
+
     since = _midnight(first) if first else 0.0
     until = _midnight(last + timedelta(days=1)) if last else float("inf")
     with _open() as ingest:
@@ -177,13 +190,20 @@ def replay(
         _resubmit(ingest, numbers, None, as_json=as_json)
 
 
-def _open() -> AbstractContextManager[IngestService]:
+def _open() -> "AbstractContextManager[IngestService]":
+    from pravah.settings import Settings
+    from producers.gateway.ingest import IngestService
+
     return IngestService.open(Settings())
 
 
 def _resubmit(
-    ingest: IngestService, numbers: list[int], body: bytes | None, *, as_json: bool
+    ingest: "IngestService", numbers: list[int], body: bytes | None, *, as_json: bool
 ) -> None:
+    import orjson
+
+    from producers.gateway import resubmission
+
     result = resubmission.resubmit_bodies(ingest, numbers, body)
     ingest.flush(_FLUSH_TIMEOUT_S)
     if as_json:
@@ -193,7 +213,7 @@ def _resubmit(
     raise typer.Exit(1 if result.refused else 0)
 
 
-def _print_result(result: ResubmitResult) -> None:
+def _print_result(result: "ResubmitResult") -> None:
     for number, refusals in list(result.refused.items())[:_MAX_LINES]:
         details = "; ".join(f"{reason}: {detail}" for reason, detail in refusals)
         typer.echo(f"{number}: {details}", err=True)
@@ -203,7 +223,7 @@ def _print_result(result: ResubmitResult) -> None:
     )
 
 
-def _result_to_json(result: ResubmitResult) -> dict[str, Any]:
+def _result_to_json(result: "ResubmitResult") -> dict[str, Any]:
     return {
         "taken": result.accepted,
         "refused": len(result.refused),
@@ -216,10 +236,13 @@ def _result_to_json(result: ResubmitResult) -> dict[str, Any]:
 
 
 def _file() -> Path:
+    from pravah.settings import Settings
+    from producers.gateway.schema import gateway_file
+
     return gateway_file(Settings())
 
 
-def _to_json(body: ArchivedBody) -> dict[str, Any]:
+def _to_json(body: "ArchivedBody") -> dict[str, Any]:
     names = ("id", "source", "kind", "outcome", "reason", "detail", "times", "headers")
     return {
         "at": body.at.astimezone(KOLKATA).isoformat(timespec="seconds"),

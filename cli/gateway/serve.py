@@ -7,9 +7,6 @@ from typing import Annotated
 
 import typer
 
-from pravah.listen import check_listen
-from pravah.settings import Settings
-
 
 def serve(
     context: typer.Context,
@@ -33,6 +30,8 @@ def serve(
         return
     import uvicorn
 
+    from pravah.listen import check_listen
+    from pravah.settings import Settings
     from producers.gateway.app import build
     from producers.gateway.ingest import IngestService
     from producers.pulls.schedule import PullScheduler

@@ -4,19 +4,19 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import orjson
 import typer
-from rich.console import Console
 
 from cli.tables import AsPlain, Cell, Column, open_console, print_table
 from pravah.days import KOLKATA
-from pravah.settings import Settings
-from producers.gateway.schema import PullState, gateway_file, open_read_only
-from producers.gateway.sources import FieldSourcesError, read_field_sources
-from producers.gateway.status import GatewayStatus, SourceStatus, read_status
-from producers.outbox import OutboxDepth
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from producers.gateway.schema import PullState
+    from producers.gateway.status import GatewayStatus, SourceStatus
+    from producers.outbox import OutboxDepth
 
 SOURCE_COLUMNS = (
     Column("source\nस्रोत", "key"),
@@ -41,6 +41,13 @@ def status(
     Works without a running gateway. Exit 1 if a source is silent for longer than usual, refused
     bodies are neither corrected nor dropped, a pull failed, or Kafka cannot be reached.
     """
+    import orjson
+
+    from pravah.settings import Settings
+    from producers.gateway.schema import gateway_file, open_read_only
+    from producers.gateway.sources import FieldSourcesError, read_field_sources
+    from producers.gateway.status import read_status
+
     settings = Settings()
     try:
         names = list(read_field_sources(settings.gateway_sources))
@@ -58,7 +65,7 @@ def status(
     raise typer.Exit(0 if found.is_healthy else 1)
 
 
-def _to_json(found: GatewayStatus) -> dict[str, Any]:
+def _to_json(found: "GatewayStatus") -> dict[str, Any]:
     sources = [
         {
             **asdict(source),
@@ -77,7 +84,7 @@ def _to_json(found: GatewayStatus) -> dict[str, Any]:
     }
 
 
-def _print(found: GatewayStatus) -> None:
+def _print(found: "GatewayStatus") -> None:
     console = open_console()
     print_table(SOURCE_COLUMNS, map(_source_row, found.sources), console=console)
     _print_outbox(console, found.outbox)
@@ -92,7 +99,7 @@ def _print(found: GatewayStatus) -> None:
         )
 
 
-def _source_row(source: SourceStatus) -> tuple[Cell, ...]:
+def _source_row(source: "SourceStatus") -> tuple[Cell, ...]:
     refused = ", ".join(f"{reason} {count:,}" for reason, count in sorted(source.refused.items()))
     silence = _duration(source.silence)
     return (
@@ -107,7 +114,7 @@ def _source_row(source: SourceStatus) -> tuple[Cell, ...]:
     )
 
 
-def _print_outbox(console: Console, outbox: OutboxDepth) -> None:
+def _print_outbox(console: "Console", outbox: "OutboxDepth") -> None:
     oldest = (
         f"; the oldest since / सबसे पुरानी {_instant(outbox.oldest_at)}" if outbox.oldest_at else ""
     )
@@ -125,7 +132,7 @@ def _print_outbox(console: Console, outbox: OutboxDepth) -> None:
         )
 
 
-def _print_pulls(console: Console, pulls: Mapping[str, PullState]) -> None:
+def _print_pulls(console: "Console", pulls: "Mapping[str, PullState]") -> None:
     for name, state in pulls.items():
         console.print(
             f"pull of {name}, last complete one / {name} से पिछली पूरी प्राप्ति: "

@@ -7,22 +7,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import orjson
 import typer
 
-from cli.progress import progress
 from cli.tables import Column, print_table
-from operations.bootstrap import default_dictionary
-from pravah.producer import EventProducer
-from pravah.settings import Settings
-from producers.topics.dead_letters import RejectedRecord, format_line, read_corrected, read_rejected
-from producers.topics.registry import read_registry
-from rollup.reprocessing import Reprocessor, ReprocessResult, identity_of
-from rollup.validation import Accepted
-from sinks.connection import connect
-from sinks.event_ids import counted_events
+
+if TYPE_CHECKING:
+    from producers.topics.dead_letters import RejectedRecord
+    from rollup.reprocessing import ReprocessResult
 
 _BATCH = 2_000
 _EXAMPLES = 10
@@ -52,7 +45,7 @@ class _Outcome:
     """Reason of the rejection → outcome now → number of records."""
     examples: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, record: RejectedRecord, result: ReprocessResult) -> None:
+    def add(self, record: "RejectedRecord", result: "ReprocessResult") -> None:
         """Add the outcome of one record."""
         self.records += 1
         self.outcomes.setdefault(record.reason or "-", Counter())[result.outcome] += 1
@@ -108,6 +101,17 @@ def rejected(
     that the ledger has already is not sent; one that workers have not reached yet may be sent
     twice, and counts once. Exit code 1 if a repaired record still cannot be counted.
     """
+    from cli.progress import progress
+    from operations.bootstrap import default_dictionary
+    from pravah.producer import EventProducer
+    from pravah.settings import Settings
+    from producers.topics.dead_letters import format_line, read_corrected, read_rejected
+    from producers.topics.registry import read_registry
+    from rollup.reprocessing import Reprocessor, identity_of
+    from rollup.validation import Accepted
+    from sinks.connection import connect
+    from sinks.event_ids import counted_events
+
     if to and corrected and to.resolve() == corrected.resolve():
         msg = f"{to}: --to would empty the file that --from reads; name another one"
         raise ReplayRefusedError(msg)
@@ -163,6 +167,8 @@ def rejected(
 
 
 def _print(outcome: _Outcome, *, send: bool, to: Path | None, as_json: bool) -> None:
+    import orjson
+
     if as_json:
         shown = {
             **vars(outcome),
