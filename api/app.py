@@ -18,6 +18,8 @@ from prometheus_client import generate_latest
 from starlette_compress import CompressMiddleware
 
 from api import problems
+from api.addresses import AddressLimit
+from api.audit import COUNT_SECONDS, AuditLog
 from api.clickhouse import Reader
 from api.paths import ROUTERS
 from api.report import MAX_CONCURRENT_REPORTS
@@ -30,7 +32,7 @@ from pravah.settings import Settings
 
 def build(settings: Settings) -> FastAPI:
     """Create the application."""
-    metrics = RequestMetrics()
+    metrics, audit = RequestMetrics(), AuditLog()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -45,11 +47,14 @@ def build(settings: Settings) -> FastAPI:
             state_reader=state_reader,
             settings=settings,
             report_slots=asyncio.Semaphore(MAX_CONCURRENT_REPORTS),
-            tokens=Tokens(reader),
+            tokens=Tokens(reader, AddressLimit(settings.api_refused_rate)),
             metrics=MetricNames(reader),
             limiter=MovingWindowRateLimiter(MemoryStorage()),
         )
+        counting = asyncio.create_task(_write_counts(audit))
         yield
+        counting.cancel()
+        audit.write_counts()
         await reader.close()
         if state_reader is not None:
             await state_reader.close()
@@ -68,7 +73,7 @@ def build(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.add_middleware(CompressMiddleware)
-    app.add_middleware(TelemetryMiddleware, metrics=metrics)
+    app.add_middleware(TelemetryMiddleware, metrics=metrics, audit=audit)
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
@@ -97,3 +102,9 @@ def build(settings: Settings) -> FastAPI:
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app
+
+
+async def _write_counts(audit: AuditLog) -> None:
+    while True:
+        await asyncio.sleep(COUNT_SECONDS)
+        audit.write_counts()

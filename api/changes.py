@@ -33,6 +33,9 @@ SORTED_BY = ("level", "metric", "unit", "day")
 
 _STOCKS = "(SELECT metric FROM metrics WHERE type = 'stock')"
 _Key = Annotated[str, StringConstraints(max_length=80)]
+# As the columns of `chunks` and `journal` hold them, and as `query_changes` binds them.
+_Partition = Annotated[int, Field(ge=0, lt=2**31)]
+_Offset = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Position(BaseModel):
@@ -42,11 +45,11 @@ class Position(BaseModel):
 
     epoch: str = Field(max_length=64)
     """Changes when the figures are rebuilt: a copy must then begin without a cursor."""
-    reach: dict[int, int]
+    reach: dict[_Partition, _Offset]
     """Partition → next offset after the last durable record."""
-    closed: dict[int, int]
+    closed: dict[_Partition, _Offset]
     """Partition → start of its last closed chunk."""
-    repair: int
+    repair: _Offset
     """Number of the last complete repair."""
 
 
@@ -133,13 +136,13 @@ async def open_range(reader: Reader, cursor: Cursor | None) -> Cursor:
 def query_changes(cursor: Cursor, selection: Selection) -> Query:
     """The query for the rows of a range."""
     if cursor.since is None:
-        inner, parameters = apply_scope("rollups", selection, [])
+        rows = apply_scope("rollups", selection, [])
         sql = f"""
             SELECT
                 day, toString(level) AS level, unit, metric, value, verified_value, 0 AS deleted
-            FROM ({inner})
+            FROM ({rows.sql})
         """
-        return Query(sql, parameters, COLUMNS, SORTED_BY)
+        return rows.query(sql, COLUMNS, SORTED_BY)
     assert cursor.until is not None
     since, until = cursor.since, cursor.until
     keys = f"""
@@ -184,7 +187,7 @@ def query_changes(cursor: Cursor, selection: Selection) -> Query:
         FROM keys
         WHERE (level, metric, unit, day) NOT IN (SELECT level, metric, unit, day FROM current)
     """
-    inner, parameters = apply_scope(f"({sql})", selection, [])
+    rows = apply_scope(f"({sql})", selection, [])
     bound: dict[str, Value] = {
         **_offsets("reach_from", since.reach),
         **_offsets("reach_to", until.reach),
@@ -195,9 +198,9 @@ def query_changes(cursor: Cursor, selection: Selection) -> Query:
     }
     outer = f"""
         SELECT day, toString(level) AS level, unit, metric, value, verified_value, deleted
-        FROM ({inner})
+        FROM ({rows.sql})
     """
-    return Query(outer, {**parameters, **bound}, COLUMNS, SORTED_BY)
+    return rows.query(outer, COLUMNS, SORTED_BY, bound)
 
 
 def next_cursor(cursor: Cursor, last: Sequence[str] | None) -> Cursor:

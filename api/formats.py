@@ -24,6 +24,21 @@ CLICKHOUSE_FORMATS: dict[Format, str] = {
     "arrow": "ArrowStream",
 }
 
+# A spreadsheet takes a cell that begins with one of these, or with = + - @ in full width, for a
+# formula (OWASP, CSV injection).
+_FORMULA = r"^[=+\\-@\\t\\r\\n\\x{FF1D}\\x{FF0B}\\x{FF0D}\\x{FF20}]"
+
+
+def is_text(type_: str) -> bool:
+    """Whether values of a ClickHouse type are text, or lists of it."""
+    return "String" in type_ or "Enum" in type_
+
+
+def escape_formula(column: str) -> str:
+    """SQL of a text column, with an apostrophe before what a spreadsheet takes for a formula."""
+    text = f"toString({column})"
+    return f"if(match({text}, '{_FORMULA}'), concat('\\'', {text}), {text})"
+
 
 def negotiate_format(requested: F | None, accept: str, offered: Mapping[F, str]) -> F:
     """Choose the format of a response.

@@ -1,6 +1,6 @@
 """The queries behind the paths: each takes a selection and returns SQL with bound parameters. Pure.
 
-Every query restricts its rows to the token's scope by `query.apply_scope`.
+Every query reads rows within the token's scope, from `query.apply_scope` or its like.
 """
 
 from collections.abc import Sequence
@@ -9,10 +9,11 @@ from datetime import UTC, date, datetime
 from typing import Literal
 
 from api.clickhouse import Value
-from api.query import Query, Selection, apply_scope
+from api.query import Query, Selection, apply_scope, read_open_table, units_in_scope
 from pravah.days import KOLKATA
 from pravah.units import Level
 from sinks.lookup import CONTAINS, search_parameters
+from sinks.members import memberships
 from sinks.recount import figures_by
 
 Grain = Literal["day", "week", "month", "to_date"]
@@ -68,7 +69,7 @@ def rollups(
     if selection.last or grain == "to_date":
         conditions.append(f"day <= {'{last:Date}' if selection.last else _TODAY}")
         parameters |= {"last": selection.last} if selection.last else {}
-    inner, more = apply_scope(
+    rows = apply_scope(
         source,
         selection,
         conditions,
@@ -77,7 +78,7 @@ def rollups(
     if grain == "day":
         sql = f"""
             SELECT day, toString(level) AS level, unit, metric, value, verified_value
-            FROM ({inner})
+            FROM ({rows.sql})
         """
     else:
         begin = {
@@ -96,11 +97,11 @@ def rollups(
                 SELECT
                     {begin} AS begin, day AS of_day, toString(level) AS level, unit, metric, value,
                     verified_value
-                FROM ({inner})
+                FROM ({rows.sql})
             )
             GROUP BY begin, level, unit, metric
         """
-    return Query(sql, {**parameters, **more}, _FIGURE_COLUMNS, ("day", "level", "unit", "metric"))
+    return rows.query(sql, _FIGURE_COLUMNS, ("day", "level", "unit", "metric"), parameters)
 
 
 # DHIS2's names of periods: `20220630`, `2022W26` (ISO), `202206`.
@@ -127,18 +128,15 @@ def data_values(figures: Query, grain: Grain) -> Query:
             FROM ({figures.sql})
         )
     """
-    return Query(sql, figures.parameters, columns, ("period", "orgUnit", "dataElement"))
+    return figures.over(sql, columns, ("period", "orgUnit", "dataElement"))
 
 
 def totals(selection: Selection) -> Query:
     """Flows to date and stocks now, by today's hierarchy."""
-    inner, parameters = apply_scope(f"(SELECT *, {_TODAY} AS day FROM totals)", selection, [])
-    sql = f"SELECT toString(level) AS level, unit, metric, value, verified_value FROM ({inner})"
-    return Query(
-        sql,
-        parameters,
-        ("level", "unit", "metric", "value", "verified_value"),
-        ("level", "unit", "metric"),
+    rows = apply_scope(f"(SELECT *, {_TODAY} AS day FROM totals)", selection, [])
+    sql = f"SELECT toString(level) AS level, unit, metric, value, verified_value FROM ({rows.sql})"
+    return rows.query(
+        sql, ("level", "unit", "metric", "value", "verified_value"), ("level", "unit", "metric")
     )
 
 
@@ -152,7 +150,7 @@ def plan_progress(selection: Selection, as_of: datetime, milestones: tuple[str, 
         INNER JOIN (SELECT * FROM milestones ORDER BY plan, position LIMIT 1 BY milestone) AS m
           ON m.milestone = p.milestone
     )"""
-    inner, parameters = apply_scope(source, replace(selection, metrics=milestones), [])
+    rows = apply_scope(source, replace(selection, metrics=milestones), [])
     columns = (
         "milestone",
         "name_en",
@@ -167,8 +165,8 @@ def plan_progress(selection: Selection, as_of: datetime, milestones: tuple[str, 
         "due",
         "known_late",
     )
-    sql = f"SELECT {_as_text(columns, 'level')} FROM ({inner})"
-    return Query(sql, {**parameters, **_as_of(as_of)}, columns, ("unit", "milestone"))
+    sql = f"SELECT {_as_text(columns, 'level')} FROM ({rows.sql})"
+    return rows.query(sql, columns, ("unit", "milestone"), _as_of(as_of))
 
 
 def plan_status(selection: Selection, as_of: datetime, milestones: tuple[str, ...] = ()) -> Query:
@@ -177,9 +175,7 @@ def plan_status(selection: Selection, as_of: datetime, milestones: tuple[str, ..
         SELECT s.*, {on:Date} AS day, s.milestone AS metric
         FROM plan_status_at(as_of = {as_of:DateTime64(3)}) AS s
     )"""
-    inner, parameters = apply_scope(
-        source, replace(selection, metrics=milestones, include_descendants=True), []
-    )
+    rows = apply_scope(source, replace(selection, metrics=milestones, include_descendants=True), [])
     columns = (
         "milestone",
         "level",
@@ -190,8 +186,8 @@ def plan_status(selection: Selection, as_of: datetime, milestones: tuple[str, ..
         "days_overdue",
         "known_at",
     )
-    sql = f"SELECT {_as_text(columns, 'level', 'state')} FROM ({inner})"
-    return Query(sql, {**parameters, **_as_of(as_of)}, columns, ("unit", "milestone"))
+    sql = f"SELECT {_as_text(columns, 'level', 'state')} FROM ({rows.sql})"
+    return rows.query(sql, columns, ("unit", "milestone"), _as_of(as_of))
 
 
 def defaulters(
@@ -203,15 +199,14 @@ def defaulters(
 ) -> Query:
     """Units that are overdue.
 
-    With `persons` also whom to call; the query then needs an account that may read `contacts`.
+    With `persons` also whom to call, if the office is within the token's scope; the query then
+    needs an account that may read `contacts`.
     """
     source = """(
         SELECT d.*, {on:Date} AS day, d.milestone AS metric
         FROM defaulters_at(as_of = {as_of:DateTime64(3)}) AS d
     )"""
-    inner, parameters = apply_scope(
-        source, replace(selection, metrics=milestones, include_descendants=True), []
-    )
+    rows = apply_scope(source, replace(selection, metrics=milestones, include_descendants=True), [])
     columns: tuple[str, ...] = (
         "unit",
         "level",
@@ -229,12 +224,12 @@ def defaulters(
             d.unit AS unit, toString(d.level) AS level, u.name_en AS name_en, u.name_hi AS name_hi,
             d.milestone AS milestone, d.deadline AS deadline, d.days_overdue AS days_overdue,
             d.blocks AS blocks, d.responsible AS responsible, a.last_report AS last_report
-        FROM ({inner}) AS d INNER JOIN units AS u ON u.unit = d.unit
+        FROM ({rows.sql}) AS d INNER JOIN units AS u ON u.unit = d.unit
         LEFT JOIN unit_activity(as_of = {{as_of:DateTime64(3)}}, days = 14) AS a ON a.unit = d.unit
     """
     if persons:
         columns += ("call_name", "call_phone", "call_language")
-        # the office is a level and a role, as in `district in-charge`
+        # the office is a level and a role, as in `district in-charge`; it may lie above the scope
         sql = f"""
             SELECT
                 o.*, c.name AS call_name, c.phone AS call_phone,
@@ -251,11 +246,17 @@ def defaulters(
                     SELECT unit, ancestor, toString(ancestor_level) AS ancestor_level
                     FROM unit_ancestors
                     WHERE {{on:Date}} BETWEEN valid_from AND valid_to
+                      AND ancestor IN (
+                          SELECT unit FROM unit_ancestors
+                          WHERE ancestor = {{token_unit:String}}
+                            AND {{on:Date}} BETWEEN valid_from AND valid_to
+                      )
                 ) AS s ON s.unit = w.unit AND s.ancestor_level = w.office_level
             ) AS o
             LEFT JOIN contacts AS c ON c.unit = o.office_unit AND c.role = o.office_role
         """
-    return Query(sql, {**parameters, **_as_of(as_of)}, columns, ("unit", "milestone"))
+    bound = {**_as_of(as_of), **({"token_unit": selection.holder.unit} if persons else {})}
+    return rows.query(sql, columns, ("unit", "milestone"), bound)
 
 
 def completeness(selection: Selection, *, reporting_level: Level, days: int) -> Query:
@@ -273,7 +274,7 @@ def completeness(selection: Selection, *, reporting_level: Level, days: int) -> 
             first = {first:Date}, last = {last:Date}, days = {days:UInt16}
         )
     )"""
-    inner, parameters = apply_scope(source, selection, [])
+    rows = apply_scope(source, selection, [])
     columns = (
         "day",
         "level",
@@ -284,7 +285,7 @@ def completeness(selection: Selection, *, reporting_level: Level, days: int) -> 
         "reporting_rate",
         "on_time_rate",
     )
-    sql = f"SELECT {_as_text(columns, 'level')} FROM ({inner})"
+    sql = f"SELECT {_as_text(columns, 'level')} FROM ({rows.sql})"
     first, last = _days(selection)
     bound: dict[str, Value] = {
         "reporting_level": reporting_level,
@@ -292,7 +293,7 @@ def completeness(selection: Selection, *, reporting_level: Level, days: int) -> 
         "last": last,
         "days": days,
     }
-    return Query(sql, {**parameters, **bound}, columns, ("day", "level", "unit"))
+    return rows.query(sql, columns, ("day", "level", "unit"), bound)
 
 
 def forecast(
@@ -303,7 +304,7 @@ def forecast(
         SELECT f.*, {on:Date} AS day, f.milestone AS metric
         FROM plan_forecast_at(as_of = {as_of:DateTime64(3)}, share = {share:Float64}) AS f
     )"""
-    inner, parameters = apply_scope(source, replace(selection, metrics=milestones), [])
+    rows = apply_scope(source, replace(selection, metrics=milestones), [])
     columns = (
         "milestone",
         "level",
@@ -318,27 +319,22 @@ def forecast(
         "earliest",
         "latest",
     )
-    sql = f"SELECT {_as_text(columns, 'level', 'outlook')} FROM ({inner})"
-    return Query(
-        sql, {**parameters, **_as_of(as_of), "share": share}, columns, ("unit", "milestone")
-    )
+    sql = f"SELECT {_as_text(columns, 'level', 'outlook')} FROM ({rows.sql})"
+    return rows.query(sql, columns, ("unit", "milestone"), {**_as_of(as_of), "share": share})
 
 
 def unusual(selection: Selection) -> Query:
     """Reported values that are outliers, in the unit's past or among its peers."""
     first, last = _days(selection)
-    inner, parameters = apply_scope(
+    rows = apply_scope(
         "unusual_values(first = {first:Date}, last = {last:Date})",
         replace(selection, include_descendants=True),
         [],
     )
     columns = ("day", "level", "unit", "metric", "amount", "usual", "own_z", "peer_z")
-    sql = f"SELECT {_as_text(columns, 'level')} FROM ({inner})"
-    return Query(
-        sql,
-        {**parameters, "first": first, "last": last},
-        columns,
-        ("day", "level", "unit", "metric"),
+    sql = f"SELECT {_as_text(columns, 'level')} FROM ({rows.sql})"
+    return rows.query(
+        sql, columns, ("day", "level", "unit", "metric"), {"first": first, "last": last}
     )
 
 
@@ -351,7 +347,7 @@ def members(selection: Selection, as_of: datetime, *, exact_up_to: int) -> Query
         SELECT m.*, {on:Date} AS day, '' AS metric
         FROM members_at(as_of = {as_of:DateTime64(3)}, exact_up_to = {exact_up_to:UInt64}) AS m
     )"""
-    inner, parameters = apply_scope(source, selection, [])
+    rows = apply_scope(source, selection, [])
     columns = (
         "level",
         "unit",
@@ -362,21 +358,35 @@ def members(selection: Selection, as_of: datetime, *, exact_up_to: int) -> Query
         "verified_persons",
         "method",
     )
-    sql = f"SELECT {_as_text(columns, 'level', 'method')} FROM ({inner})"
-    return Query(
-        sql,
-        {**parameters, **_as_of(as_of), "exact_up_to": exact_up_to},
-        columns,
-        ("level", "unit"),
+    sql = f"SELECT {_as_text(columns, 'level', 'method')} FROM ({rows.sql})"
+    return rows.query(
+        sql, columns, ("level", "unit"), {**_as_of(as_of), "exact_up_to": exact_up_to}
     )
 
 
 def named_twice(selection: Selection, as_of: datetime) -> Query:
-    """Members reported more than once at or below one unit; units outside it are not listed."""
-    (unit,) = selection.chosen
+    """Members reported more than once at or below one unit.
+
+    Only memberships that a unit within the scope reported on a day on which it was there.
+    """
+    source = f"""(
+        SELECT
+            m.unit AS unit, m.day AS day, '' AS level, '' AS metric,
+            arrayJoin(arrayDistinct(m.member_keys)) AS member
+        FROM ({memberships("{on:Date}")}) AS m
+    )"""
+    rows = apply_scope(source, replace(selection, include_descendants=True), [])
     columns = ("member_key", "memberships", "units", "first_day", "last_day")
-    sql = "SELECT * FROM members_named_twice(as_of = {as_of:DateTime64(3)}, unit = {unit:String})"
-    return Query(sql, {**_as_of(as_of), "unit": unit}, columns, ("member_key",))
+    sql = f"""
+        SELECT
+            lower(hex(member)) AS member_key, count() AS memberships,
+            arraySort(groupUniqArray(toString(unit))) AS units, min(day) AS first_day,
+            max(day) AS last_day
+        FROM ({rows.sql})
+        GROUP BY member
+        HAVING memberships > 1
+    """
+    return rows.query(sql, columns, ("member_key",), {"on": _as_of(as_of)["on"]})
 
 
 def activity(selection: Selection, as_of: datetime, *, days: int, state: Activity | None) -> Query:
@@ -386,17 +396,13 @@ def activity(selection: Selection, as_of: datetime, *, days: int, state: Activit
         FROM unit_activity(as_of = {as_of:DateTime64(3)}, days = {days:UInt16}) AS a
     )"""
     conditions = ["toString(state) = {state:String}"] if state else []
-    inner, parameters = apply_scope(
+    rows = apply_scope(
         source, replace(selection, include_descendants=selection.level is None), conditions
     )
     columns = ("unit", "level", "state", "last_report", "days_since")
     bound: dict[str, Value] = {"days": days, **({"state": state} if state else {})}
-    return Query(
-        f"SELECT {_as_text(columns, 'level', 'state')} FROM ({inner})",
-        {**parameters, **_as_of(as_of), **bound},
-        columns,
-        ("unit",),
-    )
+    sql = f"SELECT {_as_text(columns, 'level', 'state')} FROM ({rows.sql})"
+    return rows.query(sql, columns, ("unit",), {**_as_of(as_of), **bound})
 
 
 def units(selection: Selection, *, containing: str | None = None) -> Query:
@@ -406,14 +412,8 @@ def units(selection: Selection, *, containing: str | None = None) -> Query:
         selection: units and level.
         containing: only those whose code or name contains this text.
     """
-    below = "SELECT unit FROM unit_ancestors WHERE ancestor IN {chosen:Array(String)}"
-    allowed = (
-        ""
-        if selection.scope == "IN"
-        else "AND unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = {scope:String})"
-    )
-    level = "AND toString(level) = {level:String}" if selection.level else ""
-    search = "" if containing is None else f"AND {CONTAINS}"
+    rows = units_in_scope(selection)
+    search = "" if containing is None else f"WHERE {CONTAINS}"
     columns = (
         "unit",
         "level",
@@ -430,26 +430,18 @@ def units(selection: Selection, *, containing: str | None = None) -> Query:
             nullIf(valid_from, toDate(0)) AS valid_from,
             nullIf(valid_to, toDate('2149-06-06')) AS valid_to,
             latitude, longitude
-        FROM units WHERE unit IN ({below}) {allowed} {level} {search}
+        FROM ({rows.sql}) {search}
     """
-    parameters: dict[str, Value] = {
-        "chosen": selection.chosen,
-        "scope": selection.scope,
-        **({"level": selection.level} if selection.level else {}),
-        **({} if containing is None else search_parameters(containing)),
-    }
-    return Query(sql, parameters, columns, ("unit",))
+    bound = {} if containing is None else search_parameters(containing)
+    return rows.query(sql, columns, ("unit",), bound)
 
 
 def metrics() -> Query:
     """The metric dictionary."""
     columns = ("metric", "type", "unit", "name_en", "name_hi")
-    return Query(
-        "SELECT metric, toString(type) AS type, unit, name_en, name_hi FROM metrics",
-        {},
-        columns,
-        ("metric",),
-    )
+    rows = read_open_table("metrics")
+    sql = f"SELECT metric, toString(type) AS type, unit, name_en, name_hi FROM ({rows.sql})"
+    return rows.query(sql, columns, ("metric",))
 
 
 def _as_text(columns: Sequence[str], *names: str) -> str:

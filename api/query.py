@@ -1,7 +1,9 @@
-"""Building blocks of the API's SQL: a query with bound parameters, page cursors, and the scope.
+"""Building blocks of the API's SQL: the scope, a query with bound parameters, and page cursors.
 
-Pure. `apply_scope` restricts every query to units at or below the token's unit, by the hierarchy
-of the row's own day.
+Pure. A query is built from rows, and rows come from one of three functions only: `apply_scope`
+restricts a relation to units at or below the token's unit, by the hierarchy of the row's own day;
+`units_in_scope` are the registry's units that ever were at or below it; `read_open_table` is for
+tables without data of units.
 """
 
 import base64
@@ -15,11 +17,13 @@ import orjson
 from api.clickhouse import Value
 from api.problems import parameter_problem
 from pravah.units import Level
+from schemas.access import Scope
+from schemas.scopes import OPEN_TABLES
 
 
 @dataclass(frozen=True)
 class Query:
-    """A query with its parameters."""
+    """A query with its parameters. `Rows.query` builds it."""
 
     sql: str
     parameters: Mapping[str, Value]
@@ -27,6 +31,16 @@ class Query:
     """Columns of the response."""
     sorted_by: tuple[str, ...]
     """Columns that order the rows; their values identify a row."""
+
+    def over(self, sql: str, columns: tuple[str, ...], sorted_by: tuple[str, ...]) -> "Query":
+        """A query over the rows of this one.
+
+        Args:
+            sql: reads this query's SQL.
+            columns: of the response.
+            sorted_by: columns that order the rows.
+        """
+        return Rows(self.sql, self.parameters).query(sql, columns, sorted_by)
 
     def page(self, limit: int, after: Sequence[str] | None) -> "Query":
         """The first `limit` rows after the one with these values of `sorted_by`."""
@@ -56,6 +70,41 @@ class Query:
             sql=f"SELECT * FROM ({self.sql}) WHERE ({keys}) > ({names}) ORDER BY {order}",
             parameters=parameters,
         )
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that a token may read: SQL and its parameters."""
+
+    sql: str
+    parameters: Mapping[str, Value]
+
+    def query(
+        self,
+        sql: str,
+        columns: tuple[str, ...],
+        sorted_by: tuple[str, ...],
+        parameters: Mapping[str, Value] | None = None,
+    ) -> Query:
+        """A query over these rows.
+
+        Args:
+            sql: reads the SQL of these rows.
+            columns: of the response.
+            sorted_by: columns that order the rows; their values identify a row.
+            parameters: besides those of the rows.
+
+        Raises:
+            ValueError: the query does not read these rows, or has other values for their
+                parameters.
+        """
+        if self.sql not in sql:
+            msg = "a query must read the rows that its scope allows"
+            raise ValueError(msg)
+        if set(parameters or {}) & set(self.parameters):
+            msg = "a query must not replace parameters of its scope"
+            raise ValueError(msg)
+        return Query(sql, {**self.parameters, **(parameters or {})}, columns, sorted_by)
 
 
 def encode_cursor(values: Sequence[str]) -> str:
@@ -91,8 +140,8 @@ def decode_cursor(text: str, count: int) -> list[str]:
 class Selection:
     """Which rows a request selects."""
 
-    scope: str
-    """The token's unit."""
+    holder: Scope
+    """Scope of the request's token."""
     units: tuple[str, ...] = ()
     """Units, or what is below them if `level` is given; the token's unit if empty."""
     level: Level | None = None
@@ -106,12 +155,12 @@ class Selection:
     @property
     def chosen(self) -> tuple[str, ...]:
         """The selected units."""
-        return self.units or (self.scope,)
+        return self.units or (self.holder.unit,)
 
 
 def apply_scope(
     source: str, selection: Selection, conditions: list[str], *, hierarchy: str = "unit_ancestors"
-) -> tuple[str, dict[str, Value]]:
+) -> Rows:
     """Restrict a relation to the rows that are selected and within the token's scope.
 
     The hierarchy of the row's day decides which units are below which. A unit's own rows are
@@ -122,11 +171,8 @@ def apply_scope(
         selection: what the request selects.
         conditions: further conditions in SQL.
         hierarchy: a relation with the columns of `unit_ancestors`.
-
-    Returns:
-        SQL and its parameters.
     """
-    chosen, scope = selection.chosen, selection.scope
+    chosen, scope = selection.chosen, selection.holder.unit
     parameters: dict[str, Value] = {"chosen": chosen}
     ancestors = []
     conditions = list(conditions)
@@ -158,4 +204,30 @@ def apply_scope(
             ON {spans}.unit = r.unit
               AND r.day >= {spans}.valid_from AND r.day <= {spans}.valid_to
         """
-    return sql, parameters
+    return Rows(sql, parameters)
+
+
+def units_in_scope(selection: Selection) -> Rows:
+    """Units of the registry that are or were at or below the chosen ones, and the token's unit."""
+    below = "SELECT unit FROM unit_ancestors WHERE ancestor"
+    conditions = [f"unit IN ({below} IN {{chosen:Array(String)}})"]
+    parameters: dict[str, Value] = {"chosen": selection.chosen}
+    if selection.holder.unit != "IN":
+        conditions.append(f"unit IN ({below} = {{scope:String}})")
+        parameters["scope"] = selection.holder.unit
+    if selection.level is not None:
+        conditions.append("level = {level:String}")
+        parameters["level"] = selection.level
+    return Rows(f"SELECT * FROM units WHERE {' AND '.join(conditions)}", parameters)
+
+
+def read_open_table(name: str) -> Rows:
+    """All rows of a table without data of units.
+
+    Raises:
+        ValueError: the table has data of units.
+    """
+    if name not in OPEN_TABLES:
+        msg = f"{name} has data of units: read it within a scope"
+        raise ValueError(msg)
+    return Rows(f"SELECT * FROM {name}", {})

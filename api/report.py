@@ -42,7 +42,7 @@ async def make_report(
         Problem: 403, the unit is not at or below the holder's on that day; 400, the day lies in
             the future; 501, a system library is missing; 503, ClickHouse does not answer.
     """
-    within = unit if holder.unit == "IN" else holder.unit
+    within = None if holder.unit == "IN" else holder.unit
     return await asyncio.to_thread(
         _read_and_render, settings, within, unit, day, format_, lang, persons=persons
     )
@@ -50,7 +50,7 @@ async def make_report(
 
 def _read_and_render(
     settings: Settings,
-    within: str,
+    within: str | None,
     unit: str,
     day: date | None,
     format_: Format,

@@ -16,9 +16,17 @@ from limits import parse
 from limits.aio.strategies import MovingWindowRateLimiter
 
 from api import lookup
+from api.addresses import client_address
 from api.changes import POSITION_SQL
 from api.clickhouse import Reader
-from api.formats import CLICKHOUSE_FORMATS, MEDIA_TYPES, negotiate_format, prefetch
+from api.formats import (
+    CLICKHOUSE_FORMATS,
+    MEDIA_TYPES,
+    escape_formula,
+    is_text,
+    negotiate_format,
+    prefetch,
+)
 from api.params import (
     DEFAULT_PAGE_SIZE,
     DayParams,
@@ -85,10 +93,11 @@ _BEARER = HTTPBearer(
 async def _authenticate(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
 ) -> Scope:
-    """Scope of the request's token, after the rate limit."""
+    """Scope of the request's token, after the limits of its address and its own."""
     state = app_state(request)
-    scope = await state.tokens.scope(credentials.credentials if credentials else None)
-    request.state.holder = scope.name
+    secret = credentials.credentials if credentials else None
+    scope = await state.tokens.scope(secret, client_address(request.scope))
+    request.state.holder, request.state.scope = scope.name, scope
     rate = parse(state.settings.api_rate)
     if not await state.limiter.hit(rate, scope.name):
         window = await state.limiter.get_window_stats(rate, scope.name)
@@ -138,7 +147,7 @@ async def resolve_selection(
     if isinstance(params, MilestoneParams):
         await lookup.run(reader, find_milestones(params.milestone))
     return Selection(
-        holder.unit,
+        holder,
         tuple(units),
         params.level,
         tuple(metrics),
@@ -157,23 +166,24 @@ async def respond(
         request: the HTTP request.
         query: what to run.
         page: page and format.
-        reader: account to use; by default the AICC's. A response by another account has no entity
-            tag, since contacts have no version.
+        reader: account to use; by default the AICC's.
     """
     output = negotiate_format(page.format_, request.headers.get("accept", ""), MEDIA_TYPES)
-    tag = "" if reader else await compute_etag(request, output)
+    tag = await compute_etag(request, output)
     reader = reader or app_state(request).reader
-    if tag and tag in request.headers.get("if-none-match", ""):
+    if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
     after = decode_cursor(page.cursor, len(query.sorted_by)) if page.cursor else None
     headers = {
-        **({"ETag": tag} if tag else {}),
+        "ETag": tag,
         "Vary": "Accept, Authorization",
         "Cache-Control": "private, no-cache",
     }
     columns = ", ".join(query.columns)
     if output != "json":
         part = query.page(page.limit, after) if page.limit else query.after(after)
+        if output == "csv":
+            columns = await _columns_for_spreadsheets(reader, columns, part)
         pieces = await prefetch(
             reader.stream(
                 f"SELECT {columns} FROM ({part.sql})", part.parameters, CLICKHOUSE_FORMATS[output]
@@ -193,24 +203,44 @@ async def respond(
     return Response(orjson.dumps(body), headers=headers, media_type=MEDIA_TYPES["json"])
 
 
+async def _columns_for_spreadsheets(reader: Reader, columns: str, query: Query) -> str:
+    """The columns of a query, with text that a spreadsheet would run as a formula escaped."""
+    described = await reader.rows(
+        f"DESCRIBE TABLE (SELECT {columns} FROM ({query.sql}))", query.parameters
+    )
+    return ", ".join(
+        f"{escape_formula(name)} AS {name}" if is_text(type_) else name
+        for name, type_, *_ in described
+    )
+
+
 # Continues POSITION_SQL with the other versions that a response depends on.
 _VERSIONS_SQL = """
     UNION ALL SELECT 'plan', 0, 0, 0, 0, toString(max(loaded_at)) FROM plans
     UNION ALL SELECT 'facts', 0, 0, 0, 0, toString(max(at)) FROM deployment
     UNION ALL SELECT 'day', 0, 0, 0, 0, toString(today())
+    UNION ALL
+    SELECT 'metrics', 0, 0, 0, 0, toString((count(), sum(cityHash64(*)))) FROM metrics
     SETTINGS max_threads = 1
 """
+# Contacts have no version.
+_CONTACTS_SQL = "SELECT toString((count(), sum(cityHash64(*)))) FROM contacts"
 
 
 async def compute_etag(request: Request, variant: str) -> str:
     """Weak entity tag of a response.
 
-    It changes with the figures, the plan, the registry and the day.
+    It changes with the figures, the plan, the registry, the metric dictionary and the day; for a
+    token that reaches persons also with the contacts.
 
     Args:
-        request: its path, query and token are part of the tag.
+        request: its path, query and token's scope are part of the tag.
         variant: format, and what else the response depends on.
     """
-    versions = sorted(await app_state(request).reader.rows(f"{POSITION_SQL} {_VERSIONS_SQL}"))
-    text = f"{versions} {request.url.path}?{request.url.query} {variant} {request.state.holder}"
+    state, scope = app_state(request), request.state.scope
+    versions = sorted(await state.reader.rows(f"{POSITION_SQL} {_VERSIONS_SQL}"))
+    if "persons" in scope.kinds and state.state_reader is not None:
+        versions += await state.state_reader.rows(_CONTACTS_SQL)
+    holder = [scope.name, scope.unit, sorted(scope.kinds)]
+    text = f"{versions} {request.url.path}?{request.url.query} {variant} {holder}"
     return f'W/"{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}"'

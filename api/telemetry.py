@@ -6,7 +6,7 @@ from http import HTTPStatus
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.audit import log_request
+from api.audit import AuditLog
 
 
 class RequestMetrics:
@@ -34,8 +34,8 @@ class TelemetryMiddleware:
     Plain ASGI: it adds no work per chunk of a streamed response.
     """
 
-    def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
-        self._app, self._metrics = app, metrics
+    def __init__(self, app: ASGIApp, metrics: RequestMetrics, audit: AuditLog) -> None:
+        self._app, self._metrics, self._audit = app, metrics, audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request. Authentication sets `holder` in the request's state."""
@@ -61,4 +61,4 @@ class TelemetryMiddleware:
             self._metrics.requests.labels(path, status).inc()
             self._metrics.seconds.labels(path).observe(seconds)
             if path.startswith("/v1/"):
-                log_request(scope, state["holder"], status, seconds)
+                self._audit.log_request(scope, state["holder"], status, seconds)

@@ -1,13 +1,18 @@
 """Tokens: who sends a request, and what they may read."""
 
 import time
+from collections import OrderedDict
 from http import HTTPStatus
+from typing import NoReturn, TypeVar
 
+from api.addresses import AddressLimit
 from api.clickhouse import Reader
 from pravah.problems import Problem
 from schemas.access import DataKind, Scope, hash_secret
 
-# A revoked token stops working within this time.
+V = TypeVar("V")
+
+# A revoked token stops working within this time, a new one that was tried before works after it.
 _CACHE_SECONDS = 5.0
 _MAX_CACHED = 1_000
 _MISSING = "a token is needed: `Authorization: Bearer …`; the state's control room issues them"
@@ -15,39 +20,67 @@ _INVALID = "this token is unknown, expired or revoked"
 
 
 class Tokens:
-    """Looks tokens up by their hash."""
+    """Looks tokens up by their hash.
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self._cache: dict[str, tuple[float, Scope | None]] = {}
+    Valid tokens and unknown ones are cached apart, so that strangers do not displace valid ones. A
+    token that was valid when it was last looked up is not subject to its address's limit.
+    """
 
-    async def scope(self, secret: str | None) -> Scope:
+    def __init__(self, reader: Reader, limit: AddressLimit) -> None:
+        self._reader, self._limit = reader, limit
+        self._valid: OrderedDict[str, tuple[float, Scope]] = OrderedDict()
+        self._unknown: OrderedDict[str, float] = OrderedDict()
+
+    async def scope(self, secret: str | None, address: str) -> Scope:
         """Scope of the token with a secret.
 
+        Args:
+            secret: of the token; None if the request has none.
+            address: of the client.
+
         Raises:
-            Problem: 401, there is no token or it is not valid.
+            Problem: 401, there is no token or it is not valid; 429, the address has sent too many
+                requests like that.
         """
         if not secret:
-            raise _unauthorised(_MISSING)
-        scope = await self._look_up(hash_secret(secret))
+            self._limit.take(address)
+            _refuse(_MISSING)
+        digest = hash_secret(secret)
+        at, scope = self._valid.get(digest, (0.0, None))
+        if scope is not None and time.monotonic() - at < _CACHE_SECONDS:
+            return scope
         if scope is None:
-            raise _unauthorised(_INVALID)
-        return scope
+            self._limit.take(address)
+            if time.monotonic() - self._unknown.get(digest, -_CACHE_SECONDS) < _CACHE_SECONDS:
+                _refuse(_INVALID)
+        try:
+            found = await self._look_up(digest)
+        except Exception:
+            if scope is None:
+                self._limit.give_back(address)
+            raise
+        if found is None:
+            self._valid.pop(digest, None)
+            _store(self._unknown, digest, time.monotonic())
+            _refuse(_INVALID)
+        if scope is None:
+            self._limit.give_back(address)
+        _store(self._valid, digest, (time.monotonic(), found))
+        return found
 
     async def _look_up(self, digest: str) -> Scope | None:
-        at, scope = self._cache.get(digest, (0.0, None))
-        now = time.monotonic()
-        if digest in self._cache and now - at < _CACHE_SECONDS:
-            return scope
         rows = await self._reader.rows(
             "SELECT name, unit, kinds FROM api_token(hash = {hash:String})",
             {"hash": digest},
         )
-        scope = Scope(rows[0][0], rows[0][1], frozenset(rows[0][2])) if rows else None
-        if len(self._cache) >= _MAX_CACHED:
-            self._cache.clear()
-        self._cache[digest] = (now, scope)
-        return scope
+        return Scope(rows[0][0], rows[0][1], frozenset(rows[0][2])) if rows else None
+
+
+def _store(cache: OrderedDict[str, V], digest: str, value: V) -> None:
+    cache[digest] = value
+    cache.move_to_end(digest)
+    if len(cache) > _MAX_CACHED:
+        cache.popitem(last=False)
 
 
 def require(scope: Scope, kind: DataKind) -> None:
@@ -64,5 +97,5 @@ def require(scope: Scope, kind: DataKind) -> None:
         )
 
 
-def _unauthorised(detail: str) -> Problem:
-    return Problem(HTTPStatus.UNAUTHORIZED, detail, headers={"WWW-Authenticate": "Bearer"})
+def _refuse(detail: str) -> NoReturn:
+    raise Problem(HTTPStatus.UNAUTHORIZED, detail, headers={"WWW-Authenticate": "Bearer"})

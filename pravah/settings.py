@@ -173,6 +173,12 @@ class Settings(BaseSettings):
         pattern=r"^\d+/(second|minute|hour|day)$",
         description="API requests allowed per token; more are answered with 429",
     )
+    api_refused_rate: str = Field(
+        default="60/minute",
+        pattern=r"^\d+/(second|minute|hour|day)$",
+        description="API requests without a valid token allowed per address; more are answered "
+        "with 429 before the token is looked up",
+    )
     gateway_sources: Path = Field(
         default=Path("sources"),
         description="folder with one TOML file per source that may send to the gateway",

@@ -4,6 +4,7 @@ All figures are as at the end of a day, by the hierarchy of that day, and from w
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 
 from clickhouse_driver import Client
@@ -30,8 +31,8 @@ from reports.situation import (
 )
 from sinks import situation as tables
 from sinks.control_room import SILENT_DAYS, calls, defaulters
-from sinks.forecast import forecasts
-from sinks.members import members
+from sinks.forecast import Forecast, forecasts
+from sinks.members import Members, members, members_within
 from sinks.unusual import unusual_values
 
 # In the report's data; the page shows fewer.
@@ -60,8 +61,8 @@ def read_situation(
         client: of any account; with `contacts`, one that may read them.
         unit: a code.
         day: Asia/Kolkata; today if None.
-        within: the unit whose subtree the reader may see; the unit itself if None.
-        contacts: include whom to call.
+        within: the unit whose subtree the reader may see; everything if None.
+        contacts: include whom to call, if the office is in that subtree.
 
     Raises:
         LookupError: the unit is not in the registry.
@@ -82,11 +83,11 @@ def read_situation(
         return Situation(
             *_identity(place), day=day, as_of=_end_of_day(day, made_at), made_at=made_at, open=False
         )
-    within = within or unit
-    if within != unit and not tables.seen(client, [unit], within, day):
+    if within not in {None, unit} and not tables.seen(client, [unit], within, day):
         msg = f"{unit} is not at or below {within} on {day}"
         raise OutOfScopeError(msg)
-    return _read(client, place, day, made_at, within, contacts=contacts)
+    found = _read(client, place, day, made_at, within or unit)
+    return replace(found, defaulters=_add_calls(client, found, within)) if contacts else found
 
 
 def default_unit(client: Client) -> str:
@@ -101,8 +102,6 @@ def _read(
     day: date,
     made_at: datetime,
     within: str,
-    *,
-    contacts: bool,
 ) -> Situation:
     unit, as_of = place.unit, _end_of_day(day, made_at)
     child_level = CHILD_LEVEL.get(place.level)
@@ -111,7 +110,7 @@ def _read(
     milestones = build_milestone_lines(
         tables.planned(client, state_of(unit) or ""),
         standings,
-        {one.milestone: one for one in forecasts(client, unit, as_of)},
+        _forecasts(client, unit, as_of, within),
         day,
     )
     basis = find_basis(standings)
@@ -134,7 +133,6 @@ def _read(
     )
     to_date = tables.to_date(client, unit, day, within=within)
     found = defaulters(client, unit, as_of, limit=MAX_DEFAULTERS, within=within)
-    whom = calls(client, found) if contacts else [None] * len(found)
     unusual = unusual_values(client, unit, day, day)
     if within != unit:
         seen = tables.seen(client, [one.unit for one in unusual], within, day)
@@ -158,7 +156,7 @@ def _read(
         usual_days=USUAL_DAYS,
         booths=_booths(activity),
         curves=build_curves(milestones, standings, day),
-        members=next((one for one in members(client, unit, as_of) if one.members), None),
+        members=_members(client, unit, as_of, within),
         member_days=amounts_by_day(sum_by_day(figures, FLOWS["members"]), day, MEMBER_DAYS),
         child_level=child_level,
         children=children,
@@ -166,7 +164,7 @@ def _read(
         complete_children=len([one for one in children if one.share == 1]),
         idle_children=len([one for one in children if one.share == 0]),
         areas=_areas(client, place, as_of, children),
-        defaulters=[Overdue(one, call) for one, call in zip(found, whom, strict=True)],
+        defaulters=[Overdue(one, None) for one in found],
         more_defaulters=overdue - len(found),
         unusual=unusual[:MAX_UNUSUAL],
         more_unusual=len(unusual[MAX_UNUSUAL:]),
@@ -180,6 +178,32 @@ def _end_of_day(day: date, now: datetime) -> datetime:
         if day == now.date()
         else datetime.combine(day + timedelta(days=1), time(), KOLKATA) - timedelta(seconds=1)
     )
+
+
+def _add_calls(client: Client, situation: Situation, within: str | None) -> list[Overdue]:
+    """The defaulters with whom to call, if the office is at or below `within`."""
+    found = [one.about for one in situation.defaulters]
+    offices = {one.responsible_unit for one in found}
+    if within is not None:
+        offices = tables.seen(client, sorted(offices), within, situation.day)
+    return [
+        Overdue(one, call if one.responsible_unit in offices else None)
+        for one, call in zip(found, calls(client, found), strict=True)
+    ]
+
+
+def _forecasts(client: Client, unit: str, as_of: datetime, within: str) -> dict[str, Forecast]:
+    """Forecast of each milestone; none for a unit that reaches beyond `within`."""
+    if tables.reaches_beyond(client, unit, as_of, within=within):
+        return {}
+    return {one.milestone: one for one in forecasts(client, unit, as_of)}
+
+
+def _members(client: Client, unit: str, as_of: datetime, within: str) -> Members | None:
+    if within != unit:
+        one = members_within(client, unit, within, as_of)
+        return one if one and one.members else None
+    return next((one for one in members(client, unit, as_of) if one.members), None)
 
 
 def _areas(

@@ -40,7 +40,7 @@ _FILTERS: dict[str, str] = {
 }
 
 # Tables without data of units.
-_OPEN = ("plans", "plan_kinds", "metrics")
+OPEN_TABLES = ("plans", "plan_kinds", "metrics")
 # Columns that tell how fresh the figures are, and nothing about units.
 FRESHNESS = ("partition", "chunk", "attempt", "updated_at", "last_appended_at")
 # Views, which read their tables with the rights of the account that queries them.
@@ -98,7 +98,7 @@ def row_filters(unit: str, database: str) -> dict[str, str]:
 
 def list_names() -> list[str]:
     """List the tables and views of which an account of a unit reads whole rows."""
-    return [*_FILTERS, *_OPEN, *_VIEWS]
+    return [*_FILTERS, *OPEN_TABLES, *_VIEWS]
 
 
 def name_database(unit: str, database: str) -> str:

@@ -44,6 +44,28 @@ class NamedTwice:
     last_day: date
 
 
+def memberships(on: str) -> str:
+    """SQL of the memberships that count at the end of a day.
+
+    Of each entity the highest version, unless it is a retraction or was rejected.
+
+    Args:
+        on: SQL of a day.
+    """
+    return f"""
+        SELECT key, entity, argMax(unit, version) AS unit, argMax(day, version) AS day,
+               argMax(members, version) AS members,
+               argMax(verification, version) = 'verified' AS is_verified,
+               argMax(member_keys, version) AS member_keys
+        FROM membership_events FINAL
+        GROUP BY key, entity
+        HAVING argMax(op, version) = 'report'
+           AND argMax(verification, version) != 'rejected'
+           AND argMax(is_membership, version) = 1
+           AND day <= {on}
+    """
+
+
 def members(
     client: Client,
     unit: str,
@@ -75,6 +97,36 @@ def members(
     """
     wanted = {"unit": unit, "as_of": millis(as_of), "below": int(below), "exact_up_to": exact_up_to}
     return [Members(*row) for row in client.execute(query, wanted)]
+
+
+def members_within(client: Client, unit: str, within: str, as_of: datetime) -> Members | None:
+    """Members of a unit, only of memberships from units at or below another; None without any.
+
+    Args:
+        client: of any account.
+        unit: a code.
+        within: a code; its units are those of each membership's day.
+        as_of: an instant; only its day in Asia/Kolkata matters.
+    """
+    on_day = "toDate(fromUnixTimestamp64Milli(%(as_of)s), 'Asia/Kolkata')"
+    query = f"""
+        SELECT (SELECT any(toString(level)) FROM units WHERE unit = %(unit)s) AS level,
+               %(unit)s AS unit_, sum(m.members) AS members_, sumIf(m.members, m.is_verified),
+               sum(length(m.member_keys)), uniqExactArray(m.member_keys),
+               uniqExactArrayIf(m.member_keys, m.is_verified), 'exact'
+        FROM ({memberships(on_day)}) AS m
+        INNER JOIN (
+            SELECT unit, valid_from, valid_to FROM unit_ancestors WHERE ancestor = %(unit)s
+        ) AS u ON u.unit = m.unit
+        INNER JOIN (
+            SELECT unit, valid_from, valid_to FROM unit_ancestors WHERE ancestor = %(within)s
+        ) AS w ON w.unit = m.unit
+        WHERE m.day BETWEEN u.valid_from AND u.valid_to
+          AND m.day BETWEEN w.valid_from AND w.valid_to
+        HAVING count() > 0
+    """
+    rows = client.execute(query, {"unit": unit, "within": within, "as_of": millis(as_of)})
+    return Members(*rows[0]) if rows else None
 
 
 def named_twice(

@@ -157,6 +157,17 @@ def seen(client: Client, units: Sequence[str], within: str, day: date) -> set[st
     }
 
 
+def reaches_beyond(client: Client, unit: str, as_of: datetime, *, within: str) -> bool:
+    """Whether a unit has units below it on a day that are not at or below another."""
+    query = f"""
+        SELECT count() FROM unit_ancestors
+        WHERE ancestor = %(unit)s AND {_ON} BETWEEN valid_from AND valid_to
+          AND unit NOT IN ({_BELOW})
+    """
+    wanted = {"unit": unit, "as_of": millis(as_of), "within": within}
+    return within != unit and bool(client.execute(query, wanted)[0][0])
+
+
 def planned_states(client: Client) -> list[str]:
     """The states that have a plan."""
     return [row[0] for row in client.execute("SELECT DISTINCT plan FROM plans ORDER BY plan")]

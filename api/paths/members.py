@@ -47,9 +47,10 @@ async def members_twice(
 ) -> Response:
     """Keyed hashes that occur in more than one membership at or below a unit.
 
-    With the units that reported them.
+    With the units that reported them. For tokens that reach persons.
     """
     require(holder, "figures")
+    require(holder, "persons")
     params = UnitParams(unit=[unit] if unit else [])
     selection = await resolve_selection(request, holder, params)
     return await respond(request, queries.named_twice(selection, end_of_day(on)), page)

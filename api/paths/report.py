@@ -65,11 +65,10 @@ async def situation_report(
     output = negotiate_format(format_, request.headers.get("accept", ""), formats.MEDIA_TYPES)
     persons = "persons" in holder.kinds and state.state_reader is not None
     headers = {"Vary": "Accept, Authorization", "Cache-Control": "private, no-cache"}
-    if not persons:  # contacts have no version
-        reconciled = await state.reader.rows("SELECT max(at) FROM reconciliations")
-        headers["ETag"] = await compute_etag(request, f"{output} {reconciled}")
-        if headers["ETag"] in request.headers.get("if-none-match", ""):
-            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    reconciled = await state.reader.rows("SELECT max(at) FROM reconciliations")
+    headers["ETag"] = await compute_etag(request, f"{output} {reconciled}")
+    if headers["ETag"] in request.headers.get("if-none-match", ""):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     async with state.report_slots:
         content = await make_report(
             state.settings, holder, selection.chosen[0], on, output, lang, persons=persons
