@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from columnar import kernels
 from columnar.arrays import Array, GrowableArray
-from columnar.kernels import hashing, identifiers, json, time
-from columnar.kernels.text import copy_texts, encode_native, prepend_texts
 
 # Bytes to reserve for each name of a table.
 _NAME_BYTES = 64
@@ -63,13 +62,13 @@ class Texts:
     def compact(self) -> "Texts":
         """Copy the texts to a buffer that has no other bytes."""
         buffer = np.empty(int(self.lengths.sum()), np.uint8)
-        begins = copy_texts(buffer, 0, self.buffer, self.begins, self.lengths)
+        begins = kernels.text.copy_texts(buffer, 0, self.buffer, self.begins, self.lengths)
         return Texts(buffer, begins, self.lengths)
 
     def prepend(self, prefixes: "Texts", rows: Array) -> "Texts":
         """Put a prefix before each text; `rows` are the rows of the prefixes."""
         return Texts(
-            *prepend_texts(
+            *kernels.text.prepend_texts(
                 prefixes.buffer,
                 prefixes.begins[rows],
                 prefixes.lengths[rows],
@@ -81,7 +80,7 @@ class Texts:
 
     def rows_equal(self, rows: Array, others: Array) -> Array:
         """Compare the texts of some rows with those of other rows, pair by pair."""
-        return hashing.rows_equal(self.buffer, self.begins, self.lengths, rows, others)
+        return kernels.hashing.rows_equal(self.buffer, self.begins, self.lengths, rows, others)
 
     def values(self) -> list[Any]:
         """The rows as `str`."""
@@ -98,11 +97,11 @@ class Texts:
 
     def crc32(self) -> Array:
         """Compute the CRC-32 of each text, as `zlib.crc32` does; uint32."""
-        return hashing.crc32(self.buffer, self.begins, self.lengths)
+        return kernels.hashing.crc32(self.buffer, self.begins, self.lengths)
 
     def to_native(self) -> bytes:
         """Encode the column as `String` in ClickHouse's Native format."""
-        return encode_native(self.buffer, self.begins, self.lengths).tobytes()
+        return kernels.text.encode_native(self.buffer, self.begins, self.lengths).tobytes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +164,7 @@ class NameTable:
         first, texts = len(self), names.texts
         size = int(texts.lengths.sum())
         self._begins.extend(
-            copy_texts(
+            kernels.text.copy_texts(
                 self._bytes.reserve(size),
                 self._bytes.count,
                 texts.buffer,
@@ -179,7 +178,7 @@ class NameTable:
         if 2 * len(self) > len(self._slots):
             self._slots = np.full(1 << (4 * len(self) - 1).bit_length(), -1, np.int32)
             first = 0
-        hashing.hash_insert(self._slots, self._checksums.values, first)
+        kernels.hashing.hash_insert(self._slots, self._checksums.values, first)
 
     def find(self, texts: HashedTexts) -> Array:
         """Look up texts.
@@ -188,7 +187,7 @@ class NameTable:
             int32, shape (texts,): the number of each, or -1 if it is not in the table.
         """
         column = texts.texts
-        return hashing.hash_find(
+        return kernels.hashing.hash_find(
             self._slots,
             self._checksums.buffer,
             self._bytes.buffer,
@@ -222,7 +221,7 @@ def parse_instants(texts: Texts) -> tuple[Array, Array]:
         int64, microseconds since 1970-01-01T00:00Z, and which texts were parsed. The others,
         empty ones among them, have 0.
     """
-    return time.parse_instants(texts.buffer, texts.begins, texts.lengths)
+    return kernels.time.parse_instants(texts.buffer, texts.begins, texts.lengths)
 
 
 def parse_uuids(texts: Texts) -> tuple[Array, Array]:
@@ -231,17 +230,17 @@ def parse_uuids(texts: Texts) -> tuple[Array, Array]:
     Returns:
         uint64, shape (texts, 2): the upper and the lower 64 bits, and which texts were parsed.
     """
-    return identifiers.parse_uuids(texts.buffer, texts.begins, texts.lengths)
+    return kernels.identifiers.parse_uuids(texts.buffer, texts.begins, texts.lengths)
 
 
 def is_hash(texts: Texts) -> Array:
     """Which texts are keyed hashes in lower case."""
-    return identifiers.is_hash(texts.buffer, texts.begins, texts.lengths)
+    return kernels.identifiers.is_hash(texts.buffer, texts.begins, texts.lengths)
 
 
 def is_hash_list(texts: Texts) -> Array:
     """Which JSON lists of texts have only keyed hashes in lower case; without their brackets."""
-    return identifiers.is_hash_list(texts.buffer, texts.begins, texts.lengths)
+    return kernels.identifiers.is_hash_list(texts.buffer, texts.begins, texts.lengths)
 
 
 def split_lists(texts: Texts) -> tuple[Array, Texts]:
@@ -252,5 +251,5 @@ def split_lists(texts: Texts) -> tuple[Array, Texts]:
     Returns:
         How many items each list has, and the items of all lists, one list after another.
     """
-    counts, begins, lengths = json.split_lists(texts.buffer, texts.begins, texts.lengths)
+    counts, begins, lengths = kernels.json.split_lists(texts.buffer, texts.begins, texts.lengths)
     return counts, Texts(texts.buffer, begins, lengths)

@@ -12,7 +12,6 @@ from typing import NamedTuple, Protocol
 from clickhouse_driver import Client
 
 import reference
-from operations.registry import read_registry_files
 from pravah.days import FIRST_DAY, LAST_DAY, date_of, day_of
 from pravah.settings import Settings
 from pravah.units import LEVELS, RANK, Level
@@ -72,6 +71,8 @@ def open_directory(settings: Settings) -> Iterator[tuple[UnitDirectory, bool]]:
         The directory, and whether it is the deployment's.
     """
     if not settings.clickhouse.users:
+        from operations.registry import read_registry_files
+
         yield RegistryDirectory(read_registry_files(reference.registry_files())), False
         return
     with connect(settings.clickhouse, "grafana") as client:

@@ -17,3 +17,20 @@ Rules, unless a docstring says otherwise:
 - A kernel is compiled for each combination of dtypes, and once more for read-only arrays: callers
   pass the same kinds always, so that a warm-up compiles all that is needed.
 """
+
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from columnar.kernels import hashing, identifiers, json, text, time
+
+__all__ = ["hashing", "identifiers", "json", "text", "time"]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Import a module at its first use: a client that writes no columns needs no numba."""
+    if name not in __all__:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return import_module(f"{__name__}.{name}")

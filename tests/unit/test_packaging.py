@@ -101,6 +101,12 @@ def test_help_in_a_group_imports_no_driver_and_no_server(name: str) -> None:
     assert third_parties(done.stdout) <= GROUP_HELP_IMPORTS
 
 
+def test_a_reader_of_clickhouse_imports_no_compiler() -> None:
+    code = "import sinks.connection, sinks.control_room, sinks.lookup, sys; " + PRINT_MODULES
+    output = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT)
+    assert not {"numba", "kafka", "faust"} & third_parties(output)
+
+
 def test_importing_pravah_imports_nothing_else() -> None:
     code = f"import pravah, sys; {PRINT_MODULES}"
     output = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT)
@@ -125,7 +131,8 @@ def test_every_command_can_be_loaded_under_its_name(name: str) -> None:
         ("fastapi", ["gateway", "--port", "1"], "gateway"),
         ("aiokafka", ["import", "pyproject.toml", "--mapping", "pyproject.toml"], "cli"),
         ("faust", ["worker"], "worker"),
-        ("numba", EXPLAIN, "stack"),
+        ("clickhouse_driver", EXPLAIN, "stack"),
+        ("numba", ["worker"], "worker"),
     ],
 )
 def test_a_missing_part_is_one_line_that_names_its_extra(
