@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 DIFFERENCES_COLUMNS = (
     Column("day\nदिन", "day"),
-    Column("level", rank=5),
+    Column("level", rank=3),
     Column("unit\nइकाई", "key"),
     Column("metric\nमाप", "key"),
     Column("ledger\nबही", "number"),
-    Column("verified\nसत्यापित", "number", rank=2),
-    Column("reports\nरिपोर्ट", "number", rank=4),
+    Column("verified\nसत्यापित", "number", rank=1),
+    Column("reports\nरिपोर्ट", "number", rank=2),
     Column("figures\nआँकड़े", "number"),
     Column("figures verified\nसत्यापित आँकड़े", "number", rank=1),
-    Column("figures' reports\nआँकड़ों की रिपोर्ट", "number", rank=3),
+    Column("figures' reports\nआँकड़ों की रिपोर्ट", "number", rank=2),
 )
 
 

@@ -26,8 +26,8 @@ AsPlain = Annotated[
 ]
 
 _GAP = 2
-# A text is folded to no less than this, or to its longest word if that is shorter.
-_MIN_TEXT = 12
+# A text is folded to no less than its longest word, if that is no longer than this.
+_MIN_TEXT = 20
 
 
 class Column(NamedTuple):
@@ -38,7 +38,7 @@ class Column(NamedTuple):
     kind: Kind = "text"
     """A `text` may be folded; everything else is printed whole. Numbers are aligned right."""
     rank: int = 0
-    """Columns with the highest rank are left out first; those with 0 stay."""
+    """Columns with the highest rank are left out first, together; those with 0 stay."""
 
     @property
     def name(self) -> str:
@@ -120,7 +120,8 @@ def fit(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -
         droppable = [number for number in shown if columns[number].rank]
         if not droppable:
             break
-        shown.remove(max(droppable, key=lambda number: (columns[number].rank, number)))
+        highest = max(columns[number].rank for number in droppable)
+        shown = [number for number in shown if columns[number].rank != highest]
     widths = [least[number] for number in shown]
     for _ in range(width - _total(widths)):
         lacking = [wide[number] - width for number, width in zip(shown, widths, strict=True)]

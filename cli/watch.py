@@ -59,8 +59,8 @@ TWICE_COLUMNS = (
     Column("key"),
     Column("times\nबार", "number"),
     Column("units\nइकाइयाँ"),
-    Column("first day\nपहला दिन", "day"),
-    Column("last day\nअंतिम दिन", "day"),
+    Column("first day\nपहला दिन", "day", rank=1),
+    Column("last day\nअंतिम दिन", "day", rank=1),
 )
 
 

@@ -51,6 +51,7 @@ def longest() -> dict[str, str]:
     metrics = tomllib.loads(reference.metrics_file().read_text(encoding="utf-8"))["metric"]
     names["metric"] = (one["metric"] for one in metrics)
     return {heading: max(texts, key=len) for heading, texts in names.items()} | {
+        "phone": "+911234567890",
         "level": "mandal_committee",
         "entity": "odk:uuid:6f1c9d1e-7f2b-4c52-9d5d-0c4c7a3c2f11"[:24],
         "occurred (IST)": f"{DAY} 23:59",
