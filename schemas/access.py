@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 # `figures` and their freshness; `plan`: plan, progress and defaulters; `registry`: units and
-# metrics; `persons`: names and phone numbers of contacts.
+# metrics; `persons`: names and phone numbers of contacts, and keyed hashes of members.
 DataKind = Literal["figures", "plan", "registry", "persons"]
 DATA_KINDS: tuple[DataKind, ...] = get_args(DataKind)
 
