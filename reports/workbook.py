@@ -199,7 +199,7 @@ def _sheet(
     hindi, english = PHRASES[title]
     sheet: Worksheet = book.create_sheet(english)
     sheet.cell(1, 1, f"{hindi} · {english}").font = Font(bold=True, size=14)
-    sheet.cell(2, 1, f"{s.name_hi} · {s.name_en} ({s.unit}), {s.day:%d-%m-%Y}")
+    _put(sheet.cell(2, 1), f"{s.name_hi} · {s.name_en} ({s.unit}), {s.day:%d-%m-%Y}")
     for column, (key, number_format) in enumerate(columns, start=1):
         head = sheet.cell(_FIRST_ROW - 1, column, heading(key))
         head.font, head.fill = Font(bold=True, color="FFFFFF"), _HEADING_FILL

@@ -12,16 +12,18 @@ import random
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 import pytest
 from clickhouse_driver import Client
 from fastapi.testclient import TestClient
+from openpyxl import load_workbook
 
 from operations.bootstrap import prepare
 from pravah.settings import Settings
 from reports.facts import read_situation
+from reports.formats import render
 from schemas.access import DATA_KINDS
 from schemas.contacts import Contact
 from schemas.scopes import name_database
@@ -386,6 +388,23 @@ def test_text_that_a_spreadsheet_takes_for_a_formula_is_escaped_in_csv(world: Wo
     ]
     assert any(one.startswith("-") for one in numbers), "numbers stay numbers"
     assert all(one == r"\N" or isinstance(float(one), float) for one in numbers)
+
+
+def test_no_cell_of_a_workbook_is_a_formula(world: World) -> None:
+    found = read_situation(world.deployment.clickhouse, "CG-D-A", contacts=True)
+    overdue = [
+        replace(one, about=replace(one.about, name_en="=1+1", name_hi="=1+1"))
+        for one in found.defaulters
+    ]
+    content = render(replace(found, name_hi="=1+1", defaulters=overdue), "xlsx", "both")
+    cells = [
+        cell
+        for sheet in load_workbook(io.BytesIO(content))
+        for row in sheet.iter_rows()
+        for cell in row
+    ]
+    assert any(str(cell.value).startswith("=1+1") for cell in cells)
+    assert not [cell for cell in cells if cell.data_type == "f"]
 
 
 def test_a_made_up_cursor_of_the_feed_is_a_400(world: World) -> None:
