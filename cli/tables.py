@@ -93,7 +93,7 @@ def print_table(
         if layout.left_out:
             names = ", ".join(layout.left_out)
             note = " · ".join(
-                filter(None, [note, f"left out at this width: {names} (--plain shows all)"])
+                filter(None, [note, f"left out at this width: {names} (`| cat` shows all)"])
             )
     else:
         _print_lines(console, _align(columns, cells))
