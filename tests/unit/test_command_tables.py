@@ -91,7 +91,7 @@ def test_no_key_day_or_number_is_cut_in_a_terminal(name: str, width: int) -> Non
     columns = TABLES[name]
     output = printed(columns, width)
     assert "…" not in output
-    left_out = re.search(r"left out at this width: (.*) \(--plain", output.replace("\n", " "))
+    left_out = re.search(r"left out at this width: (.*) \(`", output.replace("\n", " "))
     absent = set(left_out[1].split(", ")) if left_out else set()
     assert absent <= {column.name for column in columns if column.rank}
     for column in columns:
