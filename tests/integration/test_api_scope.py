@@ -39,7 +39,7 @@ from tests.support.folding import fold
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
-REQUESTS = int(os.environ.get("PRAVAH_TEST_SCOPE_REQUESTS", "250"))
+REQUESTS = int(os.environ.get("PRAVAH_TEST_SCOPE_REQUESTS", "100"))
 TOKENS = (
     "CG-V-N",
     "CG-D-A",
