@@ -88,7 +88,7 @@ def test_no_escape_succeeds(deployment: Deployment, name: str) -> None:
         assert list(find_escapes(client, iter(escapes))) == []
 
 
-def test_an_escape_that_succeeds_is_told(deployment: Deployment) -> None:
+def test_an_escape_that_succeeds_is_reported(deployment: Deployment) -> None:
     """The writer may do some of what a unit's reader must not."""
     allowed = (
         "INSERT ON pravah.*",

@@ -1,6 +1,6 @@
 """Every option of every command that has a wrong value is refused in one way: exit 2, and why.
 
-Nothing runs here, so it is refused before a server is asked.
+Nothing runs here, so it is refused before a server is queried.
 `tests/integration/test_command_mistakes.py` has the units, metrics and milestones.
 """
 

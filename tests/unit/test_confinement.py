@@ -149,7 +149,7 @@ print((own / "b" / "file").read_text())
     assert not list((tmp_path / "root").iterdir()), "nobody else sees the new root"
 
 
-def test_a_kernel_without_either_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_without_either_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     assert clickhouse_server.find_weakness() == ""
     for version in (0, 1):
         monkeypatch.setattr(clickhouse_server, "landlock_version", lambda version=version: version)
@@ -162,7 +162,7 @@ def test_a_kernel_without_either_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
             confinement.confine(writable=(), readable=(), ports=())
 
 
-def test_a_server_that_is_not_to_be_confined_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_not_to_be_confined_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "GRANT TABLE ENGINE ON *<" not in render_users({"writer": WRITER}, {})
     monkeypatch.setenv(UNCONFINED, "1")
     assert clickhouse_server.find_weakness().startswith("PRAVAH_CLICKHOUSE_UNCONFINED is set")

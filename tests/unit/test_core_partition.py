@@ -198,7 +198,7 @@ def _fingerprint(partition: AssignedPartition, entity: str) -> int:
     return int(partition.seen_filter.fingerprints(HashedTexts.of([f"CG-AC001\n{entity}"]))[0])
 
 
-def test_entities_with_one_fingerprint_are_told_apart() -> None:
+def test_entities_with_one_fingerprint_are_distinguished() -> None:
     """With one bit there are two fingerprints."""
     folding = engine(filter_bits=1)
     partition = folding.assign(0)
@@ -298,18 +298,18 @@ def test_folding_may_start_where_the_figures_stand() -> None:
 
 
 def test_the_filter_is_filled_with_what_the_ledger_has_since() -> None:
-    asked = []
+    requests = []
 
     class Fingerprints(MemoryStore):
         def fingerprints(self, *arguments: int):
-            asked.append(arguments)
+            requests.append(arguments)
             yield np.array([5], np.uint32)
             yield np.array([6, 7], np.uint32)
 
     partition = engine().assign(3)
     partition.seen_filter.complete_to = 4
     partition.fill_filter(Fingerprints(), 9)
-    assert asked == [(3, 4, 9, 32)]
+    assert requests == [(3, 4, 9, 32)]
     assert partition.seen_filter.contains(np.array([4, 5, 6, 7, 8], np.uint32)).tolist() == [
         *(False, True, True, True, False)
     ]

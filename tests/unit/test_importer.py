@@ -405,7 +405,7 @@ def test_rows_with_different_keys_are_different_entities_and_names_are_never_too
 
 # --- any table -----------------------------------------------------------------------------------
 
-# How many tables `test_any_table_counts_what_it_shows_or_says_why_not` tries: 3,000 when asked.
+# How many tables `test_any_table_counts_what_it_shows_or_says_why_not` tries: 3,000 by a setting.
 TABLES = int(os.environ.get("FIELD_EXAMPLES", "60"))
 LIST = """
 kind = "membership"

@@ -180,7 +180,7 @@ def test_cells_without_a_value_are_refused_again_also_in_optional_columns(tmp_pa
     assert (good, len(bad)) == ({}, 2)
 
 
-# How many tables are tried: 3,000 when asked.
+# How many tables are tried: 3,000 by a setting.
 EXAMPLES = int(os.environ.get("FIELD_EXAMPLES", "60"))
 CELLS = st.one_of(
     st.text(max_size=8),

@@ -271,7 +271,7 @@ def test_of_two_columns_of_counts_a_person_must_choose(tmp_path: Path) -> None:
     assert column.startswith("TODO: one of Members (Paper), Members (App);")
 
 
-def test_reports_on_what_lasts_are_not_told_apart_by_forms_or_days(tmp_path: Path) -> None:
+def test_reports_on_what_lasts_are_not_distinguished_by_forms_or_days(tmp_path: Path) -> None:
     guesses = find_guesses(
         tmp_path,
         ["Submission ID", "booth", "volunteers_today", "_submission_time"],
@@ -329,7 +329,7 @@ def test_the_sheet_with_the_table_is_looked_at(tmp_path: Path) -> None:
     assert "members_manual 12" in stderr
 
 
-# How many tables are tried: 3,000 when asked.
+# How many tables are tried: 3,000 by a setting.
 EXAMPLES = int(os.environ.get("FIELD_EXAMPLES", "60"))
 CELLS = st.one_of(
     st.text(max_size=12),

@@ -235,7 +235,7 @@ def two_states() -> Registry:
         ("Booth 1", "name", "booth"),
     ],
 )
-def test_units_of_two_states_are_told_apart_by_what_is_above_them(
+def test_units_of_two_states_are_distinguished_by_what_is_above_them(
     text: str, by: str, level: Level | None
 ) -> None:
     units = Gazetteer(two_states())
