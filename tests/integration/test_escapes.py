@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,7 +18,8 @@ from clickhouse_driver.errors import ServerException
 import stack
 from doctor import diagnose, gather
 from doctor.escapes import Kind, find_escapes, list_escapes
-from pravah.settings import ClickHouseUser
+from operations.bootstrap import prepare
+from pravah.settings import ClickHouseUser, Settings
 from schemas.readers import SETTING_LIMITS, SETTINGS, list_readable
 from schemas.scopes import list_names, name_database, name_definer
 from stack import mount_namespace
@@ -25,7 +27,8 @@ from stack.clickhouse_server import ClickHouseServer
 from stack.confinement import OWN_USER, landlock_version
 from stack.install import ensure_installed
 from stack.supervisor import accounts
-from tests.support.deployment import SCOPED, Deployment, until
+from tests.support import small_world
+from tests.support.deployment import SCOPED, Deployment, empty, until
 
 UNIT = SCOPED[0]
 ACCOUNTS: dict[str, Kind] = {
@@ -34,6 +37,18 @@ ACCOUNTS: dict[str, Kind] = {
     "aicc": "headquarters",
     UNIT: "unit",
 }
+
+
+@pytest.fixture(scope="module")
+def deployment(
+    services: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployment]:
+    """A deployment without events, shared by all tests."""
+    empty(services)
+    prepare(services, lambda _: None, registry=small_world.registry())
+    made = Deployment(services, tmp_path_factory.mktemp("escapes"))
+    yield made
+    made.stop()
 
 
 def account(deployment: Deployment, name: str) -> ClickHouseUser:
