@@ -22,9 +22,9 @@ DATABASE = "pravah"
 # server is not confined, and the writer has every table engine.
 UNCONFINED = "PRAVAH_CLICKHOUSE_UNCONFINED"
 
-# The server's own session is `default` without a password: clickhouse-local has no option
-# for another account. It is the one session that `default` may have, begins before the server listens, and
-# ends with it, so nobody else gets in as `default`.
+# The server's own session is `default` without a password: clickhouse-local has no option for
+# another account. It is the one session that `default` may have, begins before the server listens,
+# and ends with it, so nobody else gets in as `default`.
 _USERS = """\
 <clickhouse>
     <profiles>
