@@ -35,7 +35,7 @@ hypothesis_settings.register_profile(
     database=None,
 )
 hypothesis_settings.register_profile(
-    "fast", hypothesis_settings.get_profile("pravah"), max_examples=30
+    "fast", hypothesis_settings.get_profile("pravah"), max_examples=20
 )
 PROFILE = os.environ.get("PRAVAH_HYPOTHESIS_PROFILE", "pravah")
 hypothesis_settings.load_profile(PROFILE)
