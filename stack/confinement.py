@@ -9,6 +9,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from stack.system_calls import check, libc
+
 # landlock_create_ruleset(2), landlock_add_rule(2), landlock_restrict_self(2); prctl(2).
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _CREATE_RULESET_VERSION = 1
@@ -53,7 +55,7 @@ class _NetPort(ctypes.Structure):
 
 def landlock_version() -> int:
     """The kernel's version of Landlock, 0 if it has none or does not offer it."""
-    return max(0, int(_libc().syscall(_CREATE_RULESET, None, 0, _CREATE_RULESET_VERSION)))
+    return max(0, int(libc().syscall(_CREATE_RULESET, None, 0, _CREATE_RULESET_VERSION)))
 
 
 def take_own_identity(*folders: Path) -> None:
@@ -72,15 +74,15 @@ def take_own_identity(*folders: Path) -> None:
         for path in (folder, *folder.rglob("*")):
             if path.lstat().st_uid != OWN_USER:
                 os.chown(path, OWN_USER, OWN_USER, follow_symlinks=False)
-    libc = _libc()
-    _check(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
+    library = libc()
+    check(library.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
     _change_identity()
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     passing = 1 << _CAP_DAC_READ_SEARCH
     # Effective, permitted and inheritable, of the first 32 capabilities and of the others.
     capabilities = (ctypes.c_uint32 * 6)(passing, passing, 0, 0, 0, 0)
-    _check(libc.capset(header, capabilities))
-    _check(libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
+    check(library.capset(header, capabilities))
+    check(library.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
 
 
 def _may_change_identity(folder: Path) -> bool:
@@ -115,7 +117,7 @@ def confine(*, writable: Iterable[Path], readable: Iterable[Path], ports: Iterab
     Raises:
         OSError: the kernel refused.
     """
-    libc, version = _libc(), landlock_version()
+    library, version = libc(), landlock_version()
     if version < MIN_VERSION:
         msg = f"Landlock {MIN_VERSION} is needed, the kernel offers {version or 'none'}"
         raise OSError(msg)
@@ -126,16 +128,16 @@ def confine(*, writable: Iterable[Path], readable: Iterable[Path], ports: Iterab
         _SCOPES if version >= _SCOPE_VERSION else 0,
     )
     size = 8 * (1 + (version >= _NETWORK_VERSION) + (version >= _SCOPE_VERSION))
-    number = _check(libc.syscall(_CREATE_RULESET, ctypes.byref(ruleset), size, 0))
+    number = check(library.syscall(_CREATE_RULESET, ctypes.byref(ruleset), size, 0))
     try:
         for paths, allowed in ((writable, rights & ~1), (readable, _READ)):
             for path in paths:
                 _allow_path(number, path, allowed & rights)
         for port in ports if ruleset.network else ():
             rule = _NetPort(_BIND_TCP, port)
-            _check(libc.syscall(_ADD_RULE, number, _RULE_NET_PORT, ctypes.byref(rule), 0))
-        _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-        _check(libc.syscall(_RESTRICT_SELF, number, 0))
+            check(library.syscall(_ADD_RULE, number, _RULE_NET_PORT, ctypes.byref(rule), 0))
+        check(library.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        check(library.syscall(_RESTRICT_SELF, number, 0))
     finally:
         os.close(number)
 
@@ -147,17 +149,6 @@ def _allow_path(ruleset: int, path: Path, allowed: int) -> None:
         return
     try:
         rule = _PathBeneath(allowed if path.is_dir() else allowed & _OF_A_FILE, opened)
-        _check(_libc().syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, ctypes.byref(rule), 0))
+        check(libc().syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, ctypes.byref(rule), 0))
     finally:
         os.close(opened)
-
-
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
-def _check(result: int) -> int:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return result

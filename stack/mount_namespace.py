@@ -10,6 +10,8 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
+from stack.system_calls import check, libc
+
 # Numbers of unshare(2), mount(2), umount2(2) and of a system call.
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8
@@ -24,7 +26,7 @@ def is_available() -> bool:
     """Whether this process may make such a namespace; a child tries it."""
     child = os.fork()
     if child == 0:
-        os._exit(_libc().unshare(_list_namespaces()) != 0)
+        os._exit(libc().unshare(_list_namespaces()) != 0)
     return os.waitpid(child, 0)[1] == 0
 
 
@@ -44,7 +46,7 @@ def isolate(root: Path, *, writable: Iterable[Path], readable: Iterable[Path]) -
         OSError: the kernel refused, and the process must end: it may be half isolated.
     """
     user, group = os.geteuid(), os.getegid()
-    _check(_libc().unshare(_list_namespaces()))
+    check(libc().unshare(_list_namespaces()))
     if user != 0:
         Path("/proc/self/setgroups").write_bytes(b"deny")
         Path("/proc/self/uid_map").write_bytes(b"%d %d 1" % (user, user))
@@ -60,10 +62,10 @@ def isolate(root: Path, *, writable: Iterable[Path], readable: Iterable[Path]) -
     (root / "proc" / "self").symlink_to(str(os.getpid()))
     old = root / "old"
     old.mkdir()
-    libc = _libc()
-    _check(libc.syscall(_PIVOT_ROOT, os.fsencode(root), os.fsencode(old)))
+    library = libc()
+    check(library.syscall(_PIVOT_ROOT, os.fsencode(root), os.fsencode(old)))
     os.chdir("/")
-    _check(libc.umount2(b"/old", _MNT_DETACH))
+    check(library.umount2(b"/old", _MNT_DETACH))
     Path("/old").rmdir()
 
 
@@ -87,8 +89,8 @@ def _mount_flags(path: Path) -> int:
 
 
 def _mount(source: str | None, target: Path, kind: str | None, flags: int) -> None:
-    _check(
-        _libc().mount(
+    check(
+        libc().mount(
             None if source is None else os.fsencode(source),
             os.fsencode(target),
             None if kind is None else kind.encode(),
@@ -96,13 +98,3 @@ def _mount(source: str | None, target: Path, kind: str | None, flags: int) -> No
             None,
         )
     )
-
-
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
-def _check(result: int) -> None:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))

@@ -334,20 +334,15 @@ class _Mapper:
     ) -> str | None:
         try:
             text = to_identifier(value)
-            if lookup.values is not None and (found := find_value(lookup.values, text)) is None:
-                choices = ", ".join(lookup.values)
+            wanted = text if lookup.values is None else find_value(lookup.values, text)
+            if wanted is None:
+                choices = ", ".join(lookup.values or ())
                 self._add_finding(name, f"{redact(text)} is not among its values: {choices}")
                 return None
             within = [] if lookup.within is None else [lookup.within]
             for level, above in self._iter_units_above(name, lookup, scope):
                 within.append(self._units.find_at_level(to_identifier(above), day, level, within))
-            return self._units.find(
-                text if lookup.values is None else found or "",
-                day,
-                by=lookup.by,
-                level=lookup.level,
-                within=within,
-            )
+            return self._units.find(wanted, day, by=lookup.by, level=lookup.level, within=within)
         except (ConversionError, UnitError) as error:
             self._add_finding(name, str(error))
             return None

@@ -286,11 +286,8 @@ def _iter_condition_errors(conditions: list[Condition]) -> Iterator[str]:
 def _iter_uses(mapping: FormMapping, event: EventMapping) -> Iterator[Use]:
     """Yield the uses of the paths that an event always reads as the same object's."""
     unit, times = event.unit or mapping.unit, event.occurred_at or mapping.occurred_at
-    if unit is not None and len(unit.field) == 1:
-        type_ = "code" if unit.by == "code" else unit.by
-        is_own = event.unit is not None or not event.repeat
-        if is_own:
-            yield Use("unit", unit.field[0], type_, unit.values)
+    if unit is not None and len(unit.field) == 1 and (event.unit is not None or not event.repeat):
+        yield Use("unit", unit.field[0], unit.by, unit.values)
     if len(times) == 1 and len(times[0].field) == 1 and (event.occurred_at or not event.repeat):
         yield Use("occurred_at", times[0].field[0], "time")
     for name, field in (*event.fields.items(), *event.envelope.items()):

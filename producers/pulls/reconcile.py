@@ -170,7 +170,7 @@ def _place(
 ) -> Iterator[Submission]:
     """Yield the tool's submissions under their names in the gateway.
 
-    An edit without a time of its own gets one behind that of the stored state.
+    An edit without a time of its own gets one after that of the stored state.
     """
     places = ingest.store.places(source.name, submissions)
     for submission, place in zip(submissions, places, strict=True):

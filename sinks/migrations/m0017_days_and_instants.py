@@ -11,9 +11,9 @@
 The older views remain. Their `as_of` is a `DateTime64(3)` in the zone of the server, whatever zone
 the argument has.
 
-Each of these views is for the accounts that may read its older form: the roles `grafana` and
-`aicc` read the whole database, accounts of a unit what `schemas/scopes.py` names: all of these
-but `rollups_known_at`. Views read their tables with the rights of the account that queries them.
+Each of these views is for the accounts that may read its older form. `schemas/readers.py` names
+what `grafana` and `aicc` read, `schemas/scopes.py` what accounts of a unit read: all of these but
+`rollups_known_at`. Views read their tables with the rights of the account that queries them.
 """
 
 from sinks.migrate import Schema

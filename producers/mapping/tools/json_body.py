@@ -270,7 +270,7 @@ def _refuse(text: str, error: json.JSONDecodeError) -> NoReturn:
 
 
 def _is_cut_off(text: str, error: json.JSONDecodeError) -> bool:
-    """Whether the JSON may go on behind the end of the text."""
+    """Whether the JSON may go on after the end of the text."""
     if error.msg.startswith("Unterminated string"):
         return True
     rest = _TOKENS.sub("", text)
