@@ -25,11 +25,12 @@ from rich.table import Table
 
 import reference
 import stack
-from operations.bootstrap import default_plan, prepare
+from operations.bootstrap import prepare
 from operations.registry import read_registry_files
 from operations.worker_processes import start_worker, stop_worker
 from pravah.settings import Settings
 from producers.simulator import SimulationOptions, simulate
+from reference.defaults import default_plan
 from sinks.api_tokens import create_token
 from sinks.connection import connect
 

@@ -55,10 +55,10 @@ from benchmarks.engines import (
 from benchmarks.exactness import Exactness, measure_exactness
 from benchmarks.measuring import say
 from benchmarks.producing import campaign
-from operations.bootstrap import default_plan
 from operations.gc_tuning import tune_collector
 from operations.registry import read_registry_files
 from pravah.settings import Settings
+from reference.defaults import default_plan
 from schemas.registry import Registry
 
 # The minimum ratio of Pravah's events a second to those of an engine.

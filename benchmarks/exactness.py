@@ -38,12 +38,12 @@ from benchmarks.measuring import say, settle
 from benchmarks.peers.counting import EventCounter, Totals
 from benchmarks.peers.peer import table
 from benchmarks.producing import Record
-from operations.bootstrap import default_dictionary
 from operations.worker_processes import StallWatch, start_worker, stop_worker
 from pravah.kafka import client_options
 from pravah.settings import ClickHouseSettings, Settings
 from pravah.topics import EVENTS
 from producers.simulator import Delivery, SimulationOptions, simulate
+from reference.defaults import default_dictionary
 from schemas.plan import Plan
 from schemas.registry import Registry
 from sinks.connection import connect

@@ -25,9 +25,10 @@ from rich.table import Table
 
 import reference
 import stack
-from operations.bootstrap import default_plan, prepare
+from operations.bootstrap import prepare
 from operations.registry import read_registry_files
 from producers.simulator import SimulationOptions, simulate
+from reference.defaults import default_plan
 from sinks.connection import connect
 
 FIRST, LAST = date(2022, 2, 1), date(2022, 10, 15)

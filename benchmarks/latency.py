@@ -46,11 +46,11 @@ from benchmarks.measuring import (
     writer,
 )
 from benchmarks.producing import RateProducer, Record, campaign, save, with_send_time
-from operations.bootstrap import default_plan
 from operations.registry import read_registry_files
 from operations.worker_processes import StallWatch
 from pravah.settings import Settings
 from pravah.units import routing_key
+from reference.defaults import default_plan
 from schemas.registry import Registry
 from sinks.connection import connect
 from sinks.lag import Lag

@@ -30,9 +30,10 @@ from rich.table import Table
 import reference
 import stack
 from columnar.arrays import Array
-from operations.bootstrap import default_dictionary, prepare
+from operations.bootstrap import prepare
 from operations.registry import read_registry_files
 from pravah.settings import Settings
+from reference.defaults import default_dictionary
 from rollup.engine import RollupEngine
 from rollup.flush import Outgoing
 from rollup.seen_filter import SeenFilter

@@ -46,12 +46,12 @@ from benchmarks.measuring import (
 )
 from benchmarks.producing import Mix, campaign
 from benchmarks.recovery import recover
-from operations.bootstrap import default_plan
 from operations.gc_tuning import tune_collector
 from operations.registry import read_registry_files
 from pravah.days import KOLKATA, day_of
 from pravah.settings import Settings
 from producers.topics.registry import publish_registry
+from reference.defaults import default_plan
 from schemas.registry import Registry
 from schemas.registry_readers import registry_from_csv
 from sinks.connection import connect

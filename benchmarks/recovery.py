@@ -44,10 +44,10 @@ from benchmarks.measuring import (
     writer,
 )
 from benchmarks.producing import campaign
-from operations.bootstrap import default_plan
 from operations.registry import read_registry_files
 from operations.worker_processes import StallWatch
 from pravah.settings import Settings
+from reference.defaults import default_plan
 from schemas.registry import Registry
 from sinks.lag import Lag
 

@@ -30,11 +30,11 @@ import reference
 import rollup.batch_validation
 from benchmarks.measuring import running, say
 from benchmarks.producing import campaign, fill
-from operations.bootstrap import default_dictionary, default_plan
 from operations.gc_tuning import tune_collector
 from operations.registry import read_registry_files
 from pravah.settings import Settings
 from pravah.topics import EVENTS
+from reference.defaults import default_dictionary, default_plan
 from rollup.batch_validation import BatchValidator
 from rollup.engine import RollupEngine
 from rollup.entity_cache import EntityCache, EntityVersions

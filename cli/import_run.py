@@ -16,12 +16,12 @@ from pravah.settings import Settings
 from producers.gateway.issued_hashes import open_issued_hashes
 from producers.mapping.conversions import Cell
 from producers.mapping.gazetteer import Gazetteer, read_aliases
-from producers.mapping.metric_dictionary import default_dictionary
 from producers.mapping.pseudonyms import Pseudonymiser
 from producers.tables import Importer, ImportMapping, Table, TableError, open_mapped_table
 from producers.tables.preview import Preview
 from producers.tables.rejects import RejectedLines, RejectedRows, RejectsFile
 from producers.topics.registry import read_registry
+from reference.defaults import default_dictionary
 from schemas.registry import Registry
 from schemas.registry_readers import registry_from_csv
 

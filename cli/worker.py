@@ -10,10 +10,10 @@ from typing import NoReturn
 import faust
 import typer
 
-from operations.bootstrap import default_dictionary
 from operations.gc_tuning import tune_collector
 from operations.worker_processes import run_workers
 from pravah.settings import Settings
+from reference.defaults import default_dictionary
 from schemas.registry import Registry
 from sinks.connection import connect
 from sinks.deployment import check_log

@@ -5,8 +5,7 @@ from collections.abc import Callable
 import reference
 from operations.registry import install_registry, read_registry_files
 from pravah.settings import Settings
-from schemas.metrics import MetricDictionary
-from schemas.plan import Plan
+from reference.defaults import default_dictionary, default_plan
 from schemas.registry import Registry
 from sinks.connection import connect
 from sinks.deployment import REGISTRY, check_log, get_fact
@@ -15,16 +14,6 @@ from sinks.migrate import Schema, migrate
 from sinks.plan import load_plan, loaded_fingerprint
 from sinks.scopes import create_scoped_views
 from stack.topics import create_topics, identify
-
-
-def default_dictionary() -> MetricDictionary:
-    """The metric dictionary that comes with Pravah."""
-    return MetricDictionary.from_toml(reference.metrics_file().read_text(encoding="utf-8"))
-
-
-def default_plan() -> Plan:
-    """The plan that comes with Pravah."""
-    return Plan.from_toml(reference.plan_file().read_text(encoding="utf-8"))
 
 
 def prepare(

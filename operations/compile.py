@@ -4,8 +4,8 @@
 """
 
 import reference
-from operations.bootstrap import default_dictionary
 from operations.registry import read_registry_files
+from reference.defaults import default_dictionary
 from rollup.batch_validation import BatchValidator
 from rollup.validation import Validator
 from rollup.warm_up import warm_up

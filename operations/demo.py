@@ -11,11 +11,11 @@ from uuid import uuid4
 
 from clickhouse_driver import Client
 
-from operations.bootstrap import default_plan
 from operations.worker_processes import StallWatch
 from pravah.producer import EventProducer
 from pravah.settings import Settings
 from producers.simulator import SimulationOptions, simulate
+from reference.defaults import default_plan
 from schemas.registry import Registry
 from sinks.lag import Lag
 

@@ -14,11 +14,11 @@ from producers.gateway.registry import check_changed_at
 from producers.mapping.form_mapper import UnmappableError, map_submission
 from producers.mapping.form_mapping import FormMapping, MappingError
 from producers.mapping.gazetteer import Gazetteer, read_aliases
-from producers.mapping.metric_dictionary import default_dictionary
 from producers.mapping.pseudonyms import Pseudonymiser
 from producers.mapping.submissions import MappedEvent
 from producers.mapping.tools import READERS, BodyError, Tool
 from producers.mapping.tools.body import EncryptedError, parse_json_object
+from reference.defaults import default_dictionary
 from schemas.acceptance import AcceptanceRules
 
 # The default of the worker's setting.

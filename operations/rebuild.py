@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing
 from typing import NamedTuple
 
-from operations.bootstrap import default_dictionary
 from operations.worker_processes import StallWatch, start_worker, stop_worker
 from pravah.errors import PravahError
 from pravah.settings import Settings
 from producers.topics.registry import read_registry
+from reference.defaults import default_dictionary
 from rollup.rebuild import Span, rebuild_chunks
 from rollup.storage import EntityLookup
 from rollup.version_columns import Encodings

@@ -1,8 +1,9 @@
 """Data files of Pravah: real units, boundaries, the default plan, the metric dictionary.
 
-The functions here return their paths; no package of ours is imported. `SOURCES.md` gives the
-sources of the data and how reliable each is, `build` makes the registry from them, and `national`
-generates a registry of India's size for scale tests.
+The functions here return their paths; `defaults` parses two of them by `schemas`, the only package
+of ours that is imported. `SOURCES.md` gives the sources of the data and how reliable each is,
+`build` makes the registry from them, and `national` generates a registry of India's size for scale
+tests.
 """
 
 from pathlib import Path

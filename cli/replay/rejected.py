@@ -102,11 +102,11 @@ def rejected(
     twice, and counts once. Exit code 1 if a repaired record still cannot be counted.
     """
     from cli.progress import progress
-    from operations.bootstrap import default_dictionary
     from pravah.producer import EventProducer
     from pravah.settings import Settings
     from producers.topics.dead_letters import format_line, read_corrected, read_rejected
     from producers.topics.registry import read_registry
+    from reference.defaults import default_dictionary
     from rollup.reprocessing import Reprocessor, identity_of
     from rollup.validation import Accepted
     from sinks.connection import connect

@@ -15,11 +15,11 @@ from doctor.facts.clickhouse import ServerFacts, TableFacts, gather_server, gath
 from doctor.facts.escapes import gather_escapes
 from doctor.facts.gateway import GatewayFacts, gather_gateway
 from doctor.facts.kafka import KafkaFacts, Topic, gather_kafka
-from operations.bootstrap import default_dictionary
 from pravah.producer import ProducerError
 from pravah.settings import Settings
 from pravah.topics import UNITS
 from producers.topics.registry import read_registry
+from reference.defaults import default_dictionary
 from reports.pdf import missing_libraries
 from schemas.metrics import MetricDictionary
 from schemas.plan import Plan, PlanError

@@ -14,8 +14,8 @@ from pravah.settings import KafkaSettings
 from producers.gateway.results import Refusal
 from producers.gateway.store import Store, StoreBusyError
 from producers.mapping.gazetteer import Gazetteer
-from producers.mapping.metric_dictionary import default_dictionary
 from producers.topics.registry import read_registry, read_registry_position
+from reference.defaults import default_dictionary
 from schemas.acceptance import AcceptanceRules, check_instant, check_open
 from schemas.entries import decode_entries, encode_entries
 from schemas.metrics import MetricDictionary

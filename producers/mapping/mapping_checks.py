@@ -9,9 +9,9 @@ from pydantic import BaseModel, ValidationError
 from pravah.events import MODELS, Kind, TallyData
 from producers.mapping.conversions import Conversion
 from producers.mapping.gazetteer import LookupKey
-from producers.mapping.metric_dictionary import default_dictionary
 from producers.mapping.text import fold_text
 from producers.mapping.unit_spelling import read_code
+from reference.defaults import default_dictionary
 from schemas.metrics import UnknownMetricError
 
 

@@ -27,7 +27,6 @@ from producers.mapping.conversions import (
 from producers.mapping.delivery_ids import derive_event_id
 from producers.mapping.garbled_text import explain_number_cell
 from producers.mapping.gazetteer import Gazetteer, UnitError
-from producers.mapping.metric_dictionary import default_dictionary
 from producers.mapping.phones import parse_phone
 from producers.mapping.pseudonyms import Pseudonymiser
 from producers.tables.cells import FaultyCell
@@ -37,6 +36,7 @@ from producers.tables.headers import ColumnNames
 from producers.tables.mapping import FieldMapping, ImportMapping, UnitLookup
 from producers.tables.rows import explain_length, explain_no_data, explain_problems
 from producers.tables.units import find_unit
+from reference.defaults import default_dictionary
 from schemas.acceptance import AcceptanceRules
 from schemas.registry import Registry
 

@@ -9,9 +9,9 @@ import pytest
 from clickhouse_driver import Client
 
 import reference
-from operations.bootstrap import default_plan
 from operations.registry import read_registry_files
 from producers.simulator import SimulationOptions, simulate
+from reference.defaults import default_plan
 from schemas.plan import Plan
 from sinks.migrate import Schema
 from sinks.plan import load_plan, moved_deadlines

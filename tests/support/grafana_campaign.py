@@ -12,10 +12,10 @@ from pathlib import Path
 from clickhouse_driver import Client
 
 import reference
-from operations.bootstrap import default_dictionary, default_plan
 from operations.registry import read_registry_files
 from pravah.settings import Settings
 from producers.simulator import SimulationOptions, simulate
+from reference.defaults import default_dictionary, default_plan
 from sinks.connection import connect
 from sinks.dimensions import load_metrics, load_registry
 from sinks.migrate import Schema, migrate

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 import reference
 from benchmarks.peers.counting import EventCounter, Totals
-from operations.bootstrap import default_dictionary, default_plan
 from operations.registry import read_registry_files
 from pravah.events import MODELS
 from producers.simulator import Delivery, SimulationOptions, simulate
 from producers.simulator.corruption import CORRUPTIONS
+from reference.defaults import default_dictionary, default_plan
 from schemas.registry import Registry
 from tests.support import oracle
 
