@@ -31,7 +31,11 @@ def client_address(scope: Scope) -> str:
 
 
 class AddressLimit:
-    """Limits requests without a valid token, by address and fixed windows of time."""
+    """Limits requests without a valid token, by address and fixed windows of time.
+
+    The storages of `limits` keep every address until its window ends, and cannot take a request
+    back.
+    """
 
     def __init__(self, rate: str, clock: Callable[[], float] = time.monotonic) -> None:
         """Create a limit, such as `60/minute`."""
@@ -40,7 +44,7 @@ class AddressLimit:
         self._clock = clock
         self._windows: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
-    def take(self, address: str) -> None:
+    def hit(self, address: str) -> None:
         """Count a request whose token is not known to be valid.
 
         Raises:
@@ -62,7 +66,7 @@ class AddressLimit:
                 headers={"Retry-After": str(wait)},
             )
 
-    def give_back(self, address: str) -> None:
+    def undo_hit(self, address: str) -> None:
         """Take back the count of a request: its token is valid, or could not be looked up."""
         if address in self._windows:
             start, count = self._windows[address]

@@ -43,28 +43,28 @@ class Tokens:
                 requests like that.
         """
         if not secret:
-            self._limit.take(address)
+            self._limit.hit(address)
             _refuse(_MISSING)
         digest = hash_secret(secret)
         at, scope = self._valid.get(digest, (0.0, None))
         if scope is not None and time.monotonic() - at < _CACHE_SECONDS:
             return scope
         if scope is None:
-            self._limit.take(address)
+            self._limit.hit(address)
             if time.monotonic() - self._unknown.get(digest, -_CACHE_SECONDS) < _CACHE_SECONDS:
                 _refuse(_INVALID)
         try:
             found = await self._look_up(digest)
         except Exception:
             if scope is None:
-                self._limit.give_back(address)
+                self._limit.undo_hit(address)
             raise
         if found is None:
             self._valid.pop(digest, None)
             _store(self._unknown, digest, time.monotonic())
             _refuse(_INVALID)
         if scope is None:
-            self._limit.give_back(address)
+            self._limit.undo_hit(address)
         _store(self._valid, digest, (time.monotonic(), found))
         return found
 

@@ -52,8 +52,9 @@ def find_place(
     own = finder.alias(submission.state or submission.name)
     known = transaction.known_state(SubmissionId(source, submission.form, name))
     changed_at = submission.changed_at
-    if known is None:
+    if known is None:  # the first state
         return Place(name, is_newer=True, changed_at=changed_at, merged=merged)
+    # a later state came before, or it is the original of an edit that is linked by its number
     if not submission.deleted and (
         (own is not None and own.is_replaced) or (is_by_number and not submission.state)
     ):
@@ -62,9 +63,11 @@ def find_place(
         return Place(
             name, is_newer=True, changed_at=changed_at, merged=merged, is_by_number=is_by_number
         )
+    # a repetition: only a body that is sent again on purpose replaces an equal state
     if known.deleted or not submission.state or (own is not None and own.is_current):
         is_newer = changed_at == known.changed_at and replace_equal
         return Place(name, is_newer, changed_at, merged)
+    # an edit whose time says nothing: the chain of names decides
     is_newer = finder.is_next() and (not is_by_number or changed_at == known.changed_at)
     is_replaced = not is_newer and not transaction.is_held(
         source, submission.form, submission.state

@@ -126,16 +126,16 @@ def test_an_address_may_send_so_many_unknown_tokens_and_others_are_not_held_up()
     clock = Clock()
     limit = AddressLimit("3/minute", clock)
     for _ in range(3):
-        limit.take("a")
+        limit.hit("a")
     with pytest.raises(Problem, match="3/minute") as caught:
-        limit.take("a")
+        limit.hit("a")
     assert caught.value.status == 429
     assert 0 < int(caught.value.headers["Retry-After"]) <= 61
-    limit.take("b")
+    limit.hit("b")
     clock.now = 60
-    limit.take("a")
+    limit.hit("a")
     for number in range(3 * MAX_ADDRESSES):
-        limit.take(str(number))
+        limit.hit(str(number))
     assert len(limit._windows) == MAX_ADDRESSES
 
 
