@@ -1,6 +1,7 @@
 """Ways by which a ClickHouse account could come to more than it was given, as data.
 
-Each is a statement that does no harm if it succeeds, or a privilege that the account must lack.
+Each is a statement that changes nothing if it succeeds, or a privilege that the account must lack:
+what would leave a user, a database, a function or a file behind is looked up, never tried.
 `find_escapes` tries them; none may succeed. Tests try them as every account of the embedded server,
 `pravah doctor --escapes` as the configured accounts of any server.
 """
@@ -99,6 +100,7 @@ _PRIVILEGES_OF_NOBODY = (
     "CREATE QUOTA ON *.*",
     "SHOW USERS ON *.*",
     "CREATE FUNCTION ON *.*",
+    "CREATE DATABASE ON *.*",
     "CREATE NAMED COLLECTION ON *",
     "SHOW NAMED COLLECTIONS SECRETS ON *",
     "KILL QUERY ON *.*",
@@ -155,10 +157,8 @@ _SETTINGS = (
 _STATEMENTS = (
     "SET readonly = 0",
     "CREATE TEMPORARY TABLE escape (n UInt8)",
-    "CREATE USER pravah_escape",
-    "CREATE FUNCTION pravah_escape AS () -> 1",
-    "CREATE DATABASE pravah_escape",
-    "GRANT SELECT ON *.* TO pravah_aicc",
+    # of a table that does not exist
+    "GRANT SELECT ON pravah_escape.nothing TO pravah_aicc",
     "EXECUTE AS pravah_writer SELECT 1",
     "KILL QUERY WHERE query_id = 'pravah-escape'",
     "SHOW CREATE USER",
@@ -173,7 +173,6 @@ _STATEMENTS = (
     "SYSTEM RELOAD USERS",
     "SYSTEM FLUSH LOGS",
     "INSERT INTO FUNCTION null('n UInt8') SELECT 1",
-    "INSERT INTO FUNCTION file('/tmp/pravah-escape', CSV) SELECT 1",
 )
 # Tables that hold rows for their owner alone, tried in every way that reads a table.
 _CLOSED = ("api_tokens", "leases", "migrations")
@@ -237,7 +236,7 @@ def list_escapes(kind: Kind, database: str, paths: tuple[str, ...]) -> Iterator[
 
 
 def find_escapes(client: Client, escapes: Iterator[Escape]) -> Iterator[str]:
-    """Try each escape, and tell those that succeed.
+    """Try each escape, and yield those that succeed.
 
     Args:
         client: of the account; its connection may be lost on the way.

@@ -1,4 +1,4 @@
-"""The choices of whoever asks for a report: its format and its languages."""
+"""The choices for a report: its format and its languages."""
 
 from typing import Literal
 
