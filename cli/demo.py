@@ -13,8 +13,6 @@ from cli.tables import Cell, Column, open_console, print_table
 
 if TYPE_CHECKING:
     from clickhouse_driver import Client
-
-if TYPE_CHECKING:
     from rich.console import Console
 
     from operations.demo import CampaignResult, Situation
