@@ -12,6 +12,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
+from cli.language import add_language_option
+
 MISSING_PACKAGES_EXIT_CODE = 2
 
 
@@ -72,6 +74,7 @@ def load(name: str, spec: CommandSpec) -> Any:
     else:
         parent.command(name)(command)
     loaded = get_group(parent).commands[name]
+    add_language_option(loaded)
     _join_lines(loaded)
     _refuse_repeats(loaded)
     return loaded

@@ -5,6 +5,7 @@ from typing import Any
 
 import typer
 
+from cli.language import InLanguage, select_language
 from cli.lazy import CommandSpec, LazyGroup
 
 COMMANDS = {
@@ -66,8 +67,8 @@ app = typer.Typer(
 
 
 @app.callback()
-def _root() -> None:
-    pass
+def _root(*, lang: InLanguage = None) -> None:
+    select_language(lang)
 
 
 def main() -> None:

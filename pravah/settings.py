@@ -11,6 +11,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from pravah.languages import Lang
+
 Role = Literal["writer", "grafana", "aicc"]
 
 
@@ -119,6 +121,13 @@ class Settings(BaseSettings):
 
     home: Path = Field(
         default=Path(".pravah"), description="folder for a stack's data, logs and stack.json"
+    )
+    # Both, as everywhere that several persons read the same screen: who runs the command is often
+    # not who reads its table, and a server's LANG says nothing about either of them.
+    lang: Lang = Field(
+        default="both",
+        description="language of tables, reports and messages: hi, en, or both, each on a line "
+        "of its own",
     )
     kafka: KafkaSettings = KafkaSettings()
     clickhouse: ClickHouseSettings = ClickHouseSettings()

@@ -1,0 +1,63 @@
+"""The language of what a command prints: `--lang`, before or after the command, or PRAVAH_LANG."""
+
+from contextvars import ContextVar
+from typing import Annotated, Any
+
+import typer
+from typer.main import get_command
+
+from pravah.languages import Lang
+
+_chosen: ContextVar[Lang | None] = ContextVar("_chosen", default=None)
+
+
+def select_language(value: Lang | None) -> None:
+    """Select the language of what follows; None: that of the settings."""
+    _chosen.set(value)
+
+
+def _select_if_given(value: Lang | None) -> Lang | None:
+    if value is not None:
+        select_language(value)
+    return value
+
+
+InLanguage = Annotated[
+    Lang | None,
+    typer.Option(
+        "--lang",
+        callback=_select_if_given,
+        help="Hindi, English, or both, each on a line of its own; default: PRAVAH_LANG, else both.",
+    ),
+]
+
+
+def current_language() -> Lang:
+    """Return the language of `--lang`, else that of the settings."""
+    chosen = _chosen.get()
+    if chosen is not None:
+        return chosen
+    from pravah.settings import Settings
+
+    return Settings().lang
+
+
+def add_language_option(command: Any) -> None:
+    """Let a command, and all below it, take `--lang` after its name, too.
+
+    The option is listed in the help of commands that print tables; `pravah --help` has it for all.
+    """
+    for subcommand in getattr(command, "commands", {}).values():
+        add_language_option(subcommand)
+    names = {one.name for one in command.params}
+    if "lang" in names:
+        return
+    parent = typer.Typer(add_completion=False)
+    parent.command()(_take_language)
+    option: Any = get_command(parent).params[0]
+    option.expose_value = False  # the command asks `current_language`
+    option.hidden = "plain" not in names
+    command.params.append(option)
+
+
+def _take_language(*, lang: InLanguage = None) -> None: ...
