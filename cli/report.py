@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from cli.language import InLanguage, current_language
 from cli.options import On, find_unit, print_end
-from reports.choices import Format, Lang
+from reports.choices import Format
 
 _STANDARD_OUTPUT = Path("-")
 
@@ -21,7 +22,7 @@ def report(
         ),
     ] = None,
     on: On = None,
-    lang: Annotated[Lang, typer.Option(help="Hindi, English, or both side by side.")] = "both",
+    lang: InLanguage = None,
     format_: Annotated[
         Format | None,
         typer.Option("--format", help="By default the extension of --to, else html."),
@@ -62,7 +63,7 @@ def report(
         except FutureDayError as error:
             raise typer.BadParameter(str(error), param_hint="--date") from None
     print_end(ended)
-    content = render(situation, format_, lang)
+    content = render(situation, format_, lang or current_language())
     if to == _STANDARD_OUTPUT or (to is None and format_ == "json"):
         typer.echo(content, nl=format_ == "json")
         return
