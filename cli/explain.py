@@ -1,9 +1,8 @@
 """`pravah explain`: a figure, its chunks and repairs, and the events behind it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -14,8 +13,7 @@ from cli.tables import Cell, Column, open_console, print_table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from operations.explain import Counted, Explanation, Uncounted
-    from sinks.explanation import Origin
+    from sinks.explanation import Counted, Explanation, Origin, Uncounted
 
 ORIGIN_COLUMNS = (
     Column("partition", "key"),
@@ -67,36 +65,19 @@ def explain(
     """
     import orjson
 
-    from operations.explain import explain_figure
     from pravah.settings import Settings
     from sinks.connection import connect
+    from sinks.explanation import explain_figure
 
     with connect(Settings().clickhouse, "writer") as client:
         unit = find_unit(client, unit)
         check_metric(client, metric)
         found = explain_figure(client, unit, metric, day)
     if as_json:
-        typer.echo(orjson.dumps(_as_json(found)).decode())
+        typer.echo(orjson.dumps(found.as_json()).decode())
     else:
         _print_explanation(found, limit, open_console())
     raise typer.Exit(0 if found.agrees else 1)
-
-
-def _as_json(found: "Explanation") -> dict[str, Any]:
-    return {
-        **asdict(found.subject),
-        "reported": found.row is not None,
-        "figure_of": found.row[0] if found.row else None,
-        "value": found.row[1] if found.row else None,
-        "verified_value": found.row[2] if found.row else None,
-        "agrees": found.agrees,
-        "origins": [asdict(one) for one in found.origins],
-        "counted": [
-            {**asdict(one.event), "value": one.value, "verified_value": one.verified_value}
-            for one in found.counted
-        ],
-        "not_counted": [{**asdict(one.event), "reason": one.reason} for one in found.uncounted],
-    }
 
 
 def _print_explanation(found: "Explanation", limit: int, console: "Console") -> None:

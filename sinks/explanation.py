@@ -1,13 +1,22 @@
-"""Queries that explain one figure.
+"""Explains one figure: the chunks and repairs it is made of, and the events behind it.
 
-The figure, its origins in the journal, and every version of the entities that may count in it.
+Its queries read the figure, its origins in the journal, and every version of the entities that may
+count in it; `rollup.explanation` decides which version of each counts.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
 from clickhouse_driver import Client
+
+from pravah.days import day_of, instant_micros
+from rollup.contribution import Version
+from rollup.explanation import judge
+
+
+class TooManyEventsError(ValueError):
+    """A figure is made of more events than its reader reads at once."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,117 @@ class StoredEvent:
     partition: int
     offset: int
     appended_at: datetime
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A version that counts in the figure."""
+
+    event: StoredEvent
+    value: int
+    verified_value: int
+
+
+@dataclass(frozen=True)
+class Uncounted:
+    """A version that does not count in the figure, and the reason."""
+
+    event: StoredEvent
+    reason: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A figure, its origins and its events; the sums of both equal the figure."""
+
+    subject: Subject
+    row: tuple[date, int, int] | None
+    """Its row in `rollups`: day, value, verified value; None if nothing was reported."""
+    origins: list[Origin]
+    counted: list[Counted]
+    uncounted: list[Uncounted]
+
+    @property
+    def figure(self) -> tuple[int, int]:
+        """Value and verified value; (0, 0) if nothing was reported."""
+        return self.row[1:] if self.row else (0, 0)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both its origins and its events add up to the figure."""
+        by_origin = (
+            sum(one.value for one in self.origins),
+            sum(one.verified_value for one in self.origins),
+        )
+        by_event = (
+            sum(one.value for one in self.counted),
+            sum(one.verified_value for one in self.counted),
+        )
+        return by_origin == by_event == self.figure
+
+    def as_json(self) -> dict[str, Any]:
+        """The explanation as `pravah explain --json` prints it."""
+        return {
+            **asdict(self.subject),
+            "reported": self.row is not None,
+            "figure_of": self.row[0] if self.row else None,
+            "value": self.row[1] if self.row else None,
+            "verified_value": self.row[2] if self.row else None,
+            "agrees": self.agrees,
+            "origins": [asdict(one) for one in self.origins],
+            "counted": [
+                {**asdict(one.event), "value": one.value, "verified_value": one.verified_value}
+                for one in self.counted
+            ],
+            "not_counted": [{**asdict(one.event), "reason": one.reason} for one in self.uncounted],
+        }
+
+
+def explain_figure(
+    client: Client, unit: str, metric: str, day: date, *, max_events: int | None = None
+) -> Explanation:
+    """Read everything about one figure, and decide which events count in it.
+
+    Args:
+        client: any reader's.
+        unit: a unit code.
+        metric: of the metric dictionary.
+        day: in Asia/Kolkata.
+        max_events: how many versions to read at most; None: all.
+
+    Raises:
+        LookupError: unknown unit or metric.
+        TooManyEventsError: the figure has more versions than `max_events`.
+    """
+    about = subject(client, unit, metric, day)
+    below = spans(client, about.unit)
+    counted, uncounted = [], []
+    for events in versions(client, about, max_events).values():
+        verdict = judge(
+            [_version(event) for event in events],
+            spans=below,
+            metric=metric,
+            day=day_of(day),
+            is_stock=about.is_stock,
+        )
+        for event in events:
+            if event.version == verdict.counted:
+                counted.append(Counted(event, verdict.value, verdict.verified_value))
+            else:
+                uncounted.append(Uncounted(event, verdict.reasons[event.version]))
+    return Explanation(about, figure(client, about), origins(client, about), counted, uncounted)
+
+
+def _version(event: StoredEvent) -> Version:
+    return Version(
+        event.version,
+        event.op,  # type: ignore[arg-type]
+        event.verification,  # type: ignore[arg-type]
+        event.unit,
+        instant_micros(event.occurred_at),
+        event.day,
+        event.amounts,
+    )
 
 
 def subject(client: Client, unit: str, metric: str, day: date) -> Subject:
@@ -159,8 +279,8 @@ def _describe(row: tuple[Any, ...]) -> str:
     )
 
 
-def spans(client: Client, about: Subject) -> dict[str, list[tuple[int, int]]]:
-    """Unit → the days on which it is at or below the figure's unit.
+def spans(client: Client, ancestor: str) -> dict[str, list[tuple[int, int]]]:
+    """Unit → the days on which it is at or below another.
 
     Days are numbers since 1970-01-01, both ends inclusive.
     """
@@ -170,13 +290,20 @@ def spans(client: Client, about: Subject) -> dict[str, list[tuple[int, int]]]:
         FROM unit_ancestors
         WHERE ancestor = %(unit)s
     """
-    for unit, first, last in client.execute(query, {"unit": about.unit}):
+    for unit, first, last in client.execute(query, {"unit": ancestor}):
         found.setdefault(unit, []).append((first, last))
     return found
 
 
-def versions(client: Client, about: Subject) -> dict[tuple[str, str], list[StoredEvent]]:
-    """(Routing key, entity) → all its versions, of each entity that may count, or once did."""
+def versions(
+    client: Client, about: Subject, max_events: int | None = None
+) -> dict[tuple[str, str], list[StoredEvent]]:
+    """(Routing key, entity) → all its versions, of each entity that may count, or once did.
+
+    Raises:
+        TooManyEventsError: there are more than `max_events`.
+    """
+    limit = "" if max_events is None else f"LIMIT {max_events + 1:d}"
     query = f"""
         SELECT key, entity, version, op, verification, unit, occurred_at, toUInt16(day), metrics,
                amounts, toString(event_id), tool, producer, partition, offset, appended_at
@@ -187,9 +314,14 @@ def versions(client: Client, about: Subject) -> dict[tuple[str, str], list[Store
               AND unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = %(unit)s)
         )
         ORDER BY key, entity, version
+        {limit}
     """
     found: dict[tuple[str, str], list[StoredEvent]] = {}
-    for row in client.execute(query, _parameters(about)):
+    rows = client.execute(query, _parameters(about))
+    if max_events is not None and len(rows) > max_events:
+        msg = f"more than {max_events:,} events are behind this figure"
+        raise TooManyEventsError(msg)
+    for row in rows:
         metrics, amounts = row[8:10]
         event = StoredEvent(*row[:8], *(dict(zip(metrics, amounts, strict=True)), *row[10:]))
         found.setdefault((event.key, event.entity), []).append(event)

@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from operations.explain import explain_figure
 from pravah.producer import EventProducer
+from sinks.explanation import explain_figure
 from tests.chaos.world import random_event
 from tests.integration.test_reconcile import group, post, pravah
 from tests.support import oracle, small_world
