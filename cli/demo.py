@@ -26,15 +26,16 @@ FIRST, LAST = date(2022, 2, 1), date(2022, 9, 30)
 PROBES = 10
 
 SITUATION_COLUMNS = (
-    Column("unit\nइकाई"),
-    Column("booths\nबूथ", "number"),
-    Column("in-charges\nप्रभारी", "number"),
-    Column("WhatsApp groups\nव्हाट्सएप समूह", "number"),
-    Column("their members\nउनके सदस्य", "number", rank=2),
-    Column("trainings\nप्रशिक्षण", "number", rank=3),
-    Column("posts\nपोस्ट", "number", rank=1),
-    Column("new members\nनए सदस्य", "number"),
-    Column("verified\nसत्यापित", "number", rank=1),
+    Column("name_hi", rank=4),
+    Column("name_en"),
+    Column("booths", "number"),
+    Column("in_charges", "number"),
+    Column("whatsapp_groups", "number"),
+    Column("group_members", "number", rank=2),
+    Column("trainings", "number", rank=3),
+    Column("posts", "number", rank=1),
+    Column("new_members", "number"),
+    Column("verified", "number", rank=1),
 )
 
 
@@ -57,6 +58,7 @@ def demo(
 
     import reference
     import stack
+    from cli.progress import progress, steps
     from operations.bootstrap import prepare
     from operations.demo import probe_latency, read_situation, record_counts
     from operations.gc_tuning import tune_collector
@@ -74,17 +76,17 @@ def demo(
     registry = read_registry_files(reference.registry_files())
     tune_collector()
     with ExitStack() as opened:
-        settings = opened.enter_context(
-            stack.running(home, lambda text: console.print(f"[dim]{text}"))
-        )
-        prepare(settings, lambda text: console.print(f"[dim]{text}"), registry=registry)
+        with steps("starting") as say:
+            settings = opened.enter_context(stack.running(home, say))
+            prepare(settings, say, registry=registry)
         log = home / "logs" / "worker.log"
         clickhouse = opened.enter_context(connect(settings.clickhouse, "writer"))
         with running_worker(settings, log) as worker:
             try:
                 options = SimulationOptions(seed=seed, first=FIRST, last=LAST, events=events)
                 campaign = _run_campaign(settings, clickhouse, registry, console, options)
-                delays = list(probe_latency(settings, clickhouse, PROBES))
+                with progress("timing single events", None):
+                    delays = list(probe_latency(settings, clickhouse, PROBES))
             except StalledError as error:
                 console.print(f"[red]{error}; the worker's log {log} ends:\n{last_lines(log)}")
                 raise typer.Exit(1) from None
@@ -106,24 +108,15 @@ def demo(
         if not as_json:
             _print_situation(read_situation(clickhouse), console)
             _print_result(result, console)
-        outcome = recount(clickhouse, durable_cut(clickhouse))
+        with progress("recounting every figure", None):
+            outcome = recount(clickhouse, durable_cut(clickhouse))
         result["recount"] = {"figures": outcome.figures, "different": outcome.different}
         result["seconds"] = round(time.monotonic() - began, 1)
     if as_json:
         typer.echo(orjson.dumps(result).decode())
     else:
-        _print_recount(outcome, console)
-        console.print(f"[dim]{result['seconds']:.0f} s in all.[/dim] {_NEXT}")
+        _print_end(outcome, result["seconds"], console)
     raise typer.Exit(0 if outcome.equal else 1)
-
-
-_NEXT = """Try next:
-  pravah up                          a stack that stays, with everything ready
-  pravah worker                      rolls events up (in a terminal of its own)
-  pravah simulate --live             events as they would come now, 14 a second
-  pravah units show CG-AC043         a constituency that changed district and division
-  pravah emit events.jsonl           your own events; `pravah import` takes CSV and XLSX
-  pravah status                      how far the figures are behind the log"""
 
 
 def _run_campaign(
@@ -136,8 +129,19 @@ def _run_campaign(
     """Run the campaign with a bar for what is sent and one for what is in the figures."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from cli.progress import progress
     from operations.demo import CampaignProgress, run_campaign
 
+    if not console.is_terminal:
+        in_figures = 0
+        with progress("rolling up", options.events) as advance:
+
+            def say(now: CampaignProgress) -> None:
+                nonlocal in_figures
+                advance(now.in_figures - in_figures, f"{now.sent:,} sent, {now.in_figures:,} in")
+                in_figures = now.in_figures
+
+            return run_campaign(settings, clickhouse, registry, options, say)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -188,7 +192,7 @@ def _print_situation(situation: "Situation", console: "Console") -> None:
 
 
 def _cells(row: tuple[Any, ...], indent: str) -> tuple[Cell, ...]:
-    return (f"{indent}{row[2]}  {row[3]}", *row[4:-1], f"{row[-1] or 0:.0%}")
+    return (f"{indent}{row[3]}", f"{indent}{row[2]}", *row[4:-1], f"{row[-1] or 0:.0%}")
 
 
 def _print_result(result: dict[str, Any], console: "Console") -> None:
@@ -203,6 +207,18 @@ def _print_result(result: dict[str, Any], console: "Console") -> None:
     console.print(
         f"from event to queryable figure / घटना से आँकड़े तक: {delay['median']} s (median of "
         f"{delay['probes']} single events), {delay['worst']} s at worst"
+    )
+
+
+def _print_end(outcome: "Recount", seconds: float, console: "Console") -> None:
+    from cli.progress import print_next
+
+    _print_recount(outcome, console)
+    console.print(f"[dim]{seconds:.0f} s in all")
+    print_next(
+        ("pravah up", "a stack that stays, with everything ready"),
+        ("pravah worker", "rolls events up; in a terminal of its own"),
+        ("pravah simulate", "sends a made-up campaign up to today, to look around in"),
     )
 
 

@@ -131,6 +131,7 @@ def provision(
     """
     import orjson
 
+    from cli.progress import progress
     from grafana.desired import AUDIENCES
     from grafana.notifications import Contacts
     from pravah.settings import Settings
@@ -140,10 +141,13 @@ def provision(
         settings, audience, unit, clickhouse_host, clickhouse_port, prometheus
     ).resources()
     server = _server(settings, url, org, token_file)
-    changes = server.changes(resources)
+    with progress(f"comparing with {url}", None):
+        changes = server.changes(resources)
     if not dry_run:
-        for change in changes:
-            server.apply(change)
+        with progress(f"provisioning {url}", len(changes)) as advance:
+            for change in changes:
+                server.apply(change)
+                advance(1, str(change.resource))
     if as_json:
         items = [
             {"kind": one.resource.kind, "uid": one.resource.uid, "change": one.verb}
@@ -173,6 +177,11 @@ def provision(
             "no contact point is set (PRAVAH_ALERT_WEBHOOK, PRAVAH_ALERT_EMAIL,"
             " PRAVAH_ALERT_TELEGRAM_TOKEN and _CHAT): alerts are shown in Grafana only"
         )
+    if dry_run:
+        typer.echo("nothing was changed: the same without --dry-run does it", err=True)
+        return
+    first = next(one.uid for one in resources if one.kind == "dashboard")
+    typer.echo(f"next: open {url.rstrip('/')}/d/{first}", err=True)
 
 
 @grafana.command()

@@ -100,7 +100,7 @@ def import_file(
     stores which hashes were issued. Exit 1 if a row was rejected or not delivered, or a suggested
     mapping is not complete.
     """
-    from cli.import_run import ImportRun
+    from cli.import_run import ImportRun, print_import_next
     from cli.import_suggestion import print_suggestion
     from producers.tables import ImportMapping, MappingError, TableError
     from schemas.registry import RegistryError
@@ -136,6 +136,8 @@ def import_file(
     if run.skipped:
         typer.echo(f"skipped, as the mapping says: {run.skipped:,} rows", err=True)
     _print_result(run, as_json=as_json)
+    if not as_json:
+        print_import_next(run, mapping)
     raise typer.Exit(0 if not run.reasons else 1)
 
 

@@ -1,5 +1,6 @@
 """One run of `pravah import`: rows to events, to Kafka or to a preview."""
 
+import shlex
 from collections import Counter
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from secrets import token_bytes
 import typer
 
 import reference
-from cli.progress import Advance, progress
+from cli.progress import Advance, print_next, progress
 from pravah.events import EventError
 from pravah.producer import EventProducer, ProducerError
 from pravah.settings import Settings
@@ -188,6 +189,35 @@ class ImportRun:
     @staticmethod
     def _warn(text: str) -> None:
         typer.echo(text, err=True)
+
+
+def print_import_next(run: ImportRun, mapping: Path) -> None:
+    """Say what follows an import or a dry run."""
+    given = shlex.join([str(run.table), "--mapping", str(mapping), *_options(run)])
+    if run.reasons and run.rejects is None:
+        print_next(
+            (f"pravah import {given} --rejects rejected.xlsx --dry-run", "the rows to correct")
+        )
+    elif run.dry_run:
+        print_next((f"pravah import {given}", "sends them"))
+    else:
+        print_next(
+            ("pravah status", "how many of them are in the figures"),
+            ("pravah watch completeness --days 7", "who reported for which day"),
+        )
+
+
+def _options(run: ImportRun) -> list[str]:
+    """The options that decide what a row becomes, as they were given."""
+    given = {
+        "--sheet": run.sheet,
+        "--as-version": run.as_version,
+        "--aliases": run.aliases,
+        "--rejects": run.rejects,
+    }
+    return [
+        text for name, value in given.items() if value is not None for text in (name, str(value))
+    ]
 
 
 def _explain_sheets(table: Path, sheets: list[str]) -> str:

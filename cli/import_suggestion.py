@@ -1,5 +1,6 @@
 """`pravah import --suggest`: a mapping guessed from a table, and rows as they would count by it."""
 
+import shlex
 from contextlib import suppress
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import typer
 
 from cli.import_preview import print_preview
 from cli.import_run import ImportRun
+from cli.progress import print_next
 from producers.tables import ImportMapping, MappingError, TableError
 from producers.tables.reader import TableFile
 from producers.tables.suggestion import Suggestion, suggest_mapping
@@ -63,6 +65,9 @@ def print_suggestion(run: ImportRun, output: Path | None, *, as_json: bool) -> i
             f"would be sent: {run.accepted:,}; rejected: {run.reasons.total():,}",
             err=output is None,
         )
+    if output is not None:
+        given = shlex.join([str(run.table), "--mapping", str(output)])
+        print_next((f"pravah import {given} --dry-run", f"after a look at {output}"))
     return 1 if findings or run.reasons else 0
 
 

@@ -38,17 +38,18 @@ def from_log(
     """
     import orjson
 
-    from cli.progress import progress
+    from cli.progress import progress, steps
     from operations.rebuild import rebuild_from_log
     from pravah.settings import Settings
 
-    done = rebuild_from_log(
-        Settings(),
-        discard=discard,
-        from_what_is_left=what_is_left,
-        report=_report,
-        open_progress=partial(progress, "from the log / लॉग से", quiet=as_json),
-    )
+    with steps("rebuilding from the log") as say:
+        done = rebuild_from_log(
+            Settings(),
+            discard=discard,
+            from_what_is_left=what_is_left,
+            report=say,
+            open_progress=partial(progress, "from the log"),
+        )
     if as_json:
         outcome = {
             "records": done.records,
@@ -59,9 +60,9 @@ def from_log(
         typer.echo(orjson.dumps(outcome).decode())
     else:
         typer.echo(
-            f"{done.records - done.lost:,} records folded, {done.accepted:,} versions accepted. "
-            "Next: `pravah worker`, and `pravah reconcile` proves the figures"
+            f"{done.records - done.lost:,} records folded, {done.accepted:,} versions accepted"
         )
+        _print_next()
 
 
 @rebuild.command("ledger")
@@ -75,24 +76,23 @@ def from_ledger(*, as_json: AsJson = False) -> None:
     """
     import orjson
 
-    from cli.progress import progress
+    from cli.progress import progress, steps
     from operations.rebuild import rebuild_from_ledger
     from pravah.settings import Settings
 
-    done = rebuild_from_ledger(
-        Settings(),
-        report=_report,
-        open_progress=partial(progress, "from the ledger / खाते से", quiet=as_json),
-    )
+    with steps("rebuilding from the ledger") as say:
+        done = rebuild_from_ledger(
+            Settings(), report=say, open_progress=partial(progress, "from the ledger")
+        )
     seconds = round(done.seconds, 1)
     if as_json:
         outcome = {"versions": done.versions, "entries": done.entries, "seconds": seconds}
         typer.echo(orjson.dumps(outcome).decode())
     else:
         typer.echo(
-            f"{done.versions:,} versions folded, {done.entries:,} entries written in {seconds} s. "
-            "Next: `pravah worker`, and `pravah reconcile` proves the figures"
+            f"{done.versions:,} versions folded, {done.entries:,} entries written in {seconds} s"
         )
+        _print_next()
 
 
 @rebuild.command()
@@ -114,15 +114,17 @@ def lost(
     """
     import orjson
 
+    from cli.progress import steps
     from operations.rebuild import find_gaps, skip_gaps
     from pravah.settings import Settings
 
     settings = Settings()
-    gaps = (
-        skip_gaps(settings, reason=reason, report=_report)
-        if yes
-        else find_gaps(settings, report=_report)
-    )
+    with steps("looking for gaps") as say:
+        gaps = (
+            skip_gaps(settings, reason=reason, report=say)
+            if yes
+            else find_gaps(settings, report=say)
+        )
     if as_json:
         rows = [{"partition": gap.partition, "first": gap.first, "behind": gap.end} for gap in gaps]
         typer.echo(orjson.dumps({"lost": rows, "said": yes}).decode())
@@ -140,5 +142,10 @@ def lost(
         typer.echo("nothing was written; add --yes to let workers go on behind them")
 
 
-def _report(line: str) -> None:
-    typer.echo(line, err=True)
+def _print_next() -> None:
+    from cli.progress import print_next
+
+    print_next(
+        ("pravah worker", "goes on counting; in a terminal of its own"),
+        ("pravah reconcile", "proves the figures by an independent recount"),
+    )

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from sinks.recount import Amounts, Recount
 
 DIFFERENCES_COLUMNS = (
-    Column("day\nदिन", "day"),
+    Column("day", "day"),
     Column("level", rank=3),
-    Column("unit\nइकाई", "key"),
-    Column("metric\nमाप", "key"),
-    Column("ledger\nबही", "number"),
-    Column("verified\nसत्यापित", "number", rank=1),
-    Column("reports\nरिपोर्ट", "number", rank=2),
-    Column("figures\nआँकड़े", "number"),
-    Column("figures verified\nसत्यापित आँकड़े", "number", rank=1),
-    Column("figures' reports\nआँकड़ों की रिपोर्ट", "number", rank=2),
+    Column("unit", "key"),
+    Column("metric", "key"),
+    Column("ledger", "number"),
+    Column("verified", "number", rank=1),
+    Column("reports", "number", rank=2),
+    Column("figures", "number"),
+    Column("figures_verified", "number", rank=1),
+    Column("figures_reports", "number", rank=2),
 )
 
 
@@ -56,16 +56,18 @@ def reconcile(
     """
     import orjson
 
+    from cli.progress import steps
     from operations.reconcile import reconcile as reconcile_figures
     from pravah.settings import Settings
 
-    found = reconcile_figures(
-        Settings(),
-        reason=reason if with_repair else None,
-        wait=wait,
-        examples=limit,
-        report=lambda text: typer.echo(text, err=True),
-    )
+    with steps("recounting every figure") as say:
+        found = reconcile_figures(
+            Settings(),
+            reason=reason if with_repair else None,
+            wait=wait,
+            examples=limit,
+            report=say,
+        )
     outcome, done = found.outcome, found.repair
     if as_json:
         result = {

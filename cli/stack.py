@@ -13,7 +13,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 SERVER_COLUMNS = (
     Column("server", "key"),
     Column("address", "key"),
-    Column("pid", "key", rank=1),
+    Column("process", "key", rank=1),
     Column("memory", "number"),
     Column("since", "day"),
     Column("log", rank=2),
@@ -29,21 +29,23 @@ def up() -> None:
     PRAVAH_CLICKHOUSE__HOST set, servers elsewhere are used, and only prepared.
     """
     import stack
+    from cli.progress import print_next, steps
     from operations.bootstrap import prepare
     from pravah.settings import Settings
 
     settings = Settings()
-    if stack.is_embedded():
-        stack.up(settings.home, lambda text: typer.echo(text, err=True))
-        settings = Settings()
-    prepare(settings, lambda text: typer.echo(text, err=True))
+    with steps("starting") as say:
+        if stack.is_embedded():
+            stack.up(settings.home, say)
+            settings = Settings()
+        prepare(settings, say)
     typer.echo(
         f"ready: Kafka {settings.kafka.bootstrap_servers}, ClickHouse "
         f"{settings.clickhouse.host}:{settings.clickhouse.native_port}"
     )
-    typer.echo(
-        "next: `pravah worker` rolls events up, `pravah simulate` sends some, `pravah status` "
-        "shows how it goes, `pravah down` ends it"
+    print_next(
+        ("pravah worker", "rolls events up; in a terminal of its own"),
+        ("pravah simulate", "sends a made-up campaign up to today; `pravah down` stops all"),
     )
 
 

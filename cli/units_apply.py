@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.language import LEVEL_WORDS, Words, say
 from cli.tables import Column, open_console, print_table
 from pravah.days import FIRST_DAY, LAST_DAY, date_of
 from pravah.units import LEVELS
@@ -18,20 +19,21 @@ if TYPE_CHECKING:
     from sinks.recount import Movement
 
 UNITS_COLUMNS = (
-    Column("unit\nइकाई", "key"),
-    Column("name", rank=1),
-    Column("नाम", rank=2),
-    Column("before\nपहले", "key"),
-    Column("after\nबाद", "key"),
+    Column("unit", "key"),
+    Column("name_hi", rank=2),
+    Column("name_en", rank=1),
+    Column("before", "key"),
+    Column("after", "key"),
 )
 FIGURES_COLUMNS = (
     Column("level", rank=2),
-    Column("unit\nइकाई", "key"),
-    Column("name", rank=3),
-    Column("metric\nमाप", "key"),
-    Column("days\nदिन", "number", rank=1),
-    Column("all\nकुल", "number"),
-    Column("verified\nसत्यापित", "number"),
+    Column("unit", "key"),
+    Column("name_hi", rank=4),
+    Column("name_en", rank=3),
+    Column("metric", "key"),
+    Column("days", "number", rank=1),
+    Column("all", "number"),
+    Column("verified", "number"),
 )
 # A recount of everything may take minutes.
 _QUERY_SECONDS = 3_600
@@ -82,19 +84,19 @@ def apply(
     """
     import orjson
 
+    from cli.progress import steps
     from operations.reconcile import author
     from operations.registry import apply_change, current_registry, preview_change
     from pravah.settings import Settings
     from sinks.connection import connect
 
     settings = Settings()
-
-    def report(text: str) -> None:
-        typer.echo(text, err=True)
-
     present = current_registry(settings)
     following = _read(source, present)
-    with connect(settings.clickhouse, "writer", send_receive_timeout=_QUERY_SECONDS) as client:
+    with (
+        steps("comparing with the figures") as report,
+        connect(settings.clickhouse, "writer", send_receive_timeout=_QUERY_SECONDS) as client,
+    ):
         change = preview_change(settings, client, present, following, wait=wait, report=report)
         done = None
         if yes and change.units:
@@ -148,47 +150,52 @@ def _print_change(
     following: "Registry",
 ) -> None:
     if not units:
-        console.print("the registry is this already: nothing changes / कोई बदलाव नहीं")
+        say("रजिस्ट्री पहले से यही है: कोई बदलाव नहीं", "the registry is this already: nothing changes")
         return
     rows = [
         (
             one.unit,
-            shown.name_en if shown else "",
             shown.name_hi if shown else "",
+            shown.name_en if shown else "",
             _brief(one.before, one.after),
             _brief(one.after, one.before),
         )
         for one, shown in ((one, one.after or one.before) for one in units[:limit])
     ]
-    note = f"the first {limit} of {len(units):,}" if len(units) > limit else ""
-    title = f"{len(units):,} units change / इकाइयाँ बदलती हैं"
+    note = (
+        Words(f"{len(units):,} में से पहले {limit}", f"the first {limit} of {len(units):,}")
+        if len(units) > limit
+        else ""
+    )
+    title = Words(f"{len(units):,} इकाइयाँ बदलती हैं", f"{len(units):,} units change")
     print_table(UNITS_COLUMNS, rows, title=title, note=note, console=console)
     counts = {
         level: sum(figure.figures for figure in figures if figure.level == level)
         for level in LEVELS
     }
-    console.print(
-        "figures that move / बदलने वाले आँकड़े: "
-        + (
-            ", ".join(f"{count:,} {level}" for level, count in counts.items() if count)
-            or "none / कोई नहीं"
-        )
+    moving = [(LEVEL_WORDS[level], count) for level, count in counts.items() if count]
+    say(
+        "बदलने वाले आँकड़े: " + (", ".join(f"{n:,} {one.hi}" for one, n in moving) or "कोई नहीं"),
+        "figures that move: " + (", ".join(f"{n:,} {one.en}" for one, n in moving) or "none"),
     )
     if not figures:
         return
     moves = [
         (
-            one.level,
+            LEVEL_WORDS[one.level],
             one.unit,
-            following.units[one.unit].name_en if one.unit in following.units else "",
+            *((unit.name_hi, unit.name_en) if unit else ("", "")),
             one.metric,
             one.figures,
             f"{one.value:+,}",
             f"{one.verified_value:+,}",
         )
-        for one in figures[:limit]
+        for one, unit in ((one, following.units.get(one.unit)) for one in figures[:limit])
     ]
-    top = f"the first {limit} of {len(figures):,}, from the top level down"
+    top = Words(
+        f"{len(figures):,} में से पहले {limit}, सबसे ऊपर के स्तर से",
+        f"the first {limit} of {len(figures):,}, from the top level down",
+    )
     note = top if len(figures) > limit else ""
     print_table(FIGURES_COLUMNS, moves, note=note, console=console)
 
