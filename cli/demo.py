@@ -110,8 +110,10 @@ def demo(
             _print_result(result, console)
         with progress("recounting every figure", None):
             outcome = recount(clickhouse, durable_cut(clickhouse))
-        result["recount"] = {"figures": outcome.figures, "different": outcome.different}
-        result["seconds"] = round(time.monotonic() - began, 1)
+        result |= {
+            "recount": {"figures": outcome.figures, "different": outcome.different},
+            "seconds": round(time.monotonic() - began, 1),
+        }
     if as_json:
         typer.echo(orjson.dumps(result).decode())
     else:

@@ -1,5 +1,6 @@
 """`pravah simulate`: a believable campaign, to Kafka or to a file."""
 
+import shlex
 import sys
 import time
 from collections import Counter
@@ -12,12 +13,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.options import read_day
-from pravah.days import date_of, day_of_micros, instant_micros
+from pravah.days import KOLKATA, date_of, day_of_micros, instant_micros
 from producers.simulator import Delivery, SimulationOptions
 
 if TYPE_CHECKING:
+    from operations.campaign import Campaign
+    from producers.simulator.persons import OfficeHolders
     from schemas.registry import Registry
 
+# Days of a campaign.
+DAYS = 120
 # Events a second that Chhattisgarh's booths send on average on busy days.
 LIVE_SPEED = 14.0
 # A live simulation begins this long ago, so that slow deliveries are already on their way.
@@ -35,20 +40,24 @@ Share = typer.Option(min=0.0, max=0.5, help="Share of the deliveries.")
 def simulate_command(
     *,
     first: Annotated[
-        date,
+        date | None,
         typer.Option(
-            "--from", metavar="DAY", parser=read_day, help="First day, such as 2022-02-01."
+            "--from",
+            metavar="DAY",
+            parser=read_day,
+            help=f"First day, such as 2022-02-01; default: {DAYS} days before the last.",
         ),
-    ] = _DEFAULTS.first,
+    ] = None,
     last: Annotated[
-        date,
+        date | None,
         typer.Option(
             "--to",
             metavar="DAY",
             parser=read_day,
-            help="Last day on which events occur; deliveries may arrive later.",
+            help="Last day on which events occur; default: today. Nothing is sent that would "
+            "arrive later than now.",
         ),
-    ] = _DEFAULTS.last,
+    ] = None,
     events: Annotated[
         int, typer.Option(min=1, help="Number of deliveries, within 2 %.")
     ] = _DEFAULTS.events,
@@ -84,29 +93,38 @@ def simulate_command(
     registry: Annotated[
         list[Path] | None,
         typer.Option(
-            help=(
-                "Registry files (*.units.csv, *.parents.csv); default: those that come with Pravah."
-            )
+            help="Registry files (*.units.csv, *.parents.csv); default: the deployment's registry, "
+            "with --out that of Pravah."
         ),
     ] = None,
     plan: Annotated[
-        Path | None, typer.Option(help="A plan file; default: the one that comes with Pravah.")
+        Path | None,
+        typer.Option(
+            help="A plan file that the campaign follows; default: the one that comes with Pravah, "
+            "with deadlines around --to if it is of another year."
+        ),
     ] = None,
+    events_only: Annotated[
+        bool,
+        typer.Option(
+            "--events-only", help="Load no plan, no contacts, and no split of a district."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Send the events of a simulated campaign.
+    """Send the events of a simulated campaign, by default one that is in its middle today.
 
     The campaign follows the plan's deadlines, with stragglers and with late, repeated, corrected
     and broken deliveries. Prints how many of each sort were sent. The same seed and options give
     the same deliveries, so sending them again changes nothing.
-    """
-    from pydantic import ValidationError
 
-    import reference
+    A campaign of another year than the plan's also gets a plan of its days, made-up persons to
+    call, and a district that splits; some districts are ahead, some behind, some silent. A plan, a
+    registry or contacts of your own are left as they are.
+    """
     from cli.progress import progress
-    from operations.registry import read_registry_files
     from producers.simulator import simulate
-    from schemas.plan import Plan
+    from producers.simulator.persons import OfficeHolders
 
     now = datetime.now(UTC)
     shares = {
@@ -117,21 +135,59 @@ def simulate_command(
         "late": late,
         "wrong_key": wrong_key,
     }
-    units = read_registry_files(registry or reference.registry_files())
+    units = _read_registry(registry)
     state = _find_state(units, state)
+    last = last or now.astimezone(KOLKATA).date()
+    span = (
+        _live_options(now, speed or LIVE_SPEED)
+        if live
+        else {"first": first or last - timedelta(days=DAYS), "last": last, "events": events}
+    )
+    options = _check_options(
+        {"seed": seed, "state": None if state == "IN" else state, **span, **shares}
+    )
+    is_prepared = out is None and not events_only
+    campaign = _choose_campaign(
+        options, units if registry or out else None, plan, is_prepared=is_prepared
+    )
+    counts: Counter[str] = Counter()
+    holders = OfficeHolders()
+    pace = _wait_until_due if live else _steady_pace(speed)
+    ends_live = suppress(KeyboardInterrupt) if live else nullcontext()
+    with (
+        _sink(out) as sink,
+        progress("simulating", options.events) as advance,
+        ends_live,
+    ):
+        for delivery in simulate(campaign.registry, campaign.plan, options, campaign.paces):
+            if live and delivery.sent_at < now:
+                advance(1)
+                continue
+            if not live and delivery.sent_at > now:
+                break  # it has not arrived yet
+            pace(delivery)
+            counts[delivery.sort if sink(delivery) else "left out"] += 1
+            holders.note(delivery)
+            advance(1, f"{counts.total():,} deliveries, up to {delivery.sent_at:%Y-%m-%d}")
+    if is_prepared:
+        _load_contacts(holders, seed)
+    _print_result(counts, as_json=as_json, err=str(out) == "-")
+    if not as_json:
+        _print_next(out, campaign, options)
+
+
+def _read_registry(files: list[Path] | None) -> "Registry":
+    import reference
+    from operations.registry import read_registry_files
+
+    return read_registry_files(files or reference.registry_files())
+
+
+def _check_options(given: dict[str, object]) -> SimulationOptions:
+    from pydantic import ValidationError
+
     try:
-        span = (
-            _live_options(now, speed or LIVE_SPEED)
-            if live
-            else {
-                "first": first,
-                "last": last,
-                "events": events,
-            }
-        )
-        options = SimulationOptions.model_validate(
-            {"seed": seed, "state": None if state == "IN" else state, **span, **shares}
-        )
+        return SimulationOptions.model_validate(given)
     except ValidationError as error:
         msg = "; ".join(
             f"{'.'.join(map(str, item['loc']))}: {item['msg']}".removeprefix(": Value error, ")
@@ -140,23 +196,61 @@ def simulate_command(
         raise typer.BadParameter(msg) from None
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--from / --to") from None
-    programme = Plan.from_toml((plan or reference.plan_file()).read_text(encoding="utf-8"))
-    counts: Counter[str] = Counter()
-    pace = _wait_until_due if live else _steady_pace(speed)
-    ends_live = suppress(KeyboardInterrupt) if live else nullcontext()
-    with (
-        _sink(out) as sink,
-        progress("simulating", options.events, quiet=str(out) == "-") as advance,
-        ends_live,
-    ):
-        for delivery in simulate(units, programme, options):
-            if live and delivery.sent_at < now:
-                advance(1)
-                continue
-            pace(delivery)
-            counts[delivery.sort if sink(delivery) else "left out"] += 1
-            advance(1, f"{delivery.sent_at:%Y-%m-%d}")
-    _print_result(counts, as_json=as_json, err=str(out) == "-")
+
+
+def _choose_campaign(
+    options: SimulationOptions,
+    registry: "Registry | None",
+    plan_file: Path | None,
+    *,
+    is_prepared: bool,
+) -> "Campaign":
+    """Choose the units and the plan of the campaign.
+
+    Args:
+        options: of the simulation.
+        registry: its units; None: those of the deployment.
+        plan_file: of `--plan`.
+        is_prepared: whether the deployment gets the campaign's plan and split.
+    """
+    from cli.progress import steps
+    from operations.campaign import install_campaign, make_campaign
+    from operations.registry import current_registry
+    from pravah.settings import Settings
+    from schemas.plan import Plan
+
+    settings = Settings()
+    plan = None if plan_file is None else Plan.from_toml(plan_file.read_text(encoding="utf-8"))
+    if plan is None and is_prepared:
+        with steps("preparing the campaign") as say:
+            return install_campaign(settings, options, say, registry)
+    return make_campaign(registry or current_registry(settings), options, plan)
+
+
+def _load_contacts(holders: "OfficeHolders", seed: int) -> None:
+    from operations.campaign import install_contacts
+    from pravah.settings import Settings
+
+    settings = Settings()
+    if "writer" not in settings.clickhouse.users:
+        return  # Kafka alone is known here
+    install_contacts(settings, holders.make_contacts(seed), lambda text: typer.echo(text, err=True))
+
+
+def _print_next(out: Path | None, campaign: "Campaign", options: SimulationOptions) -> None:
+    from cli.progress import print_next
+
+    if out is not None:
+        if str(out) != "-":
+            print_next((f"pravah emit {shlex.quote(str(out))}", "sends the file's events"))
+        return
+    at = "" if campaign.is_dated else f" --date {options.last}"
+    print_next(
+        ("pravah status", "how many of them are in the figures; `pravah worker` counts"),
+        (f"pravah plan status{at}", "where the programme stands"),
+        (f"pravah plan defaulters{at}", "who is overdue, and whom to call"),
+        (f"pravah report{at}", "the situation on one page"),
+    )
 
 
 def _find_state(registry: "Registry", text: str) -> str:

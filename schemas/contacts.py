@@ -18,6 +18,11 @@ LANGUAGES: tuple[Language, ...] = get_args(Language)
 COLUMNS = ("unit", "role", "name", "phone", "language")
 
 
+# No number begins so, nor will one: 0 is dialled before a national number and is no part of it. The
+# made-up persons of a simulated campaign have such numbers: see `producers.simulator.persons`.
+FICTIONAL_PREFIX = "+910"
+
+
 class Contact(BaseModel):
     """A line of a contacts file."""
 
@@ -30,6 +35,11 @@ class Contact(BaseModel):
     phone: Annotated[str, StringConstraints(pattern=r"^\+[1-9]\d{7,14}$")]
     """With country code, as `+919876543210` (E.164)."""
     language: Language
+
+    @property
+    def is_made_up(self) -> bool:
+        """Whether the number can be nobody's, so that this is the contact of a demo."""
+        return self.phone.startswith(FICTIONAL_PREFIX)
 
 
 class ContactsError(FindingsError):

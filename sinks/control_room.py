@@ -9,7 +9,7 @@ from clickhouse_driver import Client
 
 from pravah.units import Level
 from schemas import defaults
-from schemas.contacts import Contact, Language, parse_responsible
+from schemas.contacts import FICTIONAL_PREFIX, Contact, Language, parse_responsible
 from sinks.dimensions import replace_table
 from sinks.migrate import Schema
 
@@ -218,6 +218,15 @@ def load_contacts(client: Client, schema: Schema, contacts: Iterable[Contact]) -
         "contacts",
         ((c.unit, c.role, c.name, c.phone, c.language) for c in contacts),
     )
+
+
+def has_own_contacts(client: Client) -> bool:
+    """Whether there are contacts besides the made-up ones of a simulated campaign."""
+    ((own,),) = client.execute(
+        "SELECT count() FROM contacts WHERE NOT startsWith(phone, %(prefix)s)",
+        {"prefix": FICTIONAL_PREFIX},
+    )
+    return bool(own)
 
 
 def activity(

@@ -45,6 +45,24 @@ def loaded_fingerprint(client: Client, state: str) -> str | None:
     return str(rows[0][0]) if rows else None
 
 
+def loaded_by(client: Client, state: str) -> str | None:
+    """Author of the plan in force in a state; None if none was ever loaded."""
+    rows = client.execute(
+        "SELECT argMax(author, loaded_at) FROM plans WHERE plan = %(plan)s HAVING count() > 0",
+        {"plan": state},
+    )
+    return str(rows[0][0]) if rows else None
+
+
+def loaded_deadlines(client: Client, state: str) -> dict[str, date]:
+    """Milestone → deadline of the plan in force in a state."""
+    return dict(
+        client.execute(
+            "SELECT milestone, deadline FROM milestones WHERE plan = %(plan)s", {"plan": state}
+        )
+    )
+
+
 def load_plan(client: Client, schema: Schema, plan: Plan, *, author: str, reason: str) -> bool:
     """Put a plan in force for its state.
 

@@ -21,6 +21,7 @@ from producers.simulator.entities import Entity
 from producers.simulator.options import SimulationOptions
 from producers.simulator.payloads import Data, PayloadGenerator
 from producers.simulator.revisions import Revisions
+from producers.simulator.scenario import USUAL, Paces
 from producers.simulator.schedule import HOURS, PlanSchedule
 from producers.simulator.units import SimulatedUnits
 from schemas.plan import Plan, Value
@@ -41,7 +42,9 @@ _MAX_LASTING = 200_000
 _OBSERVATION_SHARE = 0.1
 
 
-def simulate(registry: Registry, plan: Plan, options: SimulationOptions) -> Iterator[Delivery]:
+def simulate(
+    registry: Registry, plan: Plan, options: SimulationOptions, paces: Paces = USUAL
+) -> Iterator[Delivery]:
     """Yield all deliveries of a campaign, in the order of `sent_at`.
 
     Equal arguments give equal bytes. Memory holds the units, the reports of the plan and the
@@ -51,15 +54,18 @@ def simulate(registry: Registry, plan: Plan, options: SimulationOptions) -> Iter
         registry: the units.
         plan: its milestones give half of the reports at most.
         options: what to simulate.
+        paces: districts that are ahead, behind or silent.
 
     Raises:
         ValueError: the registry has no unit of the state.
     """
-    return _Campaign(registry, plan, options).deliveries()
+    return _Campaign(registry, plan, options, paces).deliveries()
 
 
 class _Campaign:
-    def __init__(self, registry: Registry, plan: Plan, options: SimulationOptions) -> None:
+    def __init__(
+        self, registry: Registry, plan: Plan, options: SimulationOptions, paces: Paces
+    ) -> None:
         self._options = options
         # Every option is part of the seed: otherwise two simulations on one system could share
         # entities and contradict each other.
@@ -67,11 +73,12 @@ class _Campaign:
         self._units = SimulatedUnits(registry, options.state, rng, options.silent)
         self._payloads = PayloadGenerator(rng)
         self._first, self._last = day_of(options.first), day_of(options.last)
+        self._units.silence(paces.silent_from, self._last)
         self._begin = options.begin_second
         self._end = midnight_of(self._last + 1)
         self._deadlines = [milestone.deadline_day for milestone in plan.milestones]
         self._first_reports = max(1, round(options.events * (1 - options.extra_share)))
-        scheduled = PlanSchedule(self._units, plan, rng).plan_reports(
+        scheduled = PlanSchedule(self._units, plan, rng, paces.discipline).plan_reports(
             self._first, self._last, self._first_reports // 2
         )
         self._scheduled = [report for report in scheduled if report.second >= self._begin]
@@ -173,6 +180,7 @@ class _Campaign:
             entity.has_ended
             or entity.occurred_at >= second
             or not self._units.is_open(entity.unit, day_at(second))
+            or self._units.is_silent(entity.unit, day_at(second))
         ):
             self._lasting[index] = self._lasting[-1]
             self._lasting.pop()

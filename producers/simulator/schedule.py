@@ -6,7 +6,7 @@ discipline, since the control room must be able to see such differences.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from random import Random
 from typing import NamedTuple
@@ -54,20 +54,28 @@ class ScheduledReport(NamedTuple):
 class PlanSchedule:
     """Turns a plan into reports."""
 
-    def __init__(self, units: SimulatedUnits, plan: Plan, rng: Random) -> None:
+    def __init__(
+        self,
+        units: SimulatedUnits,
+        plan: Plan,
+        rng: Random,
+        discipline: Mapping[str, float] | None = None,
+    ) -> None:
         """Draw the discipline of every district.
 
         Args:
             units: the units that report.
             plan: the milestones.
             rng: the random generator.
+            discipline: of some districts or states, instead of what is drawn: the share of the
+                units in it that meet a deadline.
         """
         self._units, self._plan, self._rng = units, plan, rng
         self._discipline = {
             code: rng.uniform(0.55, 0.95)
             for code, unit in units.units.items()
             if unit.level == "district"
-        }
+        } | dict(discipline or {})
         # (milestone, unit) → the day on which the unit meets it
         self._done: dict[tuple[str, str], int] = {}
         level = {milestone.milestone: milestone.level for milestone in plan.milestones}
@@ -92,7 +100,12 @@ class PlanSchedule:
             for milestone in self._plan.milestones
             for report in self._iter_reports(milestone, chosen[milestone.level])
         ]
-        reports = [report for report in reports if first <= day_at(report.second) <= last]
+        reports = [
+            report
+            for report in reports
+            if first <= (day := day_at(report.second)) <= last
+            and not self._units.is_silent(report.unit, day)
+        ]
         if len(reports) > limit:
             reports = self._rng.sample(reports, limit)
         return sorted(reports, key=lambda report: (report.second, report.unit))
@@ -210,7 +223,7 @@ class PlanSchedule:
         deadline = milestone.deadline_day
         district = (
             unit
-            if self._units.units[unit].level == "district"
+            if self._units.units[unit].level in {"state", "district"}
             else self._units.parent(unit, "district", deadline)
         )
         if self._rng.random() < self._discipline.get(district or "", 0.85):

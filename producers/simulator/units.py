@@ -1,7 +1,7 @@
 """The units of a simulated campaign: their activity, their tool, and their hierarchy."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from random import Random
 from typing import NamedTuple
@@ -92,6 +92,20 @@ class SimulatedUnits:
             code: self._draw_profile(unit, rng, silent) for code, unit in self.units.items()
         }
         self.reporting = ReportingUnits([], [])
+        # unit → the first day on which it reports no more; of others none
+        self._silent_from: dict[str, int] = {}
+
+    def silence(self, districts: Mapping[str, int], day: int) -> None:
+        """Let districts, and all that is in them on a day, report no more.
+
+        Args:
+            districts: district → the first day without reports.
+            day: as of which units are in them.
+        """
+        for code, unit in self.units.items() if districts else ():
+            district = code if unit.level == "district" else self.parent(code, "district", day)
+            if district and district in districts:
+                self._silent_from[code] = districts[district]
 
     def _draw_profile(self, unit: Unit, rng: Random, silent: float) -> UnitProfile:
         """Draw activity and tool.
@@ -111,6 +125,10 @@ class SimulatedUnits:
         """Return whether the unit exists on a day."""
         unit = self.units.get(code)
         return unit is not None and unit.first <= day <= unit.last
+
+    def is_silent(self, code: str, day: int) -> bool:
+        """Return whether the unit has stopped reporting by a day."""
+        return day >= self._silent_from.get(code, day + 1)
 
     def list_temporary(self, first: int, last: int) -> list[str]:
         """Return the units that are not open on all days from `first` to `last`."""
@@ -144,7 +162,9 @@ class SimulatedUnits:
         open_units = [
             unit
             for code, unit in self.units.items()
-            if unit.first <= day <= unit.last and self.profiles[code].weight
+            if unit.first <= day <= unit.last
+            and self.profiles[code].weight
+            and not self.is_silent(code, day)
         ]
         for unit in open_units:
             total[unit.level] += self.profiles[unit.code].weight
@@ -157,9 +177,10 @@ class SimulatedUnits:
         )
 
     def iter_changes(self, first: int, last: int) -> Iterator[int]:
-        """Yield `first`, then the days to `last` on which units open or have closed."""
+        """Yield `first`, then the days to `last` on which units open, closed or fall silent."""
         days = {unit.first for unit in self.units.values()} | {
             unit.last + 1 for unit in self.units.values()
         }
+        days |= set(self._silent_from.values())
         yield first
         yield from sorted(day for day in days if first < day <= last)
