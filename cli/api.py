@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from cli.language import Words
 from cli.options import AsJson, Unit, find_unit
 from cli.tables import AsPlain, Column, print_table
 from schemas.access import DATA_KINDS
@@ -16,6 +17,7 @@ api = typer.Typer(help="Serve the AICC API (without a subcommand), and manage it
 token = typer.Typer(no_args_is_help=True, help="Tokens: who may read what.")
 api.add_typer(token, name="token")
 
+REVOKED = Words("रद्द", "revoked")
 AUDIT_FILE = "api-audit.jsonl"
 TOKEN_COLUMNS = (
     Column("token", "key"),
@@ -23,7 +25,7 @@ TOKEN_COLUMNS = (
     Column("kinds", rank=2),
     Column("created", "day", rank=1),
     Column("expires", "day"),
-    Column("state"),
+    Column("validity"),
 )
 
 
@@ -127,7 +129,7 @@ def show(*, as_json: AsJson = False, plain: AsPlain = False) -> None:
             ", ".join(one.kinds),
             f"{one.created_at:%Y-%m-%d}",
             f"{one.expires_at:%Y-%m-%d}",
-            "revoked" if one.revoked else "",
+            REVOKED if one.revoked else "",
         )
         for one in found
     ]

@@ -21,12 +21,12 @@ backcheck = typer.Typer(
 # Changed entities that are printed; --json lists all of them.
 _MAX_SHOWN = 20
 RESULT_COLUMNS = (
-    Column("part\nभाग", "key"),
-    Column("drawn\nचुने", "number"),
-    Column("verified\nसत्यापित", "number"),
-    Column("rejected\nअस्वीकृत", "number"),
-    Column("taken back\nवापस", "number", rank=1),
-    Column("waiting\nशेष", "number"),
+    Column("part", "key"),
+    Column("drawn", "number"),
+    Column("verified", "number"),
+    Column("rejected", "number"),
+    Column("taken_back", "number", rank=1),
+    Column("waiting", "number"),
 )
 
 

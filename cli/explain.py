@@ -25,20 +25,20 @@ ORIGIN_COLUMNS = (
 EVENT_COLUMNS = (
     Column("amount", "number"),
     Column("verified", "number", rank=4),
-    Column("unit\nइकाई", "key"),
-    Column("occurred (IST)", "day"),
+    Column("unit", "key"),
+    Column("occurred", "day"),
     Column("entity", "key"),
     Column("version", "number", rank=3),
     Column("tool", rank=1),
-    Column("partition: offset", "key", rank=2),
+    Column("place", "key", rank=2),
 )
 UNCOUNTED_COLUMNS = (
     Column("value", "number"),
-    Column("unit\nइकाई", "key"),
-    Column("occurred (IST)", "day"),
+    Column("unit", "key"),
+    Column("occurred", "day"),
     Column("entity", "key"),
     Column("version", "number", rank=1),
-    Column("why it does not count"),
+    Column("why_not"),
 )
 
 

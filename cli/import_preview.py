@@ -9,10 +9,10 @@ from producers.tables.preview import CountedRow, Preview
 
 PREVIEW_COLUMNS = (
     Column("row", "number"),
-    Column("day\nदिन", "day"),
-    Column("unit\nइकाई", "key"),
+    Column("day", "day"),
+    Column("unit", "key"),
     Column("kind", "key"),
-    Column("counts\nगिनती"),
+    Column("counts"),
 )
 _MAX_REFUSALS = 10
 

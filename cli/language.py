@@ -1,14 +1,40 @@
 """The language of what a command prints: `--lang`, before or after the command, or PRAVAH_LANG."""
 
 from contextvars import ContextVar
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.main import get_command
 
-from pravah.languages import Lang
+from pravah.languages import Lang, Language, languages_of
 
 _chosen: ContextVar[Lang | None] = ContextVar("_chosen", default=None)
+
+
+class Words(NamedTuple):
+    """A word or a sentence in both languages."""
+
+    hi: str
+    en: str
+
+    def of(self, language: Language) -> str:
+        """The words in one language."""
+        return self.hi if language == "hi" else self.en
+
+    def lines(self) -> list[str]:
+        """The words in the language of this command; with `both`, a line for each."""
+        return [self.of(language) for language in languages_of(current_language())]
+
+
+LEVEL_WORDS: dict[str, Words] = {
+    "national": Words("राष्ट्र", "national"),
+    "state": Words("प्रदेश", "state"),
+    "division": Words("संभाग", "division"),
+    "district": Words("ज़िला", "district"),
+    "assembly": Words("विधानसभा", "assembly"),
+    "booth": Words("बूथ", "booth"),
+}
+NEVER = Words("कभी नहीं", "never")
 
 
 def select_language(value: Lang | None) -> None:
@@ -40,6 +66,12 @@ def current_language() -> Lang:
     from pravah.settings import Settings
 
     return Settings().lang
+
+
+def say(hindi: str, english: str, *, err: bool = False) -> None:
+    """Print a sentence in the language of this command; with `both`, a line for each."""
+    for line in Words(hindi, english).lines():
+        typer.echo(line, err=err)
 
 
 def add_language_option(command: Any) -> None:

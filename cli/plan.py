@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.language import NEVER, Words, say
 from cli.options import AsJson, On, Unit, check_milestone, find_open_unit, print_end
 from cli.tables import AsPlain, Cell, Column, print_table
 from pravah.days import end_of_day
@@ -36,53 +37,57 @@ HISTORY_COLUMNS = (
     Column("before", "day"),
     Column("after", "day"),
     Column("loaded", "day", rank=1),
-    Column("by", rank=2),
-    Column("why", rank=3),
+    Column("author", rank=2),
+    Column("reason", rank=3),
 )
 STATUS_COLUMNS = (
     Column("milestone", "key"),
-    Column("name", rank=4),
-    Column("लक्ष्य", rank=5),
+    Column("milestone_hi", rank=5),
+    Column("milestone_en", rank=4),
     Column("deadline", "day"),
     Column("expected", "number", rank=2),
-    Column("on time\nसमय पर", "number", rank=1),
-    Column("late\nदेर से", "number", rank=3),
-    Column("overdue\nबकाया", "number"),
-    Column("due\nशेष", "number", rank=2),
-    Column("done %", "number"),
+    Column("on_time", "number", rank=1),
+    Column("late", "number", rank=3),
+    Column("overdue", "number"),
+    Column("due", "number", rank=2),
+    Column("done_percent", "number"),
 )
 FORECAST_COLUMNS = (
     Column("milestone", "key"),
+    Column("milestone_hi", rank=8),
+    Column("milestone_en", rank=7),
     Column("deadline", "day"),
     Column("expected", "number", rank=4),
     Column("done", "number", rank=1),
-    Column("last 7 days", "number", rank=5),
+    Column("recent", "number", rank=5),
     Column("goal", "number", rank=3),
     Column("outlook", rank=2),
-    Column("day\nदिन", "day"),
+    Column("reached_at", "day"),
     Column("earliest", "day", rank=6),
     Column("latest", "day", rank=6),
 )
 DEFAULTERS_COLUMNS = (
     Column("unit", "key"),
-    Column("name", rank=3),
-    Column("नाम", rank=7),
+    Column("name_hi", rank=4),
+    Column("name_en", rank=3),
     Column("milestone", "key"),
-    Column("milestone's name", rank=8),
-    Column("लक्ष्य", rank=9),
-    Column("days overdue", "number"),
+    Column("milestone_hi", rank=9),
+    Column("milestone_en", rank=8),
+    Column("days_overdue", "number"),
     Column("blocks", "number", rank=2),
-    Column("last report", "day", rank=4),
-    Column("responsible", rank=6),
-    Column("call", rank=5),
+    Column("last_report", "day", rank=5),
+    Column("responsible", rank=7),
+    Column("call", rank=6),
     Column("phone", "key", rank=1),
 )
 OUTLOOKS = {
-    "reached": "reached पूरा",
-    "forecast": "forecast अनुमान",
-    "not_in_sight": "not in sight नज़र में नहीं",
-    "too_little": "too little to go on आँकड़े कम",
+    "reached": Words("पूरा हुआ", "reached"),
+    "forecast": Words("इस दिन", "on this day"),
+    "not_in_sight": Words("दिखता नहीं", "not in sight"),
+    "too_little": Words("जानकारी कम", "too little data"),
 }
+OVER_A_YEAR = Words("1 वर्ष से अधिक", "over a year")
+NEW, TAKEN_OUT = Words("नया", "new"), Words("हटाया गया", "taken out")
 
 
 @plan.command()
@@ -147,14 +152,14 @@ def history(*, as_json: AsJson = False, plain: AsPlain = False) -> None:
         typer.echo(orjson.dumps([asdict(one) for one in moved]).decode())
         return
     if not moved and not plain:
-        typer.echo("no deadline was ever moved")
+        say("कोई अंतिम तिथि कभी नहीं बदली", "no deadline was ever moved")
         return
     rows = [
         (
             one.plan,
             one.milestone,
-            one.before or "new",
-            one.deadline or "taken out",
+            one.before or NEW,
+            one.deadline or TAKEN_OUT,
             f"{one.loaded_at:%Y-%m-%d %H:%M}",
             one.author,
             one.reason,
@@ -194,13 +199,16 @@ def status(
         return
     print_end(ended)
     if not found and not plain:
-        typer.echo(f"no milestone is expected at or below {unit} on {as_of.date()}")
+        say(
+            f"{as_of.date()} को {unit} में कोई लक्ष्य अपेक्षित नहीं है",
+            f"no milestone is expected at or below {unit} on {as_of.date()}",
+        )
         return
     rows = [
         (
             one.milestone,
-            one.name_en,
             one.name_hi,
+            one.name_en,
             one.deadline,
             *(one.expected, one.done_on_time, one.done_late, one.overdue, one.due),
             100 * (one.done_on_time + one.done_late) / one.expected,
@@ -235,11 +243,13 @@ def forecast(
     from sinks.connection import connect
     from sinks.control_room import ended_campaign
     from sinks.forecast import forecasts
+    from sinks.names import milestone_names
 
     as_of = end_of_day(on)
     with connect(Settings().clickhouse, "grafana") as client:
         unit = find_open_unit(client, unit, as_of)
         found = forecasts(client, unit, as_of, share=share)
+        names = milestone_names(client)
         ended = None if on else ended_campaign(client)
     if as_json:
         typer.echo(
@@ -258,12 +268,13 @@ def forecast(
     rows = [
         (
             one.milestone,
+            *names[one.milestone],
             one.deadline,
             *(one.expected, one.done, one.recent, one.goal),
             OUTLOOKS[one.outlook],
             one.reached_at,
             one.earliest,
-            "> 1 year" if one.outlook == "forecast" and one.latest is None else one.latest,
+            OVER_A_YEAR if one.outlook == "forecast" and one.latest is None else one.latest,
         )
         for one in found
     ]
@@ -323,7 +334,10 @@ def show_defaulters(
         table = [_defaulter_row(one, call) for one, call in zip(found, whom, strict=True)]
         print_table(DEFAULTERS_COLUMNS, table, plain=plain)
     else:
-        typer.echo(f"nobody at or below {unit} is overdue on {as_of.date()}")
+        say(
+            f"{as_of.date()} को {unit} में किसी पर कुछ बकाया नहीं है",
+            f"nobody at or below {unit} is overdue on {as_of.date()}",
+        )
 
 
 def defaulters_text(
@@ -361,15 +375,18 @@ def _read(file: Path | None) -> "Plan":
 def _defaulter_row(one: "Defaulter", call: "Call | None") -> tuple[Cell, ...]:
     return (
         one.unit,
-        one.name_en,
         one.name_hi,
+        one.name_en,
         one.milestone,
-        one.milestone_en,
         one.milestone_hi,
+        one.milestone_en,
         one.days_overdue,
         one.blocks,
-        one.last_report or "never",
-        f"{one.responsible} · {one.responsible_en}" if one.responsible_unit else one.responsible,
+        one.last_report or NEVER,
+        Words(
+            " · ".join(filter(None, (one.office_hi, one.responsible_hi))),
+            " · ".join(filter(None, (one.responsible, one.responsible_en))),
+        ),
         call.name if call else "",
         call.phone if call else "",
     )

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 COLUMNS = (
     Column("state", "key"),
     Column("pages", "number", rank=1),
-    Column("figures changed", "number"),
-    Column("totals compared", "number"),
+    Column("figures_changed", "number"),
+    Column("totals_compared", "number"),
     Column("different", "number"),
 )
 

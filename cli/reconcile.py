@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.language import LEVEL_WORDS
 from cli.tables import AsPlain, Column, open_console, print_table
 
 if TYPE_CHECKING:
@@ -121,7 +122,13 @@ def print_differences(
 ) -> None:
     """Print a table of the first differences."""
     rows = [
-        (one.day, one.level, one.unit, one.metric, *_amounts(one.expected), *_amounts(one.found))
+        (
+            one.day,
+            LEVEL_WORDS[one.level],
+            one.unit,
+            one.metric,
+            *(*_amounts(one.expected), *_amounts(one.found)),
+        )
         for one in outcome.examples
     ]
     is_all = outcome.different == len(rows)

@@ -3,7 +3,10 @@
 In a terminal, texts are folded; where that is not enough, columns are left out, the least
 important first, and a line below the table names them; where the most important ones do not fit,
 each cell has a line. A key, day or number is never cut. In a pipe, each row is one whole line with
-all columns. With `--plain`, cells are separated by tabs.
+all columns. With `--plain`, cells are separated by tabs, below the columns' keys.
+
+Headings are in the language of the command, one language a line. `Words` in a column of texts
+become a column for each language.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,94 +14,142 @@ from datetime import date
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 import typer
-from rich import box
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+from cli.headings import HEADINGS
+from cli.language import Words, current_language
+from pravah.languages import Lang, Language, languages_of
 
 Kind = Literal["key", "day", "number", "text"]
-Cell: TypeAlias = str | int | float | date | None
+Cell: TypeAlias = str | int | float | date | Words | None
 
 AsPlain = Annotated[
     bool,
     typer.Option("--plain", help="Print rows separated by tabs, with all columns, no grouping."),
 ]
 
-_GAP = 2
+_GAP = "  "
 # A text is folded to no less than its longest word, if that is no longer than this.
-_MIN_TEXT = 20
+_MAX_WORD = 40
 
 
 class Column(NamedTuple):
     """A column of a table."""
 
-    heading: str
-    """One language a line."""
+    key: str
+    """A key of `HEADINGS`; the heading with `--plain`."""
     kind: Kind = "text"
     """A `text` may be folded; everything else is printed whole. Numbers are aligned right."""
     rank: int = 0
     """Columns with the highest rank are left out first, together; those with 0 stay."""
 
     @property
-    def name(self) -> str:
-        """The heading in one line."""
-        return self.heading.replace("\n", " ")
+    def language(self) -> Language | None:
+        """The language of its texts; None if they have none."""
+        match self.key[-3:]:
+            case "_hi":
+                return "hi"
+            case "_en":
+                return "en"
+        return None
+
+    def name(self, language: Language) -> str:
+        """The words for it in a language."""
+        return Words(*HEADINGS[self.key]).of(language)
+
+
+class ShownColumn(NamedTuple):
+    """A column as it is shown in some languages."""
+
+    column: Column
+    headings: list[str]
+    """A line for each language; empty where its texts are in another language."""
+    cells: list[str]
+
+    @property
+    def all_lines(self) -> Iterator[str]:
+        """Each line of its headings and cells."""
+        yield from self.headings
+        for cell in self.cells:
+            yield from cell.split("\n")
+
+    @property
+    def max_width(self) -> int:
+        """The width at which nothing is folded."""
+        return max(map(cell_len, self.all_lines), default=0)
+
+    @property
+    def min_width(self) -> int:
+        """The longest word of the headings, and the longest cell, or word if it may be folded."""
+        headings = [word for heading in self.headings for word in heading.split()]
+        least = max(map(cell_len, headings), default=0)
+        if self.column.kind != "text":
+            lines = (line for cell in self.cells for line in cell.split("\n"))
+            return max(least, max(map(cell_len, lines), default=0))
+        words = [word for cell in self.cells for word in cell.split()]
+        return max(least, min(max(map(cell_len, words), default=0), _MAX_WORD))
+
+    def pad(self, cell: str, width: int) -> str:
+        """Align a line of a cell."""
+        space = " " * (width - cell_len(cell))
+        return space + cell if self.column.kind == "number" else cell + space
 
 
 class Layout(NamedTuple):
-    """Which columns are shown, how wide they are, and the names of those that are left out."""
+    """Which columns are shown, how wide they are, and those that are left out."""
 
-    shown: list[int]
+    shown: list[ShownColumn]
     widths: list[int]
-    left_out: list[str]
+    left_out: list[ShownColumn]
+
+    @property
+    def width(self) -> int:
+        """The width of a row."""
+        return sum(self.widths) + len(_GAP) * (len(self.widths) - 1)
 
 
 def print_table(
     columns: Sequence[Column],
     rows: Iterable[Sequence[Cell]],
     *,
-    title: str = "",
-    note: str = "",
+    title: str | Words = "",
+    note: str | Words = "",
+    colors: Sequence[str] = (),
     plain: bool = False,
     console: Console | None = None,
 ) -> None:
     """Print a table on standard output.
 
     Args:
-        columns: with their headings and ranks.
+        columns: with their keys and ranks.
         rows: a cell for each column. Integers and floats are grouped, with one decimal for floats;
             None is empty.
         title: a line above the table; not with `plain`.
         note: a line below it; not with `plain`.
+        colors: of each row in a terminal; empty for its usual colour.
         plain: separate the cells by tabs, for another program.
         console: prints there, and has the width; default: standard output.
     """
-    console = console or open_console()
-    cells = [[_format(cell, plain=plain) for cell in row] for row in rows]
+    console, rows = console or open_console(), list(rows)
     if plain:
-        headings = [column.heading.partition("\n")[0] for column in columns]
-        lines = ["\t".join(map(_join_lines, row)) for row in [headings, *cells]]
-        _print_lines(console, lines)
+        lines = [[column.key for column in columns], *(map(_format_plain, row) for row in rows)]
+        _print_lines(console, ("\t".join(line) for line in lines))
         return
-    if title:
-        _print_lines(console, [title])
+    lang = current_language()
+    shown = list(_select(columns, rows, lang))
+    _print_lines(console, _lines_of(title))
+    notes = _lines_of(note)
     if console.is_terminal:
-        layout = fit(columns, cells, console.width)
-        if _total(layout.widths) <= console.width:
-            _print_folded(console, columns, cells, layout)
+        layout = fit(shown, console.width)
+        if layout.width <= console.width:
+            _print_lines(console, _fold_rows(layout, colors))
+            notes += _name_left_out(layout, lang)
         else:
-            layout = layout._replace(left_out=[])
-            _print_lines(console, _list_fields(columns, cells))
-        if layout.left_out:
-            names = ", ".join(layout.left_out)
-            note = " · ".join(
-                filter(None, [note, f"left out at this width: {names} (`| cat` shows all)"])
-            )
+            _print_lines(console, _list_fields(shown))
     else:
-        _print_lines(console, _align(columns, cells))
-    if note:
-        _print_lines(console, [note])
+        _print_lines(console, _align(shown))
+    _print_lines(console, notes)
 
 
 def open_console(*, stderr: bool = False) -> Console:
@@ -108,79 +159,130 @@ def open_console(*, stderr: bool = False) -> Console:
     return console
 
 
-def fit(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> Layout:
+def fit(columns: Sequence[ShownColumn], width: int) -> Layout:
     """Choose the columns for a width, and how wide each of them is.
 
     If the columns that must stay do not fit, the widths add up to more.
     """
-    wide = [_widest(number, column, cells) for number, column in enumerate(columns)]
-    least = [_narrowest(number, column, cells) for number, column in enumerate(columns)]
-    shown = list(range(len(columns)))
-    while _total([least[number] for number in shown]) > width:
-        droppable = [number for number in shown if columns[number].rank]
-        if not droppable:
+    shown = list(columns)
+    while (layout := Layout(shown, [one.min_width for one in shown], [])).width > width:
+        highest = max(one.column.rank for one in shown)
+        if not highest:
             break
-        highest = max(columns[number].rank for number in droppable)
-        shown = [number for number in shown if columns[number].rank != highest]
-    widths = [least[number] for number in shown]
-    for _ in range(width - _total(widths)):
-        lacking = [wide[number] - width for number, width in zip(shown, widths, strict=True)]
-        if max(lacking) <= 0:
+        shown = [one for one in shown if one.column.rank != highest]
+    widths = layout.widths
+    for _ in range(width - layout.width):
+        folds = [one.max_width / max(given, 1) for one, given in zip(shown, widths, strict=True)]
+        if max(folds) <= 1:
             break
-        widths[lacking.index(max(lacking))] += 1
-    left_out = [column.name for number, column in enumerate(columns) if number not in shown]
-    return Layout(shown, widths, left_out)
+        widths[folds.index(max(folds))] += 1
+    return Layout(shown, widths, [one for one in columns if one not in shown])
 
 
-def _print_folded(
-    console: Console, columns: Sequence[Column], cells: Sequence[Sequence[str]], layout: Layout
-) -> None:
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, _GAP - 1, 0, 0),
-        width=_total(layout.widths),
-    )
-    for number, width in zip(layout.shown, layout.widths, strict=True):
-        column = columns[number]
-        table.add_column(
-            Text(column.heading),
-            justify="right" if column.kind == "number" else "left",
-            width=width,
-            overflow="fold",
-            vertical="top",
+def _select(
+    columns: Sequence[Column], rows: Sequence[Sequence[Cell]], lang: Lang
+) -> Iterator[ShownColumn]:
+    """The columns that a reader of some languages sees."""
+    languages = languages_of(lang)
+    for number, column in enumerate(columns):
+        cells = [row[number] for row in rows]
+        if column.language and column.language not in languages:
+            continue
+        has_words = column.kind == "text" and any(isinstance(cell, Words) for cell in cells)
+        apart: tuple[tuple[Language, ...], ...] = (
+            ((column.language,),)
+            if column.language
+            else tuple((language,) for language in languages)
+            if has_words
+            else (languages,)
         )
-    for row in cells:
-        table.add_row(*(Text(row[number]) for number in layout.shown))
-    console.print(table, crop=False, soft_wrap=False)
+        for own in apart:
+            headings = [column.name(one) if one in own else "" for one in languages]
+            yield ShownColumn(column, headings, [_format(cell, own) for cell in cells])
 
 
-def _align(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> list[str]:
-    rows = [
-        [column.name for column in columns],
-        *([_join_lines(cell) for cell in row] for row in cells),
+def _fold_rows(layout: Layout, colors: Sequence[str]) -> Iterator[str]:
+    """The headings, each language on lines of its own, a rule, and the rows."""
+    for headings in zip(*(one.headings for one in layout.shown), strict=True):
+        yield from _fold_row(layout, headings)
+    yield "─" * layout.width
+    for number, row in enumerate(zip(*(one.cells for one in layout.shown), strict=True)):
+        color = colors[number] if colors else ""
+        for line in _fold_row(layout, row):
+            yield typer.style(line, fg=color) if color else line
+
+
+def _fold_row(layout: Layout, row: Sequence[str]) -> Iterator[str]:
+    folded = [_fold(cell, width) for cell, width in zip(row, layout.widths, strict=True)]
+    for number in range(max(map(len, folded))):
+        cells = [lines[number] if number < len(lines) else "" for lines in folded]
+        padded = map(ShownColumn.pad, layout.shown, cells, layout.widths)
+        yield _GAP.join(padded).rstrip()
+
+
+def _fold(text: str, width: int) -> list[str]:
+    """Break a text into lines between words; a word that is too long is broken, too."""
+    lines = []
+    for paragraph in text.split("\n"):
+        line = ""
+        for word in paragraph.split(" "):
+            if line and cell_len(line) + 1 + cell_len(word) > width:
+                lines.append(line)
+                line = word
+            else:
+                line = f"{line} {word}" if line else word
+            if cell_len(line) > width:
+                *whole, line = chop_cells(line, width)
+                lines += whole
+        lines.append(line)
+    return lines
+
+
+def _align(columns: Sequence[ShownColumn]) -> Iterator[str]:
+    """The headings, a line for each language, and each row on one line."""
+    joined = [
+        one._replace(cells=[*one.headings, *map(_join_lines, one.cells)], headings=[])
+        for one in columns
     ]
-    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "".join(_pad(*one) for one in zip(row, widths, columns, strict=True)).rstrip()
-        for row in rows
-    ]
+    widths = [one.max_width for one in joined]
+    for row in zip(*(one.cells for one in joined), strict=True):
+        yield _GAP.join(map(ShownColumn.pad, joined, row, widths)).rstrip()
 
 
-def _list_fields(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> Iterator[str]:
+def _list_fields(columns: Sequence[ShownColumn]) -> Iterator[str]:
     """A line for each cell, and an empty line between rows."""
-    width = max(cell_len(column.name) for column in columns)
-    for number, row in enumerate(cells):
+    headings = [one.headings for one in columns]
+    widths = [max(map(cell_len, names)) for names in zip(*headings, strict=True)]
+    for number in range(len(columns[0].cells)):
         if number:
             yield ""
-        for column, cell in zip(columns, row, strict=True):
-            yield column.name + " " * (width - cell_len(column.name) + _GAP) + _join_lines(cell)
+        for one in columns:
+            names = [
+                name + " " * (width - cell_len(name))
+                for name, width in zip(one.headings, widths, strict=True)
+            ]
+            yield _GAP.join([*names, _join_lines(one.cells[number])]).rstrip()
 
 
-def _pad(cell: str, width: int, column: Column) -> str:
-    space = " " * (width - cell_len(cell))
-    return (space + cell if column.kind == "number" else cell + space) + " " * _GAP
+def _name_left_out(layout: Layout, lang: Lang) -> list[str]:
+    if not layout.left_out:
+        return []
+    languages = languages_of(lang)
+    names = {
+        language: ", ".join({one.column.name(language): None for one in layout.left_out})
+        for language in languages
+    }
+    texts = {
+        "hi": "इस चौड़ाई में छोड़े गए: {} (`| cat` सब दिखाता है)",
+        "en": "left out at this width: {} (`| cat` shows all)",
+    }
+    return [texts[language].format(names[language]) for language in languages]
+
+
+def _lines_of(text: str | Words) -> list[str]:
+    if isinstance(text, Words):
+        return text.lines()
+    return [text] if text else []
 
 
 def _print_lines(console: Console, lines: Iterable[str]) -> None:
@@ -188,45 +290,29 @@ def _print_lines(console: Console, lines: Iterable[str]) -> None:
         typer.echo(line, file=console.file)  # rich would expand tabs
 
 
-def _format(cell: Cell, *, plain: bool) -> str:
+def _format(cell: Cell, languages: Sequence[Language]) -> str:
     match cell:
         case None:
             return ""
+        case Words():
+            return "\n".join(cell.of(language) for language in languages)
         case str():
             return cell
         case int():
-            return str(cell) if plain else f"{cell:,}"
+            return f"{cell:,}"
         case float():
-            return f"{cell:.1f}" if plain else f"{cell:,.1f}"
+            return f"{cell:,.1f}"
     return cell.isoformat()
+
+
+def _format_plain(cell: Cell) -> str:
+    match cell:
+        case int():
+            return str(cell)
+        case float():
+            return f"{cell:.1f}"
+    return _join_lines(_format(cell, ("en",)))
 
 
 def _join_lines(cell: str) -> str:
     return "; ".join(cell.splitlines()).replace("\t", " ")
-
-
-def _widest(number: int, column: Column, cells: Sequence[Sequence[str]]) -> int:
-    return max(map(cell_len, _lines(number, column, cells)), default=0)
-
-
-def _narrowest(number: int, column: Column, cells: Sequence[Sequence[str]]) -> int:
-    """The longest word of the heading, and the longest cell, or word if it may be folded."""
-    least = max(map(cell_len, column.heading.split()), default=0)
-    for row in cells:
-        if column.kind == "text":
-            words = max(map(cell_len, row[number].split()), default=0)
-            least = max(least, min(words, _MIN_TEXT))
-        else:
-            least = max(least, *map(cell_len, row[number].split("\n")))
-    return least
-
-
-def _lines(number: int, column: Column, cells: Sequence[Sequence[str]]) -> list[str]:
-    return [
-        *column.heading.split("\n"),
-        *(line for row in cells for line in row[number].split("\n")),
-    ]
-
-
-def _total(widths: Sequence[int]) -> int:
-    return sum(widths) + _GAP * (len(widths) - 1)

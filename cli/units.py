@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.language import LEVEL_WORDS, Words, say
 from cli.options import AsJson, On, read_day
 from cli.tables import AsPlain, Column, print_table
 from cli.units_apply import apply
@@ -24,19 +25,24 @@ units = typer.Typer(no_args_is_help=True, help="Check, load, show and move units
 units.command()(apply)
 
 SHOW_COLUMNS = (
-    Column("level"),
+    Column("level", rank=3),
     Column("unit", "key"),
-    Column("name", rank=1),
-    Column("नाम", rank=2),
-    Column("from", "day"),
-    Column("to", "day"),
+    Column("name_hi", rank=2),
+    Column("name_en", rank=1),
+    Column("valid_from", "day"),
+    Column("valid_to", "day"),
 )
-FIND_COLUMNS = (Column("unit", "key"), Column("description"))
+FIND_COLUMNS = (
+    Column("unit", "key"),
+    Column("level", rank=3),
+    Column("name_hi", rank=2),
+    Column("name_en", rank=1),
+)
 TREE_COLUMNS = (
     Column("unit", "key"),
-    Column("level"),
-    Column("name", rank=1),
-    Column("नाम", rank=2),
+    Column("level", rank=3),
+    Column("name_hi", rank=2),
+    Column("name_en", rank=1),
     Column("parent", "key"),
 )
 
@@ -174,10 +180,17 @@ def show(
     print_table(
         SHOW_COLUMNS,
         [
-            (one.level, one.unit, one.name_en, one.name_hi, one.valid_from, one.valid_to)
+            (
+                LEVEL_WORDS[one.level],
+                one.unit,
+                one.name_hi,
+                one.name_en,
+                one.valid_from,
+                one.valid_to,
+            )
             for one in rows
         ],
-        title=f"{code}  {unit.name_en}  {unit.name_hi}",
+        title=Words(f"{code}  {unit.name_hi}", f"{code}  {unit.name_en}"),
         plain=plain,
     )
 
@@ -210,13 +223,17 @@ def find(
         typer.echo(orjson.dumps(listed if is_found else []).decode())
     else:
         if not is_found:
-            typer.echo(f"no code or name contains {name!r}; alike:", err=True)
-        if plain:
-            rows = [(one.code, one.description) for one in found]
-            print_table(FIND_COLUMNS, rows if is_found else [], plain=True)
-        else:
-            for one in found:
-                typer.echo(f"{one.code}\t{one.description}")
+            say(
+                f"किसी कोड या नाम में {name!r} नहीं; मिलते-जुलते:",
+                f"no code or name contains {name!r}; alike:",
+                err=True,
+            )
+        rows = [
+            (one.code, LEVEL_WORDS[one.level], one.name_hi, one.name_en)
+            for one in found
+            if is_found or not plain
+        ]
+        print_table(FIND_COLUMNS, rows, plain=plain)
     raise typer.Exit(0 if is_found else 1)
 
 
@@ -245,7 +262,10 @@ def tree(
         typer.echo(orjson.dumps([one._asdict() for one in found]).decode())
         return
     if plain:
-        rows = [(one.unit, one.level, one.name_en, one.name_hi, one.parent) for one in found]
+        rows = [
+            (one.unit, LEVEL_WORDS[one.level], one.name_hi, one.name_en, one.parent)
+            for one in found
+        ]
         print_table(TREE_COLUMNS, rows, plain=True)
         return
     below: dict[str, list[Branch]] = {}
@@ -256,7 +276,9 @@ def tree(
 
 def _print_branches(below: "Mapping[str, Sequence[Branch]]", parent: str, indent: int) -> None:
     for one in below.get(parent, ()):
-        typer.echo(f"{'  ' * indent}{one.unit}  {one.name_en}  {one.name_hi}  ({one.level})")
+        level = LEVEL_WORDS[one.level]
+        texts = Words(f"{one.name_hi} ({level.hi})", f"{one.name_en} ({level.en})").lines()
+        typer.echo("  ".join(["  " * indent + one.unit, *texts]))
         _print_branches(below, one.unit, indent + 1)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from cli.language import LEVEL_WORDS, NEVER, Words
 from cli.options import AsJson, On, Unit, find_open_unit, find_unit, print_end
 from cli.tables import AsPlain, Column, print_table
 from pravah.days import FIRST_DAY, date_of, end_of_day
@@ -20,47 +21,52 @@ watch = typer.Typer(
 
 Days = Annotated[int, typer.Option(min=1, max=400, help="Number of days, up to the date.")]
 
+STATES = {"silent": Words("मौन", "silent"), "zero": Words("ने शून्य बताया", "reported zero")}
+UNUSUAL = Words("असामान्य आँकड़े", "unusual values")
+REPEATED = Words("एक से अधिक बार बताए गए", "reported more than once")
 SILENT_COLUMNS = (
     Column("unit", "key"),
-    Column("level", rank=2),
-    Column("name", rank=1),
-    Column("नाम", rank=3),
-    Column("last report\nअंतिम", "day"),
-    Column("days\nदिन", "number"),
+    Column("level", rank=3),
+    Column("name_hi", rank=2),
+    Column("name_en", rank=1),
+    Column("last_report", "day"),
+    Column("days_silent", "number"),
 )
 UNUSUAL_COLUMNS = (
     Column("day", "day"),
     Column("unit", "key"),
-    Column("name", rank=2),
-    Column("नाम", rank=3),
+    Column("name_hi", rank=3),
+    Column("name_en", rank=2),
     Column("metric", "key"),
-    Column("value\nमान", "number"),
-    Column("usual\nसामान्य", "number", rank=1),
-    Column("z own past", "number", rank=4),
-    Column("z peers", "number", rank=4),
+    Column("metric_hi", rank=6),
+    Column("metric_en", rank=5),
+    Column("value", "number"),
+    Column("usual", "number", rank=1),
+    Column("own_z", "number", rank=4),
+    Column("peer_z", "number", rank=4),
 )
 COMPLETENESS_COLUMNS = (
-    Column("day\nदिन", "day"),
-    Column("expected\nअपेक्षित", "number"),
-    Column("reported\nप्राप्त", "number"),
-    Column("% reported", "number"),
-    Column("in time\nसमय पर", "number"),
-    Column("% in time", "number"),
+    Column("day", "day"),
+    Column("expected", "number"),
+    Column("reported", "number"),
+    Column("reported_percent", "number"),
+    Column("in_time", "number"),
+    Column("in_time_percent", "number"),
 )
 MEMBERS_COLUMNS = (
     Column("unit", "key"),
-    Column("members\nसदस्य", "number"),
-    Column("verified\nसत्यापित", "number"),
-    Column("with a key\nपहचान सहित", "number", rank=2),
-    Column("persons\nव्यक्ति", "number"),
-    Column("verified persons", "number", rank=1),
+    Column("members", "number"),
+    Column("verified", "number"),
+    Column("with_key", "number", rank=2),
+    Column("persons", "number"),
+    Column("persons_verified", "number", rank=1),
 )
 TWICE_COLUMNS = (
-    Column("key"),
-    Column("times\nबार", "number"),
-    Column("units\nइकाइयाँ"),
-    Column("first day\nपहला दिन", "day", rank=1),
-    Column("last day\nअंतिम दिन", "day", rank=1),
+    Column("key", "key"),
+    Column("times", "number"),
+    Column("units"),
+    Column("first_day", "day", rank=1),
+    Column("last_day", "day", rank=1),
 )
 
 
@@ -104,15 +110,20 @@ def silent(
     rows = [
         (
             one["unit"],
-            one["level"],
-            one["name_en"],
+            LEVEL_WORDS[one["level"]],
             one["name_hi"],
-            one["last_report"] or "never कभी नहीं",
-            "-" if one["days_since"] is None else one["days_since"],
+            one["name_en"],
+            one["last_report"] or NEVER,
+            one["days_since"],
         )
         for one in found
     ]
-    print_table(SILENT_COLUMNS, rows, title=f"{len(found):,} {state}", plain=plain)
+    print_table(
+        SILENT_COLUMNS,
+        rows,
+        title=_count(len(found), STATES[state]),
+        plain=plain,
+    )
 
 
 @watch.command()
@@ -134,6 +145,7 @@ def unusual(
     from pravah.settings import Settings
     from sinks.connection import connect
     from sinks.control_room import ended_campaign
+    from sinks.names import metric_names
     from sinks.unusual import unusual_values
 
     first, last = _span(on, days)
@@ -141,6 +153,7 @@ def unusual(
         unit = find_unit(client, unit)
         ended = None if on else ended_campaign(client)
         found = unusual_values(client, unit, first, last, level=level)
+        names = metric_names(client)
     if as_json:
         typer.echo(orjson.dumps([asdict(one) for one in found]).decode())
         return
@@ -149,17 +162,23 @@ def unusual(
         (
             one.day,
             one.unit,
-            one.name_en,
             one.name_hi,
+            one.name_en,
             one.metric,
+            *names.get(one.metric, ("", "")),
             one.amount,
-            "-" if one.usual is None else round(one.usual),
-            "-" if one.own_z is None else one.own_z,
-            "-" if one.peer_z is None else one.peer_z,
+            None if one.usual is None else round(one.usual),
+            one.own_z,
+            one.peer_z,
         )
         for one in found
     ]
-    print_table(UNUSUAL_COLUMNS, rows, title=f"{len(found):,} unusual values", plain=plain)
+    print_table(
+        UNUSUAL_COLUMNS,
+        rows,
+        title=_count(len(found), UNUSUAL),
+        plain=plain,
+    )
 
 
 @watch.command()
@@ -210,7 +229,12 @@ def completeness(
         )
         for one in found
     ]
-    print_table(COMPLETENESS_COLUMNS, rows, title=f"{unit} · {level}", plain=plain)
+    print_table(
+        COMPLETENESS_COLUMNS,
+        rows,
+        title=Words(f"{unit} · {LEVEL_WORDS[level].hi}", f"{unit} · {level}"),
+        plain=plain,
+    )
 
 
 @watch.command("members")
@@ -288,7 +312,16 @@ def _print_twice(found: Sequence[Any], *, as_json: bool, plain: bool) -> None:
         )
         for one in found
     ]
-    print_table(TWICE_COLUMNS, rows, title=f"{len(found):,} reported more than once", plain=plain)
+    print_table(
+        TWICE_COLUMNS,
+        rows,
+        title=_count(len(found), REPEATED),
+        plain=plain,
+    )
+
+
+def _count(number: int, words: Words) -> Words:
+    return Words(f"{number:,} {words.hi}", f"{number:,} {words.en}")
 
 
 def _span(on: date | None, days: int) -> tuple[date, date]:

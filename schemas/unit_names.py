@@ -36,6 +36,10 @@ class Named(NamedTuple):
     code: str
     description: str = ""
     """What it is called, such as `district Narayanpur नारायणपुर`."""
+    level: str = ""
+    """Of a unit; of a metric or milestone, this and the names are empty."""
+    name_en: str = ""
+    name_hi: str = ""
 
     def __str__(self) -> str:
         return f"{self.code} ({self.description})" if self.description else self.code
@@ -180,4 +184,5 @@ def search_units_in(
 
 def describe(unit: Unit) -> Named:
     """Describe a unit as an error offers it."""
-    return Named(unit.code, f"{unit.level} {unit.name_en} {unit.name_hi}")
+    description = f"{unit.level} {unit.name_en} {unit.name_hi}"
+    return Named(unit.code, description, unit.level, unit.name_en, unit.name_hi)

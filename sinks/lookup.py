@@ -117,7 +117,7 @@ def search_units(
     """Find the units whose code or name contains a text, and then those that are alike."""
     rows = yield LookupQuery(
         f"""
-        SELECT unit, {_DESCRIPTION}
+        SELECT unit, {_DESCRIPTION}, toString(level), name_en, name_hi
         FROM units
         WHERE {_WITHIN} {f"AND {CONTAINS}" if only_containing else ""}
         ORDER BY {CONTAINS} ? 0 : least(
@@ -129,7 +129,7 @@ def search_units(
         """,
         {**search_parameters(text), "scope": scope},
     )
-    return [Named(row[0], row[1]) for row in rows]
+    return [Named(*row) for row in rows]
 
 
 def search_parameters(text: str) -> dict[str, str]:

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from schemas.registry import Registry
 
 EVENT_COLUMNS = (
-    Column("event\nघटना"),
-    Column("unit\nइकाई", "key"),
-    Column("name\nनाम", rank=1),
-    Column("when\nकब", "day"),
-    Column("data\nविवरण"),
+    Column("event"),
+    Column("unit", "key"),
+    Column("name_hi", rank=2),
+    Column("name_en", rank=1),
+    Column("when", "day"),
+    Column("data"),
 )
 # Items of a list shown per field.
 _SHOWN = 3
@@ -139,7 +140,8 @@ def _event_row(one: "MappedEvent", units: "Registry") -> tuple[str, ...]:
     return (
         "\n".join(event),
         one.unit,
-        f"{unit.name_en}\n{unit.name_hi}",
+        unit.name_hi,
+        unit.name_en,
         f"{moment:%Y-%m-%d %H:%M}",
         "\n".join([*_format_fields(one.content), one.entity]),
     )

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from producers.pulls.reconcile import ReconcileResult, State
 
 COUNT_COLUMNS = (
-    Column("seen\nदेखे गए", "number"),
-    Column("new or changed\nनए या बदले", "number"),
-    Column("known already\nपहले से ज्ञात", "number"),
-    Column("refused\nअस्वीकृत", "number"),
-    Column("unreadable\nअपठनीय", "number"),
+    Column("seen", "number"),
+    Column("new_or_changed", "number"),
+    Column("known_already", "number"),
+    Column("refused", "number"),
+    Column("unreadable", "number"),
 )
 DAY_COLUMNS = (
-    Column("submitted on\nजमा करने का दिन", "day"),
-    Column("at the tool\nटूल में", "number"),
-    Column("of them here\nउनमें से यहाँ", "number"),
+    Column("submitted_on", "day"),
+    Column("at_tool", "number"),
+    Column("here", "number"),
 )
 # Lines printed per kind; `--json` prints all.
 _MAX_LINES = 10

@@ -30,12 +30,12 @@ ReasonOption = Annotated[str | None, typer.Option("--reason", help="Only with th
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 REJECTED_COLUMNS = (
-    Column("number\nक्रमांक", "key"),
-    Column("last came\nपिछली बार", "day", rank=1),
-    Column("source\nस्रोत", "key"),
-    Column("times\nबार", "number", rank=2),
-    Column("reason\nकारण", "key"),
-    Column("detail\nविवरण"),
+    Column("number", "key"),
+    Column("last_came", "day", rank=1),
+    Column("source", "key"),
+    Column("times", "number", rank=2),
+    Column("reason", "key"),
+    Column("detail"),
 )
 _FLUSH_TIMEOUT_S = 10.0
 # Bodies that are still refused, printed one per line; `--json` prints all.

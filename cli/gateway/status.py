@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from producers.outbox import OutboxDepth
 
 SOURCE_COLUMNS = (
-    Column("source\nस्रोत", "key"),
-    Column("last accepted\nपिछली स्वीकृति", "day"),
-    Column("accepted\nस्वीकृत", "number", rank=1),
-    Column("repeated\nदोहराव", "number", rank=5),
-    Column("refused\nअस्वीकृत", rank=2),
-    Column("to correct\nसुधारने हैं", "number"),
-    Column("silence\nचुप्पी", "text", rank=3),
-    Column("usual gap\nसामान्य अंतर", "key", rank=4),
+    Column("source", "key"),
+    Column("last_accepted", "day"),
+    Column("accepted", "number", rank=1),
+    Column("repeated", "number", rank=5),
+    Column("refused", rank=2),
+    Column("to_correct", "number"),
+    Column("silence", "text", rank=3),
+    Column("usual_gap", "key", rank=4),
 )
 _DURATIONS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 _BATCH = 2_000
 _EXAMPLES = 10
 OUTCOME_COLUMNS = (
-    Column("reason\nकारण", "key"),
-    Column("can be counted\nगिने जा सकते हैं", "number"),
-    Column("counted already\nगिने जा चुके", "number"),
-    Column("repeats\nदोहराव", "number", rank=2),
-    Column("version taken\nसंस्करण मौजूद", "number", rank=1),
-    Column("still rejected\nअब भी अस्वीकृत", "number"),
+    Column("reason", "key"),
+    Column("countable", "number"),
+    Column("counted_already", "number"),
+    Column("repeated", "number", rank=2),
+    Column("version_taken", "number", rank=1),
+    Column("still_rejected", "number"),
 )
 # In the order of the columns.
 _OUTCOMES = ("send", "counted", "repeat", "superseded", "rejected")

@@ -146,5 +146,6 @@ def test_units_are_found_by_any_part_of_a_name(
         monkeypatch.setattr("sys.argv", ["pravah", "units", "find", text])
         with pytest.raises(SystemExit, match="0"):
             main()
-        assert "CG-D-NRP\tdistrict Narayanpur नारायणपुर\n" in capsys.readouterr().out
+        found = [line.split() for line in capsys.readouterr().out.splitlines()]
+        assert ["CG-D-NRP", "ज़िला", "district", "नारायणपुर", "Narayanpur"] in found
     assert run(["units", "find", "xyzzy"], monkeypatch, capsys)[0] == 1

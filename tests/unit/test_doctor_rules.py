@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from rich.console import Console
 
-from doctor import RULES, Facts, diagnose, render
+from cli.doctor import print_checks
+from doctor import RULES, Facts, diagnose
 from doctor.facts.clickhouse import (
     Chunk,
 )
@@ -223,7 +224,7 @@ def test_what_was_not_checked_for_one_reason_is_shown_as_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     checks = diagnose(facts(kafka_or_reason="refused", units_or_reason="Kafka does not answer"))
-    Console(width=160).print(render(checks))
+    print_checks(checks, console=Console(width=160))
     assert capsys.readouterr().out.count("not checked: Kafka does not answer") == 2, (
         "one in Kafka's part, one in the registry's"
     )
