@@ -76,6 +76,8 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         name for name in os.environ if name.startswith("PRAVAH_") and name != "PRAVAH_TOOLS"
     ]:
         del os.environ[name]  # tests must not use the caller's own stack
+    # Kafka lives for minutes here: its compiler would take a third of its time.
+    os.environ["JDK_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=1"
     home = tmp_path_factory.mktemp("stack") / "home"
     for unit in SCOPED:
         stack.scoped_account(home, unit)

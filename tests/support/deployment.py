@@ -21,10 +21,13 @@ from pravah.settings import Settings
 from pravah.topics import ALERTS, EVENTS, REJECTED, UNITS
 from sinks.connection import connect
 from sinks.lag import Lag
+from sinks.migrate import Schema, migrate
 from tests.support.forked_worker import ForkedWorker
 
 if TYPE_CHECKING:
     import subprocess
+
+    from clickhouse_driver import Client
 
 # Units that have a ClickHouse account of their own: three of the small world, one of Chhattisgarh's
 # registry.
@@ -125,12 +128,49 @@ class Deployment:
 
 
 def empty(services: Settings) -> None:
-    """Delete all topics and tables."""
+    """Delete all topics, and all rows; keep the tables if they are as migrations made them."""
     admin = KafkaAdminClient(**client_options(services.kafka))
     topics = [name for name in (EVENTS, REJECTED, ALERTS, UNITS) if name in admin.list_topics()]
     if topics:
         admin.delete_topics(topics)
         until(lambda: not set(topics) & set(admin.list_topics()), "deletion of topics")
     admin.close()
+    database = services.clickhouse.database
     with connect(services.clickhouse, "writer", database="default") as clickhouse:
-        clickhouse.execute(f"DROP DATABASE IF EXISTS {services.clickhouse.database} SYNC")
+        if _tables(clickhouse, database) == _migrated.get(services.home):
+            _truncate(clickhouse, database)
+        else:
+            clickhouse.execute(f"DROP DATABASE IF EXISTS {database} SYNC")
+            list(migrate(clickhouse, Schema(database, services.clickhouse.cluster)))
+            _migrated[services.home] = _tables(clickhouse, database)
+
+
+# Home of a stack → its tables and their definitions after all migrations.
+_migrated: dict[Path, list[tuple[str, str]]] = {}
+
+
+def _tables(clickhouse: "Client", database: str) -> list[tuple[str, str]]:
+    # A view that is being refreshed has a table beside it for a moment.
+    return clickhouse.execute(
+        "SELECT name, create_table_query FROM system.tables"
+        " WHERE database = %(database)s AND name NOT LIKE '.tmp%%' ORDER BY name",
+        {"database": database},
+    )
+
+
+def _truncate(clickhouse: "Client", database: str) -> None:
+    """Delete all rows, which takes a fourth of the time of all migrations."""
+    of_database = {"database": database}
+    views = clickhouse.execute(
+        "SELECT view FROM system.view_refreshes WHERE database = %(database)s", of_database
+    )
+    for (view,) in views:  # a refresh would bring back what it has read
+        clickhouse.execute(f"SYSTEM STOP VIEW {database}.{view}")
+    for (table,) in clickhouse.execute(
+        "SELECT name FROM system.tables WHERE database = %(database)s AND total_rows > 0"
+        " AND engine LIKE '%%MergeTree' AND name != 'migrations'",
+        of_database,
+    ):
+        clickhouse.execute(f"TRUNCATE TABLE {database}.{table} SYNC")
+    for (view,) in views:
+        clickhouse.execute(f"SYSTEM START VIEW {database}.{view}")
