@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from cli.language import say
 from cli.options import AsJson, Unit, find_unit, read_day
 from cli.tables import AsPlain, Column, print_table
 from pravah.events import MODELS
@@ -202,4 +203,9 @@ def show_result(
         if checked
         else "nothing was checked yet"
     )
-    typer.echo(f"held of what was checked / जाँच में सही: {share}")
+    share_hi = (
+        f"{100 * verified / checked:.1f} % ({100 * low:.1f} से {100 * high:.1f} %)"
+        if checked
+        else "अभी कुछ नहीं जाँचा गया"
+    )
+    say(f"जाँच में सही: {share_hi}", f"held of what was checked: {share}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.language import Words, say
 from cli.tables import Cell, Column, open_console, print_table
 
 if TYPE_CHECKING:
@@ -186,9 +187,12 @@ def _print_situation(situation: "Situation", console: "Console") -> None:
     print_table(
         SITUATION_COLUMNS,
         table,
-        title="Chhattisgarh छत्तीसगढ़",
-        note="Flows stay with the districts of their day; stocks follow their units into today's "
-        "districts.",
+        title=Words("छत्तीसगढ़", "Chhattisgarh"),
+        note=Words(
+            "प्रवाह अपने दिन के ज़िलों में रहते हैं; स्तर अपनी इकाइयों के साथ आज के ज़िलों में जाते हैं।",
+            "Flows stay with the districts of their day; stocks follow their units into today's "
+            "districts.",
+        ),
         console=console,
     )
 
@@ -206,9 +210,11 @@ def _print_result(result: dict[str, Any], console: "Console") -> None:
         f"{counts['rejected']:,} rejected with a reason, {counts['forwarded']:,} sent on to "
         "their partition"
     )
-    console.print(
-        f"from event to queryable figure / घटना से आँकड़े तक: {delay['median']} s (median of "
-        f"{delay['probes']} single events), {delay['worst']} s at worst"
+    say(
+        f"घटना से आँकड़े तक: {delay['median']} s ({delay['probes']} अलग-अलग घटनाओं का मध्य मान), "
+        f"सबसे देर {delay['worst']} s",
+        f"from event to queryable figure: {delay['median']} s (median of "
+        f"{delay['probes']} single events), {delay['worst']} s at worst",
     )
 
 
@@ -228,9 +234,11 @@ def _print_recount(outcome: "Recount", console: "Console") -> None:
     from cli.reconcile import print_differences
 
     if outcome.equal:
-        console.print(
-            f"[green]✓ {outcome.figures:,} figures, every level, metric and day, equal an "
-            "independent recount from the ledger / स्वतंत्र पुनर्गणना के बराबर"
+        say(
+            f"✓ {outcome.figures:,} आँकड़े, हर स्तर, सूचक और दिन, बही से स्वतंत्र पुनर्गणना के बराबर",
+            f"✓ {outcome.figures:,} figures, every level, metric and day, equal an "
+            "independent recount from the ledger",
+            color="green",
         )
         return
     console.print(

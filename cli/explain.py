@@ -5,8 +5,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
+from cli.language import Words, say
 from cli.options import AsJson, check_metric, find_unit, read_day
 from cli.tables import Cell, Column, open_console, print_table
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from sinks.explanation import Counted, Explanation, Origin, Uncounted
 
+REPAIR, RETRACTION = Words("सुधार", "repair"), Words("वापसी", "retraction")
 ORIGIN_COLUMNS = (
     Column("partition", "key"),
     Column("chunk", "key"),
@@ -82,77 +83,91 @@ def explain(
 
 def _print_explanation(found: "Explanation", limit: int, console: "Console") -> None:
     about = found.subject
-    console.print(
-        f"[bold]{about.unit}[/bold] {escape(about.unit_en)} {about.unit_hi} · "
-        f"[bold]{about.metric}[/bold] {escape(about.metric_en)} {about.metric_hi} · {about.day}"
+    say(
+        f"{about.unit} {about.unit_hi} · {about.metric} {about.metric_hi} · {about.day}",
+        f"{about.unit} {about.unit_en} · {about.metric} {about.metric_en} · {about.day}",
     )
     if found.row is None:
-        console.print(
-            "not reported / रिपोर्ट नहीं: `rollups` has no row for this figure. That is not the "
-            "same as zero"
+        say(
+            "सूचना नहीं: `rollups` में इस आँकड़े की कोई पंक्ति नहीं है। यह शून्य के बराबर नहीं है",
+            "not reported: `rollups` has no row for this figure. That is not the same as zero",
         )
     else:
-        since = f", unchanged since {found.row[0]}" if found.row[0] != about.day else ""
+        is_older = found.row[0] != about.day
+        since = f", unchanged since {found.row[0]}" if is_older else ""
+        since_hi = f", {found.row[0]} से वही" if is_older else ""
         meaning = f"at the end of the day{since}" if about.is_stock else "on that day"
-        console.print(
-            f"[bold]{found.row[1]:,}[/bold] {meaning} / कुल; {found.row[2]:,} verified / सत्यापित"
+        meaning_hi = f"दिन के अंत में{since_hi}" if about.is_stock else "उस दिन"
+        say(
+            f"{found.row[1]:,} {meaning_hi}; सत्यापित {found.row[2]:,}",
+            f"{found.row[1]:,} {meaning}; {found.row[2]:,} verified",
         )
     _print_table(
         console,
         limit,
-        "made of / स्रोत",
+        Words("किनसे बना", "made of"),
         ORIGIN_COLUMNS,
         [_origin_row(one) for one in found.origins],
     )
     _print_table(
         console,
         limit,
-        "events that count / गिनी गई घटनाएँ",
+        Words("गिनी गई घटनाएँ", "events that count"),
         EVENT_COLUMNS,
         [_counted_row(one) for one in found.counted],
     )
     _print_table(
         console,
         limit,
-        "versions that do not count / न गिने गए",
+        Words("न गिने गए संस्करण", "versions that do not count"),
         UNCOUNTED_COLUMNS,
         [_uncounted_row(one, about.metric) for one in found.uncounted],
     )
     if found.agrees:
-        console.print(
-            "[green]✓ the origins and the events both add up to the figure / जोड़ मेल खाता है"
+        say(
+            "✓ जोड़ मेल खाता है: स्रोतों का भी, घटनाओं का भी",
+            "✓ the origins and the events both add up to the figure",
+            color="green",
         )
         return
     by_origin, by_event = (
         sum(one.value for one in found.origins),
         sum(one.value for one in found.counted),
     )
-    console.print(
-        f"[red]✗ the figure is {found.figure[0]:,}, its origins add up to {by_origin:,}, its "
-        f"events to {by_event:,} / जोड़ मेल नहीं खाता"
+    say(
+        f"✗ जोड़ मेल नहीं खाता: आँकड़ा {found.figure[0]:,}, स्रोतों का जोड़ {by_origin:,}, "
+        f"घटनाओं का {by_event:,}",
+        f"✗ the figure is {found.figure[0]:,}, its origins add up to {by_origin:,}, its "
+        f"events to {by_event:,}",
+        color="red",
     )
-    console.print(
+    say(
+        "हो सकता है कि अभी कुछ रिकॉर्ड जोड़े जा रहे हों: थोड़ी देर में फिर देखें। नहीं तो "
+        "`pravah reconcile` बही से भिन्न हर आँकड़ा दिखाता है",
         "records that are being folded may be the reason: try again in a moment. Otherwise "
-        "`pravah reconcile` lists every figure that differs from the ledger"
+        "`pravah reconcile` lists every figure that differs from the ledger",
     )
 
 
 def _print_table(
     console: "Console",
     limit: int,
-    title: str,
+    title: Words,
     columns: Sequence[Column],
     rows: Sequence[Sequence[Cell]],
 ) -> None:
     if not rows:
         return
-    more = f"the first {limit} of {len(rows):,}; --limit shows more, --json all"
+    more = Words(
+        f"{len(rows):,} में से पहले {limit}; --limit से और, --json से सब",
+        f"the first {limit} of {len(rows):,}; --limit shows more, --json all",
+    )
     note = more if len(rows) > limit else ""
     print_table(columns, rows[:limit], title=title, note=note, console=console)
 
 
-def _origin_row(one: "Origin") -> tuple[str, ...]:
-    place = ("repair", "") if one.partition < 0 else (str(one.partition), str(one.chunk))
+def _origin_row(one: "Origin") -> tuple[Cell, ...]:
+    place = (REPAIR, "") if one.partition < 0 else (str(one.partition), str(one.chunk))
     return (*place, f"{one.value:+,}", f"{one.verified_value:+,}", one.description)
 
 
@@ -173,7 +188,7 @@ def _counted_row(one: "Counted") -> tuple[Cell, ...]:
 
 def _uncounted_row(one: "Uncounted", metric: str) -> tuple[Cell, ...]:
     event = one.event
-    value: Cell = "retraction" if event.op == "retract" else event.amounts.get(metric, 0)
+    value: Cell = RETRACTION if event.op == "retract" else event.amounts.get(metric, 0)
     return (
         value,
         event.unit,

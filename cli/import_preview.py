@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from rich.console import Console
 
+from cli.language import Words, beside
 from cli.tables import Column, print_table
 from producers.tables.preview import CountedRow, Preview
 
@@ -35,14 +36,14 @@ def print_preview(preview: Preview, *, on_stderr: bool = False) -> None:
             )
     if preview.totals:
         totals = ", ".join(f"{name} {value:,}" for name, value in preview.totals.items())
-        console.print(f"all rows would count / कुल गिनती: {totals}", markup=False)
+        console.print(f"{beside('कुल गिनती', 'all rows would count')}: {totals}", markup=False)
     for line in _iter_refusals(preview):
         console.print(line, markup=False)
 
 
 def _print_table(preview: Preview, console: Console) -> None:
     rows = [(row.number, row.day, row.unit, row.kind, _format_amounts(row)) for row in preview.rows]
-    title = "as they would count / ऐसे गिना जाएगा"
+    title = Words("ऐसे गिना जाएगा", "as they would count")
     print_table(PREVIEW_COLUMNS, rows, title=title, console=console)
 
 
@@ -53,11 +54,12 @@ def _format_amounts(row: CountedRow) -> str:
 
 
 def _iter_refusals(preview: Preview) -> Iterator[str]:
+    refused = beside("अस्वीकृत", "refused")
     found = sorted(preview.refusals.values(), key=lambda one: -one.count)
     for one in found[:_MAX_REFUSALS]:
         shown = ", ".join(f"{row:,}" for row in one.rows)
         more = ", …" if one.count > len(one.rows) else ""
-        yield f"refused / अस्वीकृत: {one.count:,} (rows {shown}{more}): {one.reason}: {one.detail}"
+        yield f"{refused}: {one.count:,} (rows {shown}{more}): {one.reason}: {one.detail}"
     if len(found) > _MAX_REFUSALS:
         rest = sum(one.count for one in found[_MAX_REFUSALS:])
-        yield f"refused / अस्वीकृत: {rest:,} for {len(found) - _MAX_REFUSALS} further reasons"
+        yield f"{refused}: {rest:,} for {len(found) - _MAX_REFUSALS} further reasons"

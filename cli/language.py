@@ -1,7 +1,7 @@
 """The language of what a command prints: `--lang`, before or after the command, or PRAVAH_LANG."""
 
 from contextvars import ContextVar
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
 from typer.main import get_command
@@ -68,10 +68,22 @@ def current_language() -> Lang:
     return Settings().lang
 
 
-def say(hindi: str, english: str, *, err: bool = False) -> None:
+def say(hindi: str, english: str, *, color: str | None = None, err: bool = False) -> None:
     """Print a sentence in the language of this command; with `both`, a line for each."""
     for line in Words(hindi, english).lines():
-        typer.echo(line, err=err)
+        typer.secho(line, fg=color, err=err)
+
+
+def beside(hindi: str, english: str) -> str:
+    """A term in the language of this command; with `both`, English and Hindi on one line."""
+    return " / ".join(reversed(Words(hindi, english).lines()))
+
+
+def first_of(shown: int, total: int) -> Words | Literal[""]:
+    """The note below a table that does not show all rows; empty if it does."""
+    if shown >= total:
+        return ""
+    return Words(f"{total:,} में से पहले {shown:,}", f"the first {shown:,} of {total:,}")
 
 
 def add_language_option(command: Any) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from cli.language import say
 from pravah.days import KOLKATA, parse_day
 
 if TYPE_CHECKING:
@@ -106,7 +107,10 @@ def check_milestone(client: "Client", milestone: str | None, option: str = "--mi
 def print_end(ended: "CampaignEnd | None") -> None:
     """Say, beside figures of today, that the campaign is over; on standard error."""
     if ended is not None:
-        typer.echo(
+        say(
+            f"ध्यान दें: योजना की अंतिम तिथि {ended.last_deadline} थी और आख़िरी सूचना "
+            f"{ended.last_report} की है। यह आज की स्थिति है; --date {ended.last_day} अभियान का अंतिम "
+            "दिन है",
             f"note: the plan's last deadline was {ended.last_deadline} and the last report is of "
             f"{ended.last_report}. This is as of today; --date {ended.last_day} is the campaign's "
             "last day",

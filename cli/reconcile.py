@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.language import LEVEL_WORDS
+from cli.language import LEVEL_WORDS, first_of, say
 from cli.tables import AsPlain, Column, open_console, print_table
 
 if TYPE_CHECKING:
@@ -61,13 +61,13 @@ def reconcile(
     from operations.reconcile import reconcile as reconcile_figures
     from pravah.settings import Settings
 
-    with steps("recounting every figure") as say:
+    with steps("recounting every figure") as report:
         found = reconcile_figures(
             Settings(),
             reason=reason if with_repair else None,
             wait=wait,
             examples=limit,
-            report=say,
+            report=report,
         )
     outcome, done = found.outcome, found.repair
     if as_json:
@@ -86,9 +86,11 @@ def reconcile(
     else:
         _print_result(found, open_console())
         if done:
-            typer.echo(
+            say(
+                f"सुधार {done.number}: {done.entries:,} प्रविष्टियाँ लिखी गईं; rollups_as_known अब भी "
+                "पहले के आँकड़े दिखाता है",
                 f"repair {done.number}: {done.entries:,} entries written; "
-                "rollups_as_known still shows the figures before it"
+                "rollups_as_known still shows the figures before it",
             )
     raise typer.Exit(0 if outcome.equal else 1)
 
@@ -96,24 +98,30 @@ def reconcile(
 def _print_result(found: "Reconciliation", console: "Console") -> None:
     outcome, left_out = found.outcome, found.records_not_compared
     scope = f"{outcome.cut.records:,} records of the log"
+    scope_hi = f"लॉग के {outcome.cut.records:,} रिकॉर्ड"
     if left_out:
         scope += (
             f"; {left_out:,} newer ones are in open chunks and are left out (does a worker run?)"
         )
+        scope_hi += f"; {left_out:,} नए रिकॉर्ड खुले खंडों में हैं और छोड़े गए (क्या worker चल रहा है?)"
     if outcome.equal:
-        console.print(
-            f"[green]✓ {outcome.figures:,} figures equal the ledger / बही के बराबर[/green]: "
-            f"every level, metric and day, {scope}"
+        say(
+            f"✓ {outcome.figures:,} आँकड़े बही के बराबर: हर स्तर, सूचक और दिन, {scope_hi}",
+            f"✓ {outcome.figures:,} figures equal the ledger: every level, metric and day, {scope}",
+            color="green",
         )
         return
-    console.print(
-        f"[red]✗ {outcome.different:,} of {outcome.figures:,} figures differ from the ledger "
-        f"/ बही से भिन्न[/red]: {scope}"
+    say(
+        f"✗ {outcome.figures:,} में से {outcome.different:,} आँकड़े बही से भिन्न: {scope_hi}",
+        f"✗ {outcome.different:,} of {outcome.figures:,} figures differ from the ledger: {scope}",
+        color="red",
     )
     print_differences(outcome, console=console)
-    console.print(
+    say(
+        "`pravah explain --unit … --metric … --day …` किसी आँकड़े के पीछे की घटनाएँ दिखाता है; "
+        "`pravah reconcile --repair` आँकड़े सुधारता है",
         "`pravah explain --unit … --metric … --day …` shows the events behind a figure; "
-        "`pravah reconcile --repair` corrects the figures"
+        "`pravah reconcile --repair` corrects the figures",
     )
 
 
@@ -131,8 +139,7 @@ def print_differences(
         )
         for one in outcome.examples
     ]
-    is_all = outcome.different == len(rows)
-    note = "" if is_all else f"the first {len(rows)} of {outcome.different:,}"
+    note = first_of(len(rows), outcome.different)
     print_table(DIFFERENCES_COLUMNS, rows, note=note, plain=plain, console=console)
 
 

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from cli.language import say
 from cli.tables import AsPlain, Column, print_table
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -113,11 +114,16 @@ def status(*, as_json: AsJson = False, plain: AsPlain = False) -> None:
         ]
         print_table(SERVER_COLUMNS, rows, plain=plain)
     elif stack.is_embedded():
-        typer.echo(f"no stack runs in {settings.home}; `pravah up` starts one")
+        say(
+            f"{settings.home} में कुछ नहीं चल रहा; `pravah up` शुरू करता है",
+            f"no stack runs in {settings.home}; `pravah up` starts one",
+        )
     if position is not None and not plain:
-        typer.echo(
+        say(
+            f"{position.end:,} में से {position.durable:,} रिकॉर्ड आँकड़ों में हैं, "
+            f"{position.behind:,} अभी नहीं",
             f"{position.durable:,} of {position.end:,} records are in the figures, "
-            f"{position.behind:,} are not yet"
+            f"{position.behind:,} are not yet",
         )
     if problem:
         typer.echo(f"figures: {problem}", err=plain)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.language import LEVEL_WORDS, Words, say
+from cli.language import LEVEL_WORDS, Words, first_of, say
 from cli.tables import Column, open_console, print_table
 from pravah.days import FIRST_DAY, LAST_DAY, date_of
 from pravah.units import LEVELS
@@ -162,11 +162,7 @@ def _print_change(
         )
         for one, shown in ((one, one.after or one.before) for one in units[:limit])
     ]
-    note = (
-        Words(f"{len(units):,} में से पहले {limit}", f"the first {limit} of {len(units):,}")
-        if len(units) > limit
-        else ""
-    )
+    note = first_of(limit, len(units))
     title = Words(f"{len(units):,} इकाइयाँ बदलती हैं", f"{len(units):,} units change")
     print_table(UNITS_COLUMNS, rows, title=title, note=note, console=console)
     counts = {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.language import say
 from cli.tables import Column, print_table
 from pravah.days import KOLKATA
 from producers.mapping.tools import Tool
@@ -114,14 +115,13 @@ def check(
 def _print_findings(findings: list[str]) -> None:
     for finding in findings:
         typer.echo(finding, err=True)
-    typer.echo(
-        f"{len(findings)} findings, no event / {len(findings)} कमियाँ, कोई घटना नहीं", err=True
-    )
+    count = len(findings)
+    say(f"{count} कमियाँ, कोई घटना नहीं", f"{count} findings, no event", err=True)
 
 
 def _print_events(events: "list[MappedEvent]", units: "Registry", *, has_own_key: bool) -> None:
     if not events:
-        typer.echo("this sample gives no event / इस नमूने से कोई घटना नहीं बनती")
+        say("इस नमूने से कोई घटना नहीं बनती", "this sample gives no event")
     else:
         print_table(EVENT_COLUMNS, [_event_row(one, units) for one in events])
     has_hashes = any("…" in line for one in events for line in _format_fields(one.content))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.tables import Column, open_console, print_table
+from cli.language import Words, say
+from cli.tables import Column, print_table
 
 if TYPE_CHECKING:
     from producers.gateway.ingest import IngestService
@@ -31,31 +32,34 @@ _MAX_LINES = 10
 _FLUSH_TIMEOUT_S = 30.0
 
 # Meaning of each state in both languages, and what to do about it.
-_STATES: dict["State", tuple[str, str]] = {
+_STATES: dict["State", tuple[Words, str]] = {
     "missing": (
-        "stand at the tool, not here / टूल में हैं, यहाँ नहीं",
+        Words("टूल में हैं, यहाँ नहीं", "stand at the tool, not here"),
         (
             "`pravah gateway pull {source} --from-beginning`; if they stay, "
             "`pravah gateway reconcile {source} --repair`"
         ),
     ),
     "older": (
-        "were changed at the tool, not here / टूल में बदले गए, यहाँ पुराने हैं",
+        Words("टूल में बदले गए, यहाँ पुराने हैं", "were changed at the tool, not here"),
         "`pravah gateway pull {source} --from-beginning`",
     ),
     "extra": (
-        "stand here, not at the tool / यहाँ हैं, टूल में नहीं",
+        Words("यहाँ हैं, टूल में नहीं", "stand here, not at the tool"),
         (
             "`pravah gateway pull {source} --from-beginning`; if they stay and the tool truly has "
             "them no more, `pravah gateway reconcile {source} --repair`"
         ),
     ),
     "refused": (
-        "cannot be accepted / स्वीकार नहीं हो सकते",
+        Words("स्वीकार नहीं हो सकते", "cannot be accepted"),
         "correct the mapping, then `pravah gateway rejected list` and `rejected send`",
     ),
-    "unreadable": ("are no submissions of this tool / पढ़े नहीं जा सके", "look at them at the tool"),
-    "pending": ("changed lately / हाल में बदले", "nothing: the next pull brings them"),
+    "unreadable": (
+        Words("पढ़े नहीं जा सके", "are no submissions of this tool"),
+        "look at them at the tool",
+    ),
+    "pending": (Words("हाल में बदले", "changed lately"), "nothing: the next pull brings them"),
 }
 
 SourceArgument = Annotated[
@@ -191,34 +195,30 @@ def _print_pull(result: "PullResult") -> None:
 def _print_comparison(result: "ReconcileResult") -> None:
     from producers.pulls.reconcile import group_by_state
 
-    console = open_console()
     unequal_days = [
         (day, counts) for day, counts in result.days.items() if counts.at_tool != counts.here
     ]
     if unequal_days:
         rows = [(day, counts.at_tool, counts.here) for day, counts in unequal_days[-_MAX_LINES:]]
-        print_table(DAY_COLUMNS, rows, console=console)
-    console.print(
-        f"{result.source}: {result.at_tool:,} submissions stand at the tool, {result.here:,} here "
-        f"/ टूल में {result.at_tool:,}, यहाँ {result.here:,}",
-        soft_wrap=True,
+        print_table(DAY_COLUMNS, rows)
+    say(
+        f"{result.source}: टूल में {result.at_tool:,}, यहाँ {result.here:,}",
+        f"{result.source}: {result.at_tool:,} submissions stand at the tool, {result.here:,} here",
     )
     for state, differences in group_by_state(result.differences):
         meaning, action = _STATES[state]
-        console.print(
-            f"[bold]{state}[/bold]: {len(differences):,} {meaning}. "
-            f"What to do: {action.format(source=result.source)}",
-            soft_wrap=True,
+        what_to_do, count = action.format(source=result.source), len(differences)
+        say(
+            f"{state}: {count:,} {meaning.hi}. क्या करें: {what_to_do}",
+            f"{state}: {count:,} {meaning.en}. What to do: {what_to_do}",
         )
         lines = [f"  {_format_day(one.day)}  {one.name}  {one.detail}" for one in differences]
         for line in _shorten(lines):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
-    if result.is_equal:
-        console.print(
-            "Equal / बराबर"
-            if not result.differences
-            else "Equal, but for what the next pull brings / बराबर; बाक़ी अगली बार आएगा"
-        )
+            typer.echo(line)
+    if result.is_equal and not result.differences:
+        say("बराबर", "Equal")
+    elif result.is_equal:
+        say("बराबर; बाक़ी अगली बार आएगा", "Equal, but for what the next pull brings")
 
 
 def _shorten(lines: list[str]) -> list[str]:

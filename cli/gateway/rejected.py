@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.language import say
 from cli.options import read_day
 from cli.tables import AsPlain, Column, print_table
 from pravah.days import KOLKATA
@@ -76,8 +77,13 @@ def list_rejected(
         for one in bodies
     ]
     print_table(REJECTED_COLUMNS, rows, plain=plain)
-    shown = f", the newest {len(bodies):,} shown" if total > len(bodies) else ""
-    typer.echo(f"{total:,} refused{shown}", err=plain)
+    shown, shown_hi = "", ""
+    if total > len(bodies):
+        shown, shown_hi = (
+            f", the newest {len(bodies):,} shown",
+            f", सबसे नए {len(bodies):,} दिखाए गए",
+        )
+    say(f"{total:,} अस्वीकृत{shown_hi}", f"{total:,} refused{shown}", err=plain)
     raise typer.Exit(1 if total else 0)
 
 
@@ -217,9 +223,9 @@ def _print_result(result: "ResubmitResult") -> None:
     for number, refusals in list(result.refused.items())[:_MAX_LINES]:
         details = "; ".join(f"{reason}: {detail}" for reason, detail in refusals)
         typer.echo(f"{number}: {details}", err=True)
-    typer.echo(
-        f"accepted / स्वीकृत: {result.accepted:,}; "
-        f"still refused / अब भी अस्वीकृत: {len(result.refused):,}"
+    say(
+        f"स्वीकृत: {result.accepted:,}; अब भी अस्वीकृत: {len(result.refused):,}",
+        f"accepted: {result.accepted:,}; still refused: {len(result.refused):,}",
     )
 
 

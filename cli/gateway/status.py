@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.tables import AsPlain, Cell, Column, open_console, print_table
+from cli.language import Words, say
+from cli.tables import AsPlain, Cell, Column, print_table
 from pravah.days import KOLKATA
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from producers.gateway.schema import PullState
     from producers.gateway.status import GatewayStatus, SourceStatus
     from producers.outbox import OutboxDepth
@@ -85,17 +84,16 @@ def _to_json(found: "GatewayStatus") -> dict[str, Any]:
 
 
 def _print(found: "GatewayStatus") -> None:
-    console = open_console()
-    print_table(SOURCE_COLUMNS, map(_source_row, found.sources), console=console)
-    _print_outbox(console, found.outbox)
-    _print_pulls(console, found.pulls)
+    print_table(SOURCE_COLUMNS, map(_source_row, found.sources))
+    _print_outbox(found.outbox)
+    _print_pulls(found.pulls)
     if found.unknown_senders:
-        console.print(
-            f"requests with no source's secret / बिना सही कुंजी के अनुरोध: {found.unknown_senders:,}"
-        )
+        count = found.unknown_senders
+        say(f"बिना सही कुंजी के अनुरोध: {count:,}", f"requests with no source's secret: {count:,}")
     if any(source.waiting for source in found.sources):
-        console.print(
-            "`pravah gateway rejected list` shows what is to be corrected / सुधारने योग्य सूची दिखाता है"
+        say(
+            "`pravah gateway rejected list` दिखाता है कि क्या सुधारना है",
+            "`pravah gateway rejected list` shows what is to be corrected",
         )
 
 
@@ -109,40 +107,42 @@ def _source_row(source: "SourceStatus") -> tuple[Cell, ...]:
         source.repeated + source.superseded,
         refused or "0",
         source.waiting,
-        f"{silence} silent / चुप" if source.is_silent else silence,
+        Words(f"{silence} से चुप", f"silent for {silence}") if source.is_silent else silence,
         _duration(source.habit.median if source.habit else None),
     )
 
 
-def _print_outbox(console: "Console", outbox: "OutboxDepth") -> None:
-    oldest = (
-        f"; the oldest since / सबसे पुरानी {_instant(outbox.oldest_at)}" if outbox.oldest_at else ""
+def _print_outbox(outbox: "OutboxDepth") -> None:
+    oldest, oldest_hi = "", ""
+    if outbox.oldest_at:
+        oldest = f"; the oldest since {_instant(outbox.oldest_at)}"
+        oldest_hi = f"; सबसे पुरानी {_instant(outbox.oldest_at)} से"
+    say(
+        f"Kafka की प्रतीक्षा में: {outbox.rows:,} ({outbox.bytes:,} बाइट){oldest_hi}",
+        f"waiting for Kafka: {outbox.rows:,} ({outbox.bytes:,} bytes){oldest}",
     )
-    console.print(
-        f"waiting for Kafka / Kafka की प्रतीक्षा में: {outbox.rows:,} ({outbox.bytes:,} bytes){oldest}"
-    )
-    console.print(
-        f"handed over / सौंपे गए: {outbox.handed_over:,}; "
-        f"last / पिछली बार: {_instant(outbox.handed_over_at)}"
+    last = _instant(outbox.handed_over_at)
+    say(
+        f"सौंपे गए: {outbox.handed_over:,}; पिछली बार: {last}",
+        f"handed over: {outbox.handed_over:,}; last: {last}",
     )
     if outbox.trouble:
-        console.print(
-            f"[red]cannot be handed over now / अभी सौंपना संभव नहीं:[/] {outbox.trouble}",
-            highlight=False,
+        say(
+            f"अभी सौंपना संभव नहीं: {outbox.trouble}",
+            f"cannot be handed over now: {outbox.trouble}",
+            color="red",
         )
 
 
-def _print_pulls(console: "Console", pulls: "Mapping[str, PullState]") -> None:
+def _print_pulls(pulls: "Mapping[str, PullState]") -> None:
     for name, state in pulls.items():
-        console.print(
-            f"pull of {name}, last complete one / {name} से पिछली पूरी प्राप्ति: "
-            f"{_instant(state.succeeded_at)}",
-            highlight=False,
-        )
+        at = _instant(state.succeeded_at)
+        say(f"{name} से पिछली पूरी प्राप्ति: {at}", f"pull of {name}, last complete one: {at}")
         if state.trouble:
-            console.print(
-                f"[red]pull of {name} failed / {name} से लाना विफल:[/] {state.trouble}",
-                highlight=False,
+            say(
+                f"{name} से लाना विफल: {state.trouble}",
+                f"pull of {name} failed: {state.trouble}",
+                color="red",
             )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.language import beside, say
 from cli.tables import Column, print_table
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def rejected(
         producer = open_now.enter_context(EventProducer(settings.kafka)) if send else None
         file = open_now.enter_context(to.open("wb")) if to else None
         advance = open_now.enter_context(
-            progress("rejected records / अस्वीकृत", total, quiet=as_json)
+            progress(beside("अस्वीकृत", "rejected records"), total, quiet=as_json)
         )
         while batch := list(islice(records, _BATCH)):
             chosen = [record for record in batch if not reason or record.reason in reason]
@@ -179,7 +180,7 @@ def _print(outcome: _Outcome, *, send: bool, to: Path | None, as_json: bool) -> 
         )
         return
     if not outcome.records:
-        typer.echo("nothing was rejected / कुछ भी अस्वीकृत नहीं")
+        say("कुछ भी अस्वीकृत नहीं", "nothing was rejected")
         return
     rows: list[tuple[str | int, ...]] = [
         (reason, *(some[name] for name in _OUTCOMES))
