@@ -36,6 +36,10 @@ _WEEKDAYS = (1.0, 0.92, 0.92, 0.98, 1.05, 1.3, 1.5)
 _LASTING_KINDS: frozenset[Kind] = frozenset(
     {"messaging_group", "committee_formed", "incharge_appointed"}
 )
+# Kinds that meet milestones.
+_PROGRAMME_KINDS: frozenset[Kind] = frozenset(
+    {"incharge_appointed", "committee_formed", "training_held", "messaging_group"}
+)
 # Beyond this number, new lasting entities replace old ones at random.
 _MAX_LASTING = 200_000
 # Share of the reports besides the plan that observe a lasting entity again.
@@ -73,7 +77,7 @@ class _Campaign:
         self._units = SimulatedUnits(registry, options.state, rng, options.silent)
         self._payloads = PayloadGenerator(rng)
         self._first, self._last = day_of(options.first), day_of(options.last)
-        self._units.silence(paces.silent_from, self._last)
+        self._units.set_paces(paces.silent_from, paces.laggards, self._last)
         self._begin = options.begin_second
         self._end = midnight_of(self._last + 1)
         self._deadlines = [milestone.deadline_day for milestone in plan.milestones]
@@ -164,6 +168,8 @@ class _Campaign:
             if random() < _OBSERVATION_SHARE and self._observe_any(second):
                 continue
             kind = self._payloads.draw_kind(self._units.units[unit].level)
+            if self._units.is_laggard(unit) and kind in _PROGRAMME_KINDS:
+                kind = "social_post"  # else chance would meet every milestone sooner or later
             trained: tuple[str, ...] = ()
             if kind == "training_held" and random() < 0.7:
                 below = self._units.children(unit, day_at(second))

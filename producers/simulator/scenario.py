@@ -51,6 +51,8 @@ class Paces:
     """State or district → share of the units in it that meet a deadline."""
     silent_from: Mapping[str, int]
     """District → the first day on which nothing in it reports any more."""
+    laggards: frozenset[str] = frozenset()
+    """Districts whose units meet milestones by the schedule of the plan alone, or never."""
 
 
 USUAL = Paces({}, {})
@@ -203,4 +205,5 @@ def draw_paces(registry: Registry, state: str, first: date, last: date, rng: Ran
             **{code: rng.uniform(*_BEHIND) for code in behind},
         },
         {code: day - rng.randint(*_SILENT_DAYS) for code in silent},
+        frozenset([*behind, *silent]),
     )

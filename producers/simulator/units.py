@@ -1,7 +1,7 @@
 """The units of a simulated campaign: their activity, their tool, and their hierarchy."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import accumulate
 from random import Random
 from typing import NamedTuple
@@ -94,18 +94,24 @@ class SimulatedUnits:
         self.reporting = ReportingUnits([], [])
         # unit → the first day on which it reports no more; of others none
         self._silent_from: dict[str, int] = {}
+        self._laggards: set[str] = set()
 
-    def silence(self, districts: Mapping[str, int], day: int) -> None:
-        """Let districts, and all that is in them on a day, report no more.
+    def set_paces(
+        self, silent_from: Mapping[str, int], laggards: Collection[str], day: int
+    ) -> None:
+        """Let districts, with all that is in them on a day, fall silent or behind.
 
         Args:
-            districts: district → the first day without reports.
+            silent_from: district → the first day without reports.
+            laggards: districts that report of the programme by its schedule alone.
             day: as of which units are in them.
         """
-        for code, unit in self.units.items() if districts else ():
+        for code, unit in self.units.items() if silent_from or laggards else ():
             district = code if unit.level == "district" else self.parent(code, "district", day)
-            if district and district in districts:
-                self._silent_from[code] = districts[district]
+            if district and district in silent_from:
+                self._silent_from[code] = silent_from[district]
+            if district in laggards:
+                self._laggards.add(code)
 
     def _draw_profile(self, unit: Unit, rng: Random, silent: float) -> UnitProfile:
         """Draw activity and tool.
@@ -129,6 +135,10 @@ class SimulatedUnits:
     def is_silent(self, code: str, day: int) -> bool:
         """Return whether the unit has stopped reporting by a day."""
         return day >= self._silent_from.get(code, day + 1)
+
+    def is_laggard(self, code: str) -> bool:
+        """Return whether the unit reports of the programme by its schedule alone."""
+        return code in self._laggards
 
     def list_temporary(self, first: int, last: int) -> list[str]:
         """Return the units that are not open on all days from `first` to `last`."""
