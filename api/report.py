@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from api.problems import parameter_problem
 from pravah.problems import Problem
-from pravah.settings import Settings
+from pravah.settings import Role, Settings
 from reports.formats import Format, render
 from reports.labels import Lang
 from reports.pdf import MissingLibraryError
@@ -61,8 +61,14 @@ def _read_and_render(
     from reports.facts import FutureDayError, OutOfScopeError, read_situation
 
     try:
-        with connect(settings.clickhouse, "grafana" if persons else "aicc") as client:
-            situation = read_situation(client, unit, day, within=within, contacts=persons)
+        role: Role = "grafana" if persons else "aicc"
+        with (
+            connect(settings.clickhouse, role) as client,
+            connect(settings.clickhouse, role) as second,
+        ):
+            situation = read_situation(
+                client, unit, day, within=within, contacts=persons, second=second
+            )
         return render(situation, format_, lang)
     except OutOfScopeError as error:
         raise Problem(HTTPStatus.FORBIDDEN, f"unit: {error}") from error

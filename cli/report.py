@@ -55,11 +55,12 @@ def report(
     from sinks.control_room import ended_campaign
 
     format_ = format_ or _format_of(to)
-    with connect(Settings().clickhouse, "grafana") as client:
+    clickhouse = Settings().clickhouse
+    with connect(clickhouse, "grafana") as client, connect(clickhouse, "grafana") as second:
         unit = find_unit(client, unit) if unit is not None else default_unit(client)
         ended = None if on else ended_campaign(client)
         try:
-            situation = read_situation(client, unit, on, contacts=with_contacts)
+            situation = read_situation(client, unit, on, contacts=with_contacts, second=second)
         except FutureDayError as error:
             raise typer.BadParameter(str(error), param_hint="--date") from None
     print_end(ended)

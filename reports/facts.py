@@ -4,7 +4,8 @@ All figures are as at the end of a day, by the hierarchy of that day, and from w
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 
 from clickhouse_driver import Client
@@ -17,7 +18,7 @@ from reports.situation import (
     MEMBER_DAYS,
     USUAL_DAYS,
     Booths,
-    Child,
+    MilestoneLine,
     Overdue,
     Situation,
     amounts_by_day,
@@ -27,13 +28,15 @@ from reports.situation import (
     build_milestone_lines,
     compare_children,
     find_basis,
+    shares_by_day,
     sum_by_day,
 )
 from sinks import situation as tables
-from sinks.control_room import SILENT_DAYS, calls, defaulters
+from sinks.completions import Completions
+from sinks.control_room import SILENT_DAYS, Defaulter, calls, defaulters
 from sinks.forecast import Forecast, forecasts
-from sinks.members import Members, members, members_within
-from sinks.unusual import unusual_values
+from sinks.members import Members, members_within
+from sinks.unusual import UnusualValue, unusual_values
 
 # In the report's data; the page shows fewer.
 MAX_DEFAULTERS, MAX_UNUSUAL = 50, 20
@@ -54,6 +57,7 @@ def read_situation(
     *,
     within: str | None = None,
     contacts: bool = False,
+    second: Client | None = None,
 ) -> Situation:
     """Read the report of a unit.
 
@@ -63,6 +67,7 @@ def read_situation(
         day: Asia/Kolkata; today if None.
         within: the unit whose subtree the reader may see; everything if None.
         contacts: include whom to call, if the office is in that subtree.
+        second: another connection of the same account, to read two things at a time.
 
     Raises:
         LookupError: the unit is not in the registry.
@@ -86,7 +91,8 @@ def read_situation(
     if within not in {None, unit} and not tables.seen(client, [unit], within, day):
         msg = f"{unit} is not at or below {within} on {day}"
         raise OutOfScopeError(msg)
-    found = _read(client, place, day, made_at, within or unit)
+    asked = _Question(place, day, _end_of_day(day, made_at), within or unit)
+    found = _read(client, second, asked, made_at)
     return replace(found, defaulters=_add_calls(client, found, within)) if contacts else found
 
 
@@ -96,79 +102,156 @@ def default_unit(client: Client) -> str:
     return states[0] if len(states) == 1 else "IN"
 
 
-def _read(
-    client: Client,
-    place: tables.Place,
-    day: date,
-    made_at: datetime,
-    within: str,
-) -> Situation:
-    unit, as_of = place.unit, _end_of_day(day, made_at)
-    child_level = CHILD_LEVEL.get(place.level)
-    level = child_level or "booth"
-    standings = tables.standings(client, unit, as_of, child_level=level, within=within)
-    milestones = build_milestone_lines(
-        tables.planned(client, state_of(unit) or ""),
-        standings,
-        _forecasts(client, unit, as_of, within),
-        day,
-    )
-    basis = find_basis(standings)
-    counted = [one for one in standings if one.passed or basis == "everything"]
+@dataclass(frozen=True)
+class _Programme:
+    """What is read of the plan."""
+
+    milestones: list[MilestoneLine]
+    standings: list[tables.Standing]
+    defaulters: list[Defaulter]
+
+
+@dataclass(frozen=True)
+class _Reports:
+    """What is read of reports and of the units that make them."""
+
+    above: list[tables.Place]
+    below: dict[str, tables.Place]
+    areas: dict[str, str]
+    activity: list[tables.Activity]
+    figures: list[tables.DayFigure]
+    to_date: list[tables.DayFigure]
+    metrics: list[tables.Metric]
+    members: Members | None
+    unusual: list[UnusualValue]
+    age: tables.Age
+
+
+@dataclass(frozen=True)
+class _Question:
+    """A unit and a day, and the unit whose subtree the reader may see."""
+
+    place: tables.Place
+    day: date
+    as_of: datetime
+    within: str
+
+    @property
+    def unit(self) -> str:
+        return self.place.unit
+
+    @property
+    def child_level(self) -> Level | None:
+        return CHILD_LEVEL.get(self.place.level)
+
+    def read_programme(self, client: Client) -> _Programme:
+        unit, as_of, within = self.unit, self.as_of, self.within
+        completions = Completions.read(client)
+        standings = tables.standings(
+            client,
+            unit,
+            as_of,
+            completions,
+            child_level=self.child_level or "booth",
+            within=within,
+        )
+        milestones = build_milestone_lines(
+            tables.planned(client, state_of(unit) or ""),
+            standings,
+            _forecasts(client, unit, as_of, within, completions),
+            self.day,
+        )
+        overdue = (
+            defaulters(
+                client, unit, as_of, limit=MAX_DEFAULTERS, within=within, completions=completions
+            )
+            if any(one.overdue for one in milestones)
+            else []
+        )
+        return _Programme(milestones, standings, overdue)
+
+    def read_reports(self, client: Client) -> _Reports:
+        unit, as_of, within, day = self.unit, self.as_of, self.within, self.day
+        child_level = self.child_level
+        codes = (
+            tables.children(client, unit, as_of, child_level=child_level, within=within)
+            if child_level
+            else []
+        )
+        unusual = unusual_values(client, unit, day, day)
+        if within != unit:
+            seen = tables.seen(client, [one.unit for one in unusual], within, day)
+            unusual = [one for one in unusual if one.unit in seen]
+        first = day - timedelta(days=max(USUAL_DAYS, MEMBER_DAYS))
+        return _Reports(
+            above=tables.above(client, unit, day),
+            below=tables.places(client, codes),
+            areas=_areas(client, self.place, as_of, codes),
+            activity=tables.booth_activity(
+                client,
+                unit,
+                as_of,
+                days=SILENT_DAYS,
+                child_level=child_level or "booth",
+                within=within,
+            ),
+            figures=tables.day_figures(client, unit, first, day, within=within),
+            to_date=tables.to_date(client, unit, day, within=within),
+            metrics=tables.metrics(client),
+            members=_members(client, unit, as_of, within),
+            unusual=unusual,
+            age=tables.age(client, unit, as_of, within=within),
+        )
+
+
+def _read(client: Client, second: Client | None, asked: _Question, made_at: datetime) -> Situation:
+    day = asked.day
+    if second is None:
+        plan, reports = asked.read_programme(client), asked.read_reports(client)
+    else:
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(asked.read_reports, second)
+            plan, reports = asked.read_programme(client), reading.result()
+    basis = find_basis(plan.standings)
+    counted = [one for one in plan.standings if one.passed or basis == "everything"]
     done = sum(one.units for one in counted if one.state.startswith("done"))
     expected = sum(one.units for one in counted)
-    activity = tables.booth_activity(
-        client, unit, as_of, days=SILENT_DAYS, child_level=level, within=within
-    )
-    below = (
-        tables.places(
-            client, tables.children(client, unit, as_of, child_level=child_level, within=within)
-        )
-        if child_level
-        else {}
-    )
-    children = compare_children(below, standings, activity, basis)
-    figures = tables.day_figures(
-        client, unit, day - timedelta(days=max(USUAL_DAYS, MEMBER_DAYS)), day, within=within
-    )
-    to_date = tables.to_date(client, unit, day, within=within)
-    found = defaulters(client, unit, as_of, limit=MAX_DEFAULTERS, within=within)
-    unusual = unusual_values(client, unit, day, day)
-    if within != unit:
-        seen = tables.seen(client, [one.unit for one in unusual], within, day)
-        unusual = [one for one in unusual if one.unit in seen]
-    overdue = sum(one.overdue for one in milestones)
+    children = compare_children(reports.below, plan.standings, reports.activity, basis, day)
+    figures, to_date = reports.figures, reports.to_date
+    overdue = sum(one.overdue for one in plan.milestones)
     return Situation(
-        *_identity(place),
+        *_identity(asked.place),
         day=day,
-        as_of=as_of,
+        as_of=asked.as_of,
         made_at=made_at,
-        above=tables.above(client, unit, day),
+        above=reports.above,
         basis=basis,
         expected=expected,
         done=done,
         overdue=overdue,
         share=done / expected if expected else None,
-        newly_done=sum(one.newly_done for one in milestones),
-        milestones=milestones,
+        newly_done=sum(one.newly_done for one in plan.milestones),
+        newly_overdue=sum(one.newly_overdue for one in plan.milestones),
+        shares=shares_by_day(counted, day) if expected else [],
+        milestones=plan.milestones,
         amounts=build_amounts(figures, to_date, day),
-        metrics=build_metric_amounts(tables.metrics(client), figures, to_date, day),
+        metrics=build_metric_amounts(reports.metrics, figures, to_date, day),
         usual_days=USUAL_DAYS,
-        booths=_booths(activity),
-        curves=build_curves(milestones, standings, day),
-        members=_members(client, unit, as_of, within),
+        booths=_booths(reports.activity),
+        curves=build_curves(plan.milestones, plan.standings, day),
+        members=reports.members,
         member_days=amounts_by_day(sum_by_day(figures, FLOWS["members"]), day, MEMBER_DAYS),
-        child_level=child_level,
+        child_level=asked.child_level,
         children=children,
         compared_children=len([one for one in children if one.share is not None]),
         complete_children=len([one for one in children if one.share == 1]),
         idle_children=len([one for one in children if one.share == 0]),
-        areas=_areas(client, place, as_of, children),
-        defaulters=[Overdue(one, None) for one in found],
-        more_defaulters=overdue - len(found),
-        unusual=unusual[:MAX_UNUSUAL],
-        more_unusual=len(unusual[MAX_UNUSUAL:]),
-        age=tables.age(client, unit, as_of, within=within),
+        areas=reports.areas,
+        defaulters=[Overdue(one, None) for one in plan.defaulters],
+        more_defaulters=overdue - len(plan.defaulters),
+        unusual=reports.unusual[:MAX_UNUSUAL],
+        more_unusual=len(reports.unusual[MAX_UNUSUAL:]),
+        age=reports.age,
     )
 
 
@@ -192,26 +275,26 @@ def _add_calls(client: Client, situation: Situation, within: str | None) -> list
     ]
 
 
-def _forecasts(client: Client, unit: str, as_of: datetime, within: str) -> dict[str, Forecast]:
+def _forecasts(
+    client: Client, unit: str, as_of: datetime, within: str, completions: Completions
+) -> dict[str, Forecast]:
     """Forecast of each milestone; none for a unit that reaches beyond `within`."""
     if tables.reaches_beyond(client, unit, as_of, within=within):
         return {}
-    return {one.milestone: one for one in forecasts(client, unit, as_of)}
+    return {one.milestone: one for one in forecasts(client, unit, as_of, completions=completions)}
 
 
 def _members(client: Client, unit: str, as_of: datetime, within: str) -> Members | None:
-    if within != unit:
-        one = members_within(client, unit, within, as_of)
-        return one if one and one.members else None
-    return next((one for one in members(client, unit, as_of) if one.members), None)
+    found = members_within(client, unit, within, as_of)
+    return found if found and found.members else None
 
 
 def _areas(
-    client: Client, place: tables.Place, as_of: datetime, children: Sequence[Child]
+    client: Client, place: tables.Place, as_of: datetime, children: Sequence[str]
 ) -> dict[str, str]:
     """Assembly → the child that contains it; empty for the nation and assemblies, without a map."""
     if place.level == "district":
-        return {child.unit: child.unit for child in children}
+        return dict(zip(children, children, strict=True))
     return (
         tables.assemblies_of(client, place.unit, as_of, child_level="district")
         if place.level in {"state", "division"}

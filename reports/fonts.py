@@ -1,16 +1,15 @@
-"""Noto Sans Devanagari, subset to the characters of a page and embedded in it.
+"""Noto Sans Devanagari, embedded in each page.
 
-So a page looks the same on every device and loads nothing.
+So a page looks the same on every device and loads nothing. A page whose characters are all common
+gets a subset of the typeface, any other the whole of it. The subsets are files, since making one
+takes longer than the rest of a page: `python -m reports.fonts` makes them anew.
 """
 
 from base64 import b64encode
-from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 
-from fontTools.subset import Options, Subsetter
-from fontTools.ttLib import TTFont
 from markupsafe import Markup
 
 # Part of the typeface → family name. Two names, because WeasyPrint mixes up fonts that have the
@@ -28,10 +27,9 @@ _UNICODE_RANGES = {
         "U+20AC,U+2122,U+2191,U+2193,U+2212,U+2215"
     ),
 }
-# Characters that every subset has, so that most pages share one: subsetting takes longer than the
-# rest of a page.
+# Characters of the subsets: those of our texts and of nearly all names.
 _COMMON = {
-    "latin": frozenset(range(0x20, 0x7F)),
+    "latin": frozenset([*range(0x20, 0x7F), 0xA0, *map(ord, "·×–—‘’“”…−")]),
     "devanagari": frozenset(
         [
             *range(0x901, 0x904),
@@ -47,23 +45,19 @@ _IN_BOTH = frozenset([0x20, 0xA0, 0x200C, 0x200D, 0x25CC])
 
 
 def font_faces(text: str) -> Markup:
-    """`@font-face` rules for a text, in both weights.
-
-    Each font has the common characters of its script and the others that the text uses, with all
-    ligatures, conjuncts and mark positions.
-    """
-    used = frozenset(map(ord, text))
-    faces = [
-        _face(script, weight, (used | _COMMON[script]) & available)
-        for script in _UNICODE_RANGES
-        for weight in _WEIGHTS
-        if (available := _characters(script, weight)) & used - _IN_BOTH
-    ]
+    """`@font-face` rules for a text, in both weights, with all conjuncts and mark positions."""
+    used = frozenset(map(ord, text)) - _IN_BOTH
+    faces = []
+    for script in _UNICODE_RANGES:
+        needed = used & _characters(script)
+        name = "common" if needed <= _COMMON[script] else "normal"
+        faces += [_face(script, weight, name) for weight in _WEIGHTS if needed]
     return Markup("\n").join(faces)
 
 
-def _face(script: str, weight: int, characters: AbstractSet[int]) -> Markup:
-    data = b64encode(_subset(script, weight, frozenset(characters))).decode()
+@lru_cache
+def _face(script: str, weight: int, name: str) -> Markup:
+    data = b64encode(_path(script, weight, name).read_bytes()).decode()
     rule = (
         '@font-face {{ font-family: "{}"; font-weight: {}; src:'
         ' url("data:font/woff2;base64,{}") format("woff2"); unicode-range: {} }}'
@@ -76,16 +70,33 @@ def _face(script: str, weight: int, characters: AbstractSet[int]) -> Markup:
     )
 
 
-@lru_cache(maxsize=16)
-def _subset(script: str, weight: int, characters: frozenset[int]) -> bytes:
+@lru_cache
+def _characters(script: str) -> frozenset[int]:
+    """The characters of a part's `unicode-range`."""
+    found: set[int] = set()
+    for part in _UNICODE_RANGES[script].split(","):
+        first, _, last = part.removeprefix("U+").partition("-")
+        found |= {*range(int(first, 16), int(last or first, 16) + 1)}
+    return frozenset(found)
+
+
+def _path(script: str, weight: int, name: str) -> Path:
+    return _FONTS / f"noto-sans-devanagari-{script}-{weight}-{name}.woff2"
+
+
+def make_subset(script: str, weight: int) -> bytes:
+    """The subset of a part with its common characters, as WOFF2."""
+    from fontTools.subset import Options, Subsetter
+    from fontTools.ttLib import TTFont
+
     options = Options()
     options.flavor = "woff2"
     options.layout_features = ["*"]
     options.notdef_outline = True
     options.hinting = False
-    with _open_font(script, weight) as font:
+    with TTFont(_path(script, weight, "normal"), recalcTimestamp=False) as font:
         subsetter = Subsetter(options)
-        subsetter.populate(unicodes=characters)
+        subsetter.populate(unicodes=_COMMON[script] & font.getBestCmap().keys())
         subsetter.subset(font)
         font.flavor = "woff2"
         out = BytesIO()
@@ -93,11 +104,7 @@ def _subset(script: str, weight: int, characters: frozenset[int]) -> bytes:
     return out.getvalue()
 
 
-@lru_cache
-def _characters(script: str, weight: int) -> frozenset[int]:
-    with _open_font(script, weight) as font:
-        return frozenset(font.getBestCmap())
-
-
-def _open_font(script: str, weight: int) -> TTFont:
-    return TTFont(_FONTS / f"noto-sans-devanagari-{script}-{weight}-normal.woff2")
+if __name__ == "__main__":
+    for of in _UNICODE_RANGES:
+        for in_weight in _WEIGHTS:
+            _path(of, in_weight, "common").write_bytes(make_subset(of, in_weight))

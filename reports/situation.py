@@ -34,6 +34,8 @@ USUAL_DAYS = 28
 # There is none with fewer days since the first report.
 MIN_DAYS = 7
 TREND_DAYS, MEMBER_DAYS = 150, 42
+# Days of `Situation.shares`, that of the report included.
+SHARE_DAYS = 15
 # The last milestones of the plan have a curve.
 MAX_CURVES = 3
 _DONE = ("done_on_time", "done_late")
@@ -95,6 +97,8 @@ class Child:
     """Share of the expected that is done; None if nothing is expected."""
     silent_booths: int
     """Booths without a report in the last days."""
+    newly_done: int = 0
+    """Of `done`, those of the day of the report."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +182,11 @@ class _Sections:
     overdue: int = 0
     share: float | None = None
     newly_done: int = 0
+    """Pairs of all milestones that were done on the day."""
+    newly_overdue: int = 0
+    """Pairs of all milestones that are overdue since the day before."""
+    shares: list[float] = field(default_factory=list)
+    """Share of `expected` that was done by the end of each of the last days, up to this one."""
     milestones: list[MilestoneLine] = field(default_factory=list)
     amounts: list[Amount] = field(default_factory=list)
     metrics: list[MetricAmount] = field(default_factory=list)
@@ -276,6 +285,7 @@ def compare_children(
     standings: Iterable[Standing],
     activity: Iterable[Activity],
     basis: Basis,
+    day: date,
 ) -> list[Child]:
     """The children, the furthest ahead first.
 
@@ -283,11 +293,13 @@ def compare_children(
     expected come last.
     """
     expected, done, overdue, worst = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+    newly_done = Counter[str]()
     for one in standings:
         if one.passed or basis == "everything":
             expected[one.child] += one.units
             done[one.child] += one.units if one.state in _DONE else 0
             overdue[one.child] += one.units if one.state == "overdue" else 0
+            newly_done[one.child] += one.units if one.done_at == day else 0
             worst[one.child] = max(worst[one.child], one.worst)
     silent = {one.child: one.silent for one in activity}
     found = [
@@ -304,6 +316,7 @@ def compare_children(
             ),
             share=done[code] / expected[code] if expected[code] else None,
             silent_booths=silent.get(code, 0),
+            newly_done=newly_done[code],
         )
         for code, place in places.items()
     ]
@@ -317,6 +330,17 @@ def compare_children(
             child.unit,
         ),
     )
+
+
+def shares_by_day(standings: Sequence[Standing], day: date) -> list[float]:
+    """Share of some standings that was done by the end of each of the last SHARE_DAYS days."""
+    expected = sum(one.units for one in standings)
+    days = [day - timedelta(days=number) for number in reversed(range(SHARE_DAYS))]
+    return [
+        sum(one.units for one in standings if one.done_at is not None and one.done_at <= on)
+        / expected
+        for on in days
+    ]
 
 
 def build_curves(

@@ -10,6 +10,7 @@ from clickhouse_driver import Client
 from pravah.units import Level
 from schemas import defaults
 from schemas.contacts import FICTIONAL_PREFIX, Contact, Language, parse_responsible
+from sinks.completions import Completions
 from sinks.dimensions import replace_table
 from sinks.migrate import Schema
 
@@ -124,6 +125,7 @@ def defaulters(
     limit: int = 1_000,
     offset: int = 0,
     within: str | None = None,
+    completions: Completions | None = None,
 ) -> list[Defaulter]:
     """Overdue units at or below a unit: first those that block most, then the longest overdue.
 
@@ -135,23 +137,29 @@ def defaulters(
         limit: maximum number.
         offset: number to skip.
         within: only at or below this unit, too, on that day.
+        completions: those of the plan, if the caller has them already.
     """
-    query = """
+    completions = completions or Completions.read(client)
+    below = """
+        SELECT unit FROM unit_ancestors
+        WHERE ancestor = %(unit)s
+          AND toDate(fromUnixTimestamp64Milli(%(as_of)s), 'Asia/Kolkata')
+              BETWEEN valid_from AND valid_to
+    """
+    overdue = completions.defaulters(f"SELECT * FROM unit_ancestors WHERE ancestor IN ({below})")
+    query = f"""
         WITH toDate(fromUnixTimestamp64Milli(%(as_of)s), 'Asia/Kolkata') AS on_day
         SELECT d.milestone, d.milestone_en, d.milestone_hi, toString(d.level), d.unit, u.name_en,
-               u.name_hi, d.deadline, d.days_overdue, d.blocks, act.last_report, d.responsible,
+               u.name_hi, d.deadline, d.days_overdue, d.blocks, d.responsible,
                d.office_hi, r.ancestor AS responsible_unit, above.name_en, above.name_hi
         FROM (
             SELECT d.*, m.name_en AS milestone_en, m.name_hi AS milestone_hi,
                    m.responsible_hi AS office_hi, m.position AS position,
                    splitByChar(' ', d.responsible)[1] AS responsible_level
-            FROM defaulters_at(as_of = fromUnixTimestamp64Milli(%(as_of)s)) AS d
+            FROM {overdue} AS d
             INNER JOIN milestones AS m ON m.plan = d.plan AND m.milestone = d.milestone
             WHERE (%(milestone)s = '' OR d.milestone = %(milestone)s)
-              AND d.unit IN (
-                  SELECT unit FROM unit_ancestors
-                  WHERE ancestor = %(unit)s AND on_day BETWEEN valid_from AND valid_to
-              )
+              AND d.unit IN ({below})
               AND d.unit IN (
                   SELECT unit FROM unit_ancestors
                   WHERE ancestor = %(within)s AND on_day BETWEEN valid_from AND valid_to
@@ -166,9 +174,6 @@ def defaulters(
             WHERE on_day BETWEEN valid_from AND valid_to
         ) AS r ON r.unit = d.unit AND r.ancestor_level = d.responsible_level
         LEFT JOIN units AS above ON above.unit = r.ancestor
-        LEFT JOIN unit_activity(
-            as_of = fromUnixTimestamp64Milli(%(as_of)s), days = %(days)s
-        ) AS act ON act.unit = d.unit
         ORDER BY d.blocks DESC, d.days_overdue DESC, d.position, d.unit
     """
     wanted = {
@@ -177,10 +182,32 @@ def defaulters(
         "milestone": milestone or "",
         "limit": limit,
         "offset": offset,
-        "days": SILENT_DAYS,
         "within": within or unit,
     }
-    return [Defaulter(*row) for row in client.execute(query, wanted)]
+    rows = completions.execute(client, query, wanted)
+    last = last_reports(client, [row[4] for row in rows], as_of)
+    whole: list[tuple[Any, ...]] = [(*row[:10], last.get(row[4]), *row[10:]) for row in rows]
+    return [Defaulter(*row) for row in whole]
+
+
+def last_reports(client: Client, units: Sequence[str], as_of: datetime) -> dict[str, date]:
+    """The last day, up to that of `as_of`, on which a unit or one below it reported anything.
+
+    As in `unit_activity`; units that never reported are missing.
+    """
+    query = """
+        SELECT unit, max(day)
+        FROM (
+            SELECT unit, day FROM journal FINAL
+            WHERE unit IN %(units)s
+              AND day <= toDate(fromUnixTimestamp64Milli(%(as_of)s), 'Asia/Kolkata')
+            GROUP BY level, unit, metric, day
+            HAVING sum(reports) > 0
+        )
+        GROUP BY unit
+    """
+    wanted = {"units": sorted({*units, ""}), "as_of": millis(as_of)}
+    return dict(client.execute(query, wanted))
 
 
 def unit_name(client: Client, unit: str, language: Language) -> str:

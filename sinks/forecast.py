@@ -7,6 +7,7 @@ from typing import Literal
 from clickhouse_driver import Client
 
 from schemas import defaults
+from sinks.completions import Completions
 from sinks.control_room import millis
 
 SHARE = defaults.SHARE
@@ -40,7 +41,12 @@ class Forecast:
 
 
 def forecasts(
-    client: Client, unit: str, as_of: datetime, *, share: float = SHARE
+    client: Client,
+    unit: str,
+    as_of: datetime,
+    *,
+    share: float = SHARE,
+    completions: Completions | None = None,
 ) -> list[Forecast]:
     """The outlook of each milestone for the units at or below a unit, in the order of the plan.
 
@@ -49,15 +55,23 @@ def forecasts(
         unit: a code.
         as_of: an instant; only its day in Asia/Kolkata matters.
         share: of the units, above 0 and at most 1.
+        completions: those of the plan, if the caller has them already.
     """
-    query = """
+    completions = completions or Completions.read(client)
+    ancestors = """
+        SELECT * FROM unit_ancestors
+        WHERE ancestor = %(unit)s OR toString(ancestor_level) = 'state'
+    """
+    query = f"""
         SELECT milestone, toString(level), unit, deadline, expected, done, recent, goal,
                toString(outlook), reached_at, earliest, latest
-        FROM plan_forecast_at(as_of = fromUnixTimestamp64Milli(%(as_of)s), share = %(share)s)
+        FROM {completions.forecast(ancestors)}
         WHERE unit = %(unit)s
         ORDER BY position
     """
     return [
         Forecast(*row)
-        for row in client.execute(query, {"unit": unit, "as_of": millis(as_of), "share": share})
+        for row in completions.execute(
+            client, query, {"unit": unit, "as_of": millis(as_of), "share": share}
+        )
     ]

@@ -85,6 +85,11 @@ def plan_done(database: str) -> str:
     """
 
 
+def _relation(database: str, name: str) -> str:
+    """A relation of a database, or one that needs none: an external table `_…` or a query `(…)`."""
+    return name if name.startswith(("_", "(")) else f"{database}.{name}"
+
+
 def plan_status(database: str, *, done: str, as_of: str) -> str:
     """One row for each milestone and unit of its level that is open on the day of `as_of`.
 
@@ -125,19 +130,22 @@ def plan_status(database: str, *, done: str, as_of: str) -> str:
                 WHERE on_day BETWEEN u.valid_from AND u.valid_to
                   AND splitByChar('-', u.unit)[1] = m.plan
             ) AS e
-            LEFT JOIN {database}.{done} AS d
+            LEFT JOIN {_relation(database, done)} AS d
                 ON d.plan = e.plan AND d.milestone = e.milestone AND d.unit = e.unit
         )
     """
 
 
-def plan_progress(database: str, *, done: str, as_of: str) -> str:
+def plan_progress(
+    database: str, *, done: str, as_of: str, ancestors: str = "unit_ancestors"
+) -> str:
     """`plan_status`, counted below every ancestor of that day.
 
     Args:
         database: name.
         done: relation with the columns of `plan_done`.
         as_of: SQL of a `DateTime64(3)`.
+        ancestors: relation with the columns of `unit_ancestors`.
     """
     return f"""
         SELECT s.milestone AS milestone, a.ancestor_level AS level, a.ancestor AS unit,
@@ -149,7 +157,7 @@ def plan_progress(database: str, *, done: str, as_of: str) -> str:
                    s.state = 'done_on_time' AND toDate(s.known_at, 'Asia/Kolkata') > s.deadline
                ) AS known_late
         FROM ({plan_status(database, done=done, as_of=as_of)}) AS s
-        INNER JOIN {database}.unit_ancestors AS a ON a.unit = s.unit
+        INNER JOIN {_relation(database, ancestors)} AS a ON a.unit = s.unit
         WHERE toDate({as_of}, 'Asia/Kolkata') BETWEEN a.valid_from AND a.valid_to
         GROUP BY milestone, level, unit
     """
@@ -167,13 +175,13 @@ def defaulters(database: str, *, status: str, progress: str) -> str:
         SELECT s.milestone AS milestone, s.level AS level, s.unit AS unit, s.deadline AS deadline,
                s.days_overdue AS days_overdue, s.responsible AS responsible, s.plan AS plan,
                b.blocks AS blocks
-        FROM {database}.{status} AS s
+        FROM {_relation(database, status)} AS s
         LEFT JOIN (
             SELECT milestone, unit, sum(open) AS blocks
             FROM (
                 SELECT p.unit AS unit, p.overdue + p.due AS open,
                        arrayJoin(m.waits_for) AS milestone
-                FROM {database}.{progress} AS p
+                FROM {_relation(database, progress)} AS p
                 INNER JOIN {database}.milestones AS m ON m.milestone = p.milestone
                 WHERE startsWith(p.unit, m.plan)
             )
@@ -183,7 +191,9 @@ def defaulters(database: str, *, status: str, progress: str) -> str:
     """
 
 
-def plan_forecast(database: str, *, done: str, as_of: str, share: str) -> str:
+def plan_forecast(
+    database: str, *, done: str, as_of: str, share: str, ancestors: str = "unit_ancestors"
+) -> str:
     """For each milestone and ancestor: the day on which a share of the units will have it.
 
     `sinks/migrations/m0009_forecast_and_unusual_values.py` explains the method. A forecast counts
@@ -194,6 +204,7 @@ def plan_forecast(database: str, *, done: str, as_of: str, share: str) -> str:
         done: relation with the columns of `plan_done`.
         as_of: SQL of a `DateTime64(3)`.
         share: SQL of a number above 0 and at most 1.
+        ancestors: relation with the columns of `unit_ancestors`; it has the states.
     """
     days = _FORECAST_DAYS
     return f"""
@@ -257,7 +268,7 @@ def plan_forecast(database: str, *, done: str, as_of: str, share: str) -> str:
                        ) AS before,
                        groupArray(s.done_at) AS days_done
                 FROM ({plan_status(database, done=done, as_of=as_of)}) AS s
-                INNER JOIN {database}.unit_ancestors AS a ON a.unit = s.unit
+                INNER JOIN {_relation(database, ancestors)} AS a ON a.unit = s.unit
                 WHERE on_day BETWEEN a.valid_from AND a.valid_to
                 GROUP BY milestone, level, unit
             )

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from clickhouse_driver import Client
 
 from pravah.units import Level
+from sinks.completions import Completions
 from sinks.control_room import millis
 
 
@@ -110,6 +111,8 @@ _CHILDREN = f"""
     SELECT unit, ancestor FROM unit_ancestors
     WHERE toString(ancestor_level) = %(child_level)s AND {_ON} BETWEEN valid_from AND valid_to
 """
+# Rows of a unit; its level is the first column of the sorting key.
+_OWN = "unit = %(unit)s AND level = (SELECT any(level) FROM units WHERE unit = %(unit)s)"
 # Whether a unit was at or below `within` on a day.
 _IS_WITHIN = """
     arrayExists(
@@ -188,7 +191,13 @@ def planned(client: Client, state: str) -> list[Milestone]:
 
 
 def standings(
-    client: Client, unit: str, as_of: datetime, *, child_level: Level, within: str
+    client: Client,
+    unit: str,
+    as_of: datetime,
+    completions: Completions,
+    *,
+    child_level: Level,
+    within: str,
 ) -> list[Standing]:
     """Count the units at or below a unit by child, milestone and state."""
     query = f"""
@@ -198,14 +207,15 @@ def standings(
                countIf(
                    s.state = 'done_on_time' AND toDate(s.known_at, 'Asia/Kolkata') > s.deadline
                )
-        FROM plan_status_at(as_of = fromUnixTimestamp64Milli(%(as_of)s)) AS s
+        FROM {completions.status} AS s
         LEFT JOIN ({_CHILDREN}) AS c ON c.unit = s.unit
         WHERE s.unit IN ({_BELOW})
         GROUP BY child, s.milestone, s.state, s.done_at, passed
     """
     return [
         Standing(*row)
-        for row in client.execute(
+        for row in completions.execute(
+            client,
             query,
             {"unit": unit, "as_of": millis(as_of), "child_level": child_level, "within": within},
         )
@@ -269,7 +279,7 @@ def day_figures(
     """
     query = f"""
         SELECT metric, day, value, verified_value FROM rollups
-        WHERE unit = %(unit)s AND day BETWEEN %(first)s AND %(last)s AND {_IS_WITHIN}
+        WHERE {_OWN} AND day BETWEEN %(first)s AND %(last)s AND {_IS_WITHIN}
         ORDER BY metric, day
     """
     return [
@@ -295,7 +305,7 @@ def to_date(client: Client, unit: str, last: date, *, within: str) -> list[DayFi
                    sum(verified_value)
                )
         FROM rollups
-        WHERE unit = %(unit)s AND day <= %(last)s AND {_IS_WITHIN}
+        WHERE {_OWN} AND day <= %(last)s AND {_IS_WITHIN}
         GROUP BY metric
         ORDER BY metric
     """
@@ -308,13 +318,31 @@ def to_date(client: Client, unit: str, last: date, *, within: str) -> list[DayFi
 def booth_activity(
     client: Client, unit: str, as_of: datetime, *, days: int, child_level: Level, within: str
 ) -> list[Activity]:
-    """Booths below a unit by child and activity in the last days."""
+    """Booths below a unit by child and activity in the last days, as `unit_activity` has them."""
     query = f"""
-        SELECT c.ancestor AS child, countIf(a.state = 'active'), countIf(a.state = 'zero'),
-               countIf(a.state = 'silent')
-        FROM unit_activity(as_of = fromUnixTimestamp64Milli(%(as_of)s), days = %(days)s) AS a
-        LEFT JOIN ({_CHILDREN}) AS c ON c.unit = a.unit
-        WHERE a.level = 'booth' AND a.unit IN ({_BELOW})
+        SELECT c.ancestor AS child, countIf(r.amount > 0), countIf(r.unit != '' AND r.amount = 0),
+               countIf(r.unit = '')
+        FROM units AS u
+        LEFT JOIN (
+            SELECT unit, sum(amount) AS amount
+            FROM (
+                -- a stock that was reported is no zero report, whether it changed or not
+                SELECT unit,
+                       if(
+                           metric IN (SELECT metric FROM metrics WHERE type = 'stock'),
+                           sum(reports),
+                           toInt64(abs(sum(value)))
+                       ) AS amount
+                FROM journal FINAL
+                WHERE level = 'booth' AND day > {_ON} - %(days)s AND day <= {_ON}
+                GROUP BY unit, metric, day
+                HAVING sum(reports) > 0
+            )
+            GROUP BY unit
+        ) AS r ON r.unit = u.unit
+        LEFT JOIN ({_CHILDREN}) AS c ON c.unit = u.unit
+        WHERE u.level = 'booth' AND {_ON} BETWEEN u.valid_from AND u.valid_to
+          AND u.unit IN ({_BELOW})
         GROUP BY child
     """
     wanted = {

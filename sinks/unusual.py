@@ -5,6 +5,8 @@ from datetime import date
 
 from clickhouse_driver import Client
 
+from sinks.migrations.m0009_forecast_and_unusual_values import unusual
+
 
 @dataclass(frozen=True)
 class UnusualValue:
@@ -41,10 +43,25 @@ def unusual_values(
         last: day, included.
         level: only of units of this level.
     """
-    query = """
+    # The view reads what all units reported in 29 days. Here the only rows are those of units that
+    # reported the metric on one of the days, and of booths beside or below the unit.
+    rows = """
+        AND (level, metric, unit) IN (
+            SELECT level, metric, unit FROM journal WHERE day BETWEEN %(first)s AND %(last)s
+        )
+        AND (level != 'booth' OR unit IN (
+            SELECT unit FROM unit_ancestors
+            WHERE ancestor_level = 'assembly' AND ancestor IN (
+                SELECT ancestor FROM unit_ancestors
+                WHERE unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = %(unit)s)
+            )
+        ))
+    """
+    values = unusual(client.connection.database, "toDate(%(first)s)", "toDate(%(last)s)", rows=rows)
+    query = f"""
         SELECT v.day, toString(v.level), v.unit, u.name_en, u.name_hi, v.metric, v.amount, v.usual,
                v.own_z, v.peer_z
-        FROM unusual_values(first = %(first)s, last = %(last)s) AS v
+        FROM ({values}) AS v
         INNER JOIN units AS u ON u.unit = v.unit
         INNER JOIN (
             SELECT unit, valid_from, valid_to FROM unit_ancestors WHERE ancestor = %(unit)s
@@ -54,5 +71,5 @@ def unusual_values(
         ORDER BY greatest(abs(ifNull(v.own_z, 0)), abs(ifNull(v.peer_z, 0))) DESC, v.day DESC,
                  v.unit, v.metric
     """
-    rows = client.execute(query, {"unit": unit, "first": first, "last": last, "level": level or ""})
-    return [UnusualValue(*row) for row in rows]
+    wanted = {"unit": unit, "first": first, "last": last, "level": level or ""}
+    return [UnusualValue(*row) for row in client.execute(query, wanted)]

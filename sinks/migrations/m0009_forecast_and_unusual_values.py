@@ -52,8 +52,17 @@ def forward(schema: Schema) -> list[str]:
     ]
 
 
-def unusual(database: str, first: str = "{first:Date}", last: str = "{last:Date}") -> str:
-    """Query of `unusual_values`; `first` and `last` are SQL of a `Date`."""
+def unusual(
+    database: str, first: str = "{first:Date}", last: str = "{last:Date}", *, rows: str = ""
+) -> str:
+    """Query of `unusual_values`; `first` and `last` are SQL of a `Date`.
+
+    Args:
+        database: name.
+        first: of the days whose values are looked at.
+        last: included.
+        rows: SQL of a further condition on the rows of the journal, beginning with `AND`.
+    """
     # Among the ancestors of a unit the nearest one that is not itself; a booth's is its assembly.
     return f"""
         SELECT day, level, unit, metric, amount, usual, own_z, peer_z, parent, days_before, peers
@@ -104,7 +113,7 @@ def unusual(database: str, first: str = "{first:Date}", last: str = "{last:Date}
                         SELECT level, metric, unit, day, sum(value) AS amount,
                                sign(amount) * log(1 + abs(amount)) AS x
                         FROM {database}.journal FINAL
-                        WHERE day BETWEEN {first} - 28 AND {last}
+                        WHERE day BETWEEN {first} - 28 AND {last}{rows}
                         GROUP BY level, metric, unit, day
                         HAVING sum(reports) > 0
                     )
