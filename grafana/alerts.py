@@ -213,7 +213,7 @@ RULES = (
         "pravah-silent-district",
         CONTROL_ROOM,
         "act",
-        "जिला मौन · Silent district",
+        "ज़िला मौन · Silent district",
         '{{ $labels.unit_name }}: {{ printf "%.0f" $values.A.Value }} दिनों से किसी इकाई की कोई'
         " सूचना नहीं।",
         '{{ $labels.unit_name }}: no report of any unit for {{ printf "%.0f" $values.A.Value }}'

@@ -62,7 +62,7 @@ AUDIENCES: dict[AudienceName, Audience] = {
         alerts=True,
     ),
     "district": Audience(
-        "प्रवाह: जिला · Pravah: district",
+        "प्रवाह: ज़िला · Pravah: district",
         (DISTRICT, ASSEMBLY, PROGRAMME, ACTIVITY, EXPLAIN),
         alerts=False,
     ),

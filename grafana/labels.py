@@ -43,7 +43,7 @@ LEVELS = value_mapping(
         "national": ("राष्ट्र · nation", PLAIN),
         "state": ("प्रदेश · state", PLAIN),
         "division": ("संभाग · division", PLAIN),
-        "district": ("जिला · district", PLAIN),
+        "district": ("ज़िला · district", PLAIN),
         "assembly": ("विधानसभा · assembly", PLAIN),
         "booth": ("बूथ · booth", PLAIN),
     }

@@ -220,7 +220,7 @@ class _State:
                     district.code,
                     "district",
                     f"{self.name_en} district {position + 1}",
-                    f"{self.name_hi} जिला {position + 1}",
+                    f"{self.name_hi} ज़िला {position + 1}",
                     district.start,
                 )
             )

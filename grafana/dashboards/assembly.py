@@ -60,8 +60,8 @@ SPREAD = f"""
 
 def _in_which_districts_panel() -> object:
     return table_panel(
-        "किन जिलों में · in which districts",
-        "विधानसभा के खुले बूथ, अपने-अपने जिले में। Open booths of the assembly, by the"
+        "किन ज़िलों में · in which districts",
+        "विधानसभा के खुले बूथ, अपने-अपने ज़िले में। Open booths of the assembly, by the"
         " district in which each lies.",
         SPREAD,
         (17, 0, 7, 5),
@@ -69,8 +69,8 @@ def _in_which_districts_panel() -> object:
             Column("unit", "code", hidden=True),
             Column(
                 "name",
-                "जिला · district",
-                link=Link(DISTRICT, "जिला खोलें · open the district"),
+                "ज़िला · district",
+                link=Link(DISTRICT, "ज़िला खोलें · open the district"),
             ),
             Column("booths", "बूथ · booths", unit="locale", width=110),
         ],
@@ -92,8 +92,8 @@ def _booths_panel() -> object:
             Column("district", "code", hidden=True),
             Column(
                 "district_name",
-                "जिला · district",
-                link=Link(DISTRICT, "जिला खोलें · open the district", unit="district"),
+                "ज़िला · district",
+                link=Link(DISTRICT, "ज़िला खोलें · open the district", unit="district"),
             ),
             Column("done", "पूरे · done", unit="none", width=100),
             Column("expected", "अपेक्षित · expected", unit="none", width=130),
@@ -134,7 +134,7 @@ def build() -> Dashboard:
     dashboard = new_dashboard(
         ASSEMBLY,
         "विधानसभा · Assembly",
-        "कौन-सा बूथ पीछे या मौन है, और किस जिले में है? Which booth is behind or silent, and in"
+        "कौन-सा बूथ पीछे या मौन है, और किस ज़िले में है? Which booth is behind or silent, and in"
         " which district does it lie?",
         refresh="5m",
     )

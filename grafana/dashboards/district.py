@@ -74,13 +74,13 @@ def build() -> Dashboard:
     """Build the district dashboard."""
     dashboard = new_dashboard(
         DISTRICT,
-        "जिला · District",
-        "इस जिले में क्या पीछे है, कहाँ, और कौन मौन है? What is behind in this district, where, and"
+        "ज़िला · District",
+        "इस ज़िले में क्या पीछे है, कहाँ, और कौन मौन है? What is behind in this district, where, and"
         " who is silent?",
         refresh="5m",
     )
     dashboard = dashboard.with_variable(variables.clickhouse()).with_variable(
-        variables.units("'district', 'division', 'state'", label="जिला · district")
+        variables.units("'district', 'division', 'state'", label="ज़िला · district")
     )
     done = Column(
         "done",
@@ -89,7 +89,7 @@ def build() -> Dashboard:
         decimals=0,
         steps=((None, ACT), (0.5, LOOK), (0.9, GOOD)),
     )
-    where = "इस जिले के बूथ · booths here"
+    where = "इस ज़िले के बूथ · booths here"
     return add_panels(
         dashboard,
         [
@@ -97,7 +97,7 @@ def build() -> Dashboard:
             subtree.booths_panel((12, 0, 12, 4)),
             table_panel(
                 "लक्ष्य · milestones",
-                "समय पर + देर से + बकाया + शेष = अपेक्षित: इस जिले में उस दिन खुली इकाइयाँ। On time"
+                "समय पर + देर से + बकाया + शेष = अपेक्षित: इस ज़िले में उस दिन खुली इकाइयाँ। On time"
                 " + late + overdue + due = expected: the units of the milestone's level open in"
                 " this district.",
                 MILESTONES,
@@ -107,7 +107,7 @@ def build() -> Dashboard:
             subtree.rates_panel((12, 4, 12, 10)),
             table_panel(
                 "विधानसभाएँ · assemblies",
-                "केवल वे बूथ गिने गए हैं जो इस जिले में हैं; 'अन्य जिले' में उसी विधानसभा के बाकी"
+                "केवल वे बूथ गिने गए हैं जो इस ज़िले में हैं; 'अन्य ज़िले' में उसी विधानसभा के बाक़ी"
                 " बूथ। विधानसभा के अपने लक्ष्य भी इसमें हैं। Booths are counted by their own"
                 " district: 'elsewhere' are booths of the same assembly in another district."
                 " Milestones of the assembly itself are in the sums.",
@@ -117,7 +117,7 @@ def build() -> Dashboard:
                     Column("unit", "code", hidden=True),
                     Column("name", "विधानसभा · assembly", width=220, link=OPEN),
                     Column("booths", where, unit="locale"),
-                    Column("elsewhere", "अन्य जिले · elsewhere", unit="locale"),
+                    Column("elsewhere", "अन्य ज़िले · elsewhere", unit="locale"),
                     *COMPACT_COLUMNS,
                     Column("label", "label", hidden=True),
                     Column("latitude", "lat", hidden=True),
@@ -127,7 +127,7 @@ def build() -> Dashboard:
             map_panel(
                 "मानचित्र · map",
                 "हर वृत्त एक विधानसभा के केंद्र पर; रंग: पूरे हुए लक्ष्यों का हिस्सा (संख्या संकेत"
-                " में); आकार: इस जिले में बूथ। बाहर से कोई मानचित्र नहीं लिया जाता। A circle on the"
+                " में); आकार: इस ज़िले में बूथ। बाहर से कोई मानचित्र नहीं लिया जाता। A circle on the"
                 " centre of each assembly: colour is the share done, with the number in the"
                 " tooltip; size is its booths here. No map is fetched from outside.",
                 ASSEMBLIES,

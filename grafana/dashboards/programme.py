@@ -227,7 +227,7 @@ def _divisions_panel() -> object:
 
 def _districts_panel() -> object:
     return table_panel(
-        "जिले · districts",
+        "ज़िले · districts",
         "चुने लक्ष्यों का योग, सबसे अधिक बकाया पहले। Sum over the chosen milestones, most"
         " overdue first. " + FOUR,
         DISTRICTS,
@@ -236,9 +236,9 @@ def _districts_panel() -> object:
             Column("unit", "code", hidden=True),
             Column(
                 "name",
-                "जिला · district",
+                "ज़िला · district",
                 width=200,
-                link=Link(DISTRICT, "जिला खोलें · open the district"),
+                link=Link(DISTRICT, "ज़िला खोलें · open the district"),
             ),
             *COMPACT_COLUMNS,
             WORST_COLUMN,

@@ -361,7 +361,7 @@ def _whom_to_call_now_panel() -> object:
 
 def _districts_panel() -> object:
     return table_panel(
-        "जिले, सबसे पिछड़े पहले · districts, worst first",
+        "ज़िले, सबसे पिछड़े पहले · districts, worst first",
         "प्रति बूथ बकाया लक्ष्यों के क्रम में दस। 'पूरा' सब लक्ष्यों का; 'सूचना' आज सूचना देने"
         " वाले बूथों का हिस्सा; 'मौन दिन' पिछली सूचना के बाद के दिन। Ten, by overdue milestones"
         " per booth. 'Done' over all milestones; 'reporting' is the share of open booths that"
@@ -372,9 +372,9 @@ def _districts_panel() -> object:
             Column("unit", "code", hidden=True),
             Column(
                 "name",
-                "जिला · district",
+                "ज़िला · district",
                 width=220,
-                link=Link(DISTRICT, "जिला खोलें · open the district"),
+                link=Link(DISTRICT, "ज़िला खोलें · open the district"),
             ),
             Column(
                 "done",
