@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date, timedelta
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,11 +14,16 @@ from pravah.days import FIRST_DAY, date_of, end_of_day
 from pravah.units import Level
 from schemas.defaults import EXACT_UP_TO, SILENT_DAYS
 
+if TYPE_CHECKING:
+    from sinks.arrivals import LateArrival
+    from sinks.control_room import ReportingRate
+
 watch = typer.Typer(
     no_args_is_help=True,
     help="Show silent units, unusual values, completeness and members.",
 )
 
+_MAX_LATE = 365
 Days = Annotated[int, typer.Option(min=1, max=400, help="Number of days, up to the date.")]
 
 STATES = {"silent": Words("मौन", "silent"), "zero": Words("ने शून्य बताया", "reported zero")}
@@ -192,7 +197,7 @@ def completeness(
         int,
         typer.Option(
             min=0,
-            max=365,
+            max=_MAX_LATE,
             help="A report is in time until the end of this many days after its day.",
         ),
     ] = 1,
@@ -206,6 +211,7 @@ def completeness(
     import orjson
 
     from pravah.settings import Settings
+    from sinks.arrivals import late_arrival
     from sinks.connection import connect
     from sinks.control_room import ended_campaign, reporting_rates
 
@@ -214,6 +220,7 @@ def completeness(
         unit = find_unit(client, unit)
         ended = None if on else ended_campaign(client)
         found = reporting_rates(client, [unit], first, last, level=level, days=late)
+        arrival = late_arrival(client, unit, found, level=level)
     if as_json:
         typer.echo(orjson.dumps([asdict(one) for one in found]).decode())
         return
@@ -233,7 +240,38 @@ def completeness(
         COMPLETENESS_COLUMNS,
         rows,
         title=Words(f"{unit} · {LEVEL_WORDS[level].hi}", f"{unit} · {level}"),
+        note=_explain_zeros(found, arrival),
         plain=plain,
+    )
+
+
+def _explain_zeros(
+    rates: "Sequence[ReportingRate]", arrival: "LateArrival | None"
+) -> Words | Literal[""]:
+    """Why nothing was in time on some days, or nothing was reported at all."""
+    if not rates:
+        return Words(
+            "इन दिनों यहाँ इस स्तर की कोई इकाई नहीं थी",
+            "on these days no unit of this level was here",
+        )
+    if not any(one.reported for one in rates):
+        return Words(
+            "इन दिनों की कोई सूचना नहीं आई; --date से दूसरे दिन देखें",
+            "nothing was reported for these days; --date shows others",
+        )
+    if arrival is None:
+        return ""
+    first, last = arrival.first_arrival, arrival.last_arrival
+    english = f"on {last}" if first == last else f"from {first} to {last}"
+    hindi = f"{last} को" if first == last else f"{first} से {last} तक"
+    enough = arrival.needed <= _MAX_LATE
+    return Words(
+        f"{arrival.days} दिनों में समय पर 0: उनकी सारी सूचनाएँ {hindi} आईं, यानी देर से। "
+        "'प्राप्त' में वे गिनी गई हैं"
+        + (f"; --late {arrival.needed} से वे समय पर गिनी जाएँगी" if enough else ""),
+        f"in time is 0 on {arrival.days} of these days: all that was reported for them arrived "
+        f"{english}, too late for them, as after an import or a simulation. 'reported' counts it"
+        + (f"; with --late {arrival.needed} it is in time" if enough else ""),
     )
 
 

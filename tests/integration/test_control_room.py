@@ -245,3 +245,31 @@ def test_reporting_rates_count_who_was_open_that_day_and_never_pass_one(
     } == expected
     assert all(one.on_time <= one.reported <= one.expected for one in found)
     assert {one.reported for one in found} > {0, 1, 2}
+
+
+def test_a_column_of_zeros_in_time_is_explained_by_when_the_reports_arrived(
+    deployment: Deployment,
+) -> None:
+    arrived = small_world.FIRST_DAY + timedelta(days=45)
+    fold(
+        deployment.settings.clickhouse,
+        small_world.registry(),
+        [appointed("CG-AC001-B0001", 5, 1), appointed("CG-AC001-B0003", 9, 2)],
+        appended_at=int(datetime.combine(arrived, time(9), oracle.KOLKATA).timestamp() * 1000),
+    )
+    run = CliRunner(env={**deployment.environment(), "PRAVAH_LANG": "both"})
+    asked = ["watch", "completeness", "--date", small_world.on(10), "--days", "7"]
+    said = run.invoke(app, asked).stdout
+    assert (
+        "in time is 0 on 2 of these days: all that was reported for them arrived on "
+        f"{arrived}, too late for them"
+    ) in said
+    assert "with --late 40 it is in time" in said
+    assert f"2 दिनों में समय पर 0: उनकी सारी सूचनाएँ {arrived} को आईं" in said
+    as_said = run.invoke(app, [*asked, "--late", "40"]).stdout
+    assert "in time is 0" not in as_said, "the hint is true"
+    assert "in time is 0" not in run.invoke(app, [*asked, "--plain"]).stdout
+    later = ["watch", "completeness", "--date", small_world.on(25), "--days", "7"]
+    assert "nothing was reported for these days" in run.invoke(app, later).stdout
+    below = run.invoke(app, [*asked, "--unit", "CG-D-C"]).stdout
+    assert "on these days no unit of this level was here" in below
