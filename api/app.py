@@ -21,6 +21,7 @@ from api import problems
 from api.addresses import AddressLimit
 from api.audit import COUNT_SECONDS, AuditLog
 from api.clickhouse import Reader
+from api.explain import MAX_CONCURRENT_EXPLANATIONS
 from api.paths import ROUTERS
 from api.report import MAX_CONCURRENT_REPORTS
 from api.responses import AppState, MetricNames, app_state
@@ -47,6 +48,7 @@ def build(settings: Settings) -> FastAPI:
             state_reader=state_reader,
             settings=settings,
             report_slots=asyncio.Semaphore(MAX_CONCURRENT_REPORTS),
+            explanation_slots=asyncio.Semaphore(MAX_CONCURRENT_EXPLANATIONS),
             tokens=Tokens(reader, AddressLimit(settings.api_refused_rate)),
             metrics=MetricNames(reader),
             limiter=MovingWindowRateLimiter(MemoryStorage()),
@@ -64,7 +66,11 @@ def build(settings: Settings) -> FastAPI:
         version="1",
         description=(
             "Figures of a party's units, rolled up from the booth to national headquarters:"
-            " exact, current, and traceable to the events behind them."
+            " exact, current, and traceable to the events behind them.\n\n"
+            "Begin with *Authorize*, where the token goes, then `/v1/units` (find a unit by name),"
+            " `/v1/totals` and `/v1/rollups` (its figures), and `/v1/explain` (the events behind"
+            " one figure: pass the `unit`, `metric` and `day` of its row). `names=true` adds names"
+            " in English and Hindi to the codes of any row."
         ),
         lifespan=lifespan,
         dependencies=[Depends(refuse_unknown_parameters)],

@@ -28,7 +28,7 @@ FIRST_INSTANT, LAST_INSTANT = (
     datetime(day.year, day.month, day.day, tzinfo=KOLKATA) for day in (FIRST, LAST)
 )
 
-_READ_DAY = BeforeValidator(parse_day)
+READ_DAY = BeforeValidator(parse_day)
 READ_INSTANT = BeforeValidator(parse_instant)
 
 LevelFilter = Annotated[
@@ -58,7 +58,7 @@ UnitParam = Annotated[
 ]
 AsOf = Annotated[
     date | None,
-    _READ_DAY,
+    READ_DAY,
     Query(
         alias="date",
         ge=FIRST,
@@ -69,7 +69,30 @@ AsOf = Annotated[
 ]
 FormatParam = Annotated[
     Format | None,
-    Query(alias="format", description="Format of the response; takes precedence over `Accept`."),
+    Query(
+        alias="format",
+        description="Format of the response; takes precedence over `Accept`.",
+        examples=["csv"],
+    ),
+]
+
+Names = Annotated[
+    bool,
+    Query(
+        description=(
+            "Also the names of each unit, metric and milestone, in English and Hindi:"
+            " `unit_name_en`, `unit_name_hi`, `metric_name_en` and so on."
+        ),
+        examples=[True],
+    ),
+]
+Cursor = Annotated[
+    str | None,
+    Query(
+        max_length=16_384,
+        description="`next` of the page before; without it, from the start.",
+        examples=["WyIyMDIyLTA2LTMwIl0"],
+    ),
 ]
 
 
@@ -125,7 +148,7 @@ class DayParams:
 
     first: Annotated[
         date | None,
-        _READ_DAY,
+        READ_DAY,
         Query(
             alias="from",
             ge=FIRST,
@@ -136,7 +159,7 @@ class DayParams:
     ] = None
     last: Annotated[
         date | None,
-        _READ_DAY,
+        READ_DAY,
         Query(
             alias="to",
             ge=FIRST,
@@ -182,12 +205,12 @@ class PageParams:
                 f"Rows per page; by default {DEFAULT_PAGE_SIZE:,} for JSON, and all rows for other"
                 " formats."
             ),
+            examples=[500],
         ),
     ] = None
-    cursor: Annotated[
-        str | None, Query(max_length=8_192, description="`next` of the page before.")
-    ] = None
+    cursor: Cursor = None
     format_: FormatParam = None
+    names: Names = False
 
 
 UnitQuery = Annotated[UnitParams, Depends()]

@@ -1,6 +1,7 @@
 """Error responses as RFC 9457 problem documents."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Any
 
@@ -9,7 +10,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from api.descriptions import describe_parameters, first_example
+from api.parameter_errors import describe_error
 from pravah.problems import MEDIA_TYPE, Problem, document
+
+_MAX_PATH = 100
 
 
 def install(app: FastAPI) -> None:
@@ -20,20 +25,28 @@ def install(app: FastAPI) -> None:
         return problem_response(error.status, error.detail, error.headers, **error.members)
 
     @app.exception_handler(RequestValidationError)
-    async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        found = parameter_problem(
-            {
-                ".".join(map(str, item["loc"][1:])): item["msg"].removeprefix("Value error, ")
-                for item in error.errors()
-            }
-        )
+    async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        known = describe_parameters(request.app, request.scope["route"].path)
+        details, examples = {}, {}
+        for item in error.errors():
+            name, *index = map(str, item["loc"][1:])
+            is_one = len(request.query_params.getlist(name)) <= 1
+            place = name if is_one else ".".join((name, *index))
+            parameter = known.get(name)
+            example = first_example(parameter) if parameter else ""
+            details[place] = describe_error(item, example)
+            examples[place] = example
+        found = parameter_problem(details, examples=examples)
         return problem_response(found.status, found.detail, **found.members)
 
     @app.exception_handler(HTTPException)
-    async def _http(_: Request, error: HTTPException) -> JSONResponse:
-        return problem_response(
-            HTTPStatus(error.status_code), str(error.detail), dict(error.headers or {})
-        )
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
+        detail, status = str(error.detail), HTTPStatus(error.status_code)
+        if status is HTTPStatus.NOT_FOUND and detail == status.phrase:
+            detail = _no_such_path(request)
+        elif status is HTTPStatus.METHOD_NOT_ALLOWED:
+            detail = f"{request.method} is not possible here; this service is read by GET"
+        return problem_response(status, detail, dict(error.headers or {}))
 
     @app.exception_handler(Exception)
     async def _unexpected(_: Request, __: Exception) -> JSONResponse:
@@ -42,17 +55,37 @@ def install(app: FastAPI) -> None:
         )
 
 
+def _no_such_path(request: Request) -> str:
+    paths = [path for path in request.app.openapi()["paths"] if "{" not in path]
+    nearest = get_close_matches(request.url.path, paths, n=1, cutoff=0.5)
+    hint = f"; did you mean {nearest[0]}?" if nearest else "."
+    return f"there is no path {request.url.path[:_MAX_PATH]}{hint} All are described at /docs"
+
+
 def parameter_problem(
-    details: Mapping[str, str], status: HTTPStatus = HTTPStatus.BAD_REQUEST, **members: Any
+    details: Mapping[str, str],
+    status: HTTPStatus = HTTPStatus.BAD_REQUEST,
+    *,
+    examples: Mapping[str, str] | None = None,
+    **members: Any,
 ) -> Problem:
     """The problem of query parameters that cannot be used.
 
     Args:
         details: parameter → what is wrong with it, and what to do.
         status: of the response.
+        examples: parameter → a value that it takes.
         members: further members of the document.
     """
-    errors = [{"in": "query", "name": name, "detail": detail} for name, detail in details.items()]
+    errors = [
+        {
+            "in": "query",
+            "name": name,
+            "detail": detail,
+            **({"example": examples[name]} if examples and examples.get(name) else {}),
+        }
+        for name, detail in details.items()
+    ]
     text = "; ".join(f"{name}: {detail}" for name, detail in details.items())
     return Problem(status, text, errors=errors, **members)
 

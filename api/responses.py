@@ -27,6 +27,7 @@ from api.formats import (
     negotiate_format,
     prefetch,
 )
+from api.names import with_names
 from api.params import (
     DEFAULT_PAGE_SIZE,
     DayParams,
@@ -74,6 +75,8 @@ class AppState:
     settings: Settings
     report_slots: asyncio.Semaphore
     """Bounds how many reports are made at once."""
+    explanation_slots: asyncio.Semaphore
+    """Bounds how many explanations are read at once."""
     tokens: Tokens
     metrics: MetricNames
     limiter: MovingWindowRateLimiter
@@ -170,6 +173,7 @@ async def respond(
     """
     output = negotiate_format(page.format_, request.headers.get("accept", ""), MEDIA_TYPES)
     tag = await compute_etag(request, output)
+    query = with_names(query) if page.names else query
     reader = reader or app_state(request).reader
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})

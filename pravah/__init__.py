@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pravah.client import ApiError, ChangesPage, Client
+    from pravah.client_rows import MissingPolarsError
     from pravah.errors import PravahError
     from pravah.events import (
         CommitteeFormed,
@@ -48,6 +49,7 @@ __all__ = [
     "KafkaSettings",
     "Membership",
     "MessagingGroup",
+    "MissingPolarsError",
     "PravahError",
     "ProducerError",
     "Retraction",
@@ -61,6 +63,7 @@ __all__ = [
 
 _NAMES = {
     "client": ["ApiError", "ChangesPage", "Client"],
+    "client_rows": ["MissingPolarsError"],
     "errors": ["PravahError"],
     "events": [
         "CommitteeFormed",

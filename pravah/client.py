@@ -7,16 +7,25 @@
             print(row["day"], row["unit"], row["metric"], row["value"])
 
 The client is synchronous and reads page after page. It repeats a request that failed on the
-network or was answered with 429 or 503, and waits as long as the server's `Retry-After` says.
+network or was answered with 429 or 503, and waits as long as the server's `Retry-After` says. It
+keeps answers with their entity tags: one that has not changed is not sent again.
+
+A table of a metric by district over the weeks, as a Polars data frame:
+
+    rows = client.rollups(level="district", metric="members_digital", grain="week", names=True)
+    table = rows.to_polars().pivot("unit_name_en", index="day", values="value")
 """
 
+import json
+import os
 import re
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import httpx2
 from tenacity import (
@@ -27,10 +36,18 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
+from pravah.client_rows import (
+    DefaulterRow,
+    MetricRow,
+    ProgressRow,
+    RollupRow,
+    Row,
+    Rows,
+    TotalRow,
+    UnitRow,
+)
 from pravah.errors import PravahError
 
-# A row of an answer, by the names of its columns.
-Row = dict[str, Any]
 # A query parameter. None leaves it out; a sequence repeats it; a date is sent as ISO 8601.
 Param = str | int | float | bool | date | Sequence[str] | None
 
@@ -38,6 +55,8 @@ DEFAULT_PAGE_SIZE = 10_000
 MAX_ATTEMPTS = 6
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 180.0
+# Answers that a client keeps to ask whether they have changed.
+MAX_CACHE_BYTES = 64_000_000
 
 # Seconds before the next attempt where the server sends no Retry-After.
 _BACKOFF = wait_exponential_jitter(multiplier=0.5, max=20)
@@ -87,7 +106,7 @@ class Client:
     def __init__(
         self,
         url: str,
-        token: str,
+        token: str | None = None,
         *,
         page_size: int = DEFAULT_PAGE_SIZE,
         max_attempts: int = MAX_ATTEMPTS,
@@ -98,7 +117,7 @@ class Client:
         Args:
             url: the API's address, without `/v1`.
             token: made by `pravah api token create`. It is sent as a bearer token only: it is
-                in no URL, log line, error or `repr`.
+                in no URL, log line, error or `repr`. By default the environment's PRAVAH_TOKEN.
             page_size: rows to ask for at a time, 100,000 at most.
             max_attempts: attempts per request, the first included.
             transport: how requests are sent; over the network by default.
@@ -106,11 +125,13 @@ class Client:
         Raises:
             ValueError: the token is empty or has characters that no token has.
         """
+        token = os.environ.get("PRAVAH_TOKEN", "") if token is None else token
         if not re.fullmatch(r"[!-~]+", token):  # the HTTP library would repeat it in its error
             msg = "the token is empty, or has spaces, line ends or letters that are not ASCII"
             raise ValueError(msg)
         self.url = url.rstrip("/")
         self._page_size = page_size
+        self._cache = _Cache()
         self._http = httpx2.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {token}"},
@@ -163,7 +184,7 @@ class Client:
             msg = f"{self.url} does not answer: {error}"
             raise ApiError(msg) from error
 
-    def pages(self, path: str, **params: Param) -> Iterator[list[Row]]:
+    def pages(self, path: str, **params: Param) -> Iterator[list[Any]]:
         """Read a path that answers in pages, page by page.
 
         Figures that change between two pages show in the later one; use `changes` for a copy.
@@ -179,38 +200,60 @@ class Client:
                 return
             params["cursor"] = body["next"]
 
-    def rows(self, path: str, **params: Param) -> Iterator[Row]:
+    def rows(self, path: str, **params: Param) -> Rows[Row]:
         """Read a path that answers in pages, row by row.
+
+        Raises:
+            ApiError: as for `get`, while the rows are read.
+        """
+        return Rows(self.pages(path, **params))
+
+    def rollups(self, **params: Param) -> Rows[RollupRow]:
+        """Figures per day, unit and metric.
+
+        Args:
+            params: unit, level, metric, from_, to, grain, boundaries, as_of, names.
+        """
+        return Rows(self.pages("/v1/rollups", **params), RollupRow, names=params.get("names"))
+
+    def totals(self, **params: Param) -> Rows[TotalRow]:
+        """Flows to date and stocks as they stand. Parameters: unit, level, metric, names."""
+        return Rows(self.pages("/v1/totals", **params), TotalRow, names=params.get("names"))
+
+    def plan(self, **params: Param) -> Rows[ProgressRow]:
+        """Progress per milestone. Parameters: unit, level, milestone, date, names.
+
+        With `detail=True` the rows are the states of single units.
+        """
+        kind = None if params.get("detail") else ProgressRow
+        return Rows(self.pages("/v1/plan", **params), kind, names=params.get("names"))
+
+    def defaulters(self, **params: Param) -> Rows[DefaulterRow]:
+        """Units with overdue milestones. Parameters: unit, level, milestone, date, names."""
+        return Rows(self.pages("/v1/defaulters", **params), DefaulterRow, names=params.get("names"))
+
+    def units(self, **params: Param) -> Rows[UnitRow]:
+        """The registry's units. Parameters: unit, level, q (a part of the name or code)."""
+        return Rows(self.pages("/v1/units", **params), UnitRow, names=params.get("names"))
+
+    def metrics(self) -> Rows[MetricRow]:
+        """The metric dictionary."""
+        return Rows(self.pages("/v1/metrics"), MetricRow)
+
+    def explain(self, unit: str, metric: str, day: date | str, **params: Param) -> dict[str, Any]:
+        """The events behind one figure: those that count in it, and those that do not, and why.
+
+        Args:
+            unit: code or name, as in the figure's row.
+            metric: as in the figure's row.
+            day: as in the figure's row.
+            params: limit, names.
 
         Raises:
             ApiError: as for `get`.
         """
-        for page in self.pages(path, **params):
-            yield from page
-
-    def rollups(self, **params: Param) -> Iterator[Row]:
-        """Figures per day, unit and metric. Parameters: unit, level, metric, from_, to."""
-        return self.rows("/v1/rollups", **params)
-
-    def totals(self, **params: Param) -> Iterator[Row]:
-        """Flows to date and stocks as they stand. Parameters: unit, level, metric."""
-        return self.rows("/v1/totals", **params)
-
-    def plan(self, **params: Param) -> Iterator[Row]:
-        """Progress per milestone. Parameters: unit, level, milestone, date, detail."""
-        return self.rows("/v1/plan", **params)
-
-    def defaulters(self, **params: Param) -> Iterator[Row]:
-        """Units with overdue milestones. Parameters: unit, level, milestone, date."""
-        return self.rows("/v1/defaulters", **params)
-
-    def units(self, **params: Param) -> Iterator[Row]:
-        """The registry's units. Parameters: unit, level."""
-        return self.rows("/v1/units", **params)
-
-    def metrics(self) -> Iterator[Row]:
-        """The metric dictionary."""
-        return self.rows("/v1/metrics")
+        found = self.get("/v1/explain", unit=unit, metric=metric, day=day, **params)
+        return cast("dict[str, Any]", found)
 
     def changes(self, cursor: str | None = None, **params: Param) -> ChangesPage:
         """Read one page of the change feed.
@@ -227,17 +270,48 @@ class Client:
         return ChangesPage(body["data"], body["next"], body["more"])
 
     def _request(self, path: str, query: dict[str, str | list[str]]) -> Any:
-        response = self._http.get(path, params=query)
+        request = self._http.build_request("GET", path, params=query)
+        key = str(request.url)
+        tag, content = self._cache.find(key)
+        if tag:
+            request.headers["If-None-Match"] = tag
+        response = self._http.send(request)
         if response.status_code == HTTPStatus.OK:
-            try:
-                return response.json()
-            except ValueError:
-                msg = f"{self.url}{path} answered {response.headers.get('Content-Type')}, not JSON"
-                raise ApiError(msg) from None
-        error = _api_error(response)
-        if response.status_code in _RETRYABLE:
-            raise _RetryableError(error, _retry_after_s(response))
-        raise error
+            content = response.content
+        elif not (tag and response.status_code == HTTPStatus.NOT_MODIFIED):
+            error = _api_error(response)
+            if response.status_code in _RETRYABLE:
+                raise _RetryableError(error, _retry_after_s(response))
+            raise error
+        try:
+            body = json.loads(content)
+        except ValueError:
+            msg = f"{self.url}{path} answered {response.headers.get('Content-Type')}, not JSON"
+            raise ApiError(msg) from None
+        self._cache.store(key, response.headers.get("ETag", tag), content)
+        return body
+
+
+class _Cache:
+    """The answers that were read last, with their entity tags."""
+
+    def __init__(self) -> None:
+        self._answers: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
+        self._size = 0
+
+    def find(self, url: str) -> tuple[str, bytes]:
+        """Entity tag and body of an address; both empty if it is not there."""
+        return self._answers.get(url, ("", b""))
+
+    def store(self, url: str, tag: str, content: bytes) -> None:
+        """Keep an answer that has a tag, and drop the oldest ones beyond MAX_CACHE_BYTES."""
+        self._size -= len(self._answers.pop(url, ("", b""))[1])
+        if tag:
+            self._answers[url] = (tag, content)
+            self._size += len(content)
+        while self._size > MAX_CACHE_BYTES:
+            _, (_, dropped) = self._answers.popitem(last=False)
+            self._size -= len(dropped)
 
 
 def _text(value: Param) -> str | list[str] | None:

@@ -72,8 +72,11 @@ KeyedHash = Annotated[str, StringConstraints(pattern=HASH_PATTERN, to_lower=True
 # A number of things. The bound keeps a sum of 9 billion of them within a signed 64-bit integer.
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Verification = Literal["unverified", "verified", "rejected"]
-Label = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^\S(.*\S)?$")]
-EvidenceUrl = Annotated[str, StringConstraints(max_length=2_000, pattern=r"^https?://\S+$")]
+_LABEL = r"^\S(.*\S)?$"
+Label = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_LABEL)]
+_URL = r"^https?://\S+$"
+EvidenceUrl = Annotated[str, StringConstraints(max_length=2_000, pattern=_URL)]
+_METRIC = r"^[a-z][a-z0-9_]{0,63}$"
 # RFC 3339 with an offset; its day is the day in Asia/Kolkata.
 Instant = Annotated[datetime, _Instant]
 
@@ -152,7 +155,7 @@ class MembershipData(_Strict):
 class TallyData(_Strict):
     """A value of any metric in the metric dictionary, so that a new indicator needs no code."""
 
-    metric: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    metric: Annotated[str, StringConstraints(pattern=_METRIC)]
     value: Annotated[int, Field(ge=0, le=1_000_000_000_000)]
     """A whole number; amounts of money are in paise."""
 
@@ -362,6 +365,9 @@ _HINTS = {
     HASH_PATTERN: (
         "must be 64 hex digits, the keyed hash of the person: never a name or a phone number"
     ),
+    _LABEL: "must not begin or end with a space; such as kobo or kobo.state.example",
+    _URL: "must be an address, such as https://example.org/photo.jpg",
+    _METRIC: "is not the name of a metric, such as doors_visited",
 }
 _KIND_HINT = f"kind: is none of {', '.join(MODELS)}"
 # Bounds of a detail, which travels in a record's header: characters of a quoted value, characters

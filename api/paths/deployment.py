@@ -10,6 +10,7 @@ from kafka.errors import KafkaError
 
 from api import problems
 from api.formats import MEDIA_TYPES
+from api.params import Names
 from api.responses import Holder, app_state
 from api.tokens import require
 from pravah.days import KOLKATA
@@ -22,7 +23,7 @@ router = APIRouter(prefix="/v1", responses=problems.RESPONSES)
 
 
 @router.get("/freshness")
-async def freshness(request: Request, holder: Holder) -> Response:
+async def freshness(request: Request, holder: Holder, *, names: Names = False) -> Response:
     """How current the figures are, per state and for the deployment, and the last reconciliation.
 
     For tokens of a state or of the nation. `median_delay_seconds` (from occurrence to arrival) and
@@ -37,10 +38,13 @@ async def freshness(request: Request, holder: Holder) -> Response:
             HTTPStatus.FORBIDDEN, "freshness is of whole states; this token's unit lies below one"
         )
     condition = "" if holder.unit == "IN" else "WHERE state = {unit:String}"
-    states = await reader.rows(
-        f"SELECT * FROM ({_STATES}) {condition} ORDER BY state", {"unit": holder.unit}
-    )
-    names = (
+    source = f"({_STATES})"
+    if names:
+        source = f"""(
+            SELECT s.*, u.name_en AS state_name_en, u.name_hi AS state_name_hi
+            FROM {source} AS s LEFT JOIN units AS u ON u.unit = s.state
+        )"""
+    columns = (
         "state",
         "last_occurred_at",
         "last_appended_at",
@@ -48,6 +52,11 @@ async def freshness(request: Request, holder: Holder) -> Response:
         "events",
         "tools",
         "rejected",
+        *(("state_name_en", "state_name_hi") if names else ()),
+    )
+    states = await reader.rows(
+        f"SELECT {', '.join(columns)} FROM {source} {condition} ORDER BY state",
+        {"unit": holder.unit},
     )
     behind = await asyncio.to_thread(_count_behind, app_state(request).settings)
     deployment = await reader.rows(
@@ -67,7 +76,7 @@ async def freshness(request: Request, holder: Holder) -> Response:
     )
     last_appended, updated, records, rejected, duplicates = deployment[0]
     body = {
-        "states": [dict(zip(names, row, strict=True)) for row in states],
+        "states": [dict(zip(columns, row, strict=True)) for row in states],
         "deployment": {
             "newest_record_appended_at": last_appended,
             "figures_updated_at": updated,
@@ -89,14 +98,15 @@ async def freshness(request: Request, holder: Holder) -> Response:
 
 
 _STATES = """
-    SELECT state, last_occurred_at, last_appended_at, delay, events, tools, rejected
+    SELECT
+        state, last_occurred_at, last_appended_at, median_delay_seconds, events, tools, rejected
     FROM (
         SELECT
             splitByChar('-', key)[1] AS state, max(occurred_at) AS last_occurred_at,
             max(appended_at) AS last_appended_at, count() AS events, sumMap(map(tool, 1)) AS tools,
             medianOrNullIf(
                 dateDiff('second', occurred_at, appended_at), appended_at > now() - INTERVAL 7 DAY
-            ) AS delay
+            ) AS median_delay_seconds
         FROM ledger GROUP BY state
     ) AS l
     LEFT JOIN (

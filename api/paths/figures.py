@@ -11,18 +11,20 @@ from pydantic import AwareDatetime
 
 from api import changes as feed
 from api import problems, queries
-from api.formats import MEDIA_TYPES, negotiate_format, prefetch
+from api.formats import MEDIA_TYPES, Format, negotiate_format, prefetch
+from api.names import with_names
 from api.params import (
     FIRST_INSTANT,
     LAST_INSTANT,
     MAX_PAGE_SIZE,
     READ_INSTANT,
+    Cursor,
     DayQuery,
     FigureParams,
     FigureQuery,
-    FormatParam,
     LevelFilter,
     MetricFilter,
+    Names,
     PageQuery,
     UnitQuery,
 )
@@ -44,11 +46,17 @@ async def rollups(
     *,
     grain: Annotated[
         queries.Grain,
-        Query(description="A week is named by its Monday, a month by its first day."),
+        Query(
+            description="A week is named by its Monday, a month by its first day.",
+            examples=["week"],
+        ),
     ] = "day",
     boundaries: Annotated[
         queries.Boundaries,
-        Query(description="The hierarchy of the figure's day (`then`) or of today (`now`)."),
+        Query(
+            description="The hierarchy of the figure's day (`then`) or of today (`now`).",
+            examples=["now"],
+        ),
     ] = "then",
     as_of: Annotated[
         AwareDatetime | None,
@@ -60,6 +68,7 @@ async def rollups(
                 "Figures as known at the end of the hour before this instant, which has a zone:"
                 " 2022-06-30T23:59:59+05:30 (in a URL + is %2B) or 2022-06-30T18:29:59Z."
             ),
+            examples=["2022-06-30T18:29:59Z"],
         ),
     ] = None,
 ) -> Response:
@@ -85,7 +94,7 @@ async def data_value_sets(
     *,
     grain: Annotated[
         Literal["day", "week", "month"],
-        Query(description="DHIS2's daily, weekly or monthly periods."),
+        Query(description="DHIS2's daily, weekly or monthly periods.", examples=["month"]),
     ] = "month",
 ) -> Response:
     """Figures for the `dataValueSets` import of DHIS2.
@@ -131,15 +140,15 @@ async def changes(
     *,
     level: LevelFilter = None,
     metric: MetricFilter,
-    cursor: Annotated[
-        str | None,
-        Query(
-            max_length=16_384,
-            description="`next` of the previous page; without it, all figures.",
-        ),
+    cursor: Cursor = None,
+    limit: Annotated[
+        int, Query(ge=1, le=MAX_PAGE_SIZE, description="Rows per page.", examples=[10_000])
+    ] = 10_000,
+    format_: Annotated[
+        Format | None,
+        Query(alias="format", description="`json` or `ndjson`.", examples=["ndjson"]),
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_PAGE_SIZE)] = 10_000,
-    format_: FormatParam = None,
+    names: Names = False,
 ) -> Response:
     """Each figure that changed since a cursor, once and in order.
 
@@ -157,13 +166,14 @@ async def changes(
         FigureParams(unit=[], level=level, metric=metric),
         include_descendants=level is None,
     )
-    query = feed.query_changes(position, selection).page(limit + 1, position.after)
+    found = feed.query_changes(position, selection)
+    query = (with_names(found) if names else found).page(limit + 1, position.after)
     rows = await reader.rows(
         f"SELECT {', '.join(query.columns)} FROM ({query.sql})", query.parameters
     )
     has_more, rows = len(rows) > limit, rows[:limit]
     last = (
-        [str(rows[-1][feed.COLUMNS.index(name)]) for name in feed.SORTED_BY] if has_more else None
+        [str(rows[-1][query.columns.index(name)]) for name in feed.SORTED_BY] if has_more else None
     )
     next_cursor = feed.next_cursor(position, last).encode()
     headers = {"Pravah-Next": next_cursor, "Pravah-More": str(has_more).lower()}
@@ -193,7 +203,7 @@ async def completeness(
     page: PageQuery,
     *,
     reporting_level: Annotated[
-        Level, Query(description="Level of the units that are to report.")
+        Level, Query(description="Level of the units that are to report.", examples=["booth"])
     ] = "booth",
     days: Annotated[
         int,
@@ -201,6 +211,7 @@ async def completeness(
             ge=0,
             le=365,
             description="A report is in time until the end of this many days after its day.",
+            examples=[1],
         ),
     ] = 1,
 ) -> Response:

@@ -28,6 +28,7 @@ async def members(
             ge=0,
             le=10_000_000,
             description="Above this many keyed hashes below a unit, `persons` is approximate.",
+            examples=[1_000_000],
         ),
     ] = EXACT_UP_TO,
 ) -> Response:

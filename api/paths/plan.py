@@ -21,7 +21,11 @@ async def plan(
     page: PageQuery,
     *,
     detail: Annotated[
-        bool, Query(description="The state of each unit instead of the number of units by state.")
+        bool,
+        Query(
+            description="The state of each unit instead of the number of units by state.",
+            examples=[True],
+        ),
     ] = False,
 ) -> Response:
     """Progress per milestone.
@@ -42,7 +46,13 @@ async def forecast(
     page: PageQuery,
     *,
     share: Annotated[
-        float, Query(ge=0.01, le=1, description="Share of the units that must have the milestone.")
+        float,
+        Query(
+            ge=0.01,
+            le=1,
+            description="Share of the units that must have the milestone.",
+            examples=[0.9],
+        ),
     ] = SHARE,
 ) -> Response:
     """Day by which a share of the units will have each milestone, at the pace of the last week.

@@ -45,10 +45,16 @@ async def activity(
     on: AsOf = None,
     days: Annotated[
         int,
-        Query(ge=1, le=400, description="A unit without a report for this many days is silent."),
+        Query(
+            ge=1,
+            le=400,
+            description="A unit without a report for this many days is silent.",
+            examples=[7],
+        ),
     ] = SILENT_DAYS,
     state: Annotated[
-        queries.Activity | None, Query(description="Only units in this state.")
+        queries.Activity | None,
+        Query(description="Only units in this state.", examples=["silent"]),
     ] = None,
 ) -> Response:
     """Open units with the day of their last report.

@@ -192,8 +192,13 @@ async def events(request: Request) -> Response:
 )
 async def hook(
     request: Request,
-    tool: Hook,
-    name: Annotated[str, Path(description="The source: its file's name without `.toml`.")],
+    tool: Annotated[
+        Hook, Path(description="The field tool that sends the body.", examples=["kobo"])
+    ],
+    name: Annotated[
+        str,
+        Path(description="The source: its file's name without `.toml`.", examples=["training"]),
+    ],
 ) -> Response:
     """Accept a body of KoboToolbox, ODK, CommCare, RapidPro or Glific, as a whole or not at all."""
     gateway = _gateway(request)

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 
+from cli.main import main
 from pravah.settings import Settings
 from schemas.contacts import Contact
 from sinks.api_tokens import create_token
@@ -419,3 +420,123 @@ def test_silent_units_are_listed_within_the_district(
         row["state"]
         for row in pages(client, "/v1/activity", secrets["IN"], date=small_world.on(61), days=1)
     } >= {"silent"}
+
+
+NAMED_PATHS = (
+    *("rollups", "totals", "changes", "plan", "defaulters", "forecast", "completeness"),
+    *("unusual", "members", "members/twice", "activity", "units", "metrics"),
+)
+
+
+@pytest.mark.parametrize("path", NAMED_PATHS)
+def test_names_of_units_metrics_and_milestones_on_request(
+    deployment: Deployment, client: TestClient, secrets: dict[str, str], path: str
+) -> None:
+    span = {"from": small_world.on(5), "to": small_world.on(60)}
+    more = {
+        "completeness": span,
+        "unusual": span,
+        "plan": {"detail": "true"},
+        "changes": {"level": "district"},
+    }.get(path, {})
+    path = f"/v1/{path}"
+    read = deployment.clickhouse.execute
+    known = {
+        "unit": {row[0]: row[1:] for row in read("SELECT unit, name_en, name_hi FROM units")},
+        "metric": {row[0]: row[1:] for row in read("SELECT metric, name_en, name_hi FROM metrics")},
+        "milestone": {
+            row[0]: row[1:] for row in read("SELECT milestone, name_en, name_hi FROM milestones")
+        },
+    }
+    plain = get(client, path, secrets["IN"], limit=500, **more).json()
+    named = get(client, path, secrets["IN"], limit=500, names="true", **more).json()
+    assert plain["next"] == named["next"]
+    assert len(plain["data"]) == len(named["data"]) > 0
+    for row, with_names in zip(plain["data"], named["data"], strict=True):
+        assert row.items() <= with_names.items(), "the same rows in the same order"
+        for kind, names in known.items():
+            if kind in row and not (kind == "unit" and path == "/v1/metrics"):
+                found = with_names[f"{kind}_name_en"], with_names[f"{kind}_name_hi"]
+                assert found == names[row[kind]]
+        if "units" in row:
+            pairs = zip(with_names["unit_names_en"], with_names["unit_names_hi"], strict=True)
+            assert list(pairs) == [known["unit"][unit] for unit in row["units"]]
+    if path == "/v1/changes":
+        return
+    text = get(client, path, secrets["IN"], limit=3, names="true", format="csv", **more).text
+    assert list(csv.DictReader(io.StringIO(text)).fieldnames or []) == list(named["data"][0])
+    for format_, read_table in (("parquet", pq.read_table), ("arrow", read_arrow)):
+        answer = get(client, path, secrets["IN"], names="true", format=format_, **more)
+        table = read_table(io.BytesIO(answer.content))
+        assert table.column_names == list(named["data"][0]), format_
+
+
+def read_arrow(content: io.BytesIO) -> pa.Table:
+    return pa.ipc.open_stream(content).read_all()
+
+
+def test_pages_with_names_are_the_pages_without(
+    client: TestClient, secrets: dict[str, str]
+) -> None:
+    request = {"level": "booth", "limit": 100}
+    plain = pages(client, "/v1/rollups", secrets["IN"], **request)
+    named = pages(client, "/v1/rollups", secrets["IN"], names="true", **request)
+    assert tuples(plain) == tuples(named)
+    assert len(plain) > 200
+
+
+def test_freshness_and_explanations_have_names_on_request(
+    client: TestClient, secrets: dict[str, str]
+) -> None:
+    (state,) = get(client, "/v1/freshness", secrets["CG"], names="true").json()["states"]
+    assert (state["state_name_en"], state["state_name_hi"]) == ("Chhattisgarh", "छत्तीसगढ़")
+    row = get(client, "/v1/rollups", secrets["IN"], unit="CG", metric="members_digital").json()
+    day = row["data"][0]["day"]
+    figure = {"unit": "CG", "metric": "members_digital", "day": day}
+    answer = get(client, "/v1/explain", secrets["IN"], names="true", **figure)
+    assert {"unit_name_en", "unit_name_hi"} <= answer.json()["counted"][0].keys()
+
+
+def test_an_explanation_is_that_of_the_command_and_has_a_tag(
+    deployment: Deployment,
+    client: TestClient,
+    secrets: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = get(client, "/v1/rollups", secrets["IN"], unit="CG", metric="members_digital").json()
+    row = rows["data"][0]
+    figure = {"unit": "Chhattisgarh", "metric": "members_digital", "day": row["day"]}
+    answer = get(client, "/v1/explain", secrets["IN"], **figure)
+    assert answer.status_code == 200
+    found = answer.json()
+    assert found["withheld"] == {"events": 0, "value": 0, "verified_value": 0}
+    assert sum(one["value"] for one in found["counted"]) == row["value"] == found["value"]
+    for name, value in deployment.environment().items():
+        monkeypatch.setenv(name, value)
+    command = f"pravah explain --unit CG --metric members_digital --day {row['day']} --json"
+    monkeypatch.setattr("sys.argv", command.split())
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == {name: found[name] for name in printed}
+    cut = get(client, "/v1/explain", secrets["IN"], limit=1, **figure).json()
+    assert len(cut["counted"]) == 1
+    assert cut["more"]["counted"] == len(found["counted"]) - 1
+    headers = {
+        "Authorization": f"Bearer {secrets['IN']}",
+        "If-None-Match": answer.headers["etag"],
+    }
+    assert client.get("/v1/explain", params=figure, headers=headers).status_code == 304
+    headers["Authorization"] = f"Bearer {secrets['CG-D-A']}"
+    assert client.get("/v1/explain", params=figure, headers=headers).status_code == 403
+
+
+def test_a_figure_of_too_many_events_is_refused_with_what_to_do(
+    client: TestClient, secrets: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.explain.MAX_EVENTS", 2)
+    figure = {"unit": "CG", "metric": "whatsapp_groups", "day": small_world.on(50)}
+    answer = get(client, "/v1/explain", secrets["IN"], **figure)
+    assert answer.status_code == 400
+    assert "explain a unit below CG" in answer.json()["detail"]

@@ -3,12 +3,14 @@
 The paths and their parameters are those of the OpenAPI description.
 """
 
+import re
 from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
 
 from api.app import build
+from api.descriptions import first_example
 from pravah.settings import Settings
 from tests.support.api_world import api_client, deploy_api_world, get, make_secrets
 from tests.support.deployment import Deployment
@@ -53,8 +55,16 @@ WRONG = {
     "detail": (("perhaps",), False),
     "cursor": (("nonsense",), False),
     "q": (("",), False),
+    "day": (WRONG_DAYS, False),
+    "names": (("perhaps", "", "2"), False),
 }
-ANY_VALUE = {"cursor", "q"}
+# Parameters that a path cannot do without, with an example of each.
+REQUIRED = {
+    path: {name: first_example(one) for name, one in PARAMETERS[path].items() if one["required"]}
+    for path in PATHS
+}
+# Words of a validator, and signs of a regular expression.
+NOT_FOR_READERS = re.compile(r"[\^\\]|\[[A-Za-z0-9]-|Input should|should (have|match|be)|parse")
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +87,7 @@ def secrets(deployment: Deployment) -> dict[str, str]:
 
 
 def refused(client: TestClient, secret: str, path: str, name: str, value: object) -> dict:
-    answer = get(client, path, secret, **{name: value})
+    answer = get(client, path, secret, **{**REQUIRED[path], name: value})
     case = f"{path}?{name}={value!r}"
     assert answer.status_code in {400, 404}, f"{case}: {answer.status_code} {answer.text[:300]}"
     assert answer.headers["content-type"] == "application/problem+json", case
@@ -85,7 +95,7 @@ def refused(client: TestClient, secret: str, path: str, name: str, value: object
     assert name in problem["detail"], case
     assert [one["name"].partition(".")[0] for one in problem["errors"]] == [name], case
     assert problem["errors"][0]["in"] == "query"
-    assert "^" not in problem["detail"], "nobody reads a regular expression"
+    assert not NOT_FOR_READERS.search(problem["detail"]), problem["detail"]
     return problem
 
 
@@ -101,9 +111,40 @@ def test_a_wrong_value_is_refused(client: TestClient, secrets: dict[str, str], p
             if name == "cursor" and path == "/v1/report":
                 continue
             problem = refused(client, secrets["IN"], path, name, value)
+            if name != "cursor" and not (is_looked_up and value):
+                assert problem["errors"][0]["example"] == first_example(PARAMETERS[path][name])
             if is_looked_up and value:
                 assert problem["nearest"], f"{path}?{name}={value}"
                 assert problem["nearest"][0]["code"] in problem["detail"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_the_example_of_every_parameter_is_taken(
+    client: TestClient, secrets: dict[str, str], path: str
+) -> None:
+    examples = {name: first_example(one) for name, one in PARAMETERS[path].items()}
+    for name, example in examples.items():
+        assert example, f"{path} {name}"
+        if name == "cursor":  # that of another service
+            continue
+        others = dict(REQUIRED[path])
+        if name in {"from", "to"}:  # the days of one range
+            others |= {"from": examples["from"], "to": examples["to"]}
+        if path == "/v1/report":  # the form that takes the least time
+            others |= {"format": "json", "lang": "en"}
+        answer = get(client, path, secrets["IN"], **{**others, name: example})
+        # the small world has no such unit
+        statuses = {200, 404} if name == "unit" else {200}
+        assert answer.status_code in statuses, (path, name, answer.text)
+
+
+def test_a_path_that_does_not_exist_offers_the_nearest(client: TestClient) -> None:
+    answer = client.get("/v1/rollup")
+    assert answer.status_code == 404
+    assert "did you mean /v1/rollups?" in answer.json()["detail"]
+    assert "/docs" in client.get("/figures").json()["detail"]
+    answer = client.post("/v1/rollups")
+    assert (answer.status_code, "GET" in answer.json()["detail"]) == (405, True)
 
 
 @pytest.mark.parametrize("path", PATHS)

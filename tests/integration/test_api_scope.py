@@ -13,22 +13,24 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from clickhouse_driver import Client
 from fastapi.testclient import TestClient
 from openpyxl import load_workbook
 
+from api.explain import apply_scope as scoped_explanation
 from operations.bootstrap import prepare
 from pravah.settings import Settings
 from reports.facts import read_situation
 from reports.formats import render
-from schemas.access import DATA_KINDS
+from schemas.access import DATA_KINDS, Scope
 from schemas.contacts import Contact
 from schemas.scopes import name_database
 from sinks.api_tokens import create_token, revoke_token
 from sinks.control_room import load_contacts
+from sinks.explanation import Counted, Explanation, Origin, StoredEvent, Subject, Uncounted
 from sinks.migrate import Schema
 from tests.integration.test_members import reported, standing
 from tests.integration.test_plan import any_event
@@ -159,6 +161,7 @@ def random_request(choose: random.Random, path: str, known: dict, units: list[st
         "q": choose.choice(["booth", "One", "C"]),
         "limit": choose.choice([3, 1_000]),
         "lang": "both",
+        "names": "true",
     }
     chosen = {name: value for name, value in values.items() if name in known}
     request = {name: value for name, value in chosen.items() if choose.random() < 0.34}
@@ -168,6 +171,8 @@ def random_request(choose: random.Random, path: str, known: dict, units: list[st
         request |= {"from": small_world.on(5), "to": small_world.on(60)}
     if path == "/v1/report":
         request |= {"format": "json"}
+    if path == "/v1/explain":
+        request |= {"day": on, "metric": choose.choice(["members_digital", "whatsapp_groups"])}
     return request
 
 
@@ -205,6 +210,20 @@ def check_groups(world: World, scope: str, report: dict) -> None:
             one["about"].pop(name)
 
 
+def check_events(world: World, scope: str, explanation: dict) -> None:
+    """Check the events of an explanation, and take out their entities' names, which tools give."""
+    for event in (*explanation["counted"], *explanation["not_counted"]):
+        event.pop("entity")
+        day = date.fromisoformat(event["occurred_at"][:10])
+        assert world.is_within(event["unit"], scope, day), event
+    whole = explanation["value"] or 0
+    listed = sum(event["value"] for event in explanation["counted"])
+    if not explanation["more"]["counted"]:
+        assert listed + explanation["withheld"]["value"] == whole
+    assert explanation["origins"] == []
+    assert explanation["agrees"]
+
+
 def test_the_answers_of_all_paths_stay_within_the_scope(world: World) -> None:
     described = world.client.get("/openapi.json").json()["paths"]
     paths = sorted(set(described) - {"/v1/freshness", "/v1/metrics"})
@@ -223,6 +242,8 @@ def test_the_answers_of_all_paths_stay_within_the_scope(world: World) -> None:
         answered[path] += 1
         if path == "/v1/report":
             check_groups(world, scope, body)
+        if path == "/v1/explain":
+            check_events(world, scope, body)
         rows = body.get("data", [])
         for row in rows:
             if path != "/v1/members/twice":
@@ -236,6 +257,65 @@ def test_the_answers_of_all_paths_stay_within_the_scope(world: World) -> None:
         for unit, phone in PHONES.items():
             assert phone not in text or unit in ever, (case, unit)
     assert set(answered) == set(paths), "every path has answered"
+
+
+def test_an_explanation_has_the_events_of_the_scope_and_no_hash_without_persons(
+    world: World,
+) -> None:
+    """Assembly 1 lies in districts A and B: each reads its own booths' events of one figure."""
+
+    def explain(secret: str, **request: str) -> dict:
+        answer = get(world.client, "/v1/explain", secret, **request)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    withheld = 0
+    rows = pages(world.client, "/v1/rollups", world.secrets["IN"], unit="CG-AC001")
+    for row in random.Random(2).sample(rows, 25):
+        figure = {name: row[name] for name in ("unit", "metric", "day")}
+        whole = explain(world.secrets["IN"], **figure)
+        assert (whole["value"], whole["withheld"]["events"]) == (row["value"], 0)
+        assert whole["agrees"]
+        assert sum(one["value"] for one in whole["origins"]) == row["value"]
+        part = explain(world.secrets["CG-D-A"], **figure)
+        seen = {one["offset"] for one in part["counted"]}
+        assert seen <= {one["offset"] for one in whole["counted"]}
+        amount = sum(one["value"] for one in part["counted"])
+        assert amount + part["withheld"]["value"] == row["value"]
+        withheld += part["withheld"]["events"]
+    assert withheld
+    late = small_world.on(45)
+    for unit, day in (("CG-D-B", late), ("CG-AC001-B0002", late), ("CG", late)):
+        answer = get(
+            world.client,
+            "/v1/explain",
+            world.secrets["CG-D-A"],
+            unit=unit,
+            day=day,
+            metric="members_digital",
+        )
+        assert answer.status_code == 403, unit
+
+
+def test_an_explanation_without_persons_has_no_hash_and_no_author() -> None:
+    event = StoredEvent(
+        "CG-AC001", f"list:{'ab' * 32}", 1, "report", "unverified", "CG-AC001-B0001",
+        datetime(2022, 3, 5, tzinfo=UTC), 19_056, {"members_digital": 3}, "", "", "", 0, 0,
+        datetime(2022, 3, 5, tzinfo=UTC),
+    )  # fmt: skip
+    about = Subject("CG", "state", "", "", "members_digital", False, "", "", date(2022, 3, 5))
+    repair = Origin(-1, 4, 3, 0, "repair (ledger) by A. Person, 2022-03-06: a reason")
+    found = Explanation(
+        about, (about.day, 3, 0), [repair], [Counted(event, 3, 0)], [Uncounted(event, "why")]
+    )
+    for kinds, is_shown in (({"figures"}, False), ({"figures", "persons"}, True)):
+        holder = Scope("one", "IN", frozenset(kinds))
+        text = repr(scoped_explanation(found, holder, None))
+        assert ("ab" * 32 in text, "A. Person" in text) == (is_shown, is_shown)
+    everything = {"CG-AC001-B0001": [(0, 65_535)]}
+    text = repr(scoped_explanation(found, Scope("one", "CG-D-A", frozenset()), everything))
+    assert "repair" not in text
+    assert "CG-AC001'" not in text, "the assembly is not below the district"
 
 
 @pytest.mark.parametrize("scope", ["CG-D-A", "CG-D-B", "CG-D-D"])

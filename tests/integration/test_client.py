@@ -2,22 +2,25 @@
 
 import logging
 import random
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import httpx2
+import polars as pl
 import pytest
 from fastapi.testclient import TestClient
 
 import pravah.client
 from api.app import build
 from operations.bootstrap import prepare
-from pravah import ApiError, Client, PravahError
+from pravah import ApiError, Client, MissingPolarsError, PravahError
 from pravah.settings import Settings
 from schemas.access import DATA_KINDS
 from sinks.api_tokens import create_token
 from sinks.deployment import mark_rebuilt
+from tests.integration.test_members import reported
 from tests.integration.test_plan import any_event
 from tests.support import small_world
 from tests.support.deployment import Deployment, empty
@@ -33,6 +36,7 @@ class ToApp(httpx2.BaseTransport):
     def __init__(self, app: TestClient, *before: httpx2.Response | Exception) -> None:
         self._app, self._before = app, list(before)
         self.requests: list[httpx2.Request] = []
+        self.statuses: list[int] = []
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         self.requests.append(request)
@@ -43,11 +47,20 @@ class ToApp(httpx2.BaseTransport):
             return answer
         found = self._app.get(
             f"{request.url.path}?{request.url.query.decode()}",
-            headers={"Authorization": request.headers["Authorization"]},
+            headers={
+                name: value
+                for name, value in request.headers.items()
+                if name in {"authorization", "if-none-match"}
+            },
         )
+        self.statuses.append(found.status_code)
         return httpx2.Response(
             found.status_code,
-            headers={"Content-Type": found.headers["Content-Type"]},
+            headers={
+                name: value
+                for name, value in found.headers.items()
+                if name in {"content-type", "etag"}
+            },
             content=found.content,
         )
 
@@ -60,6 +73,7 @@ def deployment(
     prepare(services, lambda _: None, registry=small_world.registry())
     choose = random.Random(5)
     events = [any_event(choose) for _ in range(400)]
+    events += [{**reported(choose, n), "entity": f"m:{n}"} for n in range(100)]
     fold(services.clickhouse, small_world.registry(), events)
     made = Deployment(services, tmp_path_factory.mktemp("client"))
     yield made
@@ -128,6 +142,86 @@ def test_every_list_of_the_api_can_be_read(app: TestClient, token: str) -> None:
         assert all(row["expected"] for row in figures.plan(unit="CG", level="state"))
         assert all(row["days_overdue"] > 0 for row in figures.defaulters(unit="CG"))
         assert figures.get("/v1/freshness")
+
+
+def test_a_table_of_members_by_district_over_time(
+    deployment: Deployment, app: TestClient, token: str
+) -> None:
+    with client(app, token, page_size=7) as figures:
+        rows = figures.rollups(level="district", metric="members_digital", names=True)
+        table = rows.to_polars().pivot("unit_name_en", index="day", values="value")
+    expected = {
+        (day, small_world.registry().units[unit].name_en): figure[0]
+        for (day, level, unit, metric), figure in deployment.rollups().items()
+        if level == "district" and metric == "members_digital"
+    }
+    assert table.schema["day"] == pl.Date
+    found = {
+        (row["day"], district): row[district]
+        for row in table.iter_rows(named=True)
+        for district in table.columns[1:]
+        if row[district] is not None
+    }
+    assert found == expected != {}
+
+
+def test_data_frames_have_dates_and_numbers_also_without_rows(app: TestClient, token: str) -> None:
+    with client(app, token) as figures:
+        full = figures.rollups(level="district").to_polars()
+        none = figures.rollups(level="district", from_="2100-01-01").to_polars()
+        assert none.height == 0 < full.height
+        assert none.schema == full.schema
+        request = {"level": "district", "from_": "2100-01-01", "names": True}
+        assert {"unit_name_en", "metric_name_hi"} <= set(
+            figures.rollups(**request).to_polars().columns
+        )
+        assert full.schema["value"] == pl.Int64
+        overdue = figures.defaulters(unit="CG", names=True).to_polars()
+        assert overdue.schema["last_report"] == overdue.schema["deadline"] == pl.Date
+        states = figures.plan(unit="CG", detail=True).to_polars()
+        assert states.schema["done_at"] == pl.Date
+        assert figures.rows("/v1/forecast").to_polars().schema["earliest"] == pl.Date
+        assert figures.units().to_polars().schema["latitude"] == pl.Float64
+        assert (
+            figures.rows("/v1/activity", state="active", date="2030-01-01").to_polars().height == 0
+        )
+
+
+def test_without_polars_one_line_names_the_extra(
+    app: TestClient, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with client(app, token) as figures, pytest.raises(MissingPolarsError) as caught:
+        figures.metrics().to_polars()
+    assert str(caught.value) == "to_polars() needs Polars: pip install 'pravah[polars]'"
+
+
+def test_an_answer_that_has_not_changed_is_not_sent_again(
+    deployment: Deployment, app: TestClient, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transport = ToApp(app)
+    figures = Client(URL, token, transport=transport, page_size=50)
+    first = list(figures.rollups(level="district"))
+    pages = len(transport.statuses)
+    first[0]["value"] = -1
+    again = list(figures.rollups(level="district"))
+    assert again[1:] == first[1:]
+    assert again[0] != first[0], "what the caller changes is his own"
+    assert transport.statuses == [200] * pages + [304] * pages
+    mark_rebuilt(deployment.clickhouse)
+    list(figures.rollups(level="district"))
+    assert transport.statuses[-pages:] == [200] * pages
+    monkeypatch.setattr("pravah.client.MAX_CACHE_BYTES", 100)
+    list(figures.metrics())
+    list(figures.metrics())
+    assert transport.statuses[-2:] == [200, 200], "an answer that is too large is not kept"
+
+
+def test_a_row_is_explained_with_its_own_values(app: TestClient, token: str) -> None:
+    with client(app, token) as figures:
+        row = next(figures.rollups(unit="CG", metric="members_digital"))
+        found = figures.explain(row["unit"], row["metric"], row["day"], names=True)
+    assert sum(one["value"] for one in found["counted"]) == row["value"]
 
 
 def test_the_change_feed_goes_on_from_its_cursor_and_ends_with_a_rebuild(
@@ -202,6 +296,16 @@ def test_a_problem_is_raised_with_its_detail_and_members(app: TestClient, token:
     page = httpx2.Response(302, headers={"Location": "http://elsewhere.example"})
     with client(app, token, page) as figures, pytest.raises(ApiError, match="302"):
         figures.get("/v1/freshness")
+
+
+def test_the_token_may_be_in_the_environment(
+    app: TestClient, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PRAVAH_TOKEN", raising=False)
+    with pytest.raises(ValueError, match="the token is empty"):
+        Client(URL)
+    monkeypatch.setenv("PRAVAH_TOKEN", token)
+    assert list(Client(URL, transport=ToApp(app)).metrics())
 
 
 def test_the_token_is_in_no_url_log_error_or_repr(

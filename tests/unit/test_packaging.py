@@ -22,6 +22,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 OURS = frozenset(PROJECT["tool"]["importlinter"]["root_packages"])
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 
+# Imported by one method of the client, which says what to install; too large for any other extra.
+OPTIONAL = {"polars"}
+
 RUN = """
 import sys
 {before}
@@ -192,7 +195,7 @@ def imported(module: str) -> set[str]:
     externals = reached - sys.stdlib_module_names
     names = {name for name in externals if name.partition(".")[0] not in OURS}
     distributions = packages_distributions()
-    return {canonicalize_name(distributions[name][0]) for name in names}
+    return {canonicalize_name(distributions[name][0]) for name in names} - OPTIONAL
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -210,5 +213,14 @@ def test_the_base_has_all_that_the_public_package_imports_and_is_small() -> None
 
 def test_all_has_every_other_extra() -> None:
     parts = provided("pravah[all]")
-    for extra in EXTRAS.keys() - {"all", "bench", "dev", "mutation"}:
+    for extra in EXTRAS.keys() - {"all", "bench", "dev", "mutation", *OPTIONAL}:
         assert provided(f"pravah[{extra}]") <= parts, extra
+
+
+def test_what_is_optional_has_an_extra_and_is_imported_in_one_function() -> None:
+    for name in OPTIONAL:
+        assert name in provided(f"pravah[{name}]")
+        assert graph().find_modules_that_directly_import(name) == {"pravah.client_rows"}
+    code = f"import pravah.client, sys; {PRINT_MODULES}"
+    output = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT)
+    assert not OPTIONAL & third_parties(output)
