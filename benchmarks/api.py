@@ -26,7 +26,7 @@ from rich.table import Table
 import reference
 import stack
 from operations.bootstrap import prepare
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from operations.worker_processes import start_worker, stop_worker
 from pravah.settings import Settings
 from producers.simulator import SimulationOptions, simulate

@@ -56,7 +56,7 @@ from benchmarks.exactness import Exactness, measure_exactness
 from benchmarks.measuring import say
 from benchmarks.producing import campaign
 from operations.gc_tuning import tune_collector
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from pravah.settings import Settings
 from reference.defaults import default_plan
 from schemas.registry import Registry

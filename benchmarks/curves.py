@@ -37,7 +37,7 @@ from benchmarks.measuring import (
 )
 from benchmarks.national import BOOTHS, national_registry
 from benchmarks.producing import Mix, Record
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from pravah.units import Level, routing_key
 from schemas.registry import Registry
 

@@ -26,7 +26,7 @@ from rich.table import Table
 import reference
 import stack
 from operations.bootstrap import prepare
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from producers.simulator import SimulationOptions, simulate
 from reference.defaults import default_plan
 from sinks.connection import connect

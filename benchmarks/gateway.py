@@ -27,7 +27,7 @@ from uuid import UUID
 import reference
 import stack
 from operations.bootstrap import prepare
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from operations.worker_processes import start_worker, stop_worker
 
 BATCHES = (1, 100)

@@ -46,7 +46,7 @@ from benchmarks.measuring import (
     writer,
 )
 from benchmarks.producing import RateProducer, Record, campaign, save, with_send_time
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from operations.worker_processes import StallWatch
 from pravah.settings import Settings
 from pravah.units import routing_key

@@ -31,7 +31,7 @@ import reference
 import stack
 from columnar.arrays import Array
 from operations.bootstrap import prepare
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from pravah.settings import Settings
 from reference.defaults import default_dictionary
 from rollup.engine import RollupEngine

@@ -23,7 +23,7 @@ import reference
 import stack
 from benchmarks.producing import Record, fill, tick
 from operations.bootstrap import prepare
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from operations.worker_processes import StallWatch, last_lines, start_worker, stop_worker
 from pravah.settings import Settings
 from schemas.registry import Registry

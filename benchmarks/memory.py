@@ -20,7 +20,7 @@ from benchmarks.ledger_size import fill as fill_ledger
 from benchmarks.measuring import load, running, say, settle, table, watched_workers, writer
 from benchmarks.national import national_registry
 from benchmarks.producing import Mix
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from operations.worker_processes import StallWatch
 from pravah.days import day_of
 from pravah.settings import Settings

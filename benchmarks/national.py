@@ -47,7 +47,7 @@ from benchmarks.measuring import (
 from benchmarks.producing import Mix, campaign
 from benchmarks.recovery import recover
 from operations.gc_tuning import tune_collector
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from pravah.days import KOLKATA, day_of
 from pravah.settings import Settings
 from producers.topics.registry import publish_registry

@@ -44,7 +44,7 @@ from benchmarks.measuring import (
     writer,
 )
 from benchmarks.producing import campaign
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from operations.worker_processes import StallWatch
 from pravah.settings import Settings
 from reference.defaults import default_plan

@@ -30,7 +30,7 @@ import reference
 import stack
 from operations.bootstrap import prepare
 from operations.gc_tuning import tune_collector
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from operations.worker_processes import start_worker, stop_worker
 from pravah.producer import EventProducer
 from pravah.settings import Settings

@@ -31,7 +31,7 @@ import rollup.batch_validation
 from benchmarks.measuring import running, say
 from benchmarks.producing import campaign, fill
 from operations.gc_tuning import tune_collector
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from pravah.settings import Settings
 from pravah.topics import EVENTS
 from reference.defaults import default_dictionary, default_plan

@@ -63,7 +63,7 @@ def demo(
     from operations.bootstrap import prepare
     from operations.demo import probe_latency, read_situation, record_counts
     from operations.gc_tuning import tune_collector
-    from operations.registry import read_registry_files
+    from operations.registry_files import read_registry_files
     from operations.worker_processes import StalledError, last_lines, running_worker
     from pravah.settings import Settings
     from producers.simulator import SimulationOptions

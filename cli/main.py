@@ -1,5 +1,6 @@
 """The command `pravah`: the table of its commands, and errors as one line with an exit code."""
 
+import os
 import sys
 from typing import Any
 
@@ -50,6 +51,11 @@ COMMANDS = {
         "cli.grafana:grafana", "grafana", "Build and provision dashboards and alerts."
     ),
 }
+
+
+# clickhouse-driver fills its table of all days from 1900 to 2299 as they occur, not at the start of
+# every command: a third of the start.
+os.environ.setdefault("CLICKHOUSE_DRIVER_LASY_DATE_LUT", "1")
 
 
 class _Commands(LazyGroup):

@@ -178,7 +178,7 @@ def simulate_command(
 
 def _read_registry(files: list[Path] | None) -> "Registry":
     import reference
-    from operations.registry import read_registry_files
+    from operations.registry_files import read_registry_files
 
     return read_registry_files(files or reference.registry_files())
 

@@ -304,7 +304,7 @@ def _find(directory: "UnitDirectory", text: str) -> str:
 
 def _read(folder: Path | None) -> "Registry":
     import reference
-    from operations.registry import read_registry_files
+    from operations.registry_files import read_registry_files
 
     if folder is None:
         return read_registry_files(reference.registry_files())

@@ -130,7 +130,7 @@ def apply(
 
 
 def _read(source: Path, present: "Registry") -> "Registry":
-    from operations.registry import read_registry_files
+    from operations.registry_files import read_registry_files
     from schemas.moves import move_units
 
     if source.is_file():

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 import reference
-from operations.registry import install_registry, read_registry_files
+from operations.registry import install_registry
+from operations.registry_files import read_registry_files
 from pravah.settings import Settings
 from reference.defaults import default_dictionary, default_plan
 from schemas.registry import Registry

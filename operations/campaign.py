@@ -16,8 +16,8 @@ from operations.registry import (
     apply_change,
     current_registry,
     preview_change,
-    read_registry_files,
 )
+from operations.registry_files import read_registry_files
 from pravah.settings import Settings
 from producers.simulator import SimulationOptions
 from producers.simulator.scenario import (

@@ -4,7 +4,7 @@
 """
 
 import reference
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from reference.defaults import default_dictionary
 from rollup.batch_validation import BatchValidator
 from rollup.validation import Validator

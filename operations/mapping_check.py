@@ -7,7 +7,7 @@ from pathlib import Path
 from secrets import token_bytes
 
 import reference
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from pravah.events import EventError
 from pravah.settings import Settings
 from producers.gateway.registry import check_changed_at

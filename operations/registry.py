@@ -5,9 +5,8 @@ is not one act. A load claims the registry first; a later claim takes over, and 
 one stops with an error instead of leaving a mixture of both.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn, Self
 from uuid import uuid4
 
@@ -19,7 +18,6 @@ from pravah.settings import Settings
 from producers.topics.registry import publish_registry, read_registry
 from schemas.moves import Difference, compare_registries
 from schemas.registry import Registry
-from schemas.registry_readers import registry_from_csv
 from sinks.connection import connect
 from sinks.deployment import REGISTRY, get_fact, set_fact
 from sinks.dimensions import load_registry, proposed
@@ -48,18 +46,6 @@ class RegistryChange:
     """Units that differ."""
     figures: list[Movement]
     """Figures that move, summed by unit and metric, from the top level down."""
-
-
-def read_registry_files(paths: Iterable[Path]) -> Registry:
-    """Read and check registry files (`*.units.csv`, `*.parents.csv`).
-
-    Raises:
-        schemas.registry.RegistryError: with all findings.
-        OSError: a file cannot be read.
-    """
-    return registry_from_csv(
-        {str(path): path.read_text(encoding="utf-8").splitlines() for path in paths}
-    )
 
 
 def current_registry(settings: Settings) -> Registry:

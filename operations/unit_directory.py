@@ -71,7 +71,7 @@ def open_directory(settings: Settings) -> Iterator[tuple[UnitDirectory, bool]]:
         The directory, and whether it is the deployment's.
     """
     if not settings.clickhouse.users:
-        from operations.registry import read_registry_files
+        from operations.registry_files import read_registry_files
 
         yield RegistryDirectory(read_registry_files(reference.registry_files())), False
         return

@@ -90,10 +90,6 @@ Rows = Block | Blocks | Sequence[Sequence[Any]]
 Attempt = tuple[int, int, UUID]
 
 
-class StoppedError(RuntimeError):
-    """A call was cancelled because the process stops."""
-
-
 class Storage(Protocol):
     """Storage interface used by the worker. Every operation is idempotent.
 

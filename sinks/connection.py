@@ -19,7 +19,7 @@ from tenacity import (
 )
 
 from pravah.settings import ClickHouseSettings, Role
-from rollup.storage import StoppedError
+from rollup.errors import StoppedError
 from sinks.native import ColumnClient
 
 log = logging.getLogger(__name__)

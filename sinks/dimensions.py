@@ -1,6 +1,7 @@
 """The registry and the metric dictionary as tables.
 
-They are loaded whole and exchanged at once, so that no reader sees half of one.
+They are loaded whole and exchanged at once, so that no reader sees half of one. Only a load imports
+`sinks.ancestor_rows`, and with it NumPy.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,24 +11,21 @@ from itertools import islice
 from typing import Any
 from uuid import uuid4
 
-import numpy as np
 from clickhouse_driver import Client
 
-from columnar.columns import Block, Days, DictionaryTexts, Enums, item_positions
 from pravah.days import date_of
-from pravah.units import LEVELS, RANK
 from schemas.metrics import MetricDictionary
-from schemas.registry import Registry, Span
+from schemas.registry import Registry
 from sinks.migrate import Schema
 from sinks.native import ColumnClient
 
 _BLOCK = 200_000
-# With seven ancestors each they stay below `sinks.native.MAX_ROWS`.
-_UNITS_A_BLOCK = 150_000
 
 
 def load_registry(client: ColumnClient, schema: Schema, registry: Registry) -> None:
     """Replace `units`, `unit_ancestors` and `scopes` by a registry."""
+    from sinks.ancestor_rows import insert_ancestors
+
     with _replacing(client, schema, "units") as units:
         given = list(registry.units.values())
         for at in range(0, len(given), _BLOCK):
@@ -41,7 +39,7 @@ def load_registry(client: ColumnClient, schema: Schema, registry: Registry) -> N
                 columnar=True,
             )
     with _replacing(client, schema, "unit_ancestors") as ancestors:
-        _insert_ancestors(client, ancestors, registry)
+        insert_ancestors(client, ancestors, registry)
     # For each unit and each of its ancestors, the last day on which it is below that.
     with _replacing(client, schema, "scopes") as scopes:
         client.execute(
@@ -60,9 +58,11 @@ def proposed(client: ColumnClient, schema: Schema, registry: Registry) -> Iterat
 
     Gives its name; the table is dropped at the end of the block.
     """
+    from sinks.ancestor_rows import insert_ancestors
+
     name = f"unit_ancestors_proposed_{registry.fingerprint()}"
     try:
-        _insert_ancestors(client, _create_like(client, schema, "unit_ancestors", name), registry)
+        insert_ancestors(client, _create_like(client, schema, "unit_ancestors", name), registry)
         yield name
     finally:
         client.execute(f"DROP TABLE IF EXISTS {schema.database}.{name}{schema.on_cluster} SYNC")
@@ -93,69 +93,6 @@ def load_metrics(client: Client, schema: Schema, dictionary: MetricDictionary) -
             for position, m in enumerate(metrics)
         ),
     )
-
-
-def _insert_ancestors(client: ColumnClient, table: str, registry: Registry) -> None:
-    """Fill a table like `unit_ancestors`.
-
-    Units with the same days and parents have the same ancestors: those are found once and repeated
-    as numbers.
-    """
-    codes = list(registry.units)
-    numbers = {code: number for number, code in enumerate(codes)}
-    cases: dict[int, int] = {}
-    spans: list[tuple[Span, ...]] = []
-    case_of = np.empty(len(codes), np.int32)
-    for number, code in enumerate(codes):
-        stretches = id(registry.stretches(code))  # one object for all units of a case
-        case = cases.get(stretches)
-        if case is None:
-            case = cases[stretches] = len(spans)
-            spans.append(registry.spans(code)[1:])
-        case_of[number] = case
-    lengths = np.array([len(one) for one in spans], np.int64)
-    ancestor, level, first, last = (
-        np.array([of(span) for one in spans for span in one], np.int32)
-        for of in (
-            lambda span: numbers[span.ancestor],
-            lambda span: RANK[span.level],
-            lambda span: span.first,
-            lambda span: span.last,
-        )
-    )
-    units = registry.units.values()
-    own = [
-        np.fromiter(column, np.int32, len(codes))
-        for column in (
-            (RANK[u.level] for u in units),
-            (u.first for u in units),
-            (u.last for u in units),
-        )
-    ]
-    for at in range(0, len(codes), _UNITS_A_BLOCK):
-        place = np.arange(at, min(at + _UNITS_A_BLOCK, len(codes)), dtype=np.int32)
-        above = item_positions(lengths, case_of[place])
-        columns = [
-            np.concatenate(parts)
-            for parts in (
-                (place, np.repeat(place, lengths[case_of[place]])),
-                (place, ancestor[above]),
-                *(
-                    (mine[place], theirs[above])
-                    for mine, theirs in zip(own, (level, first, last), strict=True)
-                ),
-            )
-        ]
-        block = Block(
-            {
-                "unit": DictionaryTexts(columns[0], codes),
-                "ancestor": DictionaryTexts(columns[1], codes),
-                "ancestor_level": Enums(columns[2], LEVELS),
-                "valid_from": Days(columns[3]),
-                "valid_to": Days(columns[4]),
-            }
-        )
-        client.insert(table, block, {})
 
 
 def replace_table(

@@ -1,14 +1,12 @@
 """Blocks of columns to ClickHouse, without a Python object for each value.
 
-The client and its protocol are clickhouse-driver's. The columns are written from their arrays in
-ClickHouse's Native format, as `clickhouse_driver/columns/` does value by value.
-`tests/integration/test_native.py` writes every type of column both ways.
+The client and its protocol are clickhouse-driver's; `sinks.native_format` writes the columns. It is
+imported with the first block, so that a command which only reads starts without NumPy.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from clickhouse_driver import Client, defines
 from clickhouse_driver.block import ColumnOrientedBlock
 from clickhouse_driver.errors import UnexpectedPacketFromServerError
@@ -17,37 +15,11 @@ from clickhouse_driver.streams.native import BlockOutputStream
 from clickhouse_driver.varint import write_varint
 from clickhouse_driver.writer import write_binary_str, write_binary_uint8
 
-from columnar.arrays import Array
-from columnar.columns import (
-    Block,
-    Blocks,
-    Column,
-    Days,
-    DictionaryTexts,
-    Enums,
-    Integers,
-    Lists,
-    NullableIntegers,
-    Uuids,
-)
-from columnar.texts import Texts
+if TYPE_CHECKING:
+    from columnar.columns import Block, Blocks
 
 # Rows of one insert of which the server makes one block.
 MAX_ROWS = 1_000_000
-_WIDTHS = {
-    "UInt8": "<u1",
-    "UInt16": "<u2",
-    "UInt32": "<u4",
-    "UInt64": "<u8",
-    "Int8": "<i1",
-    "Int32": "<i4",
-    "Int64": "<i8",
-    "DateTime64": "<i8",
-}
-_DICTIONARY_VERSION = np.int64(1).tobytes()
-_ADDITIONAL_KEYS, _UPDATE_DICTIONARY = 1 << 9, 1 << 10
-# Greatest number of names, number of the position's type, and that type.
-_POSITIONS = ((1 << 8, 0, "<u1"), (1 << 16, 1, "<u2"), (1 << 32, 2, "<u4"))
 
 
 class ColumnClient(Client):  # type: ignore[misc]
@@ -61,7 +33,7 @@ class ColumnClient(Client):  # type: ignore[misc]
     def insert(
         self,
         table: str,
-        block: Block | Blocks,
+        block: "Block | Blocks",
         settings: Mapping[str, Any],
         *,
         condition: str | None = None,
@@ -141,7 +113,7 @@ class ColumnClient(Client):  # type: ignore[misc]
         columnar: bool = False,  # noqa: FBT001, FBT002
     ) -> Any:
         """Send the data of an insert; a block of columns in the driver's own steps."""
-        if not (len(data) == 1 and isinstance(data[0], Block | Blocks)):
+        if not (len(data) == 1 and hasattr(data[0], "parts")):  # rows have no parts
             return super().send_data(sample_block, data, types_check=types_check, columnar=columnar)
         (block,) = data
         connection = self.connection
@@ -157,7 +129,7 @@ class ColumnClient(Client):  # type: ignore[misc]
 class _Sendable(ColumnOrientedBlock):  # type: ignore[misc]
     """Blocks of columns in the driver's type of a block."""
 
-    def __init__(self, columns_with_types: Any, block: Block | Blocks) -> None:
+    def __init__(self, columns_with_types: Any, block: "Block | Blocks") -> None:
         super().__init__(columns_with_types)
         self.block = block
 
@@ -169,6 +141,8 @@ class _BlockStream(BlockOutputStream):  # type: ignore[misc]
         if not isinstance(block, _Sendable):
             super().write(block)
             return
+        from sinks.native_format import encode
+
         revision = self.context.server_info.used_revision
         if revision >= defines.DBMS_MIN_REVISION_WITH_BLOCK_INFO:
             block.info.write(self.fout)
@@ -182,90 +156,3 @@ class _BlockStream(BlockOutputStream):  # type: ignore[misc]
             for piece in encode([part.columns[own] for part in block.block.parts], kind):
                 self.fout.write(piece)
         self.finalize()
-
-
-def encode(parts: Sequence[Any], kind: str) -> Iterable[bytes]:  # noqa: PLR0911
-    """Encode a column in the Native format, piece by piece.
-
-    Args:
-        parts: `Column`s of one kind, one after another; texts by dictionary share their names.
-        kind: its type in ClickHouse, such as `Array(LowCardinality(String))`.
-
-    Raises:
-        TypeError: the column is not of this type.
-    """
-    outer, _, inner = kind.partition("(")
-    inner = inner.removesuffix(")")
-    first: Column = parts[0]
-    match first:
-        case Integers() if outer in _WIDTHS:
-            return (_bytes(part.numbers, _WIDTHS[outer]) for part in parts)
-        case Days() if outer == "Date":
-            return (_bytes(part.numbers, "<u2") for part in parts)
-        case Enums() if outer == "Enum8":
-            return (_bytes(part.codes + 1, "<i1") for part in parts)
-        case NullableIntegers() if outer == "Nullable":
-            width = _WIDTHS[inner.partition("(")[0]]
-            return (
-                *(_bytes(part.missing, "u1") for part in parts),
-                *(_bytes(part.numbers, width) for part in parts),
-            )
-        case Uuids() if outer == "UUID":
-            return (_bytes(part.halves, "<u8") for part in parts)
-        case Texts() if kind == "String":
-            return (part.to_native() for part in parts)
-        case DictionaryTexts() if kind == "LowCardinality(String)":
-            return (_DICTIONARY_VERSION, *_labels(parts))
-        case Lists(_, DictionaryTexts()) if inner == "LowCardinality(String)":
-            return (_DICTIONARY_VERSION, *_ends(parts), *_labels([part.items for part in parts]))
-        case Lists() if outer == "Array":
-            return (*_ends(parts), *encode([part.items for part in parts], inner))
-    msg = f"{type(first).__name__} cannot be written as {kind}"
-    raise TypeError(msg)
-
-
-def _bytes(numbers: Array, width: str) -> bytes:
-    return np.ascontiguousarray(numbers.astype(width, copy=False)).tobytes()
-
-
-def _ends(parts: Sequence[Lists]) -> Iterator[bytes]:
-    """Offsets in the items of all lists at which each list ends."""
-    items = 0
-    for part in parts:
-        ends = np.cumsum(part.lengths) + items
-        items = int(ends[-1]) if len(ends) else items
-        yield _bytes(ends, "<u8")
-
-
-def _labels(parts: Sequence[DictionaryTexts]) -> Iterator[bytes]:
-    """The names that occur, and each row's position among them."""
-    count, names = sum(map(len, parts)), parts[0].names
-    if not count:
-        return  # The format has neither names nor positions then.
-    occurs = np.zeros(len(names), bool)
-    for part in parts:
-        occurs[part.codes] = True
-    codes = np.flatnonzero(occurs)
-    places = np.empty(len(names), np.uint32)
-    places[codes] = np.arange(len(codes))
-    number, width = next(
-        (number, width) for limit, number, width in _POSITIONS if len(codes) <= limit
-    )
-    header = np.array([number | _ADDITIONAL_KEYS | _UPDATE_DICTIONARY, len(codes)], "<i8").tobytes()
-    yield (
-        header
-        + b"".join([_text(names[code]) for code in codes.tolist()])
-        + np.int64(count).tobytes()
-    )
-    for part in parts:
-        yield _bytes(places[part.codes], width)
-
-
-def _text(name: str) -> bytes:
-    raw = name.encode()
-    length, prefix = len(raw), bytearray()
-    while length > 0x7F:  # noqa: PLR2004
-        prefix.append(length & 0x7F | 0x80)
-        length >>= 7
-    prefix.append(length)
-    return bytes(prefix) + raw

@@ -19,8 +19,8 @@ from mode.supervisors import CrashingSupervisor
 from pravah.settings import KafkaSettings, Settings
 from pravah.topics import EVENTS, REJECTED, TICK_KEY
 from rollup.engine import RollupEngine, ValidatedBatch
+from rollup.errors import StoppedError
 from rollup.flush import Outgoing
-from rollup.storage import StoppedError
 from schemas.metrics import MetricDictionary
 from schemas.registry import Registry
 from sinks.rollup_store import RollupStore

@@ -35,9 +35,10 @@ from rollup.assigned_partition import AssignedPartition, LogError, Progress, pen
 from rollup.chunk_attempt import ChunkAttempt
 from rollup.chunks import Record, is_tick
 from rollup.engine import RollupEngine, ValidatedBatch
+from rollup.errors import StoppedError
 from rollup.flush import FlushSnapshot, Outgoing, close_chunks
 from rollup.record_batch import RecordBatch
-from rollup.storage import StoppedError, Storage
+from rollup.storage import Storage
 from streams.lookups import LedgerLookups
 from streams.telemetry import Telemetry
 

@@ -31,7 +31,7 @@ from urllib.parse import urlencode
 import psutil
 
 import reference
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from operations.worker_processes import start_worker
 from pravah.settings import Settings
 from producers.gateway.schema import FILE

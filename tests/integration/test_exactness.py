@@ -13,7 +13,7 @@ import pytest
 
 import reference
 import stack
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from pravah.producer import EventProducer
 from producers.simulator import Delivery, SimulationOptions, simulate
 from schemas.plan import Plan

@@ -27,7 +27,7 @@ from pravah.kafka import client_options
 from pravah.producer import EventProducer
 from pravah.settings import Settings
 from pravah.topics import EVENTS
-from rollup.storage import StoppedError
+from rollup.errors import StoppedError
 from sinks.recount import closed_cut
 from streams import transport
 from streams.app import build

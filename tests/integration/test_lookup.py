@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import reference
 from operations.bootstrap import prepare
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from pravah.settings import Settings
 from schemas.unit_names import UnknownNameError, normalise_name
 from sinks import lookup

@@ -17,7 +17,7 @@ from columnar.columns import (
     Uuids,
 )
 from columnar.texts import Texts
-from sinks.native import encode
+from sinks.native_format import encode
 from tests.support.deployment import Deployment
 
 COLUMNS = """

@@ -9,7 +9,7 @@ import pytest
 from clickhouse_driver import Client
 
 import reference
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from producers.simulator import SimulationOptions, simulate
 from reference.defaults import default_plan
 from schemas.plan import Plan

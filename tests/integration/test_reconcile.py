@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import reference
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from pravah.producer import EventProducer
 from sinks.lease import FIGURES, REPAIRS, hold_lease
 from sinks.recount import closed_cut, recount

@@ -17,9 +17,9 @@ from pravah.topics import TICK_KEY
 from pravah.units import routing_key
 from rollup.assigned_partition import LogError
 from rollup.engine import RollupEngine
+from rollup.errors import StoppedError
 from rollup.flush import Outgoing
 from rollup.open_chunk import OpenChunk
-from rollup.storage import StoppedError
 from schemas.registry_readers import registry_from_csv
 from streams.worker import Worker
 from tests.support import oracle, small_world

@@ -12,7 +12,7 @@ from pathlib import Path
 from clickhouse_driver import Client
 
 import reference
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from pravah.settings import Settings
 from producers.simulator import SimulationOptions, simulate
 from reference.defaults import default_dictionary, default_plan

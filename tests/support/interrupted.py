@@ -34,8 +34,8 @@ def {short}(*arguments, **options):
 
 # Half of a block has left when the process stops.
 _WITHIN_A_BLOCK = """
-import sinks.native
-original = sinks.native.encode
+import sinks.native, sinks.native_format
+original = sinks.native_format.encode
 
 def encode(parts, kind):
     pieces = list(original(parts, kind))
@@ -54,7 +54,7 @@ def keep(self, block):
     stream = self
     return write(self, block)
 
-sinks.native.encode = encode
+sinks.native_format.encode = encode
 sinks.native._BlockStream.write = keep
 """
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import reference
 from benchmarks.peers.counting import EventCounter, Totals
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from pravah.events import MODELS
 from producers.simulator import Delivery, SimulationOptions, simulate
 from producers.simulator.corruption import CORRUPTIONS

@@ -19,7 +19,7 @@ from cli.headings import HEADINGS
 from cli.language import LEVEL_WORDS, Words, select_language
 from cli.main import main
 from cli.tables import Cell, Column, print_table
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from pravah.languages import Lang, Language, languages_of
 from schemas.plan import Plan
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import reference
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from pravah.days import day_of
 from reports.boundaries import dissolve
 from reports.charts import bars, choropleth, trend

@@ -10,7 +10,7 @@ import pytest
 
 import reference
 from operations.campaign import Campaign, make_campaign
-from operations.registry import read_registry_files
+from operations.registry_files import read_registry_files
 from pravah.days import day_of
 from producers.mapping.phones import PhoneError, to_e164
 from producers.simulator import Delivery, SimulationOptions, simulate
