@@ -29,10 +29,10 @@ from columnar.texts import (
 from pravah.days import KOLKATA_OFFSET_SECONDS
 from pravah.events import MAX_EVENT_BYTES, Event, EvidenceUrl, Kind, Label
 from rollup.chunks import Record
-from rollup.contribution import Version
 from rollup.record_batch import RecordBatch
 from rollup.validation import Accepted, Misrouted, Rejected, Tick, Validator
 from rollup.version_columns import REPORT, Encodings, LedgerColumns, columns_of
+from rollup.versions import Version
 
 _LABEL: TypeAdapter[str] = TypeAdapter(Label)
 _EVIDENCE: TypeAdapter[list[str]] = TypeAdapter(list[EvidenceUrl])

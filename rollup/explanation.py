@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pravah.days import date_of
-from rollup.contribution import Version, observations
+from rollup.versions import Version, observations
 
 # Unit → the days, both inclusive, on which it is at or below the figure's unit.
 Spans = Mapping[str, Sequence[tuple[int, int]]]

@@ -1,8 +1,8 @@
 """Conversion of the ledger's rows to entities and versions of the core."""
 
-from rollup.contribution import Version
 from rollup.storage import StoredVersion
 from rollup.version_columns import Entity
+from rollup.versions import Version
 
 
 def entity_of(row: StoredVersion) -> Entity:

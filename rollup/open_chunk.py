@@ -14,10 +14,11 @@ import numpy as np
 from columnar.arrays import Array
 from columnar.columns import Block
 from columnar.texts import HashedTexts
-from rollup.contribution import NONE, Version
+from rollup.contribution import NONE
 from rollup.entity_cache import EntityVersions
 from rollup.fold import EntryKey, Rollup, journal_block
 from rollup.version_columns import Encodings, Entity, LedgerColumns, VersionColumns
+from rollup.versions import Version
 
 
 @dataclass(slots=True)

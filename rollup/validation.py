@@ -15,7 +15,7 @@ from pravah.days import instant_micros
 from pravah.events import Event, EventError, parse_event
 from pravah.units import routing_key
 from rollup.chunks import Record, is_tick
-from rollup.contribution import Version
+from rollup.versions import Version
 from schemas.acceptance import check_instant, check_units, derive_amounts
 from schemas.metrics import MetricDictionary
 from schemas.registry import Registry

@@ -25,8 +25,8 @@ from pravah.days import instant_micros
 from pravah.events import Event, Retraction
 from pravah.units import routing_key
 from rollup.chunks import Record
-from rollup.contribution import Version
 from rollup.hierarchy import Hierarchy
+from rollup.versions import Version
 from schemas.metrics import MetricDictionary
 from schemas.registry import Registry
 

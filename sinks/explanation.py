@@ -11,8 +11,8 @@ from typing import Any
 from clickhouse_driver import Client
 
 from pravah.days import day_of, instant_micros
-from rollup.contribution import Version
 from rollup.explanation import judge
+from rollup.versions import Version
 
 
 class TooManyEventsError(ValueError):

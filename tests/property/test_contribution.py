@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollup.assigned_partition import pending_lookups
-from rollup.contribution import Version
 from rollup.engine import RollupEngine
 from rollup.fold import Rollup
 from rollup.open_chunk import OpenChunk
+from rollup.versions import Version
 from tests.support import small_world
 
 ENGINE = RollupEngine(

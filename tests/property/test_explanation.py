@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pravah.days import date_of
-from rollup.contribution import Version
 from rollup.explanation import Verdict, judge
+from rollup.versions import Version
 from tests.property.test_contribution import ENGINE, LogRecord
 from tests.property.test_rollup import REGISTRY, hierarchy, log_of
 from tests.support import oracle, small_world

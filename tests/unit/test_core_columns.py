@@ -9,11 +9,11 @@ import pytest
 
 from pravah.days import day_of
 from rollup.batch_validation import BatchValidator
-from rollup.contribution import Version
 from rollup.record_batch import BatchRecord
 from rollup.storage import LEDGER
 from rollup.validation import Accepted, Validator
 from rollup.version_columns import Encodings, LedgerColumns, VersionColumns, columns_of
+from rollup.versions import Version
 from tests.support import small_world
 
 AT = 1_655_000_000_000
