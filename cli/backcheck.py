@@ -1,6 +1,8 @@
 """`pravah backcheck`: draw samples of reports, enter the outcomes, show how many held."""
 
-import csv
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from cli.language import say
+from cli.language import current_language, say
 from cli.options import AsJson, Unit, find_unit, read_day
 from cli.tables import AsPlain, Column, print_table
 from pravah.events import MODELS
@@ -38,7 +40,9 @@ def draw_sample(
     sheet: Annotated[
         Path,
         typer.Option(
-            help="Write this CSV file: one line for each entity, with a column for the outcome."
+            help="Write this file for the field, .xlsx or .csv: a line for each report, with whom "
+            "to call, what was claimed, and room for what was found. Beside it goes a file with "
+            "their keys, NAME.keys.csv, for `enter`."
         ),
     ],
     first: Annotated[
@@ -68,12 +72,13 @@ def draw_sample(
     """Draw a sample of entities, and write a sheet for the field.
 
     Draws from the entities that count and were not checked yet. The sample follows from the seed
-    alone, so anybody can draw it again. Fill in `verified` or `rejected` in the column `outcome`;
+    alone, so anybody can draw it again. In the field, yes or no is written into the column `found`;
     then `pravah backcheck enter`.
     """
+    from cli.progress import print_next
+    from operations.back_check import keys_file, write_sheet
     from operations.reconcile import author
     from pravah.settings import Settings
-    from schemas.back_check import COLUMNS
     from sinks.back_checks import Drawing, draw
     from sinks.connection import connect
 
@@ -83,26 +88,41 @@ def draw_sample(
     if last < first:
         msg = f"{last} lies before {first}, the day of --from"
         raise typer.BadParameter(msg, param_hint="'--to'")
-    if sheet.exists():
-        msg = f"--sheet {sheet}: there is such a file already; name another one"
-        raise typer.BadParameter(msg)
-    with connect(Settings().clickhouse, "writer") as client:
+    with connect(Settings().clickhouse, "writer") as client, _new_files(sheet, keys_file(sheet)):
         unit = find_unit(client, unit)
         drawing = Drawing(sample, unit, kind, first, last, size, seed or sample, each)
         drawn = draw(client, drawing, author=author())
-    with sheet.open("x", encoding="utf-8", newline="") as file:
-        lines = csv.writer(file)
-        lines.writerow([*COLUMNS, "data"])
-        lines.writerows(
-            [
-                (one.key, one.entity, one.version, one.unit, kind, one.day, "", one.data)
-                for one in drawn
-            ]
-        )
+        write_sheet(sheet, client, drawing, drawn, current_language())
     typer.echo(
-        f"{len(drawn):,} drawn, in {len({one.stratum for one in drawn}):,} parts; the sheet is "
-        f"{sheet}"
+        f"{len(drawn):,} drawn, in {len({one.stratum for one in drawn}):,} parts; the sheet for "
+        f"the field is {sheet}; {keys_file(sheet)} stays here"
     )
+    print_next(
+        (f"pravah backcheck enter {shlex.quote(str(sheet))}", "when it has come back"),
+        (f"pravah backcheck result {shlex.quote(sample)}", "which share held"),
+    )
+
+
+@contextmanager
+def _new_files(*files: Path) -> Iterator[None]:
+    """Make files before a sample is drawn for them; they go again if none was."""
+    made: list[Path] = []
+    try:
+        for file in files:
+            try:
+                file.touch(exist_ok=False)
+            except FileExistsError:
+                msg = f"--sheet {files[0]}: there is a file {file} already; name another one"
+                raise typer.BadParameter(msg) from None
+            except OSError as error:
+                msg = f"--sheet {files[0]}: {error.strerror}"
+                raise typer.BadParameter(msg) from None
+            made.append(file)
+        yield
+    except BaseException:
+        for file in made:
+            file.unlink()
+        raise
 
 
 @backcheck.command()
@@ -114,6 +134,14 @@ def enter(
         ),
     ],
     *,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="The file with the keys that `draw` wrote; default: the one beside the sheet.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print what would be entered.")
     ] = False,
@@ -128,13 +156,16 @@ def enter(
     """
     import orjson
 
-    from operations.back_check import outcome_events, send_events
+    from operations.back_check import outcome_events, read_sheet, send_events
     from pravah.settings import Settings
-    from schemas.back_check import outcomes_from_csv
+    from producers.tables import TableError
 
-    outcomes = outcomes_from_csv(sheet.read_text(encoding="utf-8-sig").splitlines())
+    try:
+        findings = read_sheet(sheet, keys)
+    except (TableError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(str(error), param_hint="SHEET") from None
     settings = Settings()
-    found = outcome_events(settings, outcomes)
+    found = outcome_events(settings, findings.outcomes)
     if found.events and not dry_run:
         send_events(settings, found.events)
     if as_json:
@@ -149,6 +180,7 @@ def enter(
             f"{'would be entered' if dry_run else 'entered'}: {len(found.events):,}; entered "
             "before: "
             f"{found.entered_before:,}; changed since they were drawn: {len(found.changed):,}"
+            + (f"; without a finding: {findings.open:,}" if findings.open else "")
         )
         for one in found.changed[:_MAX_SHOWN]:
             typer.echo(f"  {one.entity} of {one.key}: look at it again", err=True)

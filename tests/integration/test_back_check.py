@@ -73,8 +73,18 @@ def drawn(deployment: Deployment, to: Path, *more: str) -> list[dict]:
     ]
     done = CliRunner(env=deployment.environment()).invoke(app, arguments)
     assert done.exit_code == 0, done.output
-    with to.open(encoding="utf-8") as sheet:
-        return list(csv.DictReader(sheet))
+    with to.with_name(f"{to.stem}.keys.csv").open(encoding="utf-8") as keys:
+        return list(csv.DictReader(keys))
+
+
+def filled_in(sheet: Path, found: list[str]) -> list[dict]:
+    """The lines of a sheet with what was found."""
+    with sheet.open(encoding="utf-8-sig") as file:
+        lines = list(csv.DictReader(file))
+    return [{**line, FOUND: one} for line, one in zip(lines, found, strict=True)]
+
+
+FOUND = "सही मिला? (हाँ/नहीं) / found? (yes/no)"
 
 
 def test_a_sample_follows_from_its_seed_and_leaves_out_what_does_not_count(
@@ -172,33 +182,40 @@ def test_outcomes_change_the_figures_and_the_share_that_held_is_reported(
             )
         )
     deployment.wait_until_rolled_up()
-    found = [
-        "verified",
-        "Rejected ",
-        "verified",
-        "",
-        "verified",
-        "verified",
-        "rejected",
-        "verified",
-        "verified",
-        "verified",
-    ]
+    found = ["yes", "No ", "हाँ", "", "yes", "Y", "नहीं", "yes", "yes", "हां"]
     back = tmp_path / "back.csv"
+    lines = filled_in(tmp_path / "june.csv", found)
+    assert lines[0]["इकाई कोड / unit code"] == sheet[0]["unit"]
+    assert lines[0]["क्या बताया गया / what was claimed"] == (
+        "10 कागज़ी सदस्य बने\n10 members enrolled on paper"
+    )
     with back.open("w", encoding="utf-8", newline="") as file:
-        out = csv.DictWriter(file, sheet[0].keys())
+        out = csv.DictWriter(file, lines[0].keys())
         out.writeheader()
-        out.writerows(
-            {**line, "outcome": outcome} for line, outcome in zip(sheet, found, strict=True)
-        )
-    dry = run.invoke(app, ["backcheck", "enter", str(back), "--dry-run"])
+        out.writerows(reversed(lines))
+    lost = run.invoke(app, ["backcheck", "enter", str(back)])
+    assert "back.keys.csv is missing" in str(lost.exception)
+    keys = ["--keys", str(tmp_path / "june.keys.csv")]
+    dry = run.invoke(app, ["backcheck", "enter", str(back), *keys, "--dry-run"])
     assert "would be entered: 8; entered before: 0; changed since they were drawn: 1" in dry.output
-    entered = run.invoke(app, ["backcheck", "enter", str(back)])
+    assert "without a finding: 1" in dry.output
+    entered = run.invoke(app, ["backcheck", "enter", str(back), *keys])
     assert entered.exit_code == 1, "one line must be looked at again"
     assert f"form:{corrected} of CG-AC001: look at it again" in entered.output
     deployment.wait_until_rolled_up()
-    again = json.loads(run.invoke(app, ["backcheck", "enter", str(back), "--json"]).output)
-    assert again == {"entered": 0, "entered_before": 8, "changed_since": [f"form:{corrected}"]}
+    # a sheet of an earlier Pravah has its keys in itself
+    old = tmp_path / "old.csv"
+    outcomes = ["verified", "Rejected ", *["verified"] * 8]
+    outcomes[3], outcomes[6] = "", "rejected"
+    with old.open("w", encoding="utf-8", newline="") as file:
+        out = csv.DictWriter(file, [*sheet[0].keys(), "outcome"])
+        out.writeheader()
+        out.writerows(
+            {**line, "outcome": outcome} for line, outcome in zip(sheet, outcomes, strict=True)
+        )
+    for again_from in ([str(back), *keys], [str(old)]):
+        again = json.loads(run.invoke(app, ["backcheck", "enter", *again_from, "--json"]).output)
+        assert again == {"entered": 0, "entered_before": 8, "changed_since": [f"form:{corrected}"]}
     day = small_world.FIRST_DAY.replace(day=6)
     # 20 of 10 members; two rejected, one corrected to 4; six verified
     assert deployment.rollups()[day, "state", "CG", "members_manual"] == (17 * 10 + 4, 60)
