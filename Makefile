@@ -76,6 +76,10 @@ format: install ## format the code and apply the safe fixes of the linter
 docs: install ## rewrite the JSON Schema, the AsyncAPI description and the table of metrics
 	$(BIN)/python -m operations.export docs
 
+.PHONY: transcripts
+transcripts: install ## run the commands of the docs' transcripts, and write their outputs again
+	PRAVAH_WRITE_TRANSCRIPTS=1 $(BIN)/pytest -q tests/integration/test_transcripts.py
+
 .PHONY: chaos
 chaos: install ## the fault suite: every fault, many times, with random seeds; takes an hour
 	$(BIN)/python -m tests.chaos.run
