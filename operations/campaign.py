@@ -163,7 +163,7 @@ def _put_in_force(
     author = loaded_by(client, plan.state)
     if author not in {None, AUTHOR, _BOOTSTRAP}:
         report(
-            f"plan of {plan.state}: that of {author} stays in force, the campaign follows it not"
+            f"plan of {plan.state}: that of {author} stays in force; the campaign does not follow it"
         )
         return plan
     if author == AUTHOR:
