@@ -61,7 +61,8 @@ class ProgressLines:
             write: called with each line.
             clock: seconds.
         """
-        self._title, self._total, self._write, self._clock = title, total, write, clock
+        self._title = self._first_title = title
+        self._total, self._write, self._clock = total, write, clock
         self._done, self._note = 0, ""
         self._began = self._written = clock()
 
@@ -71,9 +72,9 @@ class ProgressLines:
         self._note = note
 
     def step(self, text: str) -> None:
-        """Write a step's line now; until the next step, lines say that this one goes on."""
+        """Write a step's line now. One that ends in … begins: the next lines say it goes on."""
         self._write(text)
-        self._title = text.rstrip(" …")
+        self._title = _title_of(text, self._first_title)
         self._began = self._written = self._clock()
 
     def tick(self) -> None:
@@ -135,7 +136,7 @@ def steps(title: str) -> Iterator[Callable[[str], None]]:
 
         def show(text: str) -> None:
             bar.console.print(text, markup=False, highlight=False)
-            bar.reset(task, description=text.rstrip(" …"), total=None)
+            bar.reset(task, description=_title_of(text, title), total=None)
 
         yield show
 
@@ -151,6 +152,11 @@ def print_next(*commands: tuple[str, str]) -> None:
     typer.echo("next:", err=True)
     for command, purpose in shown:
         typer.echo(f"  {command:{width}}  {purpose}", err=True)
+
+
+def _title_of(step: str, otherwise: str) -> str:
+    """What goes on after a step's line: that step, if the line says that it begins."""
+    return step.removesuffix("…").rstrip() if step.endswith("…") else otherwise
 
 
 def _ignore(done: int, note: str = "") -> None: ...

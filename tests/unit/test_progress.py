@@ -55,10 +55,15 @@ def test_a_step_is_said_at_once_and_then_that_it_goes_on(clock: FakeClock) -> No
     lines.tick()
     clock.now += 1
     lines.tick()
+    lines.step("plan: 9 milestones")
+    clock.now += LINE_INTERVAL_S
+    lines.tick()
     assert written == [
         "starting Kafka and ClickHouse …",
         "starting Kafka and ClickHouse: 5 s",
-    ]
+        "plan: 9 milestones",
+        "starting: 5 s",
+    ], "what is done does not go on"
 
 
 def test_ticking_ends_with_the_work_and_survives_a_closed_standard_error() -> None:
@@ -131,7 +136,7 @@ def _text(node: ast.expr) -> str:
     if isinstance(node, ast.Constant):
         return str(node.value)
     assert isinstance(node, ast.JoinedStr), ast.dump(node)
-    return "".join(_text(one) if isinstance(one, ast.Constant) else "X" for one in node.values)
+    return "".join(_text(one) if isinstance(one, ast.Constant) else " X " for one in node.values)
 
 
 PRINTED = _printed_commands()
