@@ -170,7 +170,7 @@ def _lint_link(link: Dashboard, columns: set[str], variables: dict[str, set[str]
         yield f"link {link['url']!r} leads to no dashboard of ours"
         return
     if (
-        "${__url_time_range}" not in link["url"]
+        not re.search(r"\$\{__url_time_range\}|&from=\$\{.*&to=\$\{", link["url"])
         or "${datasource:queryparam}" not in link["url"]
         or "var-unit=" not in link["url"]
     ):

@@ -59,6 +59,8 @@ class Link:
     """Variable → column with its value."""
     fixed: dict[str, str] = field(default_factory=dict)
     """Variable → value."""
+    time_from: tuple[str, str] | None = None
+    """Columns with the begin and the end of the time range, in milliseconds; None: the viewer's."""
 
     @property
     def url(self) -> str:
@@ -70,7 +72,11 @@ class Link:
                 *(f"&var-{name}={value}" for name, value in self.fixed.items()),
             ]
         )
-        context = "${datasource:queryparam}&${__url_time_range}"
+        times = "${__url_time_range}"
+        if self.time_from is not None:
+            begin, end = self.time_from
+            times = f"from={_cell(begin)}&to={_cell(end)}"
+        context = f"${{datasource:queryparam}}&{times}"
         return f"/d/{self.to}?var-unit={unit}{variables}&{context}"
 
     @property

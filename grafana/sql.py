@@ -16,6 +16,22 @@ USUAL_DAYS = 28
 # Its level.
 LEVEL = f"(SELECT any(level) FROM units WHERE unit = {UNIT})"
 
+# Days until the deadline of a row of `milestones AS m`. NULL if the campaign is over today: all
+# deadlines have passed and nothing was reported for 30 days, so that a number would say nothing.
+DAYS_LEFT = f"""if(
+    (SELECT max(deadline) FROM milestones) < {DAY} - 30
+    AND (SELECT max(day) FROM journal) < {DAY} - 30,
+    NULL, m.deadline - {DAY}
+)"""
+
+# The month up to a deadline, or up to today before it: milliseconds, for a link's time range.
+DEADLINE_RANGE = f"""
+    toUnixTimestamp(
+        toDateTime(least(m.deadline, {DAY}) + 1, 'Asia/Kolkata')
+    ) * 1000 - 1000 AS range_end,
+    range_end - 30 * 86400000 AS range_begin
+"""
+
 # Units at or below it today.
 BELOW = f"""(
     SELECT unit FROM unit_ancestors

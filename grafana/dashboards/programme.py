@@ -15,14 +15,25 @@ from grafana.dashboards.base import (
 )
 from grafana.labels import ACT, GOOD, LOOK, OUTLOOKS, PLAIN
 from grafana.panels import Column, Link, table_panel, timeseries_panel
-from grafana.sql import ABOVE, BELOW, DAY, DAYS, FIRST, NAMED, PROGRESS, UNIT, name, progress_within
+from grafana.sql import (
+    ABOVE,
+    BELOW,
+    DAYS,
+    DAYS_LEFT,
+    FIRST,
+    NAMED,
+    PROGRESS,
+    UNIT,
+    name,
+    progress_within,
+)
 
 CHOSEN = "milestone IN (${milestone:singlequote})"
 
 MILESTONES = f"""
     SELECT
         p.milestone AS milestone, concat(m.name_hi, ' · ', m.name_en) AS name,
-        m.deadline AS deadline, m.deadline - {DAY} AS days_left,
+        m.deadline AS deadline, {DAYS_LEFT} AS days_left,
         p.expected AS expected, p.done_on_time AS done_on_time, p.done_late AS done_late,
         p.known_late AS known_late, p.overdue AS overdue, p.due AS due,
         (p.done_on_time + p.done_late) / p.expected AS done, toString(f.outlook) AS outlook,

@@ -22,6 +22,8 @@ from grafana.sql import (
     BELOW,
     DAY,
     DAYS,
+    DAYS_LEFT,
+    DEADLINE_RANGE,
     LEVEL,
     NAMED,
     NEXT_LEVEL,
@@ -100,7 +102,7 @@ def against_usual(metrics: str) -> str:
 MILESTONES = f"""
     SELECT
         p.milestone AS milestone, concat(m.name_hi, ' · ', m.name_en) AS name,
-        m.deadline AS deadline, m.deadline - {DAY} AS days_left,
+        m.deadline AS deadline, {DAYS_LEFT} AS days_left, {DEADLINE_RANGE},
         p.expected AS expected, p.done_on_time AS done_on_time, p.done_late AS done_late,
         p.overdue AS overdue, p.due AS due,
         (p.done_on_time + p.done_late) / p.expected AS done
@@ -281,7 +283,8 @@ def _programme_panel() -> object:
         "हर लक्ष्य के लिए अपेक्षित इकाइयाँ: समय पर, देर से, बकाया (तिथि बीती), शेष (तिथि आगे)।"
         " चारों का योग अपेक्षित है। Units expected for each milestone: on time, late, overdue"
         " (deadline passed), due (deadline ahead). The four add up to expected. As known now,"
-        " up to one minute old.",
+        " up to one minute old. '—' दिन: अभियान समाप्त हो चुका है; तिथि पर दबाने से पटल उस दिन का"
+        " दिखता है। Days '—': the campaign is over; a click on a date shows the wall on that day.",
         MILESTONES,
         (0, 4, 13, 11),
         [
@@ -297,8 +300,21 @@ def _programme_panel() -> object:
                     from_columns={"milestone": "milestone"},
                 ),
             ),
-            Column("deadline", "तिथि · by", unit="time:DD-MM-YYYY", width=100),
+            Column(
+                "deadline",
+                "तिथि · by",
+                unit="time:DD-MM-YYYY",
+                width=100,
+                link=Link(
+                    WALL,
+                    "उस दिन का पटल · the wall on that day",
+                    unit=None,
+                    time_from=("range_begin", "range_end"),
+                ),
+            ),
             Column("days_left", "दिन · days", unit="none", width=80),
+            Column("range_begin", "begin", hidden=True),
+            Column("range_end", "end", hidden=True),
             Column("expected", "अपेक्षित · expected", unit="locale", hidden=True),
             Column("done_on_time", "✔ समय पर · on time", unit="locale", width=140),
             Column("done_late", "◐ देर से · late", unit="locale", width=105),

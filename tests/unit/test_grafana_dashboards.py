@@ -128,3 +128,21 @@ def test_each_figure_of_the_wall_leads_on() -> None:
     assert any(
         "var-unit=${__data.fields.unit}" in str(panel) for panel in dashboards()[DISTRICT]["panels"]
     )
+
+
+def test_a_deadline_of_the_wall_leads_to_its_day_and_no_days_are_counted_after_the_campaign() -> (
+    None
+):
+    queries = [
+        target["rawSql"]
+        for built in dashboards().values()
+        for panel in built["panels"]
+        for target in panel["targets"]
+        if "days_left" in target.get("rawSql", "")
+    ]
+    assert len(queries) == 2
+    for query in queries:
+        assert "NULL, m.deadline - toDate($__toTime, 'Asia/Kolkata')" in query
+    urls = [one for one in str(dashboards()[WALL]).split("'") if one.startswith("/d/pravah-wall?")]
+    assert len(urls) == 1
+    assert "from=${__data.fields.range_begin}&to=${__data.fields.range_end}" in urls[0]
