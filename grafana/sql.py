@@ -24,12 +24,12 @@ DAYS_LEFT = f"""if(
     NULL, m.deadline - {DAY}
 )"""
 
-# The month up to a deadline, or up to today before it: milliseconds, for a link's time range.
+# The month up to a deadline, or up to today before it: milliseconds as text, for a link's time
+# range, since Grafana would format numbers.
+_RANGE_END = f"toUnixTimestamp(toDateTime(least(m.deadline, {DAY}) + 1, 'Asia/Kolkata')) - 1"
 DEADLINE_RANGE = f"""
-    toUnixTimestamp(
-        toDateTime(least(m.deadline, {DAY}) + 1, 'Asia/Kolkata')
-    ) * 1000 - 1000 AS range_end,
-    range_end - 30 * 86400000 AS range_begin
+    toString(({_RANGE_END}) * 1000) AS range_end,
+    toString(({_RANGE_END} - 30 * 86400) * 1000) AS range_begin
 """
 
 # Units at or below it today.
