@@ -33,7 +33,7 @@ from pathlib import Path
 from kafka import KafkaConsumer, TopicPartition
 
 import stack
-from operations.worker_processes import start_worker
+from operations.worker_processes import worker_environment
 from pravah.kafka import client_options
 from pravah.settings import Settings
 from pravah.topics import EVENTS
@@ -41,6 +41,7 @@ from producers.gateway.schema import FILE, open_read_only
 from tests.chaos.world import World, random_event
 from tests.support import gateway_world
 from tests.support.deployment import until
+from tests.support.forked import ForkedProcess
 
 CLIENTS = 12
 # Share of events that are sent again until acknowledged; the others are given up after a failure.
@@ -158,15 +159,13 @@ class Gateway:
             "PRAVAH_KAFKA__BOOTSTRAP_SERVERS": kafka,
         }
         self._world, self.file = world, home / "gateway" / FILE
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: ForkedProcess | None = None
 
     def start(self) -> None:
-        program = ("-m", "pravah", "gateway", "--port", str(self.port))
-        self.process = start_worker(
-            self._world.settings,
-            self._world.folder / "gateway.log",
-            program=program,
-            environment=self._environment,
+        self.process = ForkedProcess(
+            ("-m", "pravah", "gateway", "--port", str(self.port)),
+            worker_environment(self._world.settings) | self._environment,
+            output=self._world.folder / "gateway.log",
         )
         until(self._answers, "the gateway answers", 90)
 

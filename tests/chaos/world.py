@@ -18,7 +18,7 @@ from kafka.admin import KafkaAdminClient
 
 import stack
 from operations.bootstrap import prepare
-from operations.worker_processes import last_lines, start_worker, worker_environment
+from operations.worker_processes import last_lines, worker_environment
 from pravah.kafka import client_options
 from pravah.producer import EventProducer
 from pravah.settings import Settings
@@ -29,7 +29,7 @@ from sinks.lag import Lag
 from sinks.recount import durable_cut, recount
 from tests.support import oracle, small_world
 from tests.support.deployment import Deployment, empty, until
-from tests.support.forked_worker import ForkedWorker
+from tests.support.forked import WORKER, ForkedProcess
 
 PARTITIONS = 3
 
@@ -191,10 +191,8 @@ class World:
     ):
         log = self.folder / f"worker-{len(self.workers)}.log"
         settings = settings or self.settings
-        process = (
-            start_worker(settings, log, program=program, environment=environment)
-            if program
-            else ForkedWorker(log, worker_environment(settings) | (environment or {}))
+        process = ForkedProcess(
+            program or WORKER, worker_environment(settings) | (environment or {}), output=log
         )
         process.log = log
         self.workers.append(process)

@@ -3,8 +3,6 @@
 import json
 import os
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -25,6 +23,7 @@ from producers.gateway.telemetry import CATALOGUE
 from producers.gateway.transaction import Transaction
 from producers.outbox import Bounds
 from tests.support.deployment import Deployment
+from tests.support.forked import run_pravah
 from tests.support.gateway_world import (
     BEARER,
     SECRET,
@@ -245,15 +244,10 @@ def test_refused_bodies_are_listed_corrected_sent_again_and_dropped_by_commands(
     }
 
     def run(*arguments: object) -> tuple[int, dict]:
-        done = subprocess.run(
-            [sys.executable, "-m", "pravah", "gateway", *map(str, arguments)],
-            capture_output=True,
-            check=False,
-            env=environment,
-        )
-        return done.returncode, orjson.loads(done.stdout) if done.stdout.startswith(b"{") else {
-            "text": done.stdout.decode(),
-            "error": done.stderr.decode(),
+        done = run_pravah(["gateway", *arguments], environment)
+        return done.returncode, orjson.loads(done.stdout) if done.stdout.startswith("{") else {
+            "text": done.stdout,
+            "error": done.stderr,
         }
 
     code, listed = run("rejected", "list", "--json")

@@ -35,6 +35,7 @@ from producers.outbox import (
 )
 from tests.integration.test_event_producer import Topic
 from tests.support.deployment import until
+from tests.support.forked import run_pravah
 
 KEYS = ["CG-AC001", "CG-AC002"]
 
@@ -349,17 +350,11 @@ def test_several_threads_may_send(services: Settings, topic: Topic, tmp_path: Pa
 def emit(
     home: Path, *arguments: object, given: bytes = b"", **environment: str
 ) -> tuple[int, dict]:
-    command = [sys.executable, "-m", "pravah", "emit", "--json", *map(str, arguments)]
-    done = subprocess.run(
-        command,
-        input=given,
-        capture_output=True,
-        check=False,
-        env={**os.environ, "PRAVAH_HOME": str(home), **environment},
-    )
+    variables = {**os.environ, "PRAVAH_HOME": str(home), **environment}
+    done = run_pravah(["emit", "--json", *arguments], variables, given=given)
     with suppress(orjson.JSONDecodeError):
         return done.returncode, orjson.loads(done.stdout)
-    return done.returncode, {"error": done.stderr.decode()}
+    return done.returncode, {"error": done.stderr}
 
 
 @pytest.mark.usefixtures("deployment")

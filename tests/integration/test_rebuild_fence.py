@@ -3,8 +3,6 @@ refused, and a rebuild that is interrupted anywhere locks nobody out."""
 
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,13 +11,13 @@ import httpx2
 import pytest
 
 from operations.rebuild import rebuild_from_ledger, rebuild_from_log
-from operations.worker_processes import start_worker
 from sinks.lease import FIGURES, TOKEN_VARIABLE, read_lease
 from sinks.rebuild import hold_figures
 from tests.integration.test_rebuild import members, send, stop_workers
 from tests.integration.test_reconcile import pravah
 from tests.support import oracle, small_world
 from tests.support.deployment import Deployment, until
+from tests.support.forked import ForkedProcess
 from tests.support.interrupted import interrupted
 
 # An interrupted rebuild is taken over after so long; a test need not wait for the real time.
@@ -41,27 +39,20 @@ def counted(deployment: Deployment, seed: int) -> list[dict]:
     return events
 
 
-def stopped(process: subprocess.Popen) -> bool:
+def stopped(process: ForkedProcess) -> bool:
     """Whether a process has been stopped by a signal, not ended."""
     state = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2]
     return state.split()[0] == "T"
 
 
 @contextmanager
-def command(deployment: Deployment, *program: str) -> Iterator[subprocess.Popen]:
+def command(deployment: Deployment, output: Path, *program: str) -> Iterator[ForkedProcess]:
     """A program of Python against the deployment, killed at the end of the block."""
-    process = subprocess.Popen(
-        [sys.executable, *program],
-        env=deployment.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    process = ForkedProcess(program, deployment.environment(), output=output)
     try:
         yield process
     finally:
         process.kill()
-        process.communicate()
 
 
 @pytest.mark.parametrize("source", ["ledger", "log"])
@@ -113,18 +104,13 @@ def test_a_waiting_worker_is_alive_and_says_what_it_waits_for(
 
 
 def test_a_worker_with_an_older_token_ends_when_it_is_given_partitions(
-    deployment: Deployment, tmp_path: Path
+    deployment: Deployment,
 ) -> None:
     """It has nothing to write, and would keep partitions from the worker of a rebuild."""
     with hold_figures(deployment.settings.clickhouse, "a rebuild") as hold:
-        older = {TOKEN_VARIABLE: str(hold.lease.token - 1)}
-        log = tmp_path / "older.log"
-        worker = start_worker(deployment.settings, log, environment=older)
-        try:
-            assert worker.wait(60) != 0
-        finally:
-            worker.kill()
-    assert "the figures were rebuilt while this worker ran" in log.read_text(encoding="utf-8")
+        worker = deployment.start_worker(**{TOKEN_VARIABLE: str(hold.lease.token - 1)})
+        assert worker.wait(60) != 0
+    assert "the figures were rebuilt while this worker ran" in deployment.log_end(10_000)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +169,7 @@ def test_a_rebuild_that_was_killed_locks_nobody_out_and_can_be_repeated(
         call=call,
         lease_seconds=BRIEF,
     )
-    with command(deployment, *program) as process:
+    with command(deployment, tmp_path / "output", *program) as process:
         assert process.wait(120) == -signal.SIGKILL
     events += send(deployment, 29)
     deployment.start_worker()
@@ -215,15 +201,14 @@ def test_a_rebuild_that_was_paused_beyond_its_lease_changes_nothing_more(
         call=call,
         lease_seconds=BRIEF,
     )
-    with command(deployment, *program) as process:
+    with command(deployment, tmp_path / "output", *program) as process:
         until(lambda: stopped(process), "it is paused")
         events += send(deployment, 27)
         deployment.start_worker()
         deployment.wait_until_rolled_up()
         assert deployment.rollups() == expected(events, tmp_path / "world")
         process.send_signal(signal.SIGCONT)
-        said, _ = process.communicate(timeout=60)
-        assert process.returncode == 1, said
+        assert process.wait(60) == 1, (tmp_path / "output").read_text(encoding="utf-8")
     assert read_lease(deployment.clickhouse, FIGURES).is_free
     events += send(deployment, 28)
     deployment.wait_until_rolled_up()

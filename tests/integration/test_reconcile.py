@@ -6,7 +6,6 @@ Figures as they were known before stay known.
 import csv
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -21,18 +20,12 @@ from sinks.recount import closed_cut, recount
 from tests.integration.test_exactness import campaign, differences, produced, send
 from tests.support import oracle, small_world
 from tests.support.deployment import Deployment, until
+from tests.support.forked import run_pravah
 
 
 def pravah(deployment: Deployment, *arguments: str) -> subprocess.CompletedProcess:
     """Run a command against the deployment, as a person would."""
-    return subprocess.run(
-        [sys.executable, "-m", "pravah", *arguments],
-        capture_output=True,
-        text=True,
-        env=deployment.environment(),
-        timeout=180,
-        check=False,
-    )
+    return run_pravah(arguments, deployment.environment())
 
 
 def post(unit: str, day: int, number: int, posts: int = 1) -> dict:

@@ -12,7 +12,6 @@ from kafka.admin import KafkaAdminClient
 from operations.worker_processes import (
     STALL_SECONDS,
     last_lines,
-    start_worker,
     stop_worker,
     worker_environment,
 )
@@ -22,11 +21,9 @@ from pravah.topics import ALERTS, EVENTS, REJECTED, UNITS
 from sinks.connection import connect
 from sinks.lag import Lag
 from sinks.migrate import Schema, migrate
-from tests.support.forked_worker import ForkedWorker
+from tests.support.forked import WORKER, ForkedProcess
 
 if TYPE_CHECKING:
-    import subprocess
-
     from clickhouse_driver import Client
 
 # Units that have a ClickHouse account of their own: three of the small world, one of Chhattisgarh's
@@ -57,13 +54,11 @@ class Deployment:
         self._logs = logs
         self._workers: list = []
 
-    def start_worker(self, *program: str) -> "ForkedWorker | subprocess.Popen[bytes]":
+    def start_worker(self, *program: str, **environment: str) -> ForkedProcess:
         """Start `pravah worker`, or another program with Python; returns the process."""
         log = self._logs / f"worker-{time.time_ns()}.log"
-        process = (
-            start_worker(self.settings, log, program=program)
-            if program
-            else ForkedWorker(log, worker_environment(self.settings))
+        process = ForkedProcess(
+            program or WORKER, worker_environment(self.settings) | environment, output=log
         )
         self._workers.append(process)
         return process

@@ -1,4 +1,4 @@
-"""What a worker imports and loads at its start: `tests.support.forked_worker` forks after this."""
+"""What `pravah worker` imports and loads at its start: `tests.support.forked` forks after this."""
 
 import cli.main
 import cli.worker
