@@ -245,6 +245,10 @@ class _Outcome:
                 else ""
             )
             typer.echo(f"sent: {self.accepted:,}; refused: {refused:,}{undelivered}")
+            if self.accepted:
+                from cli.progress import print_next
+
+                print_next(("pravah status", "how many of them are in the figures"))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import shlex
 from collections import Counter
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from pathlib import Path
 from secrets import token_bytes
 
@@ -11,6 +12,7 @@ import typer
 
 import reference
 from cli.progress import Advance, print_next, progress
+from pravah.days import KOLKATA
 from pravah.events import EventError
 from pravah.producer import EventProducer, ProducerError
 from pravah.settings import Settings
@@ -53,6 +55,8 @@ class ImportRun:
     """Of rejected rows."""
     skipped: int = 0
     """Rows that the mapping skips."""
+    last_day: date | None = None
+    """The last day in Asia/Kolkata for which a row was accepted."""
     preview: Preview = field(init=False)
 
     def __post_init__(self) -> None:
@@ -149,6 +153,7 @@ class ImportRun:
                         else:
                             producer.send(imported.value)
                         self.accepted += 1
+                        self._note_day(imported.event.occurred_at)
                     except EventError as error:
                         self._reject(rejected, number, error.reason, error.detail, row)
         except ProducerError as error:
@@ -161,6 +166,10 @@ class ImportRun:
             for number, row in self._read_rows(set(reports)):
                 detail = f"Kafka did not confirm it, import again: {reports[number]}"
                 self._reject(rejected, number, "undelivered", detail, row)
+
+    def _note_day(self, instant: datetime) -> None:
+        day = instant.astimezone(KOLKATA).date()
+        self.last_day = day if self.last_day is None else max(day, self.last_day)
 
     def _read_rows(self, numbers: set[int | None]) -> list[tuple[int, list[Cell]]]:
         """Read some rows of the table again."""
@@ -200,10 +209,10 @@ def print_import_next(run: ImportRun, mapping: Path) -> None:
         )
     elif run.dry_run:
         print_next((f"pravah import {given}", "sends them"))
-    else:
+    elif run.last_day is not None:
         print_next(
             ("pravah status", "how many of them are in the figures"),
-            ("pravah watch completeness --days 7", "who reported for which day"),
+            (f"pravah watch completeness --date {run.last_day}", "who reported for which day"),
         )
 
 

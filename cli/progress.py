@@ -29,6 +29,8 @@ from rich.progress import (
 # Least time between two lines.
 LINE_INTERVAL_S = 5.0
 _REDRAW_INTERVAL_S = 0.1
+# Columns of a usual terminal.
+_NARROW = 80
 _POLL_INTERVAL_S = 0.5
 # What is shown now: the display of a terminal, or the lines of what goes on, the innermost last.
 _bars: list[Progress] = []
@@ -150,8 +152,10 @@ def print_next(*commands: tuple[str, str]) -> None:
     shown = [(_as_called(command), purpose) for command, purpose in commands]
     width = max(len(command) for command, _ in shown)
     typer.echo("next:", err=True)
+    fits = all(width + len(purpose) + 4 <= _NARROW for _, purpose in shown)
+    between = "  " if fits else "\n      "
     for command, purpose in shown:
-        typer.echo(f"  {command:{width}}  {purpose}", err=True)
+        typer.echo(f"  {command:{width if fits else 0}}{between}{purpose}", err=True)
 
 
 def _title_of(step: str, otherwise: str) -> str:

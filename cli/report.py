@@ -1,5 +1,6 @@
 """`pravah report`: the situation report of a unit as HTML, PDF, PNG, XLSX or JSON."""
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -48,6 +49,7 @@ def report(
     behind, defaulters, and how current the figures are. html is a page for a phone, pdf the same on
     A4, png a card to forward, xlsx a workbook, json the data.
     """
+    from cli.progress import progress
     from pravah.settings import Settings
     from reports.facts import FutureDayError, default_unit, read_situation
     from reports.formats import render
@@ -60,11 +62,13 @@ def report(
         unit = find_unit(client, unit) if unit is not None else default_unit(client)
         ended = None if on else ended_campaign(client)
         try:
-            situation = read_situation(client, unit, on, contacts=with_contacts, second=second)
+            with progress(f"reading the figures of {unit}", None):
+                situation = read_situation(client, unit, on, contacts=with_contacts, second=second)
         except FutureDayError as error:
             raise typer.BadParameter(str(error), param_hint="--date") from None
     print_end(ended)
-    content = render(situation, format_, lang or current_language())
+    with progress(f"making the report as {format_}", None):
+        content = render(situation, format_, lang or current_language())
     if to == _STANDARD_OUTPUT or (to is None and format_ == "json"):
         typer.echo(content, nl=format_ == "json")
         return
@@ -77,6 +81,18 @@ def report(
     typer.echo(
         f"{path}: {situation.name_hi} · {situation.name_en}, {situation.day},"
         f" {len(content) / 1024:,.0f} KiB"
+    )
+    _print_next(situation.unit, on, format_)
+
+
+def _print_next(unit: str, on: date | None, format_: Format) -> None:
+    from cli.progress import print_next
+
+    at = f" --date {on}" if on else ""
+    other, purpose = ("html", "a page for a phone") if format_ == "pdf" else ("pdf", "to print")
+    print_next(
+        (f"pravah report --unit {unit}{at} --format {other}", purpose),
+        (f"pravah plan defaulters --unit {unit}{at}", "who is overdue, and whom to call"),
     )
 
 

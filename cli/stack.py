@@ -53,9 +53,12 @@ def up() -> None:
 def down() -> None:
     """Stop Kafka and ClickHouse; their data stay."""
     import stack
+    from cli.progress import progress
     from pravah.settings import Settings
 
-    typer.echo("stopped" if stack.down(Settings().home) else "nothing was running")
+    with progress("stopping Kafka and ClickHouse", None):
+        is_stopped = stack.down(Settings().home)
+    typer.echo("stopped" if is_stopped else "nothing was running")
 
 
 def status(*, as_json: AsJson = False, plain: AsPlain = False) -> None:

@@ -116,10 +116,21 @@ def test_next_commands_are_printed_as_this_shell_finds_them(
     monkeypatch.setattr("sys.argv", [str(program), "up"])
     monkeypatch.setenv("PATH", str(tmp_path))
     print_next(("pravah worker", "counts"))
-    assert f"  {program} worker  counts" in capsys.readouterr().err
+    assert capsys.readouterr().err.splitlines()[1].split("  ")[1] == f"{program} worker"
     monkeypatch.setenv("PATH", str(program.parent))
     print_next(("pravah worker", "counts"))
     assert "  pravah worker  counts" in capsys.readouterr().err
+
+
+def test_what_may_follow_fits_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_next(("pravah " + "a" * 50, "does something that is told at length"), ("pravah b", "c"))
+    assert capsys.readouterr().err.splitlines() == [
+        "next:",
+        f"  pravah {'a' * 50}",
+        "      does something that is told at length",
+        "  pravah b",
+        "      c",
+    ]
 
 
 def _printed_commands() -> list[str]:
