@@ -1,6 +1,7 @@
 """The language of what a command prints: `--lang`, before or after the command, or PRAVAH_LANG."""
 
 from contextvars import ContextVar
+from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
@@ -94,14 +95,18 @@ def add_language_option(command: Any) -> None:
     for subcommand in getattr(command, "commands", {}).values():
         add_language_option(subcommand)
     names = {one.name for one in command.params}
-    if "lang" in names:
-        return
+    if "lang" not in names:
+        command.params.append(_language_option(is_hidden="plain" not in names))
+
+
+@cache
+def _language_option(*, is_hidden: bool) -> Any:
     parent = typer.Typer(add_completion=False)
     parent.command()(_take_language)
     option: Any = get_command(parent).params[0]
     option.expose_value = False  # the command asks `current_language`
-    option.hidden = "plain" not in names
-    command.params.append(option)
+    option.hidden = is_hidden
+    return option
 
 
 def _take_language(*, lang: InLanguage = None) -> None: ...

@@ -75,18 +75,23 @@ def load(name: str, spec: CommandSpec) -> Any:
         parent.command(name)(command)
     loaded = get_group(parent).commands[name]
     add_language_option(loaded)
-    _join_lines(loaded)
+    _plain_help(loaded)
     _refuse_repeats(loaded)
     return loaded
 
 
-def _join_lines(command: Any) -> None:
-    """Join the lines of each paragraph of a help text: the terminal wraps them at its width."""
+def _plain_help(command: Any) -> None:
+    """Show help and errors as plain text: it starts at once, and can be copied and searched.
+
+    The lines of a paragraph are joined: the terminal wraps them at its width.
+    """
+    command.rich_markup_mode = None
     if command.help:
         paragraphs = command.help.split("\n\n")
         command.help = "\n\n".join(" ".join(lines.split()) for lines in paragraphs)
+        command.short_help = command.help.partition("\n\n")[0]  # else it would be cut
     for subcommand in getattr(command, "commands", {}).values():
-        _join_lines(subcommand)
+        _plain_help(subcommand)
 
 
 def _refuse_repeats(command: Any) -> None:

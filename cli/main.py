@@ -65,8 +65,8 @@ class _Commands(LazyGroup):
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     help="Pravah: activity of a party's units, from the booth to national headquarters, "
     "in exact figures.",
 )

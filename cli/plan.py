@@ -12,7 +12,7 @@ from cli.language import NEVER, Words, say
 from cli.options import AsJson, On, Unit, check_milestone, find_open_unit, print_end
 from cli.tables import AsPlain, Cell, Column, print_table
 from pravah.days import end_of_day
-from schemas.contacts import Language
+from pravah.languages import Language
 from schemas.defaults import SHARE
 
 if TYPE_CHECKING:

@@ -11,15 +11,17 @@ become a column for each language.
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
-from typing import Annotated, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeAlias
 
 import typer
 from rich.cells import cell_len, chop_cells
-from rich.console import Console
 
 from cli.headings import HEADINGS
 from cli.language import Words, current_language
 from pravah.languages import Lang, Language, languages_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Kind = Literal["key", "day", "number", "text"]
 Cell: TypeAlias = str | int | float | date | Words | None
@@ -117,7 +119,7 @@ def print_table(
     note: str | Words = "",
     colors: Sequence[str] = (),
     plain: bool = False,
-    console: Console | None = None,
+    console: "Console | None" = None,
 ) -> None:
     """Print a table on standard output.
 
@@ -152,8 +154,10 @@ def print_table(
     _print_lines(console, notes)
 
 
-def open_console(*, stderr: bool = False) -> Console:
+def open_console(*, stderr: bool = False) -> "Console":
     """Create a console that wraps lines in a terminal only; in a pipe, lines stay whole."""
+    from rich.console import Console
+
     console = Console(stderr=stderr)
     console.soft_wrap = not console.is_terminal
     return console
@@ -285,7 +289,7 @@ def _lines_of(text: str | Words) -> list[str]:
     return [text] if text else []
 
 
-def _print_lines(console: Console, lines: Iterable[str]) -> None:
+def _print_lines(console: "Console", lines: Iterable[str]) -> None:
     for line in lines:
         typer.echo(line, file=console.file)  # rich would expand tabs
 

@@ -14,7 +14,6 @@ from cli.tables import AsPlain, Column, print_table
 from cli.units_apply import apply
 from pravah.days import end_of_day
 from pravah.units import LEVELS
-from schemas.contacts import contacts_from_csv
 
 if TYPE_CHECKING:
     from operations.unit_directory import Branch, UnitDirectory
@@ -115,6 +114,7 @@ def load_contacts_file(
     in this table only, which the AICC's account may not read. Exit 1 if there are findings.
     """
     from pravah.settings import Settings
+    from schemas.contacts import contacts_from_csv
     from sinks.connection import connect
     from sinks.control_room import load_contacts
     from sinks.dimensions import known_units

@@ -10,7 +10,7 @@ import typer
 from cli.language import say
 from cli.tables import Column, print_table
 from pravah.days import KOLKATA
-from producers.mapping.tools import Tool
+from producers.mapping.tool_names import Tool
 
 if TYPE_CHECKING:
     from producers.mapping.submissions import MappedEvent

@@ -37,19 +37,8 @@ finally:
 """
 EXPLAIN = ["explain", "--unit", "CG", "--metric", "booths", "--day", "2022-05-03"]
 PRINT_MODULES = "print('MODULES', *{name.partition('.')[0] for name in sys.modules})"
-# Typer and Rich, and what they import.
-HELP_IMPORTS = {
-    "annotated_doc",
-    "attr",
-    "cli",
-    "markdown_it",
-    "mdurl",
-    "pravah",
-    "pygments",
-    "rich",
-    "shellingham",
-    "typer",
-}
+# Typer, and what it imports.
+HELP_IMPORTS = {"annotated_doc", "cli", "pravah", "shellingham", "typer"}
 # Models whose values options have, and what these need.
 GROUP_HELP_IMPORTS = HELP_IMPORTS | {
     "annotated_types",
@@ -59,6 +48,7 @@ GROUP_HELP_IMPORTS = HELP_IMPORTS | {
     "pydantic",
     "pydantic_core",
     "reports",
+    "rich",
     "schemas",
     "typing_extensions",
     "typing_inspection",
@@ -89,6 +79,12 @@ def test_help_imports_no_driver_and_no_server() -> None:
     assert all(name in done.stdout for name in COMMANDS)
 
 
+def test_a_group_shows_what_its_commands_do_in_full() -> None:
+    shown = " ".join(run("gateway", "--help").stdout.split())
+    for command in load("gateway", COMMANDS["gateway"]).commands.values():
+        assert command.help.partition("\n\n")[0] in shown
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_of_a_command_imports_no_driver_and_no_server(name: str) -> None:
     done = run(name, "--help", after=PRINT_MODULES)
@@ -105,9 +101,34 @@ def test_help_in_a_group_imports_no_driver_and_no_server(name: str) -> None:
 
 
 def test_a_reader_of_clickhouse_imports_no_compiler() -> None:
-    code = "import sinks.connection, sinks.control_room, sinks.lookup, sys; " + PRINT_MODULES
+    modules = "sinks.connection, sinks.control_room, sinks.lookup, sinks.explanation"
+    code = f"import {modules}, operations.unit_directory, sys; {PRINT_MODULES}"
     output = subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT)
-    assert not {"numba", "kafka", "faust"} & third_parties(output)
+    assert not {"numba", "numpy", "kafka", "faust"} & third_parties(output)
+
+
+def test_a_unit_is_found_without_numpy_and_kafka() -> None:
+    done = run("units", "find", "Raipur", after=PRINT_MODULES)
+    assert "CG-D-RPR" in done.stdout
+    assert not {"numba", "numpy", "kafka", "faust"} & third_parties(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("pravah pl", {"plan"}),
+        ("pravah plan st", {"status"}),
+        ("pravah plan status --l", {"--lang"}),
+        ("pravah plan status --lang ", {"hi", "en", "both"}),
+        ("pravah watch silent --level d", {"division", "district"}),
+    ],
+)
+def test_a_shell_completes_commands_options_and_values(words: str, completed: set[str]) -> None:
+    place = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    environment = {"_PRAVAH_COMPLETE": "complete_bash", **place}
+    done = run(before=f"import os; os.environ.update({environment})", after=PRINT_MODULES)
+    assert set(done.stdout.partition("MODULES")[0].split()) == completed
+    assert third_parties(done.stdout) <= GROUP_HELP_IMPORTS
 
 
 def test_importing_pravah_imports_nothing_else() -> None:

@@ -8,15 +8,14 @@ The modules are pure and import `pravah` and `producers.mapping` only. Start wit
 """
 
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 from producers.mapping.submissions import Submission
+from producers.mapping.tool_names import Tool
 from producers.mapping.tools import commcare, glific, kobo, odk, rapidpro
 from producers.mapping.tools.body import BodyError
 
 __all__ = ["READERS", "BodyError", "Tool"]
 
-Tool = Literal["kobo", "odk", "commcare", "rapidpro", "glific"]
 Reader = Callable[[bytes, Mapping[str, str]], list[Submission]]
 
 # The reader of each tool's hook.
