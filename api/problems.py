@@ -11,8 +11,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from api.descriptions import describe_parameters, first_example
-from api.parameter_errors import describe_error
 from pravah.problems import MEDIA_TYPE, Problem, document
+from schemas.value_errors import describe_error
 
 _MAX_PATH = 100
 

@@ -71,7 +71,10 @@ Host = Annotated[
         help="Host of ClickHouse as Grafana reaches it, if it differs from ours.",
     ),
 ]
-Port = Annotated[int | None, typer.Option("--clickhouse-port", help="Its native port.")]
+Port = Annotated[
+    int | None,
+    typer.Option("--clickhouse-port", min=1, max=65_535, help="Its native port."),
+]
 Prometheus = Annotated[
     str | None,
     typer.Option(

@@ -76,7 +76,7 @@ def load(name: str, spec: CommandSpec) -> Any:
     loaded = get_group(parent).commands[name]
     add_language_option(loaded)
     _plain_help(loaded)
-    _refuse_repeats(loaded)
+    _check_values(loaded)
     return loaded
 
 
@@ -94,8 +94,11 @@ def _plain_help(command: Any) -> None:
         _plain_help(subcommand)
 
 
-def _refuse_repeats(command: Any) -> None:
-    """Refuse an option for one value that is given twice: the first value would not count."""
+def _check_values(command: Any) -> None:
+    """Refuse wrong values in words, and an option for one value that is given twice.
+
+    Of two values the first one would not count.
+    """
     parse = command.parse_args
 
     def parse_args(ctx: Any, args: list[str]) -> Any:
@@ -104,8 +107,22 @@ def _refuse_repeats(command: Any) -> None:
             if option.param_type_name == "option" and not (option.multiple or option.is_flag):
                 msg = "may be given once only"
                 raise typer.BadParameter(msg, ctx=ctx, param_hint=f"'{option.opts[0]}'")
-        return parse(ctx, args)
+        try:
+            return parse(ctx, args)
+        except typer.BadParameter as error:
+            error.message = _in_words(error)
+            raise
 
     command.parse_args = parse_args
     for subcommand in getattr(command, "commands", {}).values():
-        _refuse_repeats(subcommand)
+        _check_values(subcommand)
+
+
+def _in_words(error: typer.BadParameter) -> str:
+    """The error's message, in words where it is that of the validation library."""
+    cause = error.__cause__
+    if cause is None or not error.message.startswith("Input should"):
+        return str(error.message)
+    from schemas.value_errors import describe_error
+
+    return describe_error(cause.errors()[0])  # type: ignore[attr-defined]

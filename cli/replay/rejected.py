@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -109,10 +109,14 @@ def rejected(
     from producers.topics.registry import read_registry
     from reference.defaults import default_dictionary
     from rollup.reprocessing import Reprocessor, identity_of
-    from rollup.validation import Accepted
+    from rollup.validation import Accepted, Reason
     from sinks.connection import connect
     from sinks.event_ids import counted_events
 
+    reasons = get_args(Reason)
+    for wrong in [one for one in reason or () if one not in reasons]:
+        msg = f"{wrong!r} is no reason; reasons are {', '.join(reasons)}"
+        raise typer.BadParameter(msg, param_hint="'--reason'")
     if to and corrected and to.resolve() == corrected.resolve():
         msg = f"{to}: --to would empty the file that --from reads; name another one"
         raise ReplayRefusedError(msg)

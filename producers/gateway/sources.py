@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from pravah.errors import PravahError
+
 # `events` sources send events to `/v1/events`; the others have hooks.
 Tool = Literal["events", "kobo", "odk", "commcare", "rapidpro", "glific"]
 
@@ -29,7 +31,7 @@ _EVERY = re.compile(r"(\d+)([smhd])")
 _UNIT_OF_TIME = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-class FieldSourcesError(ValueError):
+class FieldSourcesError(PravahError, ValueError):
     """The folder of sources is invalid; lists every finding."""
 
 

@@ -10,9 +10,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 import api.app
 import producers.gateway.app
 from api.descriptions import first_example, is_repeatable
-from api.parameter_errors import describe_error
 from pravah.events import MODELS, EventError, parse_event
 from pravah.settings import Settings
+from schemas.value_errors import describe_error
 
 DESCRIPTIONS = {
     "api": api.app.build(Settings(_env_file=None)).openapi(),

@@ -14,6 +14,7 @@ from tests.support.commands import REQUIRED, Parameter, parameters, run
 ALL = list(parameters())
 DAYS = [one for one in ALL if one.is_day]
 CHOICES = [one for one in ALL if one.is_choice]
+NUMBERS = [one for one in ALL if one.annotation in {int, float} and one.option]
 NO_DAY = (
     "30.6.2022",
     "2022-02-30",
@@ -84,6 +85,66 @@ def test_what_is_no_choice_is_refused_with_the_choices(
     assert code == 2
     assert parameter.option in said
     assert "is not one of" in said
+
+
+@pytest.mark.parametrize("parameter", NUMBERS, ids=_name)
+def test_what_is_no_number_is_refused_in_words(
+    parameter: Parameter, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for value in ("many", "-1000000000000"):
+        if value != "many" and parameter.option == "--seed":
+            continue  # any whole number is a seed
+        code, said = run(parameter.arguments(value), monkeypatch, capsys)
+        assert code == 2, (value, said)
+        assert f"Invalid value for '{parameter.option}': '{value}' is " in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "nearest"),
+    [
+        (["reprot"], "report"),
+        *(([name, "statsu"], "status") for name in ("plan", "gateway")),
+        (["units", "fnd"], "find"),
+        (["api", "token", "creat"], "create"),
+    ],
+)
+def test_a_command_that_does_not_exist_is_refused_with_the_nearest(
+    arguments: list[str],
+    nearest: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, said = run(arguments, monkeypatch, capsys)
+    assert code == 2
+    assert f"No such command '{arguments[-1]}'. Did you mean '{nearest}'?" in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["gateway", "pull", "none"],
+        ["gateway", "reconcile", "none"],
+        ["gateway", "replay", "--source", "none", "--from", "2022-05-01"],
+        ["gateway", "rejected", "send", "--source", "none"],
+    ],
+)
+def test_where_there_are_no_sources_one_line_says_so(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PRAVAH_PERSON_KEY", "k" * 32)
+    code, said = run(arguments, monkeypatch, capsys)
+    assert code in {1, 2}
+    assert said.startswith("error: "), said
+
+
+def test_a_reason_that_no_record_is_rejected_for_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before, it printed that nothing was rejected."""
+    code, said = run(["replay", "rejected", "--reason", "unknown unit"], monkeypatch, capsys)
+    assert code == 2
+    assert "Invalid value for '--reason': 'unknown unit' is no reason" in said
+    assert "unknown_unit" in said
 
 
 @pytest.mark.parametrize("command", sorted({one.command for one in ALL}))

@@ -1,4 +1,4 @@
-"""Errors of parameters in words: what is wrong with a value, what is expected, and an example."""
+"""Errors of parameters and options in words: what is wrong with a value, and an example."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ _SENTENCES: Mapping[str, Callable[[str, Mapping[str, Any]], str]] = {
 }
 
 
-def describe_error(error: Mapping[str, Any], example: str) -> str:
+def describe_error(error: Mapping[str, Any], example: str = "") -> str:
     """Say in words what is wrong with a parameter's value.
 
     Args:
