@@ -2,13 +2,15 @@
 
 import asyncio
 from datetime import date
+from functools import partial
 from http import HTTPStatus
+from urllib.parse import urlencode
 
 from api.problems import parameter_problem
+from pravah.languages import Lang, Language
 from pravah.problems import Problem
 from pravah.settings import Role, Settings
 from reports.formats import Format, render
-from reports.labels import Lang
 from reports.pdf import MissingLibraryError
 from schemas.access import Scope
 from sinks.connection import connect, first_line, is_retryable
@@ -48,6 +50,12 @@ async def make_report(
     )
 
 
+def _address(day: date | None, unit: str, lang: Language) -> str:
+    """Address of the report of a unit, relative to that of another."""
+    on = {} if day is None else {"date": day.isoformat()}
+    return "?" + urlencode({"unit": unit, **on, "lang": lang, "format": "html"})
+
+
 def _read_and_render(
     settings: Settings,
     within: str | None,
@@ -69,7 +77,7 @@ def _read_and_render(
             situation = read_situation(
                 client, unit, day, within=within, contacts=persons, second=second
             )
-        return render(situation, format_, lang)
+        return render(situation, format_, lang, partial(_address, day))
     except OutOfScopeError as error:
         raise Problem(HTTPStatus.FORBIDDEN, f"unit: {error}") from error
     except FutureDayError as error:

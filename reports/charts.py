@@ -1,10 +1,12 @@
 """Charts of the report as SVG: trend, bars and map.
 
-Charts contain digits, never words: labels stand beside them in HTML, where browsers and WeasyPrint
-shape Devanagari correctly. Colours are Okabe and Ito's, which colour-blind readers can tell apart,
-and no colour carries information alone: curves are numbered and dashed, areas show their share.
+An SVG contains digits only: names of months and areas are HTML that lies upon it, since WeasyPrint
+draws the text of an SVG letter by letter, which breaks Devanagari. Colours are Okabe and Ito's,
+which colour-blind readers can tell apart, and no colour carries information alone: curves are
+numbered and dashed, areas show their share.
 """
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -14,8 +16,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from pravah.languages import Language
 from reports.boundaries import Point, dissolve
 from reports.fonts import FAMILIES
+from reports.labels import format_short_day
 from reports.situation import Curve, DayAmount
 
 BLUE, VERMILION, INK = "#0072B2", "#D55E00", "#222222"
@@ -23,19 +27,20 @@ GRID_COLOUR, AXIS_COLOUR, BORDER_COLOUR, MISSING_COLOUR = "#dddddd", "#888888", 
 CURVE_COLOURS = (BLUE, VERMILION, "#009E73")
 CURVE_DASHES = ("none", "6 3", "2 2")
 # From the lowest share to the highest.
-SHADES = ("#f7fbff", "#c6dbef", "#6baed6", "#2171b5", "#08306b")
-# Labels are white on this shade and on darker ones.
-_FIRST_DARK_SHADE = 3
+# All so light that a dark label can be read that reaches from one area into the next.
+SHADES = ("#f7fbff", "#deebf7", "#c6dbef", "#9ecae1", "#6baed6")
 
 # Pixels. The pages scale a chart to the width that they have.
 WIDTH = 340
 TREND_HEIGHT, BARS_HEIGHT = 130, 84
+_SPARK_WIDTH, _SPARK_HEIGHT = 260, 110
 _MARGIN_LEFT, _MARGIN_RIGHT, _MARGIN_BOTTOM = 38, 12, 21
 _LABEL_SIZE = 9.5
 _BAR_WIDTH = 5
-_MAX_MAP_HEIGHT = 1.25 * WIDTH
-# Room that a label of the map needs.
-_LABEL_WIDTH, _LABEL_HEIGHT = 15, 10
+MAP_WIDTH = 640
+_MAX_MAP_HEIGHT = 1.25 * MAP_WIDTH
+# A label of the map: its height, and the width of a character, which combining marks do not have.
+_LABEL_HEIGHT, _CHARACTER_WIDTH = 13, 6.1
 
 _MIN_SHARE_RANGE = 0.1
 _MAX_DAYS_AHEAD = timedelta(days=45)
@@ -52,6 +57,7 @@ class Map:
     """A choropleth map and its legend."""
 
     svg: Markup
+    """With its labels."""
     steps: list[tuple[str, float, float]]
     """Colour, least share, greatest share."""
 
@@ -65,6 +71,7 @@ class _Plot:
     greatest: float
     height: int
     margin_top: int
+    language: Language
 
     @property
     def left(self) -> float:
@@ -86,7 +93,7 @@ class _Plot:
 
     def draw(self, value_labels: Mapping[float, str], *marks: Markup) -> Markup:
         """The chart: grid, axes and labels, with the marks above the grid."""
-        parts = []
+        parts, labels = [], []
         for value, label in value_labels.items():
             y = self.y(value)
             parts.append(_line(self.left, y, self.right, y, GRID_COLOUR))
@@ -96,22 +103,23 @@ class _Plot:
         for day in _day_ticks(self.first, self.last):
             x = self.x(day)
             parts.append(_line(x, self.bottom, x, self.bottom + 5, AXIS_COLOUR))
-            parts.append(_text(f"{day:%d-%m}", x, self.bottom + 15, text_anchor="middle"))
+            labels.append((format_short_day(day, self.language), x, self.bottom + 12))
         parts.append(_line(self.left, self.bottom, self.right, self.bottom, AXIS_COLOUR))
         parts.append(_line(self.left, self.margin_top, self.left, self.bottom, AXIS_COLOUR))
-        return _svg(WIDTH, self.bottom + _MARGIN_BOTTOM, parts)
+        return _label_svg(WIDTH, self.bottom + _MARGIN_BOTTOM, parts, labels)
 
 
-def trend(curves: Sequence[Curve], day: date) -> Markup:
+def trend(curves: Sequence[Curve], day: date, language: Language = "en") -> Markup:
     """Draw the share done by day: a numbered curve per milestone, a vertical line per deadline.
 
     Args:
         curves: at least one; all begin on the same day and end on `day`.
         day: the day of the report.
+        language: of the months.
     """
     first = _first_shown(curves, day)
     deadlines = [one.deadline for one in curves if one.deadline <= day + _MAX_DAYS_AHEAD]
-    plot = _Plot(first, max([day, *deadlines]), 1.0, TREND_HEIGHT, margin_top=15)
+    plot = _Plot(first, max([day, *deadlines]), 1.0, TREND_HEIGHT, 15, language)
     ends = _spread_numbers([one.shares[-1] for one in curves])
     lines, rules, numbers = [], [], []
     for number, (one, end) in enumerate(zip(curves, ends, strict=True), 1):
@@ -153,11 +161,11 @@ def trend(curves: Sequence[Curve], day: date) -> Markup:
     return plot.draw(percents, *rules, *lines, *numbers)
 
 
-def bars(days: Sequence[DayAmount], usual: float | None) -> Markup:
+def bars(days: Sequence[DayAmount], usual: float | None, language: Language = "en") -> Markup:
     """Draw amounts by day: a cross for a day without a report, a dashed line for the usual day."""
     one_day = timedelta(days=1)
     greatest = max([1, usual or 0, *(one.amount or 0 for one in days)])
-    plot = _Plot(days[0].day - one_day, days[-1].day + one_day, greatest, BARS_HEIGHT, margin_top=8)
+    plot = _Plot(days[0].day - one_day, days[-1].day + one_day, greatest, BARS_HEIGHT, 8, language)
     marks = []
     for one in days:
         x = plot.x(one.day)
@@ -187,15 +195,36 @@ def bars(days: Sequence[DayAmount], usual: float | None) -> Markup:
     return plot.draw({value: _short(value) for value in _value_ticks(greatest)}, *marks)
 
 
+def sparkline(shares: Sequence[float]) -> Markup:
+    """Draw shares of days in a row as a line that ends in a dot, without axes.
+
+    Args:
+        shares: at least two; the height is from the lowest to the highest.
+    """
+    low, high = min(shares), max(shares)
+    step, span = (_SPARK_WIDTH - 16) / (len(shares) - 1), (high - low) or 1.0
+    points = [
+        (8 + step * number, 8 + (_SPARK_HEIGHT - 16) * (high - share) / span)
+        for number, share in enumerate(shares)
+    ]
+    x, y = points[-1]
+    line = _tag("path", d=_path(points), stroke=BLUE, stroke_width=5)
+    return _svg(_SPARK_WIDTH, _SPARK_HEIGHT, [line, _tag("circle", cx=x, cy=y, r=8, fill=BLUE)])
+
+
 def choropleth(
-    geojson: Mapping[str, Any], areas: Mapping[str, str], shares: Mapping[str, float | None]
+    geojson: Mapping[str, Any],
+    areas: Mapping[str, str],
+    shares: Mapping[str, float | None],
+    names: Mapping[str, str] | None = None,
 ) -> Map | None:
-    """Draw areas shaded by share, each labelled with its share in per cent.
+    """Draw areas shaded by share, each labelled with its name and its share in per cent.
 
     Args:
         geojson: the assemblies' boundaries.
         areas: assembly's code → code of the area that it belongs to.
         shares: area's code → share done; None if nothing is expected, drawn dashed with a dash.
+        names: area's code → name; without them the labels are shares alone.
 
     Returns:
         None if there is nothing to draw.
@@ -211,7 +240,7 @@ def choropleth(
         x, y = _mercator(point)
         return (x - west) * scale + 1, (north - y) * scale + 1
 
-    shapes, texts, inks, places = [], [], [], []
+    shapes, texts, places = [], [], []
     for feature in features:
         share = shares.get(feature["id"])
         shade = None if share is None else _shade(share, low, high)
@@ -227,17 +256,25 @@ def choropleth(
             )
         )
         texts.append("–" if share is None else str(int(share * 100)))
-        inks.append("#ffffff" if shade is not None and shade >= _FIRST_DARK_SHADE else INK)
         places.append(place(feature["label"]))
-    leaders, labels = [], []
-    moved = _spread_labels(places)
-    for text, ink, (x0, y0), (x, y) in zip(texts, inks, places, moved, strict=True):
-        if abs(y - y0) > _LABEL_HEIGHT / 2:
-            leaders.append(_line(x0, y0, x, y, INK, stroke_width=0.7))
-        labels.append(_text(text, x, y + 3, fill=ink, font_weight="bold", text_anchor="middle"))
+    if names:
+        texts = [f"{names[one['id']]} {text}" for one, text in zip(features, texts, strict=True)]
+    moved = _spread_labels(places, [_label_width(text) for text in texts])
+    labels = [(text, x, y) for text, (x, y) in zip(texts, moved, strict=True)]
+    leaders = [
+        _line(*place, *label, AXIS_COLOUR, stroke_width=0.7)
+        for place, label in zip(places, moved, strict=True)
+        if abs(place[1] - label[1]) > _LABEL_HEIGHT
+    ]
+    figures = [
+        _text(text, x, y + 3, font_weight="bold", text_anchor="middle")
+        for text, x, y in ([] if names else labels)
+    ]
     step = (high - low) / len(SHADES)
     return Map(
-        _svg(WIDTH + 2, height + 2, [*shapes, *leaders, *labels]),
+        _label_svg(
+            MAP_WIDTH + 2, height + 2, [*shapes, *leaders, *figures], labels if names else []
+        ),
         [
             (colour, low + number * step, low + (number + 1) * step)
             for number, colour in enumerate(SHADES)
@@ -327,21 +364,32 @@ def _projection(features: Sequence[Mapping[str, Any]]) -> tuple[Point, int, floa
     (west, east), (south, north) = (
         (min(values), max(values)) for values in zip(*points, strict=True)
     )
-    scale = min(WIDTH / (east - west), _MAX_MAP_HEIGHT / (north - south))
+    scale = min(MAP_WIDTH / (east - west), _MAX_MAP_HEIGHT / (north - south))
     # a map taller than wide stands in the middle
-    margin = (WIDTH / scale - (east - west)) / 2
+    margin = (MAP_WIDTH / scale - (east - west)) / 2
     return (west - margin, north), max(1, ceil((north - south) * scale)), scale
 
 
-def _spread_labels(places: Sequence[Point]) -> list[Point]:
-    """Positions of labels in pixels, moved up or down until none covers another."""
-    moved = [list(place) for place in places]
-    for _ in range(40):
+def _label_width(text: str) -> float:
+    """Width of a label in pixels, roughly: marks above, below and beside a letter have none."""
+    letters = sum(unicodedata.category(one) not in {"Mn", "Mc"} for one in text)
+    return letters * _CHARACTER_WIDTH + 2
+
+
+def _spread_labels(places: Sequence[Point], widths: Sequence[float]) -> list[Point]:
+    """Positions of labels in pixels, within the map, moved up or down until none covers another."""
+    moved = [
+        [min(max(x, width / 2), MAP_WIDTH - width / 2), y]
+        for (x, y), width in zip(places, widths, strict=True)
+    ]
+    for _ in range(80):
         clear = True
         for number, one in enumerate(moved):
-            for other in moved[number + 1 :]:
+            for other_number in range(number + 1, len(moved)):
+                other = moved[other_number]
                 gap = one[1] - other[1]
-                if abs(one[0] - other[0]) < _LABEL_WIDTH and abs(gap) < _LABEL_HEIGHT:
+                beside = (widths[number] + widths[other_number]) / 2
+                if abs(one[0] - other[0]) < beside and abs(gap) < _LABEL_HEIGHT:
                     clear = False
                     push = (_LABEL_HEIGHT - abs(gap)) / 2 * (1 if gap >= 0 else -1)
                     one[1] += push
@@ -349,6 +397,23 @@ def _spread_labels(places: Sequence[Point]) -> list[Point]:
         if clear:
             break
     return [(x, y) for x, y in moved]
+
+
+def _label_svg(
+    width: float,
+    height: float,
+    parts: Sequence[Markup],
+    labels: Sequence[tuple[str, float, float]],
+) -> Markup:
+    """An SVG below labels in HTML, each with its middle at a point of the SVG."""
+    spans = [
+        Markup('<span style="left:{:.2f}%;top:{:.2f}%">{}</span>').format(
+            100 * x / width, 100 * y / height, text
+        )
+        for text, x, y in labels
+    ]
+    svg = _svg(width, height, parts)
+    return Markup('<div class="plot">{}{}</div>').format(svg, Markup().join(spans))
 
 
 def _svg(width: float, height: float, parts: Sequence[Markup]) -> Markup:
@@ -396,7 +461,7 @@ def _text(
 
 
 def _path(points: Sequence[Point]) -> str:
-    return "M" + "L".join(f"{_number(x)},{_number(y)}" for x, y in points)
+    return "M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in points)
 
 
 def _tag(name: str, content: str = "", **attributes: str | float) -> Markup:

@@ -1,6 +1,5 @@
-"""The choices for a report: its format and its languages."""
+"""The formats of a report."""
 
 from typing import Literal
 
 Format = Literal["html", "pdf", "xlsx", "png", "json"]
-Lang = Literal["hi", "en", "both"]

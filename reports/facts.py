@@ -19,6 +19,7 @@ from reports.situation import (
     USUAL_DAYS,
     Booths,
     MilestoneLine,
+    OfficeCall,
     Overdue,
     Situation,
     amounts_by_day,
@@ -33,13 +34,13 @@ from reports.situation import (
 )
 from sinks import situation as tables
 from sinks.completions import Completions
-from sinks.control_room import SILENT_DAYS, Defaulter, calls, defaulters
+from sinks.control_room import SILENT_DAYS, Defaulter, Office, calls, defaulters, offices
 from sinks.forecast import Forecast, forecasts
 from sinks.members import Members, members_within
 from sinks.unusual import UnusualValue, unusual_values
 
 # In the report's data; the page shows fewer.
-MAX_DEFAULTERS, MAX_UNUSUAL = 50, 20
+MAX_DEFAULTERS, MAX_UNUSUAL, MAX_OFFICES = 50, 20, 20
 
 
 class FutureDayError(ValueError):
@@ -93,7 +94,7 @@ def read_situation(
         raise OutOfScopeError(msg)
     asked = _Question(place, day, _end_of_day(day, made_at), within or unit)
     found = _read(client, second, asked, made_at)
-    return replace(found, defaulters=_add_calls(client, found, within)) if contacts else found
+    return _add_calls(client, found, within) if contacts else found
 
 
 def default_unit(client: Client) -> str:
@@ -109,6 +110,7 @@ class _Programme:
     milestones: list[MilestoneLine]
     standings: list[tables.Standing]
     defaulters: list[Defaulter]
+    offices: list[Office]
 
 
 @dataclass(frozen=True)
@@ -161,14 +163,16 @@ class _Question:
             _forecasts(client, unit, as_of, within, completions),
             self.day,
         )
-        overdue = (
+        if not any(one.overdue for one in milestones):
+            return _Programme(milestones, standings, [], [])
+        return _Programme(
+            milestones,
+            standings,
             defaulters(
                 client, unit, as_of, limit=MAX_DEFAULTERS, within=within, completions=completions
-            )
-            if any(one.overdue for one in milestones)
-            else []
+            ),
+            offices(client, unit, as_of, completions, limit=MAX_OFFICES, within=within),
         )
-        return _Programme(milestones, standings, overdue)
 
     def read_reports(self, client: Client) -> _Reports:
         unit, as_of, within, day = self.unit, self.as_of, self.within, self.day
@@ -247,6 +251,7 @@ def _read(client: Client, second: Client | None, asked: _Question, made_at: date
         complete_children=len([one for one in children if one.share == 1]),
         idle_children=len([one for one in children if one.share == 0]),
         areas=reports.areas,
+        offices=[OfficeCall(one, None) for one in plan.offices],
         defaulters=[Overdue(one, None) for one in plan.defaulters],
         more_defaulters=overdue - len(plan.defaulters),
         unusual=reports.unusual[:MAX_UNUSUAL],
@@ -263,16 +268,23 @@ def _end_of_day(day: date, now: datetime) -> datetime:
     )
 
 
-def _add_calls(client: Client, situation: Situation, within: str | None) -> list[Overdue]:
-    """The defaulters with whom to call, if the office is at or below `within`."""
-    found = [one.about for one in situation.defaulters]
-    offices = {one.responsible_unit for one in found}
+def _add_calls(client: Client, situation: Situation, within: str | None) -> Situation:
+    """The report with whom to call, if the office is at or below `within`."""
+    late = [one.about for one in situation.defaulters]
+    responsible = [one.about for one in situation.offices]
+    every: list[Defaulter | Office] = [*late, *responsible]
+    units = {one.responsible_unit for one in every}
     if within is not None:
-        offices = tables.seen(client, sorted(offices), within, situation.day)
-    return [
-        Overdue(one, call if one.responsible_unit in offices else None)
-        for one, call in zip(found, calls(client, found), strict=True)
+        units = tables.seen(client, sorted(units), within, situation.day)
+    found = [
+        call if one.responsible_unit in units else None
+        for one, call in zip(every, calls(client, every), strict=True)
     ]
+    return replace(
+        situation,
+        defaulters=[Overdue(*pair) for pair in zip(late, found[: len(late)], strict=True)],
+        offices=[OfficeCall(*pair) for pair in zip(responsible, found[len(late) :], strict=True)],
+    )
 
 
 def _forecasts(

@@ -1,12 +1,15 @@
 """The formats of a report, and the function that renders one."""
 
-from typing import TypeAlias, get_args
+from typing import TYPE_CHECKING, TypeAlias, get_args
 
 import orjson
 
+from pravah.languages import Lang, languages_of
 from reports import choices
-from reports.labels import Lang
 from reports.situation import Situation
+
+if TYPE_CHECKING:
+    from reports.page import Link
 
 Format: TypeAlias = choices.Format
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -19,8 +22,14 @@ MEDIA_TYPES: dict[Format, str] = {
 }
 
 
-def render(situation: Situation, format_: Format, lang: Lang) -> bytes:
+def render(situation: Situation, format_: Format, lang: Lang, link: "Link | None" = None) -> bytes:
     """Render a report as a file's content. JSON and XLSX always have both languages.
+
+    Args:
+        situation: the report.
+        format_: of the file.
+        lang: of HTML, PDF and PNG; with `both`, a PDF has Hindi pages before English ones.
+        link: of HTML, code of a unit below and language → address of its report.
 
     Raises:
         MissingLibraryError: PDF and PNG need a system library that is missing.
@@ -36,5 +45,6 @@ def render(situation: Situation, format_: Format, lang: Lang) -> bytes:
 
     if format_ == "png":
         return pdf.render_png(page.render_card(situation, lang), page.CARD_SIZE[0])
-    html = page.render_page(situation, lang)
-    return html.encode() if format_ == "html" else pdf.render_pdf(html)
+    if format_ == "pdf":
+        return pdf.render_paper([page.render_page(situation, one) for one in languages_of(lang)])
+    return page.render_page(situation, lang, link).encode()

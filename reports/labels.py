@@ -7,22 +7,15 @@ official use.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TypeAlias, get_args
+from typing import get_args
 
 from markupsafe import Markup
 
 from pravah.days import KOLKATA
-from reports import choices
-from schemas.contacts import Language
+from pravah.languages import Lang, Language, languages_of
 
-Lang: TypeAlias = choices.Lang
 LANGS: tuple[Lang, ...] = get_args(Lang)
 
-_LANGUAGES_OF: dict[Lang, tuple[Language, ...]] = {
-    "hi": ("hi",),
-    "en": ("en",),
-    "both": ("hi", "en"),
-}
 _MONTHS: dict[Language, tuple[str, ...]] = {
     "hi": (
         "जनवरी",
@@ -57,8 +50,53 @@ _MONTHS: dict[Language, tuple[str, ...]] = {
 # Key → Hindi, English. Names in braces are replaced by values.
 PHRASES: dict[str, tuple[str, str]] = {
     "report": ("स्थिति रिपोर्ट", "Situation report"),
-    "evening_of": ("{day} की शाम तक", "as on the evening of {day}"),
-    "right_now": ("{instant} बजे तक", "as on {instant}"),
+    "evening_of": ("{day} की शाम तक", "Evening of {day}"),
+    "right_now": ("{instant} बजे तक", "{instant}"),
+    # the first sentences
+    "trouble": (
+        "“{milestone}”: {expected} में से {overdue} बकाया, अंतिम तिथि {days} दिन पहले बीत चुकी है।",
+        "“{milestone}”: {overdue} of {expected} overdue, {days:day|days} past the deadline.",
+    ),
+    "trouble_one": (
+        "“{milestone}” {days} दिन से बकाया है।",
+        "“{milestone}” is {days:day|days} overdue.",
+    ),
+    "trouble_more": (
+        "बाक़ी लक्ष्यों में {count} और बकाया।",
+        "{count} more overdue with other milestones.",
+    ),
+    "no_trouble": ("कुछ भी बकाया नहीं है।", "Nothing is overdue."),
+    "all_done": ("सभी लक्ष्य पूरे हो चुके हैं।", "Every milestone is done."),
+    "next_deadline": (
+        "अगली अंतिम तिथि {day} है: “{milestone}”, {expected} में से {open} शेष।",
+        "The next deadline is {day}: “{milestone}”, with {open} of {expected} still to do.",
+    ),
+    "next_deadline_one": (
+        "अगली अंतिम तिथि {day} है: “{milestone}”।",
+        "The next deadline is {day}: “{milestone}”.",
+    ),
+    "changed_yesterday": ("कल से: {changes}।", "Since yesterday: {changes}."),
+    "changed_day_before": ("एक दिन पहले से: {changes}।", "Since the day before: {changes}."),
+    "change_done": ("{count} पूरे हुए", "{count} done"),
+    "change_overdue": ("{count} की अंतिम तिथि बीत गई", "{count} became overdue"),
+    "change_share": ("{before} से {now} पूरे", "{before} to {now} complete"),
+    "unchanged_yesterday": ("कल से कुछ नहीं बदला।", "Nothing has changed since yesterday."),
+    "unchanged_day_before": (
+        "एक दिन पहले से कुछ नहीं बदला।",
+        "Nothing has changed since the day before.",
+    ),
+    "furthest_behind": ("सबसे पीछे", "Furthest behind"),
+    "silent_now": (
+        "{days} दिन से {count:बूथ मौन है|बूथ मौन हैं}।",
+        "{count:booth has|booths have} been silent for {days} days.",
+    ),
+    "call_first": ("पहले इनसे बात करें", "Call first"),
+    "yesterday": ("कल", "yesterday"),
+    "day_before": ("एक दिन पहले", "the day before"),
+    "week_before": ("7 दिन पहले", "7 days before"),
+    "of_total": ("{total} में से {count}", "{count} of {total}"),
+    "language": ("भाषा", "Language"),
+    "both": ("दोनों", "Both"),
     # levels
     "national": ("राष्ट्र", "Nation"),
     "state": ("प्रदेश", "State"),
@@ -72,14 +110,18 @@ PHRASES: dict[str, tuple[str, str]] = {
     "children_assembly": ("विधानसभा क्षेत्र", "Assemblies"),
     "children_booth": ("बूथ", "Booths"),
     # where it stands
-    "of_what_was_due": ("अब तक जो होना था, उसमें से पूरा हुआ", "done of what was due by now"),
+    "of_what_was_due": ("अब तक जो होना था, उसमें से पूरा", "of what was due by now is done"),
     "of_everything": (
-        "पूरे कार्यक्रम का पूरा हुआ; अभी कोई अंतिम तिथि नहीं बीती",
-        "done of the whole programme; no deadline has passed yet",
+        "पूरे कार्यक्रम में से पूरा; अभी कोई अंतिम तिथि नहीं बीती",
+        "of the whole programme is done; no deadline has passed yet",
     ),
     "done_today": ("आज पूरे", "done today"),
     "done_that_day": ("उस दिन पूरे", "done that day"),
     "programme": ("कार्यक्रम कहाँ पहुँचा", "Where the programme stands"),
+    "finished": (
+        "{count:लक्ष्य पूरा हो चुका है|लक्ष्य पूरे हो चुके हैं}",
+        "{count:milestone is|milestones are} complete",
+    ),
     "no_programme": (
         "इस इकाई के लिए कोई लक्ष्य नहीं है।",
         "No milestone is expected of this unit.",
@@ -89,9 +131,9 @@ PHRASES: dict[str, tuple[str, str]] = {
     "span_to": ("{day} तक खुली।", "Open until {day}."),
     "deadline": ("अंतिम तिथि", "Deadline"),
     "by_day": ("{day} तक", "By {day}"),
-    "days_left": ("{count} दिन शेष", "{count} days left"),
+    "days_left": ("{count} दिन शेष", "{count:day|days} left"),
     "last_day": ("आज अंतिम दिन", "last day today"),
-    "days_past": ("{count} दिन पहले बीती", "passed {count} days ago"),
+    "days_past": ("{count} दिन पहले बीती", "passed {count:day|days} ago"),
     "done_on_time": ("समय पर", "on time"),
     "done_late": ("देर से", "late"),
     "overdue": ("बकाया", "overdue"),
@@ -101,30 +143,26 @@ PHRASES: dict[str, tuple[str, str]] = {
     "done": ("पूरे", "done"),
     "known_late": ("समय पर हुआ, सूचना बाद में", "on time, reported late"),
     "forecast": ("अनुमान", "Forecast"),
-    "forecast_one": ("मौजूदा गति से {share}: {day} तक", "At this pace {share} by {day}"),
+    "forecast_day": ("मौजूदा गति से {share}: {day} तक", "At this pace {share} by {day}"),
     "forecast_band": (
-        "मौजूदा गति से {share}: {day} तक ({first} से {last})",
-        "At this pace {share} by {day} ({first} to {last})",
+        "मौजूदा गति से {share}: {first} से {last} के बीच",
+        "At this pace {share} between {first} and {last}",
     ),
-    "forecast_open": (
-        "मौजूदा गति से {share}: {day} तक ({first} या उसके बाद)",
-        "At this pace {share} by {day} ({first} or later)",
+    "forecast_not_before": (
+        "मौजूदा गति से {share}: {first} से पहले नहीं",
+        "At this pace {share} not before {first}",
     ),
     "not_in_sight": (
         "मौजूदा गति से {share} एक साल में भी नहीं",
-        "At this pace {share} is not in sight within a year",
-    ),
-    "too_little_pace": (
-        "{share} कब तक: कहने के लिए अभी कम सूचना",
-        "When {share}: too little data",
+        "At this pace {share} will not be reached within a year",
     ),
     "milestone": ("लक्ष्य", "Milestone"),
-    # since yesterday
-    "since_yesterday": ("कल से क्या बदला", "What changed since yesterday"),
-    "since_day_before": ("एक दिन पहले से क्या बदला", "What changed since the day before"),
-    "nothing_changed": ("कुछ नहीं बदला।", "Nothing has changed."),
-    "newly_done": ("पूरे हुए", "done"),
-    "newly_overdue": ("की तिथि बीत गई", "became overdue"),
+    # since the day before
+    "newly_done": ("नए पूरे", "newly done"),
+    "newly_overdue": ("नए बकाया", "newly overdue"),
+    "new_today": ("{count} आज", "{count} today"),
+    "new_that_day": ("{count} उस दिन", "{count} that day"),
+    "new_overdue": ("{count} नए बकाया", "{count} newly overdue"),
     # today against usual
     "activity": ("सदस्यता और पहुँच", "Membership and reach"),
     "so_far_today": ("आज अब तक", "Today so far"),
@@ -137,16 +175,17 @@ PHRASES: dict[str, tuple[str, str]] = {
     "to_date": ("अब तक", "To date"),
     "verified": ("सत्यापित", "Verified"),
     "members_counted": (
+        "अब तक {members} सदस्य बताए गए, जिनमें {verified} सत्यापित।",
+        "{members:member was|members were} reported to date, {verified} of them verified.",
+    ),
+    "persons_counted": (
+        "{named} के साथ पहचान-कुंजी आई; वे {persons} अलग-अलग व्यक्ति हैं।",
         (
-            "सदस्य अब तक: {members}, सत्यापित {verified}; पहचान-कुंजी सहित {named}, जिनमें अलग-अलग"
-            " व्यक्ति {persons}"
-        ),
-        (
-            "Members to date: {members}, verified {verified}; {named} came with a key, which are"
-            " {persons} different persons"
+            "{named} came with a key that stands for a person; these are"
+            " {persons:person|different persons}."
         ),
     ),
-    "approximate": ("(लगभग)", "(about)"),
+    "approximate": ("(लगभग)", "(approximately)"),
     "members": ("नए सदस्य", "New members"),
     "reach": ("पोस्ट की पहुँच", "Reach of posts"),
     "posts": ("पोस्ट", "Posts"),
@@ -154,53 +193,60 @@ PHRASES: dict[str, tuple[str, str]] = {
     "groups": ("व्हाट्सएप और ब्रॉडकास्ट समूह", "WhatsApp and broadcast groups"),
     "group_members": ("समूहों के सदस्य", "Members of groups"),
     "not_reported": ("सूचना नहीं", "not reported"),
-    "too_little": ("अभी कम दिन", "too few days"),
+    "too_little": ("अभी कम दिन", "too early"),
     "usual_note": (
         "सामान्य दिन: पिछले {count} दिनों का मध्य मान।",
         "Usual day: the median of the {count} days before.",
     ),
     "booths_reporting": (
-        "{days} दिनों में बूथ: {active} सक्रिय, {zero} ने शून्य बताया, {silent} मौन",
-        "Booths in {days} days: {active} active, {zero} reported zero, {silent} silent",
+        "पिछले {days} दिनों में {active} बूथ सक्रिय रहे, {zero} ने केवल शून्य बताया, {silent} मौन रहे।",
+        (
+            "In the last {days} days {active:booth was|booths were} active, {zero} reported only"
+            " zeros, and {silent} were silent."
+        ),
     ),
     "unusual": ("जाँचने योग्य असामान्य आँकड़े", "Unusual values to check"),
     "unusual_count": (
-        "{count} आँकड़े सामान्य से बहुत अलग हैं; वे गिने गए हैं।",
-        "{count} values are far from usual; they count.",
+        "{count} आँकड़े सामान्य से बहुत अलग हैं। वे गिने जाते हैं, पर जाँच लें।",
+        (
+            "{count:value is|values are} far from what is usual. They are counted, but should be"
+            " checked."
+        ),
     ),
     "usually": ("सामान्यतः {usual}", "usually {usual}"),
     # charts
     "trend": ("रफ़्तार", "Trend"),
     "trend_done": (
-        "पूरे हुए, प्रतिशत; खड़ी रेखा अंतिम तिथि है",
-        "Done, per cent; the upright line is the deadline",
+        "पूरे हुए, प्रतिशत में। खड़ी रेखा: अंतिम तिथि।",
+        "Per cent done. Vertical line: the deadline.",
     ),
     "trend_members": (
-        "प्रतिदिन नए सदस्य; × का अर्थ है सूचना नहीं; टूटी रेखा: सामान्य दिन",
-        "New members a day; × means not reported; the dashed line is the usual day",
+        "प्रतिदिन नए सदस्य। ×: सूचना नहीं। टूटी रेखा: सामान्य दिन।",
+        "New members per day. ×: nothing reported. Dashed line: a usual day.",
     ),
     "map_of": ("नक़्शा: {of}", "Map: {of}"),
     "map_note": (
         (
-            "प्रतिशत: अब तक जो होना था, उसमें से पूरा। “–”: कोई लक्ष्य नहीं। सीमाएँ विधानसभा"
-            " क्षेत्रों से बनी हैं और सांकेतिक हैं।"
+            "अब तक जो होना था, उसमें से कितने प्रतिशत पूरा हुआ। “–”: कोई लक्ष्य नहीं। सीमाएँ"
+            " विधानसभा क्षेत्रों से बनी हैं और सांकेतिक हैं।"
         ),
         (
-            "Per cent done of what was due by now. “–”: nothing is expected. Boundaries are made of"
-            " assembly constituencies; they are approximate, not official."
+            "Per cent of what was due by now that is done. “–”: nothing is expected. Boundaries are"
+            " drawn from assembly constituencies; they are approximate, not official."
         ),
     ),
     # best and worst
     "best": ("सबसे आगे", "Furthest ahead"),
     "worst": ("सबसे पीछे", "Furthest behind"),
-    "all_children": ("सभी", "All"),
+    "all_children": ("सभी {count}", "All {count}"),
+    "open_report": ("इस इकाई की रिपोर्ट", "Report of this unit"),
     "complete_children": (
-        "{total} में से {count} ने अब तक का सब कुछ पूरा किया",
-        "{count} of {total} have done everything that was due",
+        "{count:इकाई ने|इकाइयों ने} अब तक का सब कुछ पूरा किया।",
+        "{count:unit has|units have} done everything that was due.",
     ),
     "idle_children": (
-        "{total} में से {count} ने अभी कुछ भी पूरा नहीं किया",
-        "{count} of {total} have done nothing yet",
+        "{count:इकाई ने|इकाइयों ने} अभी कुछ भी पूरा नहीं किया।",
+        "{count:unit has|units have} done nothing yet.",
     ),
     "silent_booths": ("मौन बूथ", "Silent booths"),
     "unit": ("इकाई", "Unit"),
@@ -209,17 +255,29 @@ PHRASES: dict[str, tuple[str, str]] = {
     "name_hi": ("नाम (हिंदी)", "Name (Hindi)"),
     "level": ("स्तर", "Level"),
     # who is overdue
-    "defaulters": ("किससे बात करें", "Whom to speak to"),
+    "defaulters": ("किसे फ़ोन करें", "Whom to call"),
     "overdue_units": ("बकाया इकाइयाँ", "Overdue units"),
     "no_defaulters": ("कोई बकाया नहीं है।", "Nobody is overdue."),
     "defaulters_order": (
-        "पहले वे, जिन पर सबसे अधिक काम रुके हैं",
-        "Those that block most come first",
+        "जिन पर सबसे अधिक काम रुके हैं, वे पहले",
+        "Those holding up the most work come first.",
     ),
-    "overdue_days": ("{count} दिन से बकाया", "{count} days overdue"),
+    "offices_order": (
+        "जिनकी सबसे अधिक इकाइयाँ बकाया हैं, वे पहले।",
+        "Those with the most overdue units come first.",
+    ),
+    "office_overdue": (
+        "{count} बकाया, सबसे पुराना {days} दिन से",
+        "{count} overdue, the longest by {days:day|days}",
+    ),
+    "no_contacts": (
+        "नाम और फ़ोन नंबर इस रिपोर्ट में नहीं हैं।",
+        "Names and phone numbers are not in this report.",
+    ),
+    "overdue_days": ("{count} दिन से बकाया", "{count:day|days} overdue"),
     "days_overdue": ("बकाया दिन", "Days overdue"),
-    "blocks": ("इस पर {count} काम रुके हैं", "blocks {count} more"),
-    "waiting": ("रुके काम", "Blocked"),
+    "blocks": ("इस पर {count} काम रुके हैं", "holds up {count} more"),
+    "waiting": ("रुके काम", "Held up"),
     "last_report": ("अंतिम सूचना", "Last report"),
     "never": ("कभी नहीं", "never"),
     "responsible": ("ज़िम्मेदार", "Responsible"),
@@ -231,7 +289,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     "newest_event": ("सबसे नई घटना", "Newest event"),
     "no_event": ("अभी तक कोई घटना नहीं", "no event yet"),
     "figures_updated": ("आँकड़े अद्यतन", "Figures updated"),
-    "reconciled": ("अंतिम मिलान", "Last reconcile"),
+    "reconciled": ("अंतिम मिलान", "Last check against the ledger"),
     "never_reconciled": ("अभी तक नहीं", "not yet"),
     "equal": ("सभी आँकड़े बही के बराबर", "all figures equal the ledger"),
     "different": ("कुछ आँकड़े बही से अलग", "some figures differ from the ledger"),
@@ -249,6 +307,11 @@ PHRASES: dict[str, tuple[str, str]] = {
             " it was reported later. Units are compared by the milestones whose deadline has"
             " passed."
         ),
+    ),
+    "explain": ("हर आँकड़े का आधार", "What is behind a figure"),
+    "explain_text": (
+        "किसी भी आँकड़े के पीछे की घटनाएँ एक-एक करके देखी जा सकती हैं, जैसे:",
+        "Any figure can be traced to the single events that count in it, for example:",
     ),
     "figures": ("आँकड़े", "Figures"),
     "metric": ("सूचक", "Metric"),
@@ -281,6 +344,12 @@ def format_day(day: date, language: Language) -> str:
     return f"{day.day} {_MONTHS[language][day.month - 1]} {day.year}"
 
 
+def format_short_day(day: date, language: Language) -> str:
+    """A day without its year, as on an axis: 1 जून or 1 Jun."""
+    month = _MONTHS[language][day.month - 1]
+    return f"{day.day} {month if language == 'hi' else month[:3]}"
+
+
 def format_instant(instant: datetime, language: Language) -> str:
     """An instant in Asia/Kolkata, to the minute."""
     local = instant.astimezone(KOLKATA)
@@ -296,7 +365,7 @@ class Labels:
     @property
     def languages(self) -> tuple[Language, ...]:
         """The languages of the texts."""
-        return _LANGUAGES_OF[self.lang]
+        return languages_of(self.lang)
 
     @property
     def each(self) -> tuple["Labels", ...]:
@@ -355,13 +424,25 @@ def phrase(key: str, language: Language, /, **values: object) -> str:
     return text.format(**{name: _format_value(value, language) for name, value in values.items()})
 
 
-def _format_value(value: object, language: Language) -> str:
+@dataclass(frozen=True)
+class _Count:
+    """A number; the format `day|days` adds the word for one or for any other number."""
+
+    number: float
+
+    def __format__(self, words: str) -> str:
+        one, _, many = words.partition("|")
+        text = format_number(self.number)
+        return f"{text} {one if self.number == 1 else many}" if words else text
+
+
+def _format_value(value: object, language: Language) -> str | _Count:
     if isinstance(value, datetime):
         return format_instant(value, language)
     if isinstance(value, date):
         return format_day(value, language)
     if isinstance(value, int | float):
-        return format_number(value)
+        return _Count(value)
     if isinstance(value, tuple):  # Hindi, English
         return str(value[0 if language == "hi" else 1])
     return str(value)

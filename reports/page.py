@@ -4,29 +4,39 @@ Neither loads anything from outside.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import reference
+from pravah.languages import Lang, Language
 from pravah.units import state_of
-from reports.charts import CURVE_COLOURS, Map, bars, choropleth, trend
+from reports.charts import CURVE_COLOURS, Map, bars, choropleth, sparkline, trend
 from reports.fonts import font_faces
-from reports.labels import Labels, Lang, format_number, format_percent
+from reports.headline import changed, furthest_behind, is_small, trouble
+from reports.labels import Labels, format_number, format_percent
 from reports.situation import Child, MilestoneLine, Situation
 from sinks.forecast import SHARE
 
-MAX_CHILDREN, MAX_DEFAULTERS, MAX_UNUSUAL = 5, 6, 3
-MAX_CARD_MILESTONES, MAX_CARD_CHILDREN = 9, 3
+# Rows that are not folded.
+MAX_CHILDREN, MAX_OFFICES, MAX_UNUSUAL = 5, 6, 3
+MAX_CARD_MILESTONES, MAX_CARD_CHILDREN = 4, 3
+# Days of the widest band of a forecast that says anything.
+MAX_BAND_DAYS = 45
 # Pixels; upright, since messengers show such an image whole.
 CARD_SIZE = (1080, 1350)
 STATES = ("done_on_time", "done_late", "overdue", "due")
 
+# Code of a unit and language → address of its report.
+Link: TypeAlias = Callable[[str, Language], str]
+
 _MIN_CHILDREN_ON_MAP = 2
+# A map of so few areas is small on paper.
+_FEW_AREAS = 12
 _FONTS_PLACEHOLDER = Markup("/* fonts */")
 
 _TEMPLATES = Environment(
@@ -36,7 +46,9 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
     autoescape=True,
 )
-_TEMPLATES.globals.update(number=format_number, percent=format_percent)
+_TEMPLATES.globals.update(
+    number=format_number, percent=format_percent, max_band=MAX_BAND_DAYS, few_areas=_FEW_AREAS
+)
 
 
 @dataclass(frozen=True)
@@ -56,40 +68,88 @@ class Ranking:
         return cls(list(compared[:limit]), list(reversed(compared[-limit:])))
 
 
-def render_page(situation: Situation, lang: Lang) -> str:
-    """Render the page."""
-    usual = next((one.usual for one in situation.amounts if one.figure == "members"), None)
+@dataclass(frozen=True)
+class Article:
+    """What of a page is made for one language."""
+
+    w: Labels
+    changed: str
+    trend: Markup | None
+    bars: Markup | None
+    map: Map | None
+
+    @classmethod
+    def of(cls, situation: Situation, labels: Labels) -> "Article":
+        """Make the texts and charts of a report."""
+        (language,) = labels.languages
+        usual = next((one.usual for one in situation.amounts if one.figure == "members"), None)
+        days = situation.member_days
+        return cls(
+            labels,
+            changed(situation, language),
+            trend(situation.curves, situation.day, language) if situation.curves else None,
+            (bars(days, usual, language) if any(one.amount is not None for one in days) else None),
+            _map(situation, language),
+        )
+
+
+def render_page(situation: Situation, lang: Lang, link: Link | None = None) -> str:
+    """Render the page.
+
+    Args:
+        situation: the report.
+        lang: of the page; with `both`, the reader switches between Hindi, English and both.
+        link: code of a unit below and language → address of its report; None if it has none.
+    """
+    finished = _finished(situation.milestones)
+    compared = [child for child in situation.children if child.share is not None]
     return _render(
         "page.html",
         situation,
         lang,
-        shown=Ranking.of(situation.children, MAX_CHILDREN),
-        defaulters=situation.defaulters[:MAX_DEFAULTERS],
-        more=situation.overdue - len(situation.defaulters[:MAX_DEFAULTERS]),
+        articles=[Article.of(situation, labels) for labels in Labels(lang).each],
+        trouble=trouble(situation),
+        behind=furthest_behind(situation.children),
+        small=is_small(situation),
+        ranked=compared[::-1],
+        head=MAX_CHILDREN if len(compared) > 2 * MAX_CHILDREN else len(compared),
+        link=link,
+        day_of=None if situation.is_today else situation.day,
+        finished=finished,
+        open_milestones=[one for one in situation.milestones if one not in finished],
+        offices=situation.offices,
+        shown_offices=MAX_OFFICES,
+        defaulters=situation.defaulters,
+        more=situation.more_defaulters,
         unusual=situation.unusual[:MAX_UNUSUAL],
         unusual_count=len(situation.unusual) + situation.more_unusual,
         metrics={one.metric: one for one in situation.metrics},
-        trend=trend(situation.curves, situation.day) if situation.curves else None,
+        explained=situation.metrics[0].metric if situation.metrics else "members_digital",
         curve_colours=CURVE_COLOURS,
-        bars=(
-            bars(situation.member_days, usual)
-            if any(one.amount is not None for one in situation.member_days)
-            else None
-        ),
-        map=_map(situation),
     )
 
 
 def render_card(situation: Situation, lang: Lang) -> str:
     """Render the card: the essentials in type that is legible on a phone."""
+    finished = _finished(situation.milestones)
+    unfinished = [one for one in situation.milestones if one not in finished]
+    small = is_small(situation)
     return _render(
         "card.html",
         situation,
         lang,
         shown=Ranking.of(situation.children, MAX_CARD_CHILDREN),
-        milestones=_most_open(situation.milestones),
+        milestones=_most_open(unfinished or situation.milestones),
+        finished=len(finished) if unfinished else 0,
+        trouble=trouble(situation),
+        small=small,
+        spark=None if small else sparkline(situation.shares),
         size=CARD_SIZE,
     )
+
+
+def _finished(milestones: Sequence[MilestoneLine]) -> list[MilestoneLine]:
+    return [one for one in milestones if one.done_on_time + one.done_late == one.expected]
 
 
 def _render(template: str, situation: Situation, lang: Lang, **values: Any) -> str:
@@ -112,12 +172,15 @@ def _most_open(milestones: Sequence[MilestoneLine]) -> list[MilestoneLine]:
     return [one for one in milestones if one in chosen]
 
 
-def _map(situation: Situation) -> Map | None:
+def _map(situation: Situation, language: Language) -> Map | None:
     boundaries = _boundaries(state_of(situation.unit) or "")
     if boundaries is None or len(situation.children) < _MIN_CHILDREN_ON_MAP:
         return None
     return choropleth(
-        boundaries, situation.areas, {child.unit: child.share for child in situation.children}
+        boundaries,
+        situation.areas,
+        {child.unit: child.share for child in situation.children},
+        {child.unit: getattr(child, f"name_{language}") for child in situation.children},
     )
 
 

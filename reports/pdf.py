@@ -6,14 +6,22 @@ Both libraries keep global state, so one document is rendered at a time.
 import logging
 import threading
 import warnings
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from io import BytesIO, StringIO
+from math import sqrt
 from typing import Any
 
 from pravah.errors import PravahError
 
 # System libraries that WeasyPrint loads, by their Debian packages.
 DEBIAN_PACKAGES = ("libpango-1.0-0", "libpangoft2-1.0-0", "libharfbuzz-subset0")
+
+# A last page with less on it is mostly empty; no more than a fifth is shrunk, to stay legible.
+_MIN_FILL, _MAX_SHRINK = 0.6, 1.2
+_A4_MM = (210.0, 297.0)
+# The page number stands below this share of the height.
+_ABOVE_FOOTER = 0.955
 
 _RENDERING = threading.Lock()
 
@@ -32,6 +40,77 @@ def render_pdf(html: str) -> bytes:
     with _RENDERING:
         fetcher = weasyprint.URLFetcher(allowed_protocols={"data"})
         return bytes(weasyprint.HTML(string=html, url_fetcher=fetcher).write_pdf())
+
+
+def render_paper(pages: Sequence[str]) -> bytes:
+    """Render documents in their print style on A4, one after another.
+
+    A document whose last page would be mostly empty is set in smaller type, so that it has a page
+    less, or else in larger type, so that it fills the page.
+
+    Raises:
+        MissingLibraryError: a system library is missing.
+    """
+    import pypdfium2
+
+    contents = [_fill_pages(html) for html in pages]
+    if len(contents) == 1:
+        return contents[0]
+    with _RENDERING:
+        whole = pypdfium2.PdfDocument.new()
+        try:
+            for content in contents:
+                document = pypdfium2.PdfDocument(content)
+                whole.import_pages(document)
+                document.close()
+            out = BytesIO()
+            whole.save(out)
+        finally:
+            whole.close()
+    return out.getvalue()
+
+
+def _fill_pages(html: str) -> bytes:
+    content = _render_scaled(html, 1)
+    pages, fill = _measure_fill(content)
+    if pages == 1 or fill >= _MIN_FILL:
+        return content
+    needed = sqrt((pages - 1 + fill) / (pages - 1))
+    if needed <= _MAX_SHRINK:
+        for smaller in sorted({min(needed + 0.03, _MAX_SHRINK), _MAX_SHRINK}):
+            other = _render_scaled(html, smaller)
+            if _measure_fill(other)[0] < pages:
+                return other
+    larger = _render_scaled(html, sqrt((pages - 1 + fill) / (pages - 0.2)))
+    return larger if _measure_fill(larger)[0] == pages else content
+
+
+def _render_scaled(html: str, scale: float) -> bytes:
+    """Set a document on paper that is larger by a factor than A4, and shrink it to A4."""
+    weasyprint = _import_weasyprint()
+    with _RENDERING:
+        width, height = (side * scale for side in _A4_MM)
+        paper = f"@page {{ size: {width:.3f}mm {height:.3f}mm !important }}"
+        document = weasyprint.HTML(
+            string=html, url_fetcher=weasyprint.URLFetcher(allowed_protocols={"data"})
+        )
+        return bytes(document.write_pdf(stylesheets=[weasyprint.CSS(string=paper)], zoom=1 / scale))
+
+
+def _measure_fill(content: bytes) -> tuple[int, float]:
+    """Number of pages, and the share of the last one's height, without the footer, that is used."""
+    import pypdfium2
+    from PIL import ImageChops
+
+    with _RENDERING:
+        document = pypdfium2.PdfDocument(content)
+        try:
+            image = document[len(document) - 1].render(scale=0.25, grayscale=True).to_pil()
+            above_footer = image.crop((0, 0, image.width, int(image.height * _ABOVE_FOOTER)))
+            box = ImageChops.invert(above_footer).getbbox()
+            return len(document), (box[3] / above_footer.height if box else 0.0)
+        finally:
+            document.close()
 
 
 def render_png(html: str, width: int) -> bytes:

@@ -12,7 +12,7 @@ from statistics import median
 from typing import Literal
 
 from pravah.units import Level
-from sinks.control_room import Call, Defaulter
+from sinks.control_room import Call, Defaulter, Office
 from sinks.forecast import Forecast
 from sinks.members import Members
 from sinks.situation import Activity, Age, DayFigure, Metric, Milestone, Place, Standing
@@ -113,6 +113,8 @@ class Amount:
     """None if there are too few days since the first report."""
     to_date: int
     verified_to_date: int
+    day_before: int | None = None
+    """The amount of the day before; None if nothing was reported."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,14 @@ class Overdue:
     """A defaulter, and whom to call if the reader may read contacts."""
 
     about: Defaulter
+    call: Call | None
+
+
+@dataclass(frozen=True)
+class OfficeCall:
+    """An office with overdue units, and whom to call if the reader may read contacts."""
+
+    about: Office
     call: Call | None
 
 
@@ -206,6 +216,8 @@ class _Sections:
     idle_children: int = 0
     areas: dict[str, str] = field(default_factory=dict)
     """Assembly → the child that contains it on that day; the map is drawn from it."""
+    offices: list[OfficeCall] = field(default_factory=list)
+    """Those responsible for most of what is overdue, the one with most of it first."""
     defaulters: list[Overdue] = field(default_factory=list)
     more_defaulters: int = 0
     unusual: list[UnusualValue] = field(default_factory=list)
@@ -235,6 +247,11 @@ class Situation(_Sections):
     def is_today(self) -> bool:
         """Whether the day is not over yet."""
         return self.as_of == self.made_at
+
+    @property
+    def has_contacts(self) -> bool:
+        """Whether it says whom to call, of at least one office."""
+        return any(one.call for one in self.offices)
 
 
 def build_milestone_lines(
@@ -407,6 +424,7 @@ def build_amounts(
                 ),
                 to_date=sum(one.value for one in total),
                 verified_to_date=sum(one.verified_value for one in total),
+                day_before=values.get(day - timedelta(days=1)),
             )
         )
     return found

@@ -65,6 +65,26 @@ class Defaulter:
 
 
 @dataclass(frozen=True)
+class Office:
+    """An office, and how many overdue milestones it is responsible for."""
+
+    responsible: str
+    """The office, as the plan names it."""
+    office_hi: str
+    responsible_unit: str
+    """The unit of that office; empty if the plan names no level."""
+    responsible_en: str
+    responsible_hi: str
+    level: str
+    """Of the overdue units."""
+    overdue: int
+    days_overdue: int
+    """Of the one that is overdue longest."""
+    milestones: list[str]
+    """Those of which units are overdue, the one with most of them first."""
+
+
+@dataclass(frozen=True)
 class Call:
     """Whom to call about a defaulter."""
 
@@ -210,6 +230,59 @@ def last_reports(client: Client, units: Sequence[str], as_of: datetime) -> dict[
     return dict(client.execute(query, wanted))
 
 
+def offices(
+    client: Client,
+    unit: str,
+    as_of: datetime,
+    completions: Completions,
+    *,
+    limit: int,
+    within: str | None = None,
+) -> list[Office]:
+    """The offices that are responsible for most overdue milestones at or below a unit."""
+    query = f"""
+        WITH toDate(fromUnixTimestamp64Milli(%(as_of)s), 'Asia/Kolkata') AS on_day
+        SELECT o.responsible, o.office_hi, o.office_unit, u.name_en, u.name_hi, toString(o.level),
+               o.overdue_units, o.longest, o.overdue_milestones
+        FROM (
+            SELECT responsible, office_hi, office_unit, level, sum(units) AS overdue_units,
+                   max(longest_of_one) AS longest,
+                   arrayMap(x -> x.2, arrayReverseSort(groupArray((units, milestone))))
+                       AS overdue_milestones
+            FROM (
+                SELECT s.milestone AS milestone, s.responsible AS responsible,
+                       m.responsible_hi AS office_hi, r.ancestor AS office_unit,
+                       s.level AS level, count() AS units, max(s.days_overdue) AS longest_of_one
+                FROM {completions.status} AS s
+                INNER JOIN milestones AS m ON m.plan = s.plan AND m.milestone = s.milestone
+                LEFT JOIN (
+                    SELECT unit, ancestor, toString(ancestor_level) AS ancestor_level
+                    FROM unit_ancestors
+                    WHERE on_day BETWEEN valid_from AND valid_to
+                ) AS r ON r.unit = s.unit
+                    AND r.ancestor_level = splitByChar(' ', s.responsible)[1]
+                WHERE s.state = 'overdue'
+                  AND s.unit IN (
+                      SELECT unit FROM unit_ancestors
+                      WHERE ancestor = %(unit)s AND on_day BETWEEN valid_from AND valid_to
+                  )
+                  AND s.unit IN (
+                      SELECT unit FROM unit_ancestors
+                      WHERE ancestor = %(within)s AND on_day BETWEEN valid_from AND valid_to
+                  )
+                GROUP BY milestone, responsible, office_hi, office_unit, level
+            )
+            GROUP BY responsible, office_hi, office_unit, level
+            ORDER BY overdue_units DESC, longest DESC, office_unit
+            LIMIT %(limit)s
+        ) AS o
+        LEFT JOIN units AS u ON u.unit = o.office_unit
+        ORDER BY o.overdue_units DESC, o.longest DESC, o.office_unit
+    """
+    wanted = {"unit": unit, "as_of": millis(as_of), "limit": limit, "within": within or unit}
+    return [Office(*row) for row in completions.execute(client, query, wanted)]
+
+
 def unit_name(client: Client, unit: str, language: Language) -> str:
     """A unit's name, or its code if there is no such unit."""
     rows = client.execute(
@@ -218,8 +291,8 @@ def unit_name(client: Client, unit: str, language: Language) -> str:
     return str(rows[0][0]) if rows else unit
 
 
-def calls(client: Client, about: Sequence[Defaulter]) -> list[Call | None]:
-    """Whom to call about each defaulter; None without a contact.
+def calls(client: Client, about: Sequence[Defaulter | Office]) -> list[Call | None]:
+    """Whom to call about each defaulter, or who holds each office; None without a contact.
 
     Only the writer's account and the state's own may read contacts.
     """

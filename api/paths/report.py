@@ -11,8 +11,8 @@ from api.params import AsOf, UnitParam, UnitParams
 from api.report import make_report
 from api.responses import Holder, app_state, compute_etag, resolve_selection
 from api.tokens import require
+from pravah.languages import Lang
 from reports import formats
-from reports.labels import Lang
 
 router = APIRouter(prefix="/v1", responses=problems.RESPONSES)
 
@@ -39,7 +39,10 @@ async def situation_report(
     lang: Annotated[
         Lang,
         Query(
-            description=("Hindi, English, or both side by side; JSON and XLSX always have both."),
+            description=(
+                "Hindi, English, or both: an HTML page with a switch between them, a PDF with Hindi"
+                " pages first. JSON and XLSX always have both."
+            ),
             examples=["hi"],
         ),
     ] = "both",
@@ -54,9 +57,9 @@ async def situation_report(
 ) -> Response:
     """The situation report of a unit.
 
-    Progress per milestone, what changed since the day before, the units furthest ahead and
-    furthest behind, defaulters, and how current the figures are. As HTML for a phone, PDF, PNG (a
-    card to forward), XLSX, or JSON. Includes whom to call only for tokens that reach persons.
+    What the trouble is and what changed since the day before, the units below from the furthest
+    behind on, whom to call, progress per milestone, and how current the figures are. As HTML, PDF,
+    PNG (a card to forward), XLSX, or JSON. Whom to call is for tokens that reach persons only.
     """
     require(holder, "figures")
     require(holder, "plan")

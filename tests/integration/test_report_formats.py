@@ -59,6 +59,7 @@ class Reader(HTMLParser):
         super().__init__()
         self.open: list[str] = []
         self.links: list[str] = []
+        self.ids: list[str] = []
         self.text = ""
         self.metas: list[dict] = []
         self.feed(html)
@@ -73,6 +74,7 @@ class Reader(HTMLParser):
             for name, value in attrs
             if name in {"src", "href", "xlink:href", "action", "srcset", "data"}
         ]
+        self.ids += [value for name, value in attrs if name == "id"]
         if tag == "meta":
             self.metas.append(dict(attrs))
         if tag not in self.EMPTY:
@@ -96,7 +98,9 @@ def test_the_page_stands_alone_and_every_sign_has_a_glyph(state: Situation, lang
     characters = {ord(one) for script in FAMILIES for one in _covered(script)}
     for html in (render_page(state, lang), render_card(state, lang)):
         read = Reader(html)
-        assert [link for link in read.links if not link.startswith("tel:")] == []
+        assert [link for link in read.links if not link.startswith(("tel:", "#"))] == []
+        assert {link[1:] for link in read.links if link.startswith("#")} <= set(read.ids)
+        assert len(read.ids) == len(set(read.ids))
         assert [
             url
             for url in re.findall(r"url\(([^)]*)", html)

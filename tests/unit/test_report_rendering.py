@@ -67,12 +67,15 @@ def test_devanagari_is_shaped() -> None:
 
 def test_every_phrase_says_the_same_things_in_both_languages() -> None:
     for key, pair in PHRASES.items():
-        hindi, english = (set(re.findall(r"\{(\w+)\}", text)) for text in pair)
+        hindi, english = (set(re.findall(r"\{(\w+)(?::[^}]*)?\}", text)) for text in pair)
         assert hindi == english, key
-        assert not re.search(r"[a-z]", re.sub(r"\{\w+\}", "", pair[0])), key
+        assert not re.search(r"[a-z]", re.sub(r"\{\w+(:|\})", "", pair[0])), key
         assert not re.search(r"[\u0900-\u097f]", pair[1]), key
     assert phrase("by_day", "hi", day=date(2022, 6, 30)) == "30 जून 2022 तक"
     assert phrase("by_day", "en", day=date(2022, 6, 30)) == "By 30 June 2022"
+    assert phrase("days_left", "en", count=1) == "1 day left"
+    assert phrase("days_left", "en", count=1_20_000) == "1,20,000 days left"
+    assert phrase("finished", "hi", count=1) == "1 लक्ष्य पूरा हो चुका है"
 
 
 @given(st.integers(-(10**12), 10**12))
@@ -115,6 +118,9 @@ def test_the_map_has_the_districts_of_the_day_and_all_of_the_state(
     drawn = choropleth(geojson, areas, {**shares, features[0]["id"]: None})
     assert drawn.svg.count("<text") == districts
     assert "\N{EN DASH}</text>" in drawn.svg, "nothing expected is not zero"
+    names = {feature["id"]: f"Area {number}" for number, feature in enumerate(features)}
+    named = _texts(choropleth(geojson, areas, shares, names).svg)
+    assert set(named) == {f"{name} {int(shares[code] * 100)}" for code, name in names.items()}
     assert drawn.steps[0][1] <= min(shares.values())
     assert drawn.steps[-1][2] >= max(shares.values())
 
@@ -162,7 +168,7 @@ print(missing_libraries())
 
 
 def _texts(svg: str) -> list[str]:
-    return re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    return re.findall(r"<(?:text|span)[^>]*>([^<]*)</(?:text|span)>", svg)
 
 
 def test_the_trend_numbers_each_curve_and_each_deadline_in_sight() -> None:
@@ -180,7 +186,8 @@ def test_the_trend_numbers_each_curve_and_each_deadline_in_sight() -> None:
     assert [one for one in texts if one.endswith("%")] == [
         f"{number}%" for number in range(0, 101, 20)
     ]
-    assert {"01-05", "01-06"} <= set(texts)
+    assert {"1 May", "1 Jun"} <= set(texts), "such a date is read in one way only"
+    assert {"1 मई", "1 जून"} <= set(_texts(trend(curves, DAY, "hi")))
     ends = re.findall(r'y="([\d.]+)"[^>]*font-weight="bold"', svg)
     assert len(ends) == 3
     heights = sorted(map(float, ends))
