@@ -4,8 +4,10 @@ One Kafka and one ClickHouse serve a whole run, on free ports of 127.0.0.1.
 """
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -42,15 +44,22 @@ hypothesis_settings.load_profile(PROFILE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test that starts workers, so that `make flaky` finds them.
+    """Mark the tests that start workers or commands, so that `make flaky` finds them.
 
     With another profile than the default one, no property has more examples than the profile.
     """
     for item in items:
         if PROFILE != "pravah":
             limit_examples(item)
-        if {"deploy", "deployment"} & set(getattr(item, "fixturenames", ())):
+        if starts_processes(item.path):
             item.add_marker("worker")
+
+
+@cache
+def starts_processes(module: Path) -> bool:
+    """Whether tests of a module start workers or commands."""
+    starts = r"start_worker|ForkedProcess|run_pravah|Popen|tests\.chaos\.(world|gateway)"
+    return re.search(starts, module.read_text(encoding="utf-8")) is not None
 
 
 def limit_examples(item: pytest.Item) -> None:
