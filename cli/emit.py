@@ -248,7 +248,7 @@ class _Outcome:
             if self.accepted:
                 from cli.progress import print_next
 
-                print_next(("pravah status", "how many of them are in the figures"))
+                print_next(("pravah status", "how many are in the figures"))
 
 
 @contextmanager

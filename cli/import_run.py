@@ -211,7 +211,7 @@ def print_import_next(run: ImportRun, mapping: Path) -> None:
         print_next((f"pravah import {given}", "sends them"))
     elif run.last_day is not None:
         print_next(
-            ("pravah status", "how many of them are in the figures"),
+            ("pravah status", "how many are in the figures"),
             (f"pravah watch completeness --date {run.last_day}", "who reported for which day"),
         )
 
