@@ -148,7 +148,8 @@ class _Question:
 
     def read_programme(self, client: Client) -> _Programme:
         unit, as_of, within = self.unit, self.as_of, self.within
-        completions = Completions.read(client)
+        everything = Completions.read(client)
+        completions = everything.of_units(tables.units_below(client, unit, as_of))
         standings = tables.standings(
             client,
             unit,
@@ -160,7 +161,7 @@ class _Question:
         milestones = build_milestone_lines(
             tables.planned(client, state_of(unit) or ""),
             standings,
-            _forecasts(client, unit, as_of, within, completions),
+            _forecasts(client, unit, as_of, within, everything),
             self.day,
         )
         if not any(one.overdue for one in milestones):

@@ -222,6 +222,16 @@ def standings(
     ]
 
 
+def units_below(client: Client, unit: str, as_of: datetime) -> set[str]:
+    """The units at or below a unit on a day."""
+    query = f"""
+        SELECT unit FROM unit_ancestors
+        WHERE ancestor = %(unit)s AND {_ON} BETWEEN valid_from AND valid_to
+    """
+    rows = client.execute(query, {"unit": unit, "as_of": millis(as_of)})
+    return {row[0] for row in rows}
+
+
 def children(
     client: Client, unit: str, as_of: datetime, *, child_level: Level, within: str
 ) -> list[str]:
