@@ -80,6 +80,10 @@ docs: install ## rewrite the JSON Schema, the AsyncAPI description and the table
 transcripts: install ## run the commands of the docs' transcripts, and write their outputs again
 	PRAVAH_WRITE_TRANSCRIPTS=1 $(BIN)/pytest -q tests/integration/test_transcripts.py
 
+.PHONY: images
+images: install ## take the pictures of the documentation anew, from the data of `make demo`
+	$(BIN)/python -m operations.images
+
 .PHONY: chaos
 chaos: install ## the fault suite: every fault, many times, with random seeds; takes an hour
 	$(BIN)/python -m tests.chaos.run
