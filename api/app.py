@@ -21,8 +21,9 @@ from api import problems
 from api.addresses import AddressLimit
 from api.audit import COUNT_SECONDS, AuditLog
 from api.clickhouse import Reader
+from api.descriptions import improve
 from api.explain import MAX_CONCURRENT_EXPLANATIONS
-from api.paths import ROUTERS
+from api.paths import ROUTERS, TAGS
 from api.report import MAX_CONCURRENT_REPORTS
 from api.responses import AppState, MetricNames, app_state
 from api.strict import refuse_unknown_parameters
@@ -73,6 +74,7 @@ def build(settings: Settings) -> FastAPI:
             " in English and Hindi to the codes of any row."
         ),
         lifespan=lifespan,
+        openapi_tags=TAGS,
         dependencies=[Depends(refuse_unknown_parameters)],
         # Swagger UI would load a badge, ReDoc a logo, from servers of their makers.
         swagger_ui_parameters={"validatorUrl": None},
@@ -100,11 +102,7 @@ def build(settings: Settings) -> FastAPI:
     describe = app.openapi
 
     def openapi() -> dict[str, Any]:
-        """The description, without the answer that FastAPI adds for parameters: ours is 400."""
-        for operations in (description := describe())["paths"].values():
-            for operation in operations.values():
-                operation["responses"].pop("422", None)
-        return description
+        return app.openapi_schema or improve(describe())
 
     app.openapi = openapi  # type: ignore[method-assign]
     return app

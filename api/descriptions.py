@@ -1,4 +1,4 @@
-"""Descriptions of a path's parameters, from the OpenAPI description."""
+"""The OpenAPI description, made fit for readers, and the parameters of a path in it."""
 
 from functools import lru_cache
 from typing import Any
@@ -24,3 +24,33 @@ def first_example(parameter: dict[str, Any]) -> str:
         value = example[0] if isinstance(example, list) else example
         return str(value).lower() if isinstance(value, bool) else str(value)
     return ""
+
+
+def improve(description: dict[str, Any]) -> dict[str, Any]:
+    """Improve the description that FastAPI makes: summaries, errors and parameters.
+
+    Swagger UI shows no examples of schemas, and would send every `example` of a parameter when a
+    path is tried out: so those of parameters that are not required are in their descriptions.
+    """
+    for operations in description["paths"].values():
+        for operation in operations.values():
+            first = operation["description"].partition("\n\n")[0]
+            operation["summary"] = first.rstrip(".").replace("`", "")
+            operation["responses"].pop("422", None)  # our answer for parameters is 400
+            for parameter in operation.get("parameters", []):
+                _improve_parameter(parameter)
+    return description
+
+
+def _improve_parameter(parameter: dict[str, Any]) -> None:
+    schema = parameter["schema"]
+    types = [one for one in schema.get("anyOf", []) if one != {"type": "null"}]
+    if len(types) == 1:  # a parameter in an address is never null, but left out
+        del schema["anyOf"]
+        schema |= types[0]
+    schema.pop("title", None)
+    example = first_example(parameter)
+    if parameter["required"]:
+        parameter["example"] = example
+    elif example:
+        parameter["description"] += f" Example: `{example}`."

@@ -19,7 +19,7 @@ from pravah.settings import Settings
 from sinks.connection import connect
 from sinks.lag import Lag
 
-router = APIRouter(prefix="/v1", responses=problems.RESPONSES)
+router = APIRouter(prefix="/v1", tags=["deployment"], responses=problems.RESPONSES)
 
 
 @router.get("/freshness")

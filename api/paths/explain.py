@@ -14,7 +14,7 @@ from api.params import FIRST, LAST, READ_DAY, FigureParams, Name, Names, UnitPar
 from api.responses import Holder, app_state, compute_etag, resolve_selection
 from api.tokens import require
 
-router = APIRouter(prefix="/v1", responses=problems.RESPONSES)
+router = APIRouter(prefix="/v1", tags=["figures"], responses=problems.RESPONSES)
 
 
 @router.get("/explain")

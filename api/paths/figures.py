@@ -33,7 +33,7 @@ from api.tokens import require
 from pravah.problems import Problem
 from pravah.units import Level
 
-router = APIRouter(prefix="/v1", responses=problems.RESPONSES)
+router = APIRouter(prefix="/v1", tags=["figures"], responses=problems.RESPONSES)
 
 
 @router.get("/rollups")

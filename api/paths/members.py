@@ -11,7 +11,7 @@ from api.tokens import require
 from pravah.days import end_of_day
 from sinks.members import EXACT_UP_TO
 
-router = APIRouter(prefix="/v1", responses=problems.RESPONSES)
+router = APIRouter(prefix="/v1", tags=["members"], responses=problems.RESPONSES)
 
 
 @router.get("/members")

@@ -10,7 +10,7 @@ from api.responses import Holder, app_state, resolve_selection, respond
 from api.tokens import require
 from sinks.forecast import SHARE
 
-router = APIRouter(prefix="/v1", responses=problems.RESPONSES)
+router = APIRouter(prefix="/v1", tags=["plan"], responses=problems.RESPONSES)
 
 
 @router.get("/plan")

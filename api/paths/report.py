@@ -14,7 +14,7 @@ from api.tokens import require
 from pravah.languages import Lang
 from reports import formats
 
-router = APIRouter(prefix="/v1", responses=problems.RESPONSES)
+router = APIRouter(prefix="/v1", tags=["report"], responses=problems.RESPONSES)
 
 
 @router.get(

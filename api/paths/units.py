@@ -11,7 +11,7 @@ from api.tokens import require
 from pravah.days import end_of_day
 from sinks.control_room import SILENT_DAYS
 
-router = APIRouter(prefix="/v1", responses=problems.RESPONSES)
+router = APIRouter(prefix="/v1", tags=["units"], responses=problems.RESPONSES)
 
 
 @router.get("/units")

@@ -44,6 +44,22 @@ def test_every_path_and_parameter_is_described_with_an_example(operation: dict[s
             assert first_example(parameter) in choice, name
 
 
+def test_the_page_of_the_api_shows_the_examples_and_groups() -> None:
+    """Swagger UI shows a parameter's description and `example`, and no examples of its schema."""
+    description = DESCRIPTIONS["api"]
+    groups = {one["name"] for one in description["tags"]}
+    for path, operations in description["paths"].items():
+        operation = operations["get"]
+        assert set(operation["tags"]) < groups
+        assert operation["description"].replace("`", "").startswith(operation["summary"]), path
+        assert "422" not in operation["responses"]
+        for one in operation.get("parameters", []):
+            shown = str(one.get("example", one["description"]))
+            assert first_example(one) in shown, (path, one["name"])
+            assert ("example" in one) == one["required"], "else it would be sent when tried out"
+            assert "anyOf" not in one["schema"], "nothing is null in an address"
+
+
 @pytest.mark.parametrize(
     ("expected", "value", "sentence"),
     [
