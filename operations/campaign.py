@@ -100,10 +100,14 @@ def install_campaign(
     """
     units = registry or current_registry(settings)
     campaign = make_campaign(units, options)
-    if not campaign.is_dated:
-        return campaign
     if "writer" not in settings.clickhouse.users:
-        report("no ClickHouse is known here: the campaign's plan and split are not loaded")
+        if campaign.is_dated:
+            report("no ClickHouse is known here: the campaign's plan and split are not loaded")
+        return campaign
+    if not campaign.is_dated:
+        with connect(settings.clickhouse, "writer") as client:
+            if loaded_by(client, campaign.plan.state) == AUTHOR:
+                _load(settings, client, campaign.plan, options.last, report)
         return campaign
     with connect(settings.clickhouse, "writer", send_receive_timeout=_QUERY_SECONDS) as client:
         if registry is None:
@@ -162,9 +166,7 @@ def _put_in_force(
     """Load a plan; return the one that is followed, which may be that of an earlier simulation."""
     author = loaded_by(client, plan.state)
     if author not in {None, AUTHOR, _BOOTSTRAP}:
-        report(
-            f"plan of {plan.state}: that of {author} stays in force; the campaign does not follow it"
-        )
+        report(f"plan of {plan.state}: that of {author} stays in force, not followed here")
         return plan
     if author == AUTHOR:
         deadlines = loaded_deadlines(client, plan.state)
@@ -175,16 +177,15 @@ def _put_in_force(
         earlier = plan.model_copy(update={"milestones": milestones})
         if is_around(earlier, last):
             return earlier
-    load_plan(
-        client,
-        _schema(settings),
-        plan,
-        author=AUTHOR,
-        reason=f"a simulated campaign up to {last}",
-    )
+    _load(settings, client, plan, last, report)
+    return plan
+
+
+def _load(settings: Settings, client: Client, plan: Plan, last: date, report: Report) -> None:
+    reason = f"a simulated campaign up to {last}"
+    load_plan(client, _schema(settings), plan, author=AUTHOR, reason=reason)
     days = [one.deadline for one in plan.milestones]
     report(f"plan of {plan.state}: deadlines from {min(days)} to {max(days)}")
-    return plan
 
 
 def _schema(settings: Settings) -> Schema:

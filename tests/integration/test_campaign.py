@@ -50,6 +50,10 @@ def test_a_campaign_gets_a_plan_of_its_days_and_persons_but_replaces_nothing_of_
     assert later != made.plan
     assert is_around(later, TODAY + timedelta(days=20))
 
+    install(date(2022, 7, 31))
+    progress = milestone_progress(client, "CG", end_of_day(None))
+    assert {one.deadline.year for one in progress} == {2022}, "back to the plan of 2022"
+
     install_contacts(settings, [person(f"{FICTIONAL_PREFIX}000000001")], said.append)
     install_contacts(settings, [person(f"{FICTIONAL_PREFIX}000000002")], said.append)
     phones = client.execute("SELECT phone FROM contacts")
@@ -59,7 +63,8 @@ def test_a_campaign_gets_a_plan_of_its_days_and_persons_but_replaces_nothing_of_
     assert client.execute("SELECT phone FROM contacts") == [("+919876543210",)]
     assert "contacts: the deployment's own stay" in said
 
-    load_plan(client, schema, default_plan(), author="Asha", reason="ours")
+    own = default_plan().model_copy(update={"milestones": default_plan().milestones[:3]})
+    load_plan(client, schema, own, author="Asha", reason="ours")
     install(TODAY)
     assert loaded_by(client, "CG") == "Asha"
     assert said[-1].startswith("plan of CG: that of Asha stays in force")
