@@ -1,14 +1,20 @@
 """Figures of the situation report equal the oracle's, and stay within a reader's subtree."""
 
+from collections import Counter
 from collections.abc import Iterator
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
 from statistics import median
 
 import pytest
 
+from pravah.days import KOLKATA
 from pravah.settings import Settings
 from reports.facts import FutureDayError, OutOfScopeError, read_situation
 from reports.situation import FLOWS, USUAL_DAYS, Situation
+from sinks.connection import connect
+from sinks.control_room import millis
+from sinks.members import members
 from tests.support import oracle, small_world
 from tests.support.deployment import Deployment
 from tests.support.report_world import DAYS, LOOKED_AT, deploy_report_world, events
@@ -181,6 +187,72 @@ def _check_amounts(found: Situation, figures: oracle.Figures, day: date) -> None
             else tuple(map(sum, zip(*values.values(), strict=True)))
         )
         assert (metric.to_date, metric.verified_to_date) == expected
+
+
+@pytest.mark.parametrize("unit", ["IN", "CG-D-A", "CG-AC001-B0001"])
+def test_what_is_read_faster_than_by_the_views_is_what_they_have(
+    deployment: Deployment, unit: str
+) -> None:
+    client, day = deployment.clickhouse, LOOKED_AT
+    found = read_situation(client, unit, day)
+    with (
+        connect(deployment.settings.clickhouse, "aicc") as one,
+        connect(deployment.settings.clickhouse, "aicc") as other,
+    ):
+        beside = read_situation(one, unit, day, second=other)
+    assert replace(beside, made_at=found.made_at) == found
+    end = datetime.combine(day, time(23, 59, 59), KOLKATA)
+    wanted = {"unit": unit, "as_of": millis(end), "day": day}
+    below = (
+        "unit IN (SELECT unit FROM unit_ancestors "
+        "WHERE ancestor = %(unit)s AND %(day)s BETWEEN valid_from AND valid_to)"
+    )
+    as_of = "as_of = fromUnixTimestamp64Milli(%(as_of)s)"
+
+    def select(query: str) -> list[tuple]:
+        return client.execute(query, wanted)
+
+    assert found.members == next((m for m in members(client, unit, end) if m.members), None)
+    assert {
+        (one.about.unit, one.about.milestone): one.about.blocks for one in found.defaulters
+    } == {
+        (of, milestone): blocks
+        for of, milestone, blocks in select(
+            f"SELECT unit, milestone, blocks FROM defaulters_at({as_of}) WHERE {below}"
+        )
+    }
+    assert sum(one.about.overdue for one in found.offices) == len(found.defaulters)
+    assert {one.about.unit: one.about.last_report for one in found.defaulters}.items() <= dict(
+        select(f"SELECT unit, last_report FROM unit_activity({as_of}, days = 14)")
+    ).items()
+    states = Counter(
+        dict(
+            select(
+                f"SELECT state, count() FROM unit_activity({as_of}, days = 14) "
+                f"WHERE level = 'booth' AND {below} GROUP BY state"
+            )
+        )
+    )
+    assert found.booths is None or states == Counter(
+        active=found.booths.active, zero=found.booths.zero, silent=found.booths.silent
+    )
+    assert {
+        one.milestone: (one.forecast.outlook, one.forecast.earliest, one.forecast.latest)
+        for one in found.milestones
+        if one.forecast
+    } == {
+        name: tuple(rest)
+        for name, *rest in select(
+            f"SELECT milestone, outlook, earliest, latest "
+            f"FROM plan_forecast_at({as_of}, share = 0.8) WHERE unit = %(unit)s"
+        )
+    }
+    assert {(one.unit, one.metric, one.amount, one.own_z) for one in found.unusual} == {
+        *select(
+            "SELECT unit, metric, amount, own_z "
+            f"FROM unusual_values(first = %(day)s, last = %(day)s) WHERE {below}"
+        )
+    }
 
 
 def test_a_reader_sees_only_what_stood_in_their_subtree_that_day(
