@@ -246,7 +246,7 @@ def _print_next(out: Path | None, campaign: "Campaign", options: SimulationOptio
         return
     at = "" if campaign.is_dated else f" --date {options.last}"
     print_next(
-        ("pravah status", "how many are in the figures; `pravah worker` counts them"),
+        ("pravah status", "how many are in the figures"),
         (f"pravah plan status{at}", "where the programme stands"),
         (f"pravah plan defaulters{at}", "who is overdue, and whom to call"),
         (f"pravah report{at}", "the situation on one page"),

@@ -20,7 +20,7 @@ LEVEL = f"(SELECT any(level) FROM units WHERE unit = {UNIT})"
 # deadlines have passed and nothing was reported for 30 days, so that a number would say nothing.
 DAYS_LEFT = f"""if(
     (SELECT max(deadline) FROM milestones) < {DAY} - 30
-    AND (SELECT max(day) FROM journal) < {DAY} - 30,
+    AND (SELECT max(day) FROM journal WHERE reports > 0) < {DAY} - 30,
     NULL, m.deadline - {DAY}
 )"""
 

@@ -109,7 +109,7 @@ def ended_campaign(client: Client) -> CampaignEnd | None:
     ((deadline, report, today),) = client.execute(
         """
         SELECT (SELECT maxOrNull(deadline) FROM milestones),
-               (SELECT maxOrNull(day) FROM journal), toDate(now(), 'Asia/Kolkata')
+               (SELECT maxOrNull(day) FROM journal WHERE reports > 0), toDate(now(), 'Asia/Kolkata')
         """
     )
     if deadline is None:
