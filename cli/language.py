@@ -72,7 +72,7 @@ def current_language() -> Lang:
 def say(hindi: str, english: str, *, color: str | None = None, err: bool = False) -> None:
     """Print a sentence in the language of this command; with `both`, a line for each."""
     for line in Words(hindi, english).lines():
-        typer.secho(line, fg=color, err=err)
+        typer.echo(typer.style(line, fg=color) if color else line, err=err)
 
 
 def beside(hindi: str, english: str) -> str:

@@ -13,11 +13,12 @@ from cli.options import AsJson, On, Unit, check_milestone, find_open_unit, print
 from cli.tables import AsPlain, Cell, Column, print_table
 from pravah.days import end_of_day
 from pravah.languages import Language
-from schemas.defaults import SHARE
+from schemas.defaults import MAX_BAND_DAYS, SHARE
 
 if TYPE_CHECKING:
     from schemas.plan import Plan
     from sinks.control_room import Call, Defaulter
+    from sinks.forecast import Forecast
 
 plan = typer.Typer(
     no_args_is_help=True,
@@ -58,10 +59,10 @@ FORECAST_COLUMNS = (
     Column("milestone_en", rank=7),
     Column("deadline", "day"),
     Column("expected", "number", rank=4),
-    Column("done", "number", rank=1),
+    Column("done", "number", rank=2),
     Column("recent", "number", rank=5),
     Column("goal", "number", rank=3),
-    Column("outlook", rank=2),
+    Column("outlook", rank=1),
     Column("reached_at", "day"),
     Column("earliest", "day", rank=6),
     Column("latest", "day", rank=6),
@@ -82,11 +83,11 @@ DEFAULTERS_COLUMNS = (
 )
 OUTLOOKS = {
     "reached": Words("पूरा हुआ", "reached"),
-    "forecast": Words("इस दिन", "on this day"),
+    "forecast": Words("अनुमान", "forecast"),
     "not_in_sight": Words("दिखता नहीं", "not in sight"),
     "too_little": Words("जानकारी कम", "too little data"),
 }
-OVER_A_YEAR = Words("1 वर्ष से अधिक", "over a year")
+NOT_BEFORE = Words("इससे पहले नहीं", "not before")
 NEW, TAKEN_OUT = Words("नया", "new"), Words("हटाया गया", "taken out")
 
 
@@ -271,10 +272,7 @@ def forecast(
             *names[one.milestone],
             one.deadline,
             *(one.expected, one.done, one.recent, one.goal),
-            OUTLOOKS[one.outlook],
-            one.reached_at,
-            one.earliest,
-            OVER_A_YEAR if one.outlook == "forecast" and one.latest is None else one.latest,
+            *_forecast_cells(one, plain=plain),
         )
         for one in found
     ]
@@ -370,6 +368,15 @@ def _read(file: Path | None) -> "Plan":
     from schemas.plan import Plan
 
     return Plan.from_toml((file or reference.plan_file()).read_text(encoding="utf-8"))
+
+
+def _forecast_cells(one: "Forecast", *, plain: bool) -> tuple[Cell, Cell, Cell, Cell]:
+    """Outlook and days; of a band that is too wide for people, its first day alone."""
+    if one.earliest and not plain:
+        is_wide = one.latest is None or (one.latest - one.earliest).days > MAX_BAND_DAYS
+        if is_wide:
+            return NOT_BEFORE, one.earliest, None, None
+    return OUTLOOKS[one.outlook], one.reached_at, one.earliest, one.latest
 
 
 def _defaulter_row(one: "Defaulter", call: "Call | None") -> tuple[Cell, ...]:

@@ -9,6 +9,7 @@ Headings are in the language of the command, one language a line. `Words` in a c
 become a column for each language.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeAlias
@@ -32,8 +33,12 @@ AsPlain = Annotated[
 ]
 
 _GAP = "  "
+# After the hyphen of a name; none in a code such as CG-D-RPR.
+_HYPHEN = re.compile("(?<=[a-z]-)(?=[A-Z])|(?<=[\u0900-\u097f]-)(?=[\u0900-\u097f])")
 # A text is folded to no less than its longest word, if that is no longer than this.
 _MAX_WORD = 40
+# And to no more lines than these, as long as it is narrower than this.
+_MAX_LINES, _MAX_NARROW = 3, 20
 
 
 class Column(NamedTuple):
@@ -89,8 +94,9 @@ class ShownColumn(NamedTuple):
         if self.column.kind != "text":
             lines = (line for cell in self.cells for line in cell.split("\n"))
             return max(least, max(map(cell_len, lines), default=0))
-        words = [word for cell in self.cells for word in cell.split()]
-        return max(least, min(max(map(cell_len, words), default=0), _MAX_WORD))
+        words = [piece for cell in self.cells for piece, _ in _split(cell.replace("\n", " "))]
+        longest = min(max(map(cell_len, words), default=0), _MAX_WORD)
+        return max(least, longest, min(-(-self.max_width // _MAX_LINES), _MAX_NARROW))
 
     def pad(self, cell: str, width: int) -> str:
         """Align a line of a cell."""
@@ -176,8 +182,13 @@ def fit(columns: Sequence[ShownColumn], width: int) -> Layout:
         shown = [one for one in shown if one.column.rank != highest]
     widths = layout.widths
     for _ in range(width - layout.width):
-        folds = [one.max_width / max(given, 1) for one, given in zip(shown, widths, strict=True)]
-        if max(folds) <= 1:
+        folds = [  # of a text: into how many lines; the headings of other columns come first
+            one.max_width / max(given, 1) * (1 if one.column.kind == "text" else 1_000)
+            if one.max_width > given
+            else 0
+            for one, given in zip(shown, widths, strict=True)
+        ]
+        if not any(folds):
             break
         widths[folds.index(max(folds))] += 1
     return Layout(shown, widths, [one for one in columns if one not in shown])
@@ -224,17 +235,29 @@ def _fold_row(layout: Layout, row: Sequence[str]) -> Iterator[str]:
         yield _GAP.join(padded).rstrip()
 
 
+def _split(text: str) -> Iterator[tuple[str, str]]:
+    """The pieces between which a text may be broken, and what stands between a piece and the next.
+
+    Names are broken after their hyphens, too, as in Baloda Bazar-Bhatapara; codes are not.
+    """
+    for word in text.split(" "):
+        *pieces, last = _HYPHEN.split(word)
+        yield from ((piece, "") for piece in pieces)
+        yield last, " "
+
+
 def _fold(text: str, width: int) -> list[str]:
     """Break a text into lines between words; a word that is too long is broken, too."""
     lines = []
     for paragraph in text.split("\n"):
-        line = ""
-        for word in paragraph.split(" "):
-            if line and cell_len(line) + 1 + cell_len(word) > width:
+        line = gap = ""
+        for word, following in _split(paragraph):
+            if line and cell_len(line) + len(gap) + cell_len(word) > width:
                 lines.append(line)
                 line = word
             else:
-                line = f"{line} {word}" if line else word
+                line = f"{line}{gap}{word}" if line else word
+            gap = following
             if cell_len(line) > width:
                 *whole, line = chop_cells(line, width)
                 lines += whole

@@ -20,13 +20,12 @@ from reports.fonts import font_faces
 from reports.headline import changed, furthest_behind, is_small, trouble
 from reports.labels import Labels, format_number, format_percent
 from reports.situation import Child, MilestoneLine, Situation
+from schemas.defaults import MAX_BAND_DAYS
 from sinks.forecast import SHARE
 
 # Rows that are not folded.
 MAX_CHILDREN, MAX_OFFICES, MAX_UNUSUAL = 5, 6, 3
 MAX_CARD_MILESTONES, MAX_CARD_CHILDREN = 4, 3
-# Days of the widest band of a forecast that says anything.
-MAX_BAND_DAYS = 45
 # Pixels; upright, since messengers show such an image whole.
 CARD_SIZE = (1080, 1350)
 STATES = ("done_on_time", "done_late", "overdue", "due")

@@ -5,6 +5,8 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -18,10 +20,12 @@ import reference
 from cli.headings import HEADINGS
 from cli.language import LEVEL_WORDS, Words, select_language
 from cli.main import main
-from cli.tables import Cell, Column, print_table
+from cli.plan import NOT_BEFORE, _forecast_cells
+from cli.tables import Cell, Column, _fold, print_table
 from operations.registry_files import read_registry_files
 from pravah.languages import Lang, Language, languages_of
 from schemas.plan import Plan
+from sinks.forecast import Forecast
 
 CLI = Path(import_module("cli").__file__ or "").parent
 LANGS: tuple[Lang, ...] = get_args(Lang)
@@ -260,3 +264,38 @@ def test_markup_in_names_is_text() -> None:
     out = io.StringIO()
     print_table((Column("key", "key"),), [("[red]Raipur[/x]",)], console=Console(file=out))
     assert "[red]Raipur[/x]" in out.getvalue()
+
+
+def test_names_are_broken_at_hyphens_and_codes_nowhere() -> None:
+    assert _fold("Khairagarh-Chhuikhadan-Gandai CG-AC001-B0001", 20) == [
+        "Khairagarh-",
+        "Chhuikhadan-Gandai",
+        "CG-AC001-B0001",
+    ]
+    columns = (Column("unit", "key"), Column("name_en"), Column("verdict"))
+    row = ("CG-D-KCG", "Khairagarh-Chhuikhadan-Gandai", "CG-AC001-B0001 and CG-AC002-B0001")
+    out = io.StringIO()
+    console = Console(file=out, width=40, force_terminal=True, color_system=None)
+    print_table(columns, [row], console=console)
+    assert all(is_whole(one, out.getvalue()) for one in row[2].split())
+
+
+def test_the_headings_of_numbers_and_days_are_folded_last() -> None:
+    columns = (Column("name_en"), Column("days_overdue", "number"), Column("last_report", "day"))
+    out = io.StringIO()
+    select_language("en")
+    console = Console(file=out, width=60, force_terminal=True, color_system=None)
+    print_table(columns, [("many words " * 5, 1, DAY)], console=console)
+    select_language(None)
+    assert "days overdue  last report" in out.getvalue().splitlines()[0]
+
+
+def test_a_forecast_whose_band_is_wide_says_only_the_first_day() -> None:
+    first, day, last = date(2022, 6, 1), date(2022, 6, 20), date(2022, 12, 1)
+    forecast = Forecast(
+        "booth_groups", "booth", "CG", first, 9, 2, 1, 8, "forecast", day, first, last
+    )
+    assert _forecast_cells(forecast, plain=False) == (NOT_BEFORE, first, None, None)
+    assert _forecast_cells(forecast, plain=True)[1:] == (day, first, last)
+    narrow = replace(forecast, latest=date(2022, 7, 1))
+    assert _forecast_cells(narrow, plain=False)[1:] == (day, first, date(2022, 7, 1))
