@@ -82,7 +82,7 @@ def report(
         f"{path}: {situation.name_hi} · {situation.name_en}, {situation.day},"
         f" {len(content) / 1024:,.0f} KiB"
     )
-    _print_next(situation.unit, on or (ended and ended.last_day), format_)
+    _print_next(situation.unit, on or (ended.last_day if ended else None), format_)
 
 
 def _print_next(unit: str, on: date | None, format_: Format) -> None:

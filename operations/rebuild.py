@@ -248,7 +248,7 @@ def _refuse_beside_workers(settings: Settings, report: Report) -> None:
         report=report,
     )
     if alive:
-        msg = f"{alive} workers of the group {settings.consumer_group!r} run; stop them first"
+        msg = f"workers of the group {settings.consumer_group!r} run ({alive}): stop them first"
         raise RebuildRefusedError(msg)
 
 

@@ -36,8 +36,8 @@ def wait_for_empty_group(
             if deadline is None:
                 deadline = time.monotonic() + seconds + _MARGIN_SECONDS
                 report(
-                    f"{members} members in the group {group!r}; waiting up to {seconds:.0f} s, "
-                    "in case they have been killed"
+                    f"waiting up to {seconds:.0f} s for the workers of the group {group!r} "
+                    f"({members}), in case they have been killed …"
                 )
             if time.monotonic() > deadline:
                 return members
