@@ -20,6 +20,7 @@ from operations.registry import (
 from operations.registry_files import read_registry_files
 from pravah.settings import Settings
 from producers.simulator import SimulationOptions
+from producers.simulator.persons import number_persons
 from producers.simulator.scenario import (
     USUAL,
     Paces,
@@ -34,7 +35,7 @@ from schemas.contacts import Contact
 from schemas.plan import Plan
 from schemas.registry import Registry
 from sinks.connection import connect
-from sinks.control_room import has_own_contacts, load_contacts
+from sinks.control_room import all_contacts, load_contacts
 from sinks.migrate import Schema
 from sinks.plan import load_plan, loaded_by, loaded_deadlines
 
@@ -118,18 +119,21 @@ def install_campaign(
 
 
 def install_contacts(settings: Settings, contacts: Iterable[Contact], report: Report) -> None:
-    """Load made-up contacts, unless the deployment has some of its own.
+    """Add made-up contacts to those of earlier campaigns, unless the deployment has its own.
 
     Args:
         settings: of the deployment.
         contacts: made-up ones.
         report: called with one line.
     """
-    made_up = list(contacts)
     with connect(settings.clickhouse, "writer") as client:
-        if has_own_contacts(client):
+        known = all_contacts(client)
+        if not all(one.is_made_up for one in known):
             report("contacts: the deployment's own stay")
             return
+        offices = {(one.unit, one.role) for one in known}
+        new = [one for one in contacts if (one.unit, one.role) not in offices]
+        made_up = [*known, *number_persons(new, len(known) + 1)]
         load_contacts(client, _schema(settings), made_up)
     report(f"contacts: {len(made_up):,} made-up persons; their numbers, +91 0…, can be nobody's")
 

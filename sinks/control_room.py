@@ -9,7 +9,7 @@ from clickhouse_driver import Client
 
 from pravah.units import Level
 from schemas import defaults
-from schemas.contacts import FICTIONAL_PREFIX, Contact, Language, parse_responsible
+from schemas.contacts import COLUMNS, Contact, Language, parse_responsible
 from sinks.completions import Completions
 from sinks.dimensions import replace_table
 from sinks.migrate import Schema
@@ -320,13 +320,10 @@ def load_contacts(client: Client, schema: Schema, contacts: Iterable[Contact]) -
     )
 
 
-def has_own_contacts(client: Client) -> bool:
-    """Whether there are contacts besides the made-up ones of a simulated campaign."""
-    ((own,),) = client.execute(
-        "SELECT count() FROM contacts WHERE NOT startsWith(phone, %(prefix)s)",
-        {"prefix": FICTIONAL_PREFIX},
-    )
-    return bool(own)
+def all_contacts(client: Client) -> list[Contact]:
+    """All contacts; for the writer's account."""
+    rows = client.execute("SELECT unit, role, name, phone, language FROM contacts")
+    return [Contact(**dict(zip(COLUMNS, row, strict=True))) for row in rows]
 
 
 def activity(

@@ -80,11 +80,21 @@ class OfficeHolders:
         """
         offices = {(unit, "in-charge") for unit in self._units}
         offices |= {(state, "president") for unit in self._units if (state := state_of(unit))}
-        return list(_make_up(sorted(offices, key=lambda one: (level_of(one[0]), one)), seed))
+        return number_persons(
+            _make_up(sorted(offices, key=lambda one: (level_of(one[0]), one)), seed), 1
+        )
+
+
+def number_persons(persons: Iterable[Contact], first: int) -> list[Contact]:
+    """Give made-up persons telephone numbers from the `first` on."""
+    return [
+        one.model_copy(update={"phone": f"{FICTIONAL_PREFIX}{number:0{_NUMBER_DIGITS}}"})
+        for number, one in enumerate(persons, start=first)
+    ]
 
 
 def _make_up(offices: Iterable[tuple[str, str]], seed: int) -> Iterator[Contact]:
-    for number, (unit, role) in enumerate(offices, start=1):
+    for unit, role in offices:
         rng = Random(f"{seed} {unit} {role}")
         first, last = rng.choice(_FIRST_NAMES), rng.choice(_LAST_NAMES)
         language: Language = "hi" if rng.random() < _HINDI_SHARE else "en"
@@ -97,6 +107,6 @@ def _make_up(offices: Iterable[tuple[str, str]], seed: int) -> Iterator[Contact]
             unit=unit,
             role=role,
             name=name,
-            phone=f"{FICTIONAL_PREFIX}{number:0{_NUMBER_DIGITS}}",
+            phone=f"{FICTIONAL_PREFIX}{0:0{_NUMBER_DIGITS}}",
             language=language,
         )

@@ -54,10 +54,15 @@ def test_a_campaign_gets_a_plan_of_its_days_and_persons_but_replaces_nothing_of_
     progress = milestone_progress(client, "CG", end_of_day(None))
     assert {one.deadline.year for one in progress} == {2022}, "back to the plan of 2022"
 
-    install_contacts(settings, [person(f"{FICTIONAL_PREFIX}000000001")], said.append)
-    install_contacts(settings, [person(f"{FICTIONAL_PREFIX}000000002")], said.append)
-    phones = client.execute("SELECT phone FROM contacts")
-    assert phones == [(f"{FICTIONAL_PREFIX}000000002",)]
+    made_up = person(f"{FICTIONAL_PREFIX}000000001")
+    other = made_up.model_copy(update={"unit": "CG-D-A"})
+    install_contacts(settings, [made_up], said.append)
+    install_contacts(settings, [made_up, other], said.append)
+    phones = client.execute("SELECT unit, phone FROM contacts ORDER BY unit")
+    assert phones == [
+        ("CG", f"{FICTIONAL_PREFIX}000000001"),
+        ("CG-D-A", f"{FICTIONAL_PREFIX}000000002"),
+    ], "those of an earlier campaign stay"
     load_contacts(client, schema, [person("+919876543210")])
     install_contacts(settings, [person(f"{FICTIONAL_PREFIX}000000003")], said.append)
     assert client.execute("SELECT phone FROM contacts") == [("+919876543210",)]
