@@ -146,6 +146,15 @@ def test_every_relative_link_leads_to_a_file_and_a_heading(page: Path) -> None:
     assert broken == []
 
 
+@in_each_page
+def test_every_picture_exists_and_is_small(page: Path) -> None:
+    for tag in re.findall(r"<img [^>]*>", prose_of(page)):
+        found = re.search(r'src="([^"]+)"', tag)
+        assert found, tag
+        assert 'alt="' in tag, "a picture says in words what it shows"
+        assert (page.parent / found[1]).stat().st_size < 500_000, found[1]
+
+
 def definite(path: str) -> str:
     """The part of a path before its first placeholder."""
     parts = path.split("/")
