@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.language import current_language
 from cli.options import AsJson, find_unit
 from grafana.audiences import AudienceName
 
@@ -239,7 +240,9 @@ def pull(
     nobody = ClickHouseUser(user="", password=SecretStr(""))  # dashboards do not need it
     dashboards = [
         one
-        for one in DesiredState(audience, settings.clickhouse, nobody).resources()
+        for one in DesiredState(
+            audience, settings.clickhouse, nobody, lang=current_language()
+        ).resources()
         if one.kind == "dashboard"
     ]
     changed = [
@@ -389,7 +392,14 @@ def _desired_state(
     as_seen = clickhouse.model_copy(
         update={"host": host or clickhouse.host, "native_port": port or clickhouse.native_port}
     )
-    return DesiredState(audience, as_seen, account, contacts or Contacts.of(settings), prometheus)
+    return DesiredState(
+        audience,
+        as_seen,
+        account,
+        contacts or Contacts.of(settings),
+        prometheus,
+        current_language(),
+    )
 
 
 def _server(

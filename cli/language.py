@@ -90,13 +90,14 @@ def first_of(shown: int, total: int) -> Words | Literal[""]:
 def add_language_option(command: Any) -> None:
     """Let a command, and all below it, take `--lang` after its name, too.
 
-    The option is listed in the help of commands that print tables; `pravah --help` has it for all.
+    The option is listed in the help of commands that print tables or write dashboards;
+    `pravah --help` has it for all.
     """
     for subcommand in getattr(command, "commands", {}).values():
         add_language_option(subcommand)
     names = {one.name for one in command.params}
     if "lang" not in names:
-        command.params.append(_language_option(is_hidden="plain" not in names))
+        command.params.append(_language_option(is_hidden=not names & {"plain", "audience"}))
 
 
 @cache

@@ -10,6 +10,7 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from grafana.dashboards import BUILDERS
+from grafana.language import part_definitions
 
 GENERATED = Path(__file__).parent / "generated"
 
@@ -29,7 +30,8 @@ def dashboard_json(build: Callable[[], Dashboard]) -> dict[str, Any]:
         panel["id"] = number
     content["id"] = None  # differs between Grafanas; the uid does not
     content["annotations"] = {"list": []}
-    return content
+    parted: dict[str, Any] = part_definitions(content)
+    return parted
 
 
 def to_json(builder: Builder[Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from grafana.dashboards.base import (
     PROGRAMME,
     WALL,
 )
+from grafana.language import in_language
 from grafana.notifications import (
     MESSAGE,
     NIGHT,
@@ -26,6 +27,7 @@ from grafana.notifications import (
     mute_timing,
     policy,
 )
+from pravah.languages import Lang
 from pravah.settings import ClickHouseSettings, ClickHouseUser
 from schemas.scopes import name_database
 
@@ -101,6 +103,8 @@ class DesiredState:
     contacts: Contacts = field(default_factory=Contacts)
     prometheus: str | None = None
     """Address of a Prometheus that scrapes workers and gateway."""
+    lang: Lang = "both"
+    """Language of the dashboards."""
 
     def resources(self) -> list[Resource]:
         """All objects, in an order in which they can be created."""
@@ -108,7 +112,10 @@ class DesiredState:
         built = build.dashboards()
         found = [self._clickhouse(), *([self._prometheus()] if self.prometheus else [])]
         found.append(Resource("folder", FOLDER, {"uid": FOLDER, "title": audience.title}))
-        found += [Resource("dashboard", uid, built[uid]) for uid in audience.dashboards]
+        found += [
+            Resource("dashboard", uid, in_language(built[uid], self.lang))
+            for uid in audience.dashboards
+        ]
         if audience.alerts:
             found.append(Resource("template", TEMPLATE, {"name": TEMPLATE, "template": MESSAGE}))
             found.append(Resource("mute timing", NIGHT, mute_timing()))

@@ -172,9 +172,9 @@ COMPACT_COLUMNS = tuple(
 WORST_COLUMN = Column("worst", "सबसे पीछे · furthest behind")
 PERSON_COLUMNS = (Column("person", "नाम · name"), Column("phone", "फ़ोन · phone"))
 
-FOUR = (
-    "समय पर + देर से + बकाया + शेष = अपेक्षित। अपेक्षित: उस दिन खुली, लक्ष्य के स्तर की हर इकाई। On"
-    " time + late + overdue + due = expected: every unit of the milestone's level that is open on"
+FOUR_HI = "समय पर + देर से + बकाया + शेष = अपेक्षित। अपेक्षित: उस दिन खुली, लक्ष्य के स्तर की हर इकाई।"
+FOUR_EN = (
+    "On time + late + overdue + due = expected: every unit of the milestone's level that is open on"
     " the day. As known now, up to one minute old."
 )
 
@@ -182,11 +182,11 @@ FOUR = (
 def _milestones_and_forecast_panel() -> object:
     return table_panel(
         "लक्ष्य और पूर्वानुमान · milestones and forecast",
-        FOUR + " पूर्वानुमान: पिछले सप्ताह की गति से 80 % इकाइयाँ कब पूरी करेंगी, और पाँच में से"
-        " चार बार यह किस अवधि में होता है। Forecast: when four fifths of the units will"
-        " have it at the pace of the last week, and the days between which that falls"
-        " four times in five. 'देर से ज्ञात · known late': done on time, reported after the"
-        " deadline.",
+        f"{FOUR_HI} पूर्वानुमान: पिछले सप्ताह की गति से 80 % इकाइयाँ कब पूरी करेंगी, और पाँच में से"
+        " चार बार यह किस अवधि में होता है। 'देर से ज्ञात': समय पर पूरे, पर तिथि के बाद बताए गए।"
+        f" {FOUR_EN} Forecast: when four fifths of the units will have it at the pace of the last"
+        " week, and the days between which that falls four times in five. 'Known late': done on"
+        " time, reported after the deadline.",
         MILESTONES,
         (0, 0, 24, 11),
         [
@@ -219,7 +219,7 @@ def _done_over_time_panel() -> object:
 def _divisions_panel() -> object:
     return table_panel(
         "संभाग · divisions",
-        "चुने लक्ष्यों का योग। " + FOUR,
+        f"चुने लक्ष्यों का योग। {FOUR_HI} Sum over the chosen milestones. {FOUR_EN}",
         DIVISIONS,
         (14, 11, 10, 10),
         [
@@ -239,8 +239,8 @@ def _divisions_panel() -> object:
 def _districts_panel() -> object:
     return table_panel(
         "ज़िले · districts",
-        "चुने लक्ष्यों का योग, सबसे अधिक बकाया पहले। Sum over the chosen milestones, most"
-        " overdue first. " + FOUR,
+        f"चुने लक्ष्यों का योग, सबसे अधिक बकाया पहले। {FOUR_HI} Sum over the chosen milestones, most"
+        f" overdue first. {FOUR_EN}",
         DISTRICTS,
         (0, 21, 12, 14),
         [
@@ -260,8 +260,8 @@ def _districts_panel() -> object:
 def _assemblies_panel() -> object:
     return table_panel(
         "विधानसभाएँ · assemblies",
-        "चुने लक्ष्यों का योग, सबसे अधिक बकाया पहले, सौ तक। Sum over the chosen milestones,"
-        " most overdue first, up to a hundred. " + FOUR,
+        f"चुने लक्ष्यों का योग, सबसे अधिक बकाया पहले, सौ तक। {FOUR_HI} Sum over the chosen milestones,"
+        f" most overdue first, up to a hundred. {FOUR_EN}",
         ASSEMBLIES,
         (12, 21, 12, 14),
         [

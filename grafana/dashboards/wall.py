@@ -206,9 +206,9 @@ def _behind(metric: str) -> Link:
 def _today_panel(title: str, metrics: str, link: Link, place: tuple[int, int, int, int]) -> object:
     definition = (
         f"आज (चुनी अवधि का अंतिम दिन, IST) अब तक का योग; 'सामान्य' पिछले {USUAL_DAYS} दिनों में जिन"
-        " दिनों सूचना मिली, उनका माध्यक है। Sum so far of today, the last day of the time range"
-        f" (IST); 'usual' is the median of the days reported in the {USUAL_DAYS} days before. — :"
-        " किसी ने सूचना नहीं दी, शून्य नहीं। — : nobody reported, which is not zero."
+        " दिनों सूचना मिली, उनका माध्यक है। — : किसी ने सूचना नहीं दी, शून्य नहीं। Sum so far of today,"
+        f" the last day of the time range (IST); 'usual' is the median of the days reported in the"
+        f" {USUAL_DAYS} days before. — : nobody reported, which is not zero."
     )
     columns = [
         Column("today", "आज · today", unit="locale"),
@@ -281,10 +281,10 @@ def _programme_panel() -> object:
     return table_panel(
         "कार्यक्रम: लक्ष्य और अंतिम तिथि · programme: milestones and deadlines",
         "हर लक्ष्य के लिए अपेक्षित इकाइयाँ: समय पर, देर से, बकाया (तिथि बीती), शेष (तिथि आगे)।"
-        " चारों का योग अपेक्षित है। Units expected for each milestone: on time, late, overdue"
-        " (deadline passed), due (deadline ahead). The four add up to expected. As known now,"
-        " up to one minute old. '—' दिन: अभियान समाप्त हो चुका है; तिथि पर दबाने से पटल उस दिन का"
-        " दिखता है। Days '—': the campaign is over; a click on a date shows the wall on that day.",
+        " चारों का योग अपेक्षित है। '—' दिन: अभियान समाप्त हो चुका है; तिथि पर दबाने से पटल उस दिन का"
+        " दिखता है। Units expected for each milestone: on time, late, overdue (deadline passed), due"
+        " (deadline ahead). The four add up to expected. As known now, up to one minute old. Days"
+        " '—': the campaign is over; a click on a date shows the wall on that day.",
         MILESTONES,
         (0, 4, 13, 11),
         [

@@ -25,6 +25,7 @@ AS_OTHERS_SPELL = (
     "reference/boundaries/",
     "reference/registry/",
     "reference/sources/",
+    "schemas/field_sheet.py",
     "schemas/unit_names.py",
 )
 _NASAL = re.compile("|".join(f"{nasal}्(?=[{following}])" for nasal, following in NASALS))
