@@ -6,7 +6,7 @@ converted, and an unknown field is rejected rather than dropped, so that a misty
 cannot pass as unverified.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -20,10 +20,12 @@ from pydantic import (
     StringConstraints,
     TypeAdapter,
     ValidationError,
+    ValidationInfo,
 )
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, ErrorDetails, core_schema
+from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
+from pravah.control_characters import PATTERN, explain_control_character
 from pravah.errors import PravahError
 from pravah.units import UNIT_CODE_PATTERN
 
@@ -32,6 +34,18 @@ MAX_EVENT_BYTES = 1_048_576
 
 # No field tool reports from before this; an earlier date means a wrong clock on the device.
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+
+# The highest version: the year 2100 in nanoseconds. Versions are counters, or the time of a change
+# in seconds, milliseconds, microseconds or nanoseconds since 1970. How far a version may lie in the
+# future of its arrival is in `schemas.acceptance`.
+MAX_VERSION = 4_102_444_800_000_000_000
+
+# Append time, in milliseconds since 1970-01-01T00:00Z, from which on control characters and
+# versions beyond `MAX_VERSION` are refused: 2026-11-29T00:00Z. Records that workers accepted before
+# are accepted when the log is read again (docs/adr/0008-strict-events.md).
+STRICTER_SINCE = 1_795_910_400_000
+# The context of validation of a record that was appended earlier
+_EARLIER = {"is_earlier": True}
 
 _RFC_3339 = r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$"
 
@@ -64,6 +78,58 @@ class _Instant:
         return {"type": "string", "format": "date-time", "pattern": _RFC_3339}
 
 
+class _PlainText:
+    """A text without control characters, see `pravah.control_characters`."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.with_info_after_validator_function(cls._check, handler(source))
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(schema), "not": {"pattern": PATTERN}}
+
+    @staticmethod
+    def _check(text: str, info: ValidationInfo) -> str:
+        reason = explain_control_character(text)
+        if reason is not None and not info.context:
+            error = "control_character"
+            raise PydanticCustomError(error, "{reason}", {"reason": reason})
+        return text
+
+
+class _BoundedVersion:
+    """A whole number from 1 to `MAX_VERSION`."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.with_info_after_validator_function(cls._check, handler(source))
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(schema), "maximum": MAX_VERSION}
+
+    @staticmethod
+    def _check(version: int, info: ValidationInfo) -> int:
+        if version > MAX_VERSION and not info.context:
+            error = "version_too_high"
+            raise PydanticCustomError(error, _VERSION_HINT)
+        return version
+
+
+_VERSION_HINT = (
+    "is more than 4102444800000000000 (the year 2100 in nanoseconds), and no correction could "
+    "replace it; send a counter, or the time of the change in milliseconds, microseconds or "
+    "nanoseconds"
+)
 UnitCode = Annotated[str, StringConstraints(pattern=UNIT_CODE_PATTERN)]
 HASH_PATTERN = r"^[0-9a-fA-F]{64}$"
 # HMAC-SHA256 of a person's identifier under the installation's key, 64 hex digits; never a phone
@@ -73,9 +139,9 @@ KeyedHash = Annotated[str, StringConstraints(pattern=HASH_PATTERN, to_lower=True
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Verification = Literal["unverified", "verified", "rejected"]
 _LABEL = r"^\S(.*\S)?$"
-Label = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_LABEL)]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_LABEL), _PlainText]
 _URL = r"^https?://\S+$"
-EvidenceUrl = Annotated[str, StringConstraints(max_length=2_000, pattern=_URL)]
+EvidenceUrl = Annotated[str, StringConstraints(max_length=2_000, pattern=_URL), _PlainText]
 _METRIC = r"^[a-z][a-z0-9_]{0,63}$"
 # RFC 3339 with an offset; its day is the day in Asia/Kolkata.
 Instant = Annotated[datetime, _Instant]
@@ -163,9 +229,11 @@ class TallyData(_Strict):
 class _Envelope(_Strict):
     event_id: UUID
     """Identity of this delivery; the same event sent again has the same one."""
-    entity: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    entity: Annotated[str, StringConstraints(min_length=1, max_length=200), _PlainText] | None = (
+        None
+    )
     """Subject of the event, stable across its corrections. Default: `event_id`."""
-    version: Annotated[int, Field(ge=1, le=2**63 - 1)] = 1
+    version: Annotated[int, Field(ge=1, le=2**63 - 1), _BoundedVersion] = 1
     """A higher version of an entity replaces the lower."""
     unit: UnitCode
     """Code of the reporting unit."""
@@ -300,8 +368,14 @@ class EventError(PravahError, ValueError):
         self.redacted_detail = detail if redacted_detail is None else redacted_detail
 
 
-def parse_event(raw: bytes | None) -> Event:
+def parse_event(raw: bytes | None, *, appended_at: int | None = None) -> Event:
     """Validate a record's value, UTF-8 JSON.
+
+    Args:
+        raw: the value.
+        appended_at: of a record of the log, the broker's append time in milliseconds since
+            1970-01-01T00:00Z. Before `STRICTER_SINCE`, control characters and any version of 63
+            bits are accepted. None: a new event.
 
     Raises:
         EventError: with reason `empty`, `too_large`, `not_utf8`, `not_json` or `invalid`.
@@ -320,13 +394,15 @@ def parse_event(raw: bytes | None) -> Event:
             f"the record has {len(raw):,} bytes, at most {MAX_EVENT_BYTES:,} are allowed; "
             "split the report",
         )
+    is_earlier = appended_at is not None and appended_at < STRICTER_SINCE
+    context = _EARLIER if is_earlier else None
     try:
-        return _REPORT.validate_json(raw)
+        return _REPORT.validate_json(raw, context=context)
     except ValidationError as error:
-        return _explain(raw, error)
+        return _explain(raw, error, context)
 
 
-def _explain(raw: bytes, error: ValidationError) -> Event:
+def _explain(raw: bytes, error: ValidationError, context: Mapping[str, bool] | None) -> Event:
     """Raise the reason why `raw` is not a report, or return it as a retraction without data."""
     try:
         text = raw.decode()
@@ -345,7 +421,7 @@ def _explain(raw: bytes, error: ValidationError) -> Event:
     # A retraction contains the word, or spells it with JSON escapes.
     if "retract" in text or "\\" in text:
         try:
-            return _RETRACTION.validate_json(raw)
+            return _RETRACTION.validate_json(raw, context=context)
         except ValidationError as not_retraction:
             mistakes = not_retraction.errors(include_url=False)
             if not any(item["loc"] == ("op",) for item in mistakes):
@@ -386,10 +462,13 @@ def _describe(found: Sequence[ErrorDetails]) -> tuple[str, str]:
     for item in found[:_MAX_FIELDS]:
         # The discriminator adds the kind to the path; the reader looks for the field.
         path = ".".join(str(part) for part in item["loc"] if part not in MODELS) or "event"
+        path = path if path.isprintable() else repr(path)[1:-1]
         pattern = item.get("ctx", {}).get("pattern", "")
         hint = _HINTS.get(pattern) or (
             _INSTANT_HINTS.get(item["type"]) if path in {"occurred_at", "reported_at"} else None
         )
+        if (path, item["type"]) == ("version", "less_than_equal"):
+            hint = _VERSION_HINT
         message, given = hint or item["msg"], ""
         if isinstance(item["input"], (str, int, float)) and pattern != HASH_PATTERN:
             value = repr(item["input"])

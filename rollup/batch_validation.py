@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from columnar.arrays import Array
 from columnar.columns import NameDictionary
+from columnar.control_characters import has_control_character
 from columnar.decoding import KINDS, DecodedEvents, decode
 from columnar.texts import (
     HashedTexts,
@@ -155,7 +156,13 @@ class BatchValidator:
             & (day <= hierarchy.last[unit])
             & (self._partitions[unit] == partition)
         )
-        passed &= occurred_at <= appended_at * 1000 + self.validator.max_future_micros
+        # as `check_version` and `pravah.control_characters`; records of before these rules go to
+        # `Validator` as well
+        latest = appended_at * 1000 + self.validator.max_future_micros
+        passed &= (occurred_at <= latest) & (events.number("version") // 1_000 <= latest)
+        passed &= ~has_control_character(
+            Texts(records.buffer, records.value_begins, np.maximum(records.value_lengths, 0))
+        )
         event_id, read = parse_uuids(events.text("event_id"))
         passed &= read
         reported_at, read = parse_instants(events.text("reported_at"))

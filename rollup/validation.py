@@ -16,7 +16,7 @@ from pravah.events import Event, EventError, parse_event
 from pravah.units import routing_key
 from rollup.chunks import Record, is_tick
 from rollup.versions import Version
-from schemas.acceptance import check_instant, check_units, derive_amounts
+from schemas.acceptance import check_instant, check_units, check_version, derive_amounts
 from schemas.metrics import MetricDictionary
 from schemas.registry import Registry
 
@@ -98,7 +98,7 @@ class Validator:
         if is_tick(record):
             return Tick(record)
         try:
-            event = parse_event(record.value)
+            event = parse_event(record.value, appended_at=record.timestamp)
             version = self._version(event, record)
         except EventError as error:
             return Rejected(record, error.reason, error.detail, error.redacted_detail)
@@ -111,7 +111,9 @@ class Validator:
         )
 
     def _version(self, event: Event, record: Record) -> Version:
-        day = check_instant(event.occurred_at, record.timestamp * 1000, self.max_future_micros)
+        appended_at = record.timestamp * 1000
+        day = check_instant(event.occurred_at, appended_at, self.max_future_micros)
+        check_version(event.version, appended_at, self.max_future_micros)
         check_units(event, day, self.registry)
         amounts = derive_amounts(event, self.dictionary)
         return Version(

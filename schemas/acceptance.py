@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from pravah.days import date_of, day_of_micros, instant_micros
-from pravah.events import Event, EventError, Retraction, TrainingHeld
+from pravah.events import STRICTER_SINCE, Event, EventError, Retraction, TrainingHeld
 from schemas.metrics import Amounts, MetricDictionary, UnknownMetricError
 from schemas.registry import Registry
 
@@ -31,6 +31,7 @@ class AcceptanceRules(NamedTuple):
         """
         max_future_micros = self.max_future // timedelta(microseconds=1)
         day = check_instant(event.occurred_at, instant_micros(arrived_at), max_future_micros)
+        check_version(event.version, instant_micros(arrived_at), max_future_micros)
         if self.registry is not None:
             check_units(event, day, self.registry)
         if self.dictionary is not None:
@@ -57,6 +58,32 @@ def check_instant(occurred_at: datetime, arrived_at: int, max_future_micros: int
             "the device's clock was wrong",
         )
     return day_of_micros(micros)
+
+
+def check_version(version: int, arrived_at: int, max_future_micros: int) -> None:
+    """Check that a later correction can replace a version.
+
+    A version may be a counter, or the time of a change in any unit down to nanoseconds. Beyond the
+    nanoseconds of its arrival (plus `max_future_micros`) it is neither. The bound grows with time,
+    so after that time the sender can always exceed what it sent before.
+
+    Args:
+        version: of the event.
+        arrived_at: microseconds since 1970-01-01T00:00Z. Events that arrived before
+            `STRICTER_SINCE` may have any version.
+        max_future_micros: how long after its arrival a version may lie.
+
+    Raises:
+        EventError: `far_future`.
+    """
+    if version // 1_000 > arrived_at + max_future_micros and arrived_at >= STRICTER_SINCE * 1_000:
+        reason = "far_future"
+        raise EventError(
+            reason,
+            f"version: {version} is a time in the future of its arrival, even in nanoseconds, and "
+            "would lock the entity against corrections; send a counter, or the time of the change "
+            "in milliseconds, microseconds or nanoseconds",
+        )
 
 
 def check_units(event: Event, day: int, registry: Registry) -> None:

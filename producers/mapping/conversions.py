@@ -34,7 +34,13 @@ from producers.mapping.garbled_text import (
 from producers.mapping.phones import INDIA, REGIONS, PhoneError, to_e164
 from producers.mapping.placeholders import explain_placeholder, explain_template
 from producers.mapping.pseudonyms import Pseudonymiser
-from producers.mapping.text import fold_text, normalise_text, strip_text, to_ascii_digits
+from producers.mapping.text import (
+    fold_text,
+    normalise_text,
+    remove_format_characters,
+    strip_text,
+    to_ascii_digits,
+)
 
 # A text, or the content of a spreadsheet's cell or a JSON value: number, boolean, date, None.
 Cell = object
@@ -328,8 +334,11 @@ def normalise_names(values: Mapping[str, AnyValue] | None) -> dict[str, AnyValue
 
 
 def _to_free_text(cell: Cell) -> str:
-    """Return a text that is read by people, or compared by the event's model."""
-    text = to_text(cell)
+    """Return a text that is read by people, or compared by the event's model.
+
+    It keeps the joiners of Devanagari, and loses the format characters that an event may not have.
+    """
+    text = remove_format_characters(to_text(cell))
     reason = explain_template(text, whole=True)
     if reason is None and has_half_character(text):
         reason = HALF_CHARACTER

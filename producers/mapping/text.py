@@ -10,6 +10,8 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from pravah.control_characters import explain_control_character
+
 # Letters, marks and blanks that have no shape of their own, besides the format characters (Cf) and
 # control characters (Cc).
 _BLANK_SHAPES = frozenset("\u034f\u115f\u1160\u2800\u3164\uffa0\u180b\u180c\u180d\u180f")
@@ -47,6 +49,21 @@ def strip_text(text: str) -> str:
         return text.strip()
     stripped = unicodedata.normalize("NFC", _EDGES.sub("", text))
     return "" if all(map(is_invisible, stripped)) else stripped
+
+
+def remove_format_characters(text: str) -> str:
+    """Return a text without marks of direction, zero-width spaces and the like.
+
+    Joiners stay, and so do line breaks and other control characters: a person sees their effect,
+    and corrects them.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        letter
+        for letter in text
+        if unicodedata.category(letter) != "Cf" or explain_control_character(letter) is None
+    )
 
 
 @lru_cache(maxsize=100_000)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from pravah.events import MODELS, Kind, Label, UnitCode
+from pravah.events import MAX_VERSION, MODELS, Kind, Label, UnitCode
 from pravah.units import Level
 from producers.mapping.conversions import (
     Conversion,
@@ -178,7 +178,7 @@ class VersionMapping(StrictModel):
     """A column, or one value for all rows."""
 
     column: str | None = None
-    value: Annotated[int, Field(ge=1)] | None = None
+    value: Annotated[int, Field(ge=1, le=MAX_VERSION)] | None = None
 
     @model_validator(mode="after")
     def _check_one(self) -> "VersionMapping":

@@ -17,7 +17,9 @@ from tests.support import small_world
 
 # Batches in the suite; 20,000 were run by hand.
 EXAMPLES = 400
-APPENDED_AT = 1_655_000_000_000
+# Before and after the day from which control characters and versions in the future are refused, and
+# the year 1970, when every event lies in the future
+APPENDED_AT = (1_655_000_000_000, 1_800_000_000_000, 1_000)
 SINGLY = Validator(
     small_world.registry(),
     small_world.dictionary(),
@@ -123,6 +125,15 @@ ODD = st.sampled_from(
             "unheard_of",
             "श्री",
             "a\nb",
+            "a\u007fb",
+            "a\u0085b",
+            "a\u200bb",
+            "क्\u200dष",
+            "a\u2028b",
+            "a\u202eb",
+            "https://example.org/\u200f1",
+            "a\u2069",
+            "\ufeffa",
             "\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"),
         ),
         *(
@@ -136,6 +147,9 @@ ODD = st.sampled_from(
             10**9 + 1,
             10**12,
             10**12 + 1,
+            10**17,
+            4_102_444_800_000_000_000,
+            4_102_444_800_000_000_001,
             2**63 - 1,
             2**63,
             2**64,
@@ -302,14 +316,22 @@ def singly(partition: int, records: list[LogRecord]) -> tuple[list, list, list, 
 
 
 @settings(max_examples=EXAMPLES)
-@given(values=st.lists(VALUES, min_size=1, max_size=12), partition=st.integers(0, 1))
-@example(values=[b" " * 1_048_577], partition=0)
-@example(values=[json.dumps({"kind": "membership", "pad": "x" * 1_048_577}).encode()], partition=0)
+@given(
+    values=st.lists(VALUES, min_size=1, max_size=12),
+    partition=st.integers(0, 1),
+    appended_at=st.sampled_from(APPENDED_AT),
+)
+@example(values=[b" " * 1_048_577], partition=0, appended_at=APPENDED_AT[0])
+@example(
+    values=[json.dumps({"kind": "membership", "pad": "x" * 1_048_577}).encode()],
+    partition=0,
+    appended_at=APPENDED_AT[1],
+)
 def test_a_batch_is_validated_as_its_records_are_singly(
-    values: list[bytes | None], partition: int
+    values: list[bytes | None], partition: int, appended_at: int
 ) -> None:
     records = [
-        LogRecord(offset, APPENDED_AT, TICK_KEY if value is None else b"CG", value)
+        LogRecord(offset, appended_at, TICK_KEY if value is None else b"CG", value)
         for offset, value in enumerate(values)
     ]
     rows, rejected, misrouted, ticks = singly(partition, records)
@@ -346,7 +368,7 @@ def test_usual_records_are_not_validated_singly(events: list[dict]) -> None:
         if event["unit"] != "CG-D-B" and "trained_units" not in event["data"]
     ]
     records = [
-        LogRecord(offset, APPENDED_AT, b"CG", json.dumps(event).encode())
+        LogRecord(offset, APPENDED_AT[1], b"CG", json.dumps(event).encode())
         for offset, event in enumerate(usual)
     ]
     others = []

@@ -109,7 +109,7 @@ def test_what_is_not_an_event(raw: bytes | None, reason: str, detail: str) -> No
         ),
         ({"entity": ""}, "entity", "at least 1 character"),
         ({"entity": "x" * 201}, "entity", "at most 200"),
-        ({"evidence": "ftp://x"}, "evidence", "pattern"),
+        ({"evidence": "ftp://x"}, "evidence", "must be an address"),
     ],
 )
 def test_the_wrong_field_is_named(changes: dict, field: str, says: str) -> None:
