@@ -13,7 +13,7 @@ from reports.situation import Child, MilestoneLine, Situation
 # Of the children, as many as one remembers.
 MAX_NAMES = 3
 # Of fewer milestones of units the count says more than the percentage.
-_MIN_FOR_PERCENT = 10
+MIN_FOR_PERCENT = 10
 
 
 class Sentence(NamedTuple):
@@ -71,15 +71,21 @@ def changed(situation: Situation, language: Language) -> str:
     return phrase(f"changed_{when}", language, changes=", ".join(changes))
 
 
-def furthest_behind(children: Sequence[Child]) -> list[Child]:
-    """The children to name: those furthest behind, if some are further ahead than they are."""
+def from_behind(children: Sequence[Child]) -> list[Child]:
+    """The children from which anything is expected, the furthest behind first."""
     compared = [one for one in children if one.share is not None]
-    if not compared or compared[0].share == compared[-1].share:
+    return sorted(compared, key=lambda one: (one.share, -one.overdue, -one.days_overdue, one.unit))
+
+
+def furthest_behind(children: Sequence[Child]) -> list[Child]:
+    """The children to name: those furthest behind, if they are few and others further ahead."""
+    ranked = from_behind(children)
+    behind = [one for one in ranked if one.share != ranked[-1].share]
+    if len(behind) > MAX_NAMES and behind[0].share == behind[MAX_NAMES].share:
         return []
-    behind = [one for one in reversed(compared) if one.share != compared[0].share]
-    return behind[: min(MAX_NAMES, len(compared) - 1)]
+    return behind[:MAX_NAMES]
 
 
 def is_small(situation: Situation) -> bool:
     """Whether so little is expected that a percentage says less than the count."""
-    return situation.expected < _MIN_FOR_PERCENT
+    return situation.expected < MIN_FOR_PERCENT

@@ -17,7 +17,14 @@ from pravah.languages import Lang, Language
 from pravah.units import state_of
 from reports.charts import CURVE_COLOURS, Map, bars, choropleth, sparkline, trend
 from reports.fonts import font_faces
-from reports.headline import changed, furthest_behind, is_small, trouble
+from reports.headline import (
+    MIN_FOR_PERCENT,
+    changed,
+    from_behind,
+    furthest_behind,
+    is_small,
+    trouble,
+)
 from reports.labels import Labels, format_number, format_percent
 from reports.situation import Child, MilestoneLine, Situation
 from schemas.defaults import MAX_BAND_DAYS
@@ -46,7 +53,11 @@ _TEMPLATES = Environment(
     autoescape=True,
 )
 _TEMPLATES.globals.update(
-    number=format_number, percent=format_percent, max_band=MAX_BAND_DAYS, few_areas=_FEW_AREAS
+    number=format_number,
+    percent=format_percent,
+    max_band=MAX_BAND_DAYS,
+    few_areas=_FEW_AREAS,
+    min_for_percent=MIN_FOR_PERCENT,
 )
 
 
@@ -101,7 +112,7 @@ def render_page(situation: Situation, lang: Lang, link: Link | None = None) -> s
         link: code of a unit below and language → address of its report; None if it has none.
     """
     finished = _finished(situation.milestones)
-    compared = [child for child in situation.children if child.share is not None]
+    ranked = from_behind(situation.children)
     return _render(
         "page.html",
         situation,
@@ -110,8 +121,8 @@ def render_page(situation: Situation, lang: Lang, link: Link | None = None) -> s
         trouble=trouble(situation),
         behind=furthest_behind(situation.children),
         small=is_small(situation),
-        ranked=compared[::-1],
-        head=MAX_CHILDREN if len(compared) > 2 * MAX_CHILDREN else len(compared),
+        ranked=ranked,
+        head=MAX_CHILDREN if len(ranked) > 2 * MAX_CHILDREN else len(ranked),
         link=link,
         day_of=None if situation.is_today else situation.day,
         finished=finished,

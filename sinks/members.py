@@ -44,13 +44,14 @@ class NamedTwice:
     last_day: date
 
 
-def memberships(on: str) -> str:
+def memberships(on: str, rows: str = "1") -> str:
     """SQL of the memberships that count at the end of a day.
 
     Of each entity the highest version, unless it is a retraction or was rejected.
 
     Args:
         on: SQL of a day.
+        rows: SQL of a condition that has all rows of an entity, or none.
     """
     return f"""
         SELECT key, entity, argMax(unit, version) AS unit, argMax(day, version) AS day,
@@ -58,6 +59,7 @@ def memberships(on: str) -> str:
                argMax(verification, version) = 'verified' AS is_verified,
                argMax(member_keys, version) AS member_keys
         FROM membership_events FINAL
+        WHERE {rows}
         GROUP BY key, entity
         HAVING argMax(op, version) = 'report'
            AND argMax(verification, version) != 'rejected'
@@ -109,12 +111,23 @@ def members_within(client: Client, unit: str, within: str, as_of: datetime) -> M
         as_of: an instant; only its day in Asia/Kolkata matters.
     """
     on_day = "toDate(fromUnixTimestamp64Milli(%(as_of)s), 'Asia/Kolkata')"
+    # Of the nation and of a state they are so many that looking for them takes longer.
+    rows = (
+        """
+        (key, entity) IN (
+            SELECT key, entity FROM membership_events
+            WHERE unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = %(unit)s)
+        )
+        """
+        if "-" in unit
+        else "1"
+    )
     query = f"""
         SELECT (SELECT any(toString(level)) FROM units WHERE unit = %(unit)s) AS level,
                %(unit)s AS unit_, sum(m.members) AS members_, sumIf(m.members, m.is_verified),
                sum(length(m.member_keys)), uniqExactArray(m.member_keys),
                uniqExactArrayIf(m.member_keys, m.is_verified), 'exact'
-        FROM ({memberships(on_day)}) AS m
+        FROM ({memberships(on_day, rows)}) AS m
         INNER JOIN (
             SELECT unit, valid_from, valid_to FROM unit_ancestors WHERE ancestor = %(unit)s
         ) AS u ON u.unit = m.unit

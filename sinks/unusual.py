@@ -47,15 +47,16 @@ def unusual_values(
     # reported the metric on one of the days, and of booths beside or below the unit.
     rows = """
         AND (level, metric, unit) IN (
-            SELECT level, metric, unit FROM journal WHERE day BETWEEN %(first)s AND %(last)s
+            SELECT level, metric, unit FROM journal
+            WHERE day BETWEEN %(first)s AND %(last)s
+              AND (level != 'booth' OR unit IN (
+                  SELECT unit FROM unit_ancestors
+                  WHERE ancestor_level = 'assembly' AND ancestor IN (
+                      SELECT ancestor FROM unit_ancestors
+                      WHERE unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = %(unit)s)
+                  )
+              ))
         )
-        AND (level != 'booth' OR unit IN (
-            SELECT unit FROM unit_ancestors
-            WHERE ancestor_level = 'assembly' AND ancestor IN (
-                SELECT ancestor FROM unit_ancestors
-                WHERE unit IN (SELECT unit FROM unit_ancestors WHERE ancestor = %(unit)s)
-            )
-        ))
     """
     values = unusual(client.connection.database, "toDate(%(first)s)", "toDate(%(last)s)", rows=rows)
     query = f"""

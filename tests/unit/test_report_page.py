@@ -125,6 +125,21 @@ def test_every_unit_below_is_reached_and_each_is_a_link() -> None:
     ]
 
 
+def test_units_that_are_equally_far_behind_are_counted_and_not_named() -> None:
+    situation = state()
+    ahead, *others = situation.children
+    tied = [replace(one, expected=1, done=0, share=0.0) for one in others]
+    assert furthest_behind([ahead, *tied]) == []
+    assert furthest_behind([ahead, *tied[:3]]) == tied[:3]
+    assert furthest_behind(tied) == furthest_behind([ahead]) == furthest_behind([]) == []
+    idle = replace(situation, children=[ahead, *tied], idle_children=len(tied))
+    text = text_of(render_page(idle, "en"))
+    assert "Furthest behind:" not in text
+    assert "32 units have done nothing yet." in text
+    assert "0 / 1" in text
+    assert not re.search(r"\b0\.0%", text)
+
+
 @pytest.mark.parametrize(
     ("days", "outlook", "expected"),
     [
