@@ -37,11 +37,13 @@ def main() -> int:
     failures: dict[str, str] = {}
     with busy_processes(options.busy):
         for number in range(options.runs):
-            began = time.monotonic()
+            began, known = time.monotonic(), set(failures)
             run_once(options.paths, options.processes, outcomes, failures)
             print(
                 f"run {number + 1} of {options.runs}: {time.monotonic() - began:.0f} s, "
                 f"{len(failures)} tests have failed so far",
+                *(f"{name}\n{failures[name]}" for name in failures.keys() - known),
+                sep="\n",
                 file=sys.stderr,
                 flush=True,
             )
