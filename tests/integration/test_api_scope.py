@@ -205,7 +205,7 @@ def check_groups(world: World, scope: str, report: dict) -> None:
             world.is_within(unit, group, day) and world.is_within(unit, scope, day)
             for unit in UNITS
         ), group
-    for one in report["defaulters"]:
+    for one in (*report["defaulters"], *report["offices"]):
         for name in [name for name in one["about"] if name.startswith("responsible")]:
             one["about"].pop(name)
 
