@@ -82,7 +82,7 @@ transcripts: install ## run the commands of the docs' transcripts, and write the
 
 .PHONY: images
 images: install ## take the pictures of the documentation anew, from the data of `make demo`
-	$(BIN)/python -m operations.images
+	$(BIN)/python benchmarks/images.py
 
 .PHONY: chaos
 chaos: install ## the fault suite: every fault, many times, with random seeds; takes an hour

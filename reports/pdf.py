@@ -22,6 +22,7 @@ _MIN_FILL, _MAX_SHRINK = 0.6, 1.2
 _A4_MM = (210.0, 297.0)
 # The page number stands below this share of the height.
 _ABOVE_FOOTER = 0.955
+_WHITE = 255
 
 _RENDERING = threading.Lock()
 
@@ -100,15 +101,19 @@ def _render_scaled(html: str, scale: float) -> bytes:
 def _measure_fill(content: bytes) -> tuple[int, float]:
     """Number of pages, and the share of the last one's height, without the footer, that is used."""
     import pypdfium2
-    from PIL import ImageChops
 
     with _RENDERING:
         document = pypdfium2.PdfDocument(content)
         try:
-            image = document[len(document) - 1].render(scale=0.25, grayscale=True).to_pil()
-            above_footer = image.crop((0, 0, image.width, int(image.height * _ABOVE_FOOTER)))
-            box = ImageChops.invert(above_footer).getbbox()
-            return len(document), (box[3] / above_footer.height if box else 0.0)
+            bitmap = document[len(document) - 1].render(scale=0.25, grayscale=True)
+            rows = int(bitmap.height * _ABOVE_FOOTER)
+            pixels = bytes(bitmap.buffer)
+            used = [
+                row
+                for row in range(rows)
+                if min(pixels[row * bitmap.stride : row * bitmap.stride + bitmap.width]) < _WHITE
+            ]
+            return len(document), (used[-1] + 1) / rows if used else 0.0
         finally:
             document.close()
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from operations import images
-from operations.images import PHONE, MissingError, find_browser, find_demo, main, take_picture
+from benchmarks import images
+from benchmarks.images import PHONE, MissingError, find_browser, find_demo, main, take_picture
 from reports.page import render_page
 from tests.support.report_sample import state
 

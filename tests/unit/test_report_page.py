@@ -128,7 +128,7 @@ def test_every_unit_below_is_reached_and_each_is_a_link() -> None:
 def test_units_that_are_equally_far_behind_are_counted_and_not_named() -> None:
     situation = state()
     ahead, *others = situation.children
-    tied = [replace(one, expected=1, done=0, share=0.0) for one in others]
+    tied = [replace(one, expected=1, done=0, overdue=1, share=0.0) for one in others]
     assert furthest_behind([ahead, *tied]) == []
     assert furthest_behind([ahead, *tied[:3]]) == tied[:3]
     assert furthest_behind(tied) == furthest_behind([ahead]) == furthest_behind([]) == []

@@ -1,4 +1,4 @@
-"""The pictures of the documentation, from the data of `make demo`: `make images` makes them anew.
+"""Take the pictures of the documentation anew, from the data of `make demo`: `make images`.
 
 A picture is a page in a headless Chromium. The report's is that of a day in the middle of the
 campaign of 2022, in the size of a phone.
