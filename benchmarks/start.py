@@ -3,13 +3,16 @@
     python benchmarks/start.py [--rounds 11] [--events 50000] [--home FOLDER] [--json]
 
 In each round an empty Python and every command run once, one after another; a command's multiple is
-the median of its times divided by the empty Python's of the same round. The stack has the registry
-of Chhattisgarh and a simulated campaign of 2022; with `--home`, that of a running stack is taken.
+the median of its times divided by the empty Python's of the same round. Processor time is that of
+the command alone, not of the servers; other work on the machine changes it little. The stack has
+the registry of Chhattisgarh and a simulated campaign of 2022; with `--home`, that of a running
+stack is taken.
 """
 
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -19,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
 import reference
 import stack
@@ -54,6 +58,25 @@ ASKING: tuple[tuple[str, ...], ...] = (
 )
 
 
+EMPTY = "python -c pass"
+
+
+class Spent(NamedTuple):
+    """Time of one run."""
+
+    seconds: float
+    cpu_seconds: float
+
+
+class Row(NamedTuple):
+    """Medians of all rounds."""
+
+    seconds: float
+    multiple: float
+    cpu_seconds: float
+    cpu_multiple: float
+
+
 def main() -> int:
     """Measure, and print the result as a table for a page, or as JSON."""
     parser = argparse.ArgumentParser(
@@ -66,27 +89,33 @@ def main() -> int:
     options = parser.parse_args()
     sys.path.insert(0, str(ROOT))
     with _deployment(options.home, options.events) as home:
-        seconds = measure(options.rounds, home)
-    empty = seconds.pop("an empty Python")
-    rows = {
-        command: (
-            statistics.median(times),
-            statistics.median(map(lambda a, b: a / b, times, empty)),
-        )
-        for command, times in seconds.items()
-    }
+        found = measure(options.rounds, home)
+    rows = {command: _compare(spent, found[EMPTY]) for command, spent in found.items()}
     if options.json:
-        print(json.dumps({"empty": statistics.median(empty), "commands": rows}))
+        print(json.dumps({command: row._asdict() for command, row in rows.items()}))
         return 0
-    print("| command | seconds | times an empty Python |\n| --- | --- | --- |")
-    for command, (median, multiple) in rows.items():
-        print(f"| `{command}` | {median:.2f} | {multiple:.1f} |")
-    print(f"| an empty Python | {statistics.median(empty):.3f} | 1 |")
+    print("| command | seconds | times an empty Python | processor time, s | times |")
+    print("| --- | --- | --- | --- | --- |")
+    for command, row in rows.items():
+        print(
+            f"| `{command}` | {row.seconds:.3f} | {row.multiple:.1f} "
+            f"| {row.cpu_seconds:.3f} | {row.cpu_multiple:.1f} |"
+        )
     return 0
 
 
-def measure(rounds: int, home: Path) -> dict[str, list[float]]:
-    """Measure the seconds of each command in each round; one more round before is not counted."""
+def _compare(spent: list[Spent], empty: list[Spent]) -> Row:
+    pairs = list(zip(spent, empty, strict=True))
+    return Row(
+        statistics.median(one.seconds for one in spent),
+        statistics.median(one.seconds / least.seconds for one, least in pairs),
+        statistics.median(one.cpu_seconds for one in spent),
+        statistics.median(one.cpu_seconds / least.cpu_seconds for one, least in pairs),
+    )
+
+
+def measure(rounds: int, home: Path) -> dict[str, list[Spent]]:
+    """Measure the time of each command in each round; one more round before is not counted."""
     environment = {**os.environ, "PRAVAH_HOME": str(home), "COLUMNS": "120"}
     pravah = (sys.executable, "-m", "pravah")
     completion = {
@@ -94,9 +123,9 @@ def measure(rounds: int, home: Path) -> dict[str, list[float]]:
         "COMP_WORDS": COMPLETED,
         "COMP_CWORD": str(COMPLETED.count(" ")),
     }
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[Spent]] = {}
     for number in range(rounds + 1):
-        times = {"an empty Python": _time((sys.executable, "-c", "pass"), environment)}
+        times = {EMPTY: _time((sys.executable, "-c", "pass"), environment)}
         for arguments in HELP:
             times[" ".join(("pravah", *arguments))] = _time((*pravah, *arguments), environment)
         times[f"{COMPLETED}⇥"] = _time(
@@ -110,12 +139,16 @@ def measure(rounds: int, home: Path) -> dict[str, list[float]]:
     return found
 
 
-def _time(arguments: tuple[str, ...], environment: Mapping[str, str]) -> float:
-    began = time.perf_counter()
+def _time(arguments: tuple[str, ...], environment: Mapping[str, str]) -> Spent:
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         arguments, cwd=ROOT, env=dict(environment), capture_output=True, text=True, check=False
     )
-    took = time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    took = Spent(
+        time.perf_counter() - began,
+        after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+    )
     if done.returncode or (arguments[-1] != "pass" and not done.stdout):
         sys.exit(f"{' '.join(arguments)}: exit {done.returncode}: {done.stderr}")
     return took
