@@ -19,6 +19,7 @@ from producers.gateway.sources import FieldSource
 from producers.gateway.submission_diff import EntityState, is_current, retractions
 from producers.gateway.transaction import Transaction
 from producers.mapping.garbled_text import explain_garbled
+from producers.mapping.open_phones import is_marked_phone
 from producers.mapping.placeholders import explain_placeholder
 from producers.mapping.tools.json_body import find_duplicate, to_utf8
 from producers.outbox import OutboxRecord, outbox_record
@@ -90,9 +91,18 @@ def parse(value: bytes, source: FieldSource, units: UnitChecker) -> ParsedEvent:
 
 
 def _check_entity(event: Event) -> Refusal | None:
-    """Why the name of an entity means nothing, so that all such events would be one, or None."""
+    """Why the name of an entity is refused, or None.
+
+    It means nothing, so that all such events would be one, or shows a phone number. Digits alone
+    are accepted: a program's own ids may look like that, and it has no mapping that could say so.
+    """
     name = event.entity or ""
     reason = (explain_placeholder(name) or explain_garbled(name)) if name else None
+    if reason is None and is_marked_phone(name):
+        reason = (
+            "has a phone number, and an entity's name is kept for ever; send a keyed hash of it, "
+            "or an id of your own"
+        )
     return None if reason is None else Refusal("invalid", f"entity: {reason}")
 
 

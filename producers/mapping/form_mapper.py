@@ -22,6 +22,7 @@ from producers.mapping.conversions import (
 )
 from producers.mapping.form_mapping import (
     Condition,
+    EntityMapping,
     EventMapping,
     FieldMapping,
     FormMapping,
@@ -30,11 +31,16 @@ from producers.mapping.form_mapping import (
     UnitMapping,
 )
 from producers.mapping.gazetteer import Gazetteer, UnitError, redact
+from producers.mapping.open_phones import has_open_phone
 from producers.mapping.pseudonyms import Pseudonymiser
 from producers.mapping.submissions import MappedEvent, Submission
 from producers.mapping.text import fold_text, normalise_text
 
 _MAX_LISTED_UNITS = 5
+_PHONE_AS_SUBMISSION = (
+    "looks like a phone number, and the entity's name is kept for ever: let the tool send an id of "
+    "its own for each submission, or none"
+)
 _LINK = re.compile(r"https?://\S+\Z")
 
 
@@ -204,6 +210,9 @@ class _Mapper:
             # all such submissions would be one, and each would replace the one before
             self._add_finding("submission", f"its identity {error}")
             return
+        if has_open_phone(one.name):
+            self._add_finding("submission", f"its identity {_PHONE_AS_SUBMISSION}")
+            return
         for event in self._mapping.event:
             try:
                 for scope in self._root.iter_items(event.repeat):
@@ -363,10 +372,14 @@ class _Mapper:
                 self._submission.name,
             ]
             return make_entity(self._source["tool"], [*names, *([part] if part else [])])
-        parts = [self._map_identity(event, path, scope) for path in event.entity.fields]
+        parts = [
+            self._map_identity(event, event.entity, path, scope) for path in event.entity.fields
+        ]
         return make_entity(event.entity.prefix, parts)
 
-    def _map_identity(self, event: EventMapping, path: str, scope: _Scope) -> str:
+    def _map_identity(
+        self, event: EventMapping, entity: EntityMapping, path: str, scope: _Scope
+    ) -> str:
         """Return the part of an entity's name that a path gives; a person's is a hash."""
         if (value := self._find_value("entity", [path], scope)) is None:
             return ""
@@ -380,7 +393,7 @@ class _Mapper:
             return ""
         try:
             is_day = any(path in time.field for time in times)
-            return to_identifier(value, may_be_day=is_day)
+            return entity.convert(path, value, self._pseudonymiser, may_be_day=is_day)
         except ConversionError as error:
             self._add_finding("entity", f"{path} {error}")
             return ""

@@ -9,7 +9,14 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from pravah.events import MODELS, Kind, UnitCode
 from pravah.units import Level
@@ -23,6 +30,7 @@ from producers.mapping.conversions import (
     load_mapping,
     normalise_names,
 )
+from producers.mapping.entity_parts import EntityParts
 from producers.mapping.gazetteer import LookupKey, iter_lookup_errors
 from producers.mapping.mapping_checks import (
     Use,
@@ -118,13 +126,18 @@ class TimeMapping(TimeFormat):
 TimeMappings = Annotated[list[TimeMapping], BeforeValidator(_to_list)]
 
 
-class EntityMapping(StrictModel):
+class EntityMapping(EntityParts):
     """The entity of an event about which many submissions may report."""
 
     prefix: NamePart
     """Unlike that of any other mapping, such as `whatsapp`."""
     fields: Annotated[list[Path], Field(min_length=1)]
     """They must identify the entity permanently."""
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> "EntityMapping":
+        self.check_names(self.fields)
+        return self
 
 
 class FieldMapping(Conversion):

@@ -37,7 +37,7 @@ _LABELS = (
     "|व्हाट्सप|वाट्सएप|वाट्सअप|वॉट्सऐप|व्हॉट्सएप|व्हॉट्सऐप|निजी|घर|केवल|क्रमांक|क्र|भारत"
 )
 _SHORT_LABELS = r"w/a|wa|mo|ph|no|nr|(?<=\()[a-z](?=\))|[mpt](?=\s*[.:)\]]|\s+\D|\s*$)|m(?=\s)"
-_LABEL = re.compile(
+LABEL = re.compile(
     rf"(?:(?<![^\W\d])(?:{fold_text(_LABELS)})(?![^\W\d_])|(?<!\w)(?:{_SHORT_LABELS})(?!\w))[.:°]*"
 )
 # Between the digits of one number, and around it.
@@ -107,7 +107,7 @@ def to_e164(text: str, region: str = INDIA) -> str:
         digits = next(filter(None, address.groups()))
         mobile = _INDIAN_MOBILE.fullmatch(digits)
         return f"+91{mobile[1]}" if mobile else _read_international(f"+{digits}")
-    unlabelled = _LABEL.sub(" ", _FRACTION.sub("", _URN.sub(" ", plain)))
+    unlabelled = LABEL.sub(" ", _FRACTION.sub("", _URN.sub(" ", plain)))
     if _WITH_COMMAS.fullmatch(unlabelled.strip()):
         unlabelled = unlabelled.replace(",", "")
     parts = [part for part in _BETWEEN_NUMBERS.split(unlabelled) if re.search(r"\w", part)]

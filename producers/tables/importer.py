@@ -20,11 +20,11 @@ from producers.mapping.conversions import (
     ConversionError,
     MappingError,
     make_entity,
-    to_identifier,
     to_integer,
     to_text,
 )
 from producers.mapping.delivery_ids import derive_event_id
+from producers.mapping.entity_parts import OpenPhoneError
 from producers.mapping.garbled_text import explain_number_cell
 from producers.mapping.gazetteer import Gazetteer, UnitError
 from producers.mapping.phones import parse_phone
@@ -122,8 +122,6 @@ class Importer:
         self._dates = DateKinds(mapping.occurred_at)
         # column of type `hash` → its values, and those that are phone numbers
         self._hashed, self._phones = Counter[str](), Counter[str]()
-        # column of the identity → its values, and those that are phone numbers
-        self._identified, self._open_phones = Counter[str](), Counter[str]()
         # event_id as integer → row number
         self._rows: dict[int, int] = {}
 
@@ -194,12 +192,6 @@ class Importer:
             "that a mistyped number is refused and not counted as another person"
             for column, total in self._hashed.items()
             if 2 * (phones := self._phones[column]) > total
-        ] + [
-            f"{column}: {phones:,} of {total:,} values are phone numbers, and as a part of "
-            "entity.columns every event shows them; map the column too, as fields.member_keys, "
-            "fields.person or envelope.reporter with type = 'phone', so that hashes enter instead"
-            for column, total in self._identified.items()
-            if 2 * (phones := self._open_phones[column]) > total
         ]
 
     def _check_row(self, number: int, row: list[Cell]) -> Iterator[str]:
@@ -224,8 +216,8 @@ class Importer:
 
     def _convert_entity(self, row: list[Cell], problems: list[str]) -> str:
         """Return the entity's name, in which persons are hashes."""
-        parts = []
-        for column in self._mapping.entity.columns:
+        parts, mapping = [], self._mapping.entity
+        for column in mapping.columns:
             cell = self._get_cell(row, column)
             text = to_text(cell)
             if not text:
@@ -237,14 +229,17 @@ class Importer:
                 except ConversionError:
                     pass  # the field's own problem
             else:
-                self._identified[column] += 1
-                self._open_phones[column] += parse_phone(text) is not None
                 try:
-                    text = to_identifier(cell, may_be_day=column in self._days)
+                    text = mapping.convert(
+                        column, cell, self._pseudonymiser, may_be_day=column in self._days
+                    )
+                except OpenPhoneError as error:
+                    problems.append(f"{column}: {error}")
                 except ConversionError as error:
-                    problems.append(f"{column}: {_quote(cell)} {error}")
+                    quoted = "" if column in mapping.hash else f"{_quote(cell)} "
+                    problems.append(f"{column}: {quoted}{error}")
             parts.append(text)
-        return make_entity(self._mapping.entity.prefix, parts)
+        return make_entity(mapping.prefix, parts)
 
     def _convert_version(self, row: list[Cell], problems: list[str]) -> int:
         if self._as_version is not None:

@@ -21,6 +21,7 @@ from producers.mapping.conversions import (
     normalise_names,
     to_text,
 )
+from producers.mapping.entity_parts import EntityParts
 from producers.mapping.gazetteer import LookupKey, iter_lookup_errors
 from producers.mapping.mapping_checks import (
     Use,
@@ -166,12 +167,17 @@ class SkipRule(StrictModel):
         return any(folded.startswith(_fold(start)) for start in self.starts or ())
 
 
-class EntityMapping(StrictModel):
+class EntityMapping(EntityParts):
     """The columns that identify a row. A correction must not change them."""
 
     prefix: NamePart
     """Unlike that of any other mapping, such as `sheet:raipur-members-2022`."""
     columns: Annotated[list[str], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> "EntityMapping":
+        self.check_names(self.columns)
+        return self
 
 
 class VersionMapping(StrictModel):
@@ -232,8 +238,9 @@ class ImportMapping(StrictModel):
 
     @property
     def is_personal(self) -> bool:
-        """Whether a field becomes the keyed hash of a person."""
-        return any(field.is_personal for field in (*self.fields.values(), *self.envelope.values()))
+        """Whether a field, or a part of the entity, becomes the keyed hash of a person."""
+        fields = (*self.fields.values(), *self.envelope.values())
+        return bool(self.entity.hash) or any(field.is_personal for field in fields)
 
     def iter_identity(self) -> Iterator[str]:
         """Yield the columns, besides the day's, that identify rows, units and persons."""

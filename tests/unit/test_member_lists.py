@@ -138,14 +138,13 @@ def test_a_cell_with_several_units_becomes_their_codes() -> None:
     assert event["data"]["trained_units"] == ["CG-AC001-B0001"]
 
 
-def test_numbers_that_every_event_would_show_are_named() -> None:
+def test_numbers_that_every_event_would_show_are_refused() -> None:
     mapping = how('type = "phone"', 'type = "phone"\noptional = true')
     mapping = mapping.model_copy(update={"fields": {}})
     importer = Importer(mapping, COLUMNS, pseudonymiser=KEY)
-    data(importer, 2, "9000000001")
-    (note,) = importer.notes
-    assert "Mobile: 1 of 1 values are phone numbers" in note
-    assert "9000000001" not in note
+    with pytest.raises(EventError, match="Mobile: looks like a phone number") as caught:
+        data(importer, 2, "9000000001")
+    assert "9000000001" not in caught.value.detail
     importer = Importer(how(), COLUMNS, pseudonymiser=KEY)
     data(importer, 2, "9000000001")
     assert importer.notes == []
