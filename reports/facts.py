@@ -3,10 +3,12 @@
 All figures are as at the end of a day, by the hierarchy of that day, and from within a scope.
 """
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
+from queue import SimpleQueue
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from clickhouse_driver import Client
 
@@ -38,6 +40,9 @@ from sinks.control_room import SILENT_DAYS, Defaulter, Office, calls, defaulters
 from sinks.forecast import Forecast, forecasts
 from sinks.members import Members, members_within
 from sinks.unusual import UnusualValue, unusual_values
+
+T = TypeVar("T")
+P = ParamSpec("P")
 
 # In the report's data; the page shows fewer.
 MAX_DEFAULTERS, MAX_UNUSUAL, MAX_OFFICES = 50, 20, 20
@@ -93,7 +98,8 @@ def read_situation(
         msg = f"{unit} is not at or below {within} on {day}"
         raise OutOfScopeError(msg)
     asked = _Question(place, day, _end_of_day(day, made_at), within or unit)
-    found = _read(client, second, asked, made_at)
+    clients = [client] if second is None else [client, second]
+    found = _read(clients, asked, made_at)
     return _add_calls(client, found, within) if contacts else found
 
 
@@ -146,77 +152,92 @@ class _Question:
     def child_level(self) -> Level | None:
         return CHILD_LEVEL.get(self.place.level)
 
-    def read_programme(self, client: Client) -> _Programme:
+    def submit_reports(self, readers: "_Readers") -> Callable[[], _Reports]:
+        """Begin to read them; the function waits for the answers."""
+        unit, as_of, within, day = self.unit, self.as_of, self.within, self.day
+        level = self.child_level
+        first = day - timedelta(days=max(USUAL_DAYS, MEMBER_DAYS))
+        of_unit = {"unit": unit, "within": within}
+        unusual = readers.submit(_unusual, day=day, **of_unit)
+        members = readers.submit(_members, as_of=as_of, **of_unit)
+        activity = readers.submit(
+            tables.booth_activity,
+            as_of=as_of,
+            days=SILENT_DAYS,
+            child_level=level or "booth",
+            **of_unit,
+        )
+        figures = readers.submit(tables.day_figures, first=first, last=day, **of_unit)
+        to_date = readers.submit(tables.to_date, last=day, **of_unit)
+        age = readers.submit(tables.age, as_of=as_of, **of_unit)
+        below = readers.submit(_below, place=self.place, as_of=as_of, level=level, within=within)
+        above = readers.submit(tables.above, unit=unit, day=day)
+        metrics = readers.submit(tables.metrics)
+        return lambda: _Reports(
+            above.result(),
+            *below.result(),
+            activity.result(),
+            figures.result(),
+            to_date.result(),
+            metrics.result(),
+            members.result(),
+            unusual.result(),
+            age.result(),
+        )
+
+    def read_programme(self, everything: Completions, readers: "_Readers") -> _Programme:
         unit, as_of, within = self.unit, self.as_of, self.within
-        everything = Completions.read(client)
-        completions = everything.of_units(tables.units_below(client, unit, as_of))
-        standings = tables.standings(
-            client,
-            unit,
-            as_of,
-            completions,
-            child_level=self.child_level or "booth",
-            within=within,
+        codes = readers.submit(tables.units_below, unit=unit, as_of=as_of)
+        forecast = readers.submit(_forecasts, unit, as_of, within, everything)
+        planned = readers.submit(tables.planned, state_of(unit) or "")
+        completions = everything.of_units(codes.result())
+        of_unit: dict[str, Any] = {
+            "unit": unit,
+            "as_of": as_of,
+            "within": within,
+            "completions": completions,
+        }
+        overdue = readers.submit(defaulters, limit=MAX_DEFAULTERS, **of_unit)
+        responsible = readers.submit(offices, limit=MAX_OFFICES, **of_unit)
+        standings = readers.submit(
+            tables.standings, child_level=self.child_level or "booth", **of_unit
         )
         milestones = build_milestone_lines(
-            tables.planned(client, state_of(unit) or ""),
-            standings,
-            _forecasts(client, unit, as_of, within, everything),
-            self.day,
+            planned.result(), standings.result(), forecast.result(), self.day
         )
-        if not any(one.overdue for one in milestones):
-            return _Programme(milestones, standings, [], [])
-        return _Programme(
-            milestones,
-            standings,
-            defaulters(
-                client, unit, as_of, limit=MAX_DEFAULTERS, within=within, completions=completions
-            ),
-            offices(client, unit, as_of, completions, limit=MAX_OFFICES, within=within),
-        )
-
-    def read_reports(self, client: Client) -> _Reports:
-        unit, as_of, within, day = self.unit, self.as_of, self.within, self.day
-        child_level = self.child_level
-        codes = (
-            tables.children(client, unit, as_of, child_level=child_level, within=within)
-            if child_level
-            else []
-        )
-        unusual = unusual_values(client, unit, day, day)
-        if within != unit:
-            seen = tables.seen(client, [one.unit for one in unusual], within, day)
-            unusual = [one for one in unusual if one.unit in seen]
-        first = day - timedelta(days=max(USUAL_DAYS, MEMBER_DAYS))
-        return _Reports(
-            above=tables.above(client, unit, day),
-            below=tables.places(client, codes),
-            areas=_areas(client, self.place, as_of, codes),
-            activity=tables.booth_activity(
-                client,
-                unit,
-                as_of,
-                days=SILENT_DAYS,
-                child_level=child_level or "booth",
-                within=within,
-            ),
-            figures=tables.day_figures(client, unit, first, day, within=within),
-            to_date=tables.to_date(client, unit, day, within=within),
-            metrics=tables.metrics(client),
-            members=_members(client, unit, as_of, within),
-            unusual=unusual,
-            age=tables.age(client, unit, as_of, within=within),
-        )
+        return _Programme(milestones, standings.result(), overdue.result(), responsible.result())
 
 
-def _read(client: Client, second: Client | None, asked: _Question, made_at: datetime) -> Situation:
+class _Readers:
+    """Connections that read at the same time, each one thing after another."""
+
+    def __init__(self, clients: Sequence[Client], pool: ThreadPoolExecutor) -> None:
+        self._pool = pool
+        self._free: SimpleQueue[Client] = SimpleQueue()
+        for client in clients:
+            self._free.put(client)
+
+    def submit(
+        self, read: Callable[Concatenate[Client, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Future[T]:
+        """Have a function read on the connection that is free first."""
+        return self._pool.submit(self._run, lambda client: read(client, *args, **kwargs))
+
+    def _run(self, read: Callable[[Client], T]) -> T:
+        client = self._free.get()
+        try:
+            return read(client)
+        finally:
+            self._free.put(client)
+
+
+def _read(clients: Sequence[Client], asked: _Question, made_at: datetime) -> Situation:
     day = asked.day
-    if second is None:
-        plan, reports = asked.read_programme(client), asked.read_reports(client)
-    else:
-        with ThreadPoolExecutor(1) as pool:
-            reading = pool.submit(asked.read_reports, second)
-            plan, reports = asked.read_programme(client), reading.result()
+    with ThreadPoolExecutor(len(clients)) as pool:
+        readers = _Readers(clients, pool)
+        everything = readers.submit(Completions.read)
+        reading = asked.submit_reports(readers)
+        plan, reports = asked.read_programme(everything.result(), readers), reading()
     basis = find_basis(plan.standings)
     counted = [one for one in plan.standings if one.passed or basis == "everything"]
     done = sum(one.units for one in counted if one.state.startswith("done"))
@@ -300,6 +321,27 @@ def _forecasts(
 def _members(client: Client, unit: str, as_of: datetime, within: str) -> Members | None:
     found = members_within(client, unit, within, as_of)
     return found if found and found.members else None
+
+
+def _unusual(client: Client, unit: str, day: date, within: str) -> list[UnusualValue]:
+    """The day's outliers at or below a unit, and at or below `within`."""
+    found = unusual_values(client, unit, day, day)
+    if within == unit:
+        return found
+    seen = tables.seen(client, [one.unit for one in found], within, day)
+    return [one for one in found if one.unit in seen]
+
+
+def _below(
+    client: Client, place: tables.Place, as_of: datetime, level: Level | None, within: str
+) -> tuple[dict[str, tables.Place], dict[str, str]]:
+    """The children by code, and the areas of the map."""
+    codes = (
+        tables.children(client, place.unit, as_of, child_level=level, within=within)
+        if level
+        else []
+    )
+    return tables.places(client, codes), _areas(client, place, as_of, codes)
 
 
 def _areas(
