@@ -12,6 +12,7 @@ import typer
 
 from operations.gc_tuning import tune_collector
 from operations.worker_processes import run_workers
+from pravah.child_environment import child_environment
 from pravah.settings import Settings
 from reference.defaults import default_dictionary
 from schemas.registry import Registry
@@ -53,7 +54,7 @@ class _Worker(faust.Worker):  # type: ignore[misc]
 
 
 def _restart() -> NoReturn:
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], child_environment())  # noqa: S606
 
 
 def worker(processes: int = 1) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from pravah.child_environment import child_environment
 from pravah.settings import Settings
 
 STOP_SECONDS = 15.0
@@ -46,9 +47,12 @@ def start_worker(
 
 
 def worker_environment(settings: Settings) -> dict[str, str]:
-    """Environment of a worker on the stack of `settings.home`: this process's, and settings."""
+    """Environment of a worker on the stack of `settings.home`: this process's, and settings.
+
+    The key of the hashes that stand for persons is left out: a worker makes none.
+    """
     return {
-        **os.environ,
+        **child_environment(),
         "PRAVAH_HOME": str(settings.home.resolve()),
         "PRAVAH_CONSUMER_GROUP": settings.consumer_group,
         "PRAVAH_CHUNK_SIZE": str(settings.chunk_size),
@@ -136,7 +140,7 @@ def _start_one(settings: Settings, place: int) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
-        env={**os.environ, "PRAVAH_WORKER_PORT": str(port)},
+        env={**child_environment(), "PRAVAH_WORKER_PORT": str(port)},
         start_new_session=True,
     )
 

@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from pravah.child_environment import child_environment
 from stack.errors import StackError
 from stack.parent import bind_to_parent
 
@@ -34,7 +35,7 @@ def main(task: str, *arguments: str) -> int:
                 return Supervisor(Path(home), int(parent[0]) if parent else None).run()
             case "run-bound", (parent, *command):
                 bind_to_parent(int(parent))
-                os.execv(command[0], command)  # noqa: S606
+                os.execve(command[0], command, child_environment())  # noqa: S606
             case "serve-clickhouse", (library, config):
                 from stack.clickhouse_server import serve
 

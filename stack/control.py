@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from pravah.child_environment import child_environment
 from pravah.settings import Settings
 from schemas.scopes import row_filters
 from stack.clickhouse_server import DATABASE, find_weakness
@@ -234,6 +235,7 @@ def _spawn(home: Path, *, parent: int | None) -> "subprocess.Popen[bytes]":
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            env=child_environment(),
             start_new_session=True,
         )
     identity = {"pid": supervisor.pid, "started": _start_time(supervisor.pid)}

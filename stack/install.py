@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pravah.child_environment import child_environment
 from stack.errors import StackError
 
 HERE = Path(__file__).parent
@@ -132,7 +133,14 @@ def _install_once(
 
 
 def _run_installer(command: list[str], what: str, folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-5:])
         msg = (
@@ -165,7 +173,9 @@ def _advice(programs: list[str]) -> str:
 
 
 def _check_java(java: Path) -> None:
-    output = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    output = subprocess.run(
+        [java, "-version"], env=child_environment(), capture_output=True, text=True, check=False
+    ).stderr
     version = re.search(r'version "(?:1\.)?(\d+)', output)
     if version is None or int(version[1]) < _OLDEST_JAVA:
         msg = (

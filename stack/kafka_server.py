@@ -9,6 +9,7 @@ from pathlib import Path
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from pravah.child_environment import child_environment
 from stack.errors import StackError
 from stack.install import Tools
 
@@ -78,7 +79,9 @@ class KafkaServer:
                 "--config",
                 str(config),
             ]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                command, env=child_environment(), capture_output=True, text=True, check=False
+            )
             if done.returncode:
                 reason = (done.stderr or done.stdout).strip().splitlines()[-1]
                 msg = f"Kafka could not format {data}: {reason}"

@@ -24,6 +24,7 @@ from typing import get_args
 import psutil
 from pydantic import SecretStr
 
+from pravah.child_environment import child_environment
 from pravah.settings import ClickHouseUser, Role
 from stack.clickhouse_server import DATABASE, ClickHouseServer
 from stack.errors import StackError
@@ -183,6 +184,7 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env=child_environment(),
                 start_new_session=True,
             )
 
