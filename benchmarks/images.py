@@ -60,20 +60,19 @@ def find_demo(home: Path) -> Path:
     return demo
 
 
-def take_picture(browser: str, html: str, size: tuple[int, int]) -> bytes:
+def take_picture(browser: str, address: str, size: tuple[int, int]) -> bytes:
     """The top of a page as PNG, with few colours, so that it is small.
 
     Args:
         browser: path of a Chromium.
-        html: the page, which loads nothing.
+        address: URL of the page.
         size: width and height in CSS pixels.
 
     Raises:
         subprocess.SubprocessError: the browser failed.
     """
     with TemporaryDirectory(prefix="pravah-images-") as name:
-        page, picture = Path(name) / "page.html", Path(name) / "page.png"
-        page.write_text(html, encoding="utf-8")
+        picture = Path(name) / "page.png"
         subprocess.run(
             [
                 browser,
@@ -82,7 +81,7 @@ def take_picture(browser: str, html: str, size: tuple[int, int]) -> bytes:
                 f"--force-device-scale-factor={DENSITY}",
                 f"--window-size={size[0]},{size[1]}",
                 f"--screenshot={picture}",
-                page.as_uri(),
+                address,
             ],
             check=True,
             capture_output=True,
@@ -95,6 +94,14 @@ def take_picture(browser: str, html: str, size: tuple[int, int]) -> bytes:
     return out.getvalue()
 
 
+def take_picture_of(browser: str, html: str, size: tuple[int, int]) -> bytes:
+    """The same of a page that is not served, and loads nothing."""
+    with TemporaryDirectory(prefix="pravah-images-") as name:
+        page = Path(name) / "page.html"
+        page.write_text(html, encoding="utf-8")
+        return take_picture(browser, page.as_uri(), size)
+
+
 def main() -> None:
     """Make the pictures; exit 1 with one line if something is missing."""
     try:
@@ -105,7 +112,7 @@ def main() -> None:
         situation = read_situation(client, UNIT, DAY, contacts=True)
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / "report-phone.png"
-    path.write_bytes(take_picture(browser, render_page(situation, "en"), PHONE))
+    path.write_bytes(take_picture_of(browser, render_page(situation, "en"), PHONE))
     sys.stdout.write(f"{path}: {path.stat().st_size / 1024:.0f} KiB\n")
 
 

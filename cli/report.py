@@ -45,9 +45,9 @@ def report(
 ) -> None:
     """Make the situation report of a unit.
 
-    It has progress per milestone, what changed since the day before, the units furthest ahead and
-    behind, defaulters, and how current the figures are. html is a page for a phone, pdf the same on
-    A4, png a card to forward, xlsx a workbook, json the data.
+    First what the trouble is and what has changed since the day before, then the units furthest
+    behind and whom to call, then the rest. html is a page for phone and desk, pdf the same on A4,
+    png a card to forward, xlsx a workbook, json the data.
     """
     from cli.progress import progress
     from pravah.settings import Settings

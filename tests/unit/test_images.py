@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import images
-from benchmarks.images import PHONE, MissingError, find_browser, find_demo, main, take_picture
+from benchmarks.images import PHONE, MissingError, find_browser, find_demo, main, take_picture_of
 from reports.page import render_page
 from tests.support.report_sample import state
 
@@ -26,6 +26,6 @@ def test_what_is_missing_is_said_in_one_line(
 
 @pytest.mark.skipif(not any(map(shutil.which, images.BROWSERS)), reason="needs a Chromium")
 def test_the_picture_of_a_phone_is_small() -> None:
-    content = take_picture(find_browser(), render_page(state(), "en"), PHONE)
+    content = take_picture_of(find_browser(), render_page(state(), "en"), PHONE)
     assert Image.open(BytesIO(content)).size == (780, 1688)
     assert len(content) < 150 * 1024
