@@ -146,6 +146,8 @@ def simulate_command(
     options = _check_options(
         {"seed": seed, "state": None if state == "IN" else state, **span, **shares}
     )
+    if out is None:
+        _check_target()
     is_prepared = out is None and not events_only
     campaign = _choose_campaign(
         options, units if registry or out else None, plan, is_prepared=is_prepared
@@ -174,6 +176,19 @@ def simulate_command(
     _print_result(counts, as_json=as_json, err=str(out) == "-")
     if not as_json:
         _print_next(out, campaign, options)
+
+
+def _check_target() -> None:
+    """Refuse to send where no stack runs: Kafka's usual port may be that of somebody else's.
+
+    Raises:
+        LookupError: no stack runs in this home, and no servers elsewhere are named.
+    """
+    import stack
+    from pravah.settings import Settings
+
+    if stack.is_embedded():
+        Settings().clickhouse.account("writer")
 
 
 def _read_registry(files: list[Path] | None) -> "Registry":

@@ -45,6 +45,7 @@ NEED_A_STACK = (
     "api token create",
     "rebuild ledger",
     "backcheck result x",
+    "simulate",
 )
 
 
