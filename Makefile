@@ -61,11 +61,12 @@ $(MUTATION)/.installed: requirements/mutation.txt
 	@touch $@
 
 .PHONY: check
-check: install ## linters, types, and which package may import which
+check: install ## linters, types, which package may import which, known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m tests.advisories
 
 .PHONY: format
 format: install ## format the code and apply the safe fixes of the linter
