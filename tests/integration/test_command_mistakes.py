@@ -159,12 +159,14 @@ def test_units_of_the_deployment_are_shown_and_found(
     ]
     shown = json.loads(printed("units", "show", "booth 2", "--on", "2022-03-02", "--json"))
     assert "CG-D-D" not in str(shown)
-    assert printed("units", "find", "केंद्र २") == "CG-AC001-B0002\tbooth Booth 2 केंद्र 2\n"
+    assert printed("units", "find", "केंद्र २", "--plain").splitlines()[1:] == [
+        "CG-AC001-B0002\tbooth\tकेंद्र 2\tBooth 2"
+    ]
     assert printed("units", "tree", "CG", "--date", "2022-03-02").splitlines() == [
-        "CG  Chhattisgarh  छत्तीसगढ़  (state)",
-        "  CG-V-N  North  उत्तर  (division)",
-        "    CG-D-A  A  अ  (district)",
-        "    CG-D-B  B  ब  (district)",
-        "  CG-V-S  South  दक्षिण  (division)",
-        "    CG-D-C  C  स  (district)",
+        "CG  छत्तीसगढ़ (प्रदेश)  Chhattisgarh (state)",
+        "  CG-V-N  उत्तर (संभाग)  North (division)",
+        "    CG-D-A  अ (ज़िला)  A (district)",
+        "    CG-D-B  ब (ज़िला)  B (district)",
+        "  CG-V-S  दक्षिण (संभाग)  South (division)",
+        "    CG-D-C  स (ज़िला)  C (district)",
     ]
