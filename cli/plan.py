@@ -99,7 +99,11 @@ def check(file: File = None) -> None:
     at once. Exit 1 if there are any.
     """
     found = _read(file)
-    typer.echo(f"plan of {found.state}: {len(found.milestones)} milestones, no findings")
+    count = len(found.milestones)
+    say(
+        f"{found.state} की योजना: {count} लक्ष्य, कोई कमी नहीं",
+        f"plan of {found.state}: {count} milestones, no findings",
+    )
 
 
 @plan.command()
@@ -130,12 +134,22 @@ def load(
             author=author(),
             reason=reason,
         ):
-            typer.echo(f"this plan of {found.state} is in force already")
+            say(
+                f"{found.state} की यही योजना पहले से लागू है",
+                f"this plan of {found.state} is in force already",
+            )
             return
         moved = moved_deadlines(client)[before:]
-    typer.echo(f"plan of {found.state} loaded: {len(found.milestones)} milestones")
+    count = len(found.milestones)
+    say(
+        f"{found.state} की योजना लागू: {count} लक्ष्य",
+        f"plan of {found.state} loaded: {count} milestones",
+    )
     for one in moved:
-        typer.echo(f"  {one.milestone}: {one.before or 'new'} → {one.deadline or 'taken out'}")
+        say(
+            f"  {one.milestone}: {one.before or NEW.hi} → {one.deadline or TAKEN_OUT.hi}",
+            f"  {one.milestone}: {one.before or NEW.en} → {one.deadline or TAKEN_OUT.en}",
+        )
 
 
 @plan.command()

@@ -77,9 +77,12 @@ def check(folder: Folder = None, *, as_json: AsJson = False) -> None:
             ).decode()
         )
     else:
-        typer.echo(
+        words = [(LEVEL_WORDS[level], count) for level, count in counts.items()]
+        say(
+            f"{len(registry):,} इकाइयाँ, कोई कमी नहीं: "
+            + ", ".join(f"{count:,} {level.hi}" for level, count in words),
             f"{len(registry):,} units, no findings: "
-            + ", ".join(f"{count:,} {level}" for level, count in counts.items())
+            + ", ".join(f"{count:,} {level.en}" for level, count in words),
         )
 
 
@@ -96,7 +99,10 @@ def load(folder: Folder = None) -> None:
 
     registry = _read(folder)
     changed = install_registry(Settings(), registry)
-    typer.echo(f"{len(registry):,} units loaded, {changed:,} entries changed")
+    say(
+        f"{len(registry):,} इकाइयाँ लागू, {changed:,} प्रविष्टियाँ बदलीं",
+        f"{len(registry):,} units loaded, {changed:,} entries changed",
+    )
 
 
 @units.command("contacts")
@@ -126,7 +132,7 @@ def load_contacts_file(
         load_contacts(
             client, Schema(settings.clickhouse.database, settings.clickhouse.cluster), contacts
         )
-    typer.echo(f"{len(contacts):,} contacts loaded")
+    say(f"{len(contacts):,} संपर्क लागू", f"{len(contacts):,} contacts loaded")
 
 
 @units.command()
@@ -289,7 +295,11 @@ def _open_directory() -> "Iterator[UnitDirectory]":
 
     with open_directory(Settings()) as (directory, is_deployed):
         if not is_deployed:
-            typer.echo("nothing runs here: units of the registry that comes with Pravah", err=True)
+            say(
+                "यहाँ कुछ नहीं चल रहा: इकाइयाँ उस रजिस्ट्री की हैं जो Pravah के साथ आती है",
+                "nothing runs here: units of the registry that comes with Pravah",
+                err=True,
+            )
         yield directory
 
 

@@ -124,9 +124,16 @@ def apply(
     _print_change(units, figures, limit, open_console(), following)
     if done is not None:
         moved = " and ".join(f"repair {one.number} ({one.entries:,} entries)" for one in done)
-        typer.echo(f"applied: {len(units):,} units changed; figures moved by {moved or 'nothing'}")
+        moved_hi = " और ".join(f"सुधार {one.number} ({one.entries:,} प्रविष्टियाँ)" for one in done)
+        say(
+            f"लागू: {len(units):,} इकाइयाँ बदलीं; आँकड़े बदले: {moved_hi or 'कोई नहीं'}",
+            f"applied: {len(units):,} units changed; figures moved by {moved or 'nothing'}",
+        )
     elif units:
-        typer.echo("a dry run: nothing was changed. Add --yes to do it")
+        say(
+            "केवल परख: कुछ नहीं बदला। करने के लिए --yes जोड़ें",
+            "a dry run: nothing was changed. Add --yes to do it",
+        )
 
 
 def _read(source: Path, present: "Registry") -> "Registry":
