@@ -20,8 +20,9 @@ def has_control_character(texts: Texts) -> Array:
     if not len(buffer) or buffer.max() < _DEL:
         return has
     starts = np.flatnonzero(_BEGINS_ONE[buffer])
-    padded = np.concatenate([buffer, np.zeros(2, np.uint8)]).astype(np.int32)
-    codes = padded[starts] << 16 | padded[starts + 1] << 8 | padded[starts + 2]
+    padded = np.concatenate([buffer, np.zeros(2, np.uint8)])
+    first, second, third = (padded[starts + place].astype(np.int32) for place in range(3))
+    codes = first << 16 | second << 8 | third
     ranges = np.searchsorted(_FIRST, codes, "right") - 1
     starts = starts[(ranges >= 0) & (codes <= _LAST[ranges])]
     has |= np.searchsorted(starts, texts.begins) < np.searchsorted(

@@ -126,9 +126,8 @@ class _BoundedVersion:
 
 
 _VERSION_HINT = (
-    "is more than 4102444800000000000 (the year 2100 in nanoseconds), and no correction could "
-    "replace it; send a counter, or the time of the change in milliseconds, microseconds or "
-    "nanoseconds"
+    "lies beyond the year 2100, even in nanoseconds, and no correction could replace it; send a "
+    "counter, or the time of the change in milliseconds, microseconds or nanoseconds"
 )
 UnitCode = Annotated[str, StringConstraints(pattern=UNIT_CODE_PATTERN)]
 HASH_PATTERN = r"^[0-9a-fA-F]{64}$"

@@ -2,7 +2,10 @@
 
 import json
 import re
+import time
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
 
 import jsonschema
 import pytest
@@ -17,6 +20,10 @@ from pravah.events import (
     parse_event,
 )
 from pravah.producer import EventProducer
+from producers.gateway.direct_events import parse
+from producers.gateway.registry import UnitChecker
+from producers.gateway.results import Refusal
+from producers.mapping.conversions import Conversion
 from rollup.batch_validation import BatchValidator
 from rollup.record_batch import BatchRecord
 from rollup.validation import Accepted, Rejected, Validator
@@ -75,9 +82,9 @@ def test_a_version_beyond_the_year_2100_is_refused_by_the_sdk_with_what_to_do() 
             with pytest.raises(EventError) as caught:
                 parse_event(json.dumps(event(version=version, op=op)).encode())
             assert caught.value.reason == "invalid"
-            assert caught.value.detail.startswith("version: is more than 4102444800000000000")
+            assert caught.value.detail.startswith("version: lies beyond the year 2100")
             assert "send a counter, or the time of the change" in caught.value.detail
-    with pytest.raises(ValueError, match="4102444800000000000"):
+    with pytest.raises(ValueError, match="lies beyond the year 2100"):
         SocialPost(**event(version=2**63 - 1))  # type: ignore[arg-type]
     assert datetime.fromtimestamp(MAX_VERSION // 10**9, UTC) == datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -184,3 +191,28 @@ def test_the_producer_refuses_before_anything_is_sent() -> None:
     for value in (event(version=2**63 - 1), event(entity="a\u202eb")):
         with pytest.raises(EventError):
             producer.send(value)
+
+
+def test_the_gateway_refuses_the_same_with_what_to_do() -> None:
+    units = UnitChecker({}, max_future_hours=24)
+    units.set_registry(small_world.registry())
+    source = cast("Any", SimpleNamespace(unit="CG"))
+
+    def refusal(**changes: object) -> Refusal | None:
+        return parse(json.dumps(event(**changes)).encode(), source, units).refusal
+
+    now_ns = time.time_ns()
+    assert refusal(version=now_ns) is None
+    for changes, reason, detail in (
+        ({"version": 2**63 - 1}, "invalid", "version: lies beyond the year 2100"),
+        ({"version": now_ns + 2 * DAY_NS}, "far_future", "version: "),
+        ({"entity": "a\u202eb"}, "invalid", "entity: has the invisible character U+202E"),
+    ):
+        found = refusal(**changes)
+        assert found is not None
+        assert found.reason == reason
+        assert found.detail.startswith(detail)
+
+
+def test_a_form_s_text_loses_marks_that_nobody_sees_and_keeps_its_joiners() -> None:
+    assert Conversion().convert("क्\u200dष\u200e \u202aa\u200bb\u2069", None) == "क्\u200dष ab"
