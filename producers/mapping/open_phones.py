@@ -13,9 +13,8 @@ from producers.mapping.phones import LABEL, parse_phone
 from producers.mapping.text import fold_text, to_ascii_digits
 
 ADVICE = (
-    "looks like a phone number, and the entity's name is kept for ever: let it enter as a keyed "
-    "hash, by hash = [{name}] under entity in the mapping, or by mapping it to a person's field "
-    "with type = 'phone'; if it is the number of something else, say numbers = [{name}] there"
+    "looks like a phone number, and an entity's name is kept for ever: write hash = [{name}] under "
+    "entity in the mapping, or numbers = [{name}] if it is the number of something else"
 )
 _SEPARATOR = "[\\s().\\-\u2010-\u2015\u2212\u00b7]"
 # Marks that say that a number is for calling. `whatsapp:` also begins the ids of groups.
