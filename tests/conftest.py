@@ -3,6 +3,7 @@
 One Kafka and one ClickHouse serve a whole run, on free ports of 127.0.0.1.
 """
 
+import gc
 import os
 import re
 import time
@@ -53,6 +54,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             limit_examples(item)
         if starts_processes(item.path):
             item.add_marker("worker")
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave out the thousands of tests themselves: they stay."""
+    gc.collect()
+    gc.freeze()
 
 
 @cache

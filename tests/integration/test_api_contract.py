@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Iterator
 from datetime import date
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -55,7 +56,19 @@ def small_world_days() -> list[date]:
     return [small_world.FIRST_DAY, date(2022, 4, 5), date(2022, 8, 1), date.today()]
 
 
-schema = schemathesis.openapi.from_dict(build(Settings(_env_file=None)).openapi())
+@pytest.fixture(scope="module")
+def description() -> Any:
+    """Made when the test runs, not by each process that collects it."""
+    return schemathesis.openapi.from_dict(build(Settings(_env_file=None)).openapi())
+
+
+schema = schemathesis.pytest.from_fixture("description")
+
+
+@pytest.fixture(autouse=True)
+def node_id(request: pytest.FixtureRequest) -> None:
+    """Set the attribute that schemathesis 4.32 reads, and pytest 9.2 has no longer."""
+    request.node._nodeid = request.node.nodeid
 
 
 @schema.parametrize()
