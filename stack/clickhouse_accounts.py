@@ -1,7 +1,7 @@
 """ClickHouse accounts of the embedded server, as a users file.
 
 Each account has a password, grants of its own, and a profile that it cannot change.
-`docker/clickhouse/users.xml` has the same grants and profiles; `schemas.readers` says what readers
+`docker/clickhouse/users.xml` has the same, but for the number of threads; `schemas.readers` says what readers
 may read.
 """
 
@@ -132,7 +132,7 @@ def render_users(users: dict[Role, ClickHouseUser], scoped: dict[str, ClickHouse
             ),
         ]
     return _USERS.format(
-        settings="".join(f"<{name}>{value}</{name}>" for name, value in SETTINGS.items()),
+        settings="".join(f"<{name}>{value}</{name}>" for name, value in _settings().items()),
         constraints="".join(
             f"<{name}><changeable_in_readonly/>"
             f"{'' if limit is None else f'<min>1</min><max>{limit}</max>'}</{name}>"
@@ -140,6 +140,12 @@ def render_users(users: dict[Role, ClickHouseUser], scoped: dict[str, ClickHouse
         ),
         accounts="".join(accounts),
     )
+
+
+def _settings() -> dict[str, int]:
+    """Settings of readers' queries: more threads than cores only cost time."""
+    threads = min(SETTINGS["max_threads"], os.cpu_count() or 1)
+    return {**SETTINGS, "max_threads": threads}
 
 
 def _render_account(

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             limit_examples(item)
         if starts_processes(item.path):
             item.add_marker("worker")
+    alternate(items)
+
+
+def alternate(items: list[pytest.Item]) -> None:
+    """Order the files so that one that waits for workers follows one that computes.
+
+    Pytest processes that run beside each other leave no core idle then.
+    """
+    by_file: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        by_file.setdefault(item.path, []).append(item)
+    waiting = [file for file in by_file if starts_processes(file)]
+    others = [file for file in by_file if not starts_processes(file)]
+    pairs = zip_longest(waiting, others)
+    items[:] = [item for pair in pairs for file in pair if file for item in by_file[file]]
 
 
 def pytest_collection_finish() -> None:
