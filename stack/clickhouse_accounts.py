@@ -1,8 +1,8 @@
 """ClickHouse accounts of the embedded server, as a users file.
 
 Each account has a password, grants of its own, and a profile that it cannot change.
-`docker/clickhouse/users.xml` has the same, but for the number of threads; `schemas.readers` says what readers
-may read.
+`docker/clickhouse/users.xml` has the same, but for the number of threads; `schemas.readers` says
+what readers may read.
 """
 
 import hashlib
