@@ -69,16 +69,16 @@ FORECAST_COLUMNS = (
 )
 DEFAULTERS_COLUMNS = (
     Column("unit", "key"),
-    Column("name_hi", rank=4),
-    Column("name_en", rank=3),
+    Column("name_hi", rank=5),
+    Column("name_en", rank=4),
     Column("milestone", "key"),
     Column("milestone_hi", rank=9),
     Column("milestone_en", rank=8),
     Column("days_overdue", "number"),
-    Column("blocks", "number", rank=2),
-    Column("last_report", "day", rank=5),
+    Column("blocks", "number", rank=3),
+    Column("last_report", "day", rank=6),
     Column("responsible", rank=7),
-    Column("call", rank=6),
+    Column("call", rank=2),
     Column("phone", "key", rank=1),
 )
 OUTLOOKS = {
