@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 import orjson
 
-from pravah.problems import Problem
+from api.problems import unavailable_problem
 from pravah.settings import ClickHouseSettings, Role
 from sinks.connection import RETRYABLE_CODES
 
@@ -29,7 +29,6 @@ _SETTINGS = {
 }
 # Precedes the message of an error that occurs after the first bytes were sent.
 _EXCEPTION_MARKER = b"__exception__"
-_RETRY_SECONDS = "5"
 
 
 class BrokenStreamError(RuntimeError):
@@ -125,7 +124,7 @@ class Reader:
                     )
                 yield response
         except httpx2.TransportError as error:
-            raise _unavailable(type(error).__name__) from error
+            raise unavailable_problem(type(error).__name__) from error
 
 
 def _format_parameter(value: Value) -> str:
@@ -150,13 +149,5 @@ def _format_parameter(value: Value) -> str:
 
 def _error(code: str, message: str) -> Exception:
     if code.isdigit() and int(code) in RETRYABLE_CODES:
-        return _unavailable(f"error {code}")
+        return unavailable_problem(f"error {code}")
     return RuntimeError(f"ClickHouse error {code}: {message[:1_000]}")
-
-
-def _unavailable(reason: str) -> Problem:
-    return Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        f"the database does not answer ({reason}); try again",
-        headers={"Retry-After": _RETRY_SECONDS},
-    )

@@ -14,7 +14,7 @@ from datetime import date
 from http import HTTPStatus
 from typing import Any
 
-from api.problems import parameter_problem
+from api.problems import parameter_problem, unavailable_problem
 from pravah.days import day_of
 from pravah.problems import Problem
 from pravah.settings import Settings
@@ -80,11 +80,7 @@ def _read(
         raise parameter_problem({"unit": detail}) from None
     except Exception as error:
         if is_retryable(error):
-            raise Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                f"the database does not answer ({first_line(error)}); try again",
-                headers={"Retry-After": "5"},
-            ) from error
+            raise unavailable_problem(first_line(error)) from error
         raise
     return _cut(apply_scope(found, holder, within), limit)
 

@@ -15,6 +15,7 @@ from pravah.problems import MEDIA_TYPE, Problem, document
 from schemas.value_errors import describe_error
 
 _MAX_PATH = 100
+_RETRY_SECONDS = "5"
 
 
 def install(app: FastAPI) -> None:
@@ -60,6 +61,15 @@ def _no_such_path(request: Request) -> str:
     nearest = get_close_matches(request.url.path, paths, n=1, cutoff=0.5)
     hint = f"; did you mean {nearest[0]}?" if nearest else "."
     return f"there is no path {request.url.path[:_MAX_PATH]}{hint} All are described at /docs"
+
+
+def unavailable_problem(reason: str) -> Problem:
+    """Return the 503 of a request that ClickHouse could not answer for a reason that passes."""
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        f"the database does not answer ({reason}); try again",
+        headers={"Retry-After": _RETRY_SECONDS},
+    )
 
 
 def parameter_problem(

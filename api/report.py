@@ -6,7 +6,7 @@ from functools import partial
 from http import HTTPStatus
 from urllib.parse import urlencode
 
-from api.problems import parameter_problem
+from api.problems import parameter_problem, unavailable_problem
 from pravah.languages import Lang, Language
 from pravah.problems import Problem
 from pravah.settings import Role, Settings
@@ -90,9 +90,5 @@ def _read_and_render(
         ) from error
     except Exception as error:
         if is_retryable(error):
-            raise Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                f"the database does not answer ({first_line(error)}); try again",
-                headers={"Retry-After": "5"},
-            ) from error
+            raise unavailable_problem(first_line(error)) from error
         raise

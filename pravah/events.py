@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -78,57 +79,31 @@ class _Instant:
         return {"type": "string", "format": "date-time", "pattern": _RFC_3339}
 
 
-class _PlainText:
-    """A text without control characters, see `pravah.control_characters`."""
-
-    @classmethod
-    def __get_pydantic_core_schema__(
-        cls, source: object, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        return core_schema.with_info_after_validator_function(cls._check, handler(source))
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {**handler(schema), "not": {"pattern": PATTERN}}
-
-    @staticmethod
-    def _check(text: str, info: ValidationInfo) -> str:
-        reason = explain_control_character(text)
-        if reason is not None and not info.context:
-            error = "control_character"
-            raise PydanticCustomError(error, "{reason}", {"reason": reason})
-        return text
-
-
-class _BoundedVersion:
-    """A whole number from 1 to `MAX_VERSION`."""
-
-    @classmethod
-    def __get_pydantic_core_schema__(
-        cls, source: object, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        return core_schema.with_info_after_validator_function(cls._check, handler(source))
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {**handler(schema), "maximum": MAX_VERSION}
-
-    @staticmethod
-    def _check(version: int, info: ValidationInfo) -> int:
-        if version > MAX_VERSION and not info.context:
-            error = "version_too_high"
-            raise PydanticCustomError(error, _VERSION_HINT)
-        return version
-
-
 _VERSION_HINT = (
     "lies beyond the year 2100, even in nanoseconds, and no correction could replace it; send a "
     "counter, or the time of the change in milliseconds, microseconds or nanoseconds"
 )
+
+
+def _check_text(text: str, info: ValidationInfo) -> str:
+    reason = explain_control_character(text)
+    if reason is not None and not info.context:
+        error = "control_character"
+        raise PydanticCustomError(error, "{reason}", {"reason": reason})
+    return text
+
+
+def _check_version(version: int, info: ValidationInfo) -> int:
+    if version > MAX_VERSION and not info.context:
+        error = "version_too_high"
+        raise PydanticCustomError(error, _VERSION_HINT)
+    return version
+
+
+# A text without control characters, see `pravah.control_characters`.
+_IS_PLAIN = AfterValidator(_check_text), Field(json_schema_extra={"not": {"pattern": PATTERN}})
+# A whole number from 1 to `MAX_VERSION`.
+_IS_BOUNDED = AfterValidator(_check_version), Field(json_schema_extra={"maximum": MAX_VERSION})
 UnitCode = Annotated[str, StringConstraints(pattern=UNIT_CODE_PATTERN)]
 HASH_PATTERN = r"^[0-9a-fA-F]{64}$"
 # HMAC-SHA256 of a person's identifier under the installation's key, 64 hex digits; never a phone
@@ -138,9 +113,9 @@ KeyedHash = Annotated[str, StringConstraints(pattern=HASH_PATTERN, to_lower=True
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Verification = Literal["unverified", "verified", "rejected"]
 _LABEL = r"^\S(.*\S)?$"
-Label = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_LABEL), _PlainText]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=_LABEL), *_IS_PLAIN]
 _URL = r"^https?://\S+$"
-EvidenceUrl = Annotated[str, StringConstraints(max_length=2_000, pattern=_URL), _PlainText]
+EvidenceUrl = Annotated[str, StringConstraints(max_length=2_000, pattern=_URL), *_IS_PLAIN]
 _METRIC = r"^[a-z][a-z0-9_]{0,63}$"
 # RFC 3339 with an offset; its day is the day in Asia/Kolkata.
 Instant = Annotated[datetime, _Instant]
@@ -228,11 +203,11 @@ class TallyData(_Strict):
 class _Envelope(_Strict):
     event_id: UUID
     """Identity of this delivery; the same event sent again has the same one."""
-    entity: Annotated[str, StringConstraints(min_length=1, max_length=200), _PlainText] | None = (
+    entity: Annotated[str, StringConstraints(min_length=1, max_length=200), *_IS_PLAIN] | None = (
         None
     )
     """Subject of the event, stable across its corrections. Default: `event_id`."""
-    version: Annotated[int, Field(ge=1, le=2**63 - 1), _BoundedVersion] = 1
+    version: Annotated[int, Field(ge=1, le=2**63 - 1), *_IS_BOUNDED] = 1
     """A higher version of an entity replaces the lower."""
     unit: UnitCode
     """Code of the reporting unit."""
