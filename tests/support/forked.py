@@ -19,8 +19,9 @@ from stack.parent import bind_to_parent
 
 WORKER = ("-m", "pravah", "worker")
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.support.forked_imports"])
+# Forks processes that have the imports of `pravah worker`.
+FORK_SERVER = multiprocessing.get_context("forkserver")
+FORK_SERVER.set_forkserver_preload(["tests.support.forked_imports"])
 
 
 class ForkedProcess:
@@ -48,7 +49,7 @@ class ForkedProcess:
         output.touch()
         files = [str(given or os.devnull), str(output), str(errors or output)]
         self._program = list(program)
-        self._process = _context.Process(
+        self._process = FORK_SERVER.Process(
             target=_run, args=(self._program, dict(environment), files), daemon=True
         )
         self._process.start()

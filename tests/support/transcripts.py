@@ -7,7 +7,6 @@ paths, sizes and process numbers.
 """
 
 import fcntl
-import multiprocessing
 import os
 import pty
 import re
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Self
 
 from stack.parent import bind_to_parent
+from tests.support.forked import FORK_SERVER
 
 ROWS, COLUMNS = 40, 80
 ANY_LINES = "…"
@@ -39,9 +39,6 @@ _MASKS = (
     (re.compile(r"\b[\d,.]+ KiB"), "SIZE"),
     (re.compile(r"\bby [\w.-]+:\d+"), "by WORKER"),
 )
-
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.support.worker_imports"])
 
 
 @dataclass
@@ -168,7 +165,7 @@ class Terminal:
             process.join()
 
     def _fork(self, arguments: list[str], terminal: str) -> ForkServerProcess:
-        process = _context.Process(
+        process = FORK_SERVER.Process(
             target=_run_pravah,
             args=(arguments, str(self._folder), self._environment, terminal),
             daemon=True,
