@@ -97,9 +97,9 @@ def read_situation(
     if within not in {None, unit} and not tables.seen(client, [unit], within, day):
         msg = f"{unit} is not at or below {within} on {day}"
         raise OutOfScopeError(msg)
-    asked = _Question(place, day, _end_of_day(day, made_at), within or unit)
+    question = _Question(place, day, _end_of_day(day, made_at), within or unit)
     clients = [client] if second is None else [client, second]
-    found = _read(clients, asked, made_at)
+    found = _read(clients, question, made_at)
     return _add_calls(client, found, within) if contacts else found
 
 
@@ -231,13 +231,13 @@ class _Readers:
             self._free.put(client)
 
 
-def _read(clients: Sequence[Client], asked: _Question, made_at: datetime) -> Situation:
-    day = asked.day
+def _read(clients: Sequence[Client], question: _Question, made_at: datetime) -> Situation:
+    day = question.day
     with ThreadPoolExecutor(len(clients)) as pool:
         readers = _Readers(clients, pool)
         everything = readers.submit(Completions.read)
-        reading = asked.submit_reports(readers)
-        plan, reports = asked.read_programme(everything.result(), readers), reading()
+        reading = question.submit_reports(readers)
+        plan, reports = question.read_programme(everything.result(), readers), reading()
     basis = find_basis(plan.standings)
     counted = [one for one in plan.standings if one.passed or basis == "everything"]
     done = sum(one.units for one in counted if one.state.startswith("done"))
@@ -246,9 +246,9 @@ def _read(clients: Sequence[Client], asked: _Question, made_at: datetime) -> Sit
     figures, to_date = reports.figures, reports.to_date
     overdue = sum(one.overdue for one in plan.milestones)
     return Situation(
-        *_identity(asked.place),
+        *_identity(question.place),
         day=day,
-        as_of=asked.as_of,
+        as_of=question.as_of,
         made_at=made_at,
         above=reports.above,
         basis=basis,
@@ -267,7 +267,7 @@ def _read(clients: Sequence[Client], asked: _Question, made_at: datetime) -> Sit
         curves=build_curves(plan.milestones, plan.standings, day),
         members=reports.members,
         member_days=amounts_by_day(sum_by_day(figures, FLOWS["members"]), day, MEMBER_DAYS),
-        child_level=asked.child_level,
+        child_level=question.child_level,
         children=children,
         compared_children=len([one for one in children if one.share is not None]),
         complete_children=len([one for one in children if one.share == 1]),

@@ -173,8 +173,8 @@ def test_a_booth_with_one_milestone_shows_no_percentage() -> None:
 @pytest.mark.parametrize("situation", [state(), booth()])
 def test_every_page_says_how_a_figure_is_explained(situation: Situation) -> None:
     html = render_page(situation, "hi")
-    asked = f"unit={situation.unit}&amp;metric=members_digital&amp;day=2022-06-09"
-    assert f"/v1/explain?{asked}" in html
+    query = f"unit={situation.unit}&amp;metric=members_digital&amp;day=2022-06-09"
+    assert f"/v1/explain?{query}" in html
     assert f"pravah explain --unit {situation.unit} --metric members_digital" in html
 
 
