@@ -124,7 +124,7 @@ PROGRAMME = f"""
 """
 
 WHEN = Column("occurred_at", "कब (IST) · when", unit="dateTimeAsIso", width=180)
-TOLD = Column("appended_at", "कब पहुँची · when it came", unit="dateTimeAsIso", width=180)
+APPENDED_AT = Column("appended_at", "कब पहुँची · when it came", unit="dateTimeAsIso", width=180)
 
 
 def _the_figure_panel() -> object:
@@ -186,7 +186,7 @@ def _events_panel() -> object:
             Column("evidence", "प्रमाण · evidence"),
             Column("partition", "partition", unit="none", width=80),
             Column("offset", "offset", unit="none", width=90),
-            TOLD,
+            APPENDED_AT,
         ],
     )
 
@@ -227,7 +227,7 @@ def _events_of_the_programme_panel() -> object:
             Column("version", "संस्करण · version", unit="none", width=90),
             Column("tool", "साधन · tool", width=110),
             Column("data", "विवरण · data"),
-            TOLD,
+            APPENDED_AT,
         ],
     )
 

@@ -17,7 +17,7 @@ from cli.progress import LINE_INTERVAL_S, ProgressLines, keep_ticking, print_nex
 
 
 class FakeClock:
-    """A clock that moves when it is told to."""
+    """A clock that a test moves."""
 
     def __init__(self) -> None:
         self.now = 100.0
